@@ -1,0 +1,44 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+# The way in: `sudo make run`, `sudo make check`. Everything is built by meson.
+BUILD ?= build
+SOURCE ?= /sys/fs/bpf
+MOUNTPOINT ?= /run/bpfrefs
+# Says that the bpffs at SOURCE was mounted by `make run`, so that `make stop` takes it away again.
+MARK = /run/bpfrefs-make-run.source
+
+.PHONY: all run stop check bench
+
+all:
+	@.ci/install
+	@test -f $(BUILD)/build.ninja || meson setup $(BUILD)
+	@ninja -C $(BUILD)
+
+run: all
+	@test "$$(id -u)" = 0 || { echo "mounting needs root: sudo make run" >&2; exit 1; }
+	@if [ "$$(stat -f -c %t $(SOURCE))" != cafe4a11 ]; then \
+		mount -t bpf bpf $(SOURCE) && echo $(SOURCE) >$(MARK); \
+	fi
+	@mkdir -p $(MOUNTPOINT)
+	@$(BUILD)/fs/bpfrefs $(SOURCE) $(MOUNTPOINT)
+	@echo
+	@echo "$(SOURCE) is mirrored at $(MOUNTPOINT). Look at:"
+	@echo "  cat $(MOUNTPOINT)/.bpf/objects       every map, prog, link and btf, and its state"
+	@echo "  cat $(MOUNTPOINT)/.bpf/holders       who keeps each of them alive"
+	@echo "  cat $(MOUNTPOINT)/.bpf/map/*/refs    the kernel's counters against the holders found"
+	@echo "  ls $(MOUNTPOINT)/.bpf/pid            processes that hold BPF objects"
+	@echo "  cat $(MOUNTPOINT)/.bpf/status        what could be read, and from where"
+	@echo "Unmount with: sudo make stop"
+
+stop:
+	@if mountpoint -q $(MOUNTPOINT); then umount $(MOUNTPOINT); fi
+	@if [ -d $(MOUNTPOINT) ]; then rmdir $(MOUNTPOINT); fi
+	@if [ -f $(MARK) ]; then umount "$$(cat $(MARK))" && rm $(MARK); fi
+
+# meson's own verdict is read from its log, case by case.
+check: all
+	@rm -f $(BUILD)/meson-logs/testlog.json
+	@meson test -C $(BUILD) --no-rebuild --print-errorlogs || true
+	@python3 tests/summary.py $(BUILD)
+
+bench: all
+	@python3 tests/bench.py $(BUILD)

@@ -1,0 +1,205 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* bpfrefs: what keeps every BPF object alive. Reads the options, checks the places, goes to the
+ * background, and leaves the rest to session.c. */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/magic.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/vfs.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "options.h"
+#include "place.h"
+#include "session.h"
+
+/* mount(8): wrong usage, and a mount that failed. On its own bpfrefs exits with 1 for both. */
+#define EXIT_MOUNT_USAGE 1
+#define EXIT_MOUNT_FAILED 32
+
+static int complain(char *why)
+{
+	fprintf(stderr, "bpfrefs: %s\n", why ? why : "failed");
+	g_free(why);
+	return -EINVAL;
+}
+
+/* Options that exclude each other, or that this version does not have. */
+static int check_options(const struct options *options, char **why)
+{
+	if (options->fs.guard)
+		*why = g_strdup("guard: this version cannot guard pins yet: mount without it");
+	else if (options->fs.keep_auto && options->fs.ro)
+		*why = g_strdup("keep=auto with ro: automatic keeps are pins that it would have to "
+				"write, so choose one of the two");
+	return *why ? -EINVAL : 0;
+}
+
+/* mount -N: the mount namespace to act in. */
+static int enter_mount_ns(const char *ns, char **why)
+{
+	g_autofree char *path = strspn(ns, "0123456789") == strlen(ns) ?
+					g_strdup_printf("/proc/%s/ns/mnt", ns) :
+					g_strdup(ns);
+	int fd = open(path, O_RDONLY | O_CLOEXEC), err = 0;
+
+	if (fd < 0 || setns(fd, CLONE_NEWNS) != 0) {
+		err = -errno;
+		*why = g_strdup_printf("%s: %s", path, g_strerror(-err));
+	}
+	if (fd >= 0)
+		close(fd);
+	return err;
+}
+
+static int find_places(const struct options *options, struct place *place, char **why)
+{
+	int err = options->mount_ns ? enter_mount_ns(options->mount_ns, why) : 0;
+
+	if (!err)
+		err = place_check_pid_ns(why);
+	if (!err)
+		err = place_open_source(place, options->fs.source, options->mount_bpffs, why);
+	if (!err)
+		err = place_open_mountpoint(place, options->fs.mountpoint, why);
+	return err ? err : place_check(place, why);
+}
+
+static int serve(const struct options *options, const struct place *place, int ready_fd)
+{
+	struct session_config config = {
+		.options = options->fs,
+		.source_fd = place->source_fd,
+		.source = options->source,
+		.mount_options = options->mount_options->str,
+		.ready_fd = ready_fd,
+	};
+
+	config.options.source = place->source;
+	config.options.mountpoint = place->mountpoint;
+	return session_run(&config);
+}
+
+/* ------------------------------------------------------- background --- */
+
+/* The daemon says that it is answering: now see that the mount does. 0 or -errno. */
+static int see_mount(const char *mountpoint)
+{
+	struct statfs st;
+	struct stat root;
+
+	if (statfs(mountpoint, &st) != 0 || stat(mountpoint, &root) != 0)
+		return -errno;
+	return st.f_type == FUSE_SUPER_MAGIC ? 0 : -ENOENT;
+}
+
+/* The parent: exits well only once the mount works; the child has said what went wrong. */
+static int wait_for_mount(pid_t child, int fd, const char *mountpoint)
+{
+	char byte;
+	ssize_t len;
+	int err;
+
+	do
+		len = read(fd, &byte, 1);
+	while (len < 0 && errno == EINTR);
+	if (len != 1) {
+		waitpid(child, NULL, 0);
+		return -EIO;
+	}
+	err = see_mount(mountpoint);
+	if (err)
+		fprintf(stderr, "bpfrefs: %s: the mount does not work: %s\n", mountpoint,
+			g_strerror(-err));
+	return err;
+}
+
+static int run_child(const struct options *options, const struct place *place, int ready_fd)
+{
+	int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
+
+	setsid();
+	if (null >= 0) {
+		dup2(null, STDIN_FILENO);
+		if (null != STDIN_FILENO)
+			close(null);
+	}
+	/* Keeps no directory busy; all paths are absolute by now. */
+	if (chdir("/") != 0)
+		return -errno;
+	return serve(options, place, ready_fd);
+}
+
+/*
+ * Forks before there is any thread and before BPF programs are loaded, so that the process that
+ * holds things is the one that goes on holding them.
+ */
+static int run_in_background(const struct options *options, struct place *place)
+{
+	int ends[2], err;
+	pid_t child;
+
+	if (pipe2(ends, O_CLOEXEC) != 0)
+		return -errno;
+	child = fork();
+	if (child < 0) {
+		err = -errno;
+		fprintf(stderr, "bpfrefs: fork: %s\n", g_strerror(-err));
+		return err;
+	}
+	if (child == 0) {
+		close(ends[0]);
+		err = run_child(options, place, ends[1]);
+		exit(err ? EXIT_FAILURE : EXIT_SUCCESS);
+	}
+	close(ends[1]);
+	err = wait_for_mount(child, ends[0], place->mountpoint);
+	close(ends[0]);
+	return err;
+}
+
+/* ------------------------------------------------------------- main --- */
+
+static int mount_and_serve(const struct options *options)
+{
+	struct place place = { .source_fd = -1 };
+	char *why = NULL;
+	int err = find_places(options, &place, &why);
+
+	if (err)
+		complain(why);
+	else if (options->foreground)
+		err = serve(options, &place, -1);
+	else
+		err = run_in_background(options, &place);
+	if (err)
+		place_undo(&place);
+	place_clear(&place);
+	return err;
+}
+
+int main(int argc, char **argv)
+{
+	struct options options;
+	char *why = NULL;
+	int code = EXIT_SUCCESS, err;
+
+	options_init(&options);
+	err = options_read(&options, argc, argv, &why);
+	if (!err && !options.version)
+		err = check_options(&options, &why);
+	if (err) {
+		complain(why);
+		code = options.helper ? EXIT_MOUNT_USAGE : EXIT_FAILURE;
+	} else if (options.version) {
+		printf("bpfrefs %s\n", bpfrefs_version());
+	} else if (!options.fake && mount_and_serve(&options) != 0) {
+		code = options.helper ? EXIT_MOUNT_FAILED : EXIT_FAILURE;
+	}
+	options_clear(&options);
+	return code;
+}

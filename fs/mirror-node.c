@@ -1,0 +1,244 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The table of the mirror's nodes, and what a node is on bpffs now. */
+#include <fcntl.h>
+#include <linux/openat2.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <sys/sysmacros.h>
+
+#include "mirror-node.h"
+
+/* ---------------------------------------------------------- the table --- */
+
+static guint node_hash(gconstpointer data)
+{
+	const struct mnode *node = data;
+
+	return g_int64_hash(&node->ino) ^ g_direct_hash(node->parent) ^
+	       (node->name ? g_str_hash(node->name) : 0);
+}
+
+static gboolean node_equal(gconstpointer a, gconstpointer b)
+{
+	const struct mnode *x = a, *y = b;
+
+	return x->ino == y->ino && x->parent == y->parent && g_strcmp0(x->name, y->name) == 0;
+}
+
+static void node_free(struct mnode *node)
+{
+	if (node->fd >= 0)
+		close(node->fd);
+	g_slist_free(node->files);
+	g_free(node->name);
+	g_free(node);
+}
+
+struct mirror *mirror_new(int source_fd, const struct fs_options *options)
+{
+	struct mirror *mirror = g_new0(struct mirror, 1);
+
+	mirror->options = options;
+	mirror->root = g_new0(struct mnode, 1);
+	mirror->root->fd = source_fd;
+	mirror->root->type = S_IFDIR;
+	mirror->nodes = g_hash_table_new(node_hash, node_equal);
+	g_mutex_init(&mirror->lock);
+	return mirror;
+}
+
+void mirror_free(struct mirror *mirror)
+{
+	GHashTableIter iter;
+	gpointer node;
+
+	if (!mirror)
+		return;
+	g_hash_table_iter_init(&iter, mirror->nodes);
+	while (g_hash_table_iter_next(&iter, &node, NULL))
+		node_free(node);
+	g_hash_table_unref(mirror->nodes);
+	mirror->root->fd = -1; /* borrowed */
+	node_free(mirror->root);
+	g_mutex_clear(&mirror->lock);
+	g_free(mirror);
+}
+
+struct mnode *node_of(struct mirror *mirror, uint64_t ino)
+{
+	return ino == MIRROR_ROOT_INO ? mirror->root : (struct mnode *)(uintptr_t)ino;
+}
+
+uint64_t node_number(const struct mirror *mirror, const struct mnode *node)
+{
+	return node == mirror->root ? MIRROR_ROOT_INO : (uint64_t)(uintptr_t)node;
+}
+
+struct mnode *node_get_dir(struct mirror *mirror, uint64_t ino, int fd)
+{
+	const struct mnode key = { .ino = ino };
+	struct mnode *node;
+
+	g_mutex_lock(&mirror->lock);
+	node = g_hash_table_lookup(mirror->nodes, &key);
+	if (!node && fd >= 0) {
+		node = g_new0(struct mnode, 1);
+		node->ino = ino;
+		node->type = S_IFDIR;
+		node->fd = fd;
+		fd = -1;
+		g_hash_table_add(mirror->nodes, node);
+	}
+	if (node)
+		node->nlookup++;
+	g_mutex_unlock(&mirror->lock);
+	if (fd >= 0)
+		close(fd);
+	return node;
+}
+
+struct mnode *node_get_leaf(struct mirror *mirror, struct mnode *parent, const char *name,
+			    const struct stat *st)
+{
+	const struct mnode key = { .ino = st->st_ino, .parent = parent, .name = (char *)name };
+	struct mnode *node;
+
+	g_mutex_lock(&mirror->lock);
+	node = g_hash_table_lookup(mirror->nodes, &key);
+	if (!node) {
+		node = g_new0(struct mnode, 1);
+		node->ino = st->st_ino;
+		node->type = st->st_mode & S_IFMT;
+		node->fd = -1;
+		node->parent = parent;
+		node->name = g_strdup(name);
+		parent->kids++;
+		g_hash_table_add(mirror->nodes, node);
+	}
+	node->nlookup++;
+	g_mutex_unlock(&mirror->lock);
+	return node;
+}
+
+/* Takes out of the table what nobody needs any more: the node, then perhaps its directory. */
+static GSList *take_unused(struct mirror *mirror, struct mnode *node)
+{
+	GSList *unused = NULL;
+
+	while (node && node != mirror->root && !node->nlookup && !node->kids) {
+		struct mnode *parent = node->parent;
+
+		g_hash_table_remove(mirror->nodes, node);
+		unused = g_slist_prepend(unused, node);
+		if (parent)
+			parent->kids--;
+		node = parent;
+	}
+	return unused;
+}
+
+void mirror_forget(struct mirror *mirror, uint64_t ino, uint64_t count)
+{
+	struct mnode *node = node_of(mirror, ino);
+	GSList *unused;
+
+	if (node == mirror->root)
+		return;
+	g_mutex_lock(&mirror->lock);
+	node->nlookup -= MIN(count, node->nlookup);
+	unused = take_unused(mirror, node);
+	g_mutex_unlock(&mirror->lock);
+	/* Closing the descriptor of a removed directory evicts it: not under the lock. */
+	g_slist_free_full(unused, (GDestroyNotify)node_free);
+}
+
+/* -------------------------------------------------------- what is there --- */
+
+static void stat_of_statx(const struct statx *stx, struct stat *st)
+{
+	memset(st, 0, sizeof(*st));
+	st->st_dev = makedev(stx->stx_dev_major, stx->stx_dev_minor);
+	st->st_ino = stx->stx_ino;
+	st->st_mode = stx->stx_mode;
+	st->st_nlink = stx->stx_nlink;
+	st->st_uid = stx->stx_uid;
+	st->st_gid = stx->stx_gid;
+	st->st_size = (off_t)stx->stx_size;
+	st->st_blocks = (blkcnt_t)stx->stx_blocks;
+	st->st_blksize = (blksize_t)stx->stx_blksize;
+	st->st_atim.tv_sec = stx->stx_atime.tv_sec;
+	st->st_atim.tv_nsec = stx->stx_atime.tv_nsec;
+	st->st_mtim.tv_sec = stx->stx_mtime.tv_sec;
+	st->st_mtim.tv_nsec = stx->stx_mtime.tv_nsec;
+	st->st_ctim.tv_sec = stx->stx_ctime.tv_sec;
+	st->st_ctim.tv_nsec = stx->stx_ctime.tv_nsec;
+}
+
+int stat_at(int dir_fd, const char *name, struct stat *st)
+{
+	int flags = *name ? AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT : AT_EMPTY_PATH;
+	struct statx stx;
+
+	if (statx(dir_fd, name, flags, STATX_BASIC_STATS, &stx) != 0)
+		return -errno;
+	/* A descriptor of a directory stays in its own mount; SOURCE itself may be a mount's root. */
+	if (*name && (stx.stx_attributes & STATX_ATTR_MOUNT_ROOT))
+		return -EXDEV;
+	stat_of_statx(&stx, st);
+	return 0;
+}
+
+/* A pin that was removed while open: its file still tells. */
+static int stat_open_file(struct mirror *mirror, const struct mnode *node, struct stat *st)
+{
+	const struct mirror_file *file;
+	int err = -ESTALE;
+
+	g_mutex_lock(&mirror->lock);
+	if (node->files) {
+		file = node->files->data;
+		err = fstat(file->fd, st) == 0 ? 0 : -errno;
+	}
+	g_mutex_unlock(&mirror->lock);
+	return err;
+}
+
+int node_stat(struct mirror *mirror, struct mnode *node, struct stat *st)
+{
+	int err;
+
+	if (node->fd >= 0)
+		return stat_at(node->fd, "", st);
+	err = stat_at(node->parent->fd, node->name, st);
+	if (!err && st->st_ino == node->ino)
+		return 0;
+	return !err || err == -ENOENT ? stat_open_file(mirror, node, st) : err;
+}
+
+int node_open(const struct mnode *node)
+{
+	struct open_how how = { .flags = O_PATH | O_NOFOLLOW | O_CLOEXEC,
+				.resolve = RESOLVE_NO_XDEV };
+	mirror_autofd fd = -1;
+	struct stat st;
+	int found;
+
+	if (node->fd >= 0) {
+		fd = fcntl(node->fd, F_DUPFD_CLOEXEC, 3);
+	} else {
+		fd = (int)syscall(SYS_openat2, node->parent->fd, node->name, &how, sizeof(how));
+		if (fd >= 0 && (fstat(fd, &st) != 0 || st.st_ino != node->ino))
+			return -ESTALE;
+	}
+	found = fd;
+	fd = -1;
+	return found >= 0 ? found : -errno;
+}
+
+void show_stat(const struct mirror *mirror, struct stat *st)
+{
+	if (mirror->options->pins_file || !S_ISREG(st->st_mode))
+		return;
+	st->st_mode = S_IFLNK | 0777;
+	st->st_size = 0; /* as every symlink of bpffs */
+}

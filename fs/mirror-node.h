@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The mirror's nodes, for the files named mirror*.c alone. */
+#ifndef MIRROR_NODE_H
+#define MIRROR_NODE_H
+
+#include <errno.h>
+#include <unistd.h>
+
+#include "mirror.h"
+
+struct mnode {
+	/* Immutable: its key. A directory's parent and name are NULL: it is found by number. */
+	uint64_t ino;	      /* bpffs's */
+	struct mnode *parent; /* includes one reference to it */
+	char *name;
+
+	int fd;	     /* a directory's O_PATH descriptor, else -1; immutable, owned but the root's */
+	mode_t type; /* S_IFMT bits, as bpffs has them; immutable */
+
+	/* Protected by mirror.lock. */
+	uint64_t nlookup;  /* what the kernel owns; the root's never ends */
+	unsigned int kids; /* nodes whose parent this is */
+	GSList *files;	   /* struct mirror_file, borrowed: who has it open (pins=file) */
+};
+
+struct mirror {
+	const struct fs_options *options;
+	struct mnode *root;
+	GMutex lock;	   /* never held over a system call that could wait, nor over a reply */
+	GHashTable *nodes; /* all but the root, by key; protected by lock */
+};
+
+struct mirror_file {
+	struct mnode *node; /* the kernel keeps it as long as the file is open */
+	int fd;
+};
+
+/* fs's own bpfrefs_autofd: the library's is private to it. */
+static inline void mirror_close(const int *fd)
+{
+	int saved = errno;
+
+	if (*fd >= 0)
+		close(*fd);
+	errno = saved;
+}
+
+#define mirror_autofd __attribute__((cleanup(mirror_close))) int
+
+/* What a number of the kernel's stands for. */
+struct mnode *node_of(struct mirror *mirror, uint64_t ino);
+uint64_t node_number(const struct mirror *mirror, const struct mnode *node);
+
+/*
+ * Find or insert, in one critical section, and count a lookup. The directory's form takes @fd,
+ * which is closed where the directory was there already; -1: only find, NULL if it is not there.
+ */
+struct mnode *node_get_dir(struct mirror *mirror, uint64_t ino, int fd);
+struct mnode *node_get_leaf(struct mirror *mirror, struct mnode *parent, const char *name,
+			    const struct stat *st);
+
+/*
+ * Attributes of a name in a directory as bpffs has them; with name "" those of the directory.
+ * -EXDEV where something is mounted on the name.
+ */
+int stat_at(int dir_fd, const char *name, struct stat *st);
+/* Attributes of a node as bpffs has them: -ESTALE where its name now is something else's. */
+int node_stat(struct mirror *mirror, struct mnode *node, struct stat *st);
+/* A transient O_PATH descriptor of a node, owned. */
+int node_open(const struct mnode *node);
+/* How the mirror shows what bpffs has. */
+void show_stat(const struct mirror *mirror, struct stat *st);
+
+#endif

@@ -1,0 +1,333 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* bpffs by name: lookup, attributes, and every change of the namespace. */
+#include <fcntl.h>
+#include <linux/openat2.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/syscall.h>
+
+#include "mirror-node.h"
+
+/* Lookups that find the name to be another's by the time it is opened, before giving up. */
+#define LOOKUP_TRIES 8
+
+/* ------------------------------------------------------------- lookup --- */
+
+/* Opens the directory @name, which a moment ago was @st; -ESTALE: no longer, look again. */
+static int open_subdir(int dir_fd, const char *name, const struct stat *st)
+{
+	struct open_how how = { .flags = O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC,
+				.resolve = RESOLVE_NO_XDEV };
+	int fd = (int)syscall(SYS_openat2, dir_fd, name, &how, sizeof(how));
+	struct stat now;
+
+	if (fd < 0)
+		return errno == ENOENT || errno == ENOTDIR || errno == ELOOP ? -ESTALE : -errno;
+	if (fstat(fd, &now) == 0 && now.st_ino == st->st_ino)
+		return fd;
+	close(fd);
+	return -ESTALE;
+}
+
+static int find_dir(struct mirror *mirror, const struct mnode *dir, const char *name,
+		    const struct stat *st, struct mnode **node)
+{
+	int fd;
+
+	*node = node_get_dir(mirror, st->st_ino, -1);
+	if (*node)
+		return 0;
+	fd = open_subdir(dir->fd, name, st);
+	if (fd < 0)
+		return fd;
+	*node = node_get_dir(mirror, st->st_ino, fd);
+	return 0;
+}
+
+int mirror_lookup(struct mirror *mirror, uint64_t parent, const char *name, struct entry *entry)
+{
+	struct mnode *dir = node_of(mirror, parent), *node = NULL;
+	int err = -ESTALE;
+
+	if (dir->fd < 0)
+		return -ENOTDIR;
+	memset(entry, 0, sizeof(*entry));
+	for (int i = 0; err == -ESTALE && i < LOOKUP_TRIES; i++) {
+		err = stat_at(dir->fd, name, &entry->attr);
+		if (err)
+			return err;
+		if (S_ISDIR(entry->attr.st_mode))
+			err = find_dir(mirror, dir, name, &entry->attr, &node);
+		else
+			node = node_get_leaf(mirror, dir, name, &entry->attr);
+	}
+	if (err)
+		return err;
+	entry->ino = node_number(mirror, node);
+	show_stat(mirror, &entry->attr);
+	return 0;
+}
+
+bool mirror_has_pin(struct mirror *mirror, uint64_t parent, const char *name)
+{
+	struct stat st;
+
+	return stat_at(mirror_dir_fd(mirror, parent), name, &st) == 0 && S_ISREG(st.st_mode);
+}
+
+/* --------------------------------------------------------- attributes --- */
+
+int mirror_dir_fd(struct mirror *mirror, uint64_t ino)
+{
+	const struct mnode *node = node_of(mirror, ino);
+
+	return node->fd >= 0 ? node->fd : node->parent->fd;
+}
+
+int mirror_getattr(struct mirror *mirror, uint64_t ino, struct stat *st)
+{
+	int err = node_stat(mirror, node_of(mirror, ino), st);
+
+	if (!err)
+		show_stat(mirror, st);
+	return err;
+}
+
+int mirror_statfs(struct mirror *mirror, uint64_t ino, struct statvfs *st)
+{
+	return fstatvfs(mirror_dir_fd(mirror, ino), st) == 0 ? 0 : -errno;
+}
+
+/* Where a descriptor is, by the kernel's own account: right whoever moved it. */
+static int fd_path(int fd, char *path, size_t size)
+{
+	char link[32];
+	ssize_t len;
+
+	snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+	len = readlink(link, path, size);
+	if (len < 0)
+		return -errno;
+	if ((size_t)len == size)
+		return -ENAMETOOLONG;
+	path[len] = '\0';
+	return 0;
+}
+
+/* A directory's path below SOURCE: "" for the root, "/app". -ESTALE if it is no longer there. */
+static int dir_path(const struct mirror *mirror, const struct mnode *dir, char path[PATH_MAX])
+{
+	char root[PATH_MAX];
+	struct stat st;
+	size_t len;
+	int err;
+
+	if (dir == mirror->root) {
+		path[0] = '\0';
+		return 0;
+	}
+	err = fd_path(mirror->root->fd, root, sizeof(root));
+	if (!err)
+		err = fd_path(dir->fd, path, PATH_MAX);
+	if (err)
+		return err;
+	len = strcmp(root, "/") == 0 ? 0 : strlen(root);
+	if (strncmp(path, root, len) != 0 || path[len] != '/')
+		return -ESTALE;
+	/* The kernel marks a removed directory by " (deleted)", which could also be its name. */
+	if (fstat(dir->fd, &st) != 0 || st.st_nlink == 0)
+		return -ESTALE;
+	memmove(path, path + len, strlen(path + len) + 1);
+	return 0;
+}
+
+int mirror_depth(struct mirror *mirror, uint64_t ino)
+{
+	char path[PATH_MAX];
+	int err = dir_path(mirror, node_of(mirror, ino), path), depth = 0;
+
+	if (err)
+		return err;
+	for (const char *at = path; *at; at++)
+		depth += *at == '/';
+	return depth;
+}
+
+int mirror_readlink(struct mirror *mirror, uint64_t ino, char *buf, size_t size)
+{
+	const struct mnode *node = node_of(mirror, ino);
+	const char *source = mirror->options->source;
+	char path[PATH_MAX];
+	ssize_t len;
+	int err;
+
+	if (node->fd >= 0)
+		return -EINVAL;
+	if (S_ISREG(node->type)) {
+		err = dir_path(mirror, node->parent, path);
+		if (err)
+			return err;
+		len = snprintf(buf, size, "%s%s/%s", strcmp(source, "/") == 0 ? "" : source, path,
+			       node->name);
+		return (size_t)len < size ? 0 : -ENAMETOOLONG;
+	}
+	len = readlinkat(node->parent->fd, node->name, buf, size);
+	if (len < 0)
+		return -errno;
+	if ((size_t)len == size)
+		return -ENAMETOOLONG;
+	buf[len] = '\0';
+	return 0;
+}
+
+/* ------------------------------------------------------------ setattr --- */
+
+static int set_owner(int fd, const struct stat *attr, unsigned int set)
+{
+	uid_t uid = set & MIRROR_SET_UID ? attr->st_uid : (uid_t)-1;
+	gid_t gid = set & MIRROR_SET_GID ? attr->st_gid : (gid_t)-1;
+
+	return fchownat(fd, "", uid, gid, AT_EMPTY_PATH) == 0 ? 0 : -errno;
+}
+
+/* By the descriptor's name in /proc: an O_PATH one does not serve fchmod(2) and ftruncate(2). */
+static int set_mode(int fd, mode_t mode)
+{
+	char path[32];
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	return chmod(path, mode & 07777) == 0 ? 0 : -errno;
+}
+
+static int set_size(int fd, const struct mirror_file *file, off_t size)
+{
+	char path[32];
+
+	if (file)
+		return ftruncate(file->fd, size) == 0 ? 0 : -errno;
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	return truncate(path, size) == 0 ? 0 : -errno;
+}
+
+static int set_times(int fd, const struct stat *attr, unsigned int set)
+{
+	struct timespec times[2] = { attr->st_atim, attr->st_mtim };
+
+	if (!(set & MIRROR_SET_ATIME))
+		times[0].tv_nsec = UTIME_OMIT;
+	if (!(set & MIRROR_SET_MTIME))
+		times[1].tv_nsec = UTIME_OMIT;
+	return utimensat(fd, "", times, AT_EMPTY_PATH) == 0 ? 0 : -errno;
+}
+
+static int set_all(int fd, const struct mirror_file *file, const struct stat *attr,
+		   unsigned int set)
+{
+	int err = 0;
+
+	/* No bits at all: chown(-1, -1), which changes the ctime and nothing else. */
+	if (!set || set & (MIRROR_SET_UID | MIRROR_SET_GID))
+		err = set_owner(fd, attr, set);
+	if (!err && set & MIRROR_SET_MODE)
+		err = set_mode(fd, attr->st_mode);
+	if (!err && set & MIRROR_SET_SIZE)
+		err = set_size(fd, file, attr->st_size);
+	if (!err && set & (MIRROR_SET_ATIME | MIRROR_SET_MTIME))
+		err = set_times(fd, attr, set);
+	return err;
+}
+
+int mirror_setattr(struct mirror *mirror, const struct caller *caller, uint64_t ino,
+		   struct mirror_file *file, const struct stat *attr, unsigned int set)
+{
+	const struct mnode *node = node_of(mirror, ino);
+	mirror_autofd fd = -1;
+	int err;
+
+	/* Found with our own rights: who has it open needs no right to its directory any more. */
+	fd = node_open(node);
+	if (fd < 0 && !file)
+		return fd;
+	if (fd < 0)
+		fd = fcntl(file->fd, F_DUPFD_CLOEXEC, 3); /* removed while open */
+	if (fd < 0)
+		return -errno;
+	err = caller_enter(caller);
+	if (err)
+		return err;
+	err = set_all(fd, file, attr, set);
+	caller_leave();
+	return err;
+}
+
+/* ---------------------------------------------------------- namespace --- */
+
+/* The end of an operation as the caller: its result, as 0 or -errno. */
+static int leave(int result)
+{
+	int err = result < 0 ? -errno : 0;
+
+	caller_leave();
+	return err;
+}
+
+int mirror_mkdir(struct mirror *mirror, const struct caller *caller, uint64_t parent,
+		 const char *name, mode_t mode)
+{
+	int err = caller_enter(caller);
+
+	return err ? err : leave(mkdirat(mirror_dir_fd(mirror, parent), name, mode));
+}
+
+int mirror_mknod(struct mirror *mirror, const struct caller *caller, uint64_t parent,
+		 const char *name, mode_t mode, dev_t dev)
+{
+	int err = caller_enter(caller);
+
+	return err ? err : leave(mknodat(mirror_dir_fd(mirror, parent), name, mode, dev));
+}
+
+int mirror_symlink(struct mirror *mirror, const struct caller *caller, const char *target,
+		   uint64_t parent, const char *name)
+{
+	int err = caller_enter(caller);
+
+	return err ? err : leave(symlinkat(target, mirror_dir_fd(mirror, parent), name));
+}
+
+int mirror_unlink(struct mirror *mirror, const struct caller *caller, uint64_t parent,
+		  const char *name, int flags)
+{
+	int err = caller_enter(caller);
+
+	return err ? err : leave(unlinkat(mirror_dir_fd(mirror, parent), name, flags));
+}
+
+int mirror_link(struct mirror *mirror, const struct caller *caller, uint64_t ino, uint64_t parent,
+		const char *name)
+{
+	mirror_autofd fd = node_open(node_of(mirror, ino));
+	char path[32];
+	int err;
+
+	if (fd < 0)
+		return fd;
+	err = caller_enter(caller);
+	if (err)
+		return err;
+	/* Not AT_EMPTY_PATH, which asks for CAP_DAC_READ_SEARCH. */
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	return leave(linkat(AT_FDCWD, path, mirror_dir_fd(mirror, parent), name,
+			    AT_SYMLINK_FOLLOW));
+}
+
+int mirror_rename(struct mirror *mirror, const struct caller *caller, struct mirror_name from,
+		  struct mirror_name to, unsigned int flags)
+{
+	int err = caller_enter(caller);
+
+	if (err)
+		return err;
+	return leave(renameat2(mirror_dir_fd(mirror, from.parent), from.name,
+			       mirror_dir_fd(mirror, to.parent), to.name, flags));
+}

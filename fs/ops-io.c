@@ -1,0 +1,328 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The operations on open files and directories. */
+#include <string.h>
+
+#include "mirror.h"
+#include "ops.h"
+
+/* -------------------------------------------------------------- files --- */
+
+static struct handle *handle_of(const struct fuse_file_info *fi)
+{
+	return (struct handle *)(uintptr_t)fi->fh;
+}
+
+static struct mirror_file *file_of(const struct fuse_file_info *fi)
+{
+	return (struct mirror_file *)(uintptr_t)fi->fh;
+}
+
+static void release(struct fs *fs, fuse_ino_t ino, const struct fuse_file_info *fi)
+{
+	if (is_virtual(ino))
+		handle_release(fs, handle_of(fi));
+	else
+		mirror_release(fs->mirror, file_of(fi));
+}
+
+/*
+ * Tells the kernel the text's length before it knows that the file is open, by storing the text's
+ * last byte: sendfile(2) reads nothing from a file of size 0, direct_io or not, and believes this.
+ * getattr says the same from then on. If it fails the file merely looks empty to sendfile(2).
+ */
+static void tell_length(fuse_req_t req, fuse_ino_t ino, struct handle *handle, size_t length)
+{
+	struct fuse_bufvec last = FUSE_BUFVEC_INIT(1);
+	const char *data;
+
+	if (!length || handle_read(handle, (off_t)length - 1, 1, &data) != 1)
+		return;
+	last.buf[0].mem = (void *)data;
+	fuse_lowlevel_notify_store(session_of(req)->fuse, ino, (off_t)length - 1, &last, 0);
+}
+
+static int open_virtual(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+	struct caller caller = caller_of(req);
+	struct handle *handle;
+	size_t length = 0;
+	int err = handle_open(fs_of(req), ino, fi->flags, &caller, &handle, &length);
+
+	if (err)
+		return err;
+	fi->fh = (uintptr_t)handle;
+	tell_length(req, ino, handle, length);
+	return 0;
+}
+
+static int open_pin(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+	struct caller caller = caller_of(req);
+	struct mirror_file *file;
+	int err = mirror_open(fs_of(req)->mirror, &caller, ino, fi->flags, &file);
+
+	if (err)
+		return err;
+	fi->fh = (uintptr_t)file;
+	fi->nonseekable = 1; /* ESPIPE from lseek(2), as a pin's file gives */
+	return 0;
+}
+
+void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+	int err = is_virtual(ino) ? open_virtual(req, ino, fi) : open_pin(req, ino, fi);
+	struct fs *fs = fs_of(req);
+
+	if (err) {
+		reply_result(req, err);
+		return;
+	}
+	fi->direct_io = 1;
+	if (fuse_reply_open(req, fi) == -ENOENT) /* interrupted: it will not be released */
+		release(fs, ino, fi);
+}
+
+static void read_pin(fuse_req_t req, struct mirror_file *file, size_t size, off_t offset)
+{
+	g_autofree char *buf = g_try_malloc(size);
+	ssize_t len = buf ? mirror_read(file, buf, size, offset) : -ENOMEM;
+
+	if (len < 0)
+		reply_result(req, (int)len);
+	else
+		fuse_reply_buf(req, buf, (size_t)len);
+}
+
+void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset, struct fuse_file_info *fi)
+{
+	const char *data;
+	ssize_t len;
+
+	if (!is_virtual(ino)) {
+		read_pin(req, file_of(fi), size, offset);
+		return;
+	}
+	len = handle_read(handle_of(fi), offset, size, &data);
+	if (len < 0)
+		reply_result(req, (int)len);
+	else
+		fuse_reply_buf(req, data, (size_t)len);
+}
+
+void op_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t size, off_t offset,
+	      struct fuse_file_info *fi)
+{
+	struct caller caller = caller_of(req);
+	ssize_t len;
+
+	if (is_virtual(ino))
+		len = handle_write(fs_of(req), handle_of(fi), &caller, buf, size);
+	else
+		len = mirror_write(file_of(fi), buf, size, offset);
+	if (len < 0)
+		reply_result(req, (int)len);
+	else
+		fuse_reply_write(req, (size_t)len);
+}
+
+void op_fsync(fuse_req_t req, fuse_ino_t ino, int data_only, struct fuse_file_info *fi)
+{
+	reply_result(req, is_virtual(ino) ? 0 : mirror_fsync(file_of(fi), data_only != 0));
+}
+
+void op_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+	release(fs_of(req), ino, fi);
+	fuse_reply_err(req, 0);
+}
+
+/* -------------------------------------------------------- directories --- */
+
+/*
+ * Cookies of the mount's root, where .bpf stands between ".." and the first entry of bpffs: bpffs's
+ * own cookie of "..", marked. The first says that .bpf comes next, the second that it was told.
+ */
+#define COOKIE_BEFORE ((off_t)1 << 61)
+#define COOKIE_BEHIND ((off_t)1 << 62)
+#define COOKIE_MARKS (COOKIE_BEFORE | COOKIE_BEHIND)
+
+/* A listing being filled. */
+struct listing {
+	fuse_req_t req;
+	fuse_ino_t dir;
+	bool plus;
+	char *buf;
+	size_t size, used;
+	GArray *counted; /* numbers whose lookup was counted for an entry here */
+};
+
+static bool is_dot(const char *name)
+{
+	return strcmp(name, ".") == 0 || strcmp(name, "..") == 0;
+}
+
+/* How much room an entry takes in the buffer. */
+static size_t entry_size(const struct listing *list, const char *name)
+{
+	return list->plus ? fuse_add_direntry_plus(list->req, NULL, 0, name, NULL, 0) :
+			    fuse_add_direntry(list->req, NULL, 0, name, NULL, 0);
+}
+
+static void add_entry(struct listing *list, const char *name, const struct entry *entry,
+		      off_t cookie)
+{
+	struct fuse_entry_param param = entry_param(entry);
+	char *at = list->buf + list->used;
+	size_t left = list->size - list->used;
+
+	list->used += list->plus ?
+			      fuse_add_direntry_plus(list->req, at, left, name, &param, cookie) :
+			      fuse_add_direntry(list->req, at, left, name, &param.attr, cookie);
+}
+
+/*
+ * For readdirplus of the mirror, what a lookup gives. False: the name is gone. What cannot be looked
+ * up for another reason is listed as it is, with number 0: then the kernel looks it up when asked.
+ */
+static bool look_up_entry(struct listing *list, const char *name, struct entry *entry)
+{
+	struct entry found;
+	int err = mirror_lookup(fs_of(list->req)->mirror, list->dir, name, &found);
+
+	if (err)
+		return err != -ENOENT;
+	*entry = found;
+	g_array_append_val(list->counted, found.ino);
+	return true;
+}
+
+static bool fill_virtual(void *data, const char *name, const struct entry *entry, off_t cookie)
+{
+	struct listing *list = data;
+	struct entry copy = *entry;
+
+	if (list->used + entry_size(list, name) > list->size)
+		return false;
+	if (is_dot(name))
+		copy.ino = 0; /* the kernel counts no lookup for these */
+	add_entry(list, name, &copy, cookie);
+	return true;
+}
+
+/* .bpf itself, unless bpffs has a real entry of that name (which is then listed by itself). */
+static bool fill_tree_root(struct listing *list, off_t cookie)
+{
+	struct fs *fs = fs_of(list->req);
+	struct entry entry;
+
+	if (mirror_lookup(fs->mirror, FUSE_ROOT_ID, ".bpf", &entry) == 0) {
+		mirror_forget(fs->mirror, entry.ino, 1);
+		return true;
+	}
+	if (tree_getattr(fs, tree_root_ino(), &entry) != 0)
+		return true;
+	return fill_virtual(list, ".bpf", &entry, (cookie & ~COOKIE_MARKS) | COOKIE_BEHIND);
+}
+
+static bool fill_mirror(void *data, const char *name, const struct entry *entry, off_t cookie)
+{
+	struct listing *list = data;
+	struct entry copy = *entry;
+	bool before = list->dir == FUSE_ROOT_ID && strcmp(name, "..") == 0;
+
+	if (list->used + entry_size(list, name) > list->size)
+		return false;
+	if (list->plus && !is_dot(name) && !look_up_entry(list, name, &copy))
+		return true;
+	add_entry(list, name, &copy, before ? cookie | COOKIE_BEFORE : cookie);
+	return before ? fill_tree_root(list, cookie) : true;
+}
+
+static int fill_listing(struct listing *list, off_t cookie, const struct fuse_file_info *fi)
+{
+	struct fs *fs = fs_of(list->req);
+
+	if (is_virtual(list->dir))
+		return tree_readdir(fs, list->dir, cookie, fill_virtual, list);
+	if (cookie & COOKIE_BEFORE && !fill_tree_root(list, cookie))
+		return 0;
+	return mirror_readdir((struct mirror_dir *)(uintptr_t)fi->fh, cookie & ~COOKIE_MARKS,
+			      fill_mirror, list);
+}
+
+static void forget_counted(struct fs *fs, const GArray *counted)
+{
+	for (guint i = 0; i < counted->len; i++)
+		mirror_forget(fs->mirror, g_array_index(counted, uint64_t, i), 1);
+}
+
+static void list_dir(struct listing *list, off_t cookie, const struct fuse_file_info *fi)
+{
+	g_autoptr(GArray) counted = g_array_new(FALSE, FALSE, sizeof(uint64_t));
+	g_autofree char *buf = g_try_malloc(list->size);
+	struct fs *fs = fs_of(list->req);
+	int err = -ENOMEM;
+
+	list->buf = buf;
+	list->counted = counted;
+	if (buf)
+		err = fill_listing(list, cookie, fi);
+	/* What was found before an error is told first, and the error next time. */
+	if (err && !list->used) {
+		reply_result(list->req, err);
+		return;
+	}
+	if (fuse_reply_buf(list->req, buf, list->used) == -ENOENT)
+		forget_counted(fs, counted);
+}
+
+void op_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset,
+		struct fuse_file_info *fi)
+{
+	struct listing list = { .req = req, .dir = ino, .size = size };
+
+	list_dir(&list, offset, fi);
+}
+
+void op_readdirplus(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset,
+		    struct fuse_file_info *fi)
+{
+	struct listing list = { .req = req, .dir = ino, .plus = true, .size = size };
+
+	list_dir(&list, offset, fi);
+}
+
+static int open_dir(struct fs *fs, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+	struct mirror_dir *dir;
+	int err;
+
+	if (is_virtual(ino)) /* its cookies say all that is needed to go on */
+		return 0;
+	err = mirror_opendir(fs->mirror, ino, &dir);
+	if (!err)
+		fi->fh = (uintptr_t)dir;
+	return err;
+}
+
+static void release_dir(fuse_ino_t ino, const struct fuse_file_info *fi)
+{
+	if (!is_virtual(ino))
+		mirror_releasedir((struct mirror_dir *)(uintptr_t)fi->fh);
+}
+
+void op_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+	int err = open_dir(fs_of(req), ino, fi);
+
+	if (err)
+		reply_result(req, err);
+	else if (fuse_reply_open(req, fi) == -ENOENT)
+		release_dir(ino, fi);
+}
+
+void op_releasedir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+	release_dir(ino, fi);
+	fuse_reply_err(req, 0);
+}

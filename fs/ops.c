@@ -1,0 +1,347 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The operations on names and attributes: each decodes its request, sees by the inode number whether
+ * it is about the virtual tree or about the mirror, calls that, and replies.
+ */
+#include <fcntl.h>
+#include <string.h>
+
+#include "mirror.h"
+#include "ops.h"
+
+#define VIRTUAL_NAME ".bpf"
+
+_Static_assert(MIRROR_ROOT_INO == FUSE_ROOT_ID, "the mirror's root is the mount's");
+
+static void op_init(void *data, struct fuse_conn_info *conn)
+{
+	/* Direct reads past a size of 0 would end before they reach us (fuse_direct_IO()). */
+	compat_want(conn, FUSE_CAP_ASYNC_DIO, false);
+	/* One write(2) stays one request in memory: nothing here gains from pipes. */
+	compat_want(conn, FUSE_CAP_SPLICE_READ, false);
+	compat_want(conn, FUSE_CAP_SPLICE_WRITE, false);
+	compat_want(conn, FUSE_CAP_SPLICE_MOVE, false);
+	session_ready(data);
+}
+
+/* ------------------------------------------------------------- lookup --- */
+
+struct fuse_entry_param entry_param(const struct entry *entry)
+{
+	return (struct fuse_entry_param){
+		.ino = entry->ino,
+		.attr = entry->attr,
+		.attr_timeout = entry->attr_timeout,
+		.entry_timeout = entry->entry_timeout,
+	};
+}
+
+/* A dotted name that bpffs refused with @refusal: .bpf, or the twin of a pin. */
+static int find_dotted(struct fs *fs, fuse_ino_t parent, const char *name, int refusal,
+		       struct entry *entry)
+{
+	struct bpfrefs_key key;
+	int depth;
+
+	if (parent == FUSE_ROOT_ID && strcmp(name, VIRTUAL_NAME) == 0)
+		return tree_getattr(fs, tree_root_ino(), entry);
+	if (strlen(name) > NAME_MAX || !mirror_has_pin(fs->mirror, parent, name + 1))
+		return refusal;
+	depth = mirror_depth(fs->mirror, parent);
+	if (depth < 0 || bpfrefs_pin_identify(fs->ctx, mirror_dir_fd(fs->mirror, parent), name + 1,
+					      &key) != 0)
+		return refusal;
+	return tree_twin(fs, (unsigned int)depth, key, entry);
+}
+
+static int find(struct fs *fs, fuse_ino_t parent, const char *name, struct entry *entry)
+{
+	int err;
+
+	if (is_virtual(parent))
+		return tree_lookup(fs, parent, name, entry);
+	err = mirror_lookup(fs->mirror, parent, name, entry);
+	return err && *name == '.' ? find_dotted(fs, parent, name, err, entry) : err;
+}
+
+static void reply_found(fuse_req_t req, fuse_ino_t parent, const char *name)
+{
+	struct fs *fs = fs_of(req);
+	struct fuse_entry_param param;
+	struct entry entry;
+	int err = find(fs, parent, name, &entry);
+
+	if (err) {
+		reply_result(req, err);
+		return;
+	}
+	param = entry_param(&entry);
+	/* Interrupted: the kernel never got to know of this lookup. */
+	if (fuse_reply_entry(req, &param) == -ENOENT && !is_virtual(entry.ino))
+		mirror_forget(fs->mirror, entry.ino, 1);
+}
+
+/* After an operation that makes a name: its error, or what the name now is. */
+static void reply_made(fuse_req_t req, int err, fuse_ino_t parent, const char *name)
+{
+	if (err)
+		reply_result(req, err);
+	else
+		reply_found(req, parent, name);
+}
+
+static void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
+{
+	reply_found(req, parent, name);
+}
+
+static void op_forget(fuse_req_t req, fuse_ino_t ino, uint64_t count)
+{
+	if (!is_virtual(ino))
+		mirror_forget(fs_of(req)->mirror, ino, count);
+	fuse_reply_none(req);
+}
+
+static void op_forget_multi(fuse_req_t req, size_t count, struct fuse_forget_data *forgets)
+{
+	for (size_t i = 0; i < count; i++)
+		if (!is_virtual(forgets[i].ino))
+			mirror_forget(fs_of(req)->mirror, forgets[i].ino, forgets[i].nlookup);
+	fuse_reply_none(req);
+}
+
+/* --------------------------------------------------------- attributes --- */
+
+static int get_attributes(struct fs *fs, fuse_ino_t ino, struct entry *entry)
+{
+	if (is_virtual(ino))
+		return tree_getattr(fs, ino, entry);
+	memset(entry, 0, sizeof(*entry));
+	return mirror_getattr(fs->mirror, ino, &entry->attr);
+}
+
+static void reply_attributes(fuse_req_t req, fuse_ino_t ino)
+{
+	struct entry entry;
+	int err = get_attributes(fs_of(req), ino, &entry);
+
+	if (err)
+		reply_result(req, err);
+	else
+		fuse_reply_attr(req, &entry.attr, entry.attr_timeout);
+}
+
+static void op_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+	(void)fi;
+	reply_attributes(req, ino);
+}
+
+/* Cutting a control to nothing is what a shell's ">" does; times are the snapshot's, not ours. */
+static int virtual_setattr(struct fs *fs, fuse_ino_t ino, const struct stat *attr, int set)
+{
+	struct entry entry;
+	int err = tree_getattr(fs, ino, &entry);
+
+	if (err)
+		return err;
+	if (set & (FUSE_SET_ATTR_MODE | FUSE_SET_ATTR_UID | FUSE_SET_ATTR_GID))
+		return -EPERM;
+	if (!(set & FUSE_SET_ATTR_SIZE))
+		return 0;
+	if (!S_ISREG(entry.attr.st_mode) || !(entry.attr.st_mode & 0222))
+		return -EACCES;
+	return attr->st_size == 0 ? 0 : -EINVAL;
+}
+
+static unsigned int what_to_set(int set, struct stat *attr)
+{
+	unsigned int mirror_set = 0;
+
+	if (set & FUSE_SET_ATTR_MODE)
+		mirror_set |= MIRROR_SET_MODE;
+	if (set & FUSE_SET_ATTR_UID)
+		mirror_set |= MIRROR_SET_UID;
+	if (set & FUSE_SET_ATTR_GID)
+		mirror_set |= MIRROR_SET_GID;
+	if (set & FUSE_SET_ATTR_SIZE)
+		mirror_set |= MIRROR_SET_SIZE;
+	if (set & (FUSE_SET_ATTR_ATIME | FUSE_SET_ATTR_ATIME_NOW))
+		mirror_set |= MIRROR_SET_ATIME;
+	if (set & (FUSE_SET_ATTR_MTIME | FUSE_SET_ATTR_MTIME_NOW))
+		mirror_set |= MIRROR_SET_MTIME;
+	if (set & FUSE_SET_ATTR_ATIME_NOW)
+		attr->st_atim.tv_nsec = UTIME_NOW;
+	if (set & FUSE_SET_ATTR_MTIME_NOW)
+		attr->st_mtim.tv_nsec = UTIME_NOW;
+	return mirror_set;
+}
+
+static void op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int set,
+		       struct fuse_file_info *fi)
+{
+	struct caller caller = caller_of(req);
+	struct fs *fs = fs_of(req);
+	unsigned int mirror_set;
+	int err;
+
+	if (is_virtual(ino)) {
+		err = virtual_setattr(fs, ino, attr, set);
+	} else {
+		mirror_set = what_to_set(set, attr);
+		err = mirror_setattr(fs->mirror, &caller, ino,
+				     fi ? (struct mirror_file *)(uintptr_t)fi->fh : NULL, attr,
+				     mirror_set);
+	}
+	if (err)
+		reply_result(req, err);
+	else
+		reply_attributes(req, ino);
+}
+
+static void op_readlink(fuse_req_t req, fuse_ino_t ino)
+{
+	struct fs *fs = fs_of(req);
+	char target[PATH_MAX + 1];
+	int err;
+
+	if (is_virtual(ino))
+		err = tree_readlink(fs, ino, target, sizeof(target));
+	else
+		err = mirror_readlink(fs->mirror, ino, target, sizeof(target));
+	if (err)
+		reply_result(req, err);
+	else
+		fuse_reply_readlink(req, target);
+}
+
+static void op_statfs(fuse_req_t req, fuse_ino_t ino)
+{
+	struct statvfs st;
+	int err = mirror_statfs(fs_of(req)->mirror, is_virtual(ino) ? FUSE_ROOT_ID : ino, &st);
+
+	if (err)
+		reply_result(req, err);
+	else
+		fuse_reply_statfs(req, &st);
+}
+
+/* bpffs has none, and says so by an empty list; the other xattr calls it does not support. */
+static void op_listxattr(fuse_req_t req, fuse_ino_t ino, size_t size)
+{
+	(void)ino;
+	if (size)
+		fuse_reply_buf(req, NULL, 0);
+	else
+		fuse_reply_xattr(req, 0);
+}
+
+/* ---------------------------------------------------------- namespace --- */
+
+static void op_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, dev_t dev)
+{
+	struct caller caller = caller_of(req);
+	int err;
+
+	if (is_virtual(parent)) /* as where a file system has no such operation */
+		err = S_ISREG(mode) ? -EACCES : -EPERM;
+	else
+		err = mirror_mknod(fs_of(req)->mirror, &caller, parent, name, mode, dev);
+	reply_made(req, err, parent, name);
+}
+
+static void op_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode)
+{
+	struct caller caller = caller_of(req);
+	int err = -EPERM;
+
+	if (!is_virtual(parent))
+		err = mirror_mkdir(fs_of(req)->mirror, &caller, parent, name, mode);
+	reply_made(req, err, parent, name);
+}
+
+static void op_symlink(fuse_req_t req, const char *target, fuse_ino_t parent, const char *name)
+{
+	struct caller caller = caller_of(req);
+	int err = -EPERM;
+
+	if (!is_virtual(parent))
+		err = mirror_symlink(fs_of(req)->mirror, &caller, target, parent, name);
+	reply_made(req, err, parent, name);
+}
+
+static void op_link(fuse_req_t req, fuse_ino_t ino, fuse_ino_t parent, const char *name)
+{
+	struct caller caller = caller_of(req);
+	int err = -EPERM;
+
+	if (!is_virtual(ino) && !is_virtual(parent))
+		err = mirror_link(fs_of(req)->mirror, &caller, ino, parent, name);
+	reply_made(req, err, parent, name);
+}
+
+static void remove_name(fuse_req_t req, fuse_ino_t parent, const char *name, int flags)
+{
+	struct caller caller = caller_of(req);
+	int err = -EPERM;
+
+	if (!is_virtual(parent))
+		err = mirror_unlink(fs_of(req)->mirror, &caller, parent, name, flags);
+	reply_result(req, err);
+}
+
+static void op_unlink(fuse_req_t req, fuse_ino_t parent, const char *name)
+{
+	remove_name(req, parent, name, 0);
+}
+
+static void op_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name)
+{
+	remove_name(req, parent, name, AT_REMOVEDIR);
+}
+
+static void op_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_t new_parent,
+		      const char *new_name, unsigned int flags)
+{
+	struct caller caller = caller_of(req);
+	struct mirror_name from = { parent, name }, to = { new_parent, new_name };
+	int err = -EPERM;
+
+	if (!is_virtual(parent) && !is_virtual(new_parent))
+		err = mirror_rename(fs_of(req)->mirror, &caller, from, to, flags);
+	reply_result(req, err);
+}
+
+/*
+ * Left out on purpose: create (the kernel asks mknod instead, and gets bpffs's EACCES); flush, so
+ * that a shell's ">" costs no round trip for each dup2(2); setxattr, getxattr and removexattr, which
+ * the kernel then answers with EOPNOTSUPP itself, as bpffs does; access, which default_permissions
+ * decides.
+ */
+const struct fuse_lowlevel_ops fs_ops = {
+	.init = op_init,
+	.lookup = op_lookup,
+	.forget = op_forget,
+	.forget_multi = op_forget_multi,
+	.getattr = op_getattr,
+	.setattr = op_setattr,
+	.readlink = op_readlink,
+	.statfs = op_statfs,
+	.listxattr = op_listxattr,
+	.mknod = op_mknod,
+	.mkdir = op_mkdir,
+	.symlink = op_symlink,
+	.link = op_link,
+	.unlink = op_unlink,
+	.rmdir = op_rmdir,
+	.rename = op_rename,
+	.open = op_open,
+	.read = op_read,
+	.write = op_write,
+	.fsync = op_fsync,
+	.release = op_release,
+	.opendir = op_opendir,
+	.readdir = op_readdir,
+	.readdirplus = op_readdirplus,
+	.releasedir = op_releasedir,
+};

@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Where to mount, and on what: everything that can be said about SOURCE and MOUNTPOINT before
+ * mounting. Functions return 0 or -errno, and then an owned sentence in *why.
+ */
+#ifndef PLACE_H
+#define PLACE_H
+
+#include <stdbool.h>
+
+struct place {
+	char *source;	  /* owned: absolute, without symlinks */
+	int source_fd;	  /* owned: an O_PATH descriptor of it */
+	bool mounted;	  /* we mounted the bpffs there: undo it if the mount fails */
+	char *mountpoint; /* owned: absolute, without symlinks */
+};
+
+/* Refuses a process outside the initial pid namespace: it would see just some of the holders. */
+int place_check_pid_ns(char **why);
+/* Opens SOURCE, which must be a directory of a bpffs; @mount_bpffs: mounts one there if not. */
+int place_open_source(struct place *place, const char *path, bool mount_bpffs, char **why);
+/*
+ * Finds MOUNTPOINT. A dead bpfrefs there is detached; one that lives, or does not answer, is
+ * refused. Sends nothing to what is mounted there but from a child that can be left behind.
+ */
+int place_open_mountpoint(struct place *place, const char *path, char **why);
+/* Refuses a MOUNTPOINT at or in SOURCE, or over it, by whatever mounts they are reached. */
+int place_check(const struct place *place, char **why);
+/* Undoes what place_open_source() mounted. */
+void place_undo(struct place *place);
+void place_clear(struct place *place);
+
+#endif

@@ -1,0 +1,219 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* One mount from its beginning to its end: everything is made here, and taken down again. */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <sys/sysmacros.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "mirror.h"
+#include "ops.h"
+
+/* Enough that readers which wait for a scan do not keep the others from being served. */
+#define THREADS 32
+
+/* What belongs to the whole process, once. */
+static void prepare_process(void)
+{
+	struct rlimit limit;
+
+	umask(0); /* the kernel has taken the caller's off already */
+	/* caller_leave() can then always go back to how it was. */
+	syscall(SYS_setgroups, 0, NULL);
+	/* One descriptor a directory that the kernel knows of. */
+	if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
+		limit.rlim_cur = limit.rlim_max;
+		setrlimit(RLIMIT_NOFILE, &limit);
+	}
+}
+
+static int fail(const char *what, int err)
+{
+	fprintf(stderr, "bpfrefs: %s: %s\n", what, g_strerror(-err));
+	return err;
+}
+
+static int open_context(struct fs *fs, enum bpfrefs_source source)
+{
+	struct bpfrefs_options options = { .size = sizeof(options), .source = source };
+	const char *why;
+	int err = bpfrefs_ctx_open(&options, &fs->ctx);
+
+	if (err == -EPERM)
+		return fail("reading BPF objects needs CAP_SYS_ADMIN in the initial user namespace",
+			    err);
+	if (err)
+		return fail(source == BPFREFS_SOURCE_BPF ? "loading the BPF walkers" :
+							   "opening the kernel's BPF objects",
+			    err);
+	if (source == BPFREFS_SOURCE_AUTO &&
+	    bpfrefs_ctx_source(fs->ctx, &why) == BPFREFS_SOURCE_PROC)
+		fprintf(stderr, "bpfrefs: going on with procfs, without counters: %s\n",
+			why ? why : "BPF programs cannot be loaded");
+	return 0;
+}
+
+static int open_fs(struct fs *fs, const struct session_config *config)
+{
+	struct stat st;
+	int err;
+
+	fs->opt = config->options;
+	fs->source_fd = config->source_fd;
+	if (fstat(fs->source_fd, &st) != 0)
+		return fail(fs->opt.source, -errno);
+	fs->source_major = major(st.st_dev);
+	fs->source_minor = minor(st.st_dev);
+	fs->source_ino = st.st_ino;
+	clock_gettime(CLOCK_REALTIME, &fs->started);
+	err = open_context(fs, config->source);
+	if (err)
+		return err;
+	err = bpfrefs_keeper_open(fs->ctx, fs->source_fd, &fs->keeper);
+	if (err)
+		return fail("opening the keeps in SOURCE", err);
+	fs->mirror = mirror_new(fs->source_fd, &fs->opt);
+	fs->view = view_new(fs->ctx, fs->opt.max_age);
+	fs->errors = errlog_new();
+	fs->handles = handles_new();
+	return 0;
+}
+
+static void close_fs(struct fs *fs)
+{
+	if (fs->handles)
+		handles_free(fs->handles);
+	if (fs->errors)
+		errlog_free(fs->errors);
+	if (fs->view)
+		view_free(fs->view);
+	mirror_free(fs->mirror);
+	bpfrefs_keeper_close(fs->keeper);
+	bpfrefs_ctx_close(fs->ctx);
+}
+
+static int add_options(struct fuse_args *args, const struct session_config *config)
+{
+	g_autofree char *fsname = g_strdup_printf("fsname=%s", config->options.source);
+	char *list = NULL;
+	int err = 0;
+
+	if (*config->mount_options)
+		err = fuse_opt_add_opt(&list, config->mount_options);
+	/* Ours come last: libfuse lets the last one win. */
+	if (!err)
+		err = fuse_opt_add_opt(&list, "default_permissions,nosuid,nodev,subtype=bpfrefs");
+	if (!err)
+		err = fuse_opt_add_opt_escaped(&list, fsname);
+	if (!err)
+		err = fuse_opt_add_arg(args, "bpfrefs");
+	if (!err)
+		err = fuse_opt_add_arg(args, "-o");
+	if (!err)
+		err = fuse_opt_add_arg(args, list);
+	free(list);
+	return err ? fail("mount options", -ENOMEM) : 0;
+}
+
+static int new_fuse_session(struct session *session, const struct session_config *config)
+{
+	struct fuse_args args = FUSE_ARGS_INIT(0, NULL);
+	int err = add_options(&args, config);
+
+	if (!err) {
+		/* It says itself which option it does not know. */
+		session->fuse = fuse_session_new(&args, &fs_ops, sizeof(fs_ops), session);
+		err = session->fuse ? 0 : -EINVAL;
+	}
+	fuse_opt_free_args(&args);
+	return err;
+}
+
+/* Its thread must not be the one that a signal to end interrupts: that is the loop's to see. */
+static int start_auto(struct fs *fs)
+{
+	struct auto_keep *keeping;
+	sigset_t ends, before;
+	int err;
+
+	sigemptyset(&ends);
+	sigaddset(&ends, SIGTERM);
+	sigaddset(&ends, SIGINT);
+	sigaddset(&ends, SIGHUP);
+	sigaddset(&ends, SIGQUIT);
+	pthread_sigmask(SIG_BLOCK, &ends, &before);
+	err = auto_start(fs, fs->opt.keep_auto, &keeping);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	return err ? fail("starting to look after program arrays", err) : 0;
+}
+
+static int serve(struct session *session)
+{
+	int err = start_auto(&session->fs);
+
+	if (err)
+		return err;
+	if (fuse_session_mount(session->fuse, session->fs.opt.mountpoint) != 0) {
+		auto_stop(session->fs.auto_keep);
+		return fail(session->fs.opt.mountpoint, -EIO); /* libfuse has said why */
+	}
+	err = compat_loop(session->fuse, THREADS);
+	fuse_session_unmount(session->fuse);
+	auto_stop(session->fs.auto_keep);
+	return err < 0 ? fail("serving requests", err) : 0;
+}
+
+static int run(struct session *session, const struct session_config *config)
+{
+	int err = open_fs(&session->fs, config);
+
+	if (!err)
+		err = new_fuse_session(session, config);
+	if (err)
+		return err;
+	err = fuse_set_signal_handlers(session->fuse);
+	if (err)
+		return fail("signal handlers", -EINVAL);
+	err = serve(session);
+	fuse_remove_signal_handlers(session->fuse);
+	return err;
+}
+
+int session_run(const struct session_config *config)
+{
+	struct session session = { .ready_fd = config->ready_fd };
+	int err;
+
+	prepare_process();
+	err = run(&session, config);
+	if (session.fuse)
+		fuse_session_destroy(session.fuse);
+	close_fs(&session.fs);
+	return err;
+}
+
+void session_ready(struct session *session)
+{
+	ssize_t told;
+	int null;
+
+	if (session->ready_fd < 0)
+		return;
+	/* From here on nobody reads what we say: let go of the terminal. */
+	null = open("/dev/null", O_RDWR | O_CLOEXEC);
+	for (int fd = 0; null >= 0 && fd <= 2; fd++)
+		dup2(null, fd);
+	if (null > 2)
+		close(null);
+	/* If the parent is gone nobody waits, and the mount works all the same (SIGPIPE is off). */
+	told = write(session->ready_fd, "", 1);
+	(void)told;
+	close(session->ready_fd);
+	session->ready_fd = -1;
+}

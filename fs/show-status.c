@@ -1,0 +1,256 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The whole system, and ourselves. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/utsname.h>
+
+#include "show.h"
+
+/* -------------------------------------------------------------- bpffs --- */
+
+static bool is_pin_class(const struct bpfrefs_class *class_, const void *data)
+{
+	(void)data;
+	return strcmp(class_->name, "pin") == 0;
+}
+
+/*
+ * One instance a line. Its mounts follow, three keys for each: mnt_ns is the namespace, pid a
+ * process in it, path the mount point as that process sees it.
+ */
+static void show_instance(GString *out, const struct bpfrefs_bpffs *bpffs)
+{
+	g_string_append_printf(out, "%" PRIu32 ":%" PRIu32 " pins=", bpffs->major, bpffs->minor);
+	show_number(out, bpffs->pins);
+	g_string_append_printf(out, " state=%s", bpffs->attached ? "attached" : "detached");
+	for (size_t i = 0; i < bpffs->mount_count; i++) {
+		const struct bpfrefs_mount *mount = &bpffs->mounts[i];
+
+		g_string_append_printf(out, " mnt_ns=%" PRIu32 " pid=", mount->mnt_ns);
+		show_number(out, mount->pid ? mount->pid : BPFREFS_UNKNOWN);
+		g_string_append(out, " path=");
+		show_value(out, mount->path);
+	}
+	g_string_append_c(out, '\n');
+}
+
+int show_bpffs(const struct where *w, GString *out)
+{
+	const struct bpfrefs_bpffs *bpffs;
+
+	for (size_t i = 0; (bpffs = bpfrefs_snapshot_bpffs(w->snap, i)); i++)
+		show_instance(out, bpffs);
+	show_gaps(out, w->snap, is_pin_class, NULL);
+	return 0;
+}
+
+int show_source_link(const struct where *w, GString *out)
+{
+	g_string_append(out, w->fs->opt.source);
+	return 0;
+}
+
+/* ------------------------------------------------------------- status --- */
+
+/* Every class of bpfrefs(5). Those that the library has not are named in status. */
+static const char *const all_classes[] = {
+	"fd",	   "mmap",     "inflight",  "io_uring", "aio",	  "pin",       "prog",
+	"map",	   "link",     "btf",	    "iter",	"cgroup", "xdp",       "tcx",
+	"tc",	   "netkit",   "netns",	    "route",	"netfilter", "perf",   "socket",
+	"reuseport", "fanout", "tun",	    "struct_ops", "kernel", "keep",
+};
+
+static bool has_class(const struct bpfrefs_snapshot *snap, const char *name)
+{
+	const struct bpfrefs_class_status *status;
+
+	for (size_t i = 0; (status = bpfrefs_snapshot_class(snap, i)); i++)
+		if (strcmp(status->class_->name, name) == 0)
+			return true;
+	return false;
+}
+
+static void show_options(GString *out, const struct fs *fs)
+{
+	const struct fs_options *opt = &fs->opt;
+
+	show_pair(out, "directory", opt->source);
+	show_pair(out, "mountpoint", opt->mountpoint);
+	g_string_append_printf(out, "options: %s,pins=%s,max_age=%u,keep=%s", opt->ro ? "ro" : "rw",
+			       opt->pins_file ? "file" : "symlink", opt->max_age,
+			       opt->keep_auto ? "auto" : "off");
+	if (opt->guard)
+		g_string_append(out, ",guard");
+	if (opt->has_gid)
+		g_string_append_printf(out, ",gid=%u", (unsigned int)opt->gid);
+	g_string_append_c(out, '\n');
+}
+
+static void show_source(GString *out, const struct fs *fs)
+{
+	const char *why = NULL;
+	enum bpfrefs_source source = bpfrefs_ctx_source(fs->ctx, &why);
+
+	show_pair(out, "source", bpfrefs_source_name(source));
+	if (why)
+		show_pair(out, "source_why", why);
+}
+
+static void show_class_states(GString *out, const struct bpfrefs_snapshot *snap)
+{
+	const struct bpfrefs_class_status *status;
+
+	for (size_t i = 0; (status = bpfrefs_snapshot_class(snap, i)); i++) {
+		g_string_append_printf(out, "class %s: %s: ", status->class_->name, status->source);
+		show_coverage(out, status);
+		g_string_append_c(out, '\n');
+	}
+	/* What these hold is counted by the kernel and explained by nobody here. */
+	g_string_append(out, "classes_missing:");
+	for (size_t i = 0; i < G_N_ELEMENTS(all_classes); i++)
+		if (!has_class(snap, all_classes[i]))
+			g_string_append_printf(out, " %s", all_classes[i]);
+	g_string_append_c(out, '\n');
+}
+
+static void show_scan(GString *out, const struct bpfrefs_snapshot *snap)
+{
+	struct bpfrefs_snapshot_stats stats = bpfrefs_snapshot_stats(snap);
+	struct timespec when = { .tv_sec = (time_t)(stats.wall_ns / 1000000000u),
+				 .tv_nsec = (long)(stats.wall_ns % 1000000000u) };
+
+	g_string_append(out, "last_scan: ");
+	show_time(out, when);
+	g_string_append_printf(out, "\nlast_scan_ms: %" PRIu64 ".%03" PRIu64 "\n",
+			       stats.took_ns / 1000000, stats.took_ns / 1000 % 1000);
+	show_pair_number(out, "attempts", stats.attempts);
+	show_pair_number(out, "objects", bpfrefs_snapshot_object_count(snap));
+	show_pair_number(out, "references", bpfrefs_snapshot_ref_count(snap));
+}
+
+static void show_keeps(GString *out, const struct fs *fs)
+{
+	static const enum bpfrefs_keep_mode modes[] = { BPFREFS_KEEP_FD, BPFREFS_KEEP_PIN,
+							BPFREFS_KEEP_AUTO };
+
+	g_string_append(out, "keeps:");
+	for (size_t i = 0; i < G_N_ELEMENTS(modes); i++) {
+		int count = bpfrefs_keep_count(fs->keeper, modes[i]);
+
+		g_string_append_printf(out, " %s=", bpfrefs_keep_name(modes[i]));
+		show_number(out, count < 0 ? BPFREFS_UNKNOWN : (uint64_t)count);
+	}
+	g_string_append_c(out, '\n');
+}
+
+/* ------------------------------------------- what hides the mirror --- */
+
+/* The fields of a line of mountinfo that matter here; the strings point into the line. */
+struct mountinfo {
+	int id, parent;
+	char *target;
+	const char *fstype;
+};
+
+/* Cuts the line up. False for a line that is none. */
+static bool mountinfo_parse(char *line, struct mountinfo *mount)
+{
+	char *dash = strstr(line, " - "), *space;
+	int at = 0;
+
+	if (!dash || sscanf(line, "%d %d %*s %*s %n", &mount->id, &mount->parent, &at) != 2 || !at)
+		return false;
+	mount->target = line + at;
+	mount->fstype = dash + 3;
+	space = strchr(mount->target, ' ');
+	if (!space)
+		return false;
+	*space = '\0';
+	space = strchr(mount->fstype, ' ');
+	if (space)
+		*space = '\0';
+	return true;
+}
+
+static void show_target(GString *out, const char *escaped)
+{
+	g_autofree char *target = NULL;
+
+	if (text_unescape(escaped, &target) == 0)
+		show_pair(out, "mounted_over", target);
+}
+
+/*
+ * What somebody mounted on the mirror or in it (bpftool's pin does so, of its own accord, where a
+ * directory is not a bpffs) hides part of it, and we cannot see that from within.
+ */
+static void show_mounted_over(GString *out, const struct fs *fs)
+{
+	g_autofree char *text = NULL;
+	g_auto(GStrv) lines = NULL;
+	int ours = -1;
+
+	if (!g_file_get_contents("/proc/self/mountinfo", &text, NULL, NULL))
+		return;
+	lines = g_strsplit(text, "\n", -1);
+	for (char **line = lines; *line; line++) {
+		struct mountinfo mount;
+		g_autofree char *target = NULL;
+
+		if (!mountinfo_parse(*line, &mount))
+			continue;
+		if (mount.parent == ours)
+			show_target(out, mount.target);
+		else if (strcmp(mount.fstype, "fuse.bpfrefs") == 0 &&
+			 text_unescape(mount.target, &target) == 0 &&
+			 strcmp(target, fs->opt.mountpoint) == 0)
+			ours = mount.id;
+	}
+}
+
+int show_status(const struct where *w, GString *out)
+{
+	struct fs *fs = w->fs;
+	struct bpfrefs_snapshot *snap, *last;
+	struct utsname uts;
+	/* A scan that fails is something that status is there to tell. */
+	int err = view_get(fs->view, &snap);
+
+	show_pair(out, "version", bpfrefs_version());
+	show_pair(out, "kernel", uname(&uts) == 0 ? uts.release : NULL);
+	show_options(out, fs);
+	show_source(out, fs);
+	if (!err)
+		show_class_states(out, snap);
+	else
+		show_pair(out, "scan_failed", g_strerror(-err));
+	show_pair_number(out, "scans", view_scans(fs->view, &last));
+	if (last)
+		show_scan(out, last);
+	show_keeps(out, fs);
+	show_pair_number(out, "control_errors", errlog_count(fs->errors));
+	show_mounted_over(out, fs);
+	bpfrefs_snapshot_unref(last);
+	if (!err)
+		bpfrefs_snapshot_unref(snap);
+	return 0;
+}
+
+/* ----------------------------------------------------------- controls --- */
+
+int show_errors(const struct where *w, GString *out)
+{
+	errlog_show(w->fs->errors, out);
+	return 0;
+}
+
+/* What may be written. */
+int show_control(const struct where *w, GString *out)
+{
+	(void)w;
+	g_string_append(out, "# pin KIND/ID PATH\n"
+			     "# unpin PATH\n"
+			     "# keep KIND/ID fd|pin|auto|off\n");
+	return 0;
+}

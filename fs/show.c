@@ -1,0 +1,206 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Records: who holds what, one reference a line. */
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+
+#include "show.h"
+
+/* ------------------------------------------------------- one record --- */
+
+static void show_field(GString *out, const char *key, struct bpfrefs_value value)
+{
+	if (value.type == BPFREFS_VALUE_ABSENT)
+		return;
+	g_string_append_printf(out, " %s=", key);
+	if (value.type == BPFREFS_VALUE_NUM)
+		show_number(out, value.num);
+	else
+		show_value(out, value.type == BPFREFS_VALUE_STR ? value.str : NULL);
+}
+
+void show_line(GString *out, const struct bpfrefs_ref *ref)
+{
+	const struct bpfrefs_class *class_ = bpfrefs_ref_class(ref);
+	char key[BPFREFS_KEY_MAX];
+
+	bpfrefs_key_format(bpfrefs_ref_target(ref), key);
+	g_string_append_printf(out, "%s %s ref=%" PRIu32 " user=%" PRIu32, key, class_->name,
+			       bpfrefs_ref_count(ref), bpfrefs_ref_user(ref));
+	for (size_t i = 0; class_->keys[i]; i++)
+		show_field(out, class_->keys[i], bpfrefs_ref_value(ref, i));
+	g_string_append_c(out, '\n');
+}
+
+static int append_line(const struct bpfrefs_ref *ref, void *data)
+{
+	show_line(data, ref);
+	return 0;
+}
+
+/* --------------------------------------------------------------- gaps --- */
+
+static void show_reason(GString *out, const struct bpfrefs_class_status *status)
+{
+	g_string_append(out, ": ");
+	if (status->coverage == BPFREFS_PARTIAL && status->count)
+		g_string_append_printf(out, "%" PRIu32 " ", status->count);
+	show_text(out, status->what ? status->what :
+		       status->error ? g_strerror(status->error) :
+				       NULL);
+	if (status->what && status->error)
+		g_string_append_printf(out, ": %s", g_strerror(status->error));
+}
+
+void show_coverage(GString *out, const struct bpfrefs_class_status *status)
+{
+	g_string_append(out, bpfrefs_coverage_name(status->coverage));
+	if (status->coverage != BPFREFS_COMPLETE)
+		show_reason(out, status);
+}
+
+void show_gaps(GString *out, const struct bpfrefs_snapshot *snap,
+	       bool (*affects)(const struct bpfrefs_class *class_, const void *data),
+	       const void *data)
+{
+	const struct bpfrefs_class_status *status;
+
+	for (size_t i = 0; (status = bpfrefs_snapshot_class(snap, i)); i++) {
+		if (status->coverage == BPFREFS_COMPLETE)
+			continue;
+		if (affects && !affects(status->class_, data))
+			continue;
+		g_string_append_printf(out, "# %s: ", status->class_->name);
+		show_coverage(out, status);
+		g_string_append_c(out, '\n');
+	}
+}
+
+/* What an object holds is told by the class that is named after the object's kind. */
+static bool is_class_of(const struct bpfrefs_class *class_, const void *data)
+{
+	const struct bpfrefs_key *key = data;
+
+	return strcmp(class_->name, bpfrefs_kind_name(key->kind)) == 0;
+}
+
+/* What a process holds is told by the classes whose records name one. */
+static bool is_class_of_processes(const struct bpfrefs_class *class_, const void *data)
+{
+	(void)data;
+	for (size_t i = 0; class_->keys[i]; i++)
+		if (strcmp(class_->keys[i], "comm") == 0)
+			return true;
+	return false;
+}
+
+/* -------------------------------------------------------------- files --- */
+
+int show_holders(const struct where *w, GString *out)
+{
+	size_t first, count;
+
+	if (!bpfrefs_snapshot_find(w->snap, w->key))
+		return -ENOENT;
+	count = bpfrefs_snapshot_holders(w->snap, w->key, &first);
+	for (size_t i = 0; i < count; i++)
+		show_line(out, bpfrefs_snapshot_ref_at(w->snap, first + i));
+	show_gaps(out, w->snap, NULL, NULL);
+	return 0;
+}
+
+int show_holding(const struct where *w, GString *out)
+{
+	if (!bpfrefs_snapshot_find(w->snap, w->key))
+		return -ENOENT;
+	bpfrefs_snapshot_holding(w->snap, w->key, append_line, out);
+	show_gaps(out, w->snap, is_class_of, &w->key);
+	return 0;
+}
+
+int show_pid_holding(const struct where *w, GString *out)
+{
+	if (!bpfrefs_snapshot_find_pid(w->snap, w->pid))
+		return -ENOENT;
+	bpfrefs_snapshot_pid_holding(w->snap, w->pid, append_line, out);
+	show_gaps(out, w->snap, is_class_of_processes, NULL);
+	return 0;
+}
+
+int show_all_holders(const struct where *w, GString *out)
+{
+	const struct bpfrefs_ref *ref;
+
+	for (size_t i = 0; (ref = bpfrefs_snapshot_ref_at(w->snap, i)); i++)
+		show_line(out, ref);
+	show_gaps(out, w->snap, NULL, NULL);
+	return 0;
+}
+
+/* -------------------------------------------------------------- slots --- */
+
+bool has_slots(const struct where *w)
+{
+	static const char *const types[] = { "prog_array", "array_of_maps", "hash_of_maps" };
+	const struct bpfrefs_field *field;
+	struct bpfrefs_info *info;
+	bool found = false;
+
+	if (bpfrefs_info_read(w->fs->ctx, w->key, &info) != 0)
+		return false;
+	for (size_t i = 0; (field = bpfrefs_info_field(info, i)); i++)
+		if (strcmp(field->key, "type") == 0)
+			for (size_t j = 0; field->str && j < G_N_ELEMENTS(types); j++)
+				found = found || strcmp(field->str, types[j]) == 0;
+	bpfrefs_info_free(info);
+	return found;
+}
+
+static int collect_slot(const struct bpfrefs_ref *ref, void *data)
+{
+	if (bpfrefs_ref_get(ref, "slot").type != BPFREFS_VALUE_ABSENT)
+		g_ptr_array_add(data, (gpointer)ref);
+	return 0;
+}
+
+/* By index; a hash's keys, which are no numbers, by their text. */
+static int by_slot(gconstpointer a, gconstpointer b)
+{
+	struct bpfrefs_value x = bpfrefs_ref_get(*(const struct bpfrefs_ref *const *)a, "slot");
+	struct bpfrefs_value y = bpfrefs_ref_get(*(const struct bpfrefs_ref *const *)b, "slot");
+
+	if (x.type == BPFREFS_VALUE_STR && y.type == BPFREFS_VALUE_STR)
+		return strcmp(x.str, y.str);
+	return x.num < y.num ? -1 : x.num > y.num;
+}
+
+static void show_slot(GString *out, const struct bpfrefs_snapshot *snap,
+		      const struct bpfrefs_ref *ref)
+{
+	struct bpfrefs_value slot = bpfrefs_ref_get(ref, "slot");
+	struct bpfrefs_key target = bpfrefs_ref_target(ref);
+	const struct bpfrefs_object *object = bpfrefs_snapshot_find(snap, target);
+	char key[BPFREFS_KEY_MAX];
+
+	if (slot.type == BPFREFS_VALUE_NUM)
+		show_number(out, slot.num);
+	else
+		show_value(out, slot.type == BPFREFS_VALUE_STR ? slot.str : NULL);
+	g_string_append_printf(out, " %s ", bpfrefs_key_format(target, key));
+	show_value(out, object ? object->name : NULL);
+	g_string_append_c(out, '\n');
+}
+
+int show_slots(const struct where *w, GString *out)
+{
+	g_autoptr(GPtrArray) slots = g_ptr_array_new();
+
+	if (!bpfrefs_snapshot_find(w->snap, w->key))
+		return -ENOENT;
+	bpfrefs_snapshot_holding(w->snap, w->key, collect_slot, slots);
+	g_ptr_array_sort(slots, by_slot);
+	for (guint i = 0; i < slots->len; i++)
+		show_slot(out, w->snap, slots->pdata[i]);
+	show_gaps(out, w->snap, is_class_of, &w->key);
+	return 0;
+}

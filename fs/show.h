@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * From facts to text, as bpfrefs(5) has it. Nothing here changes anything. The row functions (those
+ * that take a struct where) return 0 or -errno: -ENOENT where the object or process is not there.
+ */
+#ifndef SHOW_H
+#define SHOW_H
+
+#include "fs.h"
+
+/* ------------------------------------------------------- text (text.c) --- */
+
+/* A VALUE of the grammar: backslash and bytes outside 0x21-0x7e octal-escaped; NULL is "?". */
+void show_value(GString *out, const char *str);
+/* What goes to the end of a line: the same, but blanks stay as they are. */
+void show_text(GString *out, const char *str);
+/*
+ * Undoes the escapes of both. -EINVAL for a backslash without three octal digits of one byte, or
+ * for an escaped NUL. @out gets an owned string.
+ */
+int text_unescape(const char *text, char **out);
+/* A number, or "?" for BPFREFS_UNKNOWN. */
+void show_number(GString *out, uint64_t number);
+/* "KEY: VALUE\n" */
+void show_pair(GString *out, const char *key, const char *text);
+void show_pair_number(GString *out, const char *key, uint64_t number);
+/* "2025-11-22T09:01:02.345Z" */
+void show_time(GString *out, struct timespec when);
+
+/* ------------------------------------------------- records (show.c) --- */
+
+/* One LINE of the grammar, newline included. */
+void show_line(GString *out, const struct bpfrefs_ref *ref);
+/* "complete", "partial: 3 processes: Permission denied" or "unavailable: why" */
+void show_coverage(GString *out, const struct bpfrefs_class_status *status);
+/*
+ * "# CLASS: partial: ..." for each class with a gap that @affects tells of (NULL: all). Ends every
+ * file whose answer such a gap touches.
+ */
+void show_gaps(GString *out, const struct bpfrefs_snapshot *snap,
+	       bool (*affects)(const struct bpfrefs_class *class_, const void *data),
+	       const void *data);
+
+int show_holders(const struct where *w, GString *out);
+int show_holding(const struct where *w, GString *out);
+int show_pid_holding(const struct where *w, GString *out);
+int show_slots(const struct where *w, GString *out);
+int show_all_holders(const struct where *w, GString *out);
+
+/* Does an object of this type have slots to show: a program array or a map of maps? */
+bool has_slots(const struct where *w);
+
+/* ------------------------------------------- objects (show-object.c) --- */
+
+int show_info(const struct where *w, GString *out);
+int show_refs(const struct where *w, GString *out);
+int show_pins(const struct where *w, GString *out);
+int show_keep(const struct where *w, GString *out);
+int show_objects(const struct where *w, GString *out);
+int show_comm(const struct where *w, GString *out);
+int show_fd_link(const struct where *w, GString *out);
+
+/* ----------------------------------- the whole system (show-status.c) --- */
+
+int show_bpffs(const struct where *w, GString *out);
+int show_source_link(const struct where *w, GString *out);
+int show_status(const struct where *w, GString *out);
+int show_errors(const struct where *w, GString *out);
+int show_control(const struct where *w, GString *out);
+
+#endif

@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The octal escapes of the grammar, as /proc/self/mountinfo has them, and other small text. */
+#include <errno.h>
+#include <inttypes.h>
+#include <time.h>
+
+#include "show.h"
+
+static void escape(GString *out, const char *str, unsigned char least)
+{
+	if (!str) {
+		g_string_append_c(out, '?');
+		return;
+	}
+	for (const unsigned char *byte = (const unsigned char *)str; *byte; byte++) {
+		if (*byte < least || *byte > 0x7e || *byte == '\\')
+			g_string_append_printf(out, "\\%03o", *byte);
+		else
+			g_string_append_c(out, (char)*byte);
+	}
+}
+
+void show_value(GString *out, const char *str)
+{
+	escape(out, str, 0x21);
+}
+
+void show_text(GString *out, const char *str)
+{
+	escape(out, str, 0x20);
+}
+
+/* The byte that three octal digits stand for, 1 to 255; 0 if they are not that. */
+static unsigned char octal_byte(const char *digits)
+{
+	unsigned int byte = 0;
+
+	for (int i = 0; i < 3; i++) {
+		if (digits[i] < '0' || digits[i] > '7')
+			return 0;
+		byte = byte * 8 + (unsigned int)(digits[i] - '0');
+	}
+	return byte <= 0xff ? (unsigned char)byte : 0;
+}
+
+int text_unescape(const char *text, char **out)
+{
+	g_autoptr(GString) plain = g_string_new(NULL);
+
+	for (; *text; text++) {
+		unsigned char byte = (unsigned char)*text;
+
+		if (byte == '\\') {
+			byte = octal_byte(text + 1);
+			if (!byte)
+				return -EINVAL;
+			text += 3;
+		}
+		g_string_append_c(plain, (char)byte);
+	}
+	*out = g_strdup(plain->str);
+	return 0;
+}
+
+void show_number(GString *out, uint64_t number)
+{
+	if (number == BPFREFS_UNKNOWN)
+		g_string_append_c(out, '?');
+	else
+		g_string_append_printf(out, "%" PRIu64, number);
+}
+
+void show_pair(GString *out, const char *key, const char *text)
+{
+	g_string_append_printf(out, "%s: ", key);
+	show_text(out, text);
+	g_string_append_c(out, '\n');
+}
+
+void show_pair_number(GString *out, const char *key, uint64_t number)
+{
+	g_string_append_printf(out, "%s: ", key);
+	show_number(out, number);
+	g_string_append_c(out, '\n');
+}
+
+void show_time(GString *out, struct timespec when)
+{
+	struct tm tm;
+	char text[32];
+
+	if (!gmtime_r(&when.tv_sec, &tm) ||
+	    strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%S", &tm) == 0) {
+		g_string_append_c(out, '?');
+		return;
+	}
+	g_string_append_printf(out, "%s.%03ldZ", text, when.tv_nsec / 1000000);
+}

@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * THE table: every virtual file, one row each. To add a file, write its show_ or ctl_ function and
+ * add its row; lookup, getattr, readdir, open, read and write all go by it.
+ */
+#include "node.h"
+
+#include "ctl.h"
+#include "show.h"
+
+#define OF(kind) (1u << (kind))
+#define PINNABLE (OF(BPFREFS_MAP) | OF(BPFREFS_PROG) | OF(BPFREFS_LINK))
+
+#define DIRECTORY (S_IFDIR | 0500)
+#define TEXT (S_IFREG | 0400)
+#define CONTROL (S_IFREG | 0600)
+#define SYMLINK (S_IFLNK | 0777)
+
+/* A directory of all objects of one kind, and each of them. */
+#define OBJECTS(dir, dirname, of) \
+	{ .in = DIR_ROOT, .opens = dir, .name = dirname, .mode = DIRECTORY }, \
+	{ .in = dir, .opens = DIR_OBJECT, .mode = DIRECTORY, .kind = of }
+
+/* clang-format off */
+const struct node tree[] = {
+	{ .in = DIR_NONE, .opens = DIR_ROOT, .name = ".bpf", .mode = DIRECTORY },
+
+	OBJECTS(DIR_MAPS, "map", BPFREFS_MAP),
+	OBJECTS(DIR_PROGS, "prog", BPFREFS_PROG),
+	OBJECTS(DIR_LINKS, "link", BPFREFS_LINK),
+	OBJECTS(DIR_BTFS, "btf", BPFREFS_BTF),
+
+	{ .in = DIR_OBJECT, .name = "info", .mode = TEXT, .show = show_info },
+	{ .in = DIR_OBJECT, .name = "holders", .mode = TEXT, .need = NEED_SNAPSHOT,
+	  .show = show_holders },
+	{ .in = DIR_OBJECT, .name = "holding", .mode = TEXT, .need = NEED_SNAPSHOT,
+	  .show = show_holding },
+	{ .in = DIR_OBJECT, .name = "refs", .mode = TEXT, .need = NEED_SNAPSHOT,
+	  .show = show_refs },
+	{ .in = DIR_OBJECT, .name = "slots", .mode = TEXT, .need = NEED_SNAPSHOT,
+	  .kinds = OF(BPFREFS_MAP), .exists = has_slots, .show = show_slots },
+	{ .in = DIR_OBJECT, .name = "pin", .mode = CONTROL, .need = NEED_SNAPSHOT,
+	  .kinds = PINNABLE, .show = show_pins, .store = ctl_pin },
+	{ .in = DIR_OBJECT, .name = "unpin", .mode = CONTROL, .need = NEED_SNAPSHOT,
+	  .kinds = PINNABLE, .show = show_pins, .store = ctl_unpin },
+	{ .in = DIR_OBJECT, .name = "keep", .mode = CONTROL,
+	  .show = show_keep, .store = ctl_keep },
+
+	{ .in = DIR_ROOT, .opens = DIR_PIDS, .name = "pid", .mode = DIRECTORY },
+	{ .in = DIR_PIDS, .opens = DIR_PID, .mode = DIRECTORY },
+	{ .in = DIR_PID, .name = "comm", .mode = TEXT, .show = show_comm },
+	{ .in = DIR_PID, .name = "holding", .mode = TEXT, .need = NEED_SNAPSHOT,
+	  .show = show_pid_holding },
+	{ .in = DIR_PID, .opens = DIR_FDS, .name = "fd", .mode = DIRECTORY },
+	{ .in = DIR_FDS, .mode = SYMLINK, .need = NEED_SNAPSHOT, .show = show_fd_link },
+
+	{ .in = DIR_ROOT, .name = "objects", .mode = TEXT, .need = NEED_SNAPSHOT,
+	  .show = show_objects },
+	{ .in = DIR_ROOT, .name = "holders", .mode = TEXT, .need = NEED_SNAPSHOT,
+	  .show = show_all_holders },
+	{ .in = DIR_ROOT, .name = "bpffs", .mode = TEXT, .need = NEED_SNAPSHOT,
+	  .show = show_bpffs },
+	{ .in = DIR_ROOT, .name = "source", .mode = SYMLINK, .show = show_source_link },
+	{ .in = DIR_ROOT, .name = "status", .mode = TEXT, .show = show_status },
+	{ .in = DIR_ROOT, .name = "control", .mode = CONTROL,
+	  .show = show_control, .store = ctl_control },
+	{ .in = DIR_ROOT, .name = "errors", .mode = TEXT, .show = show_errors },
+	{ .mode = 0 },
+};
+/* clang-format on */
+
+uint64_t tree_root_ino(void)
+{
+	struct where root = { .row = tree };
+
+	return node_ino(tree, &root);
+}
+
+int tree_lookup(struct fs *fs, uint64_t parent, const char *name, struct entry *entry)
+{
+	return node_lookup(tree, fs, parent, name, entry);
+}
+
+int tree_getattr(struct fs *fs, uint64_t ino, struct entry *entry)
+{
+	return node_getattr(tree, fs, ino, entry);
+}
+
+int tree_readlink(struct fs *fs, uint64_t ino, char *buf, size_t size)
+{
+	return node_readlink(tree, fs, ino, buf, size);
+}
+
+int tree_readdir(struct fs *fs, uint64_t ino, off_t cookie, dir_fill fill, void *data)
+{
+	return node_readdir(tree, fs, ino, cookie, fill, data);
+}
+
+int tree_twin(struct fs *fs, unsigned int depth, struct bpfrefs_key key, struct entry *entry)
+{
+	return node_twin(fs, depth, key, entry);
+}

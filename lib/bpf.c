@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The only file that calls libbpf or bpf(2). */
+#include "bpf.h"
+
+#include <bpf/bpf.h>
+#include <fcntl.h>
+#include <linux/openat2.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+
+#include "fdinfo.h"
+
+/* Linux 6.5; the floor's headers do not have it. */
+#define PATH_FD_FLAG (1U << 14)
+
+/* The part of union bpf_attr that BPF_OBJ_PIN and BPF_OBJ_GET use. */
+struct obj_attr {
+	uint64_t pathname;
+	uint32_t bpf_fd;
+	uint32_t file_flags;
+	int32_t path_fd;
+	uint32_t pad;
+};
+
+static int obj_pin(int fd, int dir_fd, const char *path)
+{
+	struct obj_attr attr = {
+		.pathname = (uintptr_t)path,
+		.bpf_fd = (uint32_t)fd,
+		.file_flags = dir_fd >= 0 ? PATH_FD_FLAG : 0,
+		.path_fd = dir_fd >= 0 ? dir_fd : 0,
+	};
+
+	return syscall(SYS_bpf, BPF_OBJ_PIN, &attr, sizeof(attr)) == 0 ? 0 : -errno;
+}
+
+int bpf_next_id(enum bpfrefs_kind kind, uint32_t start, uint32_t *id)
+{
+	static int (*const next[BPFREFS_KIND_COUNT])(__u32, __u32 *) = {
+		[BPFREFS_MAP] = bpf_map_get_next_id,
+		[BPFREFS_PROG] = bpf_prog_get_next_id,
+		[BPFREFS_LINK] = bpf_link_get_next_id,
+		[BPFREFS_BTF] = bpf_btf_get_next_id,
+	};
+
+	if (kind >= BPFREFS_KIND_COUNT)
+		return -EINVAL;
+	/* The kernel's ids are positive ints and it says EINVAL to a greater start. */
+	if (start >= INT32_MAX)
+		return -ENOENT;
+	return next[kind](start, id) == 0 ? 0 : -errno;
+}
+
+int bpf_open_id(enum bpfrefs_kind kind, uint32_t id)
+{
+	static int (*const get[BPFREFS_KIND_COUNT])(__u32) = {
+		[BPFREFS_MAP] = bpf_map_get_fd_by_id,
+		[BPFREFS_PROG] = bpf_prog_get_fd_by_id,
+		[BPFREFS_LINK] = bpf_link_get_fd_by_id,
+		[BPFREFS_BTF] = bpf_btf_get_fd_by_id,
+	};
+	int fd;
+
+	if (kind >= BPFREFS_KIND_COUNT)
+		return -EINVAL;
+	fd = get[kind](id);
+	return fd >= 0 ? fd : -errno;
+}
+
+int bpf_pin_at(int fd, int dir_fd, const char *name)
+{
+	g_autofree char *path = NULL;
+	int err;
+
+	if (!*name || strchr(name, '/'))
+		return -EINVAL;
+	err = obj_pin(fd, dir_fd, name);
+	/* E2BIG and EINVAL are what a kernel before 6.5 says to path_fd and its flag. */
+	if (err != -EINVAL && err != -E2BIG)
+		return err;
+	path = g_strdup_printf("/proc/self/fd/%d/%s", dir_fd, name);
+	return obj_pin(fd, -1, path);
+}
+
+/*
+ * By a descriptor of the inode itself, not its path: between a look at a name and BPF_OBJ_GET of it,
+ * which follows symlinks, anyone who may write there could put one that leads into a FUSE mount;
+ * ours would then wait for itself.
+ */
+int bpf_get_path_fd(int path_fd)
+{
+	char path[sizeof("/proc/self/fd/") + 11];
+	int fd;
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", path_fd);
+	fd = bpf_obj_get(path);
+	return fd >= 0 ? fd : -errno;
+}
+
+int bpf_open_pin(int dir_fd, const char *name)
+{
+	struct open_how how = {
+		.flags = O_PATH | O_NOFOLLOW | O_CLOEXEC,
+		.resolve = RESOLVE_BENEATH | RESOLVE_NO_XDEV | RESOLVE_NO_SYMLINKS,
+	};
+	long fd = syscall(SYS_openat2, dir_fd, name, &how, sizeof(how));
+
+	return fd >= 0 ? (int)fd : -errno;
+}
+
+int bpf_get_at(int dir_fd, const char *name)
+{
+	bpfrefs_autofd path_fd = -1;
+	struct stat st;
+
+	if (!*name || strchr(name, '/'))
+		return -EINVAL;
+	path_fd = bpf_open_pin(dir_fd, name);
+	if (path_fd == -ELOOP)
+		return -EINVAL;
+	if (path_fd < 0)
+		return path_fd;
+	if (fstat(path_fd, &st) != 0)
+		return -errno;
+	if (!S_ISREG(st.st_mode))
+		return -EINVAL;
+	return bpf_get_path_fd(path_fd);
+}
+
+int bpf_identify(int fd, struct bpfrefs_key *key)
+{
+	char path[sizeof("/proc/self/fdinfo/") + 11], text[4096];
+	ssize_t len;
+
+	snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", fd);
+	len = text_read_at(AT_FDCWD, path, text, sizeof(text));
+	return len < 0 ? (int)len : fdinfo_key(text, key);
+}
+
+int bpf_info_raw(int fd, void *info, uint32_t *len)
+{
+	return bpf_obj_get_info_by_fd(fd, info, len) == 0 ? 0 : -errno;
+}
+
+int bpf_map_next_key(int fd, const void *key, void *next)
+{
+	return bpf_map_get_next_key(fd, key, next) == 0 ? 0 : -errno;
+}
+
+int bpf_map_lookup(int fd, const void *key, void *value)
+{
+	return bpf_map_lookup_elem(fd, key, value) == 0 ? 0 : -errno;
+}

@@ -1,0 +1,359 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The one rule of what keeps what alive (bpfrefs(5), "The graph"), and two questions put to it. */
+#include "graph.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+uint32_t graph_index(const struct bpfrefs_snapshot *snap, struct bpfrefs_key key)
+{
+	uint32_t low = 0, high = snap->objects->len;
+
+	while (low < high) {
+		uint32_t middle = low + (high - low) / 2;
+		const struct bpfrefs_object *object = snap->objects->pdata[middle];
+		int order = bpfrefs_key_compare(object->key, key);
+
+		if (order == 0)
+			return middle;
+		if (order < 0)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return UINT32_MAX;
+}
+
+const struct bpfrefs_object *graph_object(const struct graph *graph, uint32_t index)
+{
+	return graph->snap->objects->pdata[index];
+}
+
+const struct bpfrefs_class_status *graph_gap(const struct bpfrefs_snapshot *snap)
+{
+	for (guint i = 0; i < snap->classes->len; i++) {
+		const struct bpfrefs_class_status *status =
+			&g_array_index(snap->classes, struct bpfrefs_class_status, i);
+
+		if (status->coverage != BPFREFS_COMPLETE)
+			return status;
+	}
+	return NULL;
+}
+
+bool graph_doubtful(const struct bpfrefs_object *object, bool user)
+{
+	/* More explained than counted is no better than less: one of the two is wrong. */
+	if (object->changing)
+		return true;
+	if (user)
+		return object->usercnt == BPFREFS_UNKNOWN ||
+		       object->usercnt != object->user_explained;
+	return object->refcnt == BPFREFS_UNKNOWN || object->refcnt != object->explained;
+}
+
+/* -------------------------------------------------------------- edges --- */
+
+static bool value_is(const struct bpfrefs_ref *ref, const char *key, const char *word)
+{
+	struct bpfrefs_value value = bpfrefs_ref_get(ref, key);
+
+	return value.type == BPFREFS_VALUE_STR && strcmp(value.str, word) == 0;
+}
+
+/* Does the object hold this through its user state, so that it goes when usercnt falls to 0? */
+static bool hangs_on_user(const struct graph *graph, const struct bpfrefs_ref *ref, uint32_t holder)
+{
+	struct bpfrefs_value via;
+
+	if (ref->holder.kind != BPFREFS_MAP || ref->target.kind != BPFREFS_PROG)
+		return false;
+	via = bpfrefs_ref_get(ref, "via");
+	if (via.type != BPFREFS_VALUE_STR)
+		return false;
+	/* A devmap's or cpumap's program stays; a program array's goes (prog_array_map_clear()). */
+	if (strcmp(via.str, "slot") == 0)
+		return g_strcmp0(graph_object(graph, holder)->type, "prog_array") == 0;
+	return g_str_has_suffix(via.str, "parser") || g_str_has_suffix(via.str, "verdict") ||
+	       strcmp(via.str, "timer") == 0 || strcmp(via.str, "wq") == 0;
+}
+
+/*
+ * Is it a user reference? A second name of an open file or a pinned inode counts for nothing (0 and
+ * 0), and holds what the first one holds. An object's own reference always counts.
+ */
+static bool holds_user(const struct bpfrefs_ref *ref)
+{
+	if (ref->target.kind != BPFREFS_MAP)
+		return false;
+	return ref->user > 0 || (ref->ref == 0 && ref->holder.kind == BPFREFS_KIND_COUNT);
+}
+
+static enum edge_kind outside_kind(const struct bpfrefs_ref *ref)
+{
+	const char *class = ref->class->pub.name;
+	bool keep = strcmp(class, "keep") == 0;
+
+	if (keep && value_is(ref, "mode", "auto"))
+		return EDGE_AUTO;
+	if (ref->pid == 0)
+		return EDGE_ROOT;
+	/* A pin that we can name stays whoever goes; one in a foreign mount namespace does not. */
+	if (keep || strcmp(class, "pin") == 0)
+		return bpfrefs_ref_get(ref, "path").type == BPFREFS_VALUE_UNKNOWN ? EDGE_PROCESS :
+										    EDGE_ROOT;
+	return EDGE_PROCESS;
+}
+
+static void edge_init(struct graph *graph, struct edge *edge, const struct bpfrefs_ref *ref,
+		      uint32_t target)
+{
+	uint32_t holder;
+
+	edge->ref = ref;
+	edge->to = holds_user(ref) ? NODE_USER(target) : NODE_OBJECT(target);
+	edge->from = UINT32_MAX;
+	if (ref->holder.kind == BPFREFS_KIND_COUNT) {
+		edge->kind = outside_kind(ref);
+		if (edge->kind == EDGE_AUTO)
+			graph->kept_auto[target] = true;
+		graph->outside[graph->outsides++] = (uint32_t)(edge - graph->edge);
+		return;
+	}
+	holder = graph_index(graph->snap, ref->holder);
+	if (holder == UINT32_MAX) {
+		edge->kind = EDGE_LOST;
+		graph->outside[graph->outsides++] = (uint32_t)(edge - graph->edge);
+		return;
+	}
+	edge->kind = EDGE_HELD;
+	edge->from = hangs_on_user(graph, ref, holder) ? NODE_USER(holder) : NODE_OBJECT(holder);
+	graph->out_first[edge->from + 1]++;
+}
+
+/* Sorts the edges by the node that they are from, by counting. */
+static void order_by_from(struct graph *graph)
+{
+	uint32_t nodes = 2 * graph->objects;
+	g_autofree uint32_t *next = g_new(uint32_t, nodes + 1);
+
+	for (uint32_t i = 0; i < nodes; i++)
+		graph->out_first[i + 1] += graph->out_first[i];
+	memcpy(next, graph->out_first, (nodes + 1) * sizeof(*next));
+	for (uint32_t i = 0; i < graph->edges; i++)
+		if (graph->edge[i].kind == EDGE_HELD)
+			graph->out[next[graph->edge[i].from]++] = i;
+}
+
+struct graph *graph_new(const struct bpfrefs_snapshot *snap)
+{
+	struct graph *graph = g_new0(struct graph, 1);
+	uint32_t edge = 0;
+
+	graph->snap = snap;
+	graph->objects = snap->objects->len;
+	graph->edges = snap->refs->len;
+	graph->edge = g_new0(struct edge, graph->edges);
+	graph->in_first = g_new0(uint32_t, graph->objects + 1);
+	graph->out_first = g_new0(uint32_t, 2 * graph->objects + 1);
+	graph->out = g_new0(uint32_t, graph->edges);
+	graph->outside = g_new0(uint32_t, graph->edges);
+	graph->kept_auto = g_new0(bool, graph->objects);
+	for (uint32_t i = 0; i < graph->objects; i++) {
+		graph->in_first[i] = edge;
+		for (; edge < graph->edges; edge++) {
+			const struct bpfrefs_ref *ref = snap->refs->pdata[edge];
+
+			if (bpfrefs_key_compare(ref->target, graph_object(graph, i)->key) != 0)
+				break;
+			edge_init(graph, &graph->edge[edge], ref, i);
+		}
+	}
+	graph->in_first[graph->objects] = edge;
+	order_by_from(graph);
+	return graph;
+}
+
+void graph_free(struct graph *graph)
+{
+	if (!graph)
+		return;
+	g_free(graph->edge);
+	g_free(graph->in_first);
+	g_free(graph->out_first);
+	g_free(graph->out);
+	g_free(graph->outside);
+	g_free(graph->kept_auto);
+	g_free(graph);
+}
+
+/* -------------------------------------------------------------- marks --- */
+
+struct mark *mark_new(const struct graph *graph)
+{
+	struct mark *mark = g_new0(struct mark, 1);
+
+	mark->graph = graph;
+	mark->reached = g_new0(uint8_t, 2 * graph->objects);
+	mark->by = g_new0(const struct edge *, 2 * graph->objects);
+	mark->queue = g_new(uint32_t, 2 * graph->objects);
+	return mark;
+}
+
+void mark_free(struct mark *mark)
+{
+	if (!mark)
+		return;
+	g_free(mark->reached);
+	g_free(mark->by);
+	g_free(mark->queue);
+	g_free(mark);
+}
+
+void mark_node(struct mark *mark, uint32_t node, const struct edge *by, uint8_t level)
+{
+	if (mark->reached[node])
+		return;
+	mark->reached[node] = level;
+	mark->by[node] = by;
+	mark->queue[mark->tail++] = node;
+}
+
+void mark_spread(struct mark *mark)
+{
+	const struct graph *graph = mark->graph;
+
+	while (mark->head < mark->tail) {
+		uint32_t node = mark->queue[mark->head++];
+		bool user = node % 2;
+		uint8_t level = mark->reached[node];
+
+		for (uint32_t i = graph->out_first[node]; i < graph->out_first[node + 1]; i++) {
+			const struct edge *edge = &graph->edge[graph->out[i]];
+
+			mark_node(mark, edge->to, edge, level);
+		}
+		if (user || graph->kept_auto[node / 2])
+			mark_node(mark, node ^ 1, NULL, level);
+	}
+}
+
+void mark_kind(struct mark *mark, enum edge_kind kind, uint8_t level)
+{
+	const struct graph *graph = mark->graph;
+
+	for (uint32_t i = 0; i < graph->outsides; i++) {
+		const struct edge *edge = &graph->edge[graph->outside[i]];
+
+		if (edge->kind == kind)
+			mark_node(mark, edge->to, edge, level);
+	}
+}
+
+void mark_doubts(struct mark *mark, uint8_t level)
+{
+	const struct graph *graph = mark->graph;
+
+	for (uint32_t i = 0; i < graph->objects; i++) {
+		const struct bpfrefs_object *object = graph_object(graph, i);
+
+		if (object->key.kind == BPFREFS_MAP && graph_doubtful(object, true))
+			mark_node(mark, NODE_USER(i), NULL, level);
+		if (graph_doubtful(object, false))
+			mark_node(mark, NODE_OBJECT(i), NULL, level);
+	}
+	mark_kind(mark, EDGE_LOST, level);
+}
+
+/* ----------------------------------------------------------- questions --- */
+
+int bpfrefs_graph_garbage(const struct bpfrefs_snapshot *snap, struct bpfrefs_key **keys,
+			  size_t *count)
+{
+	graph_auto *graph = NULL;
+	mark_auto *mark = NULL;
+	struct bpfrefs_key *found;
+	size_t n = 0;
+
+	if (graph_gap(snap))
+		return -EAGAIN;
+	graph = graph_new(snap);
+	mark = mark_new(graph);
+	mark_kind(mark, EDGE_ROOT, 1);
+	mark_kind(mark, EDGE_PROCESS, 1);
+	mark_doubts(mark, 1);
+	mark_spread(mark);
+	found = malloc((graph->objects + 1) * sizeof(*found));
+	if (!found)
+		return -ENOMEM;
+	for (uint32_t i = 0; i < graph->objects; i++)
+		if (graph->kept_auto[i] && !mark->reached[NODE_OBJECT(i)])
+			found[n++] = graph_object(graph, i)->key;
+	*keys = found;
+	*count = n;
+	return 0;
+}
+
+struct pin {
+	uint32_t major, minor;
+	uint64_t ino;
+};
+
+static bool is_pin(const struct bpfrefs_ref *ref, const struct pin *pin)
+{
+	struct bpfrefs_value ino;
+
+	if (!ref->place || ref->place->major != pin->major || ref->place->minor != pin->minor)
+		return false;
+	ino = bpfrefs_ref_get(ref, "ino");
+	return ino.type == BPFREFS_VALUE_NUM && ino.num == pin->ino;
+}
+
+/* The names of a pinned inode: more than one where it has hard links. */
+static unsigned int pin_names(const struct graph *graph, uint32_t object, const struct pin *pin)
+{
+	unsigned int names = 0;
+
+	for (uint32_t i = graph->in_first[object]; i < graph->in_first[object + 1]; i++)
+		names += is_pin(graph->edge[i].ref, pin);
+	return names;
+}
+
+static void mark_without(struct mark *mark, const struct pin *pin)
+{
+	const struct graph *graph = mark->graph;
+
+	for (uint32_t i = 0; i < graph->outsides; i++) {
+		const struct edge *edge = &graph->edge[graph->outside[i]];
+
+		if (edge->kind != EDGE_AUTO && !is_pin(edge->ref, pin))
+			mark_node(mark, edge->to, edge, 1);
+	}
+	mark_doubts(mark, 1);
+	mark_spread(mark);
+}
+
+int bpfrefs_unpin_check(const struct bpfrefs_snapshot *snap, struct bpfrefs_key key,
+			uint32_t major, uint32_t minor, uint64_t pin_ino)
+{
+	struct pin pin = { major, minor, pin_ino };
+	uint32_t index = graph_index(snap, key);
+	const struct bpfrefs_object *object;
+	graph_auto *graph = NULL;
+	mark_auto *mark = NULL;
+
+	/* What may be held by something that could not be read may be unpinned: see the header. */
+	if (index == UINT32_MAX || graph_gap(snap))
+		return 0;
+	graph = graph_new(snap);
+	if (pin_names(graph, index, &pin) > 1)
+		return 0;
+	mark = mark_new(graph);
+	mark_without(mark, &pin);
+	object = graph_object(graph, index);
+	if (!mark->reached[NODE_OBJECT(index)])
+		return -EBUSY;
+	if (object->user_state && object->usercnt > 0 && !mark->reached[NODE_USER(index)])
+		return -EBUSY;
+	return 0;
+}

@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The graph of references over a frozen snapshot, and marks that spread along it.
+ *
+ * Every object is two nodes, 2 * index and 2 * index + 1: the object, and of a map its user state.
+ * The user state holds the object; an automatic keep lets the object hold its user state. One edge
+ * a reference: from the node that holds it, or from outside, to the node that it holds.
+ */
+#ifndef BPFREFS_GRAPH_H
+#define BPFREFS_GRAPH_H
+
+#include "private.h"
+
+enum edge_kind {
+	EDGE_HELD,    /* by a node */
+	EDGE_ROOT,    /* by what is no object and no process */
+	EDGE_PROCESS, /* by a process */
+	EDGE_AUTO,    /* by an automatic keep: no root */
+	EDGE_LOST,    /* by an object that is not in the snapshot: nobody can say what holds that */
+};
+
+struct edge {
+	const struct bpfrefs_ref *ref;
+	enum edge_kind kind;
+	uint32_t from; /* a node; EDGE_HELD only */
+	uint32_t to;
+};
+
+struct graph {
+	const struct bpfrefs_snapshot *snap;
+	uint32_t objects, edges;
+	struct edge *edge;   /* in the order of snap->refs, so by target */
+	uint32_t *in_first;  /* by object: the first edge to it; one more at the end */
+	uint32_t *out_first; /* by node: its first in @out; one more at the end */
+	uint32_t *out;	     /* EDGE_HELD edges by the node that they are from */
+	uint32_t *outside;   /* the edges that are not EDGE_HELD */
+	uint32_t outsides;
+	bool *kept_auto;     /* by object */
+};
+
+#define NODE_OBJECT(index) (2 * (index))
+#define NODE_USER(index) (2 * (index) + 1)
+
+struct graph *graph_new(const struct bpfrefs_snapshot *snap);
+void graph_free(struct graph *graph);
+
+/* The index of an object, or UINT32_MAX. */
+uint32_t graph_index(const struct bpfrefs_snapshot *snap, struct bpfrefs_key key);
+const struct bpfrefs_object *graph_object(const struct graph *graph, uint32_t index);
+/* The first class that could not be read completely, or NULL. */
+const struct bpfrefs_class_status *graph_gap(const struct bpfrefs_snapshot *snap);
+/* Does a count of the object leave open who else holds it (@user: its user state)? */
+bool graph_doubtful(const struct bpfrefs_object *object, bool user);
+
+/* What some roots lead to. */
+struct mark {
+	const struct graph *graph;
+	uint8_t *reached;	  /* by node: the level at which it was reached first, 0: not yet */
+	const struct edge **by;	  /* by node: the edge that reached it; NULL: its other part did */
+	uint32_t *queue, head, tail;
+};
+
+struct mark *mark_new(const struct graph *graph);
+void mark_free(struct mark *mark);
+/* Reaches a node from outside. */
+void mark_node(struct mark *mark, uint32_t node, const struct edge *by, uint8_t level);
+/* Reaches all that the nodes reached lead to, nearest first. */
+void mark_spread(struct mark *mark);
+/* Starts from every edge of a kind. */
+void mark_kind(struct mark *mark, enum edge_kind kind, uint8_t level);
+/* Starts from everything that is held by nobody knows what. */
+void mark_doubts(struct mark *mark, uint8_t level);
+
+static inline void graph_cleanup(struct graph **graph)
+{
+	graph_free(*graph);
+}
+
+static inline void mark_cleanup(struct mark **mark)
+{
+	mark_free(*mark);
+}
+
+/* Freed at the end of their scope. */
+#define graph_auto __attribute__((cleanup(graph_cleanup))) struct graph
+#define mark_auto __attribute__((cleanup(mark_cleanup))) struct mark
+
+#endif

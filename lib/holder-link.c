@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What links hold: their program (bpf_link_init(); struct_ops links have none), and the map that an
+ * iterator link has as its target, as a user (bpf_iter_attach_map() and its like).
+ */
+#include "holders.h"
+#include "walk-scan.h"
+
+static const char *const keys[] = { "id", "name", "via", "slot", NULL };
+
+static bool decode(struct scan *scan, const struct walk_rec *rec)
+{
+	const struct walk_link *link = walk_record(rec, WALK_LINK, struct walk_link);
+	struct bpfrefs_key holder = { BPFREFS_LINK, rec->id };
+
+	if (!link)
+		return false;
+	if (link->prog_id)
+		scan_add_held(scan, (struct bpfrefs_key){ BPFREFS_PROG, link->prog_id }, 1, 0,
+			      holder, "prog");
+	if (link->map_id)
+		scan_add_held(scan, (struct bpfrefs_key){ BPFREFS_MAP, link->map_id }, 1, 1, holder,
+			      "target");
+	return true;
+}
+
+const struct holder_class holder_link = {
+	.pub = { "link", keys },
+	.decode = decode,
+	.proc = proc_scan_link,
+};

@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What maps hold: programs and maps in their slots (prog_fd_array_get_ptr(), bpf_map_fd_get_ptr()),
+ * their BTF (map_create()), their template's BTF (bpf_map_meta_alloc()), the BTFs of the kptrs in
+ * their values (btf_parse_kptr(); only kernels' BTFs are counted).
+ */
+#include "holders.h"
+#include "walk-scan.h"
+
+enum { MAP_SLOT = 3 };
+
+static const char *const keys[] = { "id", "name", "via", "slot", NULL };
+static const char *const walks[] = { "walk_slots", "walk_kptrs", NULL };
+
+static void add_btf(struct scan *scan, uint32_t id, struct bpfrefs_key map, const char *via)
+{
+	if (id)
+		scan_add_held(scan, (struct bpfrefs_key){ BPFREFS_BTF, id }, 1, 0, map, via);
+}
+
+/* A key of a hash of maps: a number if it has a number's size, else its bytes. */
+static void set_key(struct scan *scan, struct bpfrefs_ref *ref, const struct walk_edge *edge)
+{
+	uint32_t told = MIN(edge->key_size, (uint32_t)WALK_KEY_MAX);
+	GString *text;
+
+	if (edge->key_size == sizeof(uint32_t)) {
+		uint32_t number;
+
+		memcpy(&number, edge->key, sizeof(number));
+		ref_set_num(ref, MAP_SLOT, number);
+		return;
+	}
+	text = g_string_new("0x");
+	for (uint32_t i = 0; i < told; i++)
+		g_string_append_printf(text, "%02x", edge->key[i]);
+	if (told < edge->key_size)
+		g_string_append(text, "...");
+	ref_set_str(scan, ref, MAP_SLOT, text->str);
+	g_string_free(text, TRUE);
+}
+
+static void add_edge(struct scan *scan, const struct walk_edge *edge)
+{
+	struct bpfrefs_key target = { (enum bpfrefs_kind)edge->target, edge->target_id };
+	struct bpfrefs_ref *ref;
+
+	ref = scan_add_held(scan, target, 1, 0, (struct bpfrefs_key){ BPFREFS_MAP, edge->rec.id },
+			    walk_via_name(edge->via));
+	if (!ref || (edge->via != WALK_VIA_SLOT && edge->via != WALK_VIA_INNER))
+		return;
+	if (edge->key_size)
+		set_key(scan, ref, edge);
+	else
+		ref_set_num(ref, MAP_SLOT, edge->slot);
+}
+
+static bool decode(struct scan *scan, const struct walk_rec *rec)
+{
+	const struct walk_map *map = walk_record(rec, WALK_MAP, struct walk_map);
+	const struct walk_edge *edge = walk_record(rec, WALK_EDGE, struct walk_edge);
+	const struct walk_gap *gap = walk_record(rec, WALK_GAP, struct walk_gap);
+	struct bpfrefs_key holder = { BPFREFS_MAP, rec->id };
+
+	if (map) {
+		add_btf(scan, map->btf_id, holder, "btf");
+		add_btf(scan, map->inner_btf_id, holder, "template");
+		return true;
+	}
+	if (gap && gap->kind == WALK_GAP_BUCKET) {
+		scan_gap(scan, 1, "hash buckets", 0);
+		return true;
+	}
+	if (!edge || edge->holder != WALK_KIND_MAP)
+		return false;
+	add_edge(scan, edge);
+	return true;
+}
+
+const struct holder_class holder_map = {
+	.pub = { "map", keys },
+	.walks = walks,
+	.decode = decode,
+	.proc = proc_scan_map,
+};

@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * What programs hold: the maps of used_maps (one reference each, taken by resolve_pseudo_ldimm64()
+ * and bpf_prog_bind_map()), the BTFs of used_btfs (__add_used_btf(), btfs of kernel variables) and
+ * of kfunc_btf_tab (modules' kfuncs).
+ */
+#include "walk.bpf.h"
+
+struct part {
+	__u64 list;
+	__u64 at, stopped;
+	__u32 holder, via;
+};
+
+/* Where an object's three lists begin in its count of what has been told. */
+#define PART_BTFS (1ull << 40)
+#define PART_KFUNCS (1ull << 41)
+
+static __always_inline int stop(struct part *part, __u64 at)
+{
+	part->stopped = at + 1;
+	return 1;
+}
+
+static int tell_map(__u32 index, struct part *part)
+{
+	__u64 at = part->at + index;
+	struct bpf_map *map = NULL;
+
+	bpf_probe_read_kernel(&map, sizeof(map), (void *)(part->list + at * sizeof(map)));
+	if (map && !walk_edge(part->holder, WALK_KIND_PROG, BPF_CORE_READ(map, id), WALK_KIND_MAP,
+			      WALK_VIA_USED_MAPS, 0))
+		return stop(part, at);
+	return 0;
+}
+
+static int tell_btf(__u32 index, struct part *part)
+{
+	__u64 at = part->at + index;
+	struct btf *btf = NULL;
+	__u64 size = part->via == WALK_VIA_USED_BTFS ?
+			     bpf_core_type_size(struct btf_mod_pair) :
+			     bpf_core_type_size(struct bpf_kfunc_btf);
+	__u64 offset = part->via == WALK_VIA_USED_BTFS ?
+			       bpf_core_field_offset(struct btf_mod_pair, btf) :
+			       bpf_core_field_offset(struct bpf_kfunc_btf, btf);
+
+	bpf_probe_read_kernel(&btf, sizeof(btf), (void *)(part->list + at * size + offset));
+	if (!btf)
+		return 0;
+	if (walk_full(sizeof(struct walk_btf)) ||
+	    !walk_edge(part->holder, WALK_KIND_PROG, BPF_CORE_READ(btf, id), WALK_KIND_BTF,
+		       part->via, 0))
+		return stop(part, at);
+	walk_tell_btf(btf);
+	return 0;
+}
+
+SEC("iter/bpf_prog")
+int walk_used(struct bpf_iter__bpf_prog *ctx)
+{
+	struct bpf_prog *prog = ctx->prog;
+	struct bpf_kfunc_btf_tab *tab;
+	struct bpf_prog_aux *aux;
+	struct part part = {};
+	__u64 begin, count;
+
+	if (!prog)
+		return 0;
+	aux = prog->aux;
+	part.holder = aux->id;
+	begin = walk_begin(part.holder);
+	part.list = (__u64)BPF_CORE_READ(prog, aux, used_maps);
+	part.at = begin;
+	part.via = WALK_VIA_USED_MAPS;
+	count = aux->used_map_cnt;
+	if (begin < count)
+		bpf_loop(count - begin, tell_map, &part, 0);
+	if (part.stopped)
+		return walk_later(part.holder, part.stopped - 1);
+
+	part.list = (__u64)BPF_CORE_READ(prog, aux, used_btfs);
+	part.at = begin >= PART_BTFS && begin < PART_KFUNCS ? begin - PART_BTFS : 0;
+	part.via = WALK_VIA_USED_BTFS;
+	count = aux->used_btf_cnt;
+	if (begin < PART_KFUNCS && part.at < count)
+		bpf_loop(count - part.at, tell_btf, &part, 0);
+	if (part.stopped)
+		return walk_later(part.holder, PART_BTFS + part.stopped - 1);
+
+	tab = BPF_CORE_READ(prog, aux, kfunc_btf_tab);
+	part.list = (__u64)tab + bpf_core_field_offset(struct bpf_kfunc_btf_tab, descs);
+	part.at = begin >= PART_KFUNCS ? begin - PART_KFUNCS : 0;
+	part.via = WALK_VIA_KFUNC_BTF;
+	count = tab ? BPF_CORE_READ(tab, nr_descs) : 0;
+	if (part.at < count)
+		bpf_loop(count - part.at, tell_btf, &part, 0);
+	if (part.stopped)
+		return walk_later(part.holder, PART_KFUNCS + part.stopped - 1);
+	walk_done();
+	return 0;
+}
+
+char LICENSE[] SEC("license") = "GPL";

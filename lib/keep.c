@@ -1,0 +1,305 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Keeps: a descriptor of our own, or a pin in a directory of our own. The directories are the only
+ * memory of the second kind: they are read each time, so that what is found is what is there.
+ */
+#include "keep.h"
+
+#include <fcntl.h>
+#include <string.h>
+
+#include "bpf.h"
+#include "pin.h"
+
+static const enum bpfrefs_keep_mode pin_modes[] = { BPFREFS_KEEP_PIN, BPFREFS_KEEP_AUTO };
+
+int bpfrefs_keeper_open(struct bpfrefs_ctx *ctx, int source_fd, struct bpfrefs_keeper **out)
+{
+	struct bpfrefs_keeper *keeper;
+
+	if (source_fd < 0)
+		return -EBADF;
+	keeper = g_new0(struct bpfrefs_keeper, 1);
+	keeper->ctx = ctx;
+	keeper->source_fd = source_fd;
+	g_mutex_init(&keeper->lock);
+	g_cond_init(&keeper->settling_more);
+	g_queue_init(&keeper->settling);
+	keeper->arrays = g_hash_table_new(NULL, NULL);
+	*out = keeper;
+	return 0;
+}
+
+/* Closes the descriptor of mode fd. ctx->lock is held. */
+static void kept_remove(struct bpfrefs_ctx *ctx, int fd)
+{
+	g_hash_table_remove(ctx->kept, GINT_TO_POINTER(fd));
+	close(fd);
+}
+
+void kept_add(struct bpfrefs_ctx *ctx, int fd, struct bpfrefs_key key)
+{
+	g_hash_table_insert(ctx->kept, GINT_TO_POINTER(fd), g_memdup2(&key, sizeof(key)));
+}
+
+void bpfrefs_keeper_close(struct bpfrefs_keeper *keeper)
+{
+	GHashTableIter iter;
+	gpointer fd;
+
+	if (!keeper)
+		return;
+	settling_finish(keeper);
+	g_mutex_lock(&keeper->ctx->lock);
+	g_hash_table_iter_init(&iter, keeper->ctx->kept);
+	while (g_hash_table_iter_next(&iter, &fd, NULL)) {
+		close(GPOINTER_TO_INT(fd));
+		g_hash_table_iter_remove(&iter);
+	}
+	g_mutex_unlock(&keeper->ctx->lock);
+	g_hash_table_unref(keeper->arrays);
+	g_cond_clear(&keeper->settling_more);
+	g_mutex_clear(&keeper->lock);
+	g_free(keeper);
+}
+
+/* --------------------------------------------------------- what is kept --- */
+
+int kept_fd(struct bpfrefs_keeper *keeper, struct bpfrefs_key key)
+{
+	GHashTableIter iter;
+	gpointer fd, kept;
+
+	g_hash_table_iter_init(&iter, keeper->ctx->kept);
+	while (g_hash_table_iter_next(&iter, &fd, &kept))
+		if (bpfrefs_key_compare(*(const struct bpfrefs_key *)kept, key) == 0 &&
+		    !settling_has(keeper, GPOINTER_TO_INT(fd)))
+			return GPOINTER_TO_INT(fd);
+	return -1;
+}
+
+/* Is it pinned by us in that mode? 1 or 0, or -errno. ctx->lock is held. */
+static int is_pinned(struct bpfrefs_keeper *keeper, struct bpfrefs_key key,
+		     enum bpfrefs_keep_mode mode)
+{
+	bpfrefs_autofd dir = -1;
+
+	if (key.kind == BPFREFS_BTF)
+		return 0;
+	dir = keepdir_open(keeper->source_fd, mode, false);
+	/* What is not our directory holds no keep of ours. */
+	if (dir == -ENOENT || dir == -EPERM)
+		return 0;
+	return dir < 0 ? dir : keepdir_has(dir, key);
+}
+
+static int mode_locked(struct bpfrefs_keeper *keeper, struct bpfrefs_key key,
+		       enum bpfrefs_keep_mode *mode)
+{
+	*mode = BPFREFS_KEEP_OFF;
+	if (kept_fd(keeper, key) >= 0) {
+		*mode = BPFREFS_KEEP_FD;
+		return 0;
+	}
+	for (size_t i = 0; i < G_N_ELEMENTS(pin_modes); i++) {
+		int pinned = is_pinned(keeper, key, pin_modes[i]);
+
+		if (pinned < 0)
+			return pinned;
+		if (pinned) {
+			*mode = pin_modes[i];
+			return 0;
+		}
+	}
+	return 0;
+}
+
+int is_kept(struct bpfrefs_keeper *keeper, struct bpfrefs_key key)
+{
+	enum bpfrefs_keep_mode mode;
+	int err = mode_locked(keeper, key, &mode);
+
+	return err ? err : mode != BPFREFS_KEEP_OFF;
+}
+
+int bpfrefs_keep_get(struct bpfrefs_keeper *keeper, struct bpfrefs_key key,
+		     enum bpfrefs_keep_mode *mode)
+{
+	enum bpfrefs_keep_mode found;
+	int err;
+
+	if (key.kind >= BPFREFS_KIND_COUNT)
+		return -EINVAL;
+	g_mutex_lock(&keeper->lock);
+	g_mutex_lock(&keeper->ctx->lock);
+	err = mode_locked(keeper, key, &found);
+	g_mutex_unlock(&keeper->ctx->lock);
+	g_mutex_unlock(&keeper->lock);
+	if (!err)
+		*mode = found;
+	return err;
+}
+
+static int count_pins(struct bpfrefs_keeper *keeper, enum bpfrefs_keep_mode mode)
+{
+	bpfrefs_autofd dir = keepdir_open(keeper->source_fd, mode, false);
+
+	if (dir == -ENOENT || dir == -EPERM)
+		return 0;
+	return dir < 0 ? dir : keepdir_count(dir);
+}
+
+int bpfrefs_keep_count(struct bpfrefs_keeper *keeper, enum bpfrefs_keep_mode mode)
+{
+	int count = -EINVAL;
+
+	g_mutex_lock(&keeper->lock);
+	g_mutex_lock(&keeper->ctx->lock);
+	if (mode == BPFREFS_KEEP_FD)
+		count = (int)(g_hash_table_size(keeper->ctx->kept) - keeper->settling.length);
+	else if (mode == BPFREFS_KEEP_PIN || mode == BPFREFS_KEEP_AUTO)
+		count = count_pins(keeper, mode);
+	g_mutex_unlock(&keeper->ctx->lock);
+	g_mutex_unlock(&keeper->lock);
+	return count;
+}
+
+/* ------------------------------------------------------- taking, letting go --- */
+
+static int take_fd(struct bpfrefs_keeper *keeper, struct bpfrefs_key key)
+{
+	int fd = object_open_settled(keeper->ctx, key);
+
+	if (fd < 0)
+		return fd;
+	kept_add(keeper->ctx, fd, key);
+	return 0;
+}
+
+static int take_pin(struct bpfrefs_keeper *keeper, struct bpfrefs_key key,
+		    enum bpfrefs_keep_mode mode)
+{
+	bpfrefs_autofd dir = keepdir_open(keeper->source_fd, mode, true);
+	bpfrefs_autofd fd = -1;
+	char name[KEEP_NAME_MAX];
+
+	if (dir < 0)
+		return dir;
+	fd = object_open_settled(keeper->ctx, key);
+	if (fd < 0)
+		return fd;
+	return bpf_pin_at(fd, dir, keep_name(key, name));
+}
+
+static int drop_pin(struct bpfrefs_keeper *keeper, struct bpfrefs_key key,
+		    enum bpfrefs_keep_mode mode)
+{
+	int pinned = is_pinned(keeper, key, mode);
+	bpfrefs_autofd dir = -1;
+	char name[KEEP_NAME_MAX];
+
+	if (pinned <= 0)
+		return pinned;
+	dir = keepdir_open(keeper->source_fd, mode, false);
+	if (dir < 0)
+		return dir;
+	if (unlinkat(dir, keep_name(key, name), 0) != 0 && errno != ENOENT)
+		return -errno;
+	return 0;
+}
+
+static int take(struct bpfrefs_keeper *keeper, struct bpfrefs_key key, enum bpfrefs_keep_mode mode)
+{
+	if (mode == BPFREFS_KEEP_FD)
+		return take_fd(keeper, key);
+	/* A pin left beside a descriptor: present already, though not as the mode that counts. */
+	if (is_pinned(keeper, key, mode) == 1)
+		return 0;
+	return take_pin(keeper, key, mode);
+}
+
+static int drop(struct bpfrefs_keeper *keeper, struct bpfrefs_key key, enum bpfrefs_keep_mode mode)
+{
+	int fd;
+
+	if (mode != BPFREFS_KEEP_FD)
+		return drop_pin(keeper, key, mode);
+	fd = kept_fd(keeper, key);
+	if (fd >= 0)
+		kept_remove(keeper->ctx, fd);
+	return 0;
+}
+
+/* All modes but @mode. The descriptor last: it alone can be let go of without fail. */
+static int drop_others(struct bpfrefs_keeper *keeper, struct bpfrefs_key key,
+		       enum bpfrefs_keep_mode mode)
+{
+	for (size_t i = 0; i < G_N_ELEMENTS(pin_modes); i++) {
+		int err = pin_modes[i] == mode ? 0 : drop_pin(keeper, key, pin_modes[i]);
+
+		if (err)
+			return err;
+	}
+	return mode == BPFREFS_KEEP_FD ? 0 : drop(keeper, key, BPFREFS_KEEP_FD);
+}
+
+static int set_locked(struct bpfrefs_keeper *keeper, struct bpfrefs_key key,
+		      enum bpfrefs_keep_mode mode)
+{
+	enum bpfrefs_keep_mode present;
+	int err = mode_locked(keeper, key, &present);
+
+	if (err || present == mode)
+		return err;
+	if (mode != BPFREFS_KEEP_OFF)
+		err = take(keeper, key, mode);
+	if (err)
+		return err;
+	err = drop_others(keeper, key, mode);
+	if (err && mode != BPFREFS_KEEP_OFF)
+		drop(keeper, key, mode);
+	return err;
+}
+
+/* Has it a user state that can be lost? 0, -EOPNOTSUPP, or -errno. */
+static int check_auto(struct bpfrefs_ctx *ctx, struct bpfrefs_key key)
+{
+	struct bpfrefs_snapshot *snap = NULL;
+	const struct bpfrefs_object *object;
+	int err;
+
+	if (key.kind != BPFREFS_MAP)
+		return -EOPNOTSUPP;
+	err = bpfrefs_snapshot_take(ctx, &snap);
+	if (err)
+		return err;
+	object = bpfrefs_snapshot_find(snap, key);
+	if (!object)
+		err = -ENOENT;
+	else if (!object->user_state)
+		err = -EOPNOTSUPP;
+	bpfrefs_snapshot_unref(snap);
+	return err;
+}
+
+int bpfrefs_keep_set(struct bpfrefs_keeper *keeper, struct bpfrefs_key key,
+		     enum bpfrefs_keep_mode mode)
+{
+	int err;
+
+	if (key.kind >= BPFREFS_KIND_COUNT || mode >= BPFREFS_KEEP_COUNT)
+		return -EINVAL;
+	err = bpfrefs_exists(keeper->ctx, key);
+	if (!err && mode == BPFREFS_KEEP_PIN && key.kind == BPFREFS_BTF)
+		err = -EOPNOTSUPP;
+	if (!err && mode == BPFREFS_KEEP_AUTO)
+		err = check_auto(keeper->ctx, key);
+	if (err)
+		return err;
+	g_mutex_lock(&keeper->lock);
+	g_mutex_lock(&keeper->ctx->lock);
+	err = set_locked(keeper, key, mode);
+	g_mutex_unlock(&keeper->ctx->lock);
+	g_mutex_unlock(&keeper->lock);
+	return err;
+}

@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "pin-tree.h"
+
+#include <string.h>
+#include <sys/stat.h>
+
+/* Deeper than this no path is followed: PATH_MAX allows 2048 components. */
+#define DEPTH_MAX 2048
+
+static void super_free(gpointer data)
+{
+	struct pin_super *super = data;
+
+	g_array_unref(super->namespaces);
+	g_free(super);
+}
+
+static void inode_free(gpointer data)
+{
+	struct pin_inode *inode = data;
+
+	g_ptr_array_unref(inode->names);
+	g_free(inode);
+}
+
+struct pin_tree *pin_tree_new(void)
+{
+	struct pin_tree *tree = g_new0(struct pin_tree, 1);
+
+	tree->supers = g_ptr_array_new_with_free_func(super_free);
+	tree->inodes = g_ptr_array_new_with_free_func(inode_free);
+	tree->names = g_hash_table_new_full(g_int64_hash, g_int64_equal, NULL, g_free);
+	return tree;
+}
+
+void pin_tree_free(struct pin_tree *tree)
+{
+	if (!tree)
+		return;
+	g_ptr_array_unref(tree->inodes);
+	g_ptr_array_unref(tree->supers);
+	g_hash_table_unref(tree->names);
+	g_free(tree);
+}
+
+/* The record at *at, which moves on; NULL at the end. walkers.c has checked the sizes. */
+static const struct walk_rec *next_record(const GByteArray *records, guint *at)
+{
+	const struct walk_rec *rec = (const void *)(records->data + *at);
+
+	if (*at + sizeof(*rec) > records->len)
+		return NULL;
+	*at += rec->size;
+	return rec;
+}
+
+static struct pin_super *add_super(struct pin_tree *tree, const struct walk_sb *sb)
+{
+	struct pin_super *super = g_new0(struct pin_super, 1);
+
+	super->address = sb->sb;
+	super->major = sb->major;
+	super->minor = sb->minor;
+	super->namespaces = g_array_new(FALSE, FALSE, sizeof(uint32_t));
+	g_ptr_array_add(tree->supers, super);
+	return super;
+}
+
+static void add_namespace(struct pin_super *super, uint32_t ns)
+{
+	for (guint i = 0; i < super->namespaces->len; i++)
+		if (g_array_index(super->namespaces, uint32_t, i) == ns)
+			return;
+	if (ns) /* 0: detached */
+		g_array_append_val(super->namespaces, ns);
+}
+
+void pin_tree_supers(struct pin_tree *tree, const GByteArray *records)
+{
+	const struct walk_rec *rec;
+	struct pin_super *super = NULL;
+	guint at = 0;
+
+	while ((rec = next_record(records, &at))) {
+		const struct walk_sb *sb = walk_record(rec, WALK_SB, struct walk_sb);
+		const struct walk_mount *mount = walk_record(rec, WALK_MOUNT, struct walk_mount);
+
+		if (sb)
+			super = add_super(tree, sb);
+		else if (mount && super)
+			add_namespace(super, mount->mnt_ns);
+	}
+}
+
+static struct pin_inode *add_inode(struct pin_tree *tree, struct pin_super *super,
+				   const struct walk_inode *told)
+{
+	struct pin_inode *inode = g_new0(struct pin_inode, 1);
+
+	inode->key.kind = told->kind == WALK_KIND_DIR ? BPFREFS_KIND_COUNT :
+							(enum bpfrefs_kind)told->kind;
+	inode->key.id = told->rec.id;
+	inode->super = super;
+	inode->ino = told->ino;
+	inode->mtime = told->mtime;
+	inode->nlink = told->nlink;
+	inode->uid = told->uid;
+	inode->mode = told->mode;
+	inode->names = g_ptr_array_new();
+	g_ptr_array_add(tree->inodes, inode);
+	if (told->kind != WALK_KIND_DIR)
+		super->pins++;
+	return inode;
+}
+
+static void add_name(struct pin_tree *tree, struct pin_inode *inode,
+		     const struct walk_dentry *dentry)
+{
+	struct pin_name *name = g_new0(struct pin_name, 1);
+
+	name->dentry = dentry->dentry;
+	name->parent = dentry->parent;
+	name->hashed = dentry->hashed;
+	name->inode = inode;
+	g_strlcpy(name->name, dentry->name, MIN(sizeof(name->name), dentry->len + 1u));
+	g_hash_table_replace(tree->names, &name->dentry, name);
+	g_ptr_array_add(inode->names, name);
+}
+
+void pin_tree_inodes(struct pin_tree *tree, struct pin_super *super, const GByteArray *records)
+{
+	const struct walk_rec *rec;
+	struct pin_inode *inode = NULL;
+	guint at = 0;
+
+	while ((rec = next_record(records, &at))) {
+		const struct walk_inode *told = walk_record(rec, WALK_INODE, struct walk_inode);
+		const struct walk_dentry *dentry = walk_record(rec, WALK_DENTRY, struct walk_dentry);
+
+		if (told)
+			inode = add_inode(tree, super, told);
+		else if (dentry && inode)
+			add_name(tree, inode, dentry);
+		else if (rec->type == WALK_GAP)
+			tree->untold++;
+	}
+}
+
+static const struct pin_name *parent_of(const struct pin_tree *tree, const struct pin_name *name)
+{
+	return g_hash_table_lookup(tree->names, &name->parent);
+}
+
+char *pin_tree_path(const struct pin_tree *tree, const struct pin_name *name)
+{
+	GString *path = g_string_new(NULL);
+
+	for (unsigned int depth = 0; name && depth < DEPTH_MAX; depth++) {
+		if (name->parent == name->dentry) {
+			if (!path->len)
+				g_string_append_c(path, '/');
+			return g_string_free(path, FALSE);
+		}
+		g_string_prepend(path, name->name);
+		g_string_prepend_c(path, '/');
+		name = parent_of(tree, name);
+	}
+	g_string_free(path, TRUE);
+	return NULL;
+}
+
+static bool is_private_dir(const struct pin_name *name)
+{
+	return name && name->inode->uid == 0 && (name->inode->mode & ~S_IFMT & 07777) == 0700;
+}
+
+bool pin_tree_private(const struct pin_tree *tree, const struct pin_name *name)
+{
+	const struct pin_name *dir = parent_of(tree, name);
+
+	return is_private_dir(dir) && is_private_dir(parent_of(tree, dir));
+}

@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Pins: made, and told which object they are of. */
+#include "pin.h"
+
+#include "bpf.h"
+#include "raw.h"
+
+int object_alone(struct bpfrefs_ctx *ctx, uint32_t map_id)
+{
+	uint64_t usercnt;
+	int err;
+
+	if (!ctx->source->map_usercnt)
+		return -EOPNOTSUPP;
+	err = ctx->source->map_usercnt(ctx, map_id, &usercnt);
+	if (err)
+		return err;
+	return usercnt <= 1;
+}
+
+int object_open_settled(struct bpfrefs_ctx *ctx, struct bpfrefs_key key)
+{
+	struct map_facts facts;
+	int fd = bpf_open_id(key.kind, key.id);
+
+	if (fd < 0 || key.kind != BPFREFS_MAP)
+		return fd;
+	if (raw_map_read(fd, &facts) == 0 && facts.type == MAP_TYPE_PROG_ARRAY &&
+	    object_alone(ctx, key.id) == 1)
+		g_usleep(SETTLE_MS * 1000);
+	return fd;
+}
+
+int bpfrefs_object_open(struct bpfrefs_ctx *ctx, struct bpfrefs_key key)
+{
+	int fd;
+
+	g_mutex_lock(&ctx->lock);
+	fd = object_open_settled(ctx, key);
+	g_mutex_unlock(&ctx->lock);
+	return fd;
+}
+
+static int pin_locked(struct bpfrefs_ctx *ctx, struct bpfrefs_key key, int dir_fd, const char *name)
+{
+	bpfrefs_autofd fd = object_open_settled(ctx, key);
+
+	return fd < 0 ? fd : bpf_pin_at(fd, dir_fd, name);
+}
+
+int bpfrefs_pin(struct bpfrefs_ctx *ctx, struct bpfrefs_key key, int dir_fd, const char *name)
+{
+	int err;
+
+	if (key.kind == BPFREFS_BTF)
+		return -EOPNOTSUPP;
+	/* The walk must not meet our descriptor: it would be a holder that nothing explains. */
+	g_mutex_lock(&ctx->lock);
+	err = pin_locked(ctx, key, dir_fd, name);
+	g_mutex_unlock(&ctx->lock);
+	return err;
+}
+
+int pin_identify_locked(int dir_fd, const char *name, struct bpfrefs_key *key)
+{
+	bpfrefs_autofd fd = bpf_get_at(dir_fd, name);
+
+	return fd < 0 ? fd : bpf_identify(fd, key);
+}
+
+int bpfrefs_pin_identify(struct bpfrefs_ctx *ctx, int dir_fd, const char *name,
+			 struct bpfrefs_key *key)
+{
+	int err;
+
+	g_mutex_lock(&ctx->lock);
+	err = pin_identify_locked(dir_fd, name, key);
+	g_mutex_unlock(&ctx->lock);
+	return err;
+}

@@ -1,0 +1,264 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What the files of lib share. fs never includes this; unit tests do, to give a context a fake
+ * source. Who may call whom is in docs/design.md.
+ */
+#ifndef BPFREFS_PRIVATE_H
+#define BPFREFS_PRIVATE_H
+
+#include <errno.h>
+#include <glib.h>
+#include <unistd.h>
+
+#include "bpfrefs.h"
+
+/* ------------------------------------------------------------ cleanup --- */
+
+static inline void autofd_close(const int *fd)
+{
+	int saved = errno;
+
+	if (*fd >= 0)
+		close(*fd);
+	errno = saved;
+}
+
+/* A descriptor closed at the end of its scope, errno kept (g_autofd is newer than our GLib floor). */
+#define bpfrefs_autofd __attribute__((cleanup(autofd_close))) int
+
+static inline int fd_steal(int *fd)
+{
+	int stolen = *fd;
+
+	*fd = -1;
+	return stolen;
+}
+
+/* ---------------------------------------------------- bump allocation --- */
+
+/* Memory that is freed all at once with its snapshot. Never fails (GLib aborts), so callers bound
+ * what they ask for. */
+struct arena;
+struct arena *arena_new(void);
+void arena_free(struct arena *arena);
+void *arena_alloc(struct arena *arena, size_t size); /* zeroed, aligned to 8 */
+const char *arena_str(struct arena *arena, const char *str); /* a copy; NULL stays NULL */
+
+/* ------------------------------------------------- info, all the kinds --- */
+
+/* An object's facts under construction. The strings are copied. */
+struct bpfrefs_info *info_new(void);
+void info_num(struct bpfrefs_info *info, const char *key, uint64_t num);
+void info_str(struct bpfrefs_info *info, const char *key, const char *str);
+/* A value of an enumeration: its word, or its number where it has none. */
+void info_enum(struct bpfrefs_info *info, const char *key, enum bpfrefs_enum what, uint32_t value);
+
+/* ------------------------------------------------------------- source --- */
+
+struct scan;
+struct walk_rec;
+
+/* Where facts come from: source_bpf (walk.c), source_proc (proc.c), a test's fake. */
+struct source {
+	enum bpfrefs_source id;
+	/* Sets ctx->source_data. Fills @why with an owned sentence where it fails. */
+	int (*open)(struct bpfrefs_ctx *ctx, char **why);
+	void (*close)(struct bpfrefs_ctx *ctx);
+	/* As bpfrefs_next_id() and bpfrefs_info_read(). Called with ctx->lock held. */
+	int (*next_id)(struct bpfrefs_ctx *ctx, enum bpfrefs_kind kind, uint32_t start,
+		       uint32_t *id);
+	int (*info)(struct bpfrefs_ctx *ctx, struct bpfrefs_key key, struct bpfrefs_info **info);
+	/* One walk over everything: objects, counters, references, gaps. ctx->lock is held. */
+	int (*collect)(struct scan *scan);
+	/* A map's user references now, with ctx->lock held; -ENOENT if it is gone. NULL where the
+	 * source cannot tell without opening the map, which would count itself. */
+	int (*map_usercnt)(struct bpfrefs_ctx *ctx, uint32_t id, uint64_t *usercnt);
+};
+
+extern const struct source source_bpf, source_proc;
+
+struct bpfrefs_ctx {
+	const struct source *source;
+	void *source_data;
+	char *why; /* why BPF is not used, or NULL */
+	int proc_fd; /* procfs, owned */
+	uint32_t self; /* our pid */
+	GMutex lock; /* held over every walk, and while a transient BPF descriptor is open */
+	GHashTable *kept; /* descriptor -> owned struct bpfrefs_key: keep mode fd; under lock */
+	GHashTable *remainders; /* last snapshot's remainders, so that a new one is looked at twice */
+};
+
+/* For tests: a context over any source. */
+int ctx_open_with(const struct source *source, void *source_data, struct bpfrefs_ctx **ctx);
+
+/* -------------------------------------------------------------- scan ---- */
+
+/* One holder class: everything about it. One file each, listed in lib/meson.build. */
+struct holder_class {
+	struct bpfrefs_class pub;
+	/* BPF source: the programs whose records this class decodes, NULL-terminated, or NULL. A
+	 * class is unavailable where one of them did not load, partial where it did not finish. */
+	const char *const *walks;
+	/* BPF source: a walk of its own, instead of walks. */
+	int (*walk)(struct scan *scan);
+	/* BPF source: takes one record. Returns true if it was this class's. */
+	bool (*decode)(struct scan *scan, const struct walk_rec *rec);
+	/* BPF source: after all records, what follows from the objects' own facts. */
+	void (*derive)(struct scan *scan);
+	/* procfs source: everything. -errno if nothing could be learnt; gaps by scan_gap(). */
+	int (*proc)(struct scan *scan);
+	/* procfs source: why its answer is never complete there, or NULL if it is */
+	const char *proc_gap;
+};
+
+/* All classes in output order, NULL-terminated (generated from lib/meson.build's list). */
+extern const struct holder_class *const holder_classes[];
+
+/* Most fields that a class's references may have. */
+#define REF_FIELDS_MAX 8
+
+/* Where a pinned inode is in its own bpffs instance, whatever is mounted where. */
+struct pin_place {
+	uint32_t major, minor;
+	const char *inner;
+};
+
+struct bpfrefs_ref {
+	struct bpfrefs_key target, holder;
+	const struct holder_class *class;
+	const struct pin_place *place; /* pins and keeps that are linked, else NULL */
+	uint32_t ref, user, pid;
+	uint16_t class_index; /* output order */
+	uint8_t types[REF_FIELDS_MAX]; /* enum bpfrefs_value_type, one a field */
+	union {
+		uint64_t num;
+		const char *str;
+	} values[]; /* as many as the class has keys */
+};
+
+/* A snapshot's insides; frozen (sorted and indexed) before anyone outside lib sees it. */
+struct bpfrefs_snapshot {
+	gatomicrefcount count;
+	struct arena *arena;
+	GPtrArray *objects;   /* struct bpfrefs_object *, key order, in the arena */
+	GPtrArray *refs;      /* struct bpfrefs_ref *, by target, class, as found; in the arena */
+	GPtrArray *by_holder; /* those with an object as holder, by holder */
+	GPtrArray *by_pid;    /* those with a pid, by pid */
+	GPtrArray *processes; /* struct bpfrefs_process *, by pid */
+	GPtrArray *bpffs;     /* struct bpfrefs_bpffs * */
+	GArray *classes;      /* struct bpfrefs_class_status, one a holder class */
+	GHashTable *object_of; /* key -> object */
+	GHashTable *dirs;      /* (device, inode) -> path inside the instance */
+	struct bpfrefs_snapshot_stats stats;
+};
+
+/* A snapshot in the making. */
+struct scan {
+	struct bpfrefs_ctx *ctx;
+	struct bpfrefs_snapshot *snap;
+	const struct holder_class *class; /* whose turn it is: who adds references and gaps */
+	unsigned int class_index;
+	GHashTable *files; /* file address (or any identity) -> token */
+	void *source_data; /* the source's own */
+};
+
+struct scan *scan_new(struct bpfrefs_ctx *ctx);
+/* Frees it and gives its snapshot, not yet frozen. */
+struct bpfrefs_snapshot *scan_finish(struct scan *scan);
+/* Gives the turn to a class, by its place in the list or by itself. */
+void scan_turn(struct scan *scan, unsigned int class_index);
+void scan_turn_to(struct scan *scan, const struct holder_class *class);
+
+/* An open file description with this identity: its token, and true the first time it is seen. */
+bool scan_file(struct scan *scan, uint64_t identity, uint32_t *token);
+
+/* Adds an object, or finds it. The caller fills it; strings go through scan_str(). */
+struct bpfrefs_object *scan_object_add(struct scan *scan, struct bpfrefs_key key);
+/* The object, or NULL where it is not in this snapshot (it is newer, or gone). */
+struct bpfrefs_object *scan_object(struct scan *scan, struct bpfrefs_key key);
+const char *scan_str(struct scan *scan, const char *str); /* interned; NULL stays NULL */
+
+/*
+ * Adds a reference to @target by scan->class. All its fields are absent at first. Returns NULL
+ * where the target is not in this snapshot: then there is nothing to say.
+ */
+struct bpfrefs_ref *scan_add(struct scan *scan, struct bpfrefs_key target, uint32_t ref,
+			     uint32_t user);
+/* The same, held by another object: sets holder and the fields id, name, via (0, 1, 2). */
+struct bpfrefs_ref *scan_add_held(struct scan *scan, struct bpfrefs_key target, uint32_t ref,
+				  uint32_t user, struct bpfrefs_key holder, const char *via);
+void ref_set_pid(struct bpfrefs_ref *ref, uint32_t pid);
+/* Fields by their index in the class's keys. */
+void ref_set_num(struct bpfrefs_ref *ref, unsigned int index, uint64_t num); /* or UNKNOWN */
+void ref_set_str(struct scan *scan, struct bpfrefs_ref *ref, unsigned int index, const char *str);
+/* A static string, not copied. */
+void ref_set_static(struct bpfrefs_ref *ref, unsigned int index, const char *str);
+/* Where a pin is in its own instance, for bpfrefs_snapshot_pin_path(): "/app/conns". */
+void ref_set_place(struct scan *scan, struct bpfrefs_ref *ref, uint32_t major, uint32_t minor,
+		   const char *inner);
+
+/* Notes that scan->class missed @count things ("processes"), with a positive errno or 0. */
+void scan_gap(struct scan *scan, uint32_t count, const char *what, int error);
+/* Notes that scan->class learnt nothing. */
+void scan_unavailable(struct scan *scan, const char *why, int error);
+/* Names the source of scan->class's facts: "BPF walk". Static string. */
+void scan_source(struct scan *scan, const char *source);
+/* A process that holds something; comm NULL: unknown. */
+void scan_process(struct scan *scan, uint32_t pid, const char *comm);
+/* A bpffs instance, or the one already there; mounts are added to it. */
+void scan_bpffs(struct scan *scan, uint32_t major, uint32_t minor, uint64_t pins, bool attached);
+void scan_bpffs_mount(struct scan *scan, uint32_t major, uint32_t minor,
+		      const struct bpfrefs_mount *mount);
+/* A directory of a bpffs instance and its path inside it ("/", "/app"). */
+void scan_bpffs_dir(struct scan *scan, uint32_t major, uint32_t minor, uint64_t ino,
+		    const char *inner);
+
+/*
+ * Is a pin at this place in its instance a keep of some bpfrefs: ".../bpfrefs/keep/map_12" or
+ * ".../bpfrefs/auto/map_12" of just this object? OFF if not. The caller has checked that both
+ * directories are root's and 0700.
+ */
+enum bpfrefs_keep_mode keep_of_path(const char *inner, struct bpfrefs_key key);
+
+/* ---------------------------------------------------- processes (proc.c) --- */
+
+/* Reads /proc/PID/comm; false if it is gone. */
+bool proc_comm(int proc_fd, uint32_t pid, char comm[32]);
+
+/* ----------------------------------------------------- mounts (mounts.c) --- */
+
+/* One mount of a bpffs in one mount namespace. */
+struct bpffs_mount {
+	uint32_t major, minor;
+	char *root;   /* which directory of the instance: "/" */
+	char *target; /* where, as seen in that namespace */
+	bool hidden;  /* something is mounted over it or over a directory on the way */
+	bool remote;  /* a FUSE or network filesystem is on the way: looking it up may hang */
+	char **over;  /* where other mounts lie on it, NULL at the end; NULL: nowhere */
+};
+
+/* The bpffs mounts that a process sees (pid 0: ourselves), by libmount; owned array of owned. */
+int mounts_read(int proc_fd, uint32_t pid, GPtrArray **mounts);
+/*
+ * The path of @inner of an instance through these mounts, owned, or NULL where none reaches it.
+ */
+char *mounts_path(const GPtrArray *mounts, uint32_t major, uint32_t minor, const char *inner);
+
+/* ------------------------------------------------- classes' procfs sides --- */
+
+/* Objects by bpf(2), without counters, before the classes' turn. */
+int proc_objects(struct scan *scan);
+int proc_scan_fd(struct scan *scan);
+int proc_scan_iter(struct scan *scan);
+int proc_scan_pin(struct scan *scan);
+int proc_scan_keep(struct scan *scan);
+int proc_scan_prog(struct scan *scan);
+int proc_scan_map(struct scan *scan);
+int proc_scan_link(struct scan *scan);
+
+/* -------------------------------------------------- graph (graph.c) --- */
+
+/* Sets state and because of every object, after freezing. */
+void graph_states(struct bpfrefs_snapshot *snap);
+
+#endif /* BPFREFS_PRIVATE_H */

@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Program arrays that have been met, by id: what never changes of them. */
+#ifndef BPFREFS_PROC_ARRAY_H
+#define BPFREFS_PROC_ARRAY_H
+
+#include "info.h"
+#include "proc.h"
+
+struct proc_array {
+	struct map_facts facts;
+	uint64_t memlock;
+};
+
+const struct proc_array *proc_array_find(const struct proc_data *data, uint32_t id);
+void proc_array_add(struct proc_data *data, const struct map_facts *facts, uint64_t memlock);
+/* Forgets those that are not in this scan: their ids may come again. */
+void proc_arrays_sweep(struct scan *scan);
+
+#endif

@@ -1,0 +1,317 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Pins, by walking every bpffs that some mount namespace leads to. Pins that are unlinked but still
+ * held, and instances that are not mounted anywhere, stay unseen.
+ */
+#include <dirent.h>
+#include <fcntl.h>
+#include <linux/openat2.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+
+#include "bpf.h"
+#include "proc.h"
+
+/* An inode of any instance, for a set. */
+struct inode_key {
+	uint32_t major, minor;
+	uint64_t ino;
+};
+
+static guint inode_hash(gconstpointer data)
+{
+	const struct inode_key *key = data;
+
+	return (guint)key->ino ^ key->minor << 20 ^ key->major << 8;
+}
+
+static gboolean inode_equal(gconstpointer a, gconstpointer b)
+{
+	return memcmp(a, b, sizeof(struct inode_key)) == 0;
+}
+
+/* The walk through one instance. */
+struct walk {
+	struct proc_pins *pins;
+	const struct proc_place *place;
+	int root_fd;
+	GHashTable *dirs;    /* seen inside: struct inode_key */
+	GHashTable *blocked; /* under another mount, by its number in the directory above */
+	GQueue todo;	     /* struct todo */
+};
+
+/* A directory still to be walked. */
+struct todo {
+	char *inner;  /* inside the instance */
+	char *path;   /* below root_fd */
+	uint64_t ino; /* as the directory above has it; 0: it is the mount's root */
+	bool private; /* the directory above is root's, 0700 */
+};
+
+/* A directory being walked. */
+struct open_dir {
+	int fd;
+	const struct todo *todo;
+	bool private;
+};
+
+static void todo_free(gpointer data)
+{
+	struct todo *todo = data;
+
+	g_free(todo->inner);
+	g_free(todo->path);
+	g_free(todo);
+}
+
+static struct inode_key *inode_new(const struct walk *walk, uint64_t ino)
+{
+	struct inode_key *key = g_new0(struct inode_key, 1);
+
+	key->major = walk->place->mount->major;
+	key->minor = walk->place->mount->minor;
+	key->ino = ino;
+	return key;
+}
+
+static char *child_path(const char *dir, const char *name)
+{
+	if (strcmp(dir, ".") == 0)
+		return g_strdup(name);
+	return g_strconcat(dir, strcmp(dir, "/") == 0 ? "" : "/", name, NULL);
+}
+
+/* Which object a name is, and its inode. -ENOENT: no pin, or no longer. */
+static int identify(int dir_fd, const char *name, struct bpfrefs_key *key, struct stat *st)
+{
+	bpfrefs_autofd path_fd = bpf_open_pin(dir_fd, name);
+	bpfrefs_autofd fd = -1;
+
+	if (path_fd < 0)
+		return path_fd == -ELOOP ? -ENOENT : path_fd;
+	if (fstat(path_fd, st) != 0)
+		return -errno;
+	if (!S_ISREG(st->st_mode))
+		return -ENOENT;
+	fd = bpf_get_path_fd(path_fd);
+	return fd < 0 ? fd : bpf_identify(fd, key);
+}
+
+static void walk_pin(struct walk *walk, const struct open_dir *dir, const struct dirent *entry)
+{
+	struct proc_pin pin = { .pid = walk->place->pid };
+	struct stat st;
+	int err = identify(dir->fd, entry->d_name, &pin.key, &st);
+
+	if (err == -EXDEV)
+		g_hash_table_add(walk->blocked, inode_new(walk, entry->d_ino));
+	else if (err && !proc_is_gone(err))
+		proc_miss(&walk->pins->pinned, err);
+	if (err)
+		return;
+	pin.major = walk->place->mount->major;
+	pin.minor = walk->place->mount->minor;
+	pin.ino = st.st_ino;
+	pin.uid = st.st_uid;
+	pin.mtime = st.st_mtime;
+	pin.inner = child_path(dir->todo->inner, entry->d_name);
+	pin.first = g_hash_table_add(walk->pins->inodes, inode_new(walk, st.st_ino));
+	if (dir->private && dir->todo->private)
+		pin.keep = keep_of_path(pin.inner, pin.key);
+	g_array_append_val(walk->pins->pins, pin);
+}
+
+static void walk_later(struct walk *walk, const struct open_dir *dir, const struct dirent *entry)
+{
+	struct todo *todo = g_new0(struct todo, 1);
+
+	todo->inner = child_path(dir->todo->inner, entry->d_name);
+	todo->path = child_path(dir->todo->path, entry->d_name);
+	todo->ino = entry->d_ino;
+	todo->private = dir->private;
+	g_queue_push_tail(&walk->todo, todo);
+}
+
+/* Opens a directory below the mount's root, on that very mount. */
+static int open_dir(const struct walk *walk, const char *path)
+{
+	struct open_how how = {
+		.flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC,
+		.resolve = RESOLVE_BENEATH | RESOLVE_NO_XDEV | RESOLVE_NO_SYMLINKS,
+	};
+	long fd = syscall(SYS_openat2, walk->root_fd, path, &how, sizeof(how));
+
+	return fd >= 0 ? (int)fd : -errno;
+}
+
+static int walk_entries(struct walk *walk, struct open_dir *dir)
+{
+	struct dirent *entry;
+	int copy = fcntl(dir->fd, F_DUPFD_CLOEXEC, 3);
+	int err;
+	DIR *stream;
+
+	if (copy < 0)
+		return -errno;
+	stream = fdopendir(copy);
+	if (!stream) {
+		err = -errno;
+		close(copy);
+		return err;
+	}
+	for (errno = 0; (entry = readdir(stream)); errno = 0) {
+		if (entry->d_type == DT_REG)
+			walk_pin(walk, dir, entry);
+		else if (entry->d_type == DT_DIR && strcmp(entry->d_name, ".") != 0 &&
+			 strcmp(entry->d_name, "..") != 0)
+			walk_later(walk, dir, entry);
+	}
+	err = -errno;
+	closedir(stream);
+	return err;
+}
+
+/* Walks one directory, unless another mount of the instance has led to it already. */
+static int walk_dir(struct walk *walk, const struct todo *todo)
+{
+	bpfrefs_autofd fd = open_dir(walk, todo->path);
+	struct open_dir dir = { .fd = fd, .todo = todo };
+	struct proc_dir told;
+	struct stat st;
+
+	if (fd == -EXDEV && todo->ino) {
+		g_hash_table_add(walk->blocked, inode_new(walk, todo->ino));
+		return 0;
+	}
+	if (fd < 0)
+		return fd;
+	if (fstat(fd, &st) != 0)
+		return -errno;
+	if (!g_hash_table_add(walk->dirs, inode_new(walk, st.st_ino)))
+		return 0;
+	dir.private = st.st_uid == 0 && (st.st_mode & 07777) == 0700;
+	told.major = walk->place->mount->major;
+	told.minor = walk->place->mount->minor;
+	told.ino = st.st_ino;
+	told.inner = g_strdup(todo->inner);
+	g_array_append_val(walk->pins->dirs, told);
+	return walk_entries(walk, &dir);
+}
+
+/* Everything below one mount's root. */
+static int walk_place(struct walk *walk, int proc_fd)
+{
+	bpfrefs_autofd root_fd = proc_place_open(proc_fd, walk->place);
+	struct todo *todo;
+
+	if (root_fd < 0)
+		return root_fd;
+	walk->root_fd = root_fd;
+	todo = g_new0(struct todo, 1);
+	todo->inner = g_strdup(walk->place->mount->root);
+	todo->path = g_strdup(".");
+	g_queue_push_tail(&walk->todo, todo);
+	while ((todo = g_queue_pop_head(&walk->todo))) {
+		int err = walk_dir(walk, todo);
+
+		if (err && !proc_is_gone(err))
+			proc_miss(&walk->pins->parts, err);
+		todo_free(todo);
+	}
+	return 0;
+}
+
+/* What lies under another mount, and no other mount of the instance has led to. */
+static void count_blocked(struct walk *walk)
+{
+	GHashTableIter iter;
+	gpointer key;
+
+	g_hash_table_iter_init(&iter, walk->blocked);
+	while (g_hash_table_iter_next(&iter, &key, NULL))
+		if (!g_hash_table_contains(walk->pins->inodes, key) &&
+		    !g_hash_table_contains(walk->dirs, key))
+			proc_miss(&walk->pins->pinned, 0);
+}
+
+/* Walks one instance through its places, as many as it takes. */
+static void walk_instance(struct proc_pins *pins, int proc_fd, guint first, guint end)
+{
+	struct walk walk = { .pins = pins };
+	int err = 0, walked = 0;
+
+	walk.dirs = g_hash_table_new_full(inode_hash, inode_equal, g_free, NULL);
+	walk.blocked = g_hash_table_new_full(inode_hash, inode_equal, g_free, NULL);
+	g_queue_init(&walk.todo);
+	for (guint i = first; i < end; i++) {
+		guint parts = pins->parts.count;
+
+		walk.place = &g_array_index(pins->places, struct proc_place, i);
+		err = walk_place(&walk, proc_fd);
+		if (err)
+			continue;
+		walked++;
+		if (strcmp(walk.place->mount->root, "/") == 0 && pins->parts.count == parts &&
+		    g_hash_table_size(walk.blocked) == 0)
+			break;
+	}
+	if (!walked)
+		proc_miss(&pins->instances, err == -EXDEV || proc_is_gone(err) ? 0 : err);
+	else if (strcmp(g_array_index(pins->places, struct proc_place, first).mount->root, "/"))
+		proc_miss(&pins->parts, 0);
+	count_blocked(&walk);
+	g_hash_table_unref(walk.dirs);
+	g_hash_table_unref(walk.blocked);
+}
+
+static void pin_clear(gpointer data)
+{
+	g_free(((struct proc_pin *)data)->inner);
+}
+
+static void dir_clear(gpointer data)
+{
+	g_free(((struct proc_dir *)data)->inner);
+}
+
+int proc_pins_read(int proc_fd, struct proc_pins *pins)
+{
+	int err;
+
+	memset(pins, 0, sizeof(*pins));
+	pins->pins = g_array_new(FALSE, TRUE, sizeof(struct proc_pin));
+	g_array_set_clear_func(pins->pins, pin_clear);
+	pins->dirs = g_array_new(FALSE, TRUE, sizeof(struct proc_dir));
+	g_array_set_clear_func(pins->dirs, dir_clear);
+	pins->places = g_array_new(FALSE, TRUE, sizeof(struct proc_place));
+	pins->others = g_ptr_array_new_with_free_func((GDestroyNotify)g_ptr_array_unref);
+	pins->inodes = g_hash_table_new_full(inode_hash, inode_equal, g_free, NULL);
+	err = proc_places_read(proc_fd, pins);
+	if (err)
+		return err;
+	for (guint first = 0, end; first < pins->places->len; first = end) {
+		const struct bpffs_mount *mount =
+			g_array_index(pins->places, struct proc_place, first).mount;
+
+		for (end = first + 1; end < pins->places->len; end++) {
+			const struct bpffs_mount *other =
+				g_array_index(pins->places, struct proc_place, end).mount;
+
+			if (other->major != mount->major || other->minor != mount->minor)
+				break;
+		}
+		walk_instance(pins, proc_fd, first, end);
+	}
+	return 0;
+}
+
+void proc_pins_clear(struct proc_pins *pins)
+{
+	g_clear_pointer(&pins->pins, g_array_unref);
+	g_clear_pointer(&pins->dirs, g_array_unref);
+	g_clear_pointer(&pins->places, g_array_unref);
+	g_clear_pointer(&pins->own, g_ptr_array_unref);
+	g_clear_pointer(&pins->others, g_ptr_array_unref);
+	g_clear_pointer(&pins->inodes, g_hash_table_unref);
+}

@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The classes pin and keep from procfs. */
+#include <stdio.h>
+#include <string.h>
+
+#include "proc.h"
+
+enum { PIN_PATH, PIN_DEV, PIN_INO, PIN_UID, PIN_MTIME, PIN_STATE, PIN_PID };
+enum { KEEP_MODE, KEEP_PATH };
+
+/* A pin's path as we see it; absent keys stay absent. Returns false where we do not see it. */
+static bool set_path(struct scan *scan, struct bpfrefs_ref *ref, unsigned int index,
+		     const struct proc_pin *pin)
+{
+	const struct proc_scan *proc = scan->source_data;
+	g_autofree char *path = mounts_path(proc->pins.own, pin->major, pin->minor, pin->inner);
+
+	ref_set_place(scan, ref, pin->major, pin->minor, pin->inner);
+	if (path)
+		ref_set_str(scan, ref, index, path);
+	else
+		ref_set_num(ref, index, BPFREFS_UNKNOWN);
+	return path != NULL;
+}
+
+static void add_pin(struct scan *scan, const struct proc_pin *pin)
+{
+	uint32_t count = pin->first ? 1 : 0;
+	struct bpfrefs_ref *ref =
+		scan_add(scan, pin->key, count, pin->key.kind == BPFREFS_MAP ? count : 0);
+	char dev[24];
+
+	if (!ref)
+		return;
+	snprintf(dev, sizeof(dev), "%u:%u", pin->major, pin->minor);
+	ref_set_str(scan, ref, PIN_DEV, dev);
+	ref_set_num(ref, PIN_INO, pin->ino);
+	ref_set_num(ref, PIN_UID, pin->uid);
+	ref_set_num(ref, PIN_MTIME, (uint64_t)MAX(pin->mtime, 0));
+	ref_set_static(ref, PIN_STATE, "live");
+	if (!set_path(scan, ref, PIN_PATH, pin) && pin->pid)
+		ref_set_num(ref, PIN_PID, pin->pid);
+}
+
+static void add_mount(struct scan *scan, const struct proc_place *place)
+{
+	struct bpfrefs_mount mount = {
+		.mnt_ns = place->mnt_ns,
+		.pid = place->pid ? place->pid : scan->ctx->self,
+		.path = place->mount->target,
+		.here = place->pid == 0,
+	};
+
+	scan_bpffs_mount(scan, place->mount->major, place->mount->minor, &mount);
+}
+
+static uint64_t count_pins(const struct proc_pins *pins, const struct bpffs_mount *mount)
+{
+	uint64_t count = 0;
+
+	for (guint i = 0; i < pins->pins->len; i++) {
+		const struct proc_pin *pin = &g_array_index(pins->pins, struct proc_pin, i);
+
+		count += pin->first && pin->major == mount->major && pin->minor == mount->minor;
+	}
+	return count;
+}
+
+/* Of each instance: how many inodes are pins, and where it is mounted. */
+static void add_instances(struct scan *scan, const struct proc_pins *pins)
+{
+	const struct bpffs_mount *last = NULL;
+
+	for (guint i = 0; i < pins->places->len; i++) {
+		const struct proc_place *place = &g_array_index(pins->places, struct proc_place, i);
+		const struct bpffs_mount *mount = place->mount;
+
+		if (!last || last->major != mount->major || last->minor != mount->minor)
+			scan_bpffs(scan, mount->major, mount->minor, count_pins(pins, mount), true);
+		last = mount;
+		add_mount(scan, place);
+	}
+	for (guint i = 0; i < pins->dirs->len; i++) {
+		const struct proc_dir *dir = &g_array_index(pins->dirs, struct proc_dir, i);
+
+		scan_bpffs_dir(scan, dir->major, dir->minor, dir->ino, dir->inner);
+	}
+}
+
+static void add_gaps(struct scan *scan, const struct proc_pins *pins)
+{
+	proc_gap(scan, &pins->instances, "bpffs instances");
+	proc_gap(scan, &pins->namespaces, "processes' mount namespaces");
+	proc_gap(scan, &pins->parts, "directories of bpffs");
+	proc_gap(scan, &pins->pinned, "pins");
+}
+
+int proc_scan_pin(struct scan *scan)
+{
+	const struct proc_pins *pins = &((const struct proc_scan *)scan->source_data)->pins;
+
+	add_instances(scan, pins);
+	for (guint i = 0; i < pins->pins->len; i++) {
+		const struct proc_pin *pin = &g_array_index(pins->pins, struct proc_pin, i);
+
+		if (pin->keep == BPFREFS_KEEP_OFF)
+			add_pin(scan, pin);
+	}
+	add_gaps(scan, pins);
+	return 0;
+}
+
+static void add_kept(struct scan *scan)
+{
+	GHashTableIter iter;
+	gpointer kept;
+
+	g_hash_table_iter_init(&iter, scan->ctx->kept);
+	while (g_hash_table_iter_next(&iter, NULL, &kept)) {
+		const struct bpfrefs_key *key = kept;
+		struct bpfrefs_ref *ref =
+			scan_add(scan, *key, 1, key->kind == BPFREFS_MAP ? 1 : 0);
+
+		if (ref)
+			ref_set_static(ref, KEEP_MODE, bpfrefs_keep_name(BPFREFS_KEEP_FD));
+	}
+}
+
+int proc_scan_keep(struct scan *scan)
+{
+	const struct proc_pins *pins = &((const struct proc_scan *)scan->source_data)->pins;
+
+	add_kept(scan);
+	for (guint i = 0; i < pins->pins->len; i++) {
+		const struct proc_pin *pin = &g_array_index(pins->pins, struct proc_pin, i);
+		uint32_t count = pin->first ? 1 : 0;
+		struct bpfrefs_ref *ref;
+
+		if (pin->keep == BPFREFS_KEEP_OFF)
+			continue;
+		ref = scan_add(scan, pin->key, count, pin->key.kind == BPFREFS_MAP ? count : 0);
+		if (!ref)
+			continue;
+		ref_set_static(ref, KEEP_MODE, bpfrefs_keep_name(pin->keep));
+		set_path(scan, ref, KEEP_PATH, pin);
+	}
+	add_gaps(scan, pins);
+	return 0;
+}

@@ -1,0 +1,208 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What BPF_OBJ_GET_INFO_BY_FD fills, in layouts of our own: those of the floor's libc headers lack
+ * what newer kernels tell. The names are the UAPI's. A kernel fills as much of a structure as it
+ * knows and says how much that is; the rest stays zero.
+ */
+#ifndef BPFREFS_RAW_H
+#define BPFREFS_RAW_H
+
+#include "info.h"
+
+struct raw_prog {
+	uint32_t type, id;
+	uint8_t tag[8];
+	uint32_t jited_prog_len, xlated_prog_len;
+	uint64_t jited_prog_insns, xlated_prog_insns;
+	uint64_t load_time;
+	uint32_t created_by_uid;
+	uint32_t nr_map_ids;
+	uint64_t map_ids;
+	char name[16];
+	uint32_t ifindex;
+	uint32_t flags; /* bit 0: gpl_compatible */
+	uint64_t netns_dev, netns_ino;
+	uint32_t nr_jited_ksyms, nr_jited_func_lens;
+	uint64_t jited_ksyms, jited_func_lens;
+	uint32_t btf_id;
+	uint32_t func_info_rec_size;
+	uint64_t func_info;
+	uint32_t nr_func_info, nr_line_info;
+	uint64_t line_info, jited_line_info;
+	uint32_t nr_jited_line_info;
+	uint32_t line_info_rec_size, jited_line_info_rec_size;
+	uint32_t nr_prog_tags;
+	uint64_t prog_tags;
+	uint64_t run_time_ns, run_cnt, recursion_misses;
+	uint32_t verified_insns;
+	uint32_t attach_btf_obj_id, attach_btf_id;
+};
+
+/* Values of enum bpf_perf_event_type. */
+enum {
+	RAW_PERF_UPROBE = 1,
+	RAW_PERF_URETPROBE,
+	RAW_PERF_KPROBE,
+	RAW_PERF_KRETPROBE,
+	RAW_PERF_TRACEPOINT,
+	RAW_PERF_EVENT,
+};
+
+/* Values of enum bpf_link_type, those that have facts of their own. */
+enum {
+	RAW_LINK_RAW_TRACEPOINT = 1,
+	RAW_LINK_TRACING,
+	RAW_LINK_CGROUP,
+	RAW_LINK_ITER,
+	RAW_LINK_NETNS,
+	RAW_LINK_XDP,
+	RAW_LINK_PERF_EVENT,
+	RAW_LINK_KPROBE_MULTI,
+	RAW_LINK_STRUCT_OPS,
+	RAW_LINK_NETFILTER,
+	RAW_LINK_TCX,
+	RAW_LINK_UPROBE_MULTI,
+	RAW_LINK_NETKIT,
+	RAW_LINK_SOCKMAP,
+	RAW_LINK_COUNT,
+};
+
+/* A string that the kernel copies out: where to, and how much room there is. */
+struct raw_text {
+	uint64_t at;
+	uint32_t len;
+};
+
+struct raw_perf {
+	uint32_t type;
+	union {
+		struct {
+			struct raw_text file_name;
+			uint32_t offset;
+			uint64_t cookie, ref_ctr_offset;
+		} uprobe;
+		struct {
+			uint64_t func_name;
+			uint32_t name_len, offset;
+			uint64_t addr, missed, cookie;
+		} kprobe;
+		struct {
+			struct raw_text tp_name;
+			uint64_t cookie;
+		} tracepoint;
+		struct {
+			uint64_t config;
+			uint32_t type;
+			uint64_t cookie;
+		} event;
+	};
+};
+
+struct raw_iter {
+	uint64_t target_name;
+	uint32_t target_name_len;
+	uint32_t map_id;
+	union {
+		struct {
+			uint64_t cgroup_id;
+			uint32_t order;
+		} cgroup;
+		struct {
+			uint32_t tid, pid;
+		} task;
+	};
+};
+
+struct raw_link {
+	uint32_t type, id, prog_id;
+	union {
+		struct {
+			struct raw_text tp_name;
+			uint64_t cookie;
+		} raw_tracepoint;
+		struct {
+			uint32_t attach_type, target_obj_id, target_btf_id;
+			uint64_t cookie;
+		} tracing;
+		struct {
+			uint64_t cgroup_id;
+			uint32_t attach_type;
+		} cgroup;
+		struct raw_iter iter;
+		struct {
+			uint32_t netns_ino, attach_type;
+		} netns;
+		struct {
+			uint32_t ifindex, attach_type; /* attach_type: tcx and netkit only */
+		} dev;
+		struct {
+			uint32_t map_id, attach_type; /* attach_type: sockmap only */
+		} map;
+		struct {
+			uint32_t pf, hooknum;
+			int32_t priority;
+			uint32_t flags;
+		} netfilter;
+		struct {
+			uint64_t addrs;
+			uint32_t count, flags;
+			uint64_t missed, cookies;
+		} kprobe_multi;
+		struct {
+			uint64_t path, offsets, ref_ctr_offsets, cookies;
+			uint32_t path_size, count, flags, pid;
+		} uprobe_multi;
+		struct raw_perf perf_event;
+	};
+};
+
+struct raw_btf {
+	uint64_t btf;
+	uint32_t btf_size, id;
+	uint64_t name;
+	uint32_t name_len, kernel_btf;
+};
+
+_Static_assert(sizeof(struct raw_prog) == 232, "struct bpf_prog_info");
+_Static_assert(offsetof(struct raw_link, cgroup) == 16, "struct bpf_link_info");
+_Static_assert(sizeof(struct raw_perf) == 48, "struct bpf_link_info.perf_event");
+_Static_assert(sizeof(struct raw_link) == 64, "struct bpf_link_info");
+_Static_assert(sizeof(struct raw_btf) == 32, "struct bpf_btf_info");
+
+/* A program's facts and the maps that it uses. */
+struct prog_facts {
+	struct raw_prog raw;
+	uint32_t len; /* how much of raw the kernel knows */
+	uint32_t *map_ids;
+	uint32_t map_count;
+};
+
+/* A link's facts and its one string: a tracepoint, an iterator's target, a function, a path. */
+struct link_facts {
+	struct raw_link raw;
+	uint32_t len;
+	char text[4096];
+};
+
+struct btf_facts {
+	struct raw_btf raw;
+	uint32_t len;
+	char name[64];
+};
+
+/* Each reads the facts behind a descriptor: 0 or -errno. */
+int raw_map_read(int fd, struct map_facts *facts);
+int raw_prog_read(int fd, struct prog_facts *facts); /* then raw_prog_clear() */
+void raw_prog_clear(struct prog_facts *facts);
+int raw_link_read(int fd, struct link_facts *facts);
+int raw_btf_read(int fd, struct btf_facts *facts);
+
+/* Does an iterator over this target hold a map (bpf_iter_reg.attach_target takes one)? */
+bool raw_iter_has_map(const char *target);
+
+/* Their rendering; info_map() is in info.h. */
+void info_prog(struct bpfrefs_info *info, const struct prog_facts *facts);
+void info_link(struct bpfrefs_info *info, const struct link_facts *facts);
+void info_btf(struct bpfrefs_info *info, const struct btf_facts *facts);
+
+#endif

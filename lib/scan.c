@@ -1,0 +1,267 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* A snapshot in the making: what sources and holder classes add to it. */
+#include "private.h"
+
+#include <string.h>
+
+#include "snapshot.h"
+
+struct scan *scan_new(struct bpfrefs_ctx *ctx)
+{
+	struct scan *scan = g_new0(struct scan, 1);
+
+	scan->ctx = ctx;
+	scan->snap = snapshot_new();
+	scan->files = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, NULL);
+	for (unsigned int i = 0; holder_classes[i]; i++) {
+		struct bpfrefs_class_status status = {
+			.class_ = &holder_classes[i]->pub,
+			.source = "?",
+		};
+
+		g_array_append_val(scan->snap->classes, status);
+	}
+	return scan;
+}
+
+struct bpfrefs_snapshot *scan_finish(struct scan *scan)
+{
+	struct bpfrefs_snapshot *snap = scan->snap;
+
+	g_hash_table_unref(scan->files);
+	g_free(scan);
+	return snap;
+}
+
+void scan_turn(struct scan *scan, unsigned int class_index)
+{
+	scan->class = holder_classes[class_index];
+	scan->class_index = class_index;
+}
+
+void scan_turn_to(struct scan *scan, const struct holder_class *class)
+{
+	for (unsigned int i = 0; holder_classes[i]; i++)
+		if (holder_classes[i] == class)
+			scan_turn(scan, i);
+}
+
+static struct bpfrefs_class_status *status_of(struct scan *scan)
+{
+	return &g_array_index(scan->snap->classes, struct bpfrefs_class_status, scan->class_index);
+}
+
+bool scan_file(struct scan *scan, uint64_t identity, uint32_t *token)
+{
+	gpointer known = g_hash_table_lookup(scan->files, &identity);
+	gint64 *key;
+
+	if (known) {
+		*token = GPOINTER_TO_UINT(known);
+		return false;
+	}
+	key = g_new(gint64, 1);
+	*key = (gint64)identity;
+	*token = g_hash_table_size(scan->files) + 1;
+	g_hash_table_insert(scan->files, key, GUINT_TO_POINTER(*token));
+	return true;
+}
+
+const char *scan_str(struct scan *scan, const char *str)
+{
+	return arena_str(scan->snap->arena, str);
+}
+
+struct bpfrefs_object *scan_object(struct scan *scan, struct bpfrefs_key key)
+{
+	return g_hash_table_lookup(scan->snap->object_of, &key);
+}
+
+struct bpfrefs_object *scan_object_add(struct scan *scan, struct bpfrefs_key key)
+{
+	struct bpfrefs_object *object = scan_object(scan, key);
+
+	if (object)
+		return object;
+	object = arena_alloc(scan->snap->arena, sizeof(*object));
+	object->key = key;
+	object->refcnt = BPFREFS_UNKNOWN;
+	object->usercnt = key.kind == BPFREFS_MAP ? BPFREFS_UNKNOWN : 0;
+	object->memlock = BPFREFS_UNKNOWN;
+	g_ptr_array_add(scan->snap->objects, object);
+	g_hash_table_insert(scan->snap->object_of, &object->key, object);
+	return object;
+}
+
+struct bpfrefs_ref *scan_add(struct scan *scan, struct bpfrefs_key target, uint32_t ref,
+			     uint32_t user)
+{
+	struct bpfrefs_object *object = scan_object(scan, target);
+	struct bpfrefs_ref *result;
+	size_t keys = 0;
+
+	if (!object)
+		return NULL;
+	while (keys < REF_FIELDS_MAX && scan->class->pub.keys[keys])
+		keys++;
+	result = arena_alloc(scan->snap->arena, sizeof(*result) + keys * sizeof(result->values[0]));
+	result->target = target;
+	result->holder.kind = BPFREFS_KIND_COUNT;
+	result->class = scan->class;
+	result->class_index = (uint16_t)scan->class_index;
+	result->ref = ref;
+	result->user = user;
+	g_ptr_array_add(scan->snap->refs, result);
+	status_of(scan)->refs++;
+	return result;
+}
+
+struct bpfrefs_ref *scan_add_held(struct scan *scan, struct bpfrefs_key target, uint32_t ref,
+				  uint32_t user, struct bpfrefs_key holder, const char *via)
+{
+	struct bpfrefs_ref *result = scan_add(scan, target, ref, user);
+	const struct bpfrefs_object *object = scan_object(scan, holder);
+
+	if (!result)
+		return NULL;
+	result->holder = holder;
+	ref_set_num(result, 0, holder.id);
+	ref_set_static(result, 1, object ? object->name : NULL);
+	ref_set_static(result, 2, via);
+	return result;
+}
+
+void ref_set_pid(struct bpfrefs_ref *ref, uint32_t pid)
+{
+	ref->pid = pid;
+}
+
+void ref_set_num(struct bpfrefs_ref *ref, unsigned int index, uint64_t num)
+{
+	if (index >= REF_FIELDS_MAX)
+		return;
+	ref->types[index] = num == BPFREFS_UNKNOWN ? BPFREFS_VALUE_UNKNOWN : BPFREFS_VALUE_NUM;
+	ref->values[index].num = num;
+}
+
+void ref_set_static(struct bpfrefs_ref *ref, unsigned int index, const char *str)
+{
+	if (index >= REF_FIELDS_MAX)
+		return;
+	ref->types[index] = str ? BPFREFS_VALUE_STR : BPFREFS_VALUE_UNKNOWN;
+	ref->values[index].str = str;
+}
+
+void ref_set_str(struct scan *scan, struct bpfrefs_ref *ref, unsigned int index, const char *str)
+{
+	ref_set_static(ref, index, scan_str(scan, str));
+}
+
+void ref_set_place(struct scan *scan, struct bpfrefs_ref *ref, uint32_t major, uint32_t minor,
+		   const char *inner)
+{
+	struct pin_place *place = arena_alloc(scan->snap->arena, sizeof(*place));
+
+	place->major = major;
+	place->minor = minor;
+	place->inner = scan_str(scan, inner);
+	ref->place = place;
+}
+
+void scan_gap(struct scan *scan, uint32_t count, const char *what, int error)
+{
+	struct bpfrefs_class_status *status = status_of(scan);
+
+	if (status->coverage == BPFREFS_UNAVAILABLE)
+		return;
+	status->coverage = BPFREFS_PARTIAL;
+	status->count += count;
+	if (status->what)
+		return; /* the first reason is the one that is shown */
+	status->what = scan_str(scan, what);
+	status->error = error;
+}
+
+void scan_unavailable(struct scan *scan, const char *why, int error)
+{
+	struct bpfrefs_class_status *status = status_of(scan);
+
+	status->coverage = BPFREFS_UNAVAILABLE;
+	status->what = scan_str(scan, why);
+	status->error = error;
+}
+
+void scan_source(struct scan *scan, const char *source)
+{
+	status_of(scan)->source = source;
+}
+
+void scan_process(struct scan *scan, uint32_t pid, const char *comm)
+{
+	struct bpfrefs_process *process;
+	GPtrArray *all = scan->snap->processes;
+
+	/* Sources tell a process once for each thing it holds, one after another. */
+	if (all->len) {
+		process = g_ptr_array_index(all, all->len - 1);
+		if (process->pid == pid)
+			return;
+	}
+	process = arena_alloc(scan->snap->arena, sizeof(*process));
+	process->pid = pid;
+	process->comm = scan_str(scan, comm);
+	g_ptr_array_add(all, process);
+}
+
+static struct bpfrefs_bpffs *bpffs_find(struct scan *scan, uint32_t major, uint32_t minor)
+{
+	GPtrArray *all = scan->snap->bpffs;
+
+	for (unsigned int i = 0; i < all->len; i++) {
+		struct bpfrefs_bpffs *bpffs = g_ptr_array_index(all, i);
+
+		if (bpffs->major == major && bpffs->minor == minor)
+			return bpffs;
+	}
+	return NULL;
+}
+
+void scan_bpffs(struct scan *scan, uint32_t major, uint32_t minor, uint64_t pins, bool attached)
+{
+	struct bpfrefs_bpffs *bpffs = bpffs_find(scan, major, minor);
+
+	if (!bpffs) {
+		bpffs = arena_alloc(scan->snap->arena, sizeof(*bpffs));
+		bpffs->major = major;
+		bpffs->minor = minor;
+		g_ptr_array_add(scan->snap->bpffs, bpffs);
+	}
+	bpffs->pins = pins;
+	bpffs->attached = attached;
+}
+
+void scan_bpffs_mount(struct scan *scan, uint32_t major, uint32_t minor,
+		      const struct bpfrefs_mount *mount)
+{
+	struct bpfrefs_bpffs *bpffs = bpffs_find(scan, major, minor);
+	struct bpfrefs_mount *mounts;
+
+	if (!bpffs)
+		return;
+	mounts = arena_alloc(scan->snap->arena, (bpffs->mount_count + 1) * sizeof(*mounts));
+	if (bpffs->mount_count)
+		memcpy(mounts, bpffs->mounts, bpffs->mount_count * sizeof(*mounts));
+	mounts[bpffs->mount_count] = *mount;
+	mounts[bpffs->mount_count].path = scan_str(scan, mount->path);
+	bpffs->mounts = mounts;
+	bpffs->mount_count++;
+}
+
+void scan_bpffs_dir(struct scan *scan, uint32_t major, uint32_t minor, uint64_t ino,
+		    const char *inner)
+{
+	struct dir_key *key = arena_alloc(scan->snap->arena, sizeof(*key));
+
+	*key = (struct dir_key){ major, minor, ino };
+	g_hash_table_replace(scan->snap->dirs, key, (gpointer)scan_str(scan, inner));
+}

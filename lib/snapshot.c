@@ -1,0 +1,324 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Snapshots: freeze, index, query. Immutable once frozen, so shared without a lock. */
+#include "snapshot.h"
+
+#include <string.h>
+
+static guint key_hash(gconstpointer data)
+{
+	const struct bpfrefs_key *key = data;
+
+	return key->id * 4 + (guint)key->kind;
+}
+
+static gboolean key_equal(gconstpointer a, gconstpointer b)
+{
+	return bpfrefs_key_compare(*(const struct bpfrefs_key *)a,
+				   *(const struct bpfrefs_key *)b) == 0;
+}
+
+static guint dir_hash(gconstpointer data)
+{
+	const struct dir_key *key = data;
+
+	return (guint)key->ino ^ key->minor << 20 ^ key->major << 8;
+}
+
+static gboolean dir_equal(gconstpointer a, gconstpointer b)
+{
+	const struct dir_key *x = a, *y = b;
+
+	return x->major == y->major && x->minor == y->minor && x->ino == y->ino;
+}
+
+struct bpfrefs_snapshot *snapshot_new(void)
+{
+	struct bpfrefs_snapshot *snap = g_new0(struct bpfrefs_snapshot, 1);
+
+	g_atomic_ref_count_init(&snap->count);
+	snap->arena = arena_new();
+	snap->objects = g_ptr_array_new();
+	snap->refs = g_ptr_array_new();
+	snap->by_holder = g_ptr_array_new();
+	snap->by_pid = g_ptr_array_new();
+	snap->processes = g_ptr_array_new();
+	snap->bpffs = g_ptr_array_new();
+	snap->classes = g_array_new(FALSE, TRUE, sizeof(struct bpfrefs_class_status));
+	snap->object_of = g_hash_table_new(key_hash, key_equal);
+	snap->dirs = g_hash_table_new(dir_hash, dir_equal);
+	return snap;
+}
+
+struct bpfrefs_snapshot *bpfrefs_snapshot_ref(struct bpfrefs_snapshot *snap)
+{
+	g_atomic_ref_count_inc(&snap->count);
+	return snap;
+}
+
+void bpfrefs_snapshot_unref(struct bpfrefs_snapshot *snap)
+{
+	if (!snap || !g_atomic_ref_count_dec(&snap->count))
+		return;
+	g_ptr_array_unref(snap->objects);
+	g_ptr_array_unref(snap->refs);
+	g_ptr_array_unref(snap->by_holder);
+	g_ptr_array_unref(snap->by_pid);
+	g_ptr_array_unref(snap->processes);
+	g_ptr_array_unref(snap->bpffs);
+	g_array_unref(snap->classes);
+	g_hash_table_unref(snap->object_of);
+	g_hash_table_unref(snap->dirs);
+	arena_free(snap->arena);
+	g_free(snap);
+}
+
+/* ------------------------------------------------------------- freeze --- */
+
+/* g_ptr_array_sort() is a stable merge sort: within one class the order found is kept. */
+
+static int by_object_key(gconstpointer a, gconstpointer b)
+{
+	const struct bpfrefs_object *x = *(void *const *)a, *y = *(void *const *)b;
+
+	return bpfrefs_key_compare(x->key, y->key);
+}
+
+static int by_target(gconstpointer a, gconstpointer b)
+{
+	const struct bpfrefs_ref *x = *(void *const *)a, *y = *(void *const *)b;
+	int order = bpfrefs_key_compare(x->target, y->target);
+
+	return order ? order : (int)x->class_index - (int)y->class_index;
+}
+
+static int by_holder(gconstpointer a, gconstpointer b)
+{
+	const struct bpfrefs_ref *x = *(void *const *)a, *y = *(void *const *)b;
+
+	return bpfrefs_key_compare(x->holder, y->holder);
+}
+
+static int by_pid(gconstpointer a, gconstpointer b)
+{
+	const struct bpfrefs_ref *x = *(void *const *)a, *y = *(void *const *)b;
+
+	return x->pid < y->pid ? -1 : x->pid > y->pid;
+}
+
+static int by_process(gconstpointer a, gconstpointer b)
+{
+	const struct bpfrefs_process *x = *(void *const *)a, *y = *(void *const *)b;
+
+	return x->pid < y->pid ? -1 : x->pid > y->pid;
+}
+
+/* Several classes may have told the same process. */
+static void processes_unique(GPtrArray *all)
+{
+	guint kept = 0;
+
+	g_ptr_array_sort(all, by_process);
+	for (guint i = 0; i < all->len; i++) {
+		struct bpfrefs_process *process = g_ptr_array_index(all, i);
+		struct bpfrefs_process *last = kept ? g_ptr_array_index(all, kept - 1) : NULL;
+
+		if (last && last->pid == process->pid) {
+			if (!last->comm)
+				last->comm = process->comm;
+			continue;
+		}
+		all->pdata[kept++] = process;
+	}
+	g_ptr_array_set_size(all, (gint)kept);
+}
+
+static void sum_up(struct bpfrefs_snapshot *snap)
+{
+	for (guint i = 0; i < snap->refs->len; i++) {
+		struct bpfrefs_ref *ref = g_ptr_array_index(snap->refs, i);
+		struct bpfrefs_object *object = g_hash_table_lookup(snap->object_of, &ref->target);
+
+		object->explained += ref->ref;
+		object->user_explained += ref->user;
+		if (ref->place && strcmp(ref->class->pub.name, "pin") == 0)
+			object->pins++;
+		if (ref->holder.kind != BPFREFS_KIND_COUNT)
+			g_ptr_array_add(snap->by_holder, ref);
+		if (ref->pid)
+			g_ptr_array_add(snap->by_pid, ref);
+	}
+}
+
+void snapshot_freeze(struct bpfrefs_snapshot *snap)
+{
+	g_ptr_array_sort(snap->objects, by_object_key);
+	g_ptr_array_sort(snap->refs, by_target);
+	sum_up(snap);
+	g_ptr_array_sort(snap->by_holder, by_holder);
+	g_ptr_array_sort(snap->by_pid, by_pid);
+	processes_unique(snap->processes);
+}
+
+/* -------------------------------------------------------------- query --- */
+
+struct bpfrefs_snapshot_stats bpfrefs_snapshot_stats(const struct bpfrefs_snapshot *snap)
+{
+	return snap->stats;
+}
+
+size_t bpfrefs_snapshot_object_count(const struct bpfrefs_snapshot *snap)
+{
+	return snap->objects->len;
+}
+
+static const void *item(const GPtrArray *array, size_t index)
+{
+	return index < array->len ? array->pdata[index] : NULL;
+}
+
+const struct bpfrefs_object *bpfrefs_snapshot_object(const struct bpfrefs_snapshot *snap,
+						     size_t index)
+{
+	return item(snap->objects, index);
+}
+
+const struct bpfrefs_object *bpfrefs_snapshot_find(const struct bpfrefs_snapshot *snap,
+						   struct bpfrefs_key key)
+{
+	return g_hash_table_lookup(snap->object_of, &key);
+}
+
+size_t bpfrefs_snapshot_ref_count(const struct bpfrefs_snapshot *snap)
+{
+	return snap->refs->len;
+}
+
+const struct bpfrefs_ref *bpfrefs_snapshot_ref_at(const struct bpfrefs_snapshot *snap, size_t index)
+{
+	return item(snap->refs, index);
+}
+
+/* The first index whose reference does not sort before @probe. */
+static size_t lower_bound(const GPtrArray *refs, const struct bpfrefs_ref *probe,
+			  GCompareFunc compare)
+{
+	size_t low = 0, high = refs->len;
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+
+		if (compare(&refs->pdata[middle], &probe) < 0)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
+}
+
+size_t bpfrefs_snapshot_holders(const struct bpfrefs_snapshot *snap, struct bpfrefs_key key,
+				size_t *first)
+{
+	struct bpfrefs_ref probe = { .target = key, .class_index = 0 };
+	size_t start = lower_bound(snap->refs, &probe, by_target);
+	size_t end = start;
+
+	while (end < snap->refs->len) {
+		const struct bpfrefs_ref *ref = g_ptr_array_index(snap->refs, end);
+
+		if (bpfrefs_key_compare(ref->target, key) != 0)
+			break;
+		end++;
+	}
+	*first = start;
+	return end - start;
+}
+
+static int each_equal(const GPtrArray *refs, const struct bpfrefs_ref *probe, GCompareFunc compare,
+		      int (*fn)(const struct bpfrefs_ref *ref, void *data), void *data)
+{
+	for (size_t i = lower_bound(refs, probe, compare); i < refs->len; i++) {
+		int stop;
+
+		if (compare(&refs->pdata[i], &probe) != 0)
+			break;
+		stop = fn(refs->pdata[i], data);
+		if (stop)
+			return stop;
+	}
+	return 0;
+}
+
+int bpfrefs_snapshot_holding(const struct bpfrefs_snapshot *snap, struct bpfrefs_key holder,
+			     int (*fn)(const struct bpfrefs_ref *ref, void *data), void *data)
+{
+	struct bpfrefs_ref probe = { .holder = holder };
+
+	return each_equal(snap->by_holder, &probe, by_holder, fn, data);
+}
+
+int bpfrefs_snapshot_pid_holding(const struct bpfrefs_snapshot *snap, uint32_t pid,
+				 int (*fn)(const struct bpfrefs_ref *ref, void *data), void *data)
+{
+	struct bpfrefs_ref probe = { .pid = pid };
+
+	return each_equal(snap->by_pid, &probe, by_pid, fn, data);
+}
+
+const struct bpfrefs_process *bpfrefs_snapshot_process(const struct bpfrefs_snapshot *snap,
+						       size_t index)
+{
+	return item(snap->processes, index);
+}
+
+const struct bpfrefs_process *bpfrefs_snapshot_find_pid(const struct bpfrefs_snapshot *snap,
+							uint32_t pid)
+{
+	size_t low = 0, high = snap->processes->len;
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+		const struct bpfrefs_process *process = snap->processes->pdata[middle];
+
+		if (process->pid == pid)
+			return process;
+		if (process->pid < pid)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return NULL;
+}
+
+const struct bpfrefs_class_status *bpfrefs_snapshot_class(const struct bpfrefs_snapshot *snap,
+							  size_t index)
+{
+	if (index >= snap->classes->len)
+		return NULL;
+	return &g_array_index(snap->classes, struct bpfrefs_class_status, index);
+}
+
+const struct bpfrefs_bpffs *bpfrefs_snapshot_bpffs(const struct bpfrefs_snapshot *snap,
+						   size_t index)
+{
+	return item(snap->bpffs, index);
+}
+
+const char *bpfrefs_snapshot_pin_path(const struct bpfrefs_snapshot *snap,
+				      const struct bpfrefs_ref *ref, uint32_t major, uint32_t minor,
+				      uint64_t dir_ino)
+{
+	struct dir_key key = { major, minor, dir_ino };
+	const char *dir, *inner;
+	size_t len;
+
+	if (!ref->place || ref->place->major != major || ref->place->minor != minor)
+		return NULL;
+	dir = g_hash_table_lookup(snap->dirs, &key);
+	if (!dir)
+		return NULL;
+	inner = ref->place->inner;
+	len = strcmp(dir, "/") == 0 ? 0 : strlen(dir);
+	if (strncmp(inner, dir, len) != 0 || inner[len] != '/')
+		return NULL;
+	return inner + len + 1;
+}

@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* A snapshot's life before it is frozen; for scan.c, snapshot.c and ctx.c. */
+#ifndef BPFREFS_SNAPSHOT_H
+#define BPFREFS_SNAPSHOT_H
+
+#include "private.h"
+
+/* A directory of a bpffs instance, as a hash key. */
+struct dir_key {
+	uint32_t major, minor;
+	uint64_t ino;
+};
+
+struct bpfrefs_snapshot *snapshot_new(void);
+/* Sorts, indexes, sums up. Nothing is added afterwards. */
+void snapshot_freeze(struct bpfrefs_snapshot *snap);
+
+#endif

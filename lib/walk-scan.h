@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What the BPF source's parts and the holder classes that decode its records share. */
+#ifndef BPFREFS_WALK_SCAN_H
+#define BPFREFS_WALK_SCAN_H
+
+#include "walkers.h"
+
+/* Learns how to tell files and pins; @why gets an owned sentence where that fails. */
+int walk_learn(struct walkers *walkers, char **why);
+
+/* One walk's state: scan->source_data with the BPF source. */
+struct pin_tree;
+
+struct walk_state {
+	struct walkers *walkers;
+	bool after; /* the second reading of the counters */
+	GHashTable *seen; /* objects of the second reading */
+	/* the process whose descriptors are being told */
+	uint32_t pid, tid;
+	const char *comm;
+	GHashTable *ns_pid; /* mount namespace -> a process in it */
+	struct pin_tree *pins; /* holder-pin.c: what it has seen */
+	GArray *metas;	       /* holder-btf.c: BTFs to be looked into */
+};
+
+static inline struct walk_state *walk_state_of(struct scan *scan)
+{
+	return scan->source_data;
+}
+
+/* A record of this type, checked for its size; else NULL. */
+#define walk_record(rec, wanted, type_name)                                             \
+	((rec)->type == (wanted) && (rec)->size >= sizeof(type_name) ?                  \
+		 (const type_name *)(const void *)(rec) :                               \
+		 NULL)
+
+/* Takes one record of a walk: objects, processes, then the classes, one of which may want it. */
+void walk_dispatch(const struct walk_rec *rec, void *scan);
+/* The `via` of an edge, as shown. */
+const char *walk_via_name(unsigned int via);
+
+#endif

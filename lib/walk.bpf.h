@@ -1,0 +1,266 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * For the BPF side: fragments of the kernel's structures (only what is read; CO-RE finds the
+ * offsets), the output buffer, and how a long object is continued.
+ */
+#ifndef WALK_BPF_H
+#define WALK_BPF_H
+
+#include <linux/bpf.h>
+#include <stdbool.h>
+
+#include <bpf/bpf_helpers.h>
+#include <bpf/bpf_core_read.h>
+
+#include "walk.h"
+
+#define NULL ((void *)0)
+
+#define __pai __attribute__((preserve_access_index))
+
+typedef struct {
+	__s64 counter;
+} __pai atomic64_t;
+
+typedef struct {
+	struct {
+		int counter;
+	} refs;
+} __pai refcount_t;
+
+struct list_head {
+	struct list_head *next, *prev;
+} __pai;
+
+struct hlist_node {
+	struct hlist_node *next, **pprev;
+} __pai;
+
+struct hlist_head {
+	struct hlist_node *first;
+} __pai;
+
+struct btf {
+	refcount_t refcnt;
+	__u32 id;
+	bool kernel_btf;
+	char name[56];
+	struct btf_struct_metas *struct_meta_tab; /* 6.2 */
+} __pai;
+
+struct btf_struct_metas {
+	__u32 cnt;
+} __pai;
+
+struct btf_field_kptr {
+	struct btf *btf;
+} __pai;
+
+/* Values differ between versions: always read by bpf_core_enum_value(). */
+enum btf_field_type {
+	BPF_TIMER = 2,
+	BPF_KPTR_UNREF,
+	BPF_KPTR_REF,
+	BPF_KPTR_PERCPU, /* 6.6 */
+	BPF_WORKQUEUE,	 /* 6.10 */
+	BPF_UPTR,	 /* 6.13 */
+	BPF_TASK_WORK,	 /* 6.18 */
+};
+
+struct btf_field {
+	enum btf_field_type type;
+	struct btf_field_kptr kptr;
+} __pai;
+
+struct btf_record { /* 6.2; before: bpf_map.kptr_off_tab and timer_off */
+	__u32 cnt;
+	__u32 field_mask;
+	struct btf_field fields[];
+} __pai;
+
+struct bpf_map {
+	enum bpf_map_type map_type;
+	__u32 key_size, value_size, max_entries, map_flags, id;
+	__u64 map_extra;
+	__u32 btf_key_type_id, btf_value_type_id, btf_vmlinux_value_type_id;
+	struct btf *btf;
+	struct bpf_map *inner_map_meta;
+	struct btf_record *record;
+	atomic64_t refcnt, usercnt;
+	char name[16];
+} __pai;
+
+struct bpf_prog {
+	enum bpf_prog_type type;
+	struct bpf_prog_aux *aux;
+} __pai;
+
+struct btf_mod_pair {
+	struct btf *btf;
+} __pai;
+
+struct bpf_kfunc_btf {
+	struct btf *btf;
+} __pai;
+
+struct bpf_kfunc_btf_tab {
+	struct bpf_kfunc_btf descs[256];
+	__u32 nr_descs;
+} __pai;
+
+struct bpf_prog_aux {
+	atomic64_t refcnt;
+	__u32 id, used_map_cnt, used_btf_cnt;
+	struct bpf_map **used_maps;
+	struct btf_mod_pair *used_btfs;
+	struct btf *btf, *attach_btf;
+	struct bpf_kfunc_btf_tab *kfunc_btf_tab;
+	char name[16];
+} __pai;
+
+struct bpf_link {
+	atomic64_t refcnt;
+	__u32 id;
+	enum bpf_link_type type;
+	struct bpf_prog *prog;
+} __pai;
+
+struct bpf_iter_aux_info {
+	struct bpf_map *map;
+} __pai;
+
+struct bpf_iter_link {
+	struct bpf_link link;
+	struct bpf_iter_aux_info aux;
+} __pai;
+
+struct bpf_iter_meta {
+	__u64 session_id;
+} __pai;
+
+struct bpf_iter__bpf_map {
+	__bpf_md_ptr(struct bpf_iter_meta *, meta);
+	__bpf_md_ptr(struct bpf_map *, map);
+} __pai;
+
+struct bpf_iter__bpf_prog {
+	__bpf_md_ptr(struct bpf_iter_meta *, meta);
+	__bpf_md_ptr(struct bpf_prog *, prog);
+} __pai;
+
+struct bpf_iter__bpf_link {
+	__bpf_md_ptr(struct bpf_iter_meta *, meta);
+	__bpf_md_ptr(struct bpf_link *, link);
+} __pai;
+
+/* ------------------------------------------------------------- output --- */
+
+extern char walk_out[WALK_OUT_SIZE];
+extern struct walk_control walk;
+
+/* Room for one record of at most WALK_REC_MAX bytes, or NULL: the buffer is full. */
+static __always_inline void *walk_room(void)
+{
+	__u32 at = walk.len;
+
+	if (at > WALK_OUT_SIZE - WALK_REC_MAX)
+		return NULL;
+	return &walk_out[at];
+}
+
+static __always_inline void walk_emit(struct walk_rec *rec, __u16 type, __u16 size, __u32 id)
+{
+	rec->type = type;
+	rec->size = size;
+	rec->id = id;
+	walk.len += size;
+}
+
+/* The kernel's bit for a field type, 0 where it has none such. */
+#define walk_field_bit(name)                                                  \
+	(bpf_core_enum_value_exists(enum btf_field_type, name) ?              \
+		 (__u32)bpf_core_enum_value(enum btf_field_type, name) :      \
+		 0)
+
+/* Is the buffer nearly full? Then a walk that can stop here does. */
+static __always_inline bool walk_full(__u32 needed)
+{
+	return walk.len > WALK_OUT_SIZE - WALK_REC_MAX - needed;
+}
+
+/* Where to begin with this object: where it was left, or at 0. */
+static __always_inline __u64 walk_begin(__u64 key)
+{
+	return walk.resume_key == key ? walk.resume_at : 0;
+}
+
+static __always_inline void walk_done(void)
+{
+	walk.resume_key = 0;
+}
+
+/*
+ * To be returned by an iterator's program that has to stop in an object: the kernel ends the read
+ * with EAGAIN and shows the same object again at the next one (bpf_iter_run_prog()).
+ */
+static __always_inline int walk_later(__u64 key, __u64 at)
+{
+	walk.resume_key = key;
+	walk.resume_at = at;
+	return 1;
+}
+
+#define WALK_AGAIN 1
+
+static __always_inline __u32 walk_prog_id(const struct bpf_prog *prog)
+{
+	return prog ? BPF_CORE_READ(prog, aux, id) : 0;
+}
+
+/* A pointer the verifier trusts is no scalar: these fetch it as one from the context. */
+#define walk_scalar(ptr_field)                                                  \
+	({                                                                      \
+		__u64 __value = 0;                                              \
+		bpf_probe_read_kernel(&__value, sizeof(__value), &(ptr_field)); \
+		__value;                                                        \
+	})
+
+/* Tells an edge between two objects. False: the buffer is full. */
+static __always_inline bool walk_edge(__u32 holder_id, __u8 holder, __u32 target_id, __u8 target,
+				      __u8 via, __u32 slot)
+{
+	struct walk_edge *edge = walk_room();
+
+	if (!edge)
+		return false;
+	edge->holder = holder;
+	edge->target = target;
+	edge->via = via;
+	edge->pad = 0;
+	edge->target_id = target_id;
+	edge->slot = slot;
+	edge->key_size = 0;
+	walk_emit(&edge->rec, WALK_EDGE, sizeof(*edge), holder_id);
+	return true;
+}
+
+/* Tells a btf that some object leads to: iterators show none. */
+static __always_inline void walk_tell_btf(struct btf *btf)
+{
+	struct walk_btf *out = btf ? walk_room() : NULL;
+
+	if (!out)
+		return;
+	out->refcnt = BPF_CORE_READ(btf, refcnt.refs.counter);
+	out->kernel = BPF_CORE_READ(btf, kernel_btf);
+	out->address = (__u64)btf;
+	out->metas = 0;
+	if (bpf_core_field_exists(btf->struct_meta_tab))
+		out->metas = BPF_CORE_READ(btf, struct_meta_tab, cnt);
+	__builtin_memset(out->name, 0, sizeof(out->name));
+	bpf_probe_read_kernel_str(out->name, sizeof(((struct btf *)0)->name),
+				  __builtin_preserve_access_index(&btf->name));
+	walk_emit(&out->rec, WALK_BTF, sizeof(*out), BPF_CORE_READ(btf, id));
+}
+
+#endif

@@ -1,0 +1,464 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The BPF source: counters, then holders, then the counters again. Every count is read without the
+ * reference that the reading itself takes.
+ */
+#include <string.h>
+
+#include "bpf.h"
+#include "info.h"
+#include "walk-scan.h"
+
+#define MAP_TYPE_PROG_ARRAY 3
+#define MAP_TYPE_SOCKMAP 15
+#define MAP_TYPE_SOCKHASH 18
+
+/* The programs that tell the objects themselves; a btf is told by what leads to it. */
+static const char *const object_walks[] = { "walk_maps", "walk_progs", "walk_links" };
+
+static const char *const via_names[WALK_VIA_COUNT] = {
+	[WALK_VIA_USED_MAPS] = "used_maps",
+	[WALK_VIA_USED_BTFS] = "used_btfs",
+	[WALK_VIA_KFUNC_BTF] = "kfunc_btf",
+	[WALK_VIA_SLOT] = "slot",
+	[WALK_VIA_INNER] = "inner",
+	[WALK_VIA_KPTR] = "kptr",
+	[WALK_VIA_TEMPLATE_KPTR] = "template_kptr",
+};
+
+const char *walk_via_name(unsigned int via)
+{
+	return via < WALK_VIA_COUNT ? via_names[via] : NULL;
+}
+
+static int source_open(struct bpfrefs_ctx *ctx, char **why)
+{
+	struct walkers *walkers = NULL;
+	int err = walkers_load(&walkers, why);
+
+	if (!err)
+		err = walk_learn(walkers, why);
+	if (err) {
+		walkers_free(walkers);
+		return err;
+	}
+	ctx->source_data = walkers;
+	return 0;
+}
+
+static void source_close(struct bpfrefs_ctx *ctx)
+{
+	walkers_free(ctx->source_data);
+	ctx->source_data = NULL;
+}
+
+static int source_next_id(struct bpfrefs_ctx *ctx, enum bpfrefs_kind kind, uint32_t start,
+			  uint32_t *id)
+{
+	(void)ctx;
+	return bpf_next_id(kind, start, id);
+}
+
+/* --------------------------------------------------------- one object --- */
+
+struct one_map {
+	bool found;
+	struct walk_map map;
+};
+
+static void take_map(const struct walk_rec *rec, void *data)
+{
+	const struct walk_map *map = walk_record(rec, WALK_MAP, struct walk_map);
+	struct one_map *one = data;
+
+	if (!map)
+		return;
+	one->map = *map;
+	one->found = true;
+}
+
+static int read_map(struct bpfrefs_ctx *ctx, uint32_t id, struct one_map *one)
+{
+	struct walk_control *control = walkers_control(ctx->source_data);
+	int err;
+
+	one->found = false;
+	control->only_id = id;
+	err = walkers_iterate(ctx->source_data, "walk_maps", take_map, one);
+	control->only_id = 0;
+	if (err)
+		return err;
+	return one->found ? 0 : -ENOENT;
+}
+
+static int source_map_usercnt(struct bpfrefs_ctx *ctx, uint32_t id, uint64_t *usercnt)
+{
+	struct one_map one;
+	int err = read_map(ctx, id, &one);
+
+	if (!err)
+		*usercnt = (uint64_t)one.map.usercnt;
+	return err;
+}
+
+static void fill_map_info(struct bpfrefs_info *info, const struct walk_map *map)
+{
+	struct map_facts facts = {
+		.type = map->type,
+		.id = map->rec.id,
+		.key_size = map->key_size,
+		.value_size = map->value_size,
+		.max_entries = map->max_entries,
+		.map_flags = map->flags,
+		.ifindex = map->ifindex,
+		.btf_vmlinux_value_type_id = map->btf_vmlinux_value_type_id,
+		.netns_dev = map->netns_dev,
+		.netns_ino = map->netns_ino,
+		.btf_id = map->btf_id,
+		.btf_key_type_id = map->btf_key_type_id,
+		.btf_value_type_id = map->btf_value_type_id,
+		.btf_vmlinux_id = map->btf_vmlinux_id,
+		.map_extra = map->map_extra,
+	};
+
+	memcpy(facts.name, map->name, sizeof(facts.name));
+	info_map(info, &facts);
+}
+
+static int source_info(struct bpfrefs_ctx *ctx, struct bpfrefs_key key, struct bpfrefs_info **info)
+{
+	bpfrefs_autofd fd = -1;
+	struct one_map one;
+	int err;
+
+	if (key.kind == BPFREFS_MAP) {
+		err = read_map(ctx, key.id, &one);
+		if (err)
+			return err;
+		*info = info_new();
+		fill_map_info(*info, &one.map);
+		return 0;
+	}
+	fd = bpf_open_id(key.kind, key.id);
+	if (fd < 0)
+		return fd;
+	return bpf_info_read(fd, key.kind, info);
+}
+
+/* --------------------------------------------------------- the objects --- */
+
+static const char *type_name(struct scan *scan, enum bpfrefs_enum what, uint32_t type)
+{
+	const char *name = bpfrefs_enum_name(what, type);
+	char number[16];
+
+	if (name)
+		return name;
+	g_snprintf(number, sizeof(number), "%u", type);
+	return scan_str(scan, number);
+}
+
+static const char *short_name(struct scan *scan, const char *name, size_t size)
+{
+	char copy[65];
+
+	size = MIN(size, sizeof(copy) - 1);
+	memcpy(copy, name, size);
+	copy[size] = '\0';
+	return scan_str(scan, copy);
+}
+
+/* The kind, and the two counters, of a record that tells an object. */
+static bool counters_of(const struct walk_rec *rec, struct bpfrefs_key *key, uint64_t *refcnt,
+			uint64_t *usercnt)
+{
+	const struct walk_map *map = walk_record(rec, WALK_MAP, struct walk_map);
+	const struct walk_prog *prog = walk_record(rec, WALK_PROG, struct walk_prog);
+	const struct walk_link *link = walk_record(rec, WALK_LINK, struct walk_link);
+	const struct walk_btf *btf = walk_record(rec, WALK_BTF, struct walk_btf);
+	enum bpfrefs_kind kind = BPFREFS_KIND_COUNT;
+	int64_t count = 0;
+
+	*usercnt = 0;
+	if (map) {
+		kind = BPFREFS_MAP;
+		count = map->refcnt;
+		*usercnt = (uint64_t)map->usercnt;
+	} else if (prog) {
+		kind = BPFREFS_PROG;
+		count = prog->refcnt;
+	} else if (link) {
+		kind = BPFREFS_LINK;
+		count = link->refcnt;
+	} else if (btf) {
+		kind = BPFREFS_BTF;
+		count = btf->refcnt;
+	}
+	*refcnt = (uint64_t)count;
+	*key = (struct bpfrefs_key){ kind, rec->id };
+	return kind != BPFREFS_KIND_COUNT && rec->id != 0;
+}
+
+static void fill_object(struct scan *scan, struct bpfrefs_object *object,
+			const struct walk_rec *rec)
+{
+	const struct walk_map *map = walk_record(rec, WALK_MAP, struct walk_map);
+	const struct walk_prog *prog = walk_record(rec, WALK_PROG, struct walk_prog);
+	const struct walk_link *link = walk_record(rec, WALK_LINK, struct walk_link);
+	const struct walk_btf *btf = walk_record(rec, WALK_BTF, struct walk_btf);
+
+	if (map) {
+		object->name = short_name(scan, map->name, sizeof(map->name));
+		object->type_number = map->type;
+		object->type = type_name(scan, BPFREFS_ENUM_MAP_TYPE, map->type);
+		object->max_entries = map->max_entries;
+		object->user_state = map->type == MAP_TYPE_PROG_ARRAY ||
+				     map->type == MAP_TYPE_SOCKMAP ||
+				     map->type == MAP_TYPE_SOCKHASH || map->async;
+	} else if (prog) {
+		object->name = short_name(scan, prog->name, sizeof(prog->name));
+		object->type_number = prog->type;
+		object->type = type_name(scan, BPFREFS_ENUM_PROG_TYPE, prog->type);
+	} else if (link) {
+		object->name = "";
+		object->type_number = link->type;
+		object->type = type_name(scan, BPFREFS_ENUM_LINK_TYPE, link->type);
+	} else if (btf) {
+		object->name = short_name(scan, btf->name, sizeof(btf->name));
+		object->type_number = btf->kernel;
+		object->type = btf->kernel ? "kernel" : "user";
+	}
+}
+
+static void count_object(struct scan *scan, const struct walk_rec *rec)
+{
+	struct bpfrefs_object *object;
+	struct bpfrefs_key key;
+	uint64_t refcnt, usercnt;
+
+	if (!counters_of(rec, &key, &refcnt, &usercnt))
+		return;
+	object = scan_object_add(scan, key);
+	if (!object->type)
+		fill_object(scan, object, rec);
+	/* a btf is told once for each object that leads to it: the counts must agree */
+	if (object->refcnt != BPFREFS_UNKNOWN && object->refcnt != refcnt)
+		object->changing = true;
+	object->refcnt = refcnt;
+	object->usercnt = usercnt;
+}
+
+static void recount_object(struct scan *scan, const struct walk_rec *rec)
+{
+	struct bpfrefs_object *object;
+	struct bpfrefs_key key;
+	uint64_t refcnt, usercnt;
+
+	if (!counters_of(rec, &key, &refcnt, &usercnt))
+		return;
+	object = scan_object(scan, key);
+	if (!object)
+		return; /* newer than this snapshot */
+	if (object->refcnt != refcnt || object->usercnt != usercnt)
+		object->changing = true;
+	g_hash_table_add(walk_state_of(scan)->seen, object);
+}
+
+static void note_task(struct scan *scan, const struct walk_rec *rec)
+{
+	const struct walk_task *task = walk_record(rec, WALK_TASK, struct walk_task);
+	const struct walk_ns *ns = walk_record(rec, WALK_NS, struct walk_ns);
+	struct walk_state *state = walk_state_of(scan);
+
+	if (ns && !g_hash_table_contains(state->ns_pid, GUINT_TO_POINTER(ns->mnt_ns)))
+		g_hash_table_insert(state->ns_pid, GUINT_TO_POINTER(ns->mnt_ns),
+				    GUINT_TO_POINTER(rec->id));
+	if (!task)
+		return;
+	state->pid = rec->id;
+	state->tid = task->tid;
+	state->comm = short_name(scan, task->comm, sizeof(task->comm));
+	scan_process(scan, state->pid, state->comm);
+}
+
+void walk_dispatch(const struct walk_rec *rec, void *data)
+{
+	struct scan *scan = data;
+
+	if (walk_state_of(scan)->after) {
+		recount_object(scan, rec);
+		return;
+	}
+	count_object(scan, rec);
+	note_task(scan, rec);
+	for (unsigned int i = 0; holder_classes[i]; i++) {
+		if (!holder_classes[i]->decode)
+			continue;
+		scan_turn(scan, i);
+		if (holder_classes[i]->decode(scan, rec))
+			return;
+	}
+}
+
+/* ------------------------------------------------------------- BTFs ------ */
+
+static int add_btfs(struct scan *scan)
+{
+	uint32_t id = 0;
+	int err;
+
+	while ((err = bpf_next_id(BPFREFS_BTF, id, &id)) == 0)
+		scan_object_add(scan, (struct bpfrefs_key){ BPFREFS_BTF, id });
+	return err == -ENOENT ? 0 : err;
+}
+
+struct own_btf {
+	struct scan *scan;
+	struct walk_btf record;
+};
+
+static void without_own(const struct walk_rec *rec, void *data)
+{
+	const struct walk_btf *btf = walk_record(rec, WALK_BTF, struct walk_btf);
+	struct own_btf *own = data;
+
+	if (!btf)
+		return;
+	own->record = *btf;
+	own->record.refcnt--; /* the descriptor that it is seen through */
+	walk_dispatch(&own->record.rec, own->scan);
+}
+
+/* Tells a btf that no map and no program led to: only through a descriptor of our own. */
+static void peek_btf(struct scan *scan, struct bpfrefs_object *object)
+{
+	struct walkers *walkers = walk_state_of(scan)->walkers;
+	bpfrefs_autofd fd = bpf_open_id(BPFREFS_BTF, object->key.id);
+	struct own_btf own = { .scan = scan };
+
+	if (fd < 0) {
+		object->changing = true; /* just gone */
+		return;
+	}
+	walkers_control(walkers)->peek_fd = (uint32_t)fd;
+	if (walkers_call(walkers, "walk_peek_prog", without_own, &own))
+		object->changing = true;
+}
+
+static void peek_btfs(struct scan *scan)
+{
+	struct walk_state *state = walk_state_of(scan);
+	GPtrArray *objects = scan->snap->objects;
+
+	for (guint i = 0; i < objects->len; i++) {
+		struct bpfrefs_object *object = g_ptr_array_index(objects, i);
+		bool told = state->after ? g_hash_table_contains(state->seen, object) :
+					   object->refcnt != BPFREFS_UNKNOWN;
+
+		if (object->key.kind == BPFREFS_BTF && !told)
+			peek_btf(scan, object);
+	}
+}
+
+/* ---------------------------------------------------------- collecting --- */
+
+static int walk_objects(struct scan *scan)
+{
+	struct walk_state *state = walk_state_of(scan);
+	int err = 0;
+
+	for (guint i = 0; !err && i < G_N_ELEMENTS(object_walks); i++)
+		err = walkers_iterate(state->walkers, object_walks[i], walk_dispatch, scan);
+	if (!err)
+		peek_btfs(scan);
+	return err;
+}
+
+/* Runs what feeds one class, unless another class has had it run already. */
+static void walk_class(struct scan *scan, unsigned int index, GHashTable *results)
+{
+	const struct holder_class *class = holder_classes[index];
+	int err = 0;
+
+	if (class->walk) {
+		scan_turn(scan, index);
+		err = class->walk(scan);
+	}
+	for (guint i = 0; class->walks && class->walks[i] && !err; i++) {
+		const char *program = class->walks[i];
+
+		if (!g_hash_table_contains(results, program)) {
+			err = walkers_iterate(walk_state_of(scan)->walkers, program, walk_dispatch,
+					      scan);
+			g_hash_table_insert(results, (gpointer)program, GINT_TO_POINTER(err));
+		}
+		err = GPOINTER_TO_INT(g_hash_table_lookup(results, program));
+	}
+	scan_turn(scan, index);
+	scan_source(scan, "BPF walk");
+	if (err)
+		scan_gap(scan, 1, "walks", -err);
+}
+
+static void walk_classes(struct scan *scan)
+{
+	GHashTable *results = g_hash_table_new(g_str_hash, g_str_equal);
+
+	for (unsigned int i = 0; holder_classes[i]; i++)
+		walk_class(scan, i, results);
+	g_hash_table_unref(results);
+	for (unsigned int i = 0; holder_classes[i]; i++) {
+		if (!holder_classes[i]->derive)
+			continue;
+		scan_turn(scan, i);
+		holder_classes[i]->derive(scan);
+	}
+}
+
+/* What the second reading did not show is gone. */
+static void mark_gone(struct scan *scan)
+{
+	struct walk_state *state = walk_state_of(scan);
+
+	for (guint i = 0; i < scan->snap->objects->len; i++) {
+		struct bpfrefs_object *object = g_ptr_array_index(scan->snap->objects, i);
+
+		if (!g_hash_table_contains(state->seen, object))
+			object->changing = true;
+	}
+}
+
+static int source_collect(struct scan *scan)
+{
+	struct walk_state state = {
+		.walkers = scan->ctx->source_data,
+		.seen = g_hash_table_new(NULL, NULL),
+		.ns_pid = g_hash_table_new(NULL, NULL),
+	};
+	int err;
+
+	scan->source_data = &state;
+	err = add_btfs(scan);
+	if (!err)
+		err = walk_objects(scan);
+	if (!err) {
+		walk_classes(scan);
+		state.after = true;
+		err = walk_objects(scan);
+	}
+	if (!err)
+		mark_gone(scan);
+	g_hash_table_unref(state.seen);
+	g_hash_table_unref(state.ns_pid);
+	return err;
+}
+
+const struct source source_bpf = {
+	.id = BPFREFS_SOURCE_BPF,
+	.open = source_open,
+	.close = source_close,
+	.next_id = source_next_id,
+	.info = source_info,
+	.map_usercnt = source_map_usercnt,
+	.collect = source_collect,
+};

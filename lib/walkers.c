@@ -1,0 +1,195 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "walkers.h"
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <string.h>
+
+#include "walk.skel.h"
+
+/* Reads of one iterator that end early without a record, before we give up on it. */
+#define IDLE_MAX 4096
+
+struct walkers {
+	struct walk *skeleton;
+};
+
+/* The last warning of libbpf in this thread says best why a load failed. */
+static _Thread_local char *last_warning;
+
+static int keep_warning(enum libbpf_print_level level, const char *format, va_list args)
+{
+	char *line;
+
+	if (level != LIBBPF_WARN)
+		return 0;
+	line = g_strdup_vprintf(format, args);
+	/* the first line names the program; the verifier's log that follows is too much */
+	g_strdelimit(g_strstrip(line), "\n", ' ');
+	if (last_warning || strlen(line) > 200)
+		g_free(line);
+	else
+		last_warning = line;
+	return 0;
+}
+
+static int load(struct walkers *walkers)
+{
+	int err;
+
+	walkers->skeleton = walk__open();
+	if (!walkers->skeleton)
+		return -errno;
+	err = walk__load(walkers->skeleton);
+	if (!err)
+		err = walk__attach(walkers->skeleton);
+	return err;
+}
+
+int walkers_load(struct walkers **out, char **why)
+{
+	struct walkers *walkers = g_new0(struct walkers, 1);
+	libbpf_print_fn_t before = libbpf_set_print(keep_warning);
+	int err = load(walkers);
+
+	libbpf_set_print(before);
+	if (err) {
+		*why = g_strdup_printf("the BPF programs did not load: %s%s%s", g_strerror(-err),
+				       last_warning ? ": " : "", last_warning ? last_warning : "");
+		walkers_free(walkers);
+	} else {
+		*out = walkers;
+	}
+	g_clear_pointer(&last_warning, g_free);
+	return err;
+}
+
+void walkers_free(struct walkers *walkers)
+{
+	if (!walkers)
+		return;
+	walk__destroy(walkers->skeleton);
+	g_free(walkers);
+}
+
+struct walk_control *walkers_control(struct walkers *walkers)
+{
+	return &walkers->skeleton->bss->walk;
+}
+
+static struct bpf_program *program_of(struct walkers *walkers, const char *name)
+{
+	return bpf_object__find_program_by_name(walkers->skeleton->obj, name);
+}
+
+/* Hands on what is in the buffer and empties it. Returns how many bytes there were. */
+static uint32_t drain(struct walkers *walkers, walk_fn fn, void *data)
+{
+	struct walk__bss *bss = walkers->skeleton->bss;
+	uint32_t len = MIN(bss->walk.len, (uint32_t)WALK_OUT_SIZE), at = 0;
+
+	while (at + sizeof(struct walk_rec) <= len) {
+		const struct walk_rec *rec = (const void *)(bss->walk_out + at);
+
+		if (rec->size < sizeof(*rec) || rec->size > len - at)
+			break; /* not one of ours: cannot be, and must not run away */
+		fn(rec, data);
+		at += rec->size;
+	}
+	bss->walk.len = 0;
+	return len;
+}
+
+static struct bpf_link *link_of(struct walkers *walkers, const char *program)
+{
+	struct bpf_object_skeleton *skeleton = walkers->skeleton->skeleton;
+
+	for (int i = 0; i < skeleton->prog_cnt; i++)
+		if (strcmp(skeleton->progs[i].name, program) == 0)
+			return skeleton->progs[i].link ? *skeleton->progs[i].link : NULL;
+	return NULL;
+}
+
+int walkers_open_iterator(struct walkers *walkers, const char *program)
+{
+	struct bpf_link *link = link_of(walkers, program);
+	int fd;
+
+	if (!link)
+		return -ENOENT;
+	fd = bpf_iter_create(bpf_link__fd(link));
+	return fd < 0 ? -errno : fd;
+}
+
+int walkers_iterate(struct walkers *walkers, const char *program, walk_fn fn, void *data)
+{
+	struct walk_control *control = walkers_control(walkers);
+	bpfrefs_autofd fd = walkers_open_iterator(walkers, program);
+	unsigned int idle = 0;
+	char nothing[64]; /* our programs write to their own buffer only */
+
+	if (fd < 0)
+		return fd;
+	control->len = 0;
+	control->resume_key = 0;
+	control->last_ns = 0;
+	control->self_pid = (uint32_t)getpid();
+	control->self_fd = (uint32_t)fd;
+	while (idle < IDLE_MAX) {
+		ssize_t n = read(fd, nothing, sizeof(nothing));
+		int err = n < 0 ? errno : 0;
+
+		/* EAGAIN: the buffer was full (walk_later()), or a million objects were seen */
+		idle = drain(walkers, fn, data) ? 0 : idle + 1;
+		if (n == 0)
+			return 0;
+		if (err && err != EAGAIN && err != EINTR)
+			return -err;
+	}
+	return -ELOOP;
+}
+
+int walkers_call(struct walkers *walkers, const char *program, walk_fn fn, void *data)
+{
+	struct bpf_program *prog = program_of(walkers, program);
+	LIBBPF_OPTS(bpf_test_run_opts, opts);
+	int err;
+
+	if (!prog)
+		return -ENOENT;
+	walkers_control(walkers)->len = 0;
+	err = bpf_prog_test_run_opts(bpf_program__fd(prog), &opts);
+	if (err)
+		return -errno;
+	drain(walkers, fn, data);
+	return 0;
+}
+
+int walkers_own_fd(struct walkers *walkers, enum bpfrefs_kind kind)
+{
+	struct walk *skeleton = walkers->skeleton;
+
+	switch (kind) {
+	case BPFREFS_MAP:
+		return bpf_map__fd(skeleton->maps.bss);
+	case BPFREFS_PROG:
+		return bpf_program__fd(skeleton->progs.walk_maps);
+	case BPFREFS_LINK:
+		return bpf_link__fd(skeleton->links.walk_maps);
+	case BPFREFS_BTF:
+		return bpf_object__btf_fd(skeleton->obj);
+	default:
+		return -EINVAL;
+	}
+}
+
+uint32_t walkers_program_id(struct walkers *walkers, const char *program)
+{
+	struct bpf_program *prog = program_of(walkers, program);
+	struct bpf_prog_info info = { 0 };
+	uint32_t len = sizeof(info);
+
+	if (!prog || bpf_obj_get_info_by_fd(bpf_program__fd(prog), &info, &len))
+		return 0;
+	return info.id;
+}

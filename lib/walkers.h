@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The BPF programs: loaded, run, their records handed on. walkers.c is the only file that knows
+ * libbpf's types.
+ */
+#ifndef BPFREFS_WALKERS_H
+#define BPFREFS_WALKERS_H
+
+#include "private.h"
+#include "walk.h"
+
+struct walkers;
+
+/* Loads and attaches all programs. @why gets an owned sentence where it fails. */
+int walkers_load(struct walkers **walkers, char **why);
+void walkers_free(struct walkers *walkers); /* NULL is allowed */
+
+/* What the programs share with us; valid as long as @walkers. */
+struct walk_control *walkers_control(struct walkers *walkers);
+
+typedef void (*walk_fn)(const struct walk_rec *rec, void *data);
+
+/* Runs one iterator program to its end; @fn sees each record. */
+int walkers_iterate(struct walkers *walkers, const char *program, walk_fn fn, void *data);
+/* Runs one syscall program once. */
+int walkers_call(struct walkers *walkers, const char *program, walk_fn fn, void *data);
+
+/* Descriptors of our own, one of each kind, to learn from. Borrowed. */
+int walkers_own_fd(struct walkers *walkers, enum bpfrefs_kind kind);
+/* A new iterator descriptor, owned. */
+int walkers_open_iterator(struct walkers *walkers, const char *program);
+/* The id of a program of ours, or 0. */
+uint32_t walkers_program_id(struct walkers *walkers, const char *program);
+
+#endif

@@ -1,0 +1,167 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The rules of the house that a program can check: licences, sizes, who may include whom, what the
+library shows, and that an installed copy can be used from pkg-config alone.
+
+Usage: house.py SOURCE BUILD, from meson.
+"""
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+
+TOP, BUILD = (pathlib.Path(x).resolve() for x in sys.argv[1:3])
+FILE_LINES, FUNCTION_LINES = 500, 60
+
+# Whose types stop where: a header (a pattern) and the files (patterns) that may include it.
+BORDERS = [
+    (r"<bpf/(?!bpf_)", r"lib/(bpf|walk[a-z-]*)\.[ch]|lib/.*\.bpf\.c|tests/.*"),
+    (r"<fuse", r"fs/(compat|ops|ops-[a-z]+|session|mirror|mirror-[a-z]+|main)\.[ch]"),
+    (r'"(private|bpf|walk|proc|raw|snapshot|holders|keep|pin|graph|info)\.h"',
+     r"lib/.*|tests/unit/.*"),
+    (r"<libmount", r"lib/mounts\.c|fs/(session|place)\.c"),
+]
+LICENCES = [
+    (r".*\.bpf\.[ch]", "GPL-2.0"),
+    (r"lib/.*", "LGPL-2.1-or-later"),
+    (r".*", "GPL-2.0-or-later"),
+]
+CONSUMER = """
+#include <bpfrefs.h>
+#include <stdio.h>
+
+int main(void)
+{
+	struct bpfrefs_key key;
+
+	if (bpfrefs_key_parse("map/12", &key) || key.kind != BPFREFS_MAP || key.id != 12)
+		return 1;
+	printf("%s\\n", bpfrefs_version());
+	return 0;
+}
+"""
+
+
+def sources():
+    """Every file of ours, by its name from the top."""
+    found = []
+    for folder in ("lib", "fs", "tests"):
+        found += (p for p in (TOP / folder).rglob("*") if p.is_file())
+    return sorted(str(p.relative_to(TOP)) for p in found if "__pycache__" not in str(p))
+
+
+def lines(name):
+    return (TOP / name).read_text().splitlines()
+
+
+def spdx():
+    wrong = []
+    for name in sources():
+        if not re.search(r"\.([chs]|py|in|map)$|meson\.build$", name):
+            continue
+        want = next(licence for pattern, licence in LICENCES if re.fullmatch(pattern, name))
+        first = lines(name)[1 if name.endswith(".py") and lines(name)[0].startswith("#!") else 0]
+        said = re.search(r"SPDX-License-Identifier: (\S+)", first)
+        if not said or said[1].removesuffix("-only") != want:
+            wrong.append(f"{name}: {first!r}, want {want}")
+    return wrong
+
+
+def sizes():
+    wrong = []
+    for name in sources():
+        if not re.search(r"\.[ch]$", name) or name == "lib/bpfrefs.h":
+            continue
+        text, start = lines(name), 0
+        if len(text) > FILE_LINES and not name.startswith("tests/"):
+            wrong.append(f"{name}: {len(text)} lines")
+        for number, line in enumerate(text, 1):
+            if line == "{":
+                start = number
+            if line == "}" and start:
+                if number - start - 1 > FUNCTION_LINES:
+                    wrong.append(f"{name}:{start}: a function of {number - start - 1} lines")
+                start = 0
+    return wrong
+
+
+def includes():
+    wrong = []
+    for name in sources():
+        if not re.search(r"\.[ch]$", name):
+            continue
+        for number, line in enumerate(lines(name), 1):
+            header = re.match(r"#\s*include\s+(\S+)", line)
+            for pattern, allowed in BORDERS:
+                if header and re.match(pattern, header[1]) and not re.fullmatch(allowed, name):
+                    wrong.append(f"{name}:{number}: {line}")
+    return wrong
+
+
+def symbols():
+    out = subprocess.run(["nm", "-D", "--defined-only", str(BUILD / "lib" / "libbpfrefs.so")],
+                         capture_output=True, text=True, check=True).stdout
+    shown = {line.split()[-1].split("@")[0] for line in out.splitlines()} - {"BPFREFS_0"}
+    header = (TOP / "lib" / "bpfrefs.h").read_text()
+    code = re.sub(r"/\*.*?\*/", "", header, flags=re.S)
+    told = set(re.findall(r"\b(bpfrefs_[a-z_]+)\(", code))
+    return ([f"shown, but not in bpfrefs.h: {x}" for x in sorted(shown - told)] +
+            [f"in bpfrefs.h, but not shown: {x}" for x in sorted(told - shown)])
+
+
+def install():
+    with tempfile.TemporaryDirectory() as place:
+        env = dict(os.environ, DESTDIR=place)
+        env.pop("LD_PRELOAD", None)
+        done = subprocess.run(["meson", "install", "-C", str(BUILD), "--no-rebuild"], env=env,
+                              capture_output=True, text=True, check=False)
+        if done.returncode:
+            return (done.stdout + done.stderr).splitlines()
+        (config,) = pathlib.Path(place).rglob("bpfrefs.pc")
+        (library,) = pathlib.Path(place).rglob("libbpfrefs.so")
+        env = dict(os.environ, PKG_CONFIG_PATH=str(config.parent), PKG_CONFIG_SYSROOT_DIR=place,
+                   LD_LIBRARY_PATH=str(library.parent))
+        flags = subprocess.run(["pkg-config", "--cflags", "--libs", "bpfrefs"], env=env,
+                               capture_output=True, text=True, check=True).stdout.split()
+        return consumers(pathlib.Path(place), flags, env)
+
+
+def consumers(place, flags, env):
+    wrong = []
+    sanitize = [f"-fsanitize={x}" for x in os.environ.get("SANITIZE", "none").split("+")
+                if x != "none"]
+    for compiler, suffix in (("cc", "c"), ("c++", "cc")):
+        if not shutil.which(compiler):
+            continue
+        source, program = place / f"consumer.{suffix}", place / f"consumer-{suffix}"
+        source.write_text(CONSUMER)
+        done = subprocess.run([compiler, "-Wall", "-Wextra", "-Werror", *sanitize, str(source),
+                               *flags, "-o", str(program)],
+                              capture_output=True, text=True, check=False)
+        if done.returncode:
+            wrong += done.stderr.splitlines()
+            continue
+        done = subprocess.run([str(program)], env=env, capture_output=True, text=True, check=False)
+        if done.returncode:
+            wrong.append(f"{compiler}: exit {done.returncode}: {done.stderr}")
+    return wrong
+
+
+def main():
+    tests = [spdx, sizes, includes, symbols, install]
+    print(f"1..{len(tests)}")
+    failed = 0
+    for number, test in enumerate(tests, 1):
+        wrong = test()
+        failed += bool(wrong)
+        print(f"{'not ok' if wrong else 'ok'} {number} - {test.__name__}")
+        for line in wrong:
+            print(f"#   {line}")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

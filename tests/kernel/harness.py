@@ -1,0 +1,456 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What the kernel tests share: a private mount namespace with a private bpffs, the daemon on it,
+helper processes that make known objects, and a TAP driver.
+
+A test file is a list of functions test_*(env), run in order by main(). Nothing of it is seen
+outside: mounts are private and go with the process, daemons and helpers are ended by their ids.
+"""
+import ctypes
+import errno
+import os
+import pathlib
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import traceback
+
+CLONE_NEWNS = 0x00020000
+MS_REC, MS_PRIVATE, MNT_DETACH = 16384, 1 << 18, 2
+SUSPICIOUS = re.compile(r"CRITICAL|WARNING \*\*|ERROR \*\*|Sanitizer|runtime error|assertion|abort",
+                        re.I)
+# Deferred frees (RCU, work queues) and other processes' short looks pass within this.
+PATIENCE = 5.0
+
+libc = ctypes.CDLL(None, use_errno=True)
+
+
+class Skip(Exception):
+    """Raised by a test that cannot run here, with the reason."""
+
+
+def check(condition, text):
+    if not condition:
+        raise AssertionError(text)
+
+
+def equal(got, want, text=""):
+    check(got == want, f"{text}: got {got!r}, want {want!r}")
+
+
+def fails(number, action, *args, **kwargs):
+    """The action must fail with just this errno."""
+    try:
+        action(*args, **kwargs)
+    except OSError as error:
+        equal(errno.errorcode.get(error.errno), errno.errorcode[number], str(error))
+        return
+    raise AssertionError(f"no error, want {errno.errorcode[number]}")
+
+
+def eventually(action, patience=PATIENCE):
+    """Tries until the action does not raise AssertionError; its last error if it never does."""
+    end = time.monotonic() + patience
+    while True:
+        try:
+            return action()
+        except (AssertionError, FileNotFoundError):
+            if time.monotonic() > end:
+                raise
+            time.sleep(0.05)
+
+
+def mount(source, target, kind, flags=0, data=None):
+    args = [os.fsencode(x) if x is not None else None for x in (source, target, kind)]
+    data = data.encode() if data else None
+    if libc.mount(*args, ctypes.c_ulong(flags), data) < 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number), str(target))
+
+
+def umount(target, flags=0):
+    if libc.umount2(os.fsencode(target), flags) < 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number), str(target))
+
+
+def names(directory):
+    """What is in a directory of bpffs, but for the two names that a kernel with BPF preload puts
+    into every new mount."""
+    return sorted(set(os.listdir(directory)) - {"maps.debug", "progs.debug"})
+
+
+def is_mounted(target):
+    needle = f" {target} "
+    return any(needle in line for line in open("/proc/self/mountinfo"))
+
+
+def run(*command, **kwargs):
+    """A command's (exit status, standard output, standard error)."""
+    kwargs.setdefault("timeout", 60)
+    done = subprocess.run([str(word) for word in command], stdin=subprocess.DEVNULL,
+                          capture_output=True, text=True, check=False, **kwargs)
+    return done.returncode, done.stdout, done.stderr
+
+
+def must(*command, **kwargs):
+    """The standard output of a command that must succeed."""
+    status, out, err = run(*command, **kwargs)
+    check(status == 0, f"{' '.join(map(str, command))}: exit {status}: {err}{out}")
+    return out
+
+
+def tool(name):
+    """The path of a tool, or a skip."""
+    path = shutil.which(name, path=os.environ["PATH"] + ":/usr/sbin:/sbin")
+    if not path:
+        raise Skip(f"{name} is not installed")
+    return path
+
+
+def unescape(text):
+    return re.sub(rb"\\([0-7]{3})", lambda m: bytes([int(m[1], 8)]),
+                  text.encode()).decode(errors="surrogateescape")
+
+
+def records(text):
+    """The lines of a holders file; the "#" lines, which say what is missing, apart."""
+    lines = text.splitlines()
+    return [x for x in lines if not x.startswith("#")], [x for x in lines if x.startswith("#")]
+
+
+def fields(line):
+    """KEY=VALUE words of a record, unescaped."""
+    return {k: unescape(v) for k, v in (w.split("=", 1) for w in line.split(" ") if "=" in w)}
+
+
+def matches(line, template):
+    """A record against a template, in which * stands for any value and ? for itself."""
+    return re.fullmatch(re.escape(template).replace(r"\*", r"\S*"), line) is not None
+
+
+def compare(lines, templates):
+    """Every line by one template and every template by one line, in any order."""
+    left = list(lines)
+    for template in templates:
+        hit = next((line for line in left if matches(line, template)), None)
+        check(hit is not None, f"no line like\n  {template}\namong\n  " + "\n  ".join(left))
+        left.remove(hit)
+    check(not left, "lines too many:\n  " + "\n  ".join(left))
+
+
+class Object:
+    """An object of a helper: its key, and the helper's descriptor."""
+
+    def __init__(self, helper, var, said):
+        self.helper, self.var = helper, var
+        self.fd = int(said["fd"])
+        self.key = said.get("key")
+        self.id = int(self.key.split("/")[1]) if self.key else None
+
+    def held(self, user=None, own=True, comm="mkobj", tid=None):
+        """The record of the helper's own descriptor."""
+        user = int(self.key.startswith("map/")) if user is None else user
+        ref, user = (1, user) if own else (0, 0)
+        thread = f" tid={tid}" if tid else ""
+        return (f"{self.key} fd ref={ref} user={user} file=* pid={self.helper.pid}{thread}"
+                f" comm={comm} fd={self.fd}")
+
+    def close(self):
+        self.helper.do("close", self.var)
+
+
+class Helper:
+    """A mkobj process."""
+
+    def __init__(self, env):
+        self.process = subprocess.Popen([env.mkobj], stdin=subprocess.PIPE, text=True,
+                                        stdout=subprocess.PIPE)
+        self.pid = self.process.pid
+        self.count = 0
+        self.answer()
+
+    def answer(self):
+        line = self.process.stdout.readline().split()
+        check(line, "mkobj died")
+        said = dict(word.split("=", 1) for word in line[1:] if "=" in word)
+        if line[0] == "ok":
+            return said
+        number = getattr(errno, line[1])
+        raise OSError(number, os.strerror(number))
+
+    def do(self, *words, **options):
+        words = [str(w) for w in words] + [f"{k}={v}" for k, v in options.items()]
+        self.process.stdin.write(" ".join(words) + "\n")
+        self.process.stdin.flush()
+        return self.answer()
+
+    def make(self, command, *words, **options):
+        """Makes an object; objects among the words and options stand for their variables."""
+        self.count += 1
+        var = f"v{self.count}"
+        words = [w.var if isinstance(w, Object) else w for w in words]
+        options = {k: ",".join(o.var for o in v) if isinstance(v, list)
+                   else v.var if isinstance(v, Object) else v for k, v in options.items()}
+        return Object(self, var, self.do(command, var, *words, **options))
+
+    def end(self):
+        if self.process.poll() is None:
+            self.process.stdin.close()
+            self.process.wait(10)
+        self.process.stdout.close()
+
+
+class Daemon:
+    """bpfrefs -f on a bpffs."""
+
+    def __init__(self, env, *options, source=None, mountpoint=None):
+        self.env = env
+        self.source = pathlib.Path(source or env.bpffs)
+        self.mnt = pathlib.Path(mountpoint or env.mnt)
+        self.log = env.tmp / f"log.{len(env.daemons)}"
+        command = [env.bpfrefs, "-f", *options, self.source, self.mnt]
+        with open(self.log, "wb") as log:
+            self.process = subprocess.Popen([str(w) for w in command], stdin=subprocess.DEVNULL,
+                                            stdout=log, stderr=log)
+        self.pid = self.process.pid
+        env.daemons.append(self)
+        self.tree = self.mnt / ".bpf"
+        self.wait_until_up()
+        self.open_before = self.descriptors()
+
+    def wait_until_up(self):
+        end = time.monotonic() + 20
+        while True:
+            try:
+                self.read("holders")
+                return
+            except OSError as error:
+                # Nothing is there yet, or the dead mount of an earlier one.
+                check(error.errno in (errno.ENOENT, errno.ENOTCONN), str(error))
+            status = self.process.poll()
+            check(status is None, f"the daemon gave up, exit {status}: {self.log_text()}")
+            check(time.monotonic() < end, "not mounted after 20 s: " + self.log_text())
+            time.sleep(0.01)
+
+    def log_text(self):
+        return self.log.read_text(errors="replace")
+
+    def descriptors(self):
+        """What the daemon has open, as text to compare."""
+        place, found = f"/proc/{self.pid}/fd", []
+        for name in os.listdir(place):
+            try:
+                found.append(os.readlink(f"{place}/{name}"))
+            except FileNotFoundError:
+                continue
+        return sorted(found)
+
+    def read(self, path):
+        return (self.tree / path).read_text()
+
+    def write(self, path, command):
+        """One write(2) to a control."""
+        fd = os.open(self.tree / path, os.O_WRONLY)
+        try:
+            os.write(fd, command.encode(errors="surrogateescape"))
+        finally:
+            os.close(fd)
+
+    def lines(self, path):
+        return records(self.read(path))
+
+    def pairs(self, path):
+        """A `key: value` file."""
+        return dict(x.split(": ", 1) for x in self.read(path).splitlines()
+                    if not x.startswith("#") and ": " in x)
+
+    def row(self, key):
+        """The line of .bpf/objects on one object, as a dictionary; None if there is none."""
+        for line in self.lines("objects")[0]:
+            if line.split(" ", 1)[0] == key:
+                return fields(line)
+        return None
+
+    def expect(self, obj, templates, exact=True):
+        """The holders of an object are just these, and its account is even."""
+        key = obj if isinstance(obj, str) else obj.key
+
+        def look():
+            lines, gaps = self.lines(f"{key}/holders")
+            compare(lines, templates)
+            if not exact:
+                return
+            check(not gaps, f"{key}: {gaps}")
+            refs = self.pairs(f"{key}/refs")
+            equal(refs["unexplained"], "0", f"{key}: {refs}\n" + "\n".join(lines))
+            equal(refs["refcnt"], refs["explained"], f"{key} refcnt")
+            equal(int(refs["refcnt"]), sum(int(fields(x)["ref"]) for x in lines), f"{key} ref sum")
+            if key.startswith("map/"):
+                equal(refs["user_unexplained"], "0", f"{key} user")
+                equal(int(refs["usercnt"]), sum(int(fields(x)["user"]) for x in lines),
+                      f"{key} user sum")
+        eventually(look)
+
+    def gone(self, obj):
+        """The object is no more."""
+        key = obj if isinstance(obj, str) else obj.key
+
+        def look():
+            check(not (self.tree / key).exists(), f"{key} is still there")
+        eventually(look)
+
+    def stop(self, number=None):
+        """Unmounts it, or ends it by a signal; it must end well."""
+        if self.process.poll() is None:
+            if number:
+                self.process.send_signal(number)
+            else:
+                umount(self.mnt)
+            status = self.process.wait(20)
+            equal(status, 0, f"exit status of the daemon, log: {self.log_text()}")
+            check(not is_mounted(self.mnt), "still mounted after the daemon's end")
+
+    def kill(self):
+        """Ends it as a crash would; the dead mount stays."""
+        self.process.kill()
+        self.process.wait()
+
+    def clear(self):
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+        while is_mounted(self.mnt):
+            umount(self.mnt, MNT_DETACH)
+
+    def scan_log(self):
+        bad = [x for x in self.log_text().splitlines() if SUSPICIOUS.search(x)]
+        check(not bad, "in the daemon's log:\n  " + "\n  ".join(bad))
+
+
+class Env:
+    """One test's world: <tmp>/bpf is a bpffs, <tmp>/mnt an empty mount point."""
+
+    def __init__(self):
+        self.bpfrefs = os.environ["BPFREFS"]
+        self.mkobj = os.environ["MKOBJ"]
+        self.loader = os.environ.get("LOADER")
+        self.object, self.object_file = os.environ.get("OBJECT"), os.environ.get("OBJECT_FILE")
+        self.tmp = pathlib.Path(tempfile.mkdtemp(prefix="bpfrefs-test."))
+        self.bpffs, self.mnt = self.tmp / "bpf", self.tmp / "mnt"
+        self.bpffs.mkdir()
+        self.mnt.mkdir()
+        mount("bpf", self.bpffs, "bpf")
+        self.daemons, self.helpers, self.cleanups = [], [], []
+
+    def helper(self):
+        helper = Helper(self)
+        self.helpers.append(helper)
+        return helper
+
+    def daemon(self, *options, **kwargs):
+        return Daemon(self, *options, **kwargs)
+
+    def cgroup(self):
+        """A new cgroup (v2) of our own, through a mount of our own."""
+        top = self.tmp / "cgroup"
+        top.mkdir()
+        try:
+            mount("none", top, "cgroup2")
+        except OSError as error:
+            raise Skip(f"no cgroup v2: {error}") from error
+        self.cleanup(umount, top, MNT_DETACH)
+        group = top / f"bpfrefs-test-{os.getpid()}"
+        group.mkdir()
+        self.cleanup(group.rmdir)
+        return group
+
+    def cleanup(self, action, *args):
+        self.cleanups.append((action, args))
+
+    def close(self):
+        for action, args in reversed(self.cleanups):
+            action(*args)
+        for helper in self.helpers:
+            helper.end()
+        for daemon in self.daemons:
+            daemon.clear()
+        umount(self.bpffs, MNT_DETACH)
+        shutil.rmtree(self.tmp, ignore_errors=True)
+
+
+def one(function):
+    """Runs one test in its own world."""
+    env = Env()
+    try:
+        function(env)
+        for daemon in env.daemons:
+            daemon.stop(signal.SIGTERM)
+            daemon.scan_log()
+    except BaseException:
+        for daemon in env.daemons:
+            for line in daemon.log_text().splitlines()[-20:]:
+                print(f"# daemon: {line}")
+        raise
+    finally:
+        env.close()
+
+
+def have_walkers():
+    """Whether the BPF source is built in and loads here: what most tests compare with."""
+    env = Env()
+    try:
+        daemon = env.daemon()
+        return "BPF walk" in daemon.read("status")
+    finally:
+        env.close()
+
+
+def whole_reason(needs_bpf):
+    if os.geteuid() != 0:
+        return "not root"
+    if libc.unshare(CLONE_NEWNS) < 0:
+        return "no mount namespace: " + os.strerror(ctypes.get_errno())
+    mount("none", "/", None, MS_REC | MS_PRIVATE)
+    if not os.path.exists("/dev/fuse"):
+        return "no /dev/fuse"
+    if needs_bpf and not have_walkers():
+        return "the BPF walkers do not load here"
+    return None
+
+
+def main(namespace, needs_bpf=True):
+    """Runs the functions test_* of a module in the order in which they stand, and tells TAP."""
+    sys.stdout.reconfigure(line_buffering=True)
+    tests = [f for name, f in namespace.items() if name.startswith("test_") and callable(f)]
+    chosen = sys.argv[1:]
+    tests = [f for f in tests if not chosen or f.__name__ in chosen]
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    try:
+        reason = whole_reason(needs_bpf)
+    except (OSError, AssertionError) as error:
+        print(f"Bail out! {error}")
+        return 1
+    print(f"1..{len(tests)}")
+    failed = 0
+    for number, function in enumerate(tests, 1):
+        name = function.__name__[5:]
+        try:
+            if reason:
+                raise Skip(reason)
+            one(function)
+            print(f"ok {number} - {name}")
+        except Skip as skip:
+            print(f"ok {number} - {name} # SKIP {skip}")
+        except Exception as error:  # pylint: disable=broad-except
+            failed += 1
+            print(f"not ok {number} - {name}")
+            for line in traceback.format_exc().splitlines() if not isinstance(
+                    error, AssertionError) else str(error).splitlines():
+                print(f"#   {line}")
+            place = traceback.extract_tb(error.__traceback__)
+            print("#   at " + " < ".join(f"{p.name}:{p.lineno}" for p in reversed(place)))
+    return 1 if failed else 0

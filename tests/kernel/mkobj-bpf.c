@@ -1,0 +1,304 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* The commands that make BPF objects. */
+#include "mkobj.h"
+
+#include <bpf/bpf.h>
+#include <bpf/btf.h>
+#include <bpf/libbpf.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/bpf.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+/* Types of the BTF that `btf` makes. */
+enum { TYPE_INT = 1, TYPE_PROTO, TYPE_FUNC };
+
+enum { MAX_INSNS = 128, BPFFS_PATH_FD = 1U << 14 };
+
+static int map_type(const char *name)
+{
+	for (int type = 0; libbpf_bpf_map_type_str(type); type++)
+		if (strcmp(libbpf_bpf_map_type_str(type), name) == 0)
+			return type;
+	return atoi(name);
+}
+
+static int prog_type(const char *name)
+{
+	for (int type = 0; libbpf_bpf_prog_type_str(type); type++)
+		if (strcmp(libbpf_bpf_prog_type_str(type), name) == 0)
+			return type;
+	return atoi(name);
+}
+
+static int attach_type(const char *name)
+{
+	for (int type = 0; libbpf_bpf_attach_type_str(type); type++)
+		if (strcmp(libbpf_bpf_attach_type_str(type), name) == 0)
+			return type;
+	return atoi(name);
+}
+
+/* btf VAR: an int, and a function for programs with function information. */
+static int cmd_btf(char **args)
+{
+	struct btf *btf = btf__new_empty();
+	int error, fd;
+
+	if (!btf)
+		return -errno;
+	error = btf__add_int(btf, "int", 4, BTF_INT_SIGNED);
+	if (error > 0)
+		error = btf__add_func_proto(btf, TYPE_INT);
+	if (error > 0)
+		error = btf__add_func(btf, "entry", BTF_FUNC_GLOBAL, TYPE_PROTO);
+	if (error > 0)
+		error = btf__load_into_kernel(btf);
+	fd = error < 0 ? error : fcntl(btf__fd(btf), F_DUPFD_CLOEXEC, 3);
+	btf__free(btf);
+	return var_set(args[0], fd);
+}
+
+/* map VAR TYPE [name= key= value= max= flags= inner=VAR btf=VAR] */
+static int cmd_map(char **args)
+{
+	LIBBPF_OPTS(bpf_map_create_opts, opts);
+	int type = map_type(args[1]), fd;
+	unsigned int key = 4;
+
+	if (type == BPF_MAP_TYPE_RINGBUF)
+		key = 0;
+	opts.map_flags = option_num(args, "flags", 0);
+	if (option(args, "inner"))
+		opts.inner_map_fd = (unsigned int)var_get(option(args, "inner"));
+	if (option(args, "btf")) {
+		opts.btf_fd = (unsigned int)var_get(option(args, "btf"));
+		opts.btf_key_type_id = opts.btf_value_type_id = TYPE_INT;
+	}
+	fd = bpf_map_create(type, option(args, "name"), option_num(args, "key", key),
+			    option_num(args, "value", key), option_num(args, "max", 1), &opts);
+	return var_set(args[0], fd);
+}
+
+/* The instructions: each map of "a,b" is named, then the program returns @result. */
+static int make_insns(const char *maps, int result, struct bpf_insn *insns)
+{
+	char *copy = strdup(maps ? maps : ""), *save = NULL;
+	int count = 0;
+
+	if (!copy)
+		return -ENOMEM;
+	for (char *name = strtok_r(copy, ",", &save); name; name = strtok_r(NULL, ",", &save)) {
+		if (count + 4 > MAX_INSNS) {
+			free(copy);
+			return -E2BIG;
+		}
+		insns[count++] = (struct bpf_insn){ .code = BPF_LD | BPF_DW | BPF_IMM,
+						    .dst_reg = BPF_REG_1,
+						    .src_reg = BPF_PSEUDO_MAP_FD,
+						    .imm = var_get(name) };
+		insns[count++] = (struct bpf_insn){ 0 };
+	}
+	free(copy);
+	insns[count++] = (struct bpf_insn){ .code = BPF_ALU64 | BPF_MOV | BPF_K, .imm = result };
+	insns[count++] = (struct bpf_insn){ .code = BPF_JMP | BPF_EXIT };
+	return count;
+}
+
+/* prog VAR TYPE [name= maps=VAR,VAR attach=TYPE target=KERNEL_FUNCTION btf=VAR result= flags=] */
+static int cmd_prog(char **args)
+{
+	LIBBPF_OPTS(bpf_prog_load_opts, opts);
+	struct bpf_func_info func = { .type_id = TYPE_FUNC };
+	struct bpf_insn insns[MAX_INSNS];
+	const char *target = option(args, "target");
+	int count, fd;
+
+	count = make_insns(option(args, "maps"), (int)option_num(args, "result", 0), insns);
+	if (count < 0)
+		return count;
+	opts.prog_flags = option_num(args, "flags", 0);
+	if (option(args, "attach"))
+		opts.expected_attach_type = attach_type(option(args, "attach"));
+	if (target) {
+		int id = libbpf_find_vmlinux_btf_id(target, opts.expected_attach_type);
+
+		if (id < 0)
+			return id;
+		opts.attach_btf_id = (unsigned int)id;
+	}
+	if (option(args, "btf")) {
+		opts.prog_btf_fd = (unsigned int)var_get(option(args, "btf"));
+		opts.func_info = &func;
+		opts.func_info_cnt = 1;
+		opts.func_info_rec_size = sizeof(func);
+	}
+	fd = bpf_prog_load(prog_type(args[1]), option(args, "name"), "GPL", insns, (size_t)count,
+			   &opts);
+	return var_set(args[0], fd);
+}
+
+/* slot MAP INDEX VAR */
+static int cmd_slot(char **args)
+{
+	uint32_t index = (uint32_t)strtoul(args[1], NULL, 0);
+	int value = var_get(args[2]);
+
+	return bpf_map_update_elem(var_get(args[0]), &index, &value, BPF_ANY);
+}
+
+/* clear MAP INDEX */
+static int cmd_clear(char **args)
+{
+	uint32_t index = (uint32_t)strtoul(args[1], NULL, 0);
+
+	return bpf_map_delete_elem(var_get(args[0]), &index);
+}
+
+/* bind PROG MAP */
+static int cmd_bind(char **args)
+{
+	return bpf_prog_bind_map(var_get(args[0]), var_get(args[1]), NULL);
+}
+
+/* link VAR raw_tp PROG EVENT */
+static int link_raw_tp(char **args)
+{
+	return bpf_raw_tracepoint_open(args[3], var_get(args[2]));
+}
+
+/* link VAR iter PROG [map=VAR] */
+static int link_iter(char **args)
+{
+	LIBBPF_OPTS(bpf_link_create_opts, opts);
+	union bpf_iter_link_info info = { 0 };
+
+	if (option(args, "map")) {
+		info.map.map_fd = (unsigned int)var_get(option(args, "map"));
+		opts.iter_info = &info;
+		opts.iter_info_len = sizeof(info);
+	}
+	return bpf_link_create(var_get(args[2]), 0, BPF_TRACE_ITER, &opts);
+}
+
+/* link VAR cgroup|netns PROG PATH attach=TYPE */
+static int link_path(char **args)
+{
+	const char *type = option(args, "attach");
+	int target, fd;
+
+	if (!args[3] || !type)
+		return -EINVAL;
+	target = open(args[3], O_RDONLY | O_CLOEXEC);
+	if (target < 0)
+		return -errno;
+	fd = bpf_link_create(var_get(args[2]), target, attach_type(type), NULL);
+	close(target);
+	return fd;
+}
+
+static int cmd_link(char **args)
+{
+	int fd = -EINVAL;
+
+	if (strcmp(args[1], "raw_tp") == 0 && args[3])
+		fd = link_raw_tp(args);
+	else if (strcmp(args[1], "iter") == 0)
+		fd = link_iter(args);
+	else if (strcmp(args[1], "cgroup") == 0 || strcmp(args[1], "netns") == 0)
+		fd = link_path(args);
+	return var_set(args[0], fd);
+}
+
+/* detach LINK: the link stays, attached to nothing. */
+static int cmd_detach(char **args)
+{
+	return bpf_link_detach(var_get(args[0]));
+}
+
+/* iter VAR LINK */
+static int cmd_iter(char **args)
+{
+	return var_set(args[0], bpf_iter_create(var_get(args[1])));
+}
+
+/* open VAR KIND ID */
+static int cmd_open(char **args)
+{
+	uint32_t id = (uint32_t)strtoul(args[2], NULL, 0);
+
+	if (strcmp(args[1], "map") == 0)
+		return var_set(args[0], bpf_map_get_fd_by_id(id));
+	if (strcmp(args[1], "prog") == 0)
+		return var_set(args[0], bpf_prog_get_fd_by_id(id));
+	if (strcmp(args[1], "link") == 0)
+		return var_set(args[0], bpf_link_get_fd_by_id(id));
+	if (strcmp(args[1], "btf") == 0)
+		return var_set(args[0], bpf_btf_get_fd_by_id(id));
+	return -EINVAL;
+}
+
+/* pin VAR PATH [dir=VAR] */
+static int cmd_pin(char **args)
+{
+	/* BPF_F_PATH_FD came with 6.5, after our headers' floor: so the attributes by hand. */
+	struct {
+		uint64_t pathname;
+		uint32_t fd, flags;
+		int32_t path_fd;
+		uint32_t pad;
+	} attr = { .pathname = (uintptr_t)args[1], .fd = (uint32_t)var_get(args[0]) };
+
+	if (!option(args, "dir"))
+		return bpf_obj_pin(var_get(args[0]), args[1]);
+	attr.flags = BPFFS_PATH_FD;
+	attr.path_fd = var_get(option(args, "dir"));
+	return syscall(SYS_bpf, BPF_OBJ_PIN, &attr, sizeof(attr)) < 0 ? -errno : 0;
+}
+
+/* get VAR PATH */
+static int cmd_get(char **args)
+{
+	return var_set(args[0], bpf_obj_get(args[1]));
+}
+
+/* run PROG: BPF_PROG_TEST_RUN */
+static int cmd_run(char **args)
+{
+	LIBBPF_OPTS(bpf_test_run_opts, opts);
+	char packet[64] = { 0 };
+	int error;
+
+	if (!option(args, "no_data")) {
+		opts.data_in = packet;
+		opts.data_size_in = sizeof(packet);
+	}
+	error = bpf_prog_test_run_opts(var_get(args[0]), &opts);
+	if (!error)
+		say(" retval=%u", opts.retval);
+	return error;
+}
+
+const struct cmd bpf_cmds[] = {
+	/* clang-format off */
+	{ "btf",    1, cmd_btf },
+	{ "map",    2, cmd_map },
+	{ "prog",   2, cmd_prog },
+	{ "slot",   3, cmd_slot },
+	{ "clear",  2, cmd_clear },
+	{ "bind",   2, cmd_bind },
+	{ "link",   3, cmd_link },
+	{ "detach", 1, cmd_detach },
+	{ "iter",   2, cmd_iter },
+	{ "open",   3, cmd_open },
+	{ "pin",    2, cmd_pin },
+	{ "get",    2, cmd_get },
+	{ "run",    1, cmd_run },
+	{ NULL,     0, NULL },
+	/* clang-format on */
+};

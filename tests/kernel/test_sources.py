@@ -1,0 +1,137 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The two sources: BPF walkers, and procfs with bpf(2). On what both can see they must agree, and
+the weaker one must say what it cannot."""
+import errno
+import os
+import re
+import sys
+
+from harness import check, compare, equal, eventually, fails, main
+
+# Classes that procfs and bpf(2) show as well as a walk does, for objects such as those below.
+COMMON = ("fd", "pin", "prog", "map", "link", "btf", "keep")
+
+
+def both(env, **kwargs):
+    """A daemon of each source on the same bpffs."""
+    second = env.tmp / "mnt2"
+    second.mkdir(exist_ok=True)
+    return (env.daemon("--source=bpf", **kwargs),
+            env.daemon("--source=proc", mountpoint=second, **kwargs))
+
+
+def plain(lines):
+    """Records of the common classes, without tokens and without the count: procfs cannot tell
+    whose descriptor of several is one open file."""
+    lines = [x for x in lines if x.split(" ")[1] in COMMON]
+    return sorted(re.sub(r" (file|mtime)=\S*", "", x) for x in lines)
+
+
+def agree(bpf, proc, objects):
+    def look():
+        for obj in objects:
+            want = plain(bpf.lines(f"{obj.key}/holders")[0])
+            got = plain(proc.lines(f"{obj.key}/holders")[0])
+            equal(got, want, obj.key)
+    eventually(look)
+
+
+def world(env, helper):
+    """One of each holder that both sources see."""
+    btf = helper.make("btf")
+    array = helper.make("map", "prog_array", name="jmp", max=4)
+    typed = helper.make("map", "array", btf=btf, name="typed")
+    inner = helper.make("map", "array", name="inner")
+    outer = helper.make("map", "array_of_maps", inner=inner, max=3, name="outer")
+    prog = helper.make("prog", "socket_filter", maps=[array, typed], btf=btf, name="entry")
+    raw = helper.make("prog", "raw_tracepoint", name="raw")
+    link = helper.make("link", "raw_tp", raw, "task_newtask")
+    helper.do("slot", array.var, 2, prog.var)
+    helper.do("slot", outer.var, 1, inner.var)
+    (env.bpffs / "d").mkdir()
+    helper.do("pin", typed.var, env.bpffs / "typed")
+    helper.do("pin", link.var, env.bpffs / "d" / "link")
+    os.link(env.bpffs / "typed", env.bpffs / "d" / "again")
+    return [btf, array, typed, inner, outer, prog, raw, link]
+
+
+def test_the_same_holders(env):
+    helper = env.helper()
+    objects = world(env, helper)
+    bpf, proc = both(env)
+    agree(bpf, proc, objects)
+
+
+def test_the_same_facts(env):
+    helper = env.helper()
+    objects = world(env, helper)
+    bpf, proc = both(env)
+    for obj in objects:
+        equal(proc.read(f"{obj.key}/info"), bpf.read(f"{obj.key}/info"), f"{obj.key}/info")
+        if obj.key.startswith("map/") and (bpf.tree / obj.key / "slots").exists():
+            equal(proc.read(f"{obj.key}/slots"), bpf.read(f"{obj.key}/slots"), f"{obj.key}/slots")
+
+
+def test_the_same_processes(env):
+    helper = env.helper()
+    world(env, helper)
+    bpf, proc = both(env)
+    for daemon in (bpf, proc):
+        check(str(helper.pid) in os.listdir(daemon.tree / "pid"), "no such process")
+    equal(sorted(os.listdir(proc.tree / "pid" / str(helper.pid) / "fd")),
+          sorted(os.listdir(bpf.tree / "pid" / str(helper.pid) / "fd")))
+
+
+def test_proc_shows_what_it_cannot_know(env):
+    helper = env.helper()
+    objects = world(env, helper)
+    _, proc = both(env)
+    for obj in objects:
+        refs = proc.pairs(f"{obj.key}/refs")
+        equal((refs["refcnt"], refs["unexplained"]), ("?", "?"), obj.key)
+        check(refs["state"] in ("held", "at-risk", "unknown"), f"{obj.key}: {refs}")
+    status = proc.read("status")
+    check("procfs" in status, status)
+    # An unlinked pin is out of its sight, and it must not call the object unheld.
+    hidden = helper.make("map", "array")
+    helper.do("pin", hidden.var, env.bpffs / "hidden")
+    helper.make("opath", env.bpffs / "hidden")
+    os.unlink(env.bpffs / "hidden")
+    hidden.close()
+    lines, gaps = proc.lines(f"{hidden.key}/holders")
+    compare(lines, [])
+    check(gaps, "a gap must be told")
+    equal(proc.pairs(f"{hidden.key}/refs")["state"], "unknown")
+
+
+def test_controls_need_no_bpf_program(env):
+    helper = env.helper()
+    obj = helper.make("map", "prog_array")
+    daemon = env.daemon("--source=proc")
+    daemon.write(f"{obj.key}/pin", "x")
+    daemon.write(f"{obj.key}/keep", "pin")
+    equal(daemon.read(f"{obj.key}/pin"), "x\n")
+    equal(daemon.read(f"{obj.key}/keep"), "pin\n")
+    daemon.write(f"{obj.key}/unpin", "x")
+    daemon.write(f"{obj.key}/keep", "off")
+    equal(daemon.read(f"{obj.key}/keep"), "off\n")
+
+
+def test_proc_refuses_what_it_cannot_judge(env):
+    """The last pin that it knows of must not be removed: an unseen holder proves nothing."""
+    helper = env.helper()
+    obj = helper.make("map", "array")
+    helper.do("pin", obj.var, env.bpffs / "x")
+    obj.close()
+    daemon = env.daemon("--source=proc")
+    fails(errno.EBUSY, daemon.write, f"{obj.key}/unpin", "x")
+
+
+def test_bpf_source_tells_in_status(env):
+    status = env.daemon("--source=bpf").read("status")
+    check("BPF walk" in status, status)
+
+
+if __name__ == "__main__":
+    sys.exit(main(globals()))

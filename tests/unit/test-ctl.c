@@ -1,0 +1,280 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Commands: what is one, what is refused and why. Effects are the kernel tests' business. */
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "ctl.h"
+#include "fake.h"
+
+/* These stand in for caller.c, which the linker then leaves out. */
+
+static int entered;
+
+int caller_is_admin(const struct caller *caller)
+{
+	return caller->uid == 0 ? 0 : -EPERM;
+}
+
+void caller_describe(const struct caller *caller, pid_t *pid, char comm[32])
+{
+	*pid = caller->tid;
+	g_strlcpy(comm, "tester", 32);
+}
+
+int caller_enter(const struct caller *caller)
+{
+	(void)caller;
+	entered++;
+	return 0;
+}
+
+void caller_leave(void)
+{
+	entered--;
+}
+
+static const struct caller admin = { .tid = 42 }, user = { .tid = 43, .uid = 1000 };
+
+/* ------------------------------------------------------- one command --- */
+
+static char *parsed(const char *data, size_t size)
+{
+	g_autofree char *reason = NULL;
+	char *command = NULL;
+	int err = ctl_parse(data, size, &command, &reason);
+
+	g_assert_cmpint(err == 0, ==, reason == NULL);
+	return err ? g_strdup_printf("%s", strerrorname_np(-err)) : command;
+}
+
+#define check_parse(data, size, expected)                                 \
+	do {                                                              \
+		g_autofree char *parsed_text = parsed(data, size);        \
+		g_assert_cmpstr(parsed_text, ==, expected);               \
+	} while (0)
+
+static void test_parse(void)
+{
+	char big[CTL_COMMAND_MAX + 1];
+
+	check_parse("fd", 2, "fd");
+	check_parse("fd\n", 3, "fd");
+	check_parse("\n", 1, "");
+	check_parse("", 0, "");
+	check_parse(" a b ", 5, " a b ");
+	check_parse("fd\n\n", 4, "EINVAL");
+	check_parse("a\nb", 3, "EINVAL");
+	check_parse("a\nb\n", 4, "EINVAL");
+	check_parse("a\0b", 3, "EINVAL");
+	check_parse("fd\0", 3, "EINVAL");
+	check_parse("fd\r\n", 4, "fd\r");
+	memset(big, 'x', sizeof(big));
+	check_parse(big, sizeof(big), "E2BIG");
+	big[CTL_COMMAND_MAX - 1] = '\n';
+	{
+		g_autofree char *longest = parsed(big, CTL_COMMAND_MAX);
+
+		g_assert_cmpuint(strlen(longest), ==, CTL_COMMAND_MAX - 1);
+	}
+}
+
+static int store_result;
+static char *stored;
+
+static int store_note(const struct where *w, const struct caller *caller, const char *command,
+		      char **reason)
+{
+	(void)w;
+	(void)caller;
+	g_free(stored);
+	stored = g_strdup(command);
+	if (store_result == -EBUSY)
+		*reason = g_strdup("busy as can be");
+	return store_result;
+}
+
+static const struct node row = { .in = DIR_OBJECT, .name = "pin", .store = store_note };
+
+static void test_write(void)
+{
+	struct fs fs;
+	struct fake fake;
+	struct where w = { .fs = &fs, .row = &row, .key = fake_map };
+	struct bpfrefs_snapshot *before;
+	g_autoptr(GString) log = g_string_new(NULL);
+	int scans;
+
+	fake_init(&fs, &fake);
+	g_assert_cmpint(view_get(fs.view, &before), ==, 0);
+	bpfrefs_snapshot_unref(before);
+	scans = fake.scans;
+	store_result = 0;
+	g_assert_cmpint(ctl_write(&w, &admin, "app/x\n", 6), ==, 6);
+	g_assert_cmpstr(stored, ==, "app/x");
+	/* The writer's next look shows what it did. */
+	g_assert_cmpint(view_recent(fs.view, &before), ==, 0);
+	bpfrefs_snapshot_unref(before);
+	g_assert_cmpint(fake.scans, >, scans);
+	g_assert_cmpuint(errlog_count(fs.errors), ==, 0);
+	g_clear_pointer(&stored, g_free);
+	g_assert_cmpint(ctl_write(&w, &admin, "", 0), ==, 0);
+	g_assert_cmpint(ctl_write(&w, &user, "app/x\n", 6), ==, -EPERM);
+	g_assert_cmpint(ctl_write(&w, &admin, "a\nb", 3), ==, -EINVAL);
+	g_assert_null(stored);
+	store_result = -EBUSY;
+	g_assert_cmpint(ctl_write(&w, &admin, "one", 3), ==, -EBUSY);
+	store_result = -EROFS;
+	g_assert_cmpint(ctl_write(&w, &admin, "two", 3), ==, -EROFS);
+	errlog_show(fs.errors, log);
+	g_assert_cmpuint(errlog_count(fs.errors), ==, 4);
+	g_assert_nonnull(strstr(log->str, "pid=43 comm=tester command=map/12/pin\\040app/x\\012 EPERM"));
+	g_assert_nonnull(strstr(log->str, "command=map/12/pin\\040one EBUSY: busy as can be\n"));
+	g_assert_nonnull(strstr(log->str, "command=map/12/pin\\040two EROFS: Read-only file system\n"));
+	g_clear_pointer(&stored, g_free);
+	fake_clear(&fs, &fake);
+}
+
+/* ------------------------------------------------------------- paths --- */
+
+struct sandbox {
+	struct fs fs;
+	struct fake fake;
+	char *dir;
+};
+
+static void sandbox_init(struct sandbox *box)
+{
+	g_autofree char *sub = NULL, *file = NULL, *link = NULL;
+
+	fake_init(&box->fs, &box->fake);
+	box->dir = g_dir_make_tmp("bpfrefs-ctl-XXXXXX", NULL);
+	g_assert_nonnull(box->dir);
+	sub = g_build_filename(box->dir, "app", NULL);
+	file = g_build_filename(box->dir, "app", "file", NULL);
+	link = g_build_filename(box->dir, "out", NULL);
+	g_assert_cmpint(mkdir(sub, 0700), ==, 0);
+	g_assert_true(g_file_set_contents(file, "x", 1, NULL));
+	g_assert_cmpint(symlink("/tmp", link), ==, 0);
+	box->fs.source_fd = open(box->dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	g_assert_cmpint(box->fs.source_fd, >=, 0);
+}
+
+static void sandbox_clear(struct sandbox *box)
+{
+	static const char *const names[] = { "app/file", "app", "out", "" };
+
+	for (size_t i = 0; i < G_N_ELEMENTS(names); i++) {
+		g_autofree char *path = g_build_filename(box->dir, names[i], NULL);
+
+		g_assert_cmpint(remove(path), ==, 0);
+	}
+	close(box->fs.source_fd);
+	g_free(box->dir);
+	fake_clear(&box->fs, &box->fake);
+}
+
+struct refusal {
+	const char *command;
+	int result;
+	const char *reason; /* part of it */
+};
+
+static void check_refusal(struct sandbox *box, struct bpfrefs_key key,
+			  const struct refusal *refusal,
+			  int (*store)(const struct where *w, const struct caller *caller,
+				       const char *command, char **reason))
+{
+	struct where w = { .fs = &box->fs, .row = &row, .key = key };
+	g_autofree char *reason = NULL;
+
+	g_assert_cmpint(store(&w, &admin, refusal->command, &reason), ==, refusal->result);
+	g_assert_nonnull(reason);
+	g_assert_nonnull(strstr(reason, refusal->reason));
+	g_assert_cmpint(entered, ==, 0);
+}
+
+static void test_paths(void)
+{
+	static const struct refusal refusals[] = {
+		{ "", -EINVAL, "empty" },
+		{ "app/", -EINVAL, "empty" },
+		{ "/app/x", -EXDEV, "leaves" },
+		{ "../x", -EXDEV, "leaves" },
+		{ "app/../x", -EXDEV, "leaves" },
+		{ "out/x", -EXDEV, "leaves" },
+		{ "no/x", -ENOENT, "no such directory" },
+		{ "app/file/x", -ENOTDIR, "its directory" },
+		{ "a\\9", -EINVAL, "octal" },
+		{ "app\\057..\\057..\\057x", -EXDEV, "leaves" },
+	};
+	struct sandbox box;
+
+	sandbox_init(&box);
+	for (size_t i = 0; i < G_N_ELEMENTS(refusals); i++) {
+		check_refusal(&box, fake_map, &refusals[i], ctl_pin);
+		check_refusal(&box, fake_map, &refusals[i], ctl_unpin);
+	}
+	sandbox_clear(&box);
+}
+
+static void test_unpin_none(void)
+{
+	static const struct refusal refusals[] = {
+		{ "app/none", -ENOENT, "no pin of this object" },
+		{ "app", -ENOENT, "no pin of this object" },
+		{ "out", -ENOENT, "no pin of this object" },
+	};
+	struct sandbox box;
+
+	sandbox_init(&box);
+	for (size_t i = 0; i < G_N_ELEMENTS(refusals); i++)
+		check_refusal(&box, fake_map, &refusals[i], ctl_unpin);
+	sandbox_clear(&box);
+}
+
+/* ----------------------------------------------------------- control --- */
+
+static void test_control(void)
+{
+	static const struct refusal refusals[] = {
+		{ "", -EINVAL, "the commands are" },
+		{ "delete map/12", -EINVAL, "the commands are" },
+		{ " pin map/12 x", -EINVAL, "the commands are" },
+		{ "pin", -EINVAL, "KIND/ID" },
+		{ "pin map12 app/x", -EINVAL, "KIND/ID" },
+		{ "pin map/012 app/x", -EINVAL, "KIND/ID" },
+		{ "pin  map/12 app/x", -EINVAL, "KIND/ID" },
+		{ "pin map/12", -EINVAL, "empty" },
+		{ "pin map/12 ", -EINVAL, "empty" },
+		{ "pin map/99 app/x", -ENOENT, "no such object" },
+		{ "pin map/12 /x", -EXDEV, "leaves" },
+		{ "unpin", -EINVAL, "empty" },
+		{ "unpin no/x", -ENOENT, "no such directory" },
+		{ "unpin app/none", -ENOENT, "no pin" },
+		{ "keep map/12", -EINVAL, "the modes are" },
+		{ "keep map/12 on", -EINVAL, "the modes are" },
+		{ "keep map/12 fd ", -EINVAL, "the modes are" },
+		{ "keep fd", -EINVAL, "KIND/ID" },
+	};
+	struct sandbox box;
+	struct bpfrefs_key none = { .kind = BPFREFS_KIND_COUNT };
+
+	sandbox_init(&box);
+	for (size_t i = 0; i < G_N_ELEMENTS(refusals); i++)
+		check_refusal(&box, none, &refusals[i], ctl_control);
+	g_assert_cmpint(box.fake.scans, ==, 0);
+	sandbox_clear(&box);
+}
+
+int main(int argc, char **argv)
+{
+	g_test_init(&argc, &argv, NULL);
+	g_test_add_func("/ctl/parse", test_parse);
+	g_test_add_func("/ctl/write", test_write);
+	g_test_add_func("/ctl/paths", test_paths);
+	g_test_add_func("/ctl/unpin-none", test_unpin_none);
+	g_test_add_func("/ctl/control", test_control);
+	return g_test_run();
+}
