@@ -14,13 +14,13 @@
 
 #define TICK_MS 1000
 /* Looking costs two scans: at most this part of the time, on systems where those are long. */
-#define TICK_SHARE 20
+#define TICK_SHARE  20
 #define TICK_MAX_MS 60000
 
 struct auto_keep {
 	struct fs *fs;
 	struct bpfrefs_watch *watch; /* with keep=auto, else NULL */
-	int wake_fd; /* eventfd: look again, or stop */
+	int wake_fd;		     /* eventfd: look again, or stop */
 	gint stopping;
 	int last_error; /* the one told last, so that a lasting failure is told once */
 	int tick_ms;

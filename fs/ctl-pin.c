@@ -13,23 +13,21 @@
 #include "show.h"
 
 /* A name in a directory of SOURCE that the caller can reach. */
-struct place {
+struct target {
 	char *path;	  /* unescaped, owned */
 	int dir_fd;	  /* O_PATH, owned */
 	const char *name; /* in path */
-	struct stat st;	  /* what is there, once place_identify() has looked */
+	struct stat st;	  /* what is there, once target_identify() has looked */
 };
 
-#define PLACE_NONE { .dir_fd = -1 }
-
-static void place_clear(struct place *place)
+static void target_clear(struct target *target)
 {
-	if (place->dir_fd >= 0)
-		close(place->dir_fd);
-	g_free(place->path);
+	if (target->dir_fd >= 0)
+		close(target->dir_fd);
+	g_free(target->path);
 }
 
-#define auto_place __attribute__((cleanup(place_clear))) struct place
+#define auto_target __attribute__((cleanup(target_clear))) struct target
 
 static int explain_open(int err, char **reason)
 {
@@ -47,10 +45,10 @@ static int explain_open(int err, char **reason)
 	}
 }
 
-static int place_open(const struct where *w, const struct caller *caller, const char *text,
-		      struct place *place, char **reason)
+static int target_open(const struct where *w, const struct caller *caller, const char *text,
+		       struct target *target, char **reason)
 {
-	int err = text_unescape(text, &place->path);
+	int err = text_unescape(text, &target->path);
 
 	if (err)
 		return ctl_refuse(reason, err,
@@ -58,27 +56,27 @@ static int place_open(const struct where *w, const struct caller *caller, const 
 	err = caller_enter(caller);
 	if (err)
 		return err;
-	err = path_open_parent(w->fs->source_fd, place->path, &place->dir_fd, &place->name);
+	err = path_open_parent(w->fs->source_fd, target->path, &target->dir_fd, &target->name);
 	caller_leave();
 	return explain_open(err, reason);
 }
 
 /* Which object is pinned there. -ENOENT if that is no pin; a symlink to one is none. */
-static int place_identify(const struct where *w, struct place *place, struct bpfrefs_key *key)
+static int target_identify(const struct where *w, struct target *target, struct bpfrefs_key *key)
 {
 	int err;
 
-	if (fstatat(place->dir_fd, place->name, &place->st, AT_SYMLINK_NOFOLLOW) != 0)
+	if (fstatat(target->dir_fd, target->name, &target->st, AT_SYMLINK_NOFOLLOW) != 0)
 		return -errno;
-	if (!S_ISREG(place->st.st_mode))
+	if (!S_ISREG(target->st.st_mode))
 		return -ENOENT;
-	err = bpfrefs_pin_identify(w->fs->ctx, place->dir_fd, place->name, key);
+	err = bpfrefs_pin_identify(w->fs->ctx, target->dir_fd, target->name, key);
 	return err == -EINVAL ? -ENOENT : err;
 }
 
 /* ----------------------------------------------------------------- pin --- */
 
-static int explain_pin(const struct place *place, int err, char **reason)
+static int explain_pin(const struct target *target, int err, char **reason)
 {
 	switch (err) {
 	case -ENOENT:
@@ -88,7 +86,7 @@ static int explain_pin(const struct place *place, int err, char **reason)
 	case -EOPNOTSUPP:
 		return ctl_refuse(reason, err, "such an object cannot be pinned");
 	case -EPERM:
-		if (strchr(place->name, '.'))
+		if (strchr(target->name, '.'))
 			return ctl_refuse(reason, err, "bpffs has no names with a dot");
 		return err;
 	default:
@@ -98,24 +96,24 @@ static int explain_pin(const struct place *place, int err, char **reason)
 
 int ctl_pin(const struct where *w, const struct caller *caller, const char *command, char **reason)
 {
-	auto_place place = PLACE_NONE;
-	struct bpfrefs_key there;
+	auto_target target = { .dir_fd = -1 };
+	struct bpfrefs_key there = { .kind = BPFREFS_KIND_COUNT };
 	int err = bpfrefs_exists(w->fs->ctx, w->key);
 
 	if (err == -ENOENT)
 		return ctl_refuse(reason, err, "there is no such object");
 	if (!err)
-		err = place_open(w, caller, command, &place, reason);
+		err = target_open(w, caller, command, &target, reason);
 	if (!err)
 		err = caller_enter(caller);
 	if (err)
 		return err;
-	err = bpfrefs_pin(w->fs->ctx, w->key, place.dir_fd, place.name);
+	err = bpfrefs_pin(w->fs->ctx, w->key, target.dir_fd, target.name);
 	caller_leave();
-	if (err == -EEXIST && place_identify(w, &place, &there) == 0 &&
+	if (err == -EEXIST && target_identify(w, &target, &there) == 0 &&
 	    bpfrefs_key_compare(there, w->key) == 0)
 		return 0; /* as asked for */
-	return err ? explain_pin(&place, err, reason) : 0;
+	return err ? explain_pin(&target, err, reason) : 0;
 }
 
 /* --------------------------------------------------------------- unpin --- */
@@ -142,7 +140,7 @@ static bool is_keep(const struct where *w, const struct bpfrefs_snapshot *snap,
 }
 
 /* May this pin go, by the state of things now? */
-static int unpin_allowed(const struct where *w, const struct place *place, struct bpfrefs_key key,
+static int unpin_allowed(const struct where *w, const struct target *target, struct bpfrefs_key key,
 			 char **reason)
 {
 	struct bpfrefs_snapshot *snap;
@@ -150,51 +148,52 @@ static int unpin_allowed(const struct where *w, const struct place *place, struc
 
 	if (err)
 		return err;
-	if (is_keep(w, snap, key, place->path))
+	if (is_keep(w, snap, key, target->path))
 		err = ctl_refuse(reason, -ENOENT, "that is a keep: write off to the object's keep");
 	else
-		err = bpfrefs_unpin_check(snap, key, major(place->st.st_dev),
-					  minor(place->st.st_dev), place->st.st_ino);
+		err = bpfrefs_unpin_check(snap, key, major(target->st.st_dev),
+					  minor(target->st.st_dev), target->st.st_ino);
 	bpfrefs_snapshot_unref(snap);
 	if (err == -EBUSY)
-		return ctl_refuse(reason, err, "without this pin the object would be freed or its "
-					       "user state cleared; rm does it all the same");
+		return ctl_refuse(reason, err,
+				  "without this pin the object would be freed or its "
+				  "user state cleared; rm does it all the same");
 	return err;
 }
 
 /* Removes what was looked at, and nothing that took its name since. */
-static int unlink_same(const struct place *place)
+static int unlink_same(const struct target *target)
 {
 	struct stat now;
 
-	if (fstatat(place->dir_fd, place->name, &now, AT_SYMLINK_NOFOLLOW) != 0)
+	if (fstatat(target->dir_fd, target->name, &now, AT_SYMLINK_NOFOLLOW) != 0)
 		return -errno;
-	if (now.st_ino != place->st.st_ino)
+	if (now.st_ino != target->st.st_ino)
 		return -ENOENT;
-	return unlinkat(place->dir_fd, place->name, 0) == 0 ? 0 : -errno;
+	return unlinkat(target->dir_fd, target->name, 0) == 0 ? 0 : -errno;
 }
 
 int ctl_unpin(const struct where *w, const struct caller *caller, const char *command,
 	      char **reason)
 {
-	auto_place place = PLACE_NONE;
-	struct bpfrefs_key there;
-	int err = place_open(w, caller, command, &place, reason);
+	auto_target target = { .dir_fd = -1 };
+	struct bpfrefs_key there = { .kind = BPFREFS_KIND_COUNT };
+	int err = target_open(w, caller, command, &target, reason);
 
 	if (err)
 		return err;
-	err = place_identify(w, &place, &there);
+	err = target_identify(w, &target, &there);
 	if (!err && w->key.kind != BPFREFS_KIND_COUNT && bpfrefs_key_compare(there, w->key) != 0)
 		err = -ENOENT;
 	if (err == -ENOENT)
 		return ctl_refuse(reason, err, "that is no pin of this object");
 	if (!err)
-		err = unpin_allowed(w, &place, there, reason);
+		err = unpin_allowed(w, &target, there, reason);
 	if (!err)
 		err = caller_enter(caller);
 	if (err)
 		return err;
-	err = unlink_same(&place);
+	err = unlink_same(&target);
 	caller_leave();
 	return err;
 }

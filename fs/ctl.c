@@ -25,7 +25,8 @@ int ctl_refuse(char **reason, int err, const char *format, ...)
 int ctl_parse(const char *data, size_t size, char **command, char **reason)
 {
 	if (size > CTL_COMMAND_MAX)
-		return ctl_refuse(reason, -E2BIG, "a command has at most %d bytes", CTL_COMMAND_MAX);
+		return ctl_refuse(reason, -E2BIG, "a command has at most %d bytes",
+				  CTL_COMMAND_MAX);
 	if (size && data[size - 1] == '\n')
 		size--;
 	if (memchr(data, '\0', size))
@@ -107,12 +108,13 @@ int ctl_keep(const struct where *w, const struct caller *caller, const char *com
 		return ctl_refuse(reason, err, "there is no such object");
 	case -EOPNOTSUPP:
 		return ctl_refuse(reason, err,
-				  mode == BPFREFS_KEEP_AUTO ?
-					  "auto is for maps that have a user state" :
-					  "such an object cannot be kept this way");
+				  mode == BPFREFS_KEEP_AUTO
+					  ? "auto is for maps that have a user state"
+					  : "such an object cannot be kept this way");
 	case -EPERM:
-		return ctl_refuse(reason, err, "bpfrefs, bpfrefs/keep or bpfrefs/auto is no directory "
-					       "of root's with mode 0700");
+		return ctl_refuse(reason, err,
+				  "bpfrefs, bpfrefs/keep or bpfrefs/auto is no directory "
+				  "of root's with mode 0700");
 	default:
 		return err;
 	}

@@ -11,7 +11,7 @@
 #define COMMAND_SHOWN 4200
 
 struct errlog {
-	GMutex lock; /* protects what follows */
+	GMutex lock;  /* protects what follows */
 	GQueue lines; /* owned strings with their newline, oldest first */
 	uint64_t count;
 };

@@ -147,6 +147,7 @@ int tree_twin(struct fs *fs, unsigned int depth, struct bpfrefs_key key, struct 
 struct handle;
 
 struct handles *handles_new(void);
+/* What is still open then is released. */
 void handles_free(struct handles *handles);
 /*
  * Opens a virtual file: checks the caller for writing, takes a snapshot, renders.
@@ -154,7 +155,13 @@ void handles_free(struct handles *handles);
  */
 int handle_open(struct fs *fs, uint64_t ino, int flags, const struct caller *caller,
 		struct handle **handle, size_t *length);
-/* The slice at @offset: borrowed until handle_release(); its length is the result. */
+/*
+ * Keeps it while a reply is sent: a reader that got its data may close, and the release be served,
+ * before write(2) to the kernel has returned here.
+ */
+struct handle *handle_ref(struct handle *handle);
+void handle_unref(struct handle *handle);
+/* The slice at @offset: borrowed from the handle; its length is the result. */
 ssize_t handle_read(struct handle *handle, off_t offset, size_t size, const char **data);
 /* One command. The number of bytes taken (all), or -errno. */
 ssize_t handle_write(struct fs *fs, struct handle *handle, const struct caller *caller,

@@ -9,20 +9,35 @@
 #include "node.h"
 
 struct handle {
+	gatomicrefcount count; /* one while it is open, one for each reply that is under way */
 	uint64_t ino;
-	GString *text; /* owned; empty where it is open for writing only */
+	GString *text;	      /* owned; empty where it is open for writing only */
 	struct timespec when; /* the moment that the text is true of */
 	bool writable;
 };
 
+struct handle *handle_ref(struct handle *handle)
+{
+	g_atomic_ref_count_inc(&handle->count);
+	return handle;
+}
+
+void handle_unref(struct handle *handle)
+{
+	if (!g_atomic_ref_count_dec(&handle->count))
+		return;
+	g_string_free(handle->text, TRUE);
+	g_free(handle);
+}
+
 /* All handles of one inode. */
 struct opened {
-	gint64 ino; /* the table's key points here */
+	gint64 ino;	    /* the table's key points here */
 	GPtrArray *handles; /* borrowed */
 };
 
 struct handles {
-	GMutex lock; /* protects the table */
+	GMutex lock;	    /* protects the table */
 	GHashTable *by_ino; /* ino -> owned struct opened */
 	/*
 	 * Held over a command, scan and all, and taken with no other lock held: of two who remove
@@ -51,10 +66,26 @@ struct handles *handles_new(void)
 	return handles;
 }
 
+/* The kernel does not wait for the last files to be released when it unmounts. */
+static void release_all(struct handles *handles)
+{
+	GHashTableIter iter;
+	gpointer value;
+
+	g_hash_table_iter_init(&iter, handles->by_ino);
+	while (g_hash_table_iter_next(&iter, NULL, &value)) {
+		const struct opened *opened = value;
+
+		for (guint i = 0; i < opened->handles->len; i++)
+			handle_unref(opened->handles->pdata[i]);
+	}
+}
+
 void handles_free(struct handles *handles)
 {
 	if (!handles)
 		return;
+	release_all(handles);
 	g_hash_table_unref(handles->by_ino);
 	g_mutex_clear(&handles->command);
 	g_mutex_clear(&handles->lock);
@@ -190,6 +221,7 @@ int handle_open(struct fs *fs, uint64_t ino, int flags, const struct caller *cal
 	if (err)
 		return err;
 	handle = g_new0(struct handle, 1);
+	g_atomic_ref_count_init(&handle->count);
 	handle->ino = ino;
 	handle->writable = (flags & O_ACCMODE) != O_RDONLY;
 	handle->text = g_string_new(NULL);
@@ -199,8 +231,7 @@ int handle_open(struct fs *fs, uint64_t ino, int flags, const struct caller *cal
 	else
 		err = node_exists(&w);
 	if (err) {
-		g_string_free(handle->text, TRUE);
-		g_free(handle);
+		handle_unref(handle);
 		return err;
 	}
 	handles_add(fs->handles, handle);
@@ -242,6 +273,5 @@ ssize_t handle_write(struct fs *fs, struct handle *handle, const struct caller *
 void handle_release(struct fs *fs, struct handle *handle)
 {
 	handles_remove(fs->handles, handle);
-	g_string_free(handle->text, TRUE);
-	g_free(handle);
+	handle_unref(handle);
 }

@@ -118,11 +118,26 @@ static int wait_for_mount(pid_t child, int fd, const char *mountpoint)
 	return err;
 }
 
+/* Closes all descriptors but the standard ones and these two. */
+static void close_others(int a, int b)
+{
+	unsigned int low = (unsigned int)MIN(a, b), high = (unsigned int)MAX(a, b);
+
+	if (low > 3)
+		close_range(3, low - 1, 0);
+	if (high > low + 1)
+		close_range(low + 1, high - 1, 0);
+	close_range(high + 1, ~0U, 0);
+}
+
 static int run_child(const struct options *options, const struct place *place, int ready_fd)
 {
-	int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	int null;
 
 	setsid();
+	/* A descriptor that the starter left open could be a BPF object, or a pipe waited upon. */
+	close_others(place->source_fd, ready_fd);
+	null = open("/dev/null", O_RDONLY | O_CLOEXEC);
 	if (null >= 0) {
 		dup2(null, STDIN_FILENO);
 		if (null != STDIN_FILENO)

@@ -54,9 +54,10 @@ ssize_t mirror_read(struct mirror_file *file, char *buf, size_t size, off_t offs
 	return len < 0 ? -errno : len;
 }
 
-ssize_t mirror_write(struct mirror_file *file, const char *buf, size_t size, off_t offset)
+ssize_t mirror_write(struct mirror_file *file, const char *buf, size_t size)
 {
-	ssize_t len = pwrite(file->fd, buf, size, offset);
+	/* Not pwrite(2), which the files of bpffs refuse before they refuse the write itself. */
+	ssize_t len = write(file->fd, buf, size);
 
 	return len < 0 ? -errno : len;
 }

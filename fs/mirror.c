@@ -228,10 +228,15 @@ static int set_all(int fd, const struct mirror_file *file, const struct stat *at
 	/* No bits at all: chown(-1, -1), which changes the ctime and nothing else. */
 	if (!set || set & (MIRROR_SET_UID | MIRROR_SET_GID))
 		err = set_owner(fd, attr, set);
-	if (!err && set & MIRROR_SET_MODE)
-		err = set_mode(fd, attr->st_mode);
 	if (!err && set & MIRROR_SET_SIZE)
 		err = set_size(fd, file, attr->st_size);
+	/*
+	 * A mode that comes with another change is no chmod(2): the kernel takes setuid and setgid
+	 * bits off, which bpffs has just done itself, for callers that chmod(2) would refuse.
+	 */
+	if (!err && (set & (MIRROR_SET_UID | MIRROR_SET_GID | MIRROR_SET_SIZE | MIRROR_SET_MODE)) ==
+			    MIRROR_SET_MODE)
+		err = set_mode(fd, attr->st_mode);
 	if (!err && set & (MIRROR_SET_ATIME | MIRROR_SET_MTIME))
 		err = set_times(fd, attr, set);
 	return err;

@@ -85,7 +85,7 @@ int mirror_rename(struct mirror *mirror, const struct caller *caller, struct mir
 int mirror_open(struct mirror *mirror, const struct caller *caller, uint64_t ino, int flags,
 		struct mirror_file **file);
 ssize_t mirror_read(struct mirror_file *file, char *buf, size_t size, off_t offset);
-ssize_t mirror_write(struct mirror_file *file, const char *buf, size_t size, off_t offset);
+ssize_t mirror_write(struct mirror_file *file, const char *buf, size_t size);
 int mirror_fsync(struct mirror_file *file, bool data_only);
 void mirror_release(struct mirror *mirror, struct mirror_file *file);
 

@@ -11,11 +11,11 @@
 
 #include "node.h"
 
-#define ROW_SHIFT 48
-#define ROW_MASK 0xfffu
+#define ROW_SHIFT  48
+#define ROW_MASK   0xfffu
 #define KIND_SHIFT 32
-#define KIND_MASK 0xffffu
-#define PID_SHIFT 26
+#define KIND_MASK  0xffffu
+#define PID_SHIFT  26
 
 /* The tree's shape does not change while we are mounted. What has a number comes and goes. */
 #define TIMEOUT_STATIC 3600.0

@@ -10,15 +10,20 @@
 
 /* What an inode number has room for. PID_MAX_LIMIT of the kernel is 1 << 22. */
 #define NODE_PID_MAX 0x3fffffu
-#define NODE_FD_MAX 0x3ffffffu
+#define NODE_FD_MAX  0x3ffffffu
 
 /* Directories of the virtual tree. */
 enum dir {
 	DIR_NONE, /* "in" of the root row; "opens" of a file */
 	DIR_ROOT, /* .bpf */
-	DIR_MAPS, DIR_PROGS, DIR_LINKS, DIR_BTFS,
+	DIR_MAPS,
+	DIR_PROGS,
+	DIR_LINKS,
+	DIR_BTFS,
 	DIR_OBJECT, /* .bpf/KIND/ID */
-	DIR_PIDS, DIR_PID, DIR_FDS,
+	DIR_PIDS,
+	DIR_PID,
+	DIR_FDS,
 	DIR_COUNT,
 };
 
@@ -31,12 +36,12 @@ enum need {
 struct node {
 	enum dir in, opens;
 	const char *name;
-	mode_t mode;	    /* type and permissions; 0400 files become 0440 with gid= */
-	unsigned int kinds; /* bit a kind that it applies to; 0: all */
+	mode_t mode;		/* type and permissions; 0400 files become 0440 with gid= */
+	unsigned int kinds;	/* bit a kind that it applies to; 0: all */
 	enum bpfrefs_kind kind; /* the kind that it fixes for its subtree */
 	enum need need;
 	bool (*exists)(const struct where *w); /* NULL: always; else asked at lookup (slots, ids) */
-	int (*show)(const struct where *w, GString *out);	/* text of a file, target of a symlink */
+	int (*show)(const struct where *w, GString *out); /* text of a file, target of a symlink */
 	int (*store)(const struct where *w, const struct caller *caller, const char *command,
 		     char **reason); /* reason: owned sentence for .bpf/errors */
 };

@@ -115,10 +115,11 @@ void op_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t size, off_
 	struct caller caller = caller_of(req);
 	ssize_t len;
 
+	(void)offset; /* one write is one command, and no file of bpffs has places to write to */
 	if (is_virtual(ino))
 		len = handle_write(fs_of(req), handle_of(fi), &caller, buf, size);
 	else
-		len = mirror_write(file_of(fi), buf, size, offset);
+		len = mirror_write(file_of(fi), buf, size);
 	if (len < 0)
 		reply_result(req, (int)len);
 	else

@@ -17,6 +17,8 @@ static void op_init(void *data, struct fuse_conn_info *conn)
 {
 	/* Direct reads past a size of 0 would end before they reach us (fuse_direct_IO()). */
 	compat_want(conn, FUSE_CAP_ASYNC_DIO, false);
+	/* Every directory operation is one of bpffs, which has its own locks. */
+	compat_want(conn, FUSE_CAP_PARALLEL_DIROPS, true);
 	/* One write(2) stays one request in memory: nothing here gains from pipes. */
 	compat_want(conn, FUSE_CAP_SPLICE_READ, false);
 	compat_want(conn, FUSE_CAP_SPLICE_WRITE, false);

@@ -13,10 +13,10 @@
 #define MIRROR_ROOT 1
 
 /* Directory cookies: "." and "..", then a row each, then objects, processes or descriptors by id. */
-#define COOKIE_DOT 1
+#define COOKIE_DOT    1
 #define COOKIE_DOTDOT 2
-#define COOKIE_ROWS 3
-#define COOKIE_IDS ((off_t)1 << 32)
+#define COOKIE_ROWS   3
+#define COOKIE_IDS    ((off_t)1 << 32)
 
 struct listing {
 	const struct node *table;

@@ -83,8 +83,7 @@ int show_refs(const struct where *w, GString *out)
 		return -ENOENT;
 	show_pair_number(out, "refcnt", object->refcnt);
 	show_pair_number(out, "explained", object->explained);
-	show_remainder(out, "unexplained",
-		       remainder_of(object, object->refcnt, object->explained));
+	show_remainder(out, "unexplained", remainder_of(object, object->refcnt, object->explained));
 	if (w->key.kind == BPFREFS_MAP) {
 		show_pair_number(out, "usercnt", object->usercnt);
 		show_pair_number(out, "user_explained", object->user_explained);
@@ -181,7 +180,7 @@ int show_pins(const struct where *w, GString *out)
 		/* Lines that begin so tell of gaps. */
 		if (*path == '#')
 			g_string_append_printf(out, "\\%03o", *path++);
-		show_text(out, path);
+		show_value(out, path);
 		g_string_append_c(out, '\n');
 	}
 	show_gaps(out, w->snap, is_pin_class, NULL);
@@ -214,14 +213,14 @@ int show_comm(const struct where *w, GString *out)
 	if (fd < 0)
 		return -errno;
 	length = read(fd, comm, sizeof(comm) - 1);
-	err = length < 0 ? errno : 0;
+	err = errno;
 	close(fd);
-	/* It exited between the two. */
-	if (err)
+	/* ESRCH: it exited between the two. */
+	if (length < 0)
 		return err == ESRCH ? -ENOENT : -err;
+	if (length > 0 && comm[length - 1] == '\n')
+		length--;
 	comm[length] = '\0';
-	if (length && comm[length - 1] == '\n')
-		comm[length - 1] = '\0';
 	show_text(out, comm);
 	g_string_append_c(out, '\n');
 	return 0;

@@ -55,10 +55,10 @@ int show_source_link(const struct where *w, GString *out)
 
 /* Every class of bpfrefs(5). Those that the library has not are named in status. */
 static const char *const all_classes[] = {
-	"fd",	   "mmap",     "inflight",  "io_uring", "aio",	  "pin",       "prog",
-	"map",	   "link",     "btf",	    "iter",	"cgroup", "xdp",       "tcx",
-	"tc",	   "netkit",   "netns",	    "route",	"netfilter", "perf",   "socket",
-	"reuseport", "fanout", "tun",	    "struct_ops", "kernel", "keep",
+	"fd",	     "mmap",   "inflight", "io_uring",	 "aio",	      "pin",  "prog",
+	"map",	     "link",   "btf",	   "iter",	 "cgroup",    "xdp",  "tcx",
+	"tc",	     "netkit", "netns",	   "route",	 "netfilter", "perf", "socket",
+	"reuseport", "fanout", "tun",	   "struct_ops", "kernel",    "keep",
 };
 
 static bool has_class(const struct bpfrefs_snapshot *snap, const char *name)

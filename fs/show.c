@@ -42,14 +42,14 @@ static int append_line(const struct bpfrefs_ref *ref, void *data)
 
 static void show_reason(GString *out, const struct bpfrefs_class_status *status)
 {
+	const char *error = status->error ? g_strerror(status->error) : NULL;
+
 	g_string_append(out, ": ");
 	if (status->coverage == BPFREFS_PARTIAL && status->count)
 		g_string_append_printf(out, "%" PRIu32 " ", status->count);
-	show_text(out, status->what ? status->what :
-		       status->error ? g_strerror(status->error) :
-				       NULL);
-	if (status->what && status->error)
-		g_string_append_printf(out, ": %s", g_strerror(status->error));
+	show_text(out, status->what ? status->what : error);
+	if (status->what && error)
+		g_string_append_printf(out, ": %s", error);
 }
 
 void show_coverage(GString *out, const struct bpfrefs_class_status *status)

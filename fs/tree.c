@@ -12,23 +12,22 @@
 #define PINNABLE (OF(BPFREFS_MAP) | OF(BPFREFS_PROG) | OF(BPFREFS_LINK))
 
 #define DIRECTORY (S_IFDIR | 0500)
-#define TEXT (S_IFREG | 0400)
-#define CONTROL (S_IFREG | 0600)
-#define SYMLINK (S_IFLNK | 0777)
-
-/* A directory of all objects of one kind, and each of them. */
-#define OBJECTS(dir, dirname, of) \
-	{ .in = DIR_ROOT, .opens = dir, .name = dirname, .mode = DIRECTORY }, \
-	{ .in = dir, .opens = DIR_OBJECT, .mode = DIRECTORY, .kind = of }
+#define TEXT	  (S_IFREG | 0400)
+#define CONTROL	  (S_IFREG | 0600)
+#define SYMLINK	  (S_IFLNK | 0777)
 
 /* clang-format off */
 const struct node tree[] = {
 	{ .in = DIR_NONE, .opens = DIR_ROOT, .name = ".bpf", .mode = DIRECTORY },
 
-	OBJECTS(DIR_MAPS, "map", BPFREFS_MAP),
-	OBJECTS(DIR_PROGS, "prog", BPFREFS_PROG),
-	OBJECTS(DIR_LINKS, "link", BPFREFS_LINK),
-	OBJECTS(DIR_BTFS, "btf", BPFREFS_BTF),
+	{ .in = DIR_ROOT, .opens = DIR_MAPS, .name = "map", .mode = DIRECTORY },
+	{ .in = DIR_MAPS, .opens = DIR_OBJECT, .mode = DIRECTORY, .kind = BPFREFS_MAP },
+	{ .in = DIR_ROOT, .opens = DIR_PROGS, .name = "prog", .mode = DIRECTORY },
+	{ .in = DIR_PROGS, .opens = DIR_OBJECT, .mode = DIRECTORY, .kind = BPFREFS_PROG },
+	{ .in = DIR_ROOT, .opens = DIR_LINKS, .name = "link", .mode = DIRECTORY },
+	{ .in = DIR_LINKS, .opens = DIR_OBJECT, .mode = DIRECTORY, .kind = BPFREFS_LINK },
+	{ .in = DIR_ROOT, .opens = DIR_BTFS, .name = "btf", .mode = DIRECTORY },
+	{ .in = DIR_BTFS, .opens = DIR_OBJECT, .mode = DIRECTORY, .kind = BPFREFS_BTF },
 
 	{ .in = DIR_OBJECT, .name = "info", .mode = TEXT, .show = show_info },
 	{ .in = DIR_OBJECT, .name = "holders", .mode = TEXT, .need = NEED_SNAPSHOT,

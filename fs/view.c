@@ -16,10 +16,10 @@ struct view {
 	GMutex lock;   /* protects what follows; never held over a scan */
 	GCond changed; /* a scan is over */
 	bool scanning;
-	uint64_t begun;	   /* scans begun; the last one's number */
-	uint64_t done;	   /* the number of the last one that is over */
-	uint64_t obsolete; /* scans up to this number began before the last control */
-	int error;	   /* of scan number done */
+	uint64_t begun;		       /* scans begun; the last one's number */
+	uint64_t done;		       /* the number of the last one that is over */
+	uint64_t obsolete;	       /* scans up to this number began before the last control */
+	int error;		       /* of scan number done */
 	struct bpfrefs_snapshot *last; /* one reference; the last scan that succeeded */
 	uint64_t last_number;
 	gint64 last_begun; /* g_get_monotonic_time() */

@@ -100,8 +100,8 @@ static enum edge_kind outside_kind(const struct bpfrefs_ref *ref)
 		return EDGE_ROOT;
 	/* A pin that we can name stays whoever goes; one in a foreign mount namespace does not. */
 	if (keep || strcmp(class, "pin") == 0)
-		return bpfrefs_ref_get(ref, "path").type == BPFREFS_VALUE_UNKNOWN ? EDGE_PROCESS :
-										    EDGE_ROOT;
+		return bpfrefs_ref_get(ref, "path").type == BPFREFS_VALUE_UNKNOWN ? EDGE_PROCESS
+										  : EDGE_ROOT;
 	return EDGE_PROCESS;
 }
 
@@ -333,8 +333,8 @@ static void mark_without(struct mark *mark, const struct pin *pin)
 	mark_spread(mark);
 }
 
-int bpfrefs_unpin_check(const struct bpfrefs_snapshot *snap, struct bpfrefs_key key,
-			uint32_t major, uint32_t minor, uint64_t pin_ino)
+int bpfrefs_unpin_check(const struct bpfrefs_snapshot *snap, struct bpfrefs_key key, uint32_t major,
+			uint32_t minor, uint64_t pin_ino)
 {
 	struct pin pin = { major, minor, pin_ino };
 	uint32_t index = graph_index(snap, key);

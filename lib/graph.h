@@ -35,11 +35,11 @@ struct graph {
 	uint32_t *out;	     /* EDGE_HELD edges by the node that they are from */
 	uint32_t *outside;   /* the edges that are not EDGE_HELD */
 	uint32_t outsides;
-	bool *kept_auto;     /* by object */
+	bool *kept_auto; /* by object */
 };
 
 #define NODE_OBJECT(index) (2 * (index))
-#define NODE_USER(index) (2 * (index) + 1)
+#define NODE_USER(index)   (2 * (index) + 1)
 
 struct graph *graph_new(const struct bpfrefs_snapshot *snap);
 void graph_free(struct graph *graph);
@@ -55,8 +55,8 @@ bool graph_doubtful(const struct bpfrefs_object *object, bool user);
 /* What some roots lead to. */
 struct mark {
 	const struct graph *graph;
-	uint8_t *reached;	  /* by node: the level at which it was reached first, 0: not yet */
-	const struct edge **by;	  /* by node: the edge that reached it; NULL: its other part did */
+	uint8_t *reached;	/* by node: the level at which it was reached first, 0: not yet */
+	const struct edge **by; /* by node: the edge that reached it; NULL: its other part did */
 	uint32_t *queue, head, tail;
 };
 
@@ -83,6 +83,6 @@ static inline void mark_cleanup(struct mark **mark)
 
 /* Freed at the end of their scope. */
 #define graph_auto __attribute__((cleanup(graph_cleanup))) struct graph
-#define mark_auto __attribute__((cleanup(mark_cleanup))) struct mark
+#define mark_auto  __attribute__((cleanup(mark_cleanup))) struct mark
 
 #endif

@@ -146,7 +146,7 @@ static void tell_mounts(struct reaches *reaches, const struct pin_super *super, 
 	struct reach *reach = reach_of(reaches, ns);
 	struct bpfrefs_mount told = {
 		.mnt_ns = ns,
-		.pid = reach->pid,
+		.pid = ns == reaches->own_ns ? reaches->scan->ctx->self : reach->pid,
 		.here = ns == reaches->own_ns,
 	};
 	bool any = false;

@@ -108,7 +108,8 @@ static struct pin_inode *add_inode(struct pin_tree *tree, struct pin_super *supe
 	inode->mode = told->mode;
 	inode->names = g_ptr_array_new();
 	g_ptr_array_add(tree->inodes, inode);
-	if (told->kind != WALK_KIND_DIR)
+	/* a kernel with BPF preload that could not load it leaves names that stand for nothing */
+	if (told->kind != WALK_KIND_DIR && told->rec.id)
 		super->pins++;
 	return inode;
 }

@@ -258,6 +258,10 @@ static void add_file(struct scan *scan, const struct proc_fds *fds, const struct
 int proc_scan_fd(struct scan *scan)
 {
 	const struct proc_scan *proc = scan->source_data;
+	const struct proc_gap gaps[] = {
+		{ &proc->fds.processes, "processes" },
+		{ &proc->fds.descriptors, "descriptors not told apart" },
+	};
 
 	/* The kept ones first, so that theirs is the first name. */
 	for (int own = 1; own >= 0; own--) {
@@ -269,8 +273,7 @@ int proc_scan_fd(struct scan *scan)
 				add_file(scan, &proc->fds, file);
 		}
 	}
-	proc_gap(scan, &proc->fds.processes, "processes");
-	proc_gap(scan, &proc->fds.descriptors, "descriptors not told apart");
+	proc_gaps(scan, gaps, G_N_ELEMENTS(gaps));
 	return 0;
 }
 
@@ -279,6 +282,10 @@ int proc_scan_iter(struct scan *scan)
 {
 	const struct proc_scan *proc = scan->source_data;
 	struct proc_missed iters = { .count = proc->fds.iters->len };
+	const struct proc_gap gaps[] = {
+		{ &proc->fds.processes, "processes" },
+		{ &iters, "open iterators, whose programs procfs does not tell" },
+	};
 
 	for (guint i = 0; i < proc->fds.iters->len; i++) {
 		uint32_t pid = g_array_index(proc->fds.iters, struct proc_file, i).pid;
@@ -286,7 +293,6 @@ int proc_scan_iter(struct scan *scan)
 		scan_process(scan, pid,
 			     g_hash_table_lookup(proc->fds.comms, GUINT_TO_POINTER(pid)));
 	}
-	proc_gap(scan, &iters, "open iterators, whose programs procfs does not tell");
-	proc_gap(scan, &proc->fds.processes, "processes");
+	proc_gaps(scan, gaps, G_N_ELEMENTS(gaps));
 	return 0;
 }

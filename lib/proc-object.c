@@ -13,6 +13,8 @@
 
 /* Values of enum bpf_map_type whose maps have a user state that usercnt 0 clears. */
 enum { MAP_PROG_ARRAY = 3, MAP_SOCKMAP = 15, MAP_SOCKHASH = 18 };
+/* Of enum bpf_prog_type. */
+enum { PROG_EXT = 28 };
 
 void proc_edge_add(struct proc_edges *edges, struct bpfrefs_key holder, struct bpfrefs_key target,
 		   const char *via, uint32_t user)
@@ -77,22 +79,20 @@ static void tell_map(struct scan *scan, const struct map_facts *facts, uint64_t 
 			      "btf", 0);
 }
 
-static int read_map(struct scan *scan, uint32_t id)
+static bool is_used(const struct proc_scan *proc, uint32_t id)
+{
+	return g_hash_table_contains(proc->users, GUINT_TO_POINTER(id));
+}
+
+static int open_map(struct scan *scan, uint32_t id)
 {
 	struct proc_data *data = scan->ctx->source_data;
 	struct proc_scan *proc = scan->source_data;
-	bool used = g_hash_table_contains(proc->users, GUINT_TO_POINTER(id));
-	const struct proc_array *array = proc_array_find(data, id);
 	bpfrefs_autofd fd = -1;
 	struct map_facts facts;
 	uint64_t memlock;
 	int err;
 
-	if (array && !used) {
-		tell_map(scan, &array->facts, array->memlock);
-		proc_miss(&proc->edges.arrays, 0);
-		return 0;
-	}
 	fd = bpf_open_id(BPFREFS_MAP, id);
 	if (fd < 0)
 		return fd;
@@ -101,13 +101,32 @@ static int read_map(struct scan *scan, uint32_t id)
 		return err;
 	memlock = read_memlock(scan->ctx->proc_fd, fd);
 	tell_map(scan, &facts, memlock);
-	if (facts.type == MAP_PROG_ARRAY)
-		proc_array_add(data, &facts, memlock);
-	if (facts.type == MAP_PROG_ARRAY && !used)
+	proc_array_meet(data, &facts, memlock);
+	if (facts.type == MAP_PROG_ARRAY && !is_used(proc, id))
 		proc_miss(&proc->edges.arrays, 0);
 	else
 		proc_slots_read(&proc->edges, fd, &facts);
 	return 0;
+}
+
+static int read_map(struct scan *scan, uint32_t id)
+{
+	const struct proc_data *data = scan->ctx->source_data;
+	const struct proc_array *array = proc_array_find(data, id);
+	struct proc_scan *proc = scan->source_data;
+
+	if (is_used(proc, id))
+		return open_map(scan, id);
+	if (array) {
+		tell_map(scan, &array->facts, array->memlock);
+		proc_miss(&proc->edges.arrays, 0);
+		return 0;
+	}
+	if (proc_array_is_stranger(data, id)) {
+		g_array_append_val(proc->strangers, id);
+		return 0;
+	}
+	return open_map(scan, id);
 }
 
 static int read_prog(struct scan *scan, uint32_t id)
@@ -136,6 +155,11 @@ static int read_prog(struct scan *scan, uint32_t id)
 		proc_edge_add(&proc->edges, key,
 			      (struct bpfrefs_key){ BPFREFS_BTF, facts.raw.btf_id }, "func_info",
 			      0);
+	/* Of a program that extends another, this is the other's BTF, held by the other. */
+	if (facts.raw.attach_btf_obj_id && facts.raw.type != PROG_EXT)
+		proc_edge_add(&proc->edges, key,
+			      (struct bpfrefs_key){ BPFREFS_BTF, facts.raw.attach_btf_obj_id },
+			      "attach_btf", 0);
 	raw_prog_clear(&facts);
 	return 0;
 }
@@ -177,7 +201,8 @@ static int read_link(struct scan *scan, uint32_t id)
 	map = link_map(&facts, &user);
 	if (map)
 		proc_edge_add(&proc->edges, key, (struct bpfrefs_key){ BPFREFS_MAP, map },
-			      "target", user);
+			      facts.raw.type == RAW_LINK_STRUCT_OPS ? "struct_ops" : "target",
+			      user);
 	return 0;
 }
 
@@ -214,6 +239,22 @@ static void note_error(struct scan *scan, struct bpfrefs_key key, int err)
 	proc_miss(&proc->edges.objects[key.kind], err);
 }
 
+static void read_strangers(struct scan *scan)
+{
+	const struct proc_scan *proc = scan->source_data;
+
+	if (proc->strangers->len)
+		proc_array_wait();
+	for (guint i = 0; i < proc->strangers->len; i++) {
+		struct bpfrefs_key key = { BPFREFS_MAP,
+					   g_array_index(proc->strangers, uint32_t, i) };
+		int err = open_map(scan, key.id);
+
+		if (err)
+			note_error(scan, key, err);
+	}
+}
+
 int proc_objects(struct scan *scan)
 {
 	static int (*const read_kind[BPFREFS_KIND_COUNT])(struct scan *, uint32_t) = {
@@ -236,6 +277,7 @@ int proc_objects(struct scan *scan)
 		if (err != -ENOENT)
 			return err;
 	}
+	read_strangers(scan);
 	proc_arrays_sweep(scan);
 	return 0;
 }
@@ -267,29 +309,36 @@ static void add_edges(struct scan *scan, enum bpfrefs_kind holder)
 int proc_scan_prog(struct scan *scan)
 {
 	const struct proc_scan *proc = scan->source_data;
+	const struct proc_gap gap = { &proc->edges.objects[BPFREFS_PROG], "programs" };
 
 	add_edges(scan, BPFREFS_PROG);
-	proc_gap(scan, &proc->edges.objects[BPFREFS_PROG], "programs");
+	proc_gaps(scan, &gap, 1);
+	scan_gap(scan, 0, "the UAPI does not tell the BTFs of kernel variables that programs use", 0);
 	return 0;
 }
 
 int proc_scan_map(struct scan *scan)
 {
 	const struct proc_scan *proc = scan->source_data;
+	const struct proc_gap gaps[] = {
+		{ &proc->edges.objects[BPFREFS_MAP], "maps" },
+		{ &proc->edges.slots, "maps' slots" },
+		{ &proc->edges.arrays,
+		  "program arrays without a known user, whose slots are not read" },
+		{ &proc->edges.templates, "maps of maps, whose templates are not told" },
+	};
 
 	add_edges(scan, BPFREFS_MAP);
-	proc_gap(scan, &proc->edges.objects[BPFREFS_MAP], "maps");
-	proc_gap(scan, &proc->edges.slots, "maps' slots");
-	proc_gap(scan, &proc->edges.arrays,
-		 "program arrays without a known user, whose slots are not read");
+	proc_gaps(scan, gaps, G_N_ELEMENTS(gaps));
 	return 0;
 }
 
 int proc_scan_link(struct scan *scan)
 {
 	const struct proc_scan *proc = scan->source_data;
+	const struct proc_gap gap = { &proc->edges.objects[BPFREFS_LINK], "links" };
 
 	add_edges(scan, BPFREFS_LINK);
-	proc_gap(scan, &proc->edges.objects[BPFREFS_LINK], "links");
+	proc_gaps(scan, &gap, 1);
 	return 0;
 }

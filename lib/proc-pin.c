@@ -54,6 +54,7 @@ struct open_dir {
 	int fd;
 	const struct todo *todo;
 	bool private;
+	bool again; /* through another mount has been already: only what was under others counts */
 };
 
 static void todo_free(gpointer data)
@@ -116,8 +117,9 @@ static void walk_pin(struct walk *walk, const struct open_dir *dir, const struct
 	pin.uid = st.st_uid;
 	pin.mtime = st.st_mtime;
 	pin.inner = child_path(dir->todo->inner, entry->d_name);
-	pin.first = g_hash_table_add(walk->pins->inodes, inode_new(walk, st.st_ino));
-	if (dir->private && dir->todo->private)
+	g_hash_table_add(walk->pins->inodes, inode_new(walk, st.st_ino));
+	/* One with another name is more than a keep: letting go of it would not free anything. */
+	if (dir->private && dir->todo->private && st.st_nlink == 1)
 		pin.keep = keep_of_path(pin.inner, pin.key);
 	g_array_append_val(walk->pins->pins, pin);
 }
@@ -145,6 +147,13 @@ static int open_dir(const struct walk *walk, const char *path)
 	return fd >= 0 ? (int)fd : -errno;
 }
 
+static bool is_blocked(const struct walk *walk, uint64_t ino)
+{
+	g_autofree struct inode_key *key = inode_new(walk, ino);
+
+	return g_hash_table_contains(walk->blocked, key);
+}
+
 static int walk_entries(struct walk *walk, struct open_dir *dir)
 {
 	struct dirent *entry;
@@ -161,7 +170,7 @@ static int walk_entries(struct walk *walk, struct open_dir *dir)
 		return err;
 	}
 	for (errno = 0; (entry = readdir(stream)); errno = 0) {
-		if (entry->d_type == DT_REG)
+		if (entry->d_type == DT_REG && (!dir->again || is_blocked(walk, entry->d_ino)))
 			walk_pin(walk, dir, entry);
 		else if (entry->d_type == DT_DIR && strcmp(entry->d_name, ".") != 0 &&
 			 strcmp(entry->d_name, "..") != 0)
@@ -172,12 +181,22 @@ static int walk_entries(struct walk *walk, struct open_dir *dir)
 	return err;
 }
 
-/* Walks one directory, unless another mount of the instance has led to it already. */
+static void tell_dir(struct walk *walk, const struct todo *todo, uint64_t ino)
+{
+	struct proc_dir told = {
+		.major = walk->place->mount->major,
+		.minor = walk->place->mount->minor,
+		.ino = ino,
+		.inner = g_strdup(todo->inner),
+	};
+
+	g_array_append_val(walk->pins->dirs, told);
+}
+
 static int walk_dir(struct walk *walk, const struct todo *todo)
 {
 	bpfrefs_autofd fd = open_dir(walk, todo->path);
 	struct open_dir dir = { .fd = fd, .todo = todo };
-	struct proc_dir told;
 	struct stat st;
 
 	if (fd == -EXDEV && todo->ino) {
@@ -188,14 +207,10 @@ static int walk_dir(struct walk *walk, const struct todo *todo)
 		return fd;
 	if (fstat(fd, &st) != 0)
 		return -errno;
-	if (!g_hash_table_add(walk->dirs, inode_new(walk, st.st_ino)))
-		return 0;
+	dir.again = !g_hash_table_add(walk->dirs, inode_new(walk, st.st_ino));
 	dir.private = st.st_uid == 0 && (st.st_mode & 07777) == 0700;
-	told.major = walk->place->mount->major;
-	told.minor = walk->place->mount->minor;
-	told.ino = st.st_ino;
-	told.inner = g_strdup(todo->inner);
-	g_array_append_val(walk->pins->dirs, told);
+	if (!dir.again)
+		tell_dir(walk, todo, st.st_ino);
 	return walk_entries(walk, &dir);
 }
 
@@ -222,17 +237,14 @@ static int walk_place(struct walk *walk, int proc_fd)
 	return 0;
 }
 
-/* What lies under another mount, and no other mount of the instance has led to. */
-static void count_blocked(struct walk *walk)
+/* Has another mount of the instance led to what lies under a mount in one? */
+static gboolean is_seen(gpointer key, gpointer value, gpointer data)
 {
-	GHashTableIter iter;
-	gpointer key;
+	const struct walk *walk = data;
 
-	g_hash_table_iter_init(&iter, walk->blocked);
-	while (g_hash_table_iter_next(&iter, &key, NULL))
-		if (!g_hash_table_contains(walk->pins->inodes, key) &&
-		    !g_hash_table_contains(walk->dirs, key))
-			proc_miss(&walk->pins->pinned, 0);
+	(void)value;
+	return g_hash_table_contains(walk->pins->inodes, key) ||
+	       g_hash_table_contains(walk->dirs, key);
 }
 
 /* Walks one instance through its places, as many as it takes. */
@@ -252,6 +264,7 @@ static void walk_instance(struct proc_pins *pins, int proc_fd, guint first, guin
 		if (err)
 			continue;
 		walked++;
+		g_hash_table_foreach_remove(walk.blocked, is_seen, &walk);
 		if (strcmp(walk.place->mount->root, "/") == 0 && pins->parts.count == parts &&
 		    g_hash_table_size(walk.blocked) == 0)
 			break;
@@ -260,9 +273,36 @@ static void walk_instance(struct proc_pins *pins, int proc_fd, guint first, guin
 		proc_miss(&pins->instances, err == -EXDEV || proc_is_gone(err) ? 0 : err);
 	else if (strcmp(g_array_index(pins->places, struct proc_place, first).mount->root, "/"))
 		proc_miss(&pins->parts, 0);
-	count_blocked(&walk);
+	for (guint i = g_hash_table_size(walk.blocked); i > 0; i--)
+		proc_miss(&pins->covered, 0);
 	g_hash_table_unref(walk.dirs);
 	g_hash_table_unref(walk.blocked);
+}
+
+static int by_inode(gconstpointer a, gconstpointer b)
+{
+	const struct proc_pin *x = a, *y = b;
+
+	if (x->major != y->major)
+		return x->major < y->major ? -1 : 1;
+	if (x->minor != y->minor)
+		return x->minor < y->minor ? -1 : 1;
+	if (x->ino != y->ino)
+		return x->ino < y->ino ? -1 : 1;
+	return strcmp(x->inner, y->inner);
+}
+
+/* Of an inode's names the first in order carries its reference, whatever order they came in. */
+static void find_first_names(GArray *pins)
+{
+	g_array_sort(pins, by_inode);
+	for (guint i = 0; i < pins->len; i++) {
+		struct proc_pin *pin = &g_array_index(pins, struct proc_pin, i);
+		const struct proc_pin *before = i ? pin - 1 : NULL;
+
+		pin->first = !before || before->ino != pin->ino || before->major != pin->major ||
+			     before->minor != pin->minor;
+	}
 }
 
 static void pin_clear(gpointer data)
@@ -303,6 +343,7 @@ int proc_pins_read(int proc_fd, struct proc_pins *pins)
 		}
 		walk_instance(pins, proc_fd, first, end);
 	}
+	find_first_names(pins->pins);
 	return 0;
 }
 

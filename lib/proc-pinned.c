@@ -3,28 +3,14 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "holders.h"
 #include "proc.h"
 
 enum { PIN_PATH, PIN_DEV, PIN_INO, PIN_UID, PIN_MTIME, PIN_STATE, PIN_PID };
-enum { KEEP_MODE, KEEP_PATH };
 
-/* A pin's path as we see it; absent keys stay absent. Returns false where we do not see it. */
-static bool set_path(struct scan *scan, struct bpfrefs_ref *ref, unsigned int index,
-		     const struct proc_pin *pin)
+static void add_pin(struct scan *scan, const struct proc_pins *pins, const struct proc_pin *pin)
 {
-	const struct proc_scan *proc = scan->source_data;
-	g_autofree char *path = mounts_path(proc->pins.own, pin->major, pin->minor, pin->inner);
-
-	ref_set_place(scan, ref, pin->major, pin->minor, pin->inner);
-	if (path)
-		ref_set_str(scan, ref, index, path);
-	else
-		ref_set_num(ref, index, BPFREFS_UNKNOWN);
-	return path != NULL;
-}
-
-static void add_pin(struct scan *scan, const struct proc_pin *pin)
-{
+	g_autofree char *path = mounts_path(pins->own, pin->major, pin->minor, pin->inner);
 	uint32_t count = pin->first ? 1 : 0;
 	struct bpfrefs_ref *ref =
 		scan_add(scan, pin->key, count, pin->key.kind == BPFREFS_MAP ? count : 0);
@@ -38,7 +24,9 @@ static void add_pin(struct scan *scan, const struct proc_pin *pin)
 	ref_set_num(ref, PIN_UID, pin->uid);
 	ref_set_num(ref, PIN_MTIME, (uint64_t)MAX(pin->mtime, 0));
 	ref_set_static(ref, PIN_STATE, "live");
-	if (!set_path(scan, ref, PIN_PATH, pin) && pin->pid)
+	ref_set_str(scan, ref, PIN_PATH, path);
+	ref_set_place(scan, ref, pin->major, pin->minor, pin->inner);
+	if (!path && pin->pid)
 		ref_set_num(ref, PIN_PID, pin->pid);
 }
 
@@ -89,22 +77,28 @@ static void add_instances(struct scan *scan, const struct proc_pins *pins)
 
 static void add_gaps(struct scan *scan, const struct proc_pins *pins)
 {
-	proc_gap(scan, &pins->instances, "bpffs instances");
-	proc_gap(scan, &pins->namespaces, "processes' mount namespaces");
-	proc_gap(scan, &pins->parts, "directories of bpffs");
-	proc_gap(scan, &pins->pinned, "pins");
+	const struct proc_gap gaps[] = {
+		{ &pins->instances, "bpffs instances" },
+		{ &pins->parts, "directories of bpffs" },
+		{ &pins->covered, "names in bpffs under other mounts" },
+		{ &pins->pinned, "pins" },
+		{ &pins->namespaces, "processes' mount namespaces" },
+	};
+
+	proc_gaps(scan, gaps, G_N_ELEMENTS(gaps));
 }
 
 int proc_scan_pin(struct scan *scan)
 {
-	const struct proc_pins *pins = &((const struct proc_scan *)scan->source_data)->pins;
+	const struct proc_scan *proc = scan->source_data;
+	const struct proc_pins *pins = &proc->pins;
 
 	add_instances(scan, pins);
 	for (guint i = 0; i < pins->pins->len; i++) {
 		const struct proc_pin *pin = &g_array_index(pins->pins, struct proc_pin, i);
 
 		if (pin->keep == BPFREFS_KEEP_OFF)
-			add_pin(scan, pin);
+			add_pin(scan, pins, pin);
 	}
 	add_gaps(scan, pins);
 	return 0;
@@ -118,31 +112,28 @@ static void add_kept(struct scan *scan)
 	g_hash_table_iter_init(&iter, scan->ctx->kept);
 	while (g_hash_table_iter_next(&iter, NULL, &kept)) {
 		const struct bpfrefs_key *key = kept;
-		struct bpfrefs_ref *ref =
-			scan_add(scan, *key, 1, key->kind == BPFREFS_MAP ? 1 : 0);
 
-		if (ref)
-			ref_set_static(ref, KEEP_MODE, bpfrefs_keep_name(BPFREFS_KEEP_FD));
+		keep_add(scan, *key, BPFREFS_KEEP_FD, NULL, 1);
 	}
 }
 
 int proc_scan_keep(struct scan *scan)
 {
-	const struct proc_pins *pins = &((const struct proc_scan *)scan->source_data)->pins;
+	const struct proc_scan *proc = scan->source_data;
+	const struct proc_pins *pins = &proc->pins;
 
 	add_kept(scan);
 	for (guint i = 0; i < pins->pins->len; i++) {
 		const struct proc_pin *pin = &g_array_index(pins->pins, struct proc_pin, i);
-		uint32_t count = pin->first ? 1 : 0;
+		g_autofree char *path = NULL;
 		struct bpfrefs_ref *ref;
 
 		if (pin->keep == BPFREFS_KEEP_OFF)
 			continue;
-		ref = scan_add(scan, pin->key, count, pin->key.kind == BPFREFS_MAP ? count : 0);
-		if (!ref)
-			continue;
-		ref_set_static(ref, KEEP_MODE, bpfrefs_keep_name(pin->keep));
-		set_path(scan, ref, KEEP_PATH, pin);
+		path = mounts_path(pins->own, pin->major, pin->minor, pin->inner);
+		ref = keep_add(scan, pin->key, pin->keep, path, 1);
+		if (ref)
+			ref_set_place(scan, ref, pin->major, pin->minor, pin->inner);
 	}
 	add_gaps(scan, pins);
 	return 0;

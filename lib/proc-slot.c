@@ -47,12 +47,17 @@ static void read_array(struct proc_edges *edges, int fd, const struct map_facts 
 		proc_miss(&edges->slots, -E2BIG);
 }
 
+/* A longer key is told up to here. */
+#define KEY_TOLD_MAX 256
+
 static char *hex(const unsigned char *bytes, uint32_t len)
 {
-	GString *text = g_string_sized_new(2 * len);
+	GString *text = g_string_new("0x");
 
-	for (uint32_t i = 0; i < len; i++)
+	for (uint32_t i = 0; i < MIN(len, KEY_TOLD_MAX); i++)
 		g_string_append_printf(text, "%02x", bytes[i]);
+	if (len > KEY_TOLD_MAX)
+		g_string_append(text, "...");
 	return g_string_free(text, FALSE);
 }
 
@@ -101,6 +106,8 @@ static void read_hash(struct proc_edges *edges, int fd, const struct map_facts *
 
 void proc_slots_read(struct proc_edges *edges, int fd, const struct map_facts *map)
 {
+	if (map->type == MAP_ARRAY_OF_MAPS || map->type == MAP_HASH_OF_MAPS)
+		proc_miss(&edges->templates, 0);
 	if (map->type == MAP_PROG_ARRAY || map->type == MAP_ARRAY_OF_MAPS)
 		read_array(edges, fd, map);
 	else if (map->type == MAP_HASH_OF_MAPS)

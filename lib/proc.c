@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/syscall.h>
+#include <time.h>
 
 #include "bpf.h"
 #include "fdinfo.h"
@@ -22,10 +23,16 @@ void proc_miss(struct proc_missed *missed, int err)
 		missed->error = -err;
 }
 
-void proc_gap(struct scan *scan, const struct proc_missed *missed, const char *what)
+void proc_gaps(struct scan *scan, const struct proc_gap *gaps, size_t count)
 {
-	if (missed->count)
-		scan_gap(scan, missed->count, what, missed->error);
+	for (size_t i = 0; i < count; i++) {
+		const struct proc_missed *missed = gaps[i].missed;
+
+		if (!missed->count)
+			continue;
+		scan_gap(scan, missed->count, gaps[i].what, missed->error);
+		return;
+	}
 }
 
 bool proc_is_gone(int err)
@@ -66,7 +73,7 @@ const struct proc_array *proc_array_find(const struct proc_data *data, uint32_t 
 	return g_hash_table_lookup(data->arrays, GUINT_TO_POINTER(id));
 }
 
-void proc_array_add(struct proc_data *data, const struct map_facts *facts, uint64_t memlock)
+static void proc_array_add(struct proc_data *data, const struct map_facts *facts, uint64_t memlock)
 {
 	struct proc_array *array = g_new0(struct proc_array, 1);
 
@@ -75,11 +82,32 @@ void proc_array_add(struct proc_data *data, const struct map_facts *facts, uint6
 	g_hash_table_replace(data->arrays, GUINT_TO_POINTER(facts->id), array);
 }
 
-static gboolean is_missing(gpointer id, gpointer array, gpointer data)
+void proc_array_meet(struct proc_data *data, const struct map_facts *facts, uint64_t memlock)
+{
+	if (facts->type == MAP_PROG_ARRAY)
+		proc_array_add(data, facts, memlock);
+	else
+		g_hash_table_add(data->others, GUINT_TO_POINTER(facts->id));
+}
+
+bool proc_array_is_stranger(const struct proc_data *data, uint32_t id)
+{
+	return !g_hash_table_contains(data->arrays, GUINT_TO_POINTER(id)) &&
+	       !g_hash_table_contains(data->others, GUINT_TO_POINTER(id));
+}
+
+void proc_array_wait(void)
+{
+	struct timespec ts = { 0, 10 * 1000 * 1000 };
+
+	nanosleep(&ts, NULL);
+}
+
+static gboolean is_missing(gpointer id, gpointer value, gpointer data)
 {
 	struct bpfrefs_key key = { BPFREFS_MAP, GPOINTER_TO_UINT(id) };
 
-	(void)array;
+	(void)value;
 	return scan_object(data, key) == NULL;
 }
 
@@ -88,6 +116,7 @@ void proc_arrays_sweep(struct scan *scan)
 	const struct proc_data *data = scan->ctx->source_data;
 
 	g_hash_table_foreach_remove(data->arrays, is_missing, scan);
+	g_hash_table_foreach_remove(data->others, is_missing, scan);
 }
 
 /* --------------------------------------------------------- collection --- */
@@ -153,7 +182,10 @@ static int collect_all(struct scan *scan, struct proc_scan *proc)
 
 static int proc_collect(struct scan *scan)
 {
-	struct proc_scan proc = { .users = g_hash_table_new(NULL, NULL) };
+	struct proc_scan proc = {
+		.users = g_hash_table_new(NULL, NULL),
+		.strangers = g_array_new(FALSE, FALSE, sizeof(uint32_t)),
+	};
 	int err;
 
 	proc.edges.edges = g_array_new(FALSE, TRUE, sizeof(struct proc_edge));
@@ -165,6 +197,7 @@ static int proc_collect(struct scan *scan)
 	proc_pins_clear(&proc.pins);
 	g_array_unref(proc.edges.edges);
 	g_hash_table_unref(proc.users);
+	g_array_unref(proc.strangers);
 	return err;
 }
 
@@ -176,6 +209,7 @@ static int proc_open(struct bpfrefs_ctx *ctx, char **why)
 
 	(void)why;
 	data->arrays = g_hash_table_new_full(NULL, NULL, NULL, g_free);
+	data->others = g_hash_table_new(NULL, NULL);
 	data->compare = compare_by_kcmp;
 	ctx->source_data = data;
 	return 0;
@@ -188,6 +222,7 @@ static void proc_close(struct bpfrefs_ctx *ctx)
 	if (!data)
 		return;
 	g_hash_table_unref(data->arrays);
+	g_hash_table_unref(data->others);
 	g_free(data);
 	ctx->source_data = NULL;
 }
@@ -223,14 +258,15 @@ static int map_info(struct proc_data *data, uint32_t id, struct bpfrefs_info **i
 
 	if (array)
 		return array_info(array, info);
+	if (proc_array_is_stranger(data, id))
+		proc_array_wait();
 	fd = bpf_open_id(BPFREFS_MAP, id);
 	if (fd < 0)
 		return fd;
 	err = raw_map_read(fd, &facts);
 	if (err)
 		return err;
-	if (facts.type == MAP_PROG_ARRAY)
-		proc_array_add(data, &facts, BPFREFS_UNKNOWN);
+	proc_array_meet(data, &facts, BPFREFS_UNKNOWN);
 	*info = info_new();
 	info_map(*info, &facts);
 	return 0;

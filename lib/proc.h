@@ -15,7 +15,13 @@ struct proc_missed {
 };
 
 void proc_miss(struct proc_missed *missed, int err); /* err: -errno or 0 */
-void proc_gap(struct scan *scan, const struct proc_missed *missed, const char *what);
+
+/* Tells the first of some gaps that is one: a class's status has room for one count. */
+struct proc_gap {
+	const struct proc_missed *missed;
+	const char *what;
+};
+void proc_gaps(struct scan *scan, const struct proc_gap *gaps, size_t count);
 
 /* Did this error come of something that went away meanwhile? */
 bool proc_is_gone(int err);
@@ -60,7 +66,7 @@ struct proc_pin {
 	int64_t mtime;
 	char *inner;	 /* path inside its instance */
 	uint32_t pid;	 /* a process that sees it, 0: we do */
-	bool first;	 /* of the names of its inode */
+	bool first;	 /* of the names of its inode: it carries the reference */
 	enum bpfrefs_keep_mode keep;
 };
 
@@ -82,8 +88,9 @@ struct proc_pins {
 	GArray *places;	      /* struct proc_place, by instance; the best to walk first */
 	GPtrArray *own;	      /* struct bpffs_mount of our own namespace */
 	GPtrArray *others;    /* of GPtrArray: of the others */
-	GHashTable *inodes;   /* of pins seen: dev and ino */
+	GHashTable *inodes;   /* device and number of each pin seen */
 	struct proc_missed namespaces, instances, parts, pinned;
+	struct proc_missed covered; /* pins and directories under other mounts */
 };
 
 int proc_pins_read(int proc_fd, struct proc_pins *pins);
@@ -111,6 +118,7 @@ struct proc_edges {
 	struct proc_missed objects[BPFREFS_KIND_COUNT]; /* holders that could not be opened */
 	struct proc_missed arrays;  /* program arrays whose slots may not be read */
 	struct proc_missed slots;   /* maps whose slots could not all be read */
+	struct proc_missed templates; /* maps of maps, whose templates are not told */
 };
 
 /* The edges of a program array's or map of maps' slots (proc-slot.c). */
@@ -130,6 +138,7 @@ struct proc_data {
 	 * something else holds its user state.
 	 */
 	GHashTable *arrays; /* struct proc_array */
+	GHashTable *others; /* ids of maps that are none */
 	proc_compare_fn compare;
 };
 
@@ -139,6 +148,7 @@ struct proc_scan {
 	struct proc_pins pins;
 	struct proc_edges edges;
 	GHashTable *users; /* ids of maps that a descriptor or a pin holds */
+	GArray *strangers; /* uint32_t: ids of maps met for the first time, that nothing found holds */
 };
 
 #endif

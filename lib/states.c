@@ -107,7 +107,8 @@ static char *edge_text(const struct states *st, const struct edge *edge)
 /* The edge that the object's nearest root came by; of a map rather one to its user state. */
 static const struct edge *nearest(const struct mark *mark, uint32_t index)
 {
-	const struct edge *user = mark->by[NODE_USER(index)], *object = mark->by[NODE_OBJECT(index)];
+	const struct edge *user = mark->by[NODE_USER(index)],
+			  *object = mark->by[NODE_OBJECT(index)];
 	bool needs_user = graph_object(mark->graph, index)->user_state;
 
 	if (!user || !object)
@@ -315,7 +316,8 @@ static char *doubt_text(const struct bpfrefs_object *object)
 		return g_strdup("more references were found than the kernel counts");
 	if (rest > 0 && object->usercnt == 0 && g_strcmp0(object->type, "prog_array") == 0)
 		return g_strdup_printf("unexplained references: %" G_GINT64_FORMAT
-				       "; the kernel may have leaked them", rest);
+				       "; the kernel may have leaked them",
+				       rest);
 	if (rest > 0)
 		return g_strdup_printf("unexplained references: %" G_GINT64_FORMAT, rest);
 	if (object->usercnt == BPFREFS_UNKNOWN)
@@ -336,10 +338,10 @@ static void set_unknown(struct states *st, uint32_t index)
 		text = edge_text(st, edge);
 		why = g_strdup_printf("%s, and what holds that is not known", text);
 	} else {
-		why = g_strdup_printf("nothing leads to it, but class %s is %s",
-				      st->gap ? st->gap->class_->name : "?",
-				      bpfrefs_coverage_name(st->gap ? st->gap->coverage :
-								      BPFREFS_PARTIAL));
+		why = g_strdup_printf(
+			"nothing leads to it, but class %s is %s",
+			st->gap ? st->gap->class_->name : "?",
+			bpfrefs_coverage_name(st->gap ? st->gap->coverage : BPFREFS_PARTIAL));
 	}
 	set_state(st, index, BPFREFS_STATE_UNKNOWN, why);
 }
@@ -396,9 +398,9 @@ void graph_states(struct bpfrefs_snapshot *snap)
 	mark_spread(certain);
 	mark_doubts(doubt, BY_STAYING);
 	mark_spread(doubt);
-	st.groups = g_hash_table_new_full(g_bytes_hash, g_bytes_equal,
-					  (GDestroyNotify)g_bytes_unref,
-					  (GDestroyNotify)g_array_unref);
+	st.groups =
+		g_hash_table_new_full(g_bytes_hash, g_bytes_equal, (GDestroyNotify)g_bytes_unref,
+				      (GDestroyNotify)g_array_unref);
 	for (uint32_t i = 0; i < graph->objects; i++)
 		judge(&st, i);
 	g_hash_table_iter_init(&iter, st.groups);

@@ -78,8 +78,7 @@ static int ring_open(const struct bpfrefs_watch *watch, uint32_t cpu, struct rin
 	void *page;
 
 	ring->cpu = cpu;
-	ring->fd = (int)syscall(SYS_perf_event_open, &attr, -1, (int)cpu, -1,
-				PERF_FLAG_FD_CLOEXEC);
+	ring->fd = (int)syscall(SYS_perf_event_open, &attr, -1, (int)cpu, -1, PERF_FLAG_FD_CLOEXEC);
 	if (ring->fd < 0)
 		return -errno;
 	page = mmap(NULL, ring_size(watch), PROT_READ | PROT_WRITE, MAP_SHARED, ring->fd, 0);
@@ -115,8 +114,7 @@ static void tell_record(struct sink *sink, const struct bpf_record *record)
 		tell(sink, BPFREFS_EVENT_LOST, 0);
 		return;
 	}
-	if (record->header.type != PERF_RECORD_BPF_EVENT ||
-	    record->header.size < sizeof(*record))
+	if (record->header.type != PERF_RECORD_BPF_EVENT || record->header.size < sizeof(*record))
 		return;
 	if (record->type == PERF_BPF_EVENT_PROG_LOAD)
 		tell(sink, BPFREFS_EVENT_LOAD, record->id);
@@ -328,8 +326,8 @@ int bpfrefs_watch_wait(struct bpfrefs_watch *watch, int stop_fd, int timeout_ms,
 
 	for (;;) {
 		/* In slices: nobody wakes us when a CPU comes. */
-		int slice = timeout_ms < 0 ? CPUS_EVERY_US / 1000 :
-					     (int)MIN(left_ms, CPUS_EVERY_US / 1000);
+		int slice = timeout_ms < 0 ? CPUS_EVERY_US / 1000
+					   : (int)MIN(left_ms, CPUS_EVERY_US / 1000);
 
 		err = rings_poll(watch, stop_fd, slice);
 		if (err >= 0)

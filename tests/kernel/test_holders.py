@@ -270,7 +270,7 @@ def test_map_program_array(env):
     daemon.expect(progs[0], [progs[0].held(), by(progs[0], 1)])
     daemon.expect(progs[1], [progs[1].held(), by(progs[1], 5), by(progs[1], 6)])
     equal(daemon.read(f"{array.key}/slots"),
-          f"1 {progs[0].key}\n5 {progs[1].key}\n6 {progs[1].key}\n")
+          f"1 {progs[0].key} t0\n5 {progs[1].key} t1\n6 {progs[1].key} t1\n")
     helper.do("clear", array.var, 5)
     daemon.expect(progs[1], [progs[1].held(), by(progs[1], 6)])
     array.close()
@@ -312,7 +312,7 @@ def test_map_in_map(env):
             daemon.expect(obj, [obj.held(), f"{obj.key} map ref=1 user=0 id={outer.id}"
                                             f" name=outer via=inner slot={slot}"])
         equal(sorted(daemon.read(f"{outer.key}/slots").splitlines()),
-              [f"1 {inner[0].key}", f"3 {inner[1].key}"], "slots")
+              [f"1 {inner[0].key} in0", f"3 {inner[1].key} in1"], "slots")
         outer.close()
         for obj in inner:
             daemon.expect(obj, [obj.held()])

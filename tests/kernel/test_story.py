@@ -61,7 +61,7 @@ def test_refs_say_cleared(env):
         equal((refs["state"], refs["usercnt"]), ("cleared", "0"), str(refs))
         check(refs["because"], "no reason")
         equal(daemon.row(array)["state"], "cleared")
-        equal(daemon.read(f"{array}/slots"), "", "slots")
+        equal(daemon.lines(f"{array}/slots")[0], [], "slots")
     eventually(cleared)
     for name in ("first", "second"):
         daemon.gone(loader.keys[name])
@@ -75,8 +75,8 @@ def outlives_everything(env, mode):
     loader.exit()
     equal(loader.run(), WORKING, "after the loader's exit")
     equal(daemon.pairs(f"{array}/refs")["state"], "held")
-    equal(daemon.read(f"{array}/slots"),
-          "".join(f"{i} {loader.keys[n]}\n" for i, n in enumerate(("first", "second"))))
+    equal(daemon.lines(f"{array}/slots")[0],
+          [f"{i} {loader.keys[n]} {n}" for i, n in enumerate(("first", "second"))])
     daemon.stop()
     equal(loader.run(), WORKING, "after the daemon's exit")
     again = env.daemon()

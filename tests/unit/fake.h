@@ -12,11 +12,11 @@
 /* What the tests change, and what they count. */
 struct fake {
 	int collect_error;
-	bool gaps;	/* classes pin, map and fd have one each */
-	bool changing;	/* map/12's counters do not stand still */
-	bool more_fds;	/* process 100 has opened another */
-	gint scans;	/* scans that have begun */
-	GMutex gate;	/* held by a test: scans stop here once they have begun */
+	bool gaps;     /* classes pin, map and fd have one each */
+	bool changing; /* map/12's counters do not stand still */
+	bool more_fds; /* process 100 has opened another */
+	gint scans;    /* scans that have begun */
+	GMutex gate;   /* held by a test: scans stop here once they have begun */
 };
 
 static const struct bpfrefs_key fake_map = { BPFREFS_MAP, 12 };
@@ -27,7 +27,7 @@ static const struct bpfrefs_key fake_link = { BPFREFS_LINK, 7 };
 static const struct bpfrefs_key fake_btf = { BPFREFS_BTF, 1 };
 
 /* Processes that no kernel has: PID_MAX_LIMIT and close to it. */
-#define FAKE_PID 4194303
+#define FAKE_PID  4194303
 #define FAKE_PID2 4194302
 
 static inline int fake_next_id(struct bpfrefs_ctx *ctx, enum bpfrefs_kind kind, uint32_t start,

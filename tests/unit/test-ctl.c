@@ -49,10 +49,10 @@ static char *parsed(const char *data, size_t size)
 	return err ? g_strdup_printf("%s", strerrorname_np(-err)) : command;
 }
 
-#define check_parse(data, size, expected)                                 \
-	do {                                                              \
-		g_autofree char *parsed_text = parsed(data, size);        \
-		g_assert_cmpstr(parsed_text, ==, expected);               \
+#define check_parse(data, size, expected)                          \
+	do {                                                       \
+		g_autofree char *parsed_text = parsed(data, size); \
+		g_assert_cmpstr(parsed_text, ==, expected);        \
 	} while (0)
 
 static void test_parse(void)
@@ -129,9 +129,11 @@ static void test_write(void)
 	g_assert_cmpint(ctl_write(&w, &admin, "two", 3), ==, -EROFS);
 	errlog_show(fs.errors, log);
 	g_assert_cmpuint(errlog_count(fs.errors), ==, 4);
-	g_assert_nonnull(strstr(log->str, "pid=43 comm=tester command=map/12/pin\\040app/x\\012 EPERM"));
+	g_assert_nonnull(
+		strstr(log->str, "pid=43 comm=tester command=map/12/pin\\040app/x\\012 EPERM"));
 	g_assert_nonnull(strstr(log->str, "command=map/12/pin\\040one EBUSY: busy as can be\n"));
-	g_assert_nonnull(strstr(log->str, "command=map/12/pin\\040two EROFS: Read-only file system\n"));
+	g_assert_nonnull(
+		strstr(log->str, "command=map/12/pin\\040two EROFS: Read-only file system\n"));
 	g_clear_pointer(&stored, g_free);
 	fake_clear(&fs, &fake);
 }

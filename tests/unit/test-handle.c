@@ -102,16 +102,36 @@ static void test_size(void)
 	fake_clear(&fs, &fake);
 }
 
+/* A reply outlasts the file that it reads, and the daemon may end with files open. */
+static void test_lifetime(void)
+{
+	struct fs fs;
+	struct fake fake;
+	struct handle *read, *left;
+	const char *data;
+	size_t length;
+
+	fake_init(&fs, &fake);
+	g_assert_cmpint(open_at(&fs, "map/12/info", O_RDONLY, &read, &length), ==, 0);
+	g_assert_cmpint(open_at(&fs, "map/12/info", O_RDONLY, &left, &length), ==, 0);
+	g_assert_cmpint(handle_read(handle_ref(read), 0, 9, &data), ==, 9);
+	handle_release(&fs, read);
+	g_assert_cmpmem(data, 9, "kind: map", 9);
+	handle_unref(read);
+	g_assert_cmpuint(handles_length(fs.handles, find(&fs, "map/12/info")), ==, length);
+	fake_clear(&fs, &fake);
+}
+
 static void test_modes(void)
 {
 	static const struct {
 		const char *path;
 		int flags, result;
 	} tries[] = {
-		{ "map/12/holders", O_RDONLY, 0 },  { "map/12/holders", O_WRONLY, -EACCES },
+		{ "map/12/holders", O_RDONLY, 0 },     { "map/12/holders", O_WRONLY, -EACCES },
 		{ "map/12/holders", O_RDWR, -EACCES }, { "control", O_WRONLY, 0 },
-		{ "control", O_RDWR | O_APPEND, 0 },  { "map/12/pin", O_WRONLY | O_TRUNC, 0 },
-		{ "map/12/pin", O_RDWR, 0 },	    { "map", O_RDONLY, -EISDIR },
+		{ "control", O_RDWR | O_APPEND, 0 },   { "map/12/pin", O_WRONLY | O_TRUNC, 0 },
+		{ "map/12/pin", O_RDWR, 0 },	       { "map", O_RDONLY, -EISDIR },
 		{ "source", O_RDONLY, -EINVAL },
 	};
 	struct fs fs;
@@ -229,6 +249,7 @@ int main(int argc, char **argv)
 	g_test_init(&argc, &argv, NULL);
 	g_test_add_func("/handle/read", test_read);
 	g_test_add_func("/handle/size", test_size);
+	g_test_add_func("/handle/lifetime", test_lifetime);
 	g_test_add_func("/handle/modes", test_modes);
 	g_test_add_func("/handle/write-only", test_write_only);
 	g_test_add_func("/handle/admin", test_admin);

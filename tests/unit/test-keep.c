@@ -12,10 +12,12 @@
 
 static void test_names(void)
 {
-	static const char *const bad[] = { "",	     "map",	  "map_",     "map_0",	  "map_01",
-					   "map_+1", "map_1 ",	  "map/1",    "MAP_1",	  "_1",
-					   "map_1_", "cgroup_1",  "map__1",   "map_-1",	  "map_4294967296",
-					   "link_12345678901234567890" };
+	static const char *const bad[] = {
+		"",	  "map",    "map_",	      "map_0",
+		"map_01", "map_+1", "map_1 ",	      "map/1",
+		"MAP_1",  "_1",	    "map_1_",	      "cgroup_1",
+		"map__1", "map_-1", "map_4294967296", "link_12345678901234567890"
+	};
 	struct bpfrefs_key key;
 	char name[KEEP_NAME_MAX];
 
@@ -174,7 +176,8 @@ static void test_set_refused(struct dir *dir, gconstpointer data)
 	g_assert_cmpint(bpfrefs_keep_set(keeper, missing, BPFREFS_KEEP_FD), ==, -ENOENT);
 	g_assert_cmpint(bpfrefs_keep_set(keeper, array, BPFREFS_KEEP_COUNT), ==, -EINVAL);
 	g_assert_cmpint(bpfrefs_keep_set(keeper, (struct bpfrefs_key){ BPFREFS_KIND_COUNT, 1 },
-					 BPFREFS_KEEP_OFF), ==, -EINVAL);
+					 BPFREFS_KEEP_OFF),
+			==, -EINVAL);
 	g_assert_cmpint(bpfrefs_keep_set(keeper, btf, BPFREFS_KEEP_PIN), ==, -EOPNOTSUPP);
 	g_assert_cmpint(bpfrefs_keep_set(keeper, btf, BPFREFS_KEEP_AUTO), ==, -EOPNOTSUPP);
 	g_assert_cmpint(bpfrefs_keep_set(keeper, program, BPFREFS_KEEP_AUTO), ==, -EOPNOTSUPP);

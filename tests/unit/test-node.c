@@ -67,9 +67,9 @@ static void test_codec_foreign(void)
 	g_assert_cmpint(node_where(tree, NULL, (uint64_t)SPACE_TREE << 60 | 0xfffull << 48, &w), ==,
 			-ENOENT);
 	/* The row of map/ID with a kind and an id that nothing has. */
-	g_assert_cmpint(node_where(tree, NULL, (uint64_t)SPACE_TREE << 60 | 2ull << 48 | 9ull << 32,
-				   &w),
-			==, -ENOENT);
+	g_assert_cmpint(
+		node_where(tree, NULL, (uint64_t)SPACE_TREE << 60 | 2ull << 48 | 9ull << 32, &w),
+		==, -ENOENT);
 	g_assert_cmpint(node_where(tree, NULL, (uint64_t)SPACE_TREE << 60 | 2ull << 48, &w), ==,
 			-ENOENT);
 }
@@ -95,8 +95,9 @@ static void test_lookup(void)
 	struct fs fs;
 	struct fake fake;
 	struct entry entry, again;
-	static const char *const good[] = { "map", "map/12", "map/12/holders", "map/12/slots",
-					    "link/7/pin", "btf/1/keep", "pid", "source", "status" };
+	static const char *const good[] = { "map",	    "map/12",	  "map/12/holders",
+					    "map/12/slots", "link/7/pin", "btf/1/keep",
+					    "pid",	    "source",	  "status" };
 
 	fake_init(&fs, &fake);
 	for (size_t i = 0; i < G_N_ELEMENTS(good); i++) {
@@ -116,10 +117,10 @@ static void test_lookup_none(void)
 	struct fake fake;
 	struct entry entry;
 	static const char *const bad[] = {
-		"nothing", ".bpf",    "map/0",	    "map/012",	      "map/+12",
-		"map/11",  "map/12x", "map/",	    "map/4294967296", "map/4294967295",
-		"map/-1",  "prog/12", "prog/5/slots", "btf/1/pin",    "btf/1/unpin",
-		"map/13/slots", "pid/0", "pid/4194304", "pid/1x", "pid/4194303/fd/09",
+		"nothing",	".bpf",	   "map/0",	   "map/012",	     "map/+12",
+		"map/11",	"map/12x", "map/",	   "map/4294967296", "map/4294967295",
+		"map/-1",	"prog/12", "prog/5/slots", "btf/1/pin",	     "btf/1/unpin",
+		"map/13/slots", "pid/0",   "pid/4194304",  "pid/1x",	     "pid/4194303/fd/09",
 	};
 
 	fake_init(&fs, &fake);
@@ -280,8 +281,9 @@ static void test_readdir_root(void)
 
 	fake_init(&fs, &fake);
 	names = list(&fs, tree_root_ino(), 100);
-	g_assert_cmpstr(names, ==, ". .. map prog link btf pid objects holders bpffs source status "
-				   "control errors ");
+	g_assert_cmpstr(names, ==,
+			". .. map prog link btf pid objects holders bpffs source status "
+			"control errors ");
 	g_assert_cmpint(walk(&fs, "status", &entry), ==, 0);
 	g_assert_cmpint(tree_readdir(&fs, entry.ino, 0, add_name, NULL), ==, -ENOTDIR);
 	fake_clear(&fs, &fake);
@@ -308,7 +310,7 @@ static void test_parents(void)
 	struct fs fs;
 	struct fake fake;
 	struct entry entry, parent;
-	struct parents found;
+	struct parents found = { 0 };
 	static const char *const paths[][2] = {
 		{ "prog/5", "prog" },
 		{ "map", NULL },

@@ -48,10 +48,10 @@ static char *shown(struct world *world, struct bpfrefs_key key,
 	return g_strdup(out->str);
 }
 
-#define check(world, key, show, text)                                    \
-	do {                                                             \
-		g_autofree char *shown_text = shown(world, key, show);   \
-		g_assert_cmpstr(shown_text, ==, text);                   \
+#define check(world, key, show, text)                                  \
+	do {                                                           \
+		g_autofree char *shown_text = shown(world, key, show); \
+		g_assert_cmpstr(shown_text, ==, text);                 \
 	} while (0)
 
 /* ---------------------------------------------------------------- text --- */
@@ -79,7 +79,9 @@ static void test_escape(void)
 
 static void test_unescape(void)
 {
-	static const char *const bad[] = { "\\", "a\\1", "\\08", "\\400", "\\000", "\\x41", "\\12" };
+	static const char *const bad[] = {
+		"\\", "a\\1", "\\08", "\\400", "\\000", "\\x41", "\\12"
+	};
 	g_autofree char *plain = NULL;
 	char *none = NULL;
 
@@ -177,15 +179,17 @@ static void test_all_holders(void)
 static void test_gone(void)
 {
 	static int (*const shows[])(const struct where *w, GString *out) = {
-		show_info, show_holders, show_holding, show_refs, show_slots, show_pins,
-		show_pid_holding, show_comm,
+		show_info,  show_holders, show_holding,	    show_refs,
+		show_slots, show_pins,	  show_pid_holding, show_comm,
 	};
 	struct world world;
 
 	world_init(&world);
 	for (size_t i = 0; i < G_N_ELEMENTS(shows); i++) {
-		struct where w = { .fs = &world.fs, .key = { BPFREFS_MAP, 99 },
-				   .pid = NODE_PID_MAX - 5, .snap = world.snap };
+		struct where w = { .fs = &world.fs,
+				   .key = { BPFREFS_MAP, 99 },
+				   .pid = NODE_PID_MAX - 5,
+				   .snap = world.snap };
 		g_autoptr(GString) out = g_string_new(NULL);
 
 		g_assert_cmpint(shows[i](&w, out), ==, -ENOENT);
@@ -274,8 +278,7 @@ static void test_objects(void)
 	check(&world, fake_map, show_objects,
 	      "map/12 name=conns type=prog_array refcnt=4 usercnt=3 unexplained=0 pins=2" END
 	      "map/13 name=a\\040b\\134c\\012\\377 type=hash refcnt=? usercnt=? unexplained=? "
-	      "pins=1" END
-	      "prog/5 name=entry type=xdp refcnt=2 usercnt= unexplained=0 pins=0" END
+	      "pins=1" END "prog/5 name=entry type=xdp refcnt=2 usercnt= unexplained=0 pins=0" END
 	      "prog/6 name= type=xdp refcnt=3 usercnt= unexplained=2 pins=0" END
 	      "link/7 name=? type=xdp refcnt=1 usercnt= unexplained=0 pins=0" END
 	      "btf/1 name= type=btf refcnt=1 usercnt= unexplained=1 pins=0" END
@@ -292,7 +295,7 @@ static void test_pins(void)
 
 	world_init(&world);
 	check(&world, fake_map, show_pins, "conns\n");
-	check(&world, fake_plain, show_pins, "\\043odd name\n");
+	check(&world, fake_plain, show_pins, "\\043odd\\040name\n");
 	world.fake.gaps = true;
 	world_scan(&world);
 	check(&world, fake_entry, show_pins, "# pin: unavailable: no bpffs here\n");

@@ -1,0 +1,345 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The mirror beside bpffs, as several users: random operations, with descriptors, odd flags and
+permission bits, must give the same errno and change the same modes, owners and times in the mirrored
+bpffs as in a plain one.
+
+Two things are the kernel's own and are not compared with pins=symlink: where protected_symlinks or
+protected_hardlinks take a pin for a symlink, and what asks about a pin's name itself."""
+import ctypes
+import errno
+import fcntl
+import os
+import random
+import stat
+import sys
+import time
+
+from harness import MNT_DETACH, check, equal, libc, main, mount, umount
+
+SEED = int(os.environ.get("SEED", "7"))
+STEPS = int(os.environ.get("STEPS", "2500"))
+CLOCK_REALTIME_COARSE = 5
+MS_REMOUNT, MS_BIND, MS_NOATIME = 32, 4096, 1024
+AT_SYMLINK_NOFOLLOW, AT_FDCWD = 0x100, -100
+UTIME_NOW, UTIME_OMIT = (1 << 30) - 1, (1 << 30) - 2
+USERS = [(0, 0, []), (0, 0, []), (1000, 1000, [100, 2000]), (1001, 100, []), (65534, 65534, [])]
+NAMES = ["a", "b", "c", "p0", "p1", "p2"]
+ODD = ["x.y", "..z", ".q", "n" * 255, "n" * 256, "n" * 254 + ".z", "n" * 1500]
+PROTECTED = [f"/proc/sys/fs/protected_{x}" for x in ("symlinks", "hardlinks")]
+
+
+class Timespec(ctypes.Structure):
+    _fields_ = [("sec", ctypes.c_long), ("nsec", ctypes.c_long)]
+
+
+def raw(function, *args):
+    if function(*args) < 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))
+
+
+def renameat2(old, new, flags):
+    raw(libc.renameat2, AT_FDCWD, os.fsencode(old), AT_FDCWD, os.fsencode(new),
+        ctypes.c_uint(flags))
+
+
+def utimens(path, number):
+    """Explicit, UTIME_NOW and UTIME_OMIT in each mixture; on the name itself."""
+    kinds = (None, UTIME_NOW, UTIME_OMIT)
+    times = (Timespec * 2)()
+    for i, kind in enumerate((kinds[number % 3], kinds[number // 3 % 3])):
+        times[i] = Timespec(number % 1000, 5 if kind is None else kind)
+    pointer = None if number % 10 == 0 else times
+    raw(libc.utimensat, AT_FDCWD, os.fsencode(path), pointer, AT_SYMLINK_NOFOLLOW)
+
+
+def getdents(fd):
+    """(d_type, name) of each entry: the system call, since readdir(3) hides ENOENT."""
+    buf, found = ctypes.create_string_buffer(1 << 16), []
+    while True:
+        size = libc.syscall(217, fd, buf, len(buf))
+        if size < 0:
+            number = ctypes.get_errno()
+            raise OSError(number, os.strerror(number))
+        if size == 0:
+            return found
+        at = 0
+        while at < size:
+            length = int.from_bytes(buf.raw[at + 16:at + 18], "little")
+            name = buf.raw[at + 19:at + length].split(b"\0")[0].decode()
+            found.append((buf.raw[at + 18], name))
+            at += length
+
+
+def on_directory(path, number):
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        (lambda: os.fchmod(fd, number & 0o7777), lambda: os.fchown(fd, -1, number % 3 * 100),
+         lambda: os.fchown(fd, -1, -1), lambda: os.utime(fd), lambda: os.fsync(fd),
+         lambda: fcntl.ioctl(fd, 0x5401, b" " * 64), lambda: fcntl.flock(fd, fcntl.LOCK_EX),
+         lambda: os.truncate(fd, 0))[number % 8]()
+    finally:
+        os.close(fd)
+
+
+def removed_directory(path, number):
+    """A directory that is removed while it is open."""
+    os.mkdir(path)
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.rmdir(path)
+        return os.fstat(fd).st_nlink, outcome(getdents, fd), outcome(
+            lambda: os.mkdir("x", dir_fd=fd)), outcome(
+            lambda: os.stat(".x", dir_fd=fd)), outcome(os.fchmod, fd, number & 0o777)
+    finally:
+        os.close(fd)
+
+
+def through_directory(path, name):
+    """Relative to a descriptor, as rm -r and find go."""
+    fd = os.open(path, os.O_PATH | os.O_DIRECTORY)
+    try:
+        return os.access(name, os.W_OK, dir_fd=fd), os.lstat(name, dir_fd=fd).st_nlink
+    finally:
+        os.close(fd)
+
+
+def on_file(path, flags, number):
+    """What an open pin gives and takes."""
+    fd = os.open(path, flags)
+    try:
+        return [outcome(f) for f in (
+            lambda: len(os.read(fd, 100)) > 0, lambda: os.lseek(fd, 0, os.SEEK_SET),
+            lambda: os.write(fd, b"x"), lambda: os.ftruncate(fd, number % 50),
+            lambda: os.fchmod(fd, number & 0o777), lambda: os.fchown(fd, -1, -1),
+            lambda: os.utime(fd), lambda: os.fsync(fd), lambda: os.fdatasync(fd),
+            lambda: os.fstat(fd).st_mode, lambda: os.fstat(fd).st_size)]
+    finally:
+        os.close(fd)
+
+
+def open_close(path, flags, mode=0o600):
+    os.close(os.open(path, flags, mode))
+
+
+def listing(path):
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        return sorted(n for _, n in getdents(fd) if n not in (".bpf", "maps.debug", "progs.debug"))
+    finally:
+        os.close(fd)
+
+
+def facts(path):
+    found = os.stat(path)
+    return found.st_mode, found.st_uid, found.st_gid, found.st_nlink, found.st_size
+
+
+OPEN_FLAGS = [os.O_RDONLY, os.O_WRONLY, os.O_RDWR, os.O_RDONLY | os.O_TRUNC,
+              os.O_WRONLY | os.O_APPEND, os.O_RDONLY | os.O_DIRECTORY, os.O_CREAT | os.O_RDWR,
+              os.O_CREAT | os.O_EXCL | os.O_RDWR, os.O_TMPFILE | os.O_RDWR, os.O_RDONLY | os.O_DIRECT,
+              os.O_RDONLY | os.O_NONBLOCK, os.O_CREAT | os.O_TRUNC | os.O_WRONLY]
+NODES = [stat.S_IFREG, stat.S_IFIFO, stat.S_IFSOCK, stat.S_IFCHR, stat.S_IFBLK]
+
+# What to do with the paths x and y of one side and a random number n.
+OPERATIONS = {
+    "mkdir": lambda x, y, n: os.mkdir(x, n & 0o7777),
+    "mkdir usual": lambda x, y, n: os.mkdir(x, 0o777),
+    "mkdir open": lambda x, y, n: os.mkdir(x, 0o1777),
+    "rmdir": lambda x, y, n: os.rmdir(x),
+    "unlink": lambda x, y, n: os.unlink(x),
+    "rename": lambda x, y, n: os.rename(x, y),
+    "rename flags": lambda x, y, n: renameat2(x, y, n % 10),
+    "exchange": lambda x, y, n: renameat2(x, y, 2),
+    "link": lambda x, y, n: os.link(x, y, follow_symlinks=False),
+    "symlink": lambda x, y, n: os.symlink(("a", "b", "c/a", "nowhere", "z" * 4095)[n % 5], x),
+    "chmod": lambda x, y, n: os.chmod(x, n & 0o7777),
+    "chmod open": lambda x, y, n: os.chmod(x, 0o777),
+    "chown": lambda x, y, n: os.chown(x, (-1, 0, 1000, 1001)[n % 4], (-1, 0, 100, 1000)[n // 4 % 4]),
+    "lchown": lambda x, y, n: os.lchown(x, (-1, 0, 1000)[n % 3], (-1, 100, 2000)[n // 3 % 3]),
+    "touch": lambda x, y, n: os.utime(x),
+    "utimens": lambda x, y, n: utimens(x, n),
+    "truncate": lambda x, y, n: os.truncate(x, n % 100),
+    "stat": lambda x, y, n: facts(x),
+    "listing": lambda x, y, n: listing(x),
+    "access": lambda x, y, n: os.access(x, n & 7, effective_ids=True),
+    "open": lambda x, y, n: open_close(x, OPEN_FLAGS[n % len(OPEN_FLAGS)]),
+    "file": lambda x, y, n: on_file(x, OPEN_FLAGS[n % 3], n),
+    "mknod": lambda x, y, n: os.mknod(x, NODES[n % 5] | 0o600, os.makedev(1, 3)),
+    "directory": lambda x, y, n: on_directory(x, n),
+    "removed": lambda x, y, n: removed_directory(x, n),
+    "beneath": lambda x, y, n: through_directory(x, NAMES[n % len(NAMES)]),
+    "slash": lambda x, y, n: os.unlink(f"{x}/"),
+    "below": lambda x, y, n: os.mkdir(f"{x}/{y.name}/"),
+    "getxattr": lambda x, y, n: os.getxattr(x, "user.x"),
+    "setxattr": lambda x, y, n: os.setxattr(x, ("user.x", "trusted.x", "security.x")[n % 3], b"1"),
+    "removexattr": lambda x, y, n: os.removexattr(x, "user.x"),
+    "listxattr": lambda x, y, n: os.listxattr(x),
+    "umask": lambda x, y, n: os.umask(n & 0o77) and None,
+}
+
+
+def outcome(action, *args):
+    try:
+        return action(*args)
+    except OSError as error:
+        return errno.errorcode[error.errno]
+
+
+def become(user):
+    uid, gid, groups = user
+    os.seteuid(0)
+    os.setgroups(groups)
+    os.setegid(gid)
+    os.seteuid(uid)
+
+
+def every_path(top):
+    for where, directories, files in os.walk(top):
+        for name in directories + files:
+            if name not in ("maps.debug", "progs.debug"):
+                yield os.path.relpath(os.path.join(where, name), top)
+    yield "."
+
+
+def state(top, paths):
+    """What each name is, but for times; and its times."""
+    found, times = {}, {}
+    for path in paths:
+        it = os.lstat(top / path)
+        found[path] = (oct(it.st_mode), it.st_uid, it.st_gid, it.st_nlink, it.st_size)
+        times[path] = (it.st_mtime_ns, it.st_ctime_ns, it.st_atime_ns)
+    return found, times
+
+
+def changed(before, after):
+    """Which times of which names changed; names that are new count as changed."""
+    return {path: tuple(a != b for a, b in zip(now, before.get(path, (0, 0, 0))))
+            for path, now in after.items() if now != before.get(path)}
+
+
+def next_tick():
+    """bpffs stamps with the coarse clock: whatever changes from here on differs from before."""
+    start = time.clock_gettime_ns(CLOCK_REALTIME_COARSE)
+    while time.clock_gettime_ns(CLOCK_REALTIME_COARSE) == start:
+        pass
+
+
+def same_as_shown(mnt, source, paths, mode):
+    """What the mirror shows is what SOURCE has, number and times included."""
+    for path in paths:
+        shown, real = os.lstat(mnt / path), os.lstat(source / path)
+        names = ["st_uid", "st_gid", "st_nlink", "st_mtime_ns", "st_ctime_ns", "st_atime_ns"]
+        names += ["st_ino"] if path != "." else []
+        if mode == "file" or not stat.S_ISREG(real.st_mode):
+            names += ["st_mode", "st_size"]
+        for name in names:
+            equal(getattr(shown, name), getattr(real, name), f"{path} {name}")
+
+
+class Protection:
+    """The kernel's rules on symlinks and hard links off, while pins look like symlinks."""
+
+    def __init__(self):
+        self.before = {}
+
+    def off(self):
+        for path in PROTECTED:
+            with open(path, encoding="ascii") as file:
+                self.before[path] = file.read()
+            with open(path, "w", encoding="ascii") as file:
+                file.write("0")
+
+    def on(self):
+        for path, value in self.before.items():
+            with open(path, "w", encoding="ascii") as file:
+                file.write(value)
+
+
+def plain_bpffs(env):
+    other = env.tmp / "plain"
+    other.mkdir()
+    mount("bpf", other, "bpf")
+    env.cleanup(umount, other, MNT_DETACH)
+    # relatime would change access times by when this test looks.
+    for top in (env.bpffs, other):
+        mount(None, top, None, MS_REMOUNT | MS_BIND | MS_NOATIME)
+    return other
+
+
+def differ(env, mode):
+    other, helper = plain_bpffs(env), env.helper()
+    btf = helper.make("btf")
+    maps = [helper.make("map", "array"), helper.make("map", "array", btf=btf),
+            helper.make("map", "hash")]
+    daemon = env.daemon("-o", f"pins={mode},allow_other")
+    os.chmod(env.tmp, 0o755)
+    dice = random.Random(SEED)
+    umask = os.umask(0o022)
+    protection = Protection()
+    if mode == "symlink":
+        protection.off()
+    try:
+        for step in range(STEPS):
+            one_step(env, daemon, other, helper, maps, dice, mode, step)
+    finally:
+        become(USERS[0])
+        os.umask(umask)
+        protection.on()
+
+
+def restore_pins(env, other, helper, maps):
+    for number, obj in enumerate(maps):
+        for top in (env.bpffs, other):
+            if not os.path.lexists(top / f"p{number}"):
+                helper.do("pin", obj.var, top / f"p{number}")
+
+
+def pick_path(dice):
+    return "/".join(dice.choice(ODD) if dice.random() < 0.06 else dice.choice(NAMES)
+                    for _ in range(dice.choice((1, 1, 2, 2, 3))))
+
+
+def one_step(env, daemon, other, helper, maps, dice, mode, step):
+    if step % 25 == 0:
+        restore_pins(env, other, helper, maps)
+    name = dice.choice(list(OPERATIONS))
+    x, y, number, user = pick_path(dice), pick_path(dice), dice.randrange(1 << 18), dice.choice(USERS)
+    told = f"SEED={SEED} step {step}: {name} {x[:60]} {y[:60]} {number} uid {user[0]}"
+    before = [state(top, list(every_path(top)))[1] for top in (env.bpffs, other)]
+    next_tick()
+    mask = os.umask(0)
+    got, want = None, None
+    for top in (other, daemon.mnt):
+        os.umask(mask)
+        become(user)
+        result = outcome(OPERATIONS[name], top / x, top / y, number)
+        become(USERS[0])
+        got, want = (result, want) if top == daemon.mnt else (got, result)
+    if not kernels_own(mode, name, user, want, got, other / x):
+        equal(got, want, told)
+    paths = list(every_path(other))
+    equal(sorted(every_path(env.bpffs)), sorted(paths), told)
+    after = [state(top, paths) for top in (env.bpffs, other)]
+    equal(after[0][0], after[1][0], told)
+    equal(changed(before[0], after[0][1]), changed(before[1], after[1][1]), told)
+    if step % 10 == 0:
+        same_as_shown(daemon.mnt, env.bpffs, paths, mode)
+
+
+def kernels_own(mode, name, user, want, got, path):
+    """Whether a difference is the one that a symlink in a pin's place makes by the kernel's rules."""
+    return False
+
+
+def test_random_users_pins_file(env):
+    differ(env, "file")
+
+
+def test_random_users_pins_symlink(env):
+    differ(env, "symlink")
+
+
+if __name__ == "__main__":
+    sys.exit(main(globals(), needs_bpf=False))

@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Kinds, ids and keys, in and out. */
+#include <string.h>
+
+#include "private.h"
+
+static void ids_are_canonical(void)
+{
+	static const char *const bad[] = { "",	 "0",  "01", "+1",	   "-1", " 1",
+					   "1 ", "1a", "a",  "4294967296", "0x1",
+					   "99999999999999999999999" };
+	uint32_t id = 77;
+
+	for (size_t i = 0; i < G_N_ELEMENTS(bad); i++)
+		g_assert_cmpint(bpfrefs_id_parse(bad[i], &id), ==, -EINVAL);
+	g_assert_cmpuint(id, ==, 77);
+	g_assert_cmpint(bpfrefs_id_parse("1", &id), ==, 0);
+	g_assert_cmpuint(id, ==, 1);
+	g_assert_cmpint(bpfrefs_id_parse("4294967295", &id), ==, 0);
+	g_assert_cmpuint(id, ==, UINT32_MAX);
+}
+
+static void keys_round_trip(void)
+{
+	static const char *const good[] = { "map/1", "prog/42", "link/4294967295", "btf/7" };
+	static const char *const bad[] = { "map", "map/", "/1", "maps/1", "map/01", "MAP/1",
+					   "map/1/", "map//1", "", "a-very-long-kind/1" };
+	struct bpfrefs_key key = { BPFREFS_LINK, 9 };
+	char buf[BPFREFS_KEY_MAX];
+
+	for (size_t i = 0; i < G_N_ELEMENTS(bad); i++)
+		g_assert_cmpint(bpfrefs_key_parse(bad[i], &key), ==, -EINVAL);
+	g_assert_cmpint(key.kind, ==, BPFREFS_LINK);
+	g_assert_cmpuint(key.id, ==, 9);
+	for (size_t i = 0; i < G_N_ELEMENTS(good); i++) {
+		g_assert_cmpint(bpfrefs_key_parse(good[i], &key), ==, 0);
+		g_assert_cmpstr(bpfrefs_key_format(key, buf), ==, good[i]);
+	}
+}
+
+static void keys_are_ordered(void)
+{
+	struct bpfrefs_key map2 = { BPFREFS_MAP, 2 }, map10 = { BPFREFS_MAP, 10 };
+	struct bpfrefs_key prog1 = { BPFREFS_PROG, 1 };
+
+	g_assert_cmpint(bpfrefs_key_compare(map2, map10), <, 0);
+	g_assert_cmpint(bpfrefs_key_compare(map10, map2), >, 0);
+	g_assert_cmpint(bpfrefs_key_compare(map10, prog1), <, 0);
+	g_assert_cmpint(bpfrefs_key_compare(map2, map2), ==, 0);
+}
+
+/* Every value of a public enumeration has a word, and one past the end has a fallback. */
+static void enumerations_have_words(void)
+{
+	enum bpfrefs_keep_mode mode;
+	enum bpfrefs_kind kind;
+
+	for (unsigned int i = 0; i < BPFREFS_KIND_COUNT; i++) {
+		g_assert_cmpint(bpfrefs_kind_parse(bpfrefs_kind_name(i), &kind), ==, 0);
+		g_assert_cmpuint(kind, ==, i);
+	}
+	for (unsigned int i = 0; i < BPFREFS_KEEP_COUNT; i++) {
+		g_assert_cmpint(bpfrefs_keep_parse(bpfrefs_keep_name(i), &mode), ==, 0);
+		g_assert_cmpuint(mode, ==, i);
+	}
+	g_assert_cmpint(bpfrefs_keep_parse("on", &mode), ==, -EINVAL);
+	for (unsigned int i = 0; i < BPFREFS_STATE_COUNT; i++)
+		g_assert_cmpstr(bpfrefs_state_name(i), !=, "?");
+	for (unsigned int i = 0; i < BPFREFS_SOURCE_COUNT; i++)
+		g_assert_cmpstr(bpfrefs_source_name(i), !=, "?");
+	for (unsigned int i = 0; i < BPFREFS_COVERAGE_COUNT; i++)
+		g_assert_cmpstr(bpfrefs_coverage_name(i), !=, "?");
+	g_assert_cmpstr(bpfrefs_kind_name(BPFREFS_KIND_COUNT), ==, "?");
+	g_assert_cmpstr(bpfrefs_state_name(BPFREFS_STATE_COUNT), ==, "?");
+	g_assert_cmpstr(bpfrefs_keep_name(BPFREFS_KEEP_COUNT), ==, "?");
+}
+
+static void keeps_are_told_by_their_path(void)
+{
+	static const struct bpfrefs_key map = { BPFREFS_MAP, 12 };
+	static const struct {
+		const char *inner;
+		enum bpfrefs_keep_mode mode;
+	} cases[] = {
+		{ "/bpfrefs/keep/map_12", BPFREFS_KEEP_PIN },
+		{ "/bpfrefs/auto/map_12", BPFREFS_KEEP_AUTO },
+		{ "/a/b/bpfrefs/auto/map_12", BPFREFS_KEEP_AUTO },
+		{ "/bpfrefs/keep/map_13", BPFREFS_KEEP_OFF },
+		{ "/bpfrefs/keep/prog_12", BPFREFS_KEEP_OFF },
+		{ "/bpfrefs/keeps/map_12", BPFREFS_KEEP_OFF },
+		{ "/bpfrefs/keep/sub/map_12", BPFREFS_KEEP_OFF },
+		{ "/xbpfrefs/keep/map_12", BPFREFS_KEEP_OFF },
+		{ "/keep/map_12", BPFREFS_KEEP_OFF },
+		{ "/map_12", BPFREFS_KEEP_OFF },
+		{ "map_12", BPFREFS_KEEP_OFF },
+		{ "/", BPFREFS_KEEP_OFF },
+		{ "", BPFREFS_KEEP_OFF },
+	};
+
+	for (size_t i = 0; i < G_N_ELEMENTS(cases); i++)
+		g_assert_cmpint(keep_of_path(cases[i].inner, map), ==, cases[i].mode);
+}
+
+int main(int argc, char **argv)
+{
+	g_test_init(&argc, &argv, NULL);
+	g_test_add_func("/key/ids", ids_are_canonical);
+	g_test_add_func("/key/round-trip", keys_round_trip);
+	g_test_add_func("/key/order", keys_are_ordered);
+	g_test_add_func("/key/words", enumerations_have_words);
+	g_test_add_func("/key/keep-path", keeps_are_told_by_their_path);
+	return g_test_run();
+}

@@ -1,0 +1,186 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The tree of bpffs names, from records as the BPF walk writes them. */
+#include <string.h>
+#include <sys/stat.h>
+
+#include "pin-tree.h"
+
+static void add_super(GByteArray *out, uint64_t address, uint32_t minor)
+{
+	struct walk_sb sb = { { WALK_SB, sizeof(sb), 0 }, address, 0, minor };
+
+	g_byte_array_append(out, (const guint8 *)&sb, sizeof(sb));
+}
+
+static void add_mount(GByteArray *out, uint32_t ns)
+{
+	struct walk_mount mount = { { WALK_MOUNT, sizeof(mount), 0 }, ns, 0 };
+
+	g_byte_array_append(out, (const guint8 *)&mount, sizeof(mount));
+}
+
+static void add_inode(GByteArray *out, uint32_t kind, uint32_t id, uint64_t ino, uint32_t mode)
+{
+	struct walk_inode inode = {
+		.rec = { WALK_INODE, sizeof(inode), id },
+		.ino = ino,
+		.kind = kind,
+		.nlink = 1,
+		.mode = mode,
+	};
+
+	g_byte_array_append(out, (const guint8 *)&inode, sizeof(inode));
+}
+
+static void add_name(GByteArray *out, uint64_t dentry, uint64_t parent, const char *name)
+{
+	char buffer[sizeof(struct walk_dentry) + 264] = { 0 };
+	struct walk_dentry *record = (void *)buffer;
+
+	record->dentry = dentry;
+	record->parent = parent;
+	record->hashed = 1;
+	record->len = (uint32_t)strlen(name);
+	memcpy(record->name, name, record->len + 1u);
+	record->rec.type = WALK_DENTRY;
+	record->rec.size = (uint16_t)(sizeof(*record) + ((record->len + 8) & ~7u));
+	g_byte_array_append(out, (const guint8 *)buffer, record->rec.size);
+}
+
+static struct pin_tree *tree_of(GByteArray *inodes)
+{
+	struct pin_tree *tree = pin_tree_new();
+	GByteArray *supers = g_byte_array_new();
+
+	add_super(supers, 0x1000, 40);
+	add_mount(supers, 7);
+	add_mount(supers, 7);
+	add_mount(supers, 0);
+	add_super(supers, 0x2000, 41);
+	pin_tree_supers(tree, supers);
+	g_assert_cmpuint(tree->supers->len, ==, 2);
+	pin_tree_inodes(tree, g_ptr_array_index(tree->supers, 0), inodes);
+	g_byte_array_unref(supers);
+	g_byte_array_unref(inodes);
+	return tree;
+}
+
+/* The path of the @name'th name of the @inode'th inode. */
+static void assert_path(const struct pin_tree *tree, guint inode, guint name, const char *path)
+{
+	const struct pin_inode *found = g_ptr_array_index(tree->inodes, inode);
+	g_autofree char *got = pin_tree_path(tree, g_ptr_array_index(found->names, name));
+
+	g_assert_cmpstr(got, ==, path);
+}
+
+static void names_lead_to_the_root(void)
+{
+	GByteArray *out = g_byte_array_new();
+	g_autofree char *longest = g_strnfill(255, 'n');
+	g_autofree char *long_path = g_strconcat("/app/", longest, NULL);
+	struct pin_tree *tree;
+
+	/* newest first, as the kernel has them: names come before their directories */
+	add_inode(out, WALK_KIND_MAP, 12, 4, S_IFREG | 0600);
+	add_name(out, 40, 20, "conns");
+	add_name(out, 41, 20, longest);
+	add_inode(out, WALK_KIND_DIR, 0, 2, S_IFDIR | 0755);
+	add_name(out, 20, 10, "app");
+	add_inode(out, WALK_KIND_DIR, 0, 1, S_IFDIR | 01777);
+	add_name(out, 10, 10, "/");
+	tree = tree_of(out);
+
+	assert_path(tree, 0, 0, "/app/conns");
+	assert_path(tree, 0, 1, long_path);
+	assert_path(tree, 1, 0, "/app");
+	assert_path(tree, 2, 0, "/");
+	g_assert_cmpuint(((struct pin_super *)g_ptr_array_index(tree->supers, 0))->pins, ==, 1);
+	pin_tree_free(tree);
+}
+
+static void instances_have_namespaces_once(void)
+{
+	struct pin_tree *tree = tree_of(g_byte_array_new());
+	const struct pin_super *attached = g_ptr_array_index(tree->supers, 0);
+	const struct pin_super *detached = g_ptr_array_index(tree->supers, 1);
+
+	g_assert_cmpuint(attached->namespaces->len, ==, 1);
+	g_assert_cmpuint(detached->namespaces->len, ==, 0);
+	pin_tree_free(tree);
+}
+
+/* A walk that raced with removals: no parent, or a ring, which no real tree has. */
+static void broken_trees_end(void)
+{
+	GByteArray *out = g_byte_array_new();
+	struct pin_tree *tree;
+
+	add_inode(out, WALK_KIND_MAP, 12, 4, S_IFREG | 0600);
+	add_name(out, 40, 99, "orphan");
+	add_inode(out, WALK_KIND_DIR, 0, 2, S_IFDIR | 0755);
+	add_name(out, 20, 21, "a");
+	add_inode(out, WALK_KIND_DIR, 0, 3, S_IFDIR | 0755);
+	add_name(out, 21, 20, "b");
+	tree = tree_of(out);
+	assert_path(tree, 0, 0, NULL);
+	assert_path(tree, 1, 0, NULL);
+	pin_tree_free(tree);
+}
+
+static bool is_private(mode_t outer, mode_t inner)
+{
+	GByteArray *out = g_byte_array_new();
+	struct pin_tree *tree;
+	const struct pin_inode *pin;
+	bool result;
+
+	add_inode(out, WALK_KIND_MAP, 12, 4, S_IFREG | 0600);
+	add_name(out, 40, 30, "map_12");
+	add_inode(out, WALK_KIND_DIR, 0, 3, S_IFDIR | inner);
+	add_name(out, 30, 20, "keep");
+	add_inode(out, WALK_KIND_DIR, 0, 2, S_IFDIR | outer);
+	add_name(out, 20, 10, "bpfrefs");
+	add_inode(out, WALK_KIND_DIR, 0, 1, S_IFDIR | 01777);
+	add_name(out, 10, 10, "/");
+	tree = tree_of(out);
+	pin = g_ptr_array_index(tree->inodes, 0);
+	result = pin_tree_private(tree, g_ptr_array_index(pin->names, 0));
+	pin_tree_free(tree);
+	return result;
+}
+
+static void keeps_need_private_directories(void)
+{
+	g_assert_true(is_private(0700, 0700));
+	g_assert_false(is_private(0755, 0700));
+	g_assert_false(is_private(0700, 0701));
+	g_assert_false(is_private(01700, 0700));
+}
+
+/* What the kernel could write wrongly is not read past. */
+static void short_records_are_not_read(void)
+{
+	GByteArray *out = g_byte_array_new();
+	struct walk_rec stub = { WALK_INODE, sizeof(stub), 12 };
+	struct pin_tree *tree;
+
+	g_byte_array_append(out, (const guint8 *)&stub, sizeof(stub));
+	add_name(out, 40, 20, "nobody's");
+	g_byte_array_append(out, (const guint8 *)"abc", 3);
+	tree = tree_of(out);
+	g_assert_cmpuint(tree->inodes->len, ==, 0);
+	g_assert_cmpuint(g_hash_table_size(tree->names), ==, 0);
+	pin_tree_free(tree);
+}
+
+int main(int argc, char **argv)
+{
+	g_test_init(&argc, &argv, NULL);
+	g_test_add_func("/pin-tree/paths", names_lead_to_the_root);
+	g_test_add_func("/pin-tree/namespaces", instances_have_namespaces_once);
+	g_test_add_func("/pin-tree/broken", broken_trees_end);
+	g_test_add_func("/pin-tree/private", keeps_need_private_directories);
+	g_test_add_func("/pin-tree/short", short_records_are_not_read);
+	return g_test_run();
+}

@@ -1,0 +1,251 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Snapshots in the making and frozen: the table of references, its indexes, its gaps. */
+#include <string.h>
+
+#include "private.h"
+#include "snapshot.h"
+
+static const struct bpfrefs_key map12 = { BPFREFS_MAP, 12 }, map3 = { BPFREFS_MAP, 3 };
+static const struct bpfrefs_key prog5 = { BPFREFS_PROG, 5 };
+
+static void turn(struct scan *scan, const char *name)
+{
+	for (unsigned int i = 0; holder_classes[i]; i++)
+		if (strcmp(holder_classes[i]->pub.name, name) == 0)
+			scan_turn(scan, i);
+	g_assert_cmpstr(scan->class->pub.name, ==, name);
+}
+
+static struct scan *begin(void)
+{
+	struct scan *scan = scan_new(NULL);
+
+	scan_object_add(scan, prog5)->name = "entry";
+	scan_object_add(scan, map12);
+	scan_object_add(scan, map3);
+	return scan;
+}
+
+static struct bpfrefs_snapshot *end(struct scan *scan)
+{
+	struct bpfrefs_snapshot *snap = scan_finish(scan);
+
+	snapshot_freeze(snap);
+	return snap;
+}
+
+static void objects_are_sorted_and_found(void)
+{
+	struct scan *scan = begin();
+	struct bpfrefs_snapshot *snap;
+
+	g_assert_true(scan_object_add(scan, map12) == scan_object(scan, map12));
+	snap = end(scan);
+	g_assert_cmpuint(bpfrefs_snapshot_object_count(snap), ==, 3);
+	g_assert_cmpuint(bpfrefs_snapshot_object(snap, 0)->key.id, ==, 3);
+	g_assert_cmpuint(bpfrefs_snapshot_object(snap, 1)->key.id, ==, 12);
+	g_assert_cmpint(bpfrefs_snapshot_object(snap, 2)->key.kind, ==, BPFREFS_PROG);
+	g_assert_null(bpfrefs_snapshot_object(snap, 3));
+	g_assert_null(bpfrefs_snapshot_find(snap, (struct bpfrefs_key){ BPFREFS_BTF, 12 }));
+	g_assert_true(bpfrefs_snapshot_find(snap, map12)->refcnt == BPFREFS_UNKNOWN);
+	bpfrefs_snapshot_unref(snap);
+}
+
+static int count(const struct bpfrefs_ref *ref, void *data)
+{
+	(void)ref;
+	++*(int *)data;
+	return 0;
+}
+
+static int stop_at_once(const struct bpfrefs_ref *ref, void *data)
+{
+	(void)ref;
+	++*(int *)data;
+	return 42;
+}
+
+/* References are grouped by target and class, whatever order they were found in. */
+static void references_are_grouped(void)
+{
+	struct scan *scan = begin();
+	struct bpfrefs_snapshot *snap;
+	size_t first;
+	int n = 0;
+
+	turn(scan, "map");
+	scan_add_held(scan, prog5, 1, 0, map12, "slot");
+	turn(scan, "prog");
+	scan_add_held(scan, map12, 1, 0, prog5, "used_maps");
+	turn(scan, "fd");
+	ref_set_pid(scan_add(scan, map12, 1, 1), 100);
+	ref_set_pid(scan_add(scan, map12, 0, 0), 200);
+	g_assert_null(scan_add(scan, (struct bpfrefs_key){ BPFREFS_MAP, 99 }, 1, 1));
+	snap = end(scan);
+
+	g_assert_cmpuint(bpfrefs_snapshot_ref_count(snap), ==, 4);
+	g_assert_cmpuint(bpfrefs_snapshot_holders(snap, map12, &first), ==, 3);
+	g_assert_cmpstr(bpfrefs_ref_class(bpfrefs_snapshot_ref_at(snap, first))->name, ==, "fd");
+	g_assert_cmpuint(bpfrefs_ref_pid(bpfrefs_snapshot_ref_at(snap, first)), ==, 100);
+	g_assert_cmpuint(bpfrefs_ref_pid(bpfrefs_snapshot_ref_at(snap, first + 1)), ==, 200);
+	g_assert_cmpstr(bpfrefs_ref_class(bpfrefs_snapshot_ref_at(snap, first + 2))->name, ==,
+			"prog");
+	g_assert_cmpuint(bpfrefs_snapshot_holders(snap, map3, &first), ==, 0);
+	g_assert_cmpuint(bpfrefs_snapshot_find(snap, map12)->explained, ==, 2);
+	g_assert_cmpuint(bpfrefs_snapshot_find(snap, map12)->user_explained, ==, 1);
+
+	g_assert_cmpint(bpfrefs_snapshot_holding(snap, prog5, count, &n), ==, 0);
+	g_assert_cmpint(n, ==, 1);
+	g_assert_cmpint(bpfrefs_snapshot_pid_holding(snap, 200, stop_at_once, &n), ==, 42);
+	g_assert_cmpint(n, ==, 2);
+	g_assert_cmpint(bpfrefs_snapshot_pid_holding(snap, 150, count, &n), ==, 0);
+	g_assert_cmpint(n, ==, 2);
+	bpfrefs_snapshot_unref(snap);
+}
+
+static void fields_have_four_states(void)
+{
+	struct scan *scan = begin();
+	struct bpfrefs_snapshot *snap;
+	struct bpfrefs_value value;
+	struct bpfrefs_ref *ref;
+
+	turn(scan, "map");
+	ref = scan_add_held(scan, prog5, 1, 0, map12, "slot");
+	snap = end(scan);
+
+	value = bpfrefs_ref_get(ref, "id");
+	g_assert_cmpint(value.type, ==, BPFREFS_VALUE_NUM);
+	g_assert_cmpuint(value.num, ==, 12);
+	/* map/12 has no name that was learnt */
+	g_assert_cmpint(bpfrefs_ref_get(ref, "name").type, ==, BPFREFS_VALUE_UNKNOWN);
+	value = bpfrefs_ref_get(ref, "via");
+	g_assert_cmpint(value.type, ==, BPFREFS_VALUE_STR);
+	g_assert_cmpstr(value.str, ==, "slot");
+	g_assert_cmpint(bpfrefs_ref_get(ref, "slot").type, ==, BPFREFS_VALUE_ABSENT);
+	g_assert_cmpint(bpfrefs_ref_get(ref, "nothing").type, ==, BPFREFS_VALUE_ABSENT);
+	g_assert_cmpint(bpfrefs_ref_value(ref, 1000).type, ==, BPFREFS_VALUE_ABSENT);
+	bpfrefs_snapshot_unref(snap);
+}
+
+static void files_get_tokens(void)
+{
+	struct scan *scan = begin();
+	uint32_t a, b, again;
+
+	g_assert_true(scan_file(scan, 0xffff888000000001u, &a));
+	g_assert_true(scan_file(scan, 0xffff888000000002u, &b));
+	g_assert_false(scan_file(scan, 0xffff888000000001u, &again));
+	g_assert_cmpuint(a, ==, again);
+	g_assert_cmpuint(a, !=, b);
+	g_assert_cmpuint(MAX(a, b), <=, 2); /* never an address */
+	bpfrefs_snapshot_unref(end(scan));
+}
+
+/* The first reason is shown, all are counted, and unavailable stays unavailable. */
+static void gaps_add_up(void)
+{
+	struct scan *scan = begin();
+	const struct bpfrefs_class_status *status = NULL;
+	struct bpfrefs_snapshot *snap;
+
+	turn(scan, "fd");
+	scan_gap(scan, 2, "processes", EACCES);
+	scan_gap(scan, 1, "tables", ENOMEM);
+	turn(scan, "pin");
+	scan_unavailable(scan, "no bpffs", ENODEV);
+	scan_gap(scan, 1, "mounts", EIO);
+	snap = end(scan);
+	for (size_t i = 0; (status = bpfrefs_snapshot_class(snap, i)); i++) {
+		if (strcmp(status->class_->name, "fd") == 0) {
+			g_assert_cmpint(status->coverage, ==, BPFREFS_PARTIAL);
+			g_assert_cmpuint(status->count, ==, 3);
+			g_assert_cmpstr(status->what, ==, "processes");
+			g_assert_cmpint(status->error, ==, EACCES);
+		} else if (strcmp(status->class_->name, "pin") == 0) {
+			g_assert_cmpint(status->coverage, ==, BPFREFS_UNAVAILABLE);
+			g_assert_cmpstr(status->what, ==, "no bpffs");
+		} else {
+			g_assert_cmpint(status->coverage, ==, BPFREFS_COMPLETE);
+		}
+	}
+	bpfrefs_snapshot_unref(snap);
+}
+
+static void pins_are_told_from_a_directory(void)
+{
+	struct scan *scan = begin();
+	struct bpfrefs_snapshot *snap;
+	struct bpfrefs_ref *ref, *other;
+
+	turn(scan, "pin");
+	ref = scan_add(scan, map12, 1, 1);
+	ref_set_place(scan, ref, 0, 40, "/app/sub/conns");
+	other = scan_add(scan, map3, 1, 1);
+	ref_set_place(scan, other, 0, 40, "/application");
+	scan_bpffs_dir(scan, 0, 40, 1, "/");
+	scan_bpffs_dir(scan, 0, 40, 2, "/app");
+	scan_bpffs_dir(scan, 0, 41, 2, "/app");
+	snap = end(scan);
+
+	g_assert_cmpstr(bpfrefs_snapshot_pin_path(snap, ref, 0, 40, 1), ==, "app/sub/conns");
+	g_assert_cmpstr(bpfrefs_snapshot_pin_path(snap, ref, 0, 40, 2), ==, "sub/conns");
+	g_assert_cmpstr(bpfrefs_snapshot_pin_path(snap, other, 0, 40, 1), ==, "application");
+	g_assert_null(bpfrefs_snapshot_pin_path(snap, other, 0, 40, 2));
+	g_assert_null(bpfrefs_snapshot_pin_path(snap, ref, 0, 41, 2));
+	g_assert_null(bpfrefs_snapshot_pin_path(snap, ref, 0, 40, 3));
+	g_assert_cmpuint(bpfrefs_snapshot_find(snap, map12)->pins, ==, 1);
+	bpfrefs_snapshot_unref(snap);
+}
+
+static void processes_are_told_once(void)
+{
+	struct scan *scan = begin();
+	struct bpfrefs_snapshot *snap;
+
+	scan_process(scan, 30, "c");
+	scan_process(scan, 30, "c");
+	scan_process(scan, 10, NULL);
+	scan_process(scan, 20, "b");
+	scan_process(scan, 10, "a");
+	snap = end(scan);
+	for (uint32_t i = 0; i < 3; i++)
+		g_assert_cmpuint(bpfrefs_snapshot_process(snap, i)->pid, ==, 10 * (i + 1));
+	g_assert_null(bpfrefs_snapshot_process(snap, 3));
+	g_assert_cmpstr(bpfrefs_snapshot_find_pid(snap, 10)->comm, ==, "a");
+	g_assert_null(bpfrefs_snapshot_find_pid(snap, 15));
+	bpfrefs_snapshot_unref(snap);
+}
+
+static void large_strings_survive(void)
+{
+	g_autofree char *long_text = g_strnfill(100000, 'x');
+	struct arena *arena = arena_new();
+	const char *a = arena_str(arena, long_text), *b = arena_str(arena, "short");
+
+	g_assert_cmpuint(strlen(a), ==, 100000);
+	g_assert_true(arena_str(arena, "short") == b);
+	g_assert_null(arena_str(arena, NULL));
+	for (int i = 0; i < 10000; i++) {
+		char *block = arena_alloc(arena, 24);
+
+		g_assert_cmpint(block[0] | block[23], ==, 0);
+		memset(block, 0xff, 24);
+	}
+	g_assert_cmpstr(b, ==, "short");
+	arena_free(arena);
+}
+
+int main(int argc, char **argv)
+{
+	g_test_init(&argc, &argv, NULL);
+	g_test_add_func("/snapshot/objects", objects_are_sorted_and_found);
+	g_test_add_func("/snapshot/references", references_are_grouped);
+	g_test_add_func("/snapshot/fields", fields_have_four_states);
+	g_test_add_func("/snapshot/files", files_get_tokens);
+	g_test_add_func("/snapshot/gaps", gaps_add_up);
+	g_test_add_func("/snapshot/pin-path", pins_are_told_from_a_directory);
+	g_test_add_func("/snapshot/processes", processes_are_told_once);
+	g_test_add_func("/snapshot/arena", large_strings_survive);
+	return g_test_run();
+}

@@ -1,0 +1,237 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* States and their reasons on hand-made snapshots: every state, and a map's two parts. */
+#include "world.h"
+
+/* --------------------------------------------------------------- states --- */
+
+static void build_held(struct scan *scan)
+{
+	array(scan, 1);
+	object(scan, map(2), "hash", false);
+	program(scan, 3);
+	program(scan, 4);
+	object(scan, link_(5), "xdp", false);
+	program(scan, 6);
+	object(scan, map(7), "hash", false);
+	pin(scan, map(1), 100);
+	fd(scan, map(1), 77);
+	uses(scan, 3, 2);
+	slot(scan, 1, 0, 3);
+	fd(scan, prog(4), 77);
+	shared_fd(scan, prog(4), 78);
+	fd(scan, link_(5), 77);
+	hold(scan, "link", prog(6), link_(5), "prog", 0);
+	keep(scan, 7, "fd");
+}
+
+static void test_held(void)
+{
+	struct bpfrefs_snapshot *snap = take(build_held);
+
+	state_is(snap, map(1), BPFREFS_HELD, "pinned at /sys/fs/bpf/x");
+	state_is(snap, prog(3), BPFREFS_HELD, "map/1 has it in slot 0");
+	state_is(snap, map(2), BPFREFS_HELD, "prog/3 uses it");
+	state_is(snap, prog(4), BPFREFS_HELD, "pid 77 (loader) has a descriptor");
+	state_is(snap, link_(5), BPFREFS_HELD, "pid 77 (loader) has a descriptor");
+	state_is(snap, prog(6), BPFREFS_HELD, "link/5 attaches it");
+	state_is(snap, map(7), BPFREFS_HELD, "bpfrefs keeps it (fd)");
+	bpfrefs_snapshot_unref(snap);
+}
+
+/* 1 and 2: a pinned program uses them, only processes hold them; of 3 the same process holds both;
+ * 4's other part is held by a process of its own; 5 is no map that loses anything. */
+static void build_at_risk(struct scan *scan)
+{
+	for (uint32_t id = 1; id <= 4; id++)
+		array(scan, id);
+	object(scan, map(5), "hash", false);
+	for (uint32_t id = 11; id <= 15; id++)
+		program(scan, id);
+	pin(scan, prog(11), 100);
+	uses(scan, 11, 1);
+	uses(scan, 11, 2);
+	uses(scan, 11, 5);
+	fd(scan, map(1), 77);
+	fd(scan, map(2), 78);
+	shared_fd(scan, map(2), 79);
+	fd(scan, map(3), 77);
+	fd(scan, prog(13), 77);
+	uses(scan, 13, 3);
+	fd(scan, map(4), 77);
+	fd(scan, map(4), 80);
+	fd(scan, prog(14), 81);
+	uses(scan, 14, 4);
+	fd(scan, map(5), 77);
+	slot(scan, 1, 3, 15);
+}
+
+static void test_at_risk(void)
+{
+	struct bpfrefs_snapshot *snap = take(build_at_risk);
+
+	state_is(snap, map(1), BPFREFS_AT_RISK,
+		 "only pid 77 (loader) holds its user state, and prog/11, which stays, uses it");
+	state_is(snap, map(2), BPFREFS_AT_RISK,
+		 "only pid 78 (loader) and pid 79 (child) hold its user state, and prog/11, which "
+		 "stays, uses it");
+	state_is(snap, map(3), BPFREFS_HELD, "pid 77 (loader) has a descriptor");
+	state_is(snap, map(4), BPFREFS_AT_RISK,
+		 "only pid 77 (loader) and pid 80 (loader) hold its user state, and prog/14, which "
+		 "stays, uses it");
+	state_is(snap, map(5), BPFREFS_HELD, "prog/11 uses it");
+	state_is(snap, prog(15), BPFREFS_HELD, "map/1 has it in slot 3");
+	bpfrefs_snapshot_unref(snap);
+}
+
+/* More processes than a sentence names; and a program that goes with the array's only process
+ * through a ring: prog 12 is held by array 2's slot, array 2 by the same process. */
+static void build_many(struct scan *scan)
+{
+	array(scan, 1);
+	array(scan, 2);
+	program(scan, 11);
+	program(scan, 12);
+	pin(scan, prog(11), 100);
+	uses(scan, 11, 1);
+	for (uint32_t pid = 70; pid < 75; pid++)
+		fd(scan, map(1), pid);
+	fd(scan, map(2), 70);
+	slot(scan, 2, 0, 12);
+	uses(scan, 12, 2);
+}
+
+static void test_many(void)
+{
+	struct bpfrefs_snapshot *snap = take(build_many);
+
+	state_is(snap, map(1), BPFREFS_AT_RISK,
+		 "only 5 processes hold its user state, and prog/11, which stays, uses it");
+	state_is(snap, map(2), BPFREFS_HELD, "pid 70 (loader) has a descriptor");
+	bpfrefs_snapshot_unref(snap);
+}
+
+static void build_cleared(struct scan *scan)
+{
+	array(scan, 1);
+	object(scan, map(2), "sockmap", true);
+	object(scan, map(3), "hash", true);
+	object(scan, map(4), "hash", false);
+	program(scan, 11);
+	pin(scan, prog(11), 100);
+	for (uint32_t id = 1; id <= 4; id++)
+		uses(scan, 11, id);
+}
+
+static void test_cleared(void)
+{
+	struct bpfrefs_snapshot *snap = take(build_cleared);
+
+	state_is(snap, map(1), BPFREFS_CLEARED,
+		 "usercnt is 0 and prog/11 uses it: its tail calls fail");
+	state_is(snap, map(2), BPFREFS_CLEARED,
+		 "usercnt is 0 and prog/11 uses it: its parser and verdict programs are gone");
+	state_is(snap, map(3), BPFREFS_CLEARED,
+		 "usercnt is 0 and prog/11 uses it: its timers and work queues are gone");
+	state_is(snap, map(4), BPFREFS_HELD, "prog/11 uses it");
+	bpfrefs_snapshot_unref(snap);
+}
+
+/* --------------------------------------------------------- the two parts --- */
+
+/* Array 1 has no user reference: its slot (seen as it is being emptied) leads nowhere. The inner
+ * map of 2 does not need 2's user state, nor does a devmap's program. A sockmap's program does. A
+ * link with a map holds the map's user state. */
+static void build_parts(struct scan *scan)
+{
+	array(scan, 1);
+	object(scan, map(2), "array_of_maps", false);
+	object(scan, map(3), "hash", false);
+	object(scan, map(4), "devmap", false);
+	object(scan, map(5), "sockmap", true);
+	object(scan, map(6), "sockmap", true);
+	for (uint32_t id = 11; id <= 16; id++)
+		program(scan, id);
+	object(scan, link_(21), "sockmap", false);
+	pin(scan, prog(11), 100);
+	uses(scan, 11, 1);
+	uses(scan, 11, 2);
+	uses(scan, 11, 4);
+	uses(scan, 11, 5);
+	slot(scan, 1, 0, 12);
+	set(scan, hold(scan, "map", map(3), map(2), "inner", 0), "slot", NULL, 4);
+	slot(scan, 4, 1, 13);
+	hold(scan, "map", prog(14), map(5), "stream_verdict", 0);
+	pin(scan, link_(21), 101);
+	hold(scan, "link", map(6), link_(21), "target", 1);
+	hold(scan, "map", prog(15), map(6), "msg_parser", 0);
+	hold(scan, "map", prog(16), map(6), "timer", 0);
+}
+
+static void test_parts(void)
+{
+	struct bpfrefs_snapshot *snap = take(build_parts);
+
+	state_is(snap, map(1), BPFREFS_CLEARED,
+		 "usercnt is 0 and prog/11 uses it: its tail calls fail");
+	state_is(snap, prog(12), BPFREFS_UNROOTED, "no root leads to it: map/1 has it in slot 0");
+	state_is(snap, map(3), BPFREFS_HELD, "map/2 has it in slot 4");
+	state_is(snap, prog(13), BPFREFS_HELD, "map/4 has it in slot 1");
+	state_is(snap, prog(14), BPFREFS_UNROOTED,
+		 "no root leads to it: map/5 holds it (stream_verdict)");
+	state_is(snap, map(6), BPFREFS_HELD, "link/21 holds it (target)");
+	state_is(snap, prog(15), BPFREFS_HELD, "map/6 holds it (msg_parser)");
+	state_is(snap, prog(16), BPFREFS_HELD, "map/6 holds it (timer)");
+	bpfrefs_snapshot_unref(snap);
+}
+
+/* -------------------------------------------------------------- unknown --- */
+
+static void build_unknown(struct scan *scan)
+{
+	struct bpfrefs_ref *ref;
+
+	object(scan, map(1), "hash", false)->refcnt = BPFREFS_UNKNOWN;
+	scan_object(scan, map(1))->usercnt = BPFREFS_UNKNOWN;
+	array(scan, 2)->refcnt = 19;
+	object(scan, map(3), "hash", false)->usercnt = 1;
+	program(scan, 11);
+	program(scan, 12);
+	program(scan, 13);
+	fd(scan, prog(11), 77);
+	scan_object(scan, prog(11))->refcnt = 0;
+	/* Held by an object that is newer than the list of objects. */
+	hold(scan, "link", prog(12), link_(99), "prog", 0);
+	/* Pinned where only another process's mount namespace leads. */
+	ref = hold(scan, "pin", prog(13), nobody, NULL, 0);
+	set(scan, ref, "path", NULL, BPFREFS_UNKNOWN);
+	ref_set_pid(ref, 77);
+}
+
+static void test_unknown(void)
+{
+	struct bpfrefs_snapshot *snap = take(build_unknown);
+
+	state_is(snap, map(1), BPFREFS_STATE_UNKNOWN,
+		 "no holder was found, and its refcnt could not be read");
+	state_is(snap, map(2), BPFREFS_STATE_UNKNOWN,
+		 "unexplained references: 19; the kernel may have leaked them");
+	state_is(snap, map(3), BPFREFS_STATE_UNKNOWN, "unexplained user references: 1");
+	state_is(snap, prog(11), BPFREFS_HELD, "pid 77 (loader) has a descriptor");
+	state_is(snap, prog(12), BPFREFS_STATE_UNKNOWN,
+		 "link/99 attaches it, and what holds that is not known");
+	state_is(snap, prog(13), BPFREFS_HELD,
+		 "pinned where pid 77 (loader) can reach it, and not we");
+	bpfrefs_snapshot_unref(snap);
+}
+
+int main(int argc, char **argv)
+{
+	g_test_init(&argc, &argv, NULL);
+	g_test_add_func("/states/held", test_held);
+	g_test_add_func("/states/at-risk", test_at_risk);
+	g_test_add_func("/states/at-risk/many", test_many);
+	g_test_add_func("/states/cleared", test_cleared);
+	g_test_add_func("/states/parts", test_parts);
+	g_test_add_func("/states/unknown", test_unknown);
+	return g_test_run();
+}
