@@ -54,7 +54,8 @@ static inline int compat_loop(struct fuse_session *session, unsigned int threads
 	fuse_loop_cfg_set_max_threads(config, threads);
 	err = fuse_session_loop_mt(session, config);
 	fuse_loop_cfg_destroy(config);
-	return err;
+	/* A lazy umount while a request waits, or an abort by /sys/fs/fuse/connections: an end too. */
+	return err == -ECONNABORTED ? 0 : err;
 }
 
 #endif

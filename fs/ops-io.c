@@ -95,6 +95,7 @@ static void read_pin(fuse_req_t req, struct mirror_file *file, size_t size, off_
 
 void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset, struct fuse_file_info *fi)
 {
+	struct handle *handle;
 	const char *data;
 	ssize_t len;
 
@@ -102,11 +103,13 @@ void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset, struct f
 		read_pin(req, file_of(fi), size, offset);
 		return;
 	}
-	len = handle_read(handle_of(fi), offset, size, &data);
+	handle = handle_ref(handle_of(fi));
+	len = handle_read(handle, offset, size, &data);
 	if (len < 0)
 		reply_result(req, (int)len);
 	else
 		fuse_reply_buf(req, data, (size_t)len);
+	handle_unref(handle);
 }
 
 void op_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t size, off_t offset,

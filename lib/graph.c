@@ -111,7 +111,7 @@ static void edge_init(struct graph *graph, struct edge *edge, const struct bpfre
 	uint32_t holder;
 
 	edge->ref = ref;
-	edge->to = holds_user(ref) ? NODE_USER(target) : NODE_OBJECT(target);
+	edge->to = holds_user(ref) ? node_user(target) : node_object(target);
 	edge->from = UINT32_MAX;
 	if (ref->holder.kind == BPFREFS_KIND_COUNT) {
 		edge->kind = outside_kind(ref);
@@ -127,7 +127,7 @@ static void edge_init(struct graph *graph, struct edge *edge, const struct bpfre
 		return;
 	}
 	edge->kind = EDGE_HELD;
-	edge->from = hangs_on_user(graph, ref, holder) ? NODE_USER(holder) : NODE_OBJECT(holder);
+	edge->from = hangs_on_user(graph, ref, holder) ? node_user(holder) : node_object(holder);
 	graph->out_first[edge->from + 1]++;
 }
 
@@ -145,20 +145,27 @@ static void order_by_from(struct graph *graph)
 			graph->out[next[graph->edge[i].from]++] = i;
 }
 
-struct graph *graph_new(const struct bpfrefs_snapshot *snap)
+static struct graph *graph_alloc(const struct bpfrefs_snapshot *snap)
 {
 	struct graph *graph = g_new0(struct graph, 1);
-	uint32_t edge = 0;
 
 	graph->snap = snap;
 	graph->objects = snap->objects->len;
 	graph->edges = snap->refs->len;
-	graph->edge = g_new0(struct edge, graph->edges);
-	graph->in_first = g_new0(uint32_t, graph->objects + 1);
-	graph->out_first = g_new0(uint32_t, 2 * graph->objects + 1);
-	graph->out = g_new0(uint32_t, graph->edges);
-	graph->outside = g_new0(uint32_t, graph->edges);
-	graph->kept_auto = g_new0(bool, graph->objects);
+	graph->edge = g_malloc0_n(graph->edges, sizeof(*graph->edge));
+	graph->in_first = g_malloc0_n(graph->objects + 1, sizeof(*graph->in_first));
+	graph->out_first = g_malloc0_n(2 * (size_t)graph->objects + 1, sizeof(*graph->out_first));
+	graph->out = g_malloc0_n(graph->edges, sizeof(*graph->out));
+	graph->outside = g_malloc0_n(graph->edges, sizeof(*graph->outside));
+	graph->kept_auto = g_malloc0_n(graph->objects, sizeof(*graph->kept_auto));
+	return graph;
+}
+
+struct graph *graph_new(const struct bpfrefs_snapshot *snap)
+{
+	struct graph *graph = graph_alloc(snap);
+	uint32_t edge = 0;
+
 	for (uint32_t i = 0; i < graph->objects; i++) {
 		graph->in_first[i] = edge;
 		for (; edge < graph->edges; edge++) {
@@ -192,11 +199,12 @@ void graph_free(struct graph *graph)
 struct mark *mark_new(const struct graph *graph)
 {
 	struct mark *mark = g_new0(struct mark, 1);
+	size_t nodes = 2 * (size_t)graph->objects;
 
 	mark->graph = graph;
-	mark->reached = g_new0(uint8_t, 2 * graph->objects);
-	mark->by = g_new0(const struct edge *, 2 * graph->objects);
-	mark->queue = g_new(uint32_t, 2 * graph->objects);
+	mark->reached = g_malloc0_n(nodes, sizeof(*mark->reached));
+	mark->by = g_malloc0_n(nodes, sizeof(const struct edge *));
+	mark->queue = g_malloc0_n(nodes, sizeof(*mark->queue));
 	return mark;
 }
 
@@ -258,9 +266,9 @@ void mark_doubts(struct mark *mark, uint8_t level)
 		const struct bpfrefs_object *object = graph_object(graph, i);
 
 		if (object->key.kind == BPFREFS_MAP && graph_doubtful(object, true))
-			mark_node(mark, NODE_USER(i), NULL, level);
+			mark_node(mark, node_user(i), NULL, level);
 		if (graph_doubtful(object, false))
-			mark_node(mark, NODE_OBJECT(i), NULL, level);
+			mark_node(mark, node_object(i), NULL, level);
 	}
 	mark_kind(mark, EDGE_LOST, level);
 }
@@ -287,7 +295,7 @@ int bpfrefs_graph_garbage(const struct bpfrefs_snapshot *snap, struct bpfrefs_ke
 	if (!found)
 		return -ENOMEM;
 	for (uint32_t i = 0; i < graph->objects; i++)
-		if (graph->kept_auto[i] && !mark->reached[NODE_OBJECT(i)])
+		if (graph->kept_auto[i] && !mark->reached[node_object(i)])
 			found[n++] = graph_object(graph, i)->key;
 	*keys = found;
 	*count = n;
@@ -351,9 +359,9 @@ int bpfrefs_unpin_check(const struct bpfrefs_snapshot *snap, struct bpfrefs_key 
 	mark = mark_new(graph);
 	mark_without(mark, &pin);
 	object = graph_object(graph, index);
-	if (!mark->reached[NODE_OBJECT(index)])
+	if (!mark->reached[node_object(index)])
 		return -EBUSY;
-	if (object->user_state && object->usercnt > 0 && !mark->reached[NODE_USER(index)])
+	if (object->user_state && object->usercnt > 0 && !mark->reached[node_user(index)])
 		return -EBUSY;
 	return 0;
 }

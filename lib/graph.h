@@ -38,8 +38,15 @@ struct graph {
 	bool *kept_auto; /* by object */
 };
 
-#define NODE_OBJECT(index) (2 * (index))
-#define NODE_USER(index)   (2 * (index) + 1)
+static inline uint32_t node_object(uint32_t index)
+{
+	return 2 * index;
+}
+
+static inline uint32_t node_user(uint32_t index)
+{
+	return 2 * index + 1;
+}
 
 struct graph *graph_new(const struct bpfrefs_snapshot *snap);
 void graph_free(struct graph *graph);

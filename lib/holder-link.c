@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What links hold: their program (bpf_link_init(); struct_ops links have none), and the map that an
- * iterator link has as its target, as a user (bpf_iter_attach_map() and its like).
+ * What links hold: their program (bpf_link_init(); struct_ops links have none), and a map: the target
+ * of an iterator link (bpf_iter_attach_map()) and of a sockmap link (sock_map_link_create()), as
+ * users, and a struct_ops link's (bpf_struct_ops_link_create()).
  */
 #include "holders.h"
 #include "walk-scan.h"
@@ -19,8 +20,8 @@ static bool decode(struct scan *scan, const struct walk_rec *rec)
 		scan_add_held(scan, (struct bpfrefs_key){ BPFREFS_PROG, link->prog_id }, 1, 0,
 			      holder, "prog");
 	if (link->map_id)
-		scan_add_held(scan, (struct bpfrefs_key){ BPFREFS_MAP, link->map_id }, 1, 1, holder,
-			      "target");
+		scan_add_held(scan, (struct bpfrefs_key){ BPFREFS_MAP, link->map_id }, 1,
+			      link->map_user, holder, link->map_user ? "target" : "struct_ops");
 	return true;
 }
 

@@ -89,11 +89,11 @@ static const struct words inet_hooks = { {
 /* clang-format on */
 
 enum how {
-	HOW_NUM, /* of 4 or 8 bytes */
-	HOW_SET, /* the same, left out where 0: it then was not set, or the kernel has no such */
-	HOW_INT, /* a signed one of 4 bytes */
-	HOW_BIT, /* bit 0 */
-	HOW_HEX, /* bytes */
+	HOW_NUM,  /* of 4 or 8 bytes */
+	HOW_SET,  /* the same, left out where 0: it then was not set, or the kernel has no such */
+	HOW_INT,  /* a signed one of 4 bytes */
+	HOW_BIT,  /* bit 0 */
+	HOW_HEX,  /* bytes */
 	HOW_NAME, /* characters, NUL-padded */
 	HOW_MAP_TYPE,
 	HOW_PROG_TYPE,
@@ -109,18 +109,18 @@ struct row {
 	const struct words *words;
 };
 
-#define ROW(type, member, key, how, ...)                                                         \
-	{                                                                                        \
-		key, offsetof(struct type, member), sizeof(((struct type *)NULL)->member),       \
-			HOW_##how, __VA_ARGS__                                                   \
+#define ROW(type, member, key, how, ...)                                                   \
+	{                                                                                  \
+		key, offsetof(struct type, member), sizeof(((struct type *)NULL)->member), \
+			HOW_##how, __VA_ARGS__                                             \
 	}
-#define MAP(member, how) ROW(map_facts, member, #member, how, NULL)
-#define PROG(member, how) ROW(raw_prog, member, #member, how, NULL)
-#define BTF(member, how) ROW(raw_btf, member, #member, how, NULL)
+#define MAP(member, how)	ROW(map_facts, member, #member, how, NULL)
+#define PROG(member, how)	ROW(raw_prog, member, #member, how, NULL)
+#define BTF(member, how)	ROW(raw_btf, member, #member, how, NULL)
 #define LINK(part, member, how) ROW(raw_link, part.member, #member, how, NULL)
-#define END                                                                                      \
-	{                                                                                        \
-		NULL, 0, 0, HOW_NUM, NULL                                                        \
+#define END                               \
+	{                                 \
+		NULL, 0, 0, HOW_NUM, NULL \
 	}
 
 /* clang-format off */

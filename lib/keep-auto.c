@@ -112,11 +112,11 @@ static void settle_later(struct bpfrefs_keeper *keeper, int fd, uint32_t id)
 {
 	struct settling *one = g_new(struct settling, 1);
 
-	*one = (struct settling){ fd, id, g_get_monotonic_time() + SETTLE_MS * 1000 };
+	*one = (struct settling){ fd, id, g_get_monotonic_time() + SETTLE_US };
 	if (!keeper->settler)
 		keeper->settler = g_thread_try_new("settler", settler_run, keeper, NULL);
 	if (!keeper->settler) {
-		g_usleep(SETTLE_MS * 1000);
+		g_usleep(SETTLE_US);
 		settle(keeper, one);
 		g_free(one);
 		return;

@@ -24,7 +24,7 @@ int keep_name_parse(const char *name, struct bpfrefs_key *key)
 
 	if (strlen(name) >= sizeof(text) || strchr(name, '/'))
 		return -EINVAL;
-	strcpy(text, name);
+	g_strlcpy(text, name, sizeof(text));
 	underscore = strchr(text, '_');
 	if (!underscore)
 		return -EINVAL;

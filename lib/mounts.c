@@ -112,10 +112,10 @@ static bool is_hidden(const struct table *table, struct libmnt_fs *fs)
 /* Filesystems where looking up a name asks somebody else, who may not answer. */
 static bool asks_others(const char *type)
 {
-	static const char *const types[] = { "fuse",  "fuseblk", "nfs",	   "nfs4",  "cifs",
-					     "smb3",  "9p",	 "ceph",   "afs",   "autofs",
-					     "gfs2",  "ocfs2",	 "lustre", "coda",  "virtiofs",
-					     "orangefs" };
+	static const char *const types[] = { "fuse",   "fuseblk", "nfs",      "nfs4",
+					     "cifs",   "smb3",	  "9p",	      "ceph",
+					     "afs",    "autofs",  "gfs2",     "ocfs2",
+					     "lustre", "coda",	  "virtiofs", "orangefs" };
 
 	if (!type || g_str_has_prefix(type, "fuse."))
 		return true;
@@ -146,8 +146,7 @@ static char **mounts_over(const struct table *table, struct libmnt_fs *fs)
 		return NULL;
 	over = g_ptr_array_new();
 	for (guint i = 0; i < children->len; i++)
-		g_ptr_array_add(over,
-				g_strdup(mnt_fs_get_target(g_ptr_array_index(children, i))));
+		g_ptr_array_add(over, g_strdup(mnt_fs_get_target(g_ptr_array_index(children, i))));
 	g_ptr_array_add(over, NULL);
 	return (char **)g_ptr_array_free(over, FALSE);
 }
@@ -172,8 +171,8 @@ static void table_index(struct table *table, struct libmnt_table *mnt, struct li
 	struct libmnt_fs *fs;
 
 	table->by_id = g_hash_table_new(NULL, NULL);
-	table->children = g_hash_table_new_full(NULL, NULL, NULL,
-						(GDestroyNotify)g_ptr_array_unref);
+	table->children =
+		g_hash_table_new_full(NULL, NULL, NULL, (GDestroyNotify)g_ptr_array_unref);
 	while (mnt_table_next_fs(mnt, iter, &fs) == 0) {
 		gpointer parent = GINT_TO_POINTER(mnt_fs_get_parent_id(fs));
 		GPtrArray *children = g_hash_table_lookup(table->children, parent);

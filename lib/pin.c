@@ -27,7 +27,7 @@ int object_open_settled(struct bpfrefs_ctx *ctx, struct bpfrefs_key key)
 		return fd;
 	if (raw_map_read(fd, &facts) == 0 && facts.type == MAP_TYPE_PROG_ARRAY &&
 	    object_alone(ctx, key.id) == 1)
-		g_usleep(SETTLE_MS * 1000);
+		g_usleep(SETTLE_US);
 	return fd;
 }
 

@@ -6,7 +6,7 @@
 #include "private.h"
 
 /* Longer than the kernel takes to run the deferred clear of a program array. */
-#define SETTLE_MS 50
+#define SETTLE_US 50000L
 
 /* The UAPI's BPF_MAP_TYPE_PROG_ARRAY. */
 #define MAP_TYPE_PROG_ARRAY 3

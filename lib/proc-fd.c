@@ -87,8 +87,9 @@ static int classify(const char *target)
 /* Reads one descriptor. 0 also for one that is not BPF's or was closed meanwhile. */
 static int read_fd(const struct fd_table *table, int links_fd, uint32_t fd, struct proc_fds *fds)
 {
-	struct proc_file file = { .key = { BPFREFS_KIND_COUNT, 0 }, .pid = table->pid,
-				  .tid = table->tid, .fd = fd };
+	struct proc_file file = {
+		.key = { BPFREFS_KIND_COUNT, 0 }, .pid = table->pid, .tid = table->tid, .fd = fd
+	};
 	char path[80], target[64], text[FDINFO_MAX];
 	ssize_t len;
 	int what;
@@ -135,7 +136,8 @@ static int read_table(const struct fd_table *table, struct proc_fds *fds)
 static int is_shared(const GArray *tables, uint32_t tid, proc_compare_fn compare)
 {
 	for (guint i = 0; i < tables->len; i++) {
-		int order = compare(g_array_index(tables, uint32_t, i), tid, PROC_COMPARE_FILES, 0, 0);
+		int order =
+			compare(g_array_index(tables, uint32_t, i), tid, PROC_COMPARE_FILES, 0, 0);
 
 		if (order == 0)
 			return 1;
@@ -283,8 +285,8 @@ int proc_scan_iter(struct scan *scan)
 	const struct proc_scan *proc = scan->source_data;
 	struct proc_missed iters = { .count = proc->fds.iters->len };
 	const struct proc_gap gaps[] = {
-		{ &proc->fds.processes, "processes" },
 		{ &iters, "open iterators, whose programs procfs does not tell" },
+		{ &proc->fds.processes, "processes" },
 	};
 
 	for (guint i = 0; i < proc->fds.iters->len; i++) {

@@ -23,8 +23,8 @@ static struct proc_file *file_at(const struct group *group, guint index)
 static int compare_files(const struct group *group, const struct proc_file *a,
 			 const struct proc_file *b)
 {
-	return group->compare(a->tid ? a->tid : a->pid, b->tid ? b->tid : b->pid,
-			      PROC_COMPARE_FILE, a->fd, b->fd);
+	return group->compare(a->tid ? a->tid : a->pid, b->tid ? b->tid : b->pid, PROC_COMPARE_FILE,
+			      a->fd, b->fd);
 }
 
 static bool is_closed(const struct group *group, const struct proc_file *file)

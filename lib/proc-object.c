@@ -313,7 +313,8 @@ int proc_scan_prog(struct scan *scan)
 
 	add_edges(scan, BPFREFS_PROG);
 	proc_gaps(scan, &gap, 1);
-	scan_gap(scan, 0, "the UAPI does not tell the BTFs of kernel variables that programs use", 0);
+	scan_gap(scan, 0, "the UAPI does not tell the BTFs of kernel variables that programs use",
+		 0);
 	return 0;
 }
 

@@ -70,8 +70,8 @@ static void add_key(struct proc_edges *edges, const struct map_facts *map, uint3
 		memcpy(&slot, key, sizeof(slot));
 	add_slot(edges, map, id, slot);
 	if (map->key_size != sizeof(slot)) {
-		struct proc_edge *edge = &g_array_index(edges->edges, struct proc_edge,
-							edges->edges->len - 1);
+		struct proc_edge *edge =
+			&g_array_index(edges->edges, struct proc_edge, edges->edges->len - 1);
 
 		edge->has_slot = false;
 		edge->slot_text = hex(key, map->key_size);
@@ -86,8 +86,8 @@ static void read_hash(struct proc_edges *edges, int fd, const struct map_facts *
 {
 	g_autofree unsigned char *key = g_malloc0(map->key_size);
 	g_autofree unsigned char *next = g_malloc0(map->key_size);
-	g_autoptr(GHashTable) seen =
-		g_hash_table_new_full(g_bytes_hash, g_bytes_equal, (GDestroyNotify)g_bytes_unref, NULL);
+	g_autoptr(GHashTable) seen = g_hash_table_new_full(g_bytes_hash, g_bytes_equal,
+							   (GDestroyNotify)g_bytes_unref, NULL);
 	uint64_t limit = 2 * (uint64_t)MIN(map->max_entries, SLOTS_MAX) + 1;
 	int err = bpf_map_next_key(fd, NULL, next);
 

@@ -38,8 +38,8 @@ typedef int (*proc_compare_fn)(uint32_t tid_a, uint32_t tid_b, int what, uint32_
 struct proc_file {
 	struct bpfrefs_key key; /* kind BPFREFS_KIND_COUNT: an iterator's descriptor */
 	uint32_t pid, tid, fd;	/* tid 0: in the thread group leader's table */
-	uint32_t file; /* which open file description, from 1 */
-	bool gone;     /* it was closed while we looked */
+	uint32_t file;		/* which open file description, from 1 */
+	bool gone;		/* it was closed while we looked */
 };
 
 struct proc_fds {
@@ -64,9 +64,9 @@ struct proc_pin {
 	uint64_t ino;
 	uint32_t uid;
 	int64_t mtime;
-	char *inner;	 /* path inside its instance */
-	uint32_t pid;	 /* a process that sees it, 0: we do */
-	bool first;	 /* of the names of its inode: it carries the reference */
+	char *inner;  /* path inside its instance */
+	uint32_t pid; /* a process that sees it, 0: we do */
+	bool first;   /* of the names of its inode: it carries the reference */
 	enum bpfrefs_keep_mode keep;
 };
 
@@ -83,12 +83,12 @@ struct proc_place {
 };
 
 struct proc_pins {
-	GArray *pins;	      /* struct proc_pin */
-	GArray *dirs;	      /* struct proc_dir */
-	GArray *places;	      /* struct proc_place, by instance; the best to walk first */
-	GPtrArray *own;	      /* struct bpffs_mount of our own namespace */
-	GPtrArray *others;    /* of GPtrArray: of the others */
-	GHashTable *inodes;   /* device and number of each pin seen */
+	GArray *pins;	    /* struct proc_pin */
+	GArray *dirs;	    /* struct proc_dir */
+	GArray *places;	    /* struct proc_place, by instance; the best to walk first */
+	GPtrArray *own;	    /* struct bpffs_mount of our own namespace */
+	GPtrArray *others;  /* of GPtrArray: of the others */
+	GHashTable *inodes; /* device and number of each pin seen */
 	struct proc_missed namespaces, instances, parts, pinned;
 	struct proc_missed covered; /* pins and directories under other mounts */
 };
@@ -114,10 +114,10 @@ struct proc_edge {
 };
 
 struct proc_edges {
-	GArray *edges; /* struct proc_edge */
+	GArray *edges;					/* struct proc_edge */
 	struct proc_missed objects[BPFREFS_KIND_COUNT]; /* holders that could not be opened */
-	struct proc_missed arrays;  /* program arrays whose slots may not be read */
-	struct proc_missed slots;   /* maps whose slots could not all be read */
+	struct proc_missed arrays;    /* program arrays whose slots may not be read */
+	struct proc_missed slots;     /* maps whose slots could not all be read */
 	struct proc_missed templates; /* maps of maps, whose templates are not told */
 };
 

@@ -174,12 +174,14 @@ void scan_gap(struct scan *scan, uint32_t count, const char *what, int error)
 
 	if (status->coverage == BPFREFS_UNAVAILABLE)
 		return;
-	status->coverage = BPFREFS_PARTIAL;
-	status->count += count;
-	if (status->what)
-		return; /* the first reason is the one that is shown */
-	status->what = scan_str(scan, what);
-	status->error = error;
+	if (status->coverage == BPFREFS_COMPLETE) {
+		status->coverage = BPFREFS_PARTIAL;
+		status->what = scan_str(scan, what);
+		status->error = error;
+	}
+	/* the first reason is the one that is shown: only its own kind is counted with it */
+	if (g_strcmp0(status->what, what) == 0)
+		status->count += count;
 }
 
 void scan_unavailable(struct scan *scan, const char *why, int error)

@@ -1,25 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Each object's state, by what leads to it, and one sentence on why (bpfrefs(5), "The graph"). */
+#include "states.h"
+
 #include <string.h>
 
-#include "graph.h"
-
-/* How a node is reached for certain: by what stays, or only by processes. */
-enum { BY_STAYING = 1, BY_PROCESS = 2 };
-
-/* Processes named in a sentence; where there are more, their number has to do. */
-#define PIDS_NAMED 3
-
-struct states {
-	struct bpfrefs_snapshot *snap;
-	struct graph *graph;
-	struct mark *certain; /* from what was found */
-	struct mark *doubt;   /* from what was not: counts unexplained, unread or moving */
-	const struct bpfrefs_class_status *gap;
-	GHashTable *groups; /* a set of processes (GBytes of uint32_t) -> objects that it holds */
-};
-
-static void set_state(struct states *st, uint32_t index, enum bpfrefs_state state, const char *why)
+void states_set(struct states *st, uint32_t index, enum bpfrefs_state state, const char *why)
 {
 	struct bpfrefs_object *object = st->snap->objects->pdata[index];
 
@@ -27,14 +12,9 @@ static void set_state(struct states *st, uint32_t index, enum bpfrefs_state stat
 	object->because = arena_str(st->snap->arena, why);
 }
 
-static const char *key_text(const struct states *st, uint32_t index, char buf[BPFREFS_KEY_MAX])
-{
-	return bpfrefs_key_format(graph_object(st->graph, index)->key, buf);
-}
-
 /* ---------------------------------------------------------- sentences --- */
 
-static char *process_text(const struct states *st, uint32_t pid)
+char *states_process(const struct states *st, uint32_t pid)
 {
 	const struct bpfrefs_process *process = bpfrefs_snapshot_find_pid(st->snap, pid);
 
@@ -64,7 +44,7 @@ static char *by_object(const struct bpfrefs_ref *ref)
 static char *by_process(const struct states *st, const struct bpfrefs_ref *ref)
 {
 	const char *class = ref->class->pub.name;
-	g_autofree char *process = process_text(st, ref->pid);
+	g_autofree char *process = states_process(st, ref->pid);
 
 	if (strcmp(class, "fd") == 0)
 		return g_strdup_printf("%s has a descriptor", process);
@@ -107,33 +87,23 @@ static char *edge_text(const struct states *st, const struct edge *edge)
 /* The edge that the object's nearest root came by; of a map rather one to its user state. */
 static const struct edge *nearest(const struct mark *mark, uint32_t index)
 {
-	const struct edge *user = mark->by[NODE_USER(index)],
-			  *object = mark->by[NODE_OBJECT(index)];
+	const struct edge *user = mark->by[node_user(index)],
+			  *object = mark->by[node_object(index)];
 	bool needs_user = graph_object(mark->graph, index)->user_state;
 
 	if (!user || !object)
 		return user ? user : object;
-	if (needs_user || mark->reached[NODE_USER(index)] <= mark->reached[NODE_OBJECT(index)])
+	if (needs_user || mark->reached[node_user(index)] <= mark->reached[node_object(index)])
 		return user;
 	return object;
 }
 
 /* ------------------------------------------------- maps with a user state --- */
 
-/* A program that uses the map and is reached at @level or better (less), or UINT32_MAX. */
-static uint32_t user_program(const struct states *st, const struct mark *mark, uint32_t index,
-			     uint8_t level)
+bool states_is_user(const struct states *st, const struct edge *edge)
 {
-	const struct graph *graph = st->graph;
-
-	for (uint32_t i = graph->in_first[index]; i < graph->in_first[index + 1]; i++) {
-		const struct edge *edge = &graph->edge[i];
-
-		if (edge->kind == EDGE_HELD && edge->ref->holder.kind == BPFREFS_PROG &&
-		    mark->reached[edge->from] && mark->reached[edge->from] <= level)
-			return edge->from / 2;
-	}
-	return UINT32_MAX;
+	return edge->kind == EDGE_HELD && edge->ref->holder.kind == BPFREFS_PROG &&
+	       st->certain->reached[edge->from];
 }
 
 static const char *loss(const struct bpfrefs_object *object)
@@ -145,160 +115,26 @@ static const char *loss(const struct bpfrefs_object *object)
 	return "its timers and work queues are gone";
 }
 
+/* The usercnt is 0, which matters to a program that a root leads to. */
 static bool is_cleared(struct states *st, uint32_t index)
 {
-	const struct bpfrefs_object *object = graph_object(st->graph, index);
-	uint32_t program = user_program(st, st->certain, index, BY_PROCESS);
-	g_autofree char *why = NULL;
-	char key[BPFREFS_KEY_MAX];
-
-	if (object->usercnt != 0 || object->changing || program == UINT32_MAX)
-		return false;
-	why = g_strdup_printf("usercnt is 0 and %s uses it: %s", key_text(st, program, key),
-			      loss(object));
-	set_state(st, index, BPFREFS_CLEARED, why);
-	return true;
-}
-
-static void set_at_risk(struct states *st, uint32_t index, GBytes *set, uint32_t program)
-{
-	gsize size;
-	const uint32_t *pids = g_bytes_get_data(set, &size);
-	size_t count = size / sizeof(*pids);
-	g_autoptr(GString) text = g_string_new("only ");
-	char key[BPFREFS_KEY_MAX];
-
-	if (count > PIDS_NAMED)
-		g_string_append_printf(text, "%zu processes", count);
-	for (size_t i = 0; count <= PIDS_NAMED && i < count; i++) {
-		g_autofree char *process = process_text(st, pids[i]);
-
-		if (i > 0)
-			g_string_append(text, i + 1 < count ? ", " : " and ");
-		g_string_append(text, process);
-	}
-	g_string_append_printf(text, " %s its user state, and %s, which stays, uses it",
-			       count == 1 ? "holds" : "hold", key_text(st, program, key));
-	set_state(st, index, BPFREFS_AT_RISK, text->str);
-}
-
-static int by_number(gconstpointer a, gconstpointer b)
-{
-	uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
-
-	return x < y ? -1 : x > y;
-}
-
-static GBytes *set_of(GArray *pids)
-{
-	guint kept = 0;
-
-	g_array_sort(pids, by_number);
-	for (guint i = 0; i < pids->len; i++) {
-		uint32_t pid = g_array_index(pids, uint32_t, i);
-
-		if (kept == 0 || g_array_index(pids, uint32_t, kept - 1) != pid)
-			g_array_index(pids, uint32_t, kept++) = pid;
-	}
-	return g_bytes_new(pids->data, kept * sizeof(uint32_t));
-}
-
-/* All processes that lead to a node. */
-static GBytes *processes_behind(const struct graph *graph, uint32_t node)
-{
-	g_autoptr(GHashTable) seen = g_hash_table_new(NULL, NULL);
-	g_autoptr(GArray) stack = g_array_new(FALSE, FALSE, sizeof(uint32_t));
-	g_autoptr(GArray) pids = g_array_new(FALSE, FALSE, sizeof(uint32_t));
-
-	g_array_append_val(stack, node);
-	while (stack->len) {
-		uint32_t at = g_array_index(stack, uint32_t, stack->len - 1), other = at ^ 1;
-		uint32_t index = at / 2;
-
-		g_array_set_size(stack, stack->len - 1);
-		if (!g_hash_table_add(seen, GUINT_TO_POINTER(at)))
-			continue;
-		for (uint32_t i = graph->in_first[index]; i < graph->in_first[index + 1]; i++) {
-			const struct edge *edge = &graph->edge[i];
-
-			if (edge->to == at && edge->kind == EDGE_PROCESS)
-				g_array_append_val(pids, edge->ref->pid);
-			else if (edge->to == at && edge->kind == EDGE_HELD)
-				g_array_append_val(stack, edge->from);
-		}
-		if (at == NODE_OBJECT(index) || graph->kept_auto[index])
-			g_array_append_val(stack, other);
-	}
-	return set_of(pids);
-}
-
-/*
- * Only processes hold the user state. A program that uses the map may be held by the same ones (and
- * goes with them) or by others: that needs a mark of its own without them, so the maps with the
- * same set of processes wait for one together.
- */
-static void suspect(struct states *st, uint32_t index)
-{
-	g_autoptr(GBytes) set = processes_behind(st->graph, NODE_USER(index));
-	uint32_t program = user_program(st, st->certain, index, BY_STAYING);
-	GArray *group;
-
-	if (program != UINT32_MAX) {
-		set_at_risk(st, index, set, program);
-		return;
-	}
-	group = g_hash_table_lookup(st->groups, set);
-	if (!group) {
-		group = g_array_new(FALSE, FALSE, sizeof(uint32_t));
-		g_hash_table_insert(st->groups, g_bytes_ref(set), group);
-	}
-	g_array_append_val(group, index);
-}
-
-static bool set_has(const uint32_t *pids, size_t count, uint32_t pid)
-{
-	return count && bsearch(&pid, pids, count, sizeof(pid), by_number);
-}
-
-static struct mark *mark_without_set(const struct states *st, GBytes *set)
-{
 	const struct graph *graph = st->graph;
-	struct mark *mark = mark_new(graph);
-	gsize size;
-	const uint32_t *pids = g_bytes_get_data(set, &size);
+	const struct bpfrefs_object *object = graph_object(graph, index);
 
-	mark_kind(mark, EDGE_ROOT, BY_STAYING);
-	for (uint32_t i = 0; i < graph->outsides; i++) {
-		const struct edge *edge = &graph->edge[graph->outside[i]];
+	if (object->usercnt != 0 || object->changing)
+		return false;
+	for (uint32_t i = graph->in_first[index]; i < graph->in_first[index + 1]; i++) {
+		g_autofree char *why = NULL;
+		char key[BPFREFS_KEY_MAX];
 
-		if (edge->kind == EDGE_PROCESS &&
-		    !set_has(pids, size / sizeof(*pids), edge->ref->pid))
-			mark_node(mark, edge->to, edge, BY_PROCESS);
+		if (!states_is_user(st, &graph->edge[i]))
+			continue;
+		bpfrefs_key_format(graph->edge[i].ref->holder, key);
+		why = g_strdup_printf("usercnt is 0 and %s uses it: %s", key, loss(object));
+		states_set(st, index, BPFREFS_CLEARED, why);
+		return true;
 	}
-	mark_spread(mark);
-	return mark;
-}
-
-static void judge_group(struct states *st, GBytes *set, const GArray *group)
-{
-	mark_auto *mark = mark_without_set(st, set);
-
-	for (guint i = 0; i < group->len; i++) {
-		uint32_t index = g_array_index(group, uint32_t, i);
-		uint32_t program = user_program(st, mark, index, BY_PROCESS);
-
-		if (program != UINT32_MAX)
-			set_at_risk(st, index, set, program);
-	}
-}
-
-static bool may_be_at_risk(const struct states *st, uint32_t index)
-{
-	/* With an automatic keep, whatever leads to a program that uses the map leads to its user
-	 * state too. What a doubt leads to may be held by more than processes. */
-	return st->certain->reached[NODE_USER(index)] == BY_PROCESS &&
-	       !st->doubt->reached[NODE_USER(index)] && !st->graph->kept_auto[index] &&
-	       user_program(st, st->certain, index, BY_PROCESS) != UINT32_MAX;
+	return false;
 }
 
 /* ------------------------------------------------------- the other states --- */
@@ -343,7 +179,7 @@ static void set_unknown(struct states *st, uint32_t index)
 			st->gap ? st->gap->class_->name : "?",
 			bpfrefs_coverage_name(st->gap ? st->gap->coverage : BPFREFS_PARTIAL));
 	}
-	set_state(st, index, BPFREFS_STATE_UNKNOWN, why);
+	states_set(st, index, BPFREFS_STATE_UNKNOWN, why);
 }
 
 static void set_unrooted(struct states *st, uint32_t index)
@@ -353,12 +189,12 @@ static void set_unrooted(struct states *st, uint32_t index)
 	g_autofree char *text = NULL, *why = NULL;
 
 	if (first == graph->in_first[index + 1]) {
-		set_state(st, index, BPFREFS_UNROOTED, "nothing holds it");
+		states_set(st, index, BPFREFS_UNROOTED, "nothing holds it");
 		return;
 	}
 	text = edge_text(st, &graph->edge[first]);
 	why = g_strdup_printf("no root leads to it: %s", text);
-	set_state(st, index, BPFREFS_UNROOTED, why);
+	states_set(st, index, BPFREFS_UNROOTED, why);
 }
 
 static void judge(struct states *st, uint32_t index)
@@ -366,8 +202,8 @@ static void judge(struct states *st, uint32_t index)
 	const struct bpfrefs_object *object = graph_object(st->graph, index);
 	g_autofree char *why = NULL;
 
-	if (!st->certain->reached[NODE_OBJECT(index)]) {
-		if (st->doubt->reached[NODE_OBJECT(index)] || st->gap)
+	if (!st->certain->reached[node_object(index)]) {
+		if (st->doubt->reached[node_object(index)] || st->gap)
 			set_unknown(st, index);
 		else
 			set_unrooted(st, index);
@@ -375,11 +211,11 @@ static void judge(struct states *st, uint32_t index)
 	}
 	if (object->user_state && is_cleared(st, index))
 		return;
-	/* Held until a mark says more. */
+	/* Held, until risk_judge() says more. */
 	why = edge_text(st, nearest(st->certain, index));
-	set_state(st, index, BPFREFS_HELD, why);
-	if (object->user_state && may_be_at_risk(st, index))
-		suspect(st, index);
+	states_set(st, index, BPFREFS_HELD, why);
+	if (object->user_state)
+		risk_suspect(st, index);
 }
 
 void graph_states(struct bpfrefs_snapshot *snap)
@@ -388,8 +224,6 @@ void graph_states(struct bpfrefs_snapshot *snap)
 	mark_auto *certain = mark_new(graph);
 	mark_auto *doubt = mark_new(graph);
 	struct states st = { snap, graph, certain, doubt, graph_gap(snap), NULL };
-	GHashTableIter iter;
-	gpointer set, group;
 
 	/* What stays spreads first, so that a node's level says whether it needs a process. */
 	mark_kind(certain, EDGE_ROOT, BY_STAYING);
@@ -403,8 +237,6 @@ void graph_states(struct bpfrefs_snapshot *snap)
 				      (GDestroyNotify)g_array_unref);
 	for (uint32_t i = 0; i < graph->objects; i++)
 		judge(&st, i);
-	g_hash_table_iter_init(&iter, st.groups);
-	while (g_hash_table_iter_next(&iter, &set, &group))
-		judge_group(&st, set, group);
+	risk_judge(&st);
 	g_hash_table_unref(st.groups);
 }

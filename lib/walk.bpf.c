@@ -108,12 +108,34 @@ int walk_progs(struct bpf_iter__bpf_prog *ctx)
 	return 0;
 }
 
+/* Values of the UAPI that the floor's headers do not have. */
+#define LINK_TYPE_SOCKMAP 14
+
+/*
+ * The map that a link holds: an iterator's target and a sockmap link's map as users
+ * (bpf_iter_attach_map(), sock_map_link_create()), a struct_ops link's not (bpf_struct_ops_link_create()).
+ */
+static __always_inline __u32 linked_map(__u64 address, __u32 type)
+{
+	struct bpf_struct_ops_link *ops = (void *)address;
+	struct bpf_iter_link *iter = (void *)address;
+	struct sockmap_link *sock = (void *)address;
+	struct bpf_map *map = NULL;
+
+	if (type == BPF_LINK_TYPE_ITER)
+		map = BPF_CORE_READ(iter, aux.map);
+	else if (type == BPF_LINK_TYPE_STRUCT_OPS && bpf_core_field_exists(ops->map))
+		map = BPF_CORE_READ(ops, map);
+	else if (type == LINK_TYPE_SOCKMAP && bpf_core_field_exists(sock->map))
+		map = BPF_CORE_READ(sock, map);
+	return map ? BPF_CORE_READ(map, id) : 0;
+}
+
 SEC("iter/bpf_link")
 int walk_links(struct bpf_iter__bpf_link *ctx)
 {
 	struct bpf_link *link = ctx->link;
 	struct walk_link *out;
-	struct bpf_map *map;
 
 	if (!link)
 		return 0;
@@ -124,13 +146,8 @@ int walk_links(struct bpf_iter__bpf_link *ctx)
 	out->refcnt = link->refcnt.counter - 1;
 	out->type = link->type;
 	out->prog_id = walk_prog_id(BPF_CORE_READ(link, prog));
-	if (out->type == BPF_LINK_TYPE_ITER) {
-		struct bpf_iter_link *iter = (void *)walk_scalar(ctx->link);
-
-		/* the target map of bpf_map_elem and the like: bpf_map_inc_with_uref() */
-		map = BPF_CORE_READ(iter, aux.map);
-		out->map_id = map ? BPF_CORE_READ(map, id) : 0;
-	}
+	out->map_id = linked_map(walk_scalar(ctx->link), out->type);
+	out->map_user = out->type != BPF_LINK_TYPE_STRUCT_OPS;
 	walk_emit(&out->rec, WALK_LINK, sizeof(*out), link->id);
 	return 0;
 }

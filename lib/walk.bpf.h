@@ -134,6 +134,14 @@ struct bpf_iter_link {
 	struct bpf_iter_aux_info aux;
 } __pai;
 
+struct sockmap_link { /* 6.10 */
+	struct bpf_map *map;
+} __pai;
+
+struct bpf_struct_ops_link { /* 6.4 */
+	struct bpf_map *map;
+} __pai;
+
 struct bpf_iter_meta {
 	__u64 session_id;
 } __pai;

@@ -66,8 +66,8 @@ struct walk_link {
 	struct walk_rec rec;
 	__s64 refcnt;
 	__u32 type, prog_id;
-	__u32 map_id; /* an iterator's target map, held with a user reference */
-	__u32 pad;
+	__u32 map_id;	/* the map that it holds, 0: none */
+	__u32 map_user; /* with a user reference */
 };
 
 struct walk_btf {

@@ -7,6 +7,22 @@
 
 #include "walk.skel.h"
 
+/* Records stand one behind the other, so each must keep the next one aligned. */
+_Static_assert(sizeof(struct walk_map) % 8 == 0, "walk_map");
+_Static_assert(sizeof(struct walk_prog) % 8 == 0, "walk_prog");
+_Static_assert(sizeof(struct walk_link) % 8 == 0, "walk_link");
+_Static_assert(sizeof(struct walk_btf) % 8 == 0, "walk_btf");
+_Static_assert(sizeof(struct walk_edge) % 8 == 0, "walk_edge");
+_Static_assert(sizeof(struct walk_task) % 8 == 0, "walk_task");
+_Static_assert(sizeof(struct walk_file) % 8 == 0, "walk_file");
+_Static_assert(sizeof(struct walk_iter) % 8 == 0, "walk_iter");
+_Static_assert(sizeof(struct walk_ns) % 8 == 0, "walk_ns");
+_Static_assert(sizeof(struct walk_sb) % 8 == 0, "walk_sb");
+_Static_assert(sizeof(struct walk_mount) % 8 == 0, "walk_mount");
+_Static_assert(sizeof(struct walk_inode) % 8 == 0, "walk_inode");
+_Static_assert(sizeof(struct walk_dentry) % 8 == 0, "walk_dentry");
+_Static_assert(sizeof(struct walk_gap) % 8 == 0, "walk_gap");
+
 /* Reads of one iterator that end early without a record, before we give up on it. */
 #define IDLE_MAX 4096
 

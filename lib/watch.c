@@ -21,7 +21,7 @@
 #define CPU_MAX 65536
 
 /* How often, at most, to look which CPUs are there. */
-#define CPUS_EVERY_US (1000 * 1000)
+#define CPUS_EVERY_MS 1000
 
 /* The start of a PERF_RECORD_BPF_EVENT; a tag follows. */
 struct bpf_record {
@@ -306,7 +306,7 @@ static int rings_tell(struct bpfrefs_watch *watch, struct sink *sink)
 
 	for (guint i = 0; i < watch->rings->len; i++)
 		ring_drain(watch, &g_array_index(watch->rings, struct ring, i), sink);
-	if (g_get_monotonic_time() - watch->cpus_read >= CPUS_EVERY_US)
+	if (g_get_monotonic_time() - watch->cpus_read >= CPUS_EVERY_MS * G_GINT64_CONSTANT(1000))
 		err = rings_update(watch);
 	if (watch->lost) {
 		watch->lost = false;
@@ -326,8 +326,7 @@ int bpfrefs_watch_wait(struct bpfrefs_watch *watch, int stop_fd, int timeout_ms,
 
 	for (;;) {
 		/* In slices: nobody wakes us when a CPU comes. */
-		int slice = timeout_ms < 0 ? CPUS_EVERY_US / 1000
-					   : (int)MIN(left_ms, CPUS_EVERY_US / 1000);
+		int slice = timeout_ms < 0 ? CPUS_EVERY_MS : (int)MIN(left_ms, CPUS_EVERY_MS);
 
 		err = rings_poll(watch, stop_fd, slice);
 		if (err >= 0)

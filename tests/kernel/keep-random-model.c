@@ -2,37 +2,49 @@
 /* What must be kept, and what must be gone, by two rules that have to agree. */
 #include "keep-random.h"
 
-void model_count(struct model *model)
+/* True if the array was cleared or freed. */
+static bool count_array(struct model *model, int a)
 {
 	struct graph *graph = &model->graph;
+	int user = graph->roots.array_fd[a] + graph->roots.array_pin[a] + model->kept[a];
+	bool was_gone = model->array_gone[a], changed = false;
+	int ref = user;
+
+	for (int s = 0; user == 0 && s < SLOTS; s++) {
+		changed |= graph->slots[a][s] >= 0;
+		graph->slots[a][s] = -1;
+	}
+	for (int p = 0; p < PROGS; p++)
+		ref += !model->prog_gone[p] && graph->uses[p][a];
+	model->array_gone[a] = ref == 0;
+	return changed || model->array_gone[a] != was_gone;
+}
+
+/* True if the program was freed. */
+static bool count_prog(struct model *model, int p)
+{
+	const struct graph *graph = &model->graph;
+	const struct roots *roots = &graph->roots;
+	bool was_gone = model->prog_gone[p];
+	int ref = roots->prog_fd[p] + roots->prog_pin[p] + roots->prog_socket[p];
+
+	for (int a = 0; a < ARRAYS; a++)
+		for (int s = 0; s < SLOTS; s++)
+			ref += graph->slots[a][s] == p;
+	model->prog_gone[p] = ref == 0;
+	return model->prog_gone[p] != was_gone;
+}
+
+void model_count(struct model *model)
+{
 	bool changed = true;
 
 	while (changed) {
 		changed = false;
-		for (int a = 0; a < ARRAYS; a++) {
-			int user = graph->roots.array_fd[a] + graph->roots.array_pin[a] +
-				   model->kept[a];
-			int ref = user;
-
-			for (int s = 0; user == 0 && s < SLOTS; s++) {
-				changed |= graph->slots[a][s] >= 0;
-				graph->slots[a][s] = -1;
-			}
-			for (int p = 0; p < PROGS; p++)
-				ref += !model->prog_gone[p] && graph->uses[p][a];
-			changed |= ref == 0 && !model->array_gone[a];
-			model->array_gone[a] = ref == 0;
-		}
-		for (int p = 0; p < PROGS; p++) {
-			int ref = graph->roots.prog_fd[p] + graph->roots.prog_pin[p] +
-				  graph->roots.prog_socket[p];
-
-			for (int a = 0; a < ARRAYS; a++)
-				for (int s = 0; s < SLOTS; s++)
-					ref += graph->slots[a][s] == p;
-			changed |= ref == 0 && !model->prog_gone[p];
-			model->prog_gone[p] = ref == 0;
-		}
+		for (int a = 0; a < ARRAYS; a++)
+			changed |= count_array(model, a);
+		for (int p = 0; p < PROGS; p++)
+			changed |= count_prog(model, p);
 	}
 }
 

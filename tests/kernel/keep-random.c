@@ -112,7 +112,7 @@ static int fail(const struct test *test, const char *format, ...)
 
 static void step(void)
 {
-	struct timespec ts = { 0, STEP_MS * 1000000 };
+	struct timespec ts = { 0, STEP_MS * 1000000L };
 
 	nanosleep(&ts, NULL);
 }
@@ -200,7 +200,7 @@ static int await_objects(struct test *test, const struct model *model)
 static int read_kept(struct test *test, const struct model *model, bool kept[ARRAYS])
 {
 	for (int a = 0; a < ARRAYS; a++) {
-		enum bpfrefs_keep_mode mode;
+		enum bpfrefs_keep_mode mode = BPFREFS_KEEP_OFF;
 		int err = bpfrefs_keep_get(test->keeper, key_of(model, a), &mode);
 
 		if (err)

@@ -32,8 +32,7 @@ static inline void fixture_file(const struct fixture *fixture, const char *path,
 	g_assert_true(g_file_set_contents(full, text, -1, NULL));
 }
 
-static inline void fixture_link(const struct fixture *fixture, const char *path,
-				const char *target)
+static inline void fixture_link(const struct fixture *fixture, const char *path, const char *target)
 {
 	g_autofree char *full = fixture_parent(fixture, path);
 
@@ -55,8 +54,7 @@ static inline void fixture_open(struct fixture *fixture)
 	g_assert_cmpint(fixture->fd, >=, 0);
 }
 
-static inline int fixture_remove(const char *path, const struct stat *st, int type,
-				 struct FTW *ftw)
+static inline int fixture_remove(const char *path, const struct stat *st, int type, struct FTW *ftw)
 {
 	(void)st;
 	(void)type;

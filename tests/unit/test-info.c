@@ -23,8 +23,14 @@ static void check(struct bpfrefs_info *info, const char *want)
 static void test_map(void)
 {
 	struct map_facts facts = {
-		.type = 3, .id = 12, .key_size = 4, .value_size = 4, .max_entries = 8,
-		.map_flags = 128, .btf_id = 7, .map_extra = UINT64_MAX,
+		.type = 3,
+		.id = 12,
+		.key_size = 4,
+		.value_size = 4,
+		.max_entries = 8,
+		.map_flags = 128,
+		.btf_id = 7,
+		.map_extra = UINT64_MAX,
 	};
 	struct bpfrefs_info *info = info_new();
 
@@ -57,10 +63,18 @@ static void test_prog(void)
 {
 	uint32_t map_ids[] = { 1, 2, 30 };
 	struct prog_facts facts = {
-		.raw = { .type = 3, .id = 5, .tag = { 0x0a, 0xff, 0, 1, 2, 3, 4, 0x80 },
-			 .jited_prog_len = 60, .xlated_prog_len = 64, .load_time = 123456789,
-			 .created_by_uid = 1000, .nr_map_ids = 3, .name = "entry", .flags = 1,
-			 .btf_id = 9, .run_cnt = 17 },
+		.raw = { .type = 3,
+			 .id = 5,
+			 .tag = { 0x0a, 0xff, 0, 1, 2, 3, 4, 0x80 },
+			 .jited_prog_len = 60,
+			 .xlated_prog_len = 64,
+			 .load_time = 123456789,
+			 .created_by_uid = 1000,
+			 .nr_map_ids = 3,
+			 .name = "entry",
+			 .flags = 1,
+			 .btf_id = 9,
+			 .run_cnt = 17 },
 		.len = offsetof(struct raw_prog, run_cnt),
 		.map_ids = map_ids,
 		.map_count = 3,
@@ -112,9 +126,8 @@ static void check_link(struct raw_link raw, const char *text, const char *want)
 
 static void test_link_detached(void)
 {
-	check_link((struct raw_link){ .type = RAW_LINK_CGROUP, .prog_id = 4,
-				      .cgroup = { 77, 1 } }, "",
-		   "cgroup_id: 77\nattach_type: cgroup_inet_egress\n");
+	check_link((struct raw_link){ .type = RAW_LINK_CGROUP, .prog_id = 4, .cgroup = { 77, 1 } },
+		   "", "cgroup_id: 77\nattach_type: cgroup_inet_egress\n");
 	check_link((struct raw_link){ .type = RAW_LINK_CGROUP, .cgroup = { 0, 1 } }, "",
 		   "cgroup_id: 0\nattach_type: cgroup_inet_egress\nattached: no\n");
 	check_link((struct raw_link){ .type = RAW_LINK_XDP, .dev = { 2, 0 } }, "", "ifindex: 2\n");
@@ -135,20 +148,18 @@ static void test_link_tracing(void)
 {
 	check_link((struct raw_link){ .type = RAW_LINK_TRACING, .tracing = { 24, 1, 500, 0 } }, "",
 		   "attach_type: trace_fentry\ntarget_obj_id: 1\ntarget_btf_id: 500\n");
-	check_link((struct raw_link){ .type = RAW_LINK_RAW_TRACEPOINT,
-				      .raw_tracepoint.cookie = 9 }, "sched_switch",
-		   "tp_name: sched_switch\ncookie: 9\n");
+	check_link((struct raw_link){ .type = RAW_LINK_RAW_TRACEPOINT, .raw_tracepoint.cookie = 9 },
+		   "sched_switch", "tp_name: sched_switch\ncookie: 9\n");
 	check_link((struct raw_link){ .type = RAW_LINK_KPROBE_MULTI,
-				      .kprobe_multi = { .count = 2, .flags = 1, .missed = 5 } }, "",
-		   "count: 2\nflags: 1\nmissed: 5\n");
+				      .kprobe_multi = { .count = 2, .flags = 1, .missed = 5 } },
+		   "", "count: 2\nflags: 1\nmissed: 5\n");
 	/* A kernel that does not tell: zeros are not facts. */
 	check_link((struct raw_link){ .type = RAW_LINK_KPROBE_MULTI }, "", "");
 	check_link((struct raw_link){ .type = RAW_LINK_UPROBE_MULTI,
-				      .uprobe_multi = { .count = 1, .pid = 10 } }, "/bin/sh",
-		   "path: /bin/sh\ncount: 1\nflags: 0\npid: 10\n");
-	check_link((struct raw_link){ .type = RAW_LINK_NETFILTER,
-				      .netfilter = { 2, 1, -100, 1 } }, "",
-		   "pf: ipv4\nhooknum: local_in\npriority: -100\nflags: 1\n");
+				      .uprobe_multi = { .count = 1, .pid = 10 } },
+		   "/bin/sh", "path: /bin/sh\ncount: 1\nflags: 0\npid: 10\n");
+	check_link((struct raw_link){ .type = RAW_LINK_NETFILTER, .netfilter = { 2, 1, -100, 1 } },
+		   "", "pf: ipv4\nhooknum: local_in\npriority: -100\nflags: 1\n");
 }
 
 static void test_link_iter(void)
@@ -177,12 +188,12 @@ static void test_link_perf(void)
 		   "missed: 0\ncookie: 3\n");
 	check_link((struct raw_link){ .type = RAW_LINK_PERF_EVENT,
 				      .perf_event = { .type = RAW_PERF_UPROBE,
-						      .uprobe.offset = 256 } }, "/bin/sh",
-		   "perf_event_type: uprobe\nfile_name: /bin/sh\noffset: 256\n");
+						      .uprobe.offset = 256 } },
+		   "/bin/sh", "perf_event_type: uprobe\nfile_name: /bin/sh\noffset: 256\n");
 	check_link((struct raw_link){ .type = RAW_LINK_PERF_EVENT,
 				      .perf_event = { .type = RAW_PERF_EVENT,
-						      .event = { .config = 2, .type = 1 } } }, "",
-		   "perf_event_type: event\nevent_type: software\nconfig: 2\n");
+						      .event = { .config = 2, .type = 1 } } },
+		   "", "perf_event_type: event\nevent_type: software\nconfig: 2\n");
 	check_link((struct raw_link){ .type = RAW_LINK_PERF_EVENT }, "", "");
 }
 

@@ -62,8 +62,7 @@ static void test_fields(void)
 /* Only a directory of the instance is mounted: what lies beside it cannot be reached. */
 static void test_bind(void)
 {
-	g_autoptr(GPtrArray) mounts =
-		read_text(ROOT "32 1 0:30 /app /srv/app rw - bpf bpf rw\n");
+	g_autoptr(GPtrArray) mounts = read_text(ROOT "32 1 0:30 /app /srv/app rw - bpf bpf rw\n");
 
 	check_path(mounts, 30, "/app", "/srv/app");
 	check_path(mounts, 30, "/app/conns", "/srv/app/conns");

@@ -26,8 +26,8 @@ static bool is_word_of(const struct btf *btf, const struct btf_type *type, const
 
 		if ((uint32_t)values[i].val != value)
 			continue;
-		name = g_ascii_strdown(btf__name_by_offset(btf, values[i].name_off) +
-					       strlen(prefix), -1);
+		name = g_ascii_strdown(
+			btf__name_by_offset(btf, values[i].name_off) + strlen(prefix), -1);
 		if (strcmp(name, word) == 0)
 			return true;
 	}

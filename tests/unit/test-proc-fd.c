@@ -15,8 +15,8 @@ struct fake_table {
 static struct {
 	const struct fake_fd *fds;
 	const struct fake_table *tables;
-	int error;	/* of every comparison */
-	uint32_t dies;	/* this thread is gone once it has been compared this often: */
+	int error;     /* of every comparison */
+	uint32_t dies; /* this thread is gone once it has been compared this often: */
 	unsigned int after, calls;
 } fake;
 
@@ -185,8 +185,9 @@ static void test_many(void)
 static void test_threads(void)
 {
 	/* 11 shares the leader's table; 12 and 13 share one of their own, copied from it. */
-	static const struct fake_table tables[] = { { 10, 1 }, { 11, 1 }, { 12, 2 }, { 13, 2 },
-						    { 0 } };
+	static const struct fake_table tables[] = {
+		{ 10, 1 }, { 11, 1 }, { 12, 2 }, { 13, 2 }, { 0 }
+	};
 	static const struct fake_fd kernel[] = { { 10, 3, 5 }, { 12, 3, 5 }, { 12, 4, 6 }, { 0 } };
 	struct fixture proc;
 	struct proc_fds fds;
@@ -316,15 +317,17 @@ static void test_places(void)
 
 	fixture_open(&proc);
 	fixture_link(&proc, "self/ns/mnt", "mnt:[100]");
-	fixture_file(&proc, "self/mountinfo", "1 0 254:0 / / rw - ext4 x rw\n"
-					      "30 1 0:30 /app /app rw - bpf bpf rw\n"
-					      "31 1 0:30 / /bpf rw - bpf bpf rw\n"
-					      "32 1 0:31 / /low rw - bpf bpf rw\n"
-					      "33 32 0:33 / /low rw - tmpfs x rw\n");
+	fixture_file(&proc, "self/mountinfo",
+		     "1 0 254:0 / / rw - ext4 x rw\n"
+		     "30 1 0:30 /app /app rw - bpf bpf rw\n"
+		     "31 1 0:30 / /bpf rw - bpf bpf rw\n"
+		     "32 1 0:31 / /low rw - bpf bpf rw\n"
+		     "33 32 0:33 / /low rw - tmpfs x rw\n");
 	fixture_link(&proc, "20/ns/mnt", "mnt:[100]");
 	fixture_link(&proc, "30/ns/mnt", "mnt:[200]");
-	fixture_file(&proc, "30/mountinfo", "1 0 254:0 / / rw - ext4 x rw\n"
-					    "42 1 0:31 / /c rw - bpf bpf rw\n");
+	fixture_file(&proc, "30/mountinfo",
+		     "1 0 254:0 / / rw - ext4 x rw\n"
+		     "42 1 0:31 / /c rw - bpf bpf rw\n");
 	fixture_link(&proc, "40/ns/mnt", "mnt:[200]");
 	fixture_dir(&proc, "50");
 	fixture_link(&proc, "60/ns/mnt", "nonsense");

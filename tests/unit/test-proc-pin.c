@@ -105,9 +105,9 @@ static void check(const struct proc_pins *pins, const char *want)
 		if (p->major != world.major || p->minor != world.minor)
 			continue;
 		g_assert_cmpint(bpfrefs_key_compare(p->key, world.map), ==, 0);
-		g_ptr_array_add(lines, g_strdup_printf("%s first=%d keep=%s here=%d", p->inner,
-						       p->first, bpfrefs_keep_name(p->keep),
-						       p->pid == 0));
+		g_ptr_array_add(lines,
+				g_strdup_printf("%s first=%d keep=%s here=%d", p->inner, p->first,
+						bpfrefs_keep_name(p->keep), p->pid == 0));
 	}
 	g_ptr_array_add(lines, NULL);
 	text = g_strjoinv("\n", (char **)lines->pdata);

@@ -142,7 +142,7 @@ static void files_get_tokens(void)
 	bpfrefs_snapshot_unref(end(scan));
 }
 
-/* The first reason is shown, all are counted, and unavailable stays unavailable. */
+/* The first reason is shown, with all of its kind, and unavailable stays unavailable. */
 static void gaps_add_up(void)
 {
 	struct scan *scan = begin();
@@ -151,7 +151,8 @@ static void gaps_add_up(void)
 
 	turn(scan, "fd");
 	scan_gap(scan, 2, "processes", EACCES);
-	scan_gap(scan, 1, "tables", ENOMEM);
+	scan_gap(scan, 5, "tables", ENOMEM);
+	scan_gap(scan, 1, "processes", ESRCH);
 	turn(scan, "pin");
 	scan_unavailable(scan, "no bpffs", ENODEV);
 	scan_gap(scan, 1, "mounts", EIO);

@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * Makes very many holders of one object, more than one buffer of a walk has room for, says its key,
+ * and waits for its standard input to end: `many fds N`, `slots N`, `inner N`, `pins N DIRECTORY`.
+ */
+#include <bpf/bpf.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/bpf.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+static int prog_new(void)
+{
+	const struct bpf_insn insns[] = {
+		{ .code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0 },
+		{ .code = BPF_JMP | BPF_EXIT },
+	};
+
+	return bpf_prog_load(BPF_PROG_TYPE_SOCKET_FILTER, "many", "GPL", insns, 2, NULL);
+}
+
+static int map_new(unsigned int type, unsigned int key_size, unsigned int count, int inner)
+{
+	LIBBPF_OPTS(bpf_map_create_opts, opts, .inner_map_fd = inner < 0 ? 0 : (__u32)inner);
+
+	return bpf_map_create(type, "many", key_size, 4, count, &opts);
+}
+
+static int make_fds(unsigned int count)
+{
+	int fd = map_new(BPF_MAP_TYPE_ARRAY, 4, 1, -1);
+	struct rlimit limit;
+
+	/* as far as the hard limit lets us: raising that takes CAP_SYS_RESOURCE */
+	if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
+		return -errno;
+	limit.rlim_cur = limit.rlim_max;
+	if (setrlimit(RLIMIT_NOFILE, &limit) != 0)
+		return -errno;
+	for (unsigned int i = 1; fd >= 0 && i < count; i++)
+		if (dup(fd) < 0)
+			return -errno;
+	return fd;
+}
+
+/* Every second slot, so that the filled ones do not lie side by side. */
+static int make_slots(unsigned int count)
+{
+	int prog = prog_new(), map = map_new(BPF_MAP_TYPE_PROG_ARRAY, 4, count * 2, -1);
+
+	for (unsigned int i = 0; map >= 0 && i < count; i++) {
+		unsigned int key = i * 2 + 1;
+
+		if (bpf_map_update_elem(map, &key, &prog, BPF_ANY) != 0)
+			return -errno;
+	}
+	return prog;
+}
+
+/* Long keys fill a buffer with few of them: each update waits for a grace period. */
+static int make_inner(unsigned int count)
+{
+	int inner = map_new(BPF_MAP_TYPE_ARRAY, 4, 1, -1);
+	char key[256] = { 0 };
+	int map = map_new(BPF_MAP_TYPE_HASH_OF_MAPS, sizeof(key), count, inner);
+
+	for (unsigned int i = 0; map >= 0 && i < count; i++) {
+		memcpy(key, &i, sizeof(i));
+		if (bpf_map_update_elem(map, key, &inner, BPF_ANY) != 0)
+			return -errno;
+	}
+	return inner;
+}
+
+static int make_pins(unsigned int count, const char *directory)
+{
+	int fd = map_new(BPF_MAP_TYPE_ARRAY, 4, 1, -1);
+	char path[4096];
+
+	for (unsigned int i = 0; fd >= 0 && i < count; i++) {
+		snprintf(path, sizeof(path), "%s/a-name-of-some-length-%u", directory, i);
+		if (bpf_obj_pin(fd, path) != 0)
+			return -errno;
+	}
+	return fd;
+}
+
+int main(int argc, char **argv)
+{
+	unsigned int count = argc > 2 ? (unsigned int)strtoul(argv[2], NULL, 10) : 0;
+	struct rlimit memory = { RLIM_INFINITY, RLIM_INFINITY };
+	struct bpf_prog_info info = { 0 }; /* maps' and programs' infos begin alike: type, id */
+	__u32 len = sizeof(info);
+	char byte;
+	int fd = -EINVAL;
+
+	setrlimit(RLIMIT_MEMLOCK, &memory);
+	if (argc == 3 && strcmp(argv[1], "fds") == 0)
+		fd = make_fds(count);
+	else if (argc == 3 && strcmp(argv[1], "slots") == 0)
+		fd = make_slots(count);
+	else if (argc == 3 && strcmp(argv[1], "inner") == 0)
+		fd = make_inner(count);
+	else if (argc == 4 && strcmp(argv[1], "pins") == 0)
+		fd = make_pins(count, argv[3]);
+	if (fd < 0 || bpf_obj_get_info_by_fd(fd, &info, &len) != 0) {
+		fprintf(stderr, "many: %s\n", strerror(fd < 0 ? -fd : errno));
+		return 1;
+	}
+	printf("%s/%u\n", strcmp(argv[1], "slots") == 0 ? "prog" : "map", info.id);
+	fflush(stdout);
+	return read(0, &byte, 1) < 0;
+}

@@ -1,0 +1,88 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""More holders of one object than a walk's buffer has room for (256 KiB: eleven thousand descriptors): it must be drained and go
+on where it was, and neither lose nor repeat a record."""
+import os
+import subprocess
+import sys
+
+from harness import check, equal, eventually, fields, main, names
+
+COUNT = 15000
+LONG_KEYS = 1200
+
+
+def many(env, *words):
+    """Runs the helper; the key of the object that it holds so often."""
+    process = subprocess.Popen([os.environ["MANY"], *map(str, words)], stdin=subprocess.PIPE,
+                               stdout=subprocess.PIPE, text=True)
+    env.cleanup(process.wait)
+    env.cleanup(process.stdin.close)
+    key = process.stdout.readline().strip()
+    check(key, f"many {words} failed")
+    return process, key
+
+
+def check_account(daemon, key, refcnt, lines, usercnt=None):
+    def look():
+        refs = daemon.pairs(f"{key}/refs")
+        equal(refs["unexplained"], "0", str(refs))
+        equal(int(refs["refcnt"]), refcnt, "refcnt")
+        if usercnt is not None:
+            equal(int(refs["usercnt"]), usercnt, "usercnt")
+        found = daemon.lines(f"{key}/holders")[0]
+        equal(len(found), lines, "lines")
+        return found
+    return eventually(look)
+
+
+def end(process, daemon, key):
+    process.stdin.close()
+    process.wait()
+    daemon.gone(key)
+
+
+def test_descriptors(env):
+    daemon = env.daemon()
+    process, key = many(env, "fds", COUNT)
+    found = check_account(daemon, key, 1, COUNT, 1)
+    equal(len({fields(x)["fd"] for x in found}), COUNT, "descriptors told")
+    equal(len({fields(x)["file"] for x in found}), 1, "files told")
+    end(process, daemon, key)
+
+
+def test_slots(env):
+    daemon = env.daemon()
+    process, key = many(env, "slots", COUNT)
+    found = check_account(daemon, key, COUNT + 1, COUNT + 1)
+    slots = sorted(int(fields(x)["slot"]) for x in found if " map " in x)
+    equal(slots, list(range(1, 2 * COUNT, 2)), "slots told")
+    array = fields(next(x for x in found if " map " in x))["id"]
+    equal(daemon.read(f"map/{array}/slots").splitlines(),
+          [f"{slot} {key} many" for slot in slots], "the slots file")
+    end(process, daemon, key)
+
+
+def test_hash_of_maps(env):
+    daemon = env.daemon()
+    process, key = many(env, "inner", LONG_KEYS)
+    found = check_account(daemon, key, LONG_KEYS + 1, LONG_KEYS + 1, 1)
+    keys = sorted(bytes.fromhex(fields(x)["slot"][2:]) for x in found if " map " in x)
+    equal(keys, sorted(i.to_bytes(4, sys.byteorder) + bytes(252) for i in range(LONG_KEYS)),
+          "keys told")
+    end(process, daemon, key)
+
+
+def test_pins(env):
+    daemon = env.daemon()
+    process, key = many(env, "pins", COUNT, env.bpffs)
+    found = check_account(daemon, key, COUNT + 1, COUNT + 1, COUNT + 1)
+    paths = {fields(x)["path"] for x in found if " pin " in x}
+    equal(paths, {f"{env.bpffs}/{name}" for name in names(env.bpffs)}, "paths told")
+    for name in names(env.bpffs):
+        os.unlink(env.bpffs / name)
+    end(process, daemon, key)
+
+
+if __name__ == "__main__":
+    sys.exit(main(globals()))

@@ -1,0 +1,211 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The procfs source on the running kernel: what it says of a few objects of the test's own, and that
+ * looking does not harm them. Skipped where bpf(2) does not let us.
+ */
+#include <bpf/bpf.h>
+#include <fcntl.h>
+#include <string.h>
+#include <time.h>
+
+#include "bpf.h"
+#include "private.h"
+
+/* How long the kernel may take to free what is no longer held, in milliseconds. */
+#define PATIENCE 5000
+
+static bool is_skipped(void)
+{
+	uint32_t id;
+
+	if (bpf_next_id(BPFREFS_MAP, 0, &id) != -EPERM)
+		return false;
+	g_test_skip("needs CAP_SYS_ADMIN: object ids");
+	return true;
+}
+
+static struct bpfrefs_ctx *open_ctx(void)
+{
+	struct bpfrefs_options options = { .size = sizeof(options), .source = BPFREFS_SOURCE_PROC };
+	struct bpfrefs_ctx *ctx = NULL;
+	int err = bpfrefs_ctx_open(&options, &ctx);
+
+	if (err == -EPERM)
+		g_test_skip("needs the initial pid namespace");
+	else
+		g_assert_cmpint(err, ==, 0);
+	return ctx;
+}
+
+static struct bpfrefs_key key_of(int fd)
+{
+	struct bpfrefs_key key = { BPFREFS_KIND_COUNT, 0 };
+
+	g_assert_cmpint(fd, >=, 0);
+	g_assert_cmpint(bpf_identify(fd, &key), ==, 0);
+	return key;
+}
+
+/* A program that uses one map. */
+static int load_user(int map_fd)
+{
+	struct bpf_insn insns[] = {
+		{ .code = BPF_LD | BPF_DW | BPF_IMM,
+		  .dst_reg = BPF_REG_1,
+		  .src_reg = BPF_PSEUDO_MAP_FD,
+		  .imm = map_fd },
+		{ 0 },
+		{ .code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0, .imm = 0 },
+		{ .code = BPF_JMP | BPF_EXIT },
+	};
+
+	return bpf_prog_load(BPF_PROG_TYPE_SOCKET_FILTER, "user", "GPL", insns, G_N_ELEMENTS(insns),
+			     NULL);
+}
+
+/* "CLASS ref=N user=N via slot" of each reference, but for other processes' descriptors. */
+static void check_holders(struct bpfrefs_ctx *ctx, struct bpfrefs_key key, const char *want)
+{
+	g_autoptr(GString) text = g_string_new(NULL);
+	struct bpfrefs_snapshot *snap = NULL;
+	size_t first, count;
+
+	g_assert_cmpint(bpfrefs_snapshot_take(ctx, &snap), ==, 0);
+	count = bpfrefs_snapshot_holders(snap, key, &first);
+	for (size_t i = first; i < first + count; i++) {
+		const struct bpfrefs_ref *ref = bpfrefs_snapshot_ref_at(snap, i);
+		struct bpfrefs_value via = bpfrefs_ref_get(ref, "via");
+		struct bpfrefs_value slot = bpfrefs_ref_get(ref, "slot");
+
+		if (bpfrefs_ref_pid(ref) && bpfrefs_ref_pid(ref) != (uint32_t)getpid())
+			continue;
+		g_string_append_printf(text, "%s ref=%u user=%u", bpfrefs_ref_class(ref)->name,
+				       bpfrefs_ref_count(ref), bpfrefs_ref_user(ref));
+		if (via.type == BPFREFS_VALUE_STR)
+			g_string_append_printf(text, " %s", via.str);
+		if (slot.type == BPFREFS_VALUE_NUM)
+			g_string_append_printf(text, " %" G_GUINT64_FORMAT, slot.num);
+		else if (slot.type == BPFREFS_VALUE_STR)
+			g_string_append_printf(text, " %s", slot.str);
+		g_string_append_c(text, '\n');
+	}
+	g_assert_cmpstr(text->str, ==, want);
+	bpfrefs_snapshot_unref(snap);
+}
+
+static bool is_gone_soon(struct bpfrefs_key key)
+{
+	for (int i = 0; i < PATIENCE; i++) {
+		struct timespec ts = { 0, 1000000 };
+		uint32_t id = 0;
+
+		if (bpf_next_id(key.kind, key.id - 1, &id) != 0 || id != key.id)
+			return true;
+		nanosleep(&ts, NULL);
+	}
+	return false;
+}
+
+static void test_slots(void)
+{
+	LIBBPF_OPTS(bpf_map_create_opts, opts);
+	struct bpfrefs_ctx *ctx = is_skipped() ? NULL : open_ctx();
+	bpfrefs_autofd inner = -1, narrow = -1, wide = -1, array = -1, prog = -1;
+	uint64_t long_key = 0x0807060504030201;
+	uint32_t key = 7;
+
+	if (!ctx)
+		return;
+	inner = bpf_map_create(BPF_MAP_TYPE_ARRAY, "inner", 4, 4, 1, NULL);
+	opts.inner_map_fd = (uint32_t)inner;
+	narrow = bpf_map_create(BPF_MAP_TYPE_HASH_OF_MAPS, "narrow", 4, 4, 4, &opts);
+	wide = bpf_map_create(BPF_MAP_TYPE_HASH_OF_MAPS, "wide", 8, 4, 4, &opts);
+	array = bpf_map_create(BPF_MAP_TYPE_PROG_ARRAY, "array", 4, 4, 8, NULL);
+	prog = load_user(array);
+	g_assert_cmpint(bpf_map_update_elem(narrow, &key, &inner, BPF_ANY), ==, 0);
+	g_assert_cmpint(bpf_map_update_elem(wide, &long_key, &inner, BPF_ANY), ==, 0);
+	g_assert_cmpint(bpf_map_update_elem(array, &key, &prog, BPF_ANY), ==, 0);
+	check_holders(ctx, key_of(inner),
+		      key_of(narrow).id < key_of(wide).id
+			      ? "fd ref=1 user=1\nmap ref=1 user=0 inner 7\n"
+				"map ref=1 user=0 inner 0x0102030405060708\n"
+			      : "fd ref=1 user=1\nmap ref=1 user=0 inner 0x0102030405060708\n"
+				"map ref=1 user=0 inner 7\n");
+	check_holders(ctx, key_of(prog), "fd ref=1 user=0\nmap ref=1 user=0 slot 7\n");
+	check_holders(ctx, key_of(array), "fd ref=1 user=1\nprog ref=1 user=0 used_maps\n");
+	bpfrefs_ctx_close(ctx);
+}
+
+static void test_dup(void)
+{
+	struct bpfrefs_ctx *ctx = is_skipped() ? NULL : open_ctx();
+	bpfrefs_autofd map = -1, second = -1, other = -1;
+
+	if (!ctx)
+		return;
+	map = bpf_map_create(BPF_MAP_TYPE_ARRAY, "dup", 4, 4, 1, NULL);
+	second = fcntl(map, F_DUPFD_CLOEXEC, 3);
+	other = bpf_open_id(BPFREFS_MAP, key_of(map).id);
+	check_holders(ctx, key_of(map), "fd ref=1 user=1\nfd ref=0 user=0\nfd ref=1 user=1\n");
+	bpfrefs_ctx_close(ctx);
+}
+
+/* What the context keeps itself is of another class, and not a process's. */
+static void test_kept(void)
+{
+	struct bpfrefs_ctx *ctx = is_skipped() ? NULL : open_ctx();
+	bpfrefs_autofd map = -1;
+	struct bpfrefs_key key;
+	int kept;
+
+	if (!ctx)
+		return;
+	map = bpf_map_create(BPF_MAP_TYPE_ARRAY, "kept", 4, 4, 1, NULL);
+	key = key_of(map);
+	kept = bpf_open_id(BPFREFS_MAP, key.id);
+	g_hash_table_insert(ctx->kept, GINT_TO_POINTER(kept), g_memdup2(&key, sizeof(key)));
+	check_holders(ctx, key, "fd ref=1 user=1\nkeep ref=1 user=1\n");
+	bpfrefs_ctx_close(ctx);
+}
+
+/*
+ * An array whose last user has gone, while a program still uses it: looking at it must not keep it
+ * for ever, as descriptors taken again and again do (see struct proc_data).
+ */
+static void test_array_is_not_leaked(void)
+{
+	struct bpfrefs_ctx *ctx = is_skipped() ? NULL : open_ctx();
+
+	if (!ctx)
+		return;
+	for (int i = 0; i < 5; i++) {
+		int array = bpf_map_create(BPF_MAP_TYPE_PROG_ARRAY, "leak", 4, 4, 8, NULL);
+		int prog = load_user(array);
+		struct bpfrefs_key key = key_of(array);
+		struct bpfrefs_info *info = NULL;
+		uint32_t slot = 1;
+
+		g_assert_cmpint(bpf_map_update_elem(array, &slot, &prog, BPF_ANY), ==, 0);
+		close(array);
+		for (int j = 0; j < 30; j++) {
+			g_assert_cmpint(bpfrefs_info_read(ctx, key, &info), ==, 0);
+			g_assert_cmpstr(bpfrefs_info_field(info, 1)->str, ==, "prog_array");
+			bpfrefs_info_free(info);
+		}
+		check_holders(ctx, key, "prog ref=1 user=0 used_maps\n");
+		close(prog);
+		g_assert_true(is_gone_soon(key));
+		g_assert_cmpint(bpfrefs_info_read(ctx, key, &info), ==, -ENOENT);
+	}
+	bpfrefs_ctx_close(ctx);
+}
+
+int main(int argc, char **argv)
+{
+	g_test_init(&argc, &argv, NULL);
+	g_test_add_func("/proc/slots", test_slots);
+	g_test_add_func("/proc/dup", test_dup);
+	g_test_add_func("/proc/kept", test_kept);
+	g_test_add_func("/proc/array-is-not-leaked", test_array_is_not_leaked);
+	return g_test_run();
+}
