@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The only file that calls libbpf or bpf(2). */
+/*
+ * The only file that calls bpf(2) itself. libbpf, which loads the walkers, is walkers.c's alone; a dozen
+ * calls with a few words each need none of it.
+ */
 #include "bpf.h"
 
-#include <bpf/bpf.h>
 #include <fcntl.h>
+#include <linux/bpf.h>
 #include <linux/openat2.h>
 #include <stdio.h>
 #include <string.h>
@@ -24,6 +27,14 @@ struct obj_attr {
 	uint32_t pad;
 };
 
+/* 0 or a descriptor, or -errno. */
+static int bpf_call(int command, void *attr, size_t size)
+{
+	long result = syscall(SYS_bpf, command, attr, size);
+
+	return result < 0 ? -errno : (int)result;
+}
+
 static int obj_pin(int fd, int dir_fd, const char *path)
 {
 	struct obj_attr attr = {
@@ -33,40 +44,50 @@ static int obj_pin(int fd, int dir_fd, const char *path)
 		.path_fd = dir_fd >= 0 ? dir_fd : 0,
 	};
 
-	return syscall(SYS_bpf, BPF_OBJ_PIN, &attr, sizeof(attr)) == 0 ? 0 : -errno;
+	/* a kernel before 6.5 says E2BIG to a path_fd that is not 0 */
+	return bpf_call(BPF_OBJ_PIN, &attr,
+			dir_fd >= 0 ? sizeof(attr) : offsetof(struct obj_attr, path_fd));
 }
 
 int bpf_next_id(enum bpfrefs_kind kind, uint32_t start, uint32_t *id)
 {
-	static int (*const next[BPFREFS_KIND_COUNT])(__u32, __u32 *) = {
-		[BPFREFS_MAP] = bpf_map_get_next_id,
-		[BPFREFS_PROG] = bpf_prog_get_next_id,
-		[BPFREFS_LINK] = bpf_link_get_next_id,
-		[BPFREFS_BTF] = bpf_btf_get_next_id,
+	static const int commands[BPFREFS_KIND_COUNT] = {
+		[BPFREFS_MAP] = BPF_MAP_GET_NEXT_ID,
+		[BPFREFS_PROG] = BPF_PROG_GET_NEXT_ID,
+		[BPFREFS_LINK] = BPF_LINK_GET_NEXT_ID,
+		[BPFREFS_BTF] = BPF_BTF_GET_NEXT_ID,
 	};
+	struct {
+		uint32_t start, next, flags;
+	} attr = { .start = start };
+	int err;
 
 	if (kind >= BPFREFS_KIND_COUNT)
 		return -EINVAL;
 	/* The kernel's ids are positive ints and it says EINVAL to a greater start. */
 	if (start >= INT32_MAX)
 		return -ENOENT;
-	return next[kind](start, id) == 0 ? 0 : -errno;
+	err = bpf_call(commands[kind], &attr, sizeof(attr));
+	if (!err)
+		*id = attr.next;
+	return err;
 }
 
 int bpf_open_id(enum bpfrefs_kind kind, uint32_t id)
 {
-	static int (*const get[BPFREFS_KIND_COUNT])(__u32) = {
-		[BPFREFS_MAP] = bpf_map_get_fd_by_id,
-		[BPFREFS_PROG] = bpf_prog_get_fd_by_id,
-		[BPFREFS_LINK] = bpf_link_get_fd_by_id,
-		[BPFREFS_BTF] = bpf_btf_get_fd_by_id,
+	static const int commands[BPFREFS_KIND_COUNT] = {
+		[BPFREFS_MAP] = BPF_MAP_GET_FD_BY_ID,
+		[BPFREFS_PROG] = BPF_PROG_GET_FD_BY_ID,
+		[BPFREFS_LINK] = BPF_LINK_GET_FD_BY_ID,
+		[BPFREFS_BTF] = BPF_BTF_GET_FD_BY_ID,
 	};
-	int fd;
+	struct {
+		uint32_t id, next, flags;
+	} attr = { .id = id };
 
 	if (kind >= BPFREFS_KIND_COUNT)
 		return -EINVAL;
-	fd = get[kind](id);
-	return fd >= 0 ? fd : -errno;
+	return bpf_call(commands[kind], &attr, sizeof(attr));
 }
 
 int bpf_pin_at(int fd, int dir_fd, const char *name)
@@ -92,11 +113,10 @@ int bpf_pin_at(int fd, int dir_fd, const char *name)
 int bpf_get_path_fd(int path_fd)
 {
 	char path[sizeof("/proc/self/fd/") + 11];
-	int fd;
+	struct obj_attr attr = { .pathname = (uintptr_t)path };
 
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", path_fd);
-	fd = bpf_obj_get(path);
-	return fd >= 0 ? fd : -errno;
+	return bpf_call(BPF_OBJ_GET, &attr, offsetof(struct obj_attr, path_fd));
 }
 
 int bpf_open_pin(int dir_fd, const char *name)
@@ -141,15 +161,42 @@ int bpf_identify(int fd, struct bpfrefs_key *key)
 
 int bpf_info_raw(int fd, void *info, uint32_t *len)
 {
-	return bpf_obj_get_info_by_fd(fd, info, len) == 0 ? 0 : -errno;
+	struct {
+		uint32_t fd, len;
+		uint64_t info;
+	} attr = { .fd = (uint32_t)fd, .len = *len, .info = (uintptr_t)info };
+	int err = bpf_call(BPF_OBJ_GET_INFO_BY_FD, &attr, sizeof(attr));
+
+	if (!err)
+		*len = attr.len;
+	return err;
 }
+
+/* The part of union bpf_attr that commands on one map element use. */
+struct elem_attr {
+	uint32_t map_fd, pad;
+	uint64_t key, value; /* value: or the next key */
+	uint64_t flags;
+};
 
 int bpf_map_next_key(int fd, const void *key, void *next)
 {
-	return bpf_map_get_next_key(fd, key, next) == 0 ? 0 : -errno;
+	struct elem_attr attr = {
+		.map_fd = (uint32_t)fd,
+		.key = (uintptr_t)key,
+		.value = (uintptr_t)next,
+	};
+
+	return bpf_call(BPF_MAP_GET_NEXT_KEY, &attr, sizeof(attr));
 }
 
 int bpf_map_lookup(int fd, const void *key, void *value)
 {
-	return bpf_map_lookup_elem(fd, key, value) == 0 ? 0 : -errno;
+	struct elem_attr attr = {
+		.map_fd = (uint32_t)fd,
+		.key = (uintptr_t)key,
+		.value = (uintptr_t)value,
+	};
+
+	return bpf_call(BPF_MAP_LOOKUP_ELEM, &attr, sizeof(attr));
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * bpf(2) and libbpf: bpf.c is the only file that calls either. Descriptors are close-on-exec. All
+ * bpf(2): bpf.c is the only file that calls it (libbpf is known to walkers.c alone). Descriptors are close-on-exec. All
  * functions return 0 (or a descriptor), or -errno.
  */
 #ifndef BPFREFS_BPF_H
