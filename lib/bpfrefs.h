@@ -395,7 +395,8 @@ int bpfrefs_pin_identify(struct bpfrefs_ctx *ctx, int dir_fd, const char *name,
 
 /**
  * What removing one linked pin of @p key would do, by the snapshot: 0 nothing, -EBUSY if the object
- * would be freed or its user state cleared. A gap or an unexplained count counts as a holder.
+ * would be freed or its user state cleared, as far as is known: an unexplained count is a holder, a
+ * counter that could not be read (procfs) is none.
  *
  * @param pin_ino inode number of the pin on device @p major : @p minor
  */

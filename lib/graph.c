@@ -89,20 +89,24 @@ static bool holds_user(const struct bpfrefs_ref *ref)
 	return ref->user > 0 || (ref->ref == 0 && ref->holder.kind == BPFREFS_KIND_COUNT);
 }
 
+uint32_t graph_pid(const struct bpfrefs_ref *ref)
+{
+	struct bpfrefs_value pid;
+
+	if (ref->pid || strcmp(ref->class->pub.name, "pin") != 0)
+		return ref->pid;
+	/* Told only of a pin that we cannot reach ourselves; it goes with that mount namespace. */
+	pid = bpfrefs_ref_get(ref, "pid");
+	return pid.type == BPFREFS_VALUE_NUM ? (uint32_t)pid.num : 0;
+}
+
 static enum edge_kind outside_kind(const struct bpfrefs_ref *ref)
 {
-	const char *class = ref->class->pub.name;
-	bool keep = strcmp(class, "keep") == 0;
+	bool keep = strcmp(ref->class->pub.name, "keep") == 0;
 
-	if (keep && value_is(ref, "mode", "auto"))
-		return EDGE_AUTO;
-	if (ref->pid == 0)
-		return EDGE_ROOT;
-	/* A pin that we can name stays whoever goes; one in a foreign mount namespace does not. */
-	if (keep || strcmp(class, "pin") == 0)
-		return bpfrefs_ref_get(ref, "path").type == BPFREFS_VALUE_UNKNOWN ? EDGE_PROCESS
-										  : EDGE_ROOT;
-	return EDGE_PROCESS;
+	if (keep)
+		return value_is(ref, "mode", "auto") ? EDGE_AUTO : EDGE_ROOT;
+	return graph_pid(ref) ? EDGE_PROCESS : EDGE_ROOT;
 }
 
 static void edge_init(struct graph *graph, struct edge *edge, const struct bpfrefs_ref *ref,
@@ -327,6 +331,24 @@ static unsigned int pin_names(const struct graph *graph, uint32_t object, const 
 	return names;
 }
 
+/*
+ * What is counted and not explained stays when a pin goes, whoever it is. A count that could not be
+ * read is no holder: what cannot be shown to stay is not let go.
+ */
+static void mark_surplus(struct mark *mark)
+{
+	const struct graph *graph = mark->graph;
+
+	for (uint32_t i = 0; i < graph->objects; i++) {
+		const struct bpfrefs_object *object = graph_object(graph, i);
+
+		if (object->usercnt != BPFREFS_UNKNOWN && object->usercnt > object->user_explained)
+			mark_node(mark, node_user(i), NULL, 1);
+		if (object->refcnt != BPFREFS_UNKNOWN && object->refcnt > object->explained)
+			mark_node(mark, node_object(i), NULL, 1);
+	}
+}
+
 static void mark_without(struct mark *mark, const struct pin *pin)
 {
 	const struct graph *graph = mark->graph;
@@ -337,7 +359,7 @@ static void mark_without(struct mark *mark, const struct pin *pin)
 		if (edge->kind != EDGE_AUTO && !is_pin(edge->ref, pin))
 			mark_node(mark, edge->to, edge, 1);
 	}
-	mark_doubts(mark, 1);
+	mark_surplus(mark);
 	mark_spread(mark);
 }
 
@@ -350,9 +372,8 @@ int bpfrefs_unpin_check(const struct bpfrefs_snapshot *snap, struct bpfrefs_key 
 	graph_auto *graph = NULL;
 	mark_auto *mark = NULL;
 
-	/* What may be held by something that could not be read may be unpinned: see the header. */
-	if (index == UINT32_MAX || graph_gap(snap))
-		return 0;
+	if (index == UINT32_MAX)
+		return 0; /* there is no such object (any more) */
 	graph = graph_new(snap);
 	if (pin_names(graph, index, &pin) > 1)
 		return 0;

@@ -54,6 +54,8 @@ void graph_free(struct graph *graph);
 /* The index of an object, or UINT32_MAX. */
 uint32_t graph_index(const struct bpfrefs_snapshot *snap, struct bpfrefs_key key);
 const struct bpfrefs_object *graph_object(const struct graph *graph, uint32_t index);
+/* The process that a reference goes with, or 0. */
+uint32_t graph_pid(const struct bpfrefs_ref *ref);
 /* The first class that could not be read completely, or NULL. */
 const struct bpfrefs_class_status *graph_gap(const struct bpfrefs_snapshot *snap);
 /* Does a count of the object leave open who else holds it (@user: its user state)? */

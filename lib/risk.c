@@ -64,9 +64,10 @@ static GBytes *processes_behind(const struct graph *graph, uint32_t node)
 			continue;
 		for (uint32_t i = graph->in_first[index]; i < graph->in_first[index + 1]; i++) {
 			const struct edge *edge = &graph->edge[i];
+			uint32_t pid = graph_pid(edge->ref);
 
 			if (edge->to == at && edge->kind == EDGE_PROCESS)
-				g_array_append_val(pids, edge->ref->pid);
+				g_array_append_val(pids, pid);
 			else if (edge->to == at && edge->kind == EDGE_HELD)
 				g_array_append_val(stack, edge->from);
 		}
@@ -128,7 +129,7 @@ static bool look_behind(struct search *search, uint32_t node)
 
 		if (edge->to != node)
 			continue;
-		if (edge->kind == EDGE_PROCESS && !set_has(&search->set, edge->ref->pid))
+		if (edge->kind == EDGE_PROCESS && !set_has(&search->set, graph_pid(edge->ref)))
 			return true;
 		if (edge->kind != EDGE_HELD)
 			continue;

@@ -44,7 +44,7 @@ static char *by_object(const struct bpfrefs_ref *ref)
 static char *by_process(const struct states *st, const struct bpfrefs_ref *ref)
 {
 	const char *class = ref->class->pub.name;
-	g_autofree char *process = states_process(st, ref->pid);
+	g_autofree char *process = states_process(st, graph_pid(ref));
 
 	if (strcmp(class, "fd") == 0)
 		return g_strdup_printf("%s has a descriptor", process);

@@ -2,11 +2,12 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The two sources: BPF walkers, and procfs with bpf(2). On what both can see they must agree, and
 the weaker one must say what it cannot."""
+import errno
 import os
 import re
 import sys
 
-from harness import check, compare, equal, eventually, main
+from harness import check, compare, equal, eventually, fails, main
 
 # Classes that procfs and bpf(2) show as well as a walk does, for objects such as those below.
 COMMON = ("fd", "pin", "prog", "map", "link", "btf", "keep")
@@ -116,6 +117,11 @@ def test_controls_need_no_bpf_program(env):
     daemon.write(f"{obj.key}/unpin", "x")
     daemon.write(f"{obj.key}/keep", "off")
     equal(daemon.read(f"{obj.key}/keep"), "off\n")
+    # Without counters, a pin beside which no holder was found is not let go.
+    daemon.write(f"{obj.key}/pin", "x")
+    obj.close()
+    fails(errno.EBUSY, daemon.write, f"{obj.key}/unpin", "x")
+    equal(daemon.lines(f"{obj.key}/pin")[0], ["x"])
 
 
 def test_bpf_source_tells_in_status(env):

@@ -204,7 +204,7 @@ static void build_unknown(struct scan *scan)
 	/* Pinned where only another process's mount namespace leads. */
 	ref = hold(scan, "pin", prog(13), nobody, NULL, 0);
 	set(scan, ref, "path", NULL, BPFREFS_UNKNOWN);
-	ref_set_pid(ref, 77);
+	set(scan, ref, "pid", NULL, 77);
 }
 
 static void test_unknown(void)

@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * walkers.c's place in a build without clang or bpftool (-Dbpf=disabled): there is nothing to load,
+ * so the procfs source serves. Nothing but the load is ever called.
+ */
+#include "walkers.h"
+
+int walkers_load(struct walkers **walkers, char **why)
+{
+	*walkers = NULL;
+	*why = g_strdup("this library was built without its BPF programs");
+	return -EOPNOTSUPP;
+}
+
+void walkers_free(struct walkers *walkers)
+{
+	(void)walkers;
+}
+
+struct walk_control *walkers_control(struct walkers *walkers)
+{
+	(void)walkers;
+	return NULL;
+}
+
+int walkers_iterate(struct walkers *walkers, const char *program, walk_fn fn, void *data)
+{
+	(void)walkers;
+	(void)program;
+	(void)fn;
+	(void)data;
+	return -EOPNOTSUPP;
+}
+
+int walkers_call(struct walkers *walkers, const char *program, walk_fn fn, void *data)
+{
+	return walkers_iterate(walkers, program, fn, data);
+}
+
+int walkers_own_fd(struct walkers *walkers, enum bpfrefs_kind kind)
+{
+	(void)walkers;
+	(void)kind;
+	return -EOPNOTSUPP;
+}
+
+int walkers_open_iterator(struct walkers *walkers, const char *program)
+{
+	(void)walkers;
+	(void)program;
+	return -EOPNOTSUPP;
+}
+
+uint32_t walkers_program_id(struct walkers *walkers, const char *program)
+{
+	(void)walkers;
+	(void)program;
+	return 0;
+}

@@ -1,0 +1,278 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The mirror's table of nodes and its listings, over an ordinary directory: nothing of them is
+ * particular to bpffs. What acts as a caller needs root, and is in tests/kernel. */
+#include <errno.h>
+#include <fcntl.h>
+#include <glib/gstdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "mirror.h"
+
+struct world {
+	char *top;
+	int fd;
+	struct fs_options options;
+	struct mirror *mirror;
+};
+
+static void setup(struct world *w, gconstpointer pins_file)
+{
+	w->top = g_dir_make_tmp("bpfrefs-mirror-XXXXXX", NULL);
+	g_assert_nonnull(w->top);
+	w->fd = open(w->top, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	w->options.source = w->top;
+	w->options.pins_file = pins_file != NULL;
+	w->mirror = mirror_new(w->fd, &w->options);
+}
+
+static void teardown(struct world *w, gconstpointer data)
+{
+	g_autofree char *command = g_strdup_printf("rm -r %s", w->top);
+
+	(void)data;
+	mirror_free(w->mirror);
+	close(w->fd);
+	g_assert_true(g_spawn_command_line_sync(command, NULL, NULL, NULL, NULL));
+	g_free(w->top);
+}
+
+static void make_file(struct world *w, const char *name)
+{
+	int fd = openat(w->fd, name, O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0640);
+
+	g_assert_cmpint(fd, >=, 0);
+	close(fd);
+}
+
+static uint64_t find(struct world *w, uint64_t parent, const char *name)
+{
+	struct entry entry;
+
+	g_assert_cmpint(mirror_lookup(w->mirror, parent, name, &entry), ==, 0);
+	return entry.ino;
+}
+
+static unsigned int open_descriptors(void)
+{
+	GDir *dir = g_dir_open("/proc/self/fd", 0, NULL);
+	unsigned int count = 0;
+
+	while (g_dir_read_name(dir))
+		count++;
+	g_dir_close(dir);
+	return count;
+}
+
+static void test_same_node(struct world *w, gconstpointer data)
+{
+	uint64_t dir, pin, link;
+
+	(void)data;
+	g_assert_cmpint(mkdirat(w->fd, "d", 0700), ==, 0);
+	make_file(w, "d/x");
+	g_assert_cmpint(linkat(w->fd, "d/x", w->fd, "d/y", 0), ==, 0);
+	dir = find(w, MIRROR_ROOT_INO, "d");
+	g_assert_cmpuint(find(w, MIRROR_ROOT_INO, "d"), ==, dir);
+	pin = find(w, dir, "x");
+	g_assert_cmpuint(find(w, dir, "x"), ==, pin);
+	/* Hard links are two nodes: each has its own path. */
+	link = find(w, dir, "y");
+	g_assert_cmpuint(link, !=, pin);
+	mirror_forget(w->mirror, pin, 2);
+	mirror_forget(w->mirror, link, 1);
+	mirror_forget(w->mirror, dir, 2);
+}
+
+static void test_forget_closes(struct world *w, gconstpointer data)
+{
+	unsigned int before = open_descriptors();
+	uint64_t dir, pin;
+
+	(void)data;
+	g_assert_cmpint(mkdirat(w->fd, "d", 0700), ==, 0);
+	make_file(w, "d/x");
+	dir = find(w, MIRROR_ROOT_INO, "d");
+	pin = find(w, dir, "x");
+	/* A descriptor of the directory, none of what is in it. */
+	g_assert_cmpuint(open_descriptors(), ==, before + 1);
+	mirror_forget(w->mirror, dir, 1);
+	g_assert_cmpuint(open_descriptors(), ==, before + 1);
+	mirror_forget(w->mirror, pin, 1);
+	g_assert_cmpuint(open_descriptors(), ==, before);
+}
+
+static void test_replaced(struct world *w, gconstpointer data)
+{
+	struct stat st;
+	uint64_t pin;
+
+	(void)data;
+	make_file(w, "x");
+	make_file(w, "z");
+	pin = find(w, MIRROR_ROOT_INO, "x");
+	g_assert_cmpint(mirror_getattr(w->mirror, pin, &st), ==, 0);
+	g_assert_cmpint(renameat(w->fd, "z", w->fd, "x"), ==, 0);
+	g_assert_cmpint(mirror_getattr(w->mirror, pin, &st), ==, -ESTALE);
+	g_assert_cmpuint(find(w, MIRROR_ROOT_INO, "x"), !=, pin);
+	g_assert_cmpint(unlinkat(w->fd, "x", 0), ==, 0);
+	g_assert_cmpint(mirror_getattr(w->mirror, pin, &st), ==, -ESTALE);
+}
+
+static void test_shown_as(struct world *w, gconstpointer pins_file)
+{
+	char target[PATH_MAX];
+	struct entry entry;
+
+	g_assert_cmpint(mkdirat(w->fd, "d", 0700), ==, 0);
+	make_file(w, "d/x");
+	g_assert_cmpint(symlinkat("to", w->fd, "s"), ==, 0);
+	g_assert_cmpint(mirror_lookup(w->mirror, find(w, MIRROR_ROOT_INO, "d"), "x", &entry), ==, 0);
+	if (pins_file) {
+		g_assert_cmpint(entry.attr.st_mode, ==, S_IFREG | 0640);
+	} else {
+		g_autofree char *want = g_strdup_printf("%s/d/x", w->top);
+
+		g_assert_cmpint(entry.attr.st_mode, ==, S_IFLNK | 0777);
+		g_assert_cmpint(mirror_readlink(w->mirror, entry.ino, target, sizeof(target)), ==, 0);
+		g_assert_cmpstr(target, ==, want);
+		g_assert_cmpint(mirror_readlink(w->mirror, entry.ino, target, 5), ==, -ENAMETOOLONG);
+	}
+	g_assert_cmpint(mirror_readlink(w->mirror, find(w, MIRROR_ROOT_INO, "s"), target,
+					sizeof(target)), ==, 0);
+	g_assert_cmpstr(target, ==, "to");
+}
+
+static void test_depth(struct world *w, gconstpointer data)
+{
+	uint64_t a, b;
+
+	(void)data;
+	g_assert_cmpint(mkdirat(w->fd, "a", 0700), ==, 0);
+	g_assert_cmpint(mkdirat(w->fd, "a/b (deleted)", 0700), ==, 0);
+	a = find(w, MIRROR_ROOT_INO, "a");
+	b = find(w, a, "b (deleted)");
+	g_assert_cmpint(mirror_depth(w->mirror, MIRROR_ROOT_INO), ==, 0);
+	g_assert_cmpint(mirror_depth(w->mirror, a), ==, 1);
+	g_assert_cmpint(mirror_depth(w->mirror, b), ==, 2);
+	/* Moved behind the mirror: it is where it is now. */
+	g_assert_cmpint(renameat(w->fd, "a/b (deleted)", w->fd, "c"), ==, 0);
+	g_assert_cmpint(mirror_depth(w->mirror, b), ==, 1);
+	g_assert_cmpint(unlinkat(w->fd, "c", AT_REMOVEDIR), ==, 0);
+	g_assert_cmpint(mirror_depth(w->mirror, b), ==, -ESTALE);
+}
+
+struct names {
+	GHashTable *seen;
+	unsigned int room; /* entries until the buffer is full */
+	off_t cookie;	   /* of the last one */
+};
+
+static bool note_name(void *data, const char *name, const struct entry *entry, off_t cookie)
+{
+	struct names *names = data;
+
+	g_assert_cmpuint(entry->attr.st_ino, !=, 0);
+	if (!names->room--)
+		return false;
+	g_assert_true(g_hash_table_add(names->seen, g_strdup(name)));
+	names->cookie = cookie;
+	return true;
+}
+
+static void test_listing(struct world *w, gconstpointer data)
+{
+	struct names names = { .seen = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL) };
+	struct mirror_dir *dir;
+	guint before;
+
+	(void)data;
+	for (int i = 0; i < 100; i++) {
+		g_autofree char *name = g_strdup_printf("n%d", i);
+
+		make_file(w, name);
+	}
+	g_assert_cmpint(mirror_opendir(w->mirror, MIRROR_ROOT_INO, &dir), ==, 0);
+	do {
+		before = g_hash_table_size(names.seen);
+		names.room = 7;
+		g_assert_cmpint(mirror_readdir(dir, names.cookie, note_name, &names), ==, 0);
+	} while (g_hash_table_size(names.seen) > before);
+	g_assert_cmpuint(g_hash_table_size(names.seen), ==, 102); /* "." and ".." too */
+	/* From the start again, it is as new. */
+	g_hash_table_remove_all(names.seen);
+	make_file(w, "late");
+	names.room = 1000;
+	g_assert_cmpint(mirror_readdir(dir, 0, note_name, &names), ==, 0);
+	g_assert_true(g_hash_table_contains(names.seen, "late"));
+	mirror_releasedir(dir);
+	g_hash_table_unref(names.seen);
+}
+
+static void test_removed_directory(struct world *w, gconstpointer data)
+{
+	struct names names = { .room = 10 };
+	struct mirror_dir *dir;
+	struct entry entry;
+	struct stat st;
+	uint64_t ino;
+
+	(void)data;
+	g_assert_cmpint(mkdirat(w->fd, "d", 0700), ==, 0);
+	ino = find(w, MIRROR_ROOT_INO, "d");
+	g_assert_cmpint(mirror_opendir(w->mirror, ino, &dir), ==, 0);
+	g_assert_cmpint(unlinkat(w->fd, "d", AT_REMOVEDIR), ==, 0);
+	g_assert_cmpint(mirror_readdir(dir, 0, note_name, &names), ==, -ENOENT);
+	mirror_releasedir(dir);
+	g_assert_cmpint(mirror_getattr(w->mirror, ino, &st), ==, 0);
+	g_assert_cmpint(mirror_lookup(w->mirror, ino, "x", &entry), ==, -ENOENT);
+}
+
+static gpointer look_and_forget(gpointer data)
+{
+	struct world *w = data;
+	struct entry dir, pin;
+
+	for (int i = 0; i < 2000; i++) {
+		if (mirror_lookup(w->mirror, MIRROR_ROOT_INO, "d", &dir) != 0)
+			return GINT_TO_POINTER(1);
+		if (mirror_lookup(w->mirror, dir.ino, "x", &pin) != 0)
+			return GINT_TO_POINTER(1);
+		mirror_forget(w->mirror, dir.ino, 1);
+		mirror_forget(w->mirror, pin.ino, 1);
+	}
+	return NULL;
+}
+
+static void test_many_threads(struct world *w, gconstpointer data)
+{
+	unsigned int before = open_descriptors();
+	GThread *threads[4];
+
+	(void)data;
+	g_assert_cmpint(mkdirat(w->fd, "d", 0700), ==, 0);
+	make_file(w, "d/x");
+	for (size_t i = 0; i < G_N_ELEMENTS(threads); i++)
+		threads[i] = g_thread_new("look", look_and_forget, w);
+	for (size_t i = 0; i < G_N_ELEMENTS(threads); i++)
+		g_assert_null(g_thread_join(threads[i]));
+	g_assert_cmpuint(open_descriptors(), ==, before);
+}
+
+#define ADD(name, pins_file, function)                                                             \
+	g_test_add("/mirror/" name, struct world, pins_file, setup, function, teardown)
+
+int main(int argc, char **argv)
+{
+	g_test_init(&argc, &argv, NULL);
+	ADD("same-node", NULL, test_same_node);
+	ADD("forget-closes", NULL, test_forget_closes);
+	ADD("replaced", NULL, test_replaced);
+	ADD("shown-as-symlink", NULL, test_shown_as);
+	ADD("shown-as-file", "file", test_shown_as);
+	ADD("depth", NULL, test_depth);
+	ADD("listing", NULL, test_listing);
+	ADD("removed-directory", NULL, test_removed_directory);
+	ADD("many-threads", NULL, test_many_threads);
+	return g_test_run();
+}

@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <errno.h>
+#include <string.h>
+
+#include "options.h"
+
+/* Reads one list into fresh options: 0, or the sentence that refuses it. */
+static char *read_list(struct options *options, const char *list)
+{
+	char *why = NULL;
+	int err;
+
+	options_init(options);
+	err = options_read_list(options, list, &why);
+	g_assert_cmpint(err, ==, why ? -EINVAL : 0);
+	return why;
+}
+
+static void test_own(void)
+{
+	struct options options;
+
+	g_assert_null(read_list(&options, "pins=file,max_age=1500,keep=auto,gid=12,ro"));
+	g_assert_true(options.fs.pins_file);
+	g_assert_cmpuint(options.fs.max_age, ==, 1500);
+	g_assert_true(options.fs.keep_auto);
+	g_assert_true(options.fs.has_gid);
+	g_assert_cmpuint(options.fs.gid, ==, 12);
+	g_assert_true(options.fs.ro);
+	g_assert_cmpstr(options.mount_options->str, ==, "ro");
+	options_clear(&options);
+	g_assert_null(read_list(&options, "pins=file,pins=symlink,keep=auto,keep=off,ro,rw"));
+	g_assert_false(options.fs.pins_file);
+	g_assert_false(options.fs.keep_auto);
+	g_assert_false(options.fs.ro);
+	options_clear(&options);
+}
+
+static void test_passed_on(void)
+{
+	struct options options;
+
+	g_assert_null(read_list(&options, "rw,dev,suid,allow_other,x-systemd.automount,nofail,,"
+					  "noatime,max_read=65536,default_permissions"));
+	g_assert_cmpstr(options.mount_options->str, ==, "rw,allow_other,noatime,max_read=65536");
+	options_clear(&options);
+	/* Escapes stay: libfuse undoes them. */
+	g_assert_null(read_list(&options, "context=a\\,b\\\\c,ro"));
+	g_assert_cmpstr(options.mount_options->str, ==, "context=a\\,b\\\\c,ro");
+	options_clear(&options);
+}
+
+static void test_refused(void)
+{
+	static const char *const lists[] = {
+		"pins=",     "pins=files", "max_age=",  "max_age=-1", "max_age=1x", "max_age=86400001",
+		"keep=on",   "keep",	   "gid=wheel", "gid=",	      "gid=4294967295", "fsname=x",
+		"subtype=x", "pins",	   "ro=1",	"kernel_cache", "guard=1", "max_age",
+	};
+	struct options options;
+
+	for (size_t i = 0; i < G_N_ELEMENTS(lists); i++) {
+		g_autofree char *why = read_list(&options, lists[i]);
+
+		g_assert_nonnull(why);
+		g_assert_nonnull(strstr(why, lists[i]));
+		options_clear(&options);
+	}
+}
+
+static int read_line(struct options *options, const char *line, char **why)
+{
+	g_auto(GStrv) argv = g_strsplit(line, " ", -1);
+	/* GOption and getopt move the arguments about: theirs is a list of borrowed ones. */
+	g_autofree char **moved = g_memdup2(argv, (g_strv_length(argv) + 1) * sizeof(*argv));
+
+	*why = NULL;
+	options_init(options);
+	return options_read(options, (int)g_strv_length(argv), moved, why);
+}
+
+static void test_command_line(void)
+{
+	struct options options;
+	char *why;
+
+	g_assert_cmpint(read_line(&options, "bpfrefs -f --source=proc -o pins=file -o ro /b /m",
+				  &why), ==, 0);
+	g_assert_true(options.foreground && options.fs.pins_file && options.fs.ro);
+	g_assert_cmpint(options.source, ==, BPFREFS_SOURCE_PROC);
+	g_assert_cmpstr(options.fs.source, ==, "/b");
+	g_assert_cmpstr(options.fs.mountpoint, ==, "/m");
+	options_clear(&options);
+	g_assert_cmpint(read_line(&options, "/usr/sbin/bpfrefs /m", &why), ==, 0);
+	g_assert_cmpstr(options.fs.source, ==, "/sys/fs/bpf");
+	g_assert_false(options.foreground || options.helper || options.mount_bpffs);
+	options_clear(&options);
+	/* As mount.fuse3 calls it. */
+	g_assert_cmpint(read_line(&options, "bpfrefs /b /m -o rw,dev,suid,max_age=5", &why), ==, 0);
+	g_assert_cmpuint(options.fs.max_age, ==, 5);
+	options_clear(&options);
+	for (size_t i = 0; i < 4; i++) {
+		static const char *const bad[] = { "bpfrefs", "bpfrefs a b c", "bpfrefs --bad a",
+						   "bpfrefs --source=x a" };
+
+		g_assert_cmpint(read_line(&options, bad[i], &why), ==, -EINVAL);
+		g_assert_nonnull(why);
+		g_free(why);
+		options_clear(&options);
+	}
+}
+
+static void test_helper(void)
+{
+	struct options options;
+	char *why;
+
+	g_assert_cmpint(read_line(&options, "/sbin/mount.fuse.bpfrefs /b /m -sv -t fuse.bpfrefs "
+					    "-N 12 -o rw,pins=file", &why), ==, 0);
+	g_assert_true(options.helper && options.fs.pins_file);
+	g_assert_false(options.fake || options.foreground);
+	g_assert_cmpstr(options.mount_ns, ==, "12");
+	g_assert_cmpstr(options.fs.source, ==, "/b");
+	g_assert_cmpstr(options.fs.mountpoint, ==, "/m");
+	options_clear(&options);
+}
+
+int main(int argc, char **argv)
+{
+	g_test_init(&argc, &argv, NULL);
+	g_test_add_func("/options/own", test_own);
+	g_test_add_func("/options/passed-on", test_passed_on);
+	g_test_add_func("/options/refused", test_refused);
+	g_test_add_func("/options/command-line", test_command_line);
+	g_test_add_func("/options/helper", test_helper);
+	return g_test_run();
+}
