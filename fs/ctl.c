@@ -83,6 +83,8 @@ ssize_t ctl_write(const struct where *w, const struct caller *caller, const char
 	if (!err)
 		err = w->row->store(w, caller, command, &reason);
 	if (err) {
+		if (g_str_has_suffix(shown, "\n"))
+			shown[strlen(shown) - 1] = '\0'; /* the one that is no part of it */
 		log_failure(w, caller, shown, err, reason);
 		return err;
 	}

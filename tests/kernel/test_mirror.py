@@ -257,4 +257,4 @@ def test_statfs(env):
 
 
 if __name__ == "__main__":
-    sys.exit(main(globals()))
+    sys.exit(main(globals(), needs_bpf=False))

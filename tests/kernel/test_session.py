@@ -265,4 +265,4 @@ def test_many_mounts_and_umounts(env):
 
 
 if __name__ == "__main__":
-    sys.exit(main(globals()))
+    sys.exit(main(globals(), needs_bpf=False))

@@ -130,7 +130,7 @@ static void test_write(void)
 	errlog_show(fs.errors, log);
 	g_assert_cmpuint(errlog_count(fs.errors), ==, 4);
 	g_assert_nonnull(
-		strstr(log->str, "pid=43 comm=tester command=map/12/pin\\040app/x\\012 EPERM"));
+		strstr(log->str, "pid=43 comm=tester command=map/12/pin\\040app/x EPERM"));
 	g_assert_nonnull(strstr(log->str, "command=map/12/pin\\040one EBUSY: busy as can be\n"));
 	g_assert_nonnull(
 		strstr(log->str, "command=map/12/pin\\040two EROFS: Read-only file system\n"));

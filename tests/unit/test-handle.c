@@ -195,7 +195,7 @@ static void test_admin(void)
 	handle_release(&fs, handle);
 	errlog_show(fs.errors, log);
 	g_assert_nonnull(strstr(log->str, " pid=42 comm=tester command=map/12/keep EPERM: "));
-	g_assert_nonnull(strstr(log->str, " command=map/12/keep\\040fd\\012 EPERM: the calling "));
+	g_assert_nonnull(strstr(log->str, " command=map/12/keep\\040fd EPERM: the calling "));
 	fake_clear(&fs, &fake);
 }
 
