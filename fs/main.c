@@ -17,8 +17,7 @@
 #include "place.h"
 #include "session.h"
 
-/* mount(8): wrong usage, and a mount that failed. On its own bpfrefs exits with 1 for both. */
-#define EXIT_MOUNT_USAGE 1
+/* What mount(8) wants of a mount that failed; for wrong usage it wants 1, as we do ourselves. */
 #define EXIT_MOUNT_FAILED 32
 
 static int complain(char *why)
@@ -42,9 +41,9 @@ static int check_options(const struct options *options, char **why)
 /* mount -N: the mount namespace to act in. */
 static int enter_mount_ns(const char *ns, char **why)
 {
-	g_autofree char *path = strspn(ns, "0123456789") == strlen(ns) ?
-					g_strdup_printf("/proc/%s/ns/mnt", ns) :
-					g_strdup(ns);
+	g_autofree char *path = strspn(ns, "0123456789") == strlen(ns)
+					? g_strdup_printf("/proc/%s/ns/mnt", ns)
+					: g_strdup(ns);
 	int fd = open(path, O_RDONLY | O_CLOEXEC), err = 0;
 
 	if (fd < 0 || setns(fd, CLONE_NEWNS) != 0) {
@@ -209,7 +208,7 @@ int main(int argc, char **argv)
 		err = check_options(&options, &why);
 	if (err) {
 		complain(why);
-		code = options.helper ? EXIT_MOUNT_USAGE : EXIT_FAILURE;
+		code = EXIT_FAILURE;
 	} else if (options.version) {
 		printf("bpfrefs %s\n", bpfrefs_version());
 	} else if (!options.fake && mount_and_serve(&options) != 0) {

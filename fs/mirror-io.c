@@ -81,10 +81,10 @@ void mirror_release(struct mirror *mirror, struct mirror_file *file)
 struct mirror_dir {
 	int fd;
 	bool pins_file;
-	GMutex lock;	/* two threads may read one descriptor */
-	off_t at;	/* the cookie that the next entry comes after */
-	size_t next;	/* the next entry's place in buf */
-	size_t len;	/* how much of buf is filled */
+	GMutex lock; /* two threads may read one descriptor */
+	off_t at;    /* the cookie that the next entry comes after */
+	size_t next; /* the next entry's place in buf */
+	size_t len;  /* how much of buf is filled */
 	_Alignas(struct dirent64) char buf[32768];
 };
 

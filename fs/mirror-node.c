@@ -219,20 +219,19 @@ int node_open(const struct mnode *node)
 {
 	struct open_how how = { .flags = O_PATH | O_NOFOLLOW | O_CLOEXEC,
 				.resolve = RESOLVE_NO_XDEV };
-	mirror_autofd fd = -1;
 	struct stat st;
-	int found;
+	int fd;
 
-	if (node->fd >= 0) {
+	if (node->fd >= 0)
 		fd = fcntl(node->fd, F_DUPFD_CLOEXEC, 3);
-	} else {
+	else
 		fd = (int)syscall(SYS_openat2, node->parent->fd, node->name, &how, sizeof(how));
-		if (fd >= 0 && (fstat(fd, &st) != 0 || st.st_ino != node->ino))
-			return -ESTALE;
-	}
-	found = fd;
-	fd = -1;
-	return found >= 0 ? found : -errno;
+	if (fd < 0)
+		return -errno;
+	if (node->fd >= 0 || (fstat(fd, &st) == 0 && st.st_ino == node->ino))
+		return fd;
+	close(fd);
+	return -ESTALE;
 }
 
 void show_stat(const struct mirror *mirror, struct stat *st)

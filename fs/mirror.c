@@ -322,8 +322,8 @@ int mirror_link(struct mirror *mirror, const struct caller *caller, uint64_t ino
 		return err;
 	/* Not AT_EMPTY_PATH, which asks for CAP_DAC_READ_SEARCH. */
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-	return leave(linkat(AT_FDCWD, path, mirror_dir_fd(mirror, parent), name,
-			    AT_SYMLINK_FOLLOW));
+	return leave(
+		linkat(AT_FDCWD, path, mirror_dir_fd(mirror, parent), name, AT_SYMLINK_FOLLOW));
 }
 
 int mirror_rename(struct mirror *mirror, const struct caller *caller, struct mirror_name from,

@@ -148,7 +148,7 @@ void op_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
  */
 #define COOKIE_BEFORE ((off_t)1 << 61)
 #define COOKIE_BEHIND ((off_t)1 << 62)
-#define COOKIE_MARKS (COOKIE_BEFORE | COOKIE_BEHIND)
+#define COOKIE_MARKS  (COOKIE_BEFORE | COOKIE_BEHIND)
 
 /* A listing being filled. */
 struct listing {
@@ -168,8 +168,8 @@ static bool is_dot(const char *name)
 /* How much room an entry takes in the buffer. */
 static size_t entry_size(const struct listing *list, const char *name)
 {
-	return list->plus ? fuse_add_direntry_plus(list->req, NULL, 0, name, NULL, 0) :
-			    fuse_add_direntry(list->req, NULL, 0, name, NULL, 0);
+	return list->plus ? fuse_add_direntry_plus(list->req, NULL, 0, name, NULL, 0)
+			  : fuse_add_direntry(list->req, NULL, 0, name, NULL, 0);
 }
 
 static void add_entry(struct listing *list, const char *name, const struct entry *entry,
@@ -179,9 +179,9 @@ static void add_entry(struct listing *list, const char *name, const struct entry
 	char *at = list->buf + list->used;
 	size_t left = list->size - list->used;
 
-	list->used += list->plus ?
-			      fuse_add_direntry_plus(list->req, at, left, name, &param, cookie) :
-			      fuse_add_direntry(list->req, at, left, name, &param.attr, cookie);
+	list->used += list->plus
+			      ? fuse_add_direntry_plus(list->req, at, left, name, &param, cookie)
+			      : fuse_add_direntry(list->req, at, left, name, &param.attr, cookie);
 }
 
 /*

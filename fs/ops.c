@@ -50,8 +50,8 @@ static int find_dotted(struct fs *fs, fuse_ino_t parent, const char *name, int r
 	if (strlen(name) > NAME_MAX || !mirror_has_pin(fs->mirror, parent, name + 1))
 		return refusal;
 	depth = mirror_depth(fs->mirror, parent);
-	if (depth < 0 || bpfrefs_pin_identify(fs->ctx, mirror_dir_fd(fs->mirror, parent), name + 1,
-					      &key) != 0)
+	if (depth < 0 ||
+	    bpfrefs_pin_identify(fs->ctx, mirror_dir_fd(fs->mirror, parent), name + 1, &key) != 0)
 		return refusal;
 	return tree_twin(fs, (unsigned int)depth, key, entry);
 }

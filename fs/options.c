@@ -74,6 +74,7 @@ static const struct valued {
 	{ "gid", read_gid },
 };
 
+/* clang-format off */
 /* Told to libfuse as they are. */
 static const char *const passed[] = {
 	"ro",	 "rw",	  "allow_other", "allow_root", "auto_unmount", "exec",	    "noexec", "sync",
@@ -95,6 +96,7 @@ static const char *const ignored[] = {
 static const char *const ignored_prefix[] = {
 	"x-", "X-", "comment=", "user=", "uhelper=", "helper=", NULL,
 };
+/* clang-format on */
 
 static bool has_prefix(const char *const *prefixes, const char *text)
 {
@@ -227,8 +229,8 @@ static int read_own(struct options *options, int argc, char **argv, char **why)
 	const GOptionEntry entries[] = {
 		{ "options", 'o', 0, G_OPTION_ARG_FILENAME_ARRAY, &lists,
 		  "Mount options, see bpfrefs(8)", "LIST" },
-		{ "foreground", 'f', 0, G_OPTION_ARG_NONE, &foreground,
-		  "Stay in the foreground", NULL },
+		{ "foreground", 'f', 0, G_OPTION_ARG_NONE, &foreground, "Stay in the foreground",
+		  NULL },
 		{ "source", 0, 0, G_OPTION_ARG_STRING, &source,
 		  "Where facts come from: auto, bpf or proc", "NAME" },
 		{ "mount-bpffs", 0, 0, G_OPTION_ARG_NONE, &mount_bpffs,
@@ -262,6 +264,6 @@ int options_read(struct options *options, int argc, char **argv, char **why)
 	g_autofree char *name = g_path_get_basename(argc ? argv[0] : "bpfrefs");
 
 	options->helper = g_str_has_prefix(name, "mount.");
-	return options->helper ? read_helper(options, argc, argv, why) :
-				 read_own(options, argc, argv, why);
+	return options->helper ? read_helper(options, argc, argv, why)
+			       : read_own(options, argc, argv, why);
 }

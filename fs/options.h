@@ -6,12 +6,12 @@
 #include "fs.h"
 
 struct options {
-	struct fs_options fs; /* source and mountpoint as given, until main() has resolved them */
-	GString *mount_options;	    /* for libfuse, comma separated */
+	struct fs_options fs;	/* source and mountpoint as given, until main() has resolved them */
+	GString *mount_options; /* for libfuse, comma separated */
 	enum bpfrefs_source source; /* --source */
 	bool foreground, mount_bpffs, version;
-	bool helper; /* called as mount(8) calls its helpers: exit codes are mount's */
-	bool fake;   /* -f of mount(8): all but the mount itself */
+	bool helper;	/* called as mount(8) calls its helpers: exit codes are mount's */
+	bool fake;	/* -f of mount(8): all but the mount itself */
 	char *mount_ns; /* -N of mount(8) */
 };
 

@@ -27,7 +27,7 @@
 #define ANSWER_MS 3000
 /* Symlinks that MOUNTPOINT may go through, and dead mounts that may lie upon each other. */
 #define MAX_LINKS 40
-#define MAX_DEAD 64
+#define MAX_DEAD  64
 
 G_GNUC_PRINTF(3, 4)
 static int refuse(int err, char **why, const char *format, ...)
@@ -51,7 +51,7 @@ int place_check_pid_ns(char **why)
 		return 0;
 	return refuse(-EPERM, why,
 		      "not in the initial pid namespace, where alone all processes that hold "
-		      "BPF objects can be seen: run it on the host (nsenter -t 1 -p)");
+		      "BPF objects can be seen: run it on the host");
 }
 
 /* ------------------------------------------------------------- SOURCE --- */
@@ -149,8 +149,8 @@ static int resolve_mountpoint(const char *path, char **resolved, char **why)
 		while (strlen(at) > 1 && g_str_has_suffix(at, "/"))
 			at[strlen(at) - 1] = '\0';
 		base = g_path_get_basename(at);
-		found = strcmp(base, ".") == 0 || strcmp(base, "..") == 0 ? realpath(at, NULL) :
-									    resolve_parent(at);
+		found = strcmp(base, ".") == 0 || strcmp(base, "..") == 0 ? realpath(at, NULL)
+									  : resolve_parent(at);
 		if (!found)
 			return refuse(-errno, why, "%s: %s", path, g_strerror(errno));
 		len = readlink(found, target, sizeof(target) - 1);
@@ -160,11 +160,10 @@ static int resolve_mountpoint(const char *path, char **resolved, char **why)
 		}
 		target[len] = '\0';
 		g_free(at);
-		base[0] = '\0';
-		at = g_path_is_absolute(target) ?
-			     g_strdup(target) :
-			     g_strdup_printf("%.*s%s", (int)(strrchr(found, '/') - found + 1),
-					     found, target);
+		at = g_path_is_absolute(target)
+			     ? g_strdup(target)
+			     : g_strdup_printf("%.*s%s", (int)(strrchr(found, '/') - found + 1),
+					       found, target);
 	}
 	return refuse(-ELOOP, why, "%s: %s", path, g_strerror(ELOOP));
 }

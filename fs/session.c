@@ -49,8 +49,8 @@ static int open_context(struct fs *fs, enum bpfrefs_source source)
 		return fail("reading BPF objects needs CAP_SYS_ADMIN in the initial user namespace",
 			    err);
 	if (err)
-		return fail(source == BPFREFS_SOURCE_BPF ? "loading the BPF walkers" :
-							   "opening the kernel's BPF objects",
+		return fail(source == BPFREFS_SOURCE_BPF ? "loading the BPF walkers"
+							 : "opening the kernel's BPF objects",
 			    err);
 	if (source == BPFREFS_SOURCE_AUTO &&
 	    bpfrefs_ctx_source(fs->ctx, &why) == BPFREFS_SOURCE_PROC)

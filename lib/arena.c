@@ -7,7 +7,7 @@
 
 #include <string.h>
 
-#define ARENA_BLOCK (64 * 1024)
+#define ARENA_BLOCK ((size_t)64 * 1024)
 
 struct arena {
 	GPtrArray *blocks;
@@ -57,6 +57,7 @@ void *arena_alloc(struct arena *arena, size_t size)
 
 const char *arena_str(struct arena *arena, const char *str)
 {
+	size_t size;
 	char *copy;
 
 	if (!str)
@@ -64,8 +65,9 @@ const char *arena_str(struct arena *arena, const char *str)
 	copy = g_hash_table_lookup(arena->strings, str);
 	if (copy)
 		return copy;
-	copy = arena_alloc(arena, strlen(str) + 1);
-	strcpy(copy, str);
+	size = strlen(str) + 1;
+	copy = arena_alloc(arena, size);
+	memcpy(copy, str, size);
 	g_hash_table_add(arena->strings, copy);
 	return copy;
 }

@@ -95,9 +95,8 @@ static int ctx_setup(struct bpfrefs_ctx *ctx, const struct bpfrefs_options *opti
 	uint32_t id;
 	int err;
 
-	ctx->proc_fd = options->proc_fd > 0 ?
-			       fcntl(options->proc_fd, F_DUPFD_CLOEXEC, 3) :
-			       open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	ctx->proc_fd = options->proc_fd > 0 ? fcntl(options->proc_fd, F_DUPFD_CLOEXEC, 3)
+					    : open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (ctx->proc_fd < 0)
 		return -errno;
 	err = in_initial_pid_ns(ctx->proc_fd);

@@ -90,8 +90,8 @@ struct steps {
 };
 
 /* The most that one step may need: a btf comes with a record of its own. */
-#define STEP_ROOM (STEP * (sizeof(struct walk_file) + sizeof(struct walk_btf)) + \
-		   sizeof(struct walk_task))
+#define STEP_ROOM \
+	(STEP * (sizeof(struct walk_file) + sizeof(struct walk_btf)) + sizeof(struct walk_task))
 
 static __always_inline __u64 release_of(struct file *file)
 {

@@ -40,11 +40,11 @@ struct slots {
 	__u32 prog; /* slots hold programs, else maps */
 };
 
-#define STEP 32
+#define STEP	  32
 #define STEP_ROOM (STEP * sizeof(struct walk_edge))
 
 /* The most elements of one bucket that are followed, and the room they need. */
-#define CHAIN_MAX 64
+#define CHAIN_MAX  64
 #define CHAIN_ROOM (CHAIN_MAX * (sizeof(struct walk_edge) + WALK_KEY_MAX))
 
 struct held {

@@ -93,9 +93,9 @@ struct inode___old {
 
 #define SUPERS_MAX 65536
 #define MOUNTS_MAX 4096
-#define NAMES_MAX 256
+#define NAMES_MAX  256
 #define INODE_ROOM (sizeof(struct walk_inode) + NAMES_MAX * (sizeof(struct walk_dentry) + 256))
-#define STEPS_MAX (1 << 23)
+#define STEPS_MAX  (1 << 23)
 
 static __always_inline void tell_mount(struct mnt_namespace *ns)
 {

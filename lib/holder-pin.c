@@ -27,7 +27,8 @@ static void reach_free(gpointer data)
 {
 	struct reach *reach = data;
 
-	g_clear_pointer(&reach->mounts, g_ptr_array_unref);
+	if (reach->mounts)
+		g_ptr_array_unref(reach->mounts);
 	g_free(reach);
 }
 
@@ -132,8 +133,8 @@ static struct reach *reach_of(struct reaches *reaches, uint32_t ns)
 		return reach;
 	reach = g_new0(struct reach, 1);
 	if (ns != reaches->own_ns)
-		reach->pid = GPOINTER_TO_UINT(
-			g_hash_table_lookup(state->ns_pid, GUINT_TO_POINTER(ns)));
+		reach->pid =
+			GPOINTER_TO_UINT(g_hash_table_lookup(state->ns_pid, GUINT_TO_POINTER(ns)));
 	if ((reach->pid || ns == reaches->own_ns) &&
 	    mounts_read(reaches->scan->ctx->proc_fd, reach->pid, &reach->mounts) != 0)
 		reach->mounts = NULL;

@@ -13,7 +13,7 @@ struct part {
 };
 
 /* Where an object's three lists begin in its count of what has been told. */
-#define PART_BTFS (1ull << 40)
+#define PART_BTFS   (1ull << 40)
 #define PART_KFUNCS (1ull << 41)
 
 static __always_inline int stop(struct part *part, __u64 at)
@@ -38,12 +38,11 @@ static int tell_btf(__u32 index, struct part *part)
 {
 	__u64 at = part->at + index;
 	struct btf *btf = NULL;
-	__u64 size = part->via == WALK_VIA_USED_BTFS ?
-			     bpf_core_type_size(struct btf_mod_pair) :
-			     bpf_core_type_size(struct bpf_kfunc_btf);
-	__u64 offset = part->via == WALK_VIA_USED_BTFS ?
-			       bpf_core_field_offset(struct btf_mod_pair, btf) :
-			       bpf_core_field_offset(struct bpf_kfunc_btf, btf);
+	__u64 size = part->via == WALK_VIA_USED_BTFS ? bpf_core_type_size(struct btf_mod_pair)
+						     : bpf_core_type_size(struct bpf_kfunc_btf);
+	__u64 offset = part->via == WALK_VIA_USED_BTFS
+			       ? bpf_core_field_offset(struct btf_mod_pair, btf)
+			       : bpf_core_field_offset(struct bpf_kfunc_btf, btf);
 
 	bpf_probe_read_kernel(&btf, sizeof(btf), (void *)(part->list + at * size + offset));
 	if (!btf)

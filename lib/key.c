@@ -23,8 +23,10 @@ static const char *const source_names[BPFREFS_SOURCE_COUNT] = {
 };
 
 static const char *const state_names[BPFREFS_STATE_COUNT] = {
-	[BPFREFS_HELD] = "held",	 [BPFREFS_AT_RISK] = "at-risk",
-	[BPFREFS_CLEARED] = "cleared",	 [BPFREFS_UNROOTED] = "unrooted",
+	[BPFREFS_HELD] = "held",
+	[BPFREFS_AT_RISK] = "at-risk",
+	[BPFREFS_CLEARED] = "cleared",
+	[BPFREFS_UNROOTED] = "unrooted",
 	[BPFREFS_STATE_UNKNOWN] = "unknown",
 };
 

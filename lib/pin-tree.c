@@ -97,8 +97,8 @@ static struct pin_inode *add_inode(struct pin_tree *tree, struct pin_super *supe
 {
 	struct pin_inode *inode = g_new0(struct pin_inode, 1);
 
-	inode->key.kind = told->kind == WALK_KIND_DIR ? BPFREFS_KIND_COUNT :
-							(enum bpfrefs_kind)told->kind;
+	inode->key.kind =
+		told->kind == WALK_KIND_DIR ? BPFREFS_KIND_COUNT : (enum bpfrefs_kind)told->kind;
 	inode->key.id = told->rec.id;
 	inode->super = super;
 	inode->ino = told->ino;
@@ -136,7 +136,8 @@ void pin_tree_inodes(struct pin_tree *tree, struct pin_super *super, const GByte
 
 	while ((rec = next_record(records, &at))) {
 		const struct walk_inode *told = walk_record(rec, WALK_INODE, struct walk_inode);
-		const struct walk_dentry *dentry = walk_record(rec, WALK_DENTRY, struct walk_dentry);
+		const struct walk_dentry *dentry =
+			walk_record(rec, WALK_DENTRY, struct walk_dentry);
 
 		if (told)
 			inode = add_inode(tree, super, told);

@@ -41,7 +41,7 @@ static inline int fd_steal(int *fd)
 struct arena;
 struct arena *arena_new(void);
 void arena_free(struct arena *arena);
-void *arena_alloc(struct arena *arena, size_t size); /* zeroed, aligned to 8 */
+void *arena_alloc(struct arena *arena, size_t size);	     /* zeroed, aligned to 8 */
 const char *arena_str(struct arena *arena, const char *str); /* a copy; NULL stays NULL */
 
 /* ------------------------------------------------- info, all the kinds --- */
@@ -80,12 +80,13 @@ extern const struct source source_bpf, source_proc;
 struct bpfrefs_ctx {
 	const struct source *source;
 	void *source_data;
-	char *why; /* why BPF is not used, or NULL */
-	int proc_fd; /* procfs, owned */
-	uint32_t self; /* our pid */
-	GMutex lock; /* held over every walk, and while a transient BPF descriptor is open */
+	char *why;	  /* why BPF is not used, or NULL */
+	int proc_fd;	  /* procfs, owned */
+	uint32_t self;	  /* our pid */
+	GMutex lock;	  /* held over every walk, and while a transient BPF descriptor is open */
 	GHashTable *kept; /* descriptor -> owned struct bpfrefs_key: keep mode fd; under lock */
-	GHashTable *remainders; /* last snapshot's remainders, so that a new one is looked at twice */
+	GHashTable
+		*remainders; /* last snapshot's remainders, so that a new one is looked at twice */
 };
 
 /* For tests: a context over any source. */
@@ -128,7 +129,7 @@ struct bpfrefs_ref {
 	const struct holder_class *class;
 	const struct pin_place *place; /* pins and keeps that are linked, else NULL */
 	uint32_t ref, user, pid;
-	uint16_t class_index; /* output order */
+	uint16_t class_index;	       /* output order */
 	uint8_t types[REF_FIELDS_MAX]; /* enum bpfrefs_value_type, one a field */
 	union {
 		uint64_t num;
@@ -140,13 +141,13 @@ struct bpfrefs_ref {
 struct bpfrefs_snapshot {
 	gatomicrefcount count;
 	struct arena *arena;
-	GPtrArray *objects;   /* struct bpfrefs_object *, key order, in the arena */
-	GPtrArray *refs;      /* struct bpfrefs_ref *, by target, class, as found; in the arena */
-	GPtrArray *by_holder; /* those with an object as holder, by holder */
-	GPtrArray *by_pid;    /* those with a pid, by pid */
-	GPtrArray *processes; /* struct bpfrefs_process *, by pid */
-	GPtrArray *bpffs;     /* struct bpfrefs_bpffs * */
-	GArray *classes;      /* struct bpfrefs_class_status, one a holder class */
+	GPtrArray *objects;    /* struct bpfrefs_object *, key order, in the arena */
+	GPtrArray *refs;       /* struct bpfrefs_ref *, by target, class, as found; in the arena */
+	GPtrArray *by_holder;  /* those with an object as holder, by holder */
+	GPtrArray *by_pid;     /* those with a pid, by pid */
+	GPtrArray *processes;  /* struct bpfrefs_process *, by pid */
+	GPtrArray *bpffs;      /* struct bpfrefs_bpffs * */
+	GArray *classes;       /* struct bpfrefs_class_status, one a holder class */
 	GHashTable *object_of; /* key -> object */
 	GHashTable *dirs;      /* (device, inode) -> path inside the instance */
 	struct bpfrefs_snapshot_stats stats;

@@ -13,12 +13,12 @@ struct pin_tree;
 
 struct walk_state {
 	struct walkers *walkers;
-	bool after; /* the second reading of the counters */
+	bool after;	  /* the second reading of the counters */
 	GHashTable *seen; /* objects of the second reading */
 	/* the process whose descriptors are being told */
 	uint32_t pid, tid;
 	const char *comm;
-	GHashTable *ns_pid; /* mount namespace -> a process in it */
+	GHashTable *ns_pid;    /* mount namespace -> a process in it */
 	struct pin_tree *pins; /* holder-pin.c: what it has seen */
 	GArray *metas;	       /* holder-btf.c: BTFs to be looked into */
 };
@@ -29,10 +29,10 @@ static inline struct walk_state *walk_state_of(struct scan *scan)
 }
 
 /* A record of this type, checked for its size; else NULL. */
-#define walk_record(rec, wanted, type_name)                                             \
-	((rec)->type == (wanted) && (rec)->size >= sizeof(type_name) ?                  \
-		 (const type_name *)(const void *)(rec) :                               \
-		 NULL)
+#define walk_record(rec, wanted, type_name)                          \
+	((rec)->type == (wanted) && (rec)->size >= sizeof(type_name) \
+		 ? (const type_name *)(const void *)(rec)            \
+		 : NULL)
 
 /* Takes one record of a walk: objects, processes, then the classes, one of which may want it. */
 void walk_dispatch(const struct walk_rec *rec, void *scan);

@@ -9,8 +9,8 @@
 #include <linux/bpf.h>
 #include <stdbool.h>
 
-#include <bpf/bpf_helpers.h>
 #include <bpf/bpf_core_read.h>
+#include <bpf/bpf_helpers.h>
 
 #include "walk.h"
 
@@ -185,10 +185,10 @@ static __always_inline void walk_emit(struct walk_rec *rec, __u16 type, __u16 si
 }
 
 /* The kernel's bit for a field type, 0 where it has none such. */
-#define walk_field_bit(name)                                                  \
-	(bpf_core_enum_value_exists(enum btf_field_type, name) ?              \
-		 (__u32)bpf_core_enum_value(enum btf_field_type, name) :      \
-		 0)
+#define walk_field_bit(name)                                             \
+	(bpf_core_enum_value_exists(enum btf_field_type, name)           \
+		 ? (__u32)bpf_core_enum_value(enum btf_field_type, name) \
+		 : 0)
 
 /* Is the buffer nearly full? Then a walk that can stop here does. */
 static __always_inline bool walk_full(__u32 needed)

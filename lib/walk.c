@@ -10,8 +10,8 @@
 #include "walk-scan.h"
 
 #define MAP_TYPE_PROG_ARRAY 3
-#define MAP_TYPE_SOCKMAP 15
-#define MAP_TYPE_SOCKHASH 18
+#define MAP_TYPE_SOCKMAP    15
+#define MAP_TYPE_SOCKHASH   18
 
 /* The programs that tell the objects themselves; a btf is told by what leads to it. */
 static const char *const object_walks[] = { "walk_maps", "walk_progs", "walk_links" };
@@ -352,8 +352,8 @@ static void peek_btfs(struct scan *scan)
 
 	for (guint i = 0; i < objects->len; i++) {
 		struct bpfrefs_object *object = g_ptr_array_index(objects, i);
-		bool told = state->after ? g_hash_table_contains(state->seen, object) :
-					   object->refcnt != BPFREFS_UNKNOWN;
+		bool told = state->after ? g_hash_table_contains(state->seen, object)
+					 : object->refcnt != BPFREFS_UNKNOWN;
 
 		if (object->key.kind == BPFREFS_BTF && !told)
 			peek_btf(scan, object);

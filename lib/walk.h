@@ -51,7 +51,7 @@ struct walk_map {
 	__u32 btf_vmlinux_id; /* struct_ops: the BTF of its type */
 	__u32 inner_btf_id;   /* of a map of maps' template */
 	__u32 pad;
-	__u32 async;	    /* its values have timers, work queues or task work */
+	__u32 async; /* its values have timers, work queues or task work */
 	char name[16];
 };
 
@@ -100,7 +100,7 @@ struct walk_edge {
 	__u8 via;	     /* enum walk_via */
 	__u8 pad;
 	__u32 target_id;
-	__u32 slot;    /* where key_size is 0 */
+	__u32 slot;	/* where key_size is 0 */
 	__u32 key_size; /* of a hash of maps: the key follows, at most WALK_KEY_MAX bytes */
 	__u8 key[];
 };
@@ -164,7 +164,7 @@ struct walk_dentry {
 
 /* What a walk could not follow, and how often. */
 enum walk_gap_kind {
-	WALK_GAP_NAMES, /* an inode with more names than are told */
+	WALK_GAP_NAMES,	 /* an inode with more names than are told */
 	WALK_GAP_BUCKET, /* a hash bucket that changed under us */
 	WALK_GAP_COUNT,
 };

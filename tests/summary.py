@@ -24,7 +24,9 @@ def cases(run):
     found = []
     for line in run.get("stdout", "").splitlines():
         match = LINE.match(line)
-        if match:
+        if line.startswith("Bail out!"):
+            found.append(("all", "failed", line))
+        elif match:
             failed, name, directive, reason = match.groups()
             verdict = "failed" if failed else "passed"
             if directive and directive.upper() == "SKIP":

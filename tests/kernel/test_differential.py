@@ -17,7 +17,7 @@ import stat
 import sys
 import time
 
-from harness import MNT_DETACH, check, equal, libc, main, mount, umount
+from harness import MNT_DETACH, check, equal, fails, libc, main, mount, umount
 
 SEED = int(os.environ.get("SEED", "7"))
 STEPS = int(os.environ.get("STEPS", "2500"))
@@ -25,6 +25,7 @@ CLOCK_REALTIME_COARSE = 5
 MS_REMOUNT, MS_BIND, MS_NOATIME = 32, 4096, 1024
 AT_SYMLINK_NOFOLLOW, AT_FDCWD = 0x100, -100
 STICKY = 0o1000
+GETDENTS64 = 61 if os.uname().machine in ("aarch64", "riscv64", "loongarch64") else 217
 UTIME_NOW, UTIME_OMIT = (1 << 30) - 1, (1 << 30) - 2
 USERS = [(0, 0, []), (0, 0, []), (1000, 1000, [100, 2000]), (1001, 100, []), (65534, 65534, [])]
 NAMES = ["a", "b", "c", "p0", "p1", "p2"]
@@ -56,11 +57,12 @@ def utimens(path, number):
     raw(libc.utimensat, AT_FDCWD, os.fsencode(path), pointer, AT_SYMLINK_NOFOLLOW)
 
 
-def getdents(fd):
-    """(d_type, name) of each entry: the system call, since readdir(3) hides ENOENT."""
-    buf, found = ctypes.create_string_buffer(1 << 16), []
+def offsets(fd):
+    """(offset of the next, name) of each entry from where the descriptor stands: by the system call,
+    since readdir(3) hides the ENOENT of a removed directory."""
+    buf, found = ctypes.create_string_buffer(1024), []
     while True:
-        size = libc.syscall(217, fd, buf, len(buf))
+        size = libc.syscall(GETDENTS64, fd, buf, len(buf))
         if size < 0:
             number = ctypes.get_errno()
             raise OSError(number, os.strerror(number))
@@ -69,8 +71,8 @@ def getdents(fd):
         at = 0
         while at < size:
             length = int.from_bytes(buf.raw[at + 16:at + 18], "little")
-            name = buf.raw[at + 19:at + length].split(b"\0")[0].decode()
-            found.append((buf.raw[at + 18], name))
+            found.append((int.from_bytes(buf.raw[at + 8:at + 16], "little"),
+                          buf.raw[at + 19:at + length].split(b"\0")[0].decode()))
             at += length
 
 
@@ -91,7 +93,7 @@ def removed_directory(path, number):
     fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.rmdir(path)
-        return os.fstat(fd).st_nlink, outcome(getdents, fd), outcome(
+        return os.fstat(fd).st_nlink, outcome(offsets, fd), outcome(
             lambda: os.mkdir("x", dir_fd=fd)), outcome(
             lambda: os.stat(".x", dir_fd=fd)), outcome(os.fchmod, fd, number & 0o777)
     finally:
@@ -128,7 +130,7 @@ def open_close(path, flags, mode=0o600):
 def listing(path):
     fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        return sorted(n for _, n in getdents(fd) if n not in (".bpf", "maps.debug", "progs.debug"))
+        return sorted(n for _, n in offsets(fd) if n not in (".bpf", "maps.debug", "progs.debug"))
     finally:
         os.close(fd)
 
@@ -335,6 +337,80 @@ def test_random_users_pins_file(env):
 
 def test_random_users_pins_symlink(env):
     differ(env, "symlink")
+
+
+def test_mounts_in_source_are_not_crossed(env):
+    for name in ("d", "e"):
+        (env.bpffs / name).mkdir()
+    helper = env.helper()
+    helper.do("pin", helper.make("map", "array").var, env.bpffs / "p")
+    other = plain_bpffs(env)
+    daemon = env.daemon("-o", "pins=file")
+    mount("tmpfs", env.bpffs / "d", "tmpfs")
+    env.cleanup(umount, env.bpffs / "d", MNT_DETACH)
+    (env.bpffs / "d" / "within").mkdir()
+    with open(env.tmp / "bound", "w", encoding="ascii"):
+        mount(env.tmp / "bound", env.bpffs / "p", None, MS_BIND)
+    env.cleanup(umount, env.bpffs / "p", MNT_DETACH)
+    for name in ("d", "d/within", "p"):
+        fails(errno.EXDEV, os.lstat, daemon.mnt / name)
+        fails(errno.EXDEV, os.rename, daemon.mnt / name, daemon.mnt / "new")
+    fails(errno.EXDEV, os.rmdir, daemon.mnt / "d")
+    fails(errno.EXDEV, os.unlink, daemon.mnt / "p")
+    equal(listing(daemon.mnt), ["d", "e", "p"], "what is mounted upon is still listed")
+    equal(listing(other), [])
+
+
+def test_cookies(env):
+    """A listing goes on from any place that it has been at; .bpf has one too."""
+    for number in range(50):
+        (env.bpffs / f"d{number}").mkdir()
+    daemon = env.daemon()
+    fd = os.open(daemon.mnt, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        whole = offsets(fd)
+        equal([name for _, name in whole[:3]], [".", "..", ".bpf"])
+        for place, (offset, _) in enumerate(whole):
+            os.lseek(fd, offset, os.SEEK_SET)
+            equal(offsets(fd), whole[place + 1:], f"from {whole[place]}")
+    finally:
+        os.close(fd)
+
+
+def test_reading_a_pin_as_a_file(env):
+    helper = env.helper()
+    obj = helper.make("map", "array", btf=helper.make("btf"), max=3)
+    helper.do("pin", obj.var, env.bpffs / "m")
+    daemon = env.daemon("-o", "pins=file")
+    with open(env.bpffs / "m", encoding="ascii") as file:
+        want = file.read()
+    check("2: 0" in want, want)
+    for size in (1, 7, 4096):
+        with open(daemon.mnt / "m", "rb", 0) as file:
+            parts = iter(lambda f=file, n=size: f.read(n), b"")
+            equal(b"".join(parts).decode(), want, f"by {size} bytes")
+    os.unlink(env.bpffs / "m")
+    fails(errno.ENOENT, open, daemon.mnt / "m")
+
+
+def test_nothing_is_held(env):
+    """A pin that was looked at in every way goes when it is removed behind the mirror."""
+    helper = env.helper()
+    daemon = env.daemon("-o", "pins=file")
+    obj = helper.make("map", "array", btf=helper.make("btf"))
+    (env.bpffs / "d").mkdir()
+    helper.do("pin", obj.var, env.bpffs / "d" / "p")
+    os.lstat(daemon.mnt / "d" / "p")
+    os.readlink(daemon.mnt / "d" / ".p")
+    listing(daemon.mnt / "d")
+    with open(daemon.mnt / "d" / "p", encoding="ascii") as file:
+        file.read()
+    os.utime(daemon.mnt / "d" / "p")
+    os.link(daemon.mnt / "d" / "p", daemon.mnt / "q")
+    for path in ("d/p", "q"):
+        os.unlink(env.bpffs / path)
+    obj.close()
+    daemon.gone(obj)
 
 
 if __name__ == "__main__":

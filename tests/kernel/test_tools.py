@@ -257,4 +257,4 @@ def test_a_refusal_reaches_the_shell(env):
 
 
 if __name__ == "__main__":
-    sys.exit(main(globals(), needs_bpf=False))
+    sys.exit(main(globals()))

@@ -6,9 +6,9 @@
 
 static void ids_are_canonical(void)
 {
-	static const char *const bad[] = { "",	 "0",  "01", "+1",	   "-1", " 1",
-					   "1 ", "1a", "a",  "4294967296", "0x1",
-					   "99999999999999999999999" };
+	static const char *const bad[] = { "",	 "0",	       "01",  "+1",
+					   "-1", " 1",	       "1 ",  "1a",
+					   "a",	 "4294967296", "0x1", "99999999999999999999999" };
 	uint32_t id = 77;
 
 	for (size_t i = 0; i < G_N_ELEMENTS(bad); i++)
@@ -23,8 +23,10 @@ static void ids_are_canonical(void)
 static void keys_round_trip(void)
 {
 	static const char *const good[] = { "map/1", "prog/42", "link/4294967295", "btf/7" };
-	static const char *const bad[] = { "map", "map/", "/1", "maps/1", "map/01", "MAP/1",
-					   "map/1/", "map//1", "", "a-very-long-kind/1" };
+	static const char *const bad[] = {
+		"map",	 "map/",   "/1",     "maps/1", "map/01",
+		"MAP/1", "map/1/", "map//1", "",       "a-very-long-kind/1"
+	};
 	struct bpfrefs_key key = { BPFREFS_LINK, 9 };
 	char buf[BPFREFS_KEY_MAX];
 

@@ -127,19 +127,23 @@ static void test_shown_as(struct world *w, gconstpointer pins_file)
 	g_assert_cmpint(mkdirat(w->fd, "d", 0700), ==, 0);
 	make_file(w, "d/x");
 	g_assert_cmpint(symlinkat("to", w->fd, "s"), ==, 0);
-	g_assert_cmpint(mirror_lookup(w->mirror, find(w, MIRROR_ROOT_INO, "d"), "x", &entry), ==, 0);
+	g_assert_cmpint(mirror_lookup(w->mirror, find(w, MIRROR_ROOT_INO, "d"), "x", &entry), ==,
+			0);
 	if (pins_file) {
 		g_assert_cmpint(entry.attr.st_mode, ==, S_IFREG | 0640);
 	} else {
 		g_autofree char *want = g_strdup_printf("%s/d/x", w->top);
 
 		g_assert_cmpint(entry.attr.st_mode, ==, S_IFLNK | 0777);
-		g_assert_cmpint(mirror_readlink(w->mirror, entry.ino, target, sizeof(target)), ==, 0);
+		g_assert_cmpint(mirror_readlink(w->mirror, entry.ino, target, sizeof(target)), ==,
+				0);
 		g_assert_cmpstr(target, ==, want);
-		g_assert_cmpint(mirror_readlink(w->mirror, entry.ino, target, 5), ==, -ENAMETOOLONG);
+		g_assert_cmpint(mirror_readlink(w->mirror, entry.ino, target, 5), ==,
+				-ENAMETOOLONG);
 	}
-	g_assert_cmpint(mirror_readlink(w->mirror, find(w, MIRROR_ROOT_INO, "s"), target,
-					sizeof(target)), ==, 0);
+	g_assert_cmpint(
+		mirror_readlink(w->mirror, find(w, MIRROR_ROOT_INO, "s"), target, sizeof(target)),
+		==, 0);
 	g_assert_cmpstr(target, ==, "to");
 }
 
@@ -182,7 +186,8 @@ static bool note_name(void *data, const char *name, const struct entry *entry, o
 
 static void test_listing(struct world *w, gconstpointer data)
 {
-	struct names names = { .seen = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL) };
+	struct names names = { .seen = g_hash_table_new_full(g_str_hash, g_str_equal, g_free,
+							     NULL) };
 	struct mirror_dir *dir;
 	guint before;
 
@@ -259,7 +264,7 @@ static void test_many_threads(struct world *w, gconstpointer data)
 	g_assert_cmpuint(open_descriptors(), ==, before);
 }
 
-#define ADD(name, pins_file, function)                                                             \
+#define ADD(name, pins_file, function) \
 	g_test_add("/mirror/" name, struct world, pins_file, setup, function, teardown)
 
 int main(int argc, char **argv)

@@ -53,9 +53,12 @@ static void test_passed_on(void)
 static void test_refused(void)
 {
 	static const char *const lists[] = {
-		"pins=",     "pins=files", "max_age=",  "max_age=-1", "max_age=1x", "max_age=86400001",
-		"keep=on",   "keep",	   "gid=wheel", "gid=",	      "gid=4294967295", "fsname=x",
-		"subtype=x", "pins",	   "ro=1",	"kernel_cache", "guard=1", "max_age",
+		"pins=",	"pins=files",	  "max_age=",
+		"max_age=-1",	"max_age=1x",	  "max_age=86400001",
+		"keep=on",	"keep",		  "gid=wheel",
+		"gid=",		"gid=4294967295", "fsname=x",
+		"subtype=x",	"pins",		  "ro=1",
+		"kernel_cache", "guard=1",	  "max_age",
 	};
 	struct options options;
 
@@ -84,8 +87,9 @@ static void test_command_line(void)
 	struct options options;
 	char *why;
 
-	g_assert_cmpint(read_line(&options, "bpfrefs -f --source=proc -o pins=file -o ro /b /m",
-				  &why), ==, 0);
+	g_assert_cmpint(
+		read_line(&options, "bpfrefs -f --source=proc -o pins=file -o ro /b /m", &why), ==,
+		0);
 	g_assert_true(options.foreground && options.fs.pins_file && options.fs.ro);
 	g_assert_cmpint(options.source, ==, BPFREFS_SOURCE_PROC);
 	g_assert_cmpstr(options.fs.source, ==, "/b");
@@ -115,8 +119,11 @@ static void test_helper(void)
 	struct options options;
 	char *why;
 
-	g_assert_cmpint(read_line(&options, "/sbin/mount.fuse.bpfrefs /b /m -sv -t fuse.bpfrefs "
-					    "-N 12 -o rw,pins=file", &why), ==, 0);
+	g_assert_cmpint(read_line(&options,
+				  "/sbin/mount.fuse.bpfrefs /b /m -sv -t fuse.bpfrefs "
+				  "-N 12 -o rw,pins=file",
+				  &why),
+			==, 0);
 	g_assert_true(options.helper && options.fs.pins_file);
 	g_assert_false(options.fake || options.foreground);
 	g_assert_cmpstr(options.mount_ns, ==, "12");

@@ -52,8 +52,17 @@ static void test_which_directory(void)
 static void test_leaves(void)
 {
 	static const char *const paths[] = {
-		"/x", "/", "..", "../x", "dir/..", "dir/../x", "dir/../../x", "out/x", "within/x",
-		"dir/loop/x", "dir/sub/../../../x",
+		"/x",
+		"/",
+		"..",
+		"../x",
+		"dir/..",
+		"dir/../x",
+		"dir/../../x",
+		"out/x",
+		"within/x",
+		"dir/loop/x",
+		"dir/sub/../../../x",
 	};
 
 	for (size_t i = 0; i < G_N_ELEMENTS(paths); i++) {
