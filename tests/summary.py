@@ -32,6 +32,8 @@ def cases(run):
             if directive and directive.upper() == "SKIP":
                 verdict = "skipped"
             found.append((name.strip(), verdict, (reason or "").strip()))
+        elif line.startswith("#") and found and found[-1][1] == "failed":
+            found[-1] = (*found[-1][:2], f"{found[-1][2]}\n  {line}")
         elif re.match(r"^1\.\.0\s*# *SKIP", line, re.I):
             found.append(("all", "skipped", line.split("#", 1)[1].strip()[4:].strip()))
     # A crash, a timeout or a short plan is a failure even where every case told was fine.

@@ -15,8 +15,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-/* Types of the BTF that `btf` makes. */
-enum { TYPE_INT = 1, TYPE_PROTO, TYPE_FUNC };
+/* Types of the BTF that `btf` makes; the last ones with kptrs=1. */
+enum { TYPE_INT = 1, TYPE_PROTO, TYPE_FUNC, TYPE_TASK, TYPE_TAG, TYPE_KPTR, TYPE_VALUE, TYPE_NODE };
 
 enum { MAX_INSNS = 128, BPFFS_PATH_FD = 1U << 14 };
 
@@ -44,7 +44,32 @@ static int attach_type(const char *name)
 	return atoi(name);
 }
 
-/* btf VAR: an int, and a function for programs with function information. */
+/*
+ * A value with a kptr to a structure of the kernel's, and a structure with such a kptr and a list
+ * node, which makes it one that the kernel looks into. By hand: clang 14 loses such tags.
+ */
+static int add_kptrs(struct btf *btf)
+{
+	int error = btf__add_struct(btf, "task_struct", 4);
+
+	if (error > 0)
+		error = btf__add_type_tag(btf, "kptr_untrusted", TYPE_TASK);
+	if (error > 0)
+		error = btf__add_ptr(btf, TYPE_TAG);
+	if (error > 0)
+		error = btf__add_struct(btf, "value", 8);
+	if (error > 0)
+		error = btf__add_field(btf, "task", TYPE_KPTR, 0, 0);
+	if (error >= 0)
+		error = btf__add_struct(btf, "bpf_list_node", 24);
+	if (error > 0)
+		error = btf__add_struct(btf, "element", 32);
+	if (error > 0)
+		error = btf__add_field(btf, "node", TYPE_NODE, 0, 0);
+	return error < 0 ? error : btf__add_field(btf, "task", TYPE_KPTR, 192, 0);
+}
+
+/* btf VAR [kptrs=1]: an int, and a function for programs with function information. */
 static int cmd_btf(char **args)
 {
 	struct btf *btf = btf__new_empty();
@@ -57,14 +82,16 @@ static int cmd_btf(char **args)
 		error = btf__add_func_proto(btf, TYPE_INT);
 	if (error > 0)
 		error = btf__add_func(btf, "entry", BTF_FUNC_GLOBAL, TYPE_PROTO);
-	if (error > 0)
+	if (error > 0 && option_num(args, "kptrs", 0))
+		error = add_kptrs(btf);
+	if (error >= 0)
 		error = btf__load_into_kernel(btf);
 	fd = error < 0 ? error : fcntl(btf__fd(btf), F_DUPFD_CLOEXEC, 3);
 	btf__free(btf);
 	return var_set(args[0], fd);
 }
 
-/* map VAR TYPE [name= key= value= max= flags= inner=VAR btf=VAR] */
+/* map VAR TYPE [name= key= value= max= flags= inner=VAR btf=VAR kptrs=1] */
 static int cmd_map(char **args)
 {
 	LIBBPF_OPTS(bpf_map_create_opts, opts);
@@ -79,6 +106,8 @@ static int cmd_map(char **args)
 	if (option(args, "btf")) {
 		opts.btf_fd = (unsigned int)var_get(option(args, "btf"));
 		opts.btf_key_type_id = opts.btf_value_type_id = TYPE_INT;
+		if (option_num(args, "kptrs", 0))
+			opts.btf_value_type_id = TYPE_VALUE;
 	}
 	fd = bpf_map_create(type, option(args, "name"), option_num(args, "key", key),
 			    option_num(args, "value", key), option_num(args, "max", 1), &opts);
@@ -202,6 +231,16 @@ static int link_path(char **args)
 	return fd;
 }
 
+/* link VAR sockmap PROG MAP attach=NUMBER */
+static int link_map(char **args)
+{
+	const char *type = option(args, "attach");
+
+	if (!args[3] || !type)
+		return -EINVAL;
+	return bpf_link_create(var_get(args[2]), var_get(args[3]), attach_type(type), NULL);
+}
+
 static int cmd_link(char **args)
 {
 	int fd = -EINVAL;
@@ -212,6 +251,8 @@ static int cmd_link(char **args)
 		fd = link_iter(args);
 	else if (strcmp(args[1], "cgroup") == 0 || strcmp(args[1], "netns") == 0)
 		fd = link_path(args);
+	else if (strcmp(args[1], "sockmap") == 0)
+		fd = link_map(args);
 	return var_set(args[0], fd);
 }
 

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The mirror beside bpffs, as several users: random operations, with descriptors, odd flags and
-permission bits, must give the same errno and change the same modes, owners and times in the mirrored
-bpffs as in a plain one.
+permission bits, must give the same errno and change the same modes, owners and times in the
+mirrored bpffs as in a plain one.
 
 Left out with pins=symlink: what protected_symlinks and protected_hardlinks forbid for a symlink but
 not for the pin in its place (following one in a sticky directory that all may write to, linking one
@@ -27,6 +27,7 @@ AT_SYMLINK_NOFOLLOW, AT_FDCWD = 0x100, -100
 STICKY = 0o1000
 GETDENTS64 = 61 if os.uname().machine in ("aarch64", "riscv64", "loongarch64") else 217
 UTIME_NOW, UTIME_OMIT = (1 << 30) - 1, (1 << 30) - 2
+UNCOMPARED = {".", "..", ".bpf", "maps.debug", "progs.debug"}
 USERS = [(0, 0, []), (0, 0, []), (1000, 1000, [100, 2000]), (1001, 100, []), (65534, 65534, [])]
 NAMES = ["a", "b", "c", "p0", "p1", "p2"]
 ODD = ["x.y", "..z", ".q", "n" * 255, "n" * 256, "n" * 254 + ".z", "n" * 1500]
@@ -58,8 +59,8 @@ def utimens(path, number):
 
 
 def offsets(fd):
-    """(offset of the next, name) of each entry from where the descriptor stands: by the system call,
-    since readdir(3) hides the ENOENT of a removed directory."""
+    """(offset of the next, name) of each entry from where the descriptor stands: by the system
+    call, since readdir(3) hides the ENOENT of a removed directory."""
     buf, found = ctypes.create_string_buffer(1024), []
     while True:
         size = libc.syscall(GETDENTS64, fd, buf, len(buf))
@@ -130,7 +131,7 @@ def open_close(path, flags, mode=0o600):
 def listing(path):
     fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        return sorted(n for _, n in offsets(fd) if n not in (".bpf", "maps.debug", "progs.debug"))
+        return sorted({name for _, name in offsets(fd)} - UNCOMPARED)
     finally:
         os.close(fd)
 
@@ -142,8 +143,9 @@ def facts(path):
 
 OPEN_FLAGS = [os.O_RDONLY, os.O_WRONLY, os.O_RDWR, os.O_RDONLY | os.O_TRUNC,
               os.O_WRONLY | os.O_APPEND, os.O_RDONLY | os.O_DIRECTORY, os.O_CREAT | os.O_RDWR,
-              os.O_CREAT | os.O_EXCL | os.O_RDWR, os.O_TMPFILE | os.O_RDWR, os.O_RDONLY | os.O_DIRECT,
-              os.O_RDONLY | os.O_NONBLOCK, os.O_CREAT | os.O_TRUNC | os.O_WRONLY]
+              os.O_CREAT | os.O_EXCL | os.O_RDWR, os.O_TMPFILE | os.O_RDWR,
+              os.O_RDONLY | os.O_DIRECT, os.O_RDONLY | os.O_NONBLOCK,
+              os.O_CREAT | os.O_TRUNC | os.O_WRONLY]
 NODES = [stat.S_IFREG, stat.S_IFIFO, stat.S_IFSOCK, stat.S_IFCHR, stat.S_IFBLK]
 
 # What to do with the paths x and y of one side and a random number n.
@@ -159,7 +161,8 @@ OPERATIONS = {
     "symlink": lambda x, y, n: os.symlink(("a", "b", "c/a", "nowhere", "z" * 4095)[n % 5], x),
     "chmod": lambda x, y, n: os.chmod(x, n & 0o7777),
     "chmod open": lambda x, y, n: os.chmod(x, 0o777),
-    "chown": lambda x, y, n: os.chown(x, (-1, 0, 1000, 1001)[n % 4], (-1, 0, 100, 1000)[n // 4 % 4]),
+    "chown": lambda x, y, n: os.chown(x, (-1, 0, 1000, 1001)[n % 4],
+                                      (-1, 0, 100, 1000)[n // 4 % 4]),
     "lchown": lambda x, y, n: os.lchown(x, (-1, 0, 1000)[n % 3], (-1, 100, 2000)[n // 3 % 3]),
     "touch": lambda x, y, n: os.utime(x),
     "utimens": lambda x, y, n: utimens(x, n),
@@ -201,7 +204,7 @@ def become(user):
 def every_path(top):
     for where, directories, files in os.walk(top):
         for name in directories + files:
-            if name not in ("maps.debug", "progs.debug"):
+            if name not in UNCOMPARED:
                 yield os.path.relpath(os.path.join(where, name), top)
     yield "."
 

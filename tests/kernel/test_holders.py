@@ -6,7 +6,7 @@ import os
 import socket
 import sys
 
-from harness import check, equal, eventually, fields, main
+from harness import Skip, check, compare, equal, eventually, fields, main
 
 
 def shared(daemon, key):
@@ -416,6 +416,55 @@ def test_kernel_btf(env):
     said = fields(line)
     equal((said["ref"], said["user"]), ("1", "0"), line)
     check(said["why"], line)
+
+
+def test_kptrs_hold_the_kernels_btf(env):
+    daemon, helper = env.daemon(), env.helper()
+    vmlinux = next(x.split(" ", 1)[0] for x in daemon.lines("objects")[0]
+                   if fields(x)["name"] == "vmlinux")
+
+    def ours(*holders):
+        """What of the lines on vmlinux's BTF is about these holders, and the remainder."""
+        lines = [x for x in daemon.lines(f"{vmlinux}/holders")[0]
+                 if "kptr" in fields(x).get("via", "")
+                 and any(f" {o.key.split('/')[0]} " in x and fields(x)["id"] == str(o.id)
+                         for o in holders)]
+        return lines, daemon.pairs(f"{vmlinux}/refs")["unexplained"]
+
+    before = ours()[1]
+    btf = helper.make("btf", kptrs=1)
+    plain = helper.make("map", "array", btf=btf, kptrs=1, value=8)
+    outer = helper.make("map", "array_of_maps", inner=plain, max=2)
+    # A BTF's own structures are looked into for kptrs since 6.14; then it holds the kernel's too.
+    of_btf = f"{vmlinux} btf ref=1 user=0 id={btf.id} name= via=kptr"
+    wanted = [f"{vmlinux} map ref=1 user=0 id={plain.id} name= via=kptr",
+              f"{vmlinux} map ref=1 user=0 id={outer.id} name= via=template_kptr"]
+
+    def held():
+        lines, rest = ours(btf, plain, outer)
+        compare([x for x in lines if x != of_btf], wanted)
+        equal(rest, before, "the remainder on vmlinux's BTF")
+    eventually(held)
+    for obj in (outer, plain, btf):
+        obj.close()
+        daemon.gone(obj)
+    eventually(lambda: equal(ours(btf, plain, outer), ([], before), "after the end"))
+
+
+def test_link_of_a_sockmap(env):
+    daemon, helper = env.daemon(), env.helper()
+    sockmap = helper.make("map", "sockmap", name="sockets")
+    prog = helper.make("prog", "sk_skb", attach="sk_skb_verdict")
+    try:
+        link = helper.make("link", "sockmap", prog, sockmap, attach="sk_skb_verdict")
+    except OSError as error:
+        raise Skip(f"no sockmap links before 6.10: {error}") from error
+    target = f"{sockmap.key} link ref=1 user=1 id={link.id} name= via=target"
+    daemon.expect(sockmap, [sockmap.held(), target])
+    sockmap.close()
+    daemon.expect(sockmap, [target])
+    link.close()
+    daemon.gone(sockmap)
 
 
 def test_process_directory(env):
