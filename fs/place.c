@@ -173,6 +173,20 @@ static struct libmnt_table *read_mounts(void)
 	return mnt_new_table_from_file(MOUNTINFO);
 }
 
+int place_top_mount(const char *path)
+{
+	struct libmnt_table *mounts = read_mounts();
+	struct libmnt_fs *top;
+	int id;
+
+	if (!mounts)
+		return -ENOENT;
+	top = mnt_table_find_target(mounts, path, MNT_ITER_BACKWARD);
+	id = top ? mnt_fs_get_id(top) : -ENOENT;
+	mnt_unref_table(mounts);
+	return id;
+}
+
 /* Is the uppermost mount at @path a bpfrefs? */
 static bool is_bpfrefs(const char *path)
 {

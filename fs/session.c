@@ -2,10 +2,12 @@
 /* One mount from its beginning to its end: everything is made here, and taken down again. */
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
@@ -14,6 +16,7 @@
 
 #include "mirror.h"
 #include "ops.h"
+#include "place.h"
 
 /* Enough that readers which wait for a scan do not keep the others from being served. */
 #define THREADS 32
@@ -153,9 +156,23 @@ static int start_auto(struct fs *fs)
 	return err ? fail("starting to look after program arrays", err) : 0;
 }
 
+/*
+ * libfuse unmounts by path, and so what is uppermost there. That need not be ours: bpftool mounts a
+ * bpffs over the directory that it is told to pin in. Then it shall take it away in a mount
+ * namespace that goes with us; ours stays under it, dead.
+ */
+static void unmount(struct session *session, int ours)
+{
+	int top = place_top_mount(session->fs.opt.mountpoint);
+
+	if (top >= 0 && top != ours && unshare(CLONE_NEWNS) == 0)
+		mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL);
+	fuse_session_unmount(session->fuse);
+}
+
 static int serve(struct session *session)
 {
-	int err = start_auto(&session->fs);
+	int err = start_auto(&session->fs), ours;
 
 	if (err)
 		return err;
@@ -163,9 +180,10 @@ static int serve(struct session *session)
 		auto_stop(session->fs.auto_keep);
 		return fail(session->fs.opt.mountpoint, -EIO); /* libfuse has said why */
 	}
+	ours = place_top_mount(session->fs.opt.mountpoint);
 	err = compat_loop(session->fuse, THREADS);
-	fuse_session_unmount(session->fuse);
 	auto_stop(session->fs.auto_keep);
+	unmount(session, ours);
 	return err < 0 ? fail("serving requests", err) : 0;
 }
 

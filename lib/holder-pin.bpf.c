@@ -93,8 +93,6 @@ struct inode___old {
 
 #define SUPERS_MAX 65536
 #define MOUNTS_MAX 4096
-#define NAMES_MAX  256
-#define INODE_ROOM (sizeof(struct walk_inode) + NAMES_MAX * (sizeof(struct walk_dentry) + 256))
 #define STEPS_MAX  (1 << 23)
 
 static __always_inline void tell_mount(struct mnt_namespace *ns)
@@ -244,19 +242,14 @@ struct names {
 	__u64 next; /* dentry.d_u.d_alias */
 };
 
-static int name_step(__u32 index, struct names *names)
+static __always_inline bool tell_name(struct hlist_node *node)
 {
-	struct hlist_node *node = (void *)names->next;
-	struct walk_dentry *out;
-	struct dentry *dentry;
+	struct dentry *dentry = (void *)node - bpf_core_field_offset(struct dentry, d_u.d_alias);
+	struct walk_dentry *out = walk_room();
 	__u32 len;
 
-	if (!node)
-		return 1;
-	out = walk_room();
 	if (!out)
-		return 1;
-	dentry = (void *)node - bpf_core_field_offset(struct dentry, d_u.d_alias);
+		return false;
 	len = BPF_CORE_READ(dentry, d_name.len) & 255; /* NAME_MAX */
 	out->dentry = (__u64)dentry;
 	out->parent = (__u64)BPF_CORE_READ(dentry, d_parent);
@@ -265,37 +258,49 @@ static int name_step(__u32 index, struct names *names)
 	bpf_probe_read_kernel(out->name, len, BPF_CORE_READ(dentry, d_name.name));
 	out->name[len] = 0;
 	walk_emit(&out->rec, WALK_DENTRY, sizeof(*out) + ((len + 8) & ~7u), 0);
-	names->next = (__u64)BPF_CORE_READ(node, next);
-	return 0;
+	return true;
 }
 
+static int name_step(__u32 index, struct names *names)
+{
+	struct hlist_node *node = (void *)names->next, *self = NULL;
+
+	if (!node)
+		return 1;
+	bpf_probe_read_kernel(&self, sizeof(self), BPF_CORE_READ(node, pprev));
+	if (self != node)
+		walk.ended = WALK_TORN;
+	else if (!tell_name(node))
+		walk.ended = WALK_FULL;
+	else
+		names->next = (__u64)BPF_CORE_READ(node, next);
+	return walk.ended != WALK_DONE ? 1 : 0;
+}
+
+/* An inode, then its names; where the buffer ends among them, walk.name_at is the next one. */
 static __always_inline void tell_inode(struct inode *inode, __u32 kind)
 {
 	struct walk_inode *out = walk_room();
-	struct names names = {};
+	struct names names = { walk.name_at };
 
-	if (!out)
+	if (!out) {
+		walk.ended = WALK_FULL;
 		return;
-	out->sb = walk.sb_at;
-	out->inode = (__u64)inode;
-	out->ino = BPF_CORE_READ(inode, i_ino);
-	out->mtime = mtime_of(inode);
-	out->kind = kind;
-	out->nlink = BPF_CORE_READ(inode, i_nlink);
-	out->uid = BPF_CORE_READ(inode, i_uid.val);
-	out->mode = BPF_CORE_READ(inode, i_mode);
-	walk_emit(&out->rec, WALK_INODE, sizeof(*out), pinned_id(inode, kind));
-	names.next = (__u64)BPF_CORE_READ(inode, i_dentry.first);
-	bpf_loop(NAMES_MAX, name_step, &names, 0);
-	if (names.next) {
-		struct walk_gap *gap = walk_room();
-
-		if (!gap)
-			return;
-		gap->kind = WALK_GAP_NAMES;
-		gap->pad = 0;
-		walk_emit(&gap->rec, WALK_GAP, sizeof(*gap), 0);
 	}
+	if (!names.next) {
+		out->sb = walk.sb_at;
+		out->inode = (__u64)inode;
+		out->ino = BPF_CORE_READ(inode, i_ino);
+		out->mtime = mtime_of(inode);
+		out->kind = kind;
+		out->nlink = BPF_CORE_READ(inode, i_nlink);
+		out->uid = BPF_CORE_READ(inode, i_uid.val);
+		out->mode = BPF_CORE_READ(inode, i_mode);
+		walk_emit(&out->rec, WALK_INODE, sizeof(*out), pinned_id(inode, kind));
+		names.next = (__u64)BPF_CORE_READ(inode, i_dentry.first);
+	}
+	bpf_loop(STEPS_MAX, name_step, &names, 0);
+	walk.name_at = walk.ended == WALK_FULL ? names.next : 0;
 }
 
 struct inodes {
@@ -309,10 +314,6 @@ static __always_inline void inode_step_one(struct inodes *inodes)
 	struct inode *inode = (void *)node - bpf_core_field_offset(struct inode, i_sb_list);
 	__u32 kind;
 
-	if (walk_full(INODE_ROOM)) {
-		walk.ended = WALK_FULL;
-		return;
-	}
 	after = BPF_CORE_READ(node, next);
 	if (!after || BPF_CORE_READ(after, prev) != node ||
 	    (__u64)BPF_CORE_READ(inode, i_sb) != walk.sb_at) {
@@ -322,7 +323,8 @@ static __always_inline void inode_step_one(struct inodes *inodes)
 	kind = inode_kind(inode);
 	if (kind <= WALK_KIND_DIR)
 		tell_inode(inode, kind);
-	inodes->next = (__u64)after;
+	if (walk.ended == WALK_DONE)
+		inodes->next = (__u64)after;
 }
 
 static int inode_step(__u32 index, struct inodes *inodes)

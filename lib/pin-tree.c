@@ -143,8 +143,6 @@ void pin_tree_inodes(struct pin_tree *tree, struct pin_super *super, const GByte
 			inode = add_inode(tree, super, told);
 		else if (dentry && inode)
 			add_name(tree, inode, dentry);
-		else if (rec->type == WALK_GAP)
-			tree->untold++;
 	}
 }
 

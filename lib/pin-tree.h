@@ -35,7 +35,6 @@ struct pin_tree {
 	GPtrArray *supers; /* struct pin_super * */
 	GPtrArray *inodes; /* struct pin_inode * */
 	GHashTable *names; /* dentry -> struct pin_name * */
-	uint32_t untold;   /* inodes with names left out */
 };
 
 struct pin_tree *pin_tree_new(void);

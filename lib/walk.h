@@ -164,7 +164,6 @@ struct walk_dentry {
 
 /* What a walk could not follow, and how often. */
 enum walk_gap_kind {
-	WALK_GAP_NAMES,	 /* an inode with more names than are told */
 	WALK_GAP_BUCKET, /* a hash bucket that changed under us */
 	WALK_GAP_COUNT,
 };
@@ -209,8 +208,8 @@ struct walk_control {
 	__u32 peek_fd, ended;
 	/* the object whose records did not all fit, and where it goes on */
 	__u64 resume_key, resume_at;
-	/* bpffs: the instance, and the inode in it, to begin with; 0: the first */
-	__u64 sb_at, inode_at;
+	/* bpffs: the instance, the inode in it, and its name, to begin with; 0: the first */
+	__u64 sb_at, inode_at, name_at;
 	/* a btf's structures: which btf, and how far */
 	__u64 btf_at;
 	__u32 btf_id, meta_at;

@@ -378,6 +378,9 @@ class Env:
             helper.end()
         for daemon in self.daemons:
             daemon.clear()
+        # One that went to the background ends with its mount.
+        while is_mounted(self.mnt):
+            umount(self.mnt, MNT_DETACH)
         umount(self.bpffs, MNT_DETACH)
         shutil.rmtree(self.tmp, ignore_errors=True)
 

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
  * Makes very many holders of one object, more than one buffer of a walk has room for, says its key,
- * and waits for its standard input to end: `many fds N`, `slots N`, `inner N`, `pins N DIRECTORY`.
+ * and waits for its standard input to end: `many fds N`, `slots N`, `inner N`, `pins N DIRECTORY`,
+ * `links N DIRECTORY`.
  */
 #include <bpf/bpf.h>
 #include <errno.h>
@@ -89,6 +90,23 @@ static int make_pins(unsigned int count, const char *directory)
 	return fd;
 }
 
+/* One pin of very many names. */
+static int make_links(unsigned int count, const char *directory)
+{
+	int fd = map_new(BPF_MAP_TYPE_ARRAY, 4, 1, -1);
+	char first[4096], path[4096];
+
+	snprintf(first, sizeof(first), "%s/a-name-of-some-length-0", directory);
+	if (fd >= 0 && bpf_obj_pin(fd, first) != 0)
+		return -errno;
+	for (unsigned int i = 1; fd >= 0 && i < count; i++) {
+		snprintf(path, sizeof(path), "%s/a-name-of-some-length-%u", directory, i);
+		if (link(first, path) != 0)
+			return -errno;
+	}
+	return fd;
+}
+
 int main(int argc, char **argv)
 {
 	unsigned int count = argc > 2 ? (unsigned int)strtoul(argv[2], NULL, 10) : 0;
@@ -107,6 +125,8 @@ int main(int argc, char **argv)
 		fd = make_inner(count);
 	else if (argc == 4 && strcmp(argv[1], "pins") == 0)
 		fd = make_pins(count, argv[3]);
+	else if (argc == 4 && strcmp(argv[1], "links") == 0)
+		fd = make_links(count, argv[3]);
 	if (fd < 0 || bpf_obj_get_info_by_fd(fd, &info, &len) != 0) {
 		fprintf(stderr, "many: %s\n", strerror(fd < 0 ? -fd : errno));
 		return 1;

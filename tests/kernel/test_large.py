@@ -84,5 +84,16 @@ def test_pins(env):
     end(process, daemon, key)
 
 
+def test_names_of_one_pin(env):
+    daemon = env.daemon()
+    process, key = many(env, "links", COUNT, env.bpffs)
+    found = check_account(daemon, key, 2, COUNT + 1, 2)
+    paths = {fields(x)["path"] for x in found if " pin " in x}
+    equal(paths, {f"{env.bpffs}/{name}" for name in names(env.bpffs)}, "paths told")
+    for name in names(env.bpffs):
+        os.unlink(env.bpffs / name)
+    end(process, daemon, key)
+
+
 if __name__ == "__main__":
     sys.exit(main(globals()))
