@@ -23,19 +23,6 @@ static int in_initial_pid_ns(int proc_fd)
 	return st.st_ino == INITIAL_PID_NS ? 0 : -EPERM;
 }
 
-static guint remainder_hash(gconstpointer data)
-{
-	const struct bpfrefs_key *key = data;
-
-	return key->id * 4 + (guint)key->kind;
-}
-
-static gboolean remainder_equal(gconstpointer a, gconstpointer b)
-{
-	return bpfrefs_key_compare(*(const struct bpfrefs_key *)a,
-				   *(const struct bpfrefs_key *)b) == 0;
-}
-
 static struct bpfrefs_ctx *ctx_new(const struct source *source)
 {
 	struct bpfrefs_ctx *ctx = g_new0(struct bpfrefs_ctx, 1);
@@ -45,7 +32,7 @@ static struct bpfrefs_ctx *ctx_new(const struct source *source)
 	ctx->self = (uint32_t)getpid();
 	g_mutex_init(&ctx->lock);
 	ctx->kept = g_hash_table_new_full(NULL, NULL, NULL, g_free);
-	ctx->remainders = g_hash_table_new_full(remainder_hash, remainder_equal, g_free, g_free);
+	ctx->remainders = g_hash_table_new_full(key_hash, key_equal, g_free, g_free);
 	return ctx;
 }
 
@@ -220,7 +207,7 @@ static struct remainder remainder_of(const struct bpfrefs_object *object)
  */
 static bool settled(struct bpfrefs_ctx *ctx, const struct bpfrefs_snapshot *snap)
 {
-	GHashTable *now = g_hash_table_new_full(remainder_hash, remainder_equal, g_free, g_free);
+	GHashTable *now = g_hash_table_new_full(key_hash, key_equal, g_free, g_free);
 	bool same = true;
 
 	for (guint i = 0; i < snap->objects->len; i++) {

@@ -25,14 +25,6 @@ struct files_struct {
 	struct fdtable *fdt;
 } __pai;
 
-struct ns_common {
-	unsigned int inum;
-} __pai;
-
-struct mnt_namespace {
-	struct ns_common ns;
-} __pai;
-
 struct nsproxy {
 	struct mnt_namespace *mnt_ns;
 } __pai;

@@ -12,12 +12,6 @@ enum { MAP_SLOT = 3 };
 static const char *const keys[] = { "id", "name", "via", "slot", NULL };
 static const char *const walks[] = { "walk_slots", "walk_kptrs", NULL };
 
-static void add_btf(struct scan *scan, uint32_t id, struct bpfrefs_key map, const char *via)
-{
-	if (id)
-		scan_add_held(scan, (struct bpfrefs_key){ BPFREFS_BTF, id }, 1, 0, map, via);
-}
-
 /* A key of a hash of maps: a number if it has a number's size, else its bytes. */
 static void set_key(struct scan *scan, struct bpfrefs_ref *ref, const struct walk_edge *edge)
 {
@@ -63,8 +57,8 @@ static bool decode(struct scan *scan, const struct walk_rec *rec)
 	struct bpfrefs_key holder = { BPFREFS_MAP, rec->id };
 
 	if (map) {
-		add_btf(scan, map->btf_id, holder, "btf");
-		add_btf(scan, map->inner_btf_id, holder, "template");
+		hold_btf(scan, map->btf_id, holder, "btf");
+		hold_btf(scan, map->inner_btf_id, holder, "template");
 		return true;
 	}
 	if (gap && gap->kind == WALK_GAP_BUCKET) {

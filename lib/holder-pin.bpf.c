@@ -21,14 +21,6 @@ struct super_block {
 	struct hlist_node s_instances;
 } __pai;
 
-struct ns_common {
-	unsigned int inum;
-} __pai;
-
-struct mnt_namespace {
-	struct ns_common ns;
-} __pai;
-
 struct mount {
 	struct mnt_namespace *mnt_ns;
 	struct list_head mnt_instance; /* until 6.16 */

@@ -10,12 +10,6 @@
 static const char *const keys[] = { "id", "name", "via", "slot", NULL };
 static const char *const walks[] = { "walk_used", NULL };
 
-static void add_btf(struct scan *scan, uint32_t id, struct bpfrefs_key prog, const char *via)
-{
-	if (id)
-		scan_add_held(scan, (struct bpfrefs_key){ BPFREFS_BTF, id }, 1, 0, prog, via);
-}
-
 static bool decode(struct scan *scan, const struct walk_rec *rec)
 {
 	const struct walk_prog *prog = walk_record(rec, WALK_PROG, struct walk_prog);
@@ -23,8 +17,8 @@ static bool decode(struct scan *scan, const struct walk_rec *rec)
 	struct bpfrefs_key holder = { BPFREFS_PROG, rec->id };
 
 	if (prog) {
-		add_btf(scan, prog->btf_id, holder, "func_info");
-		add_btf(scan, prog->attach_btf_id, holder, "attach_btf");
+		hold_btf(scan, prog->btf_id, holder, "func_info");
+		hold_btf(scan, prog->attach_btf_id, holder, "attach_btf");
 		return true;
 	}
 	if (!edge || edge->holder != WALK_KIND_PROG)

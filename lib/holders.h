@@ -13,4 +13,12 @@ extern const struct holder_class holder_keep;
 struct bpfrefs_ref *keep_add(struct scan *scan, struct bpfrefs_key key, enum bpfrefs_keep_mode mode,
 			     const char *path, uint32_t count);
 
+/* Adds a reference to a BTF that another object holds; id 0: there is none. */
+static inline void hold_btf(struct scan *scan, uint32_t id, struct bpfrefs_key holder,
+			    const char *via)
+{
+	if (id)
+		scan_add_held(scan, (struct bpfrefs_key){ BPFREFS_BTF, id }, 1, 0, holder, via);
+}
+
 #endif

@@ -156,3 +156,16 @@ int bpfrefs_key_compare(struct bpfrefs_key a, struct bpfrefs_key b)
 		return a.kind < b.kind ? -1 : 1;
 	return a.id < b.id ? -1 : a.id > b.id;
 }
+
+guint key_hash(gconstpointer data)
+{
+	const struct bpfrefs_key *key = data;
+
+	return key->id * 4 + (guint)key->kind;
+}
+
+gboolean key_equal(gconstpointer a, gconstpointer b)
+{
+	return bpfrefs_key_compare(*(const struct bpfrefs_key *)a,
+				   *(const struct bpfrefs_key *)b) == 0;
+}

@@ -34,6 +34,10 @@ static inline int fd_steal(int *fd)
 	return stolen;
 }
 
+/* Keys of hash tables: struct bpfrefs_key * (key.c). */
+guint key_hash(gconstpointer key);
+gboolean key_equal(gconstpointer a, gconstpointer b);
+
 /* ---------------------------------------------------- bump allocation --- */
 
 /* Memory that is freed all at once with its snapshot. Never fails (GLib aborts), so callers bound

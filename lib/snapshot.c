@@ -4,19 +4,6 @@
 
 #include <string.h>
 
-static guint key_hash(gconstpointer data)
-{
-	const struct bpfrefs_key *key = data;
-
-	return key->id * 4 + (guint)key->kind;
-}
-
-static gboolean key_equal(gconstpointer a, gconstpointer b)
-{
-	return bpfrefs_key_compare(*(const struct bpfrefs_key *)a,
-				   *(const struct bpfrefs_key *)b) == 0;
-}
-
 static guint dir_hash(gconstpointer data)
 {
 	const struct dir_key *key = data;

@@ -48,6 +48,14 @@ struct btf {
 	struct btf_struct_metas *struct_meta_tab; /* 6.2 */
 } __pai;
 
+struct ns_common {
+	unsigned int inum;
+} __pai;
+
+struct mnt_namespace {
+	struct ns_common ns;
+} __pai;
+
 struct btf_struct_metas {
 	__u32 cnt;
 } __pai;
