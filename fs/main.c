@@ -99,15 +99,17 @@ static int see_mount(const char *mountpoint)
 /* The parent: exits well only once the mount works; the child has said what went wrong. */
 static int wait_for_mount(pid_t child, int fd, const char *mountpoint)
 {
-	char byte;
+	int status, err;
 	ssize_t len;
-	int err;
+	char byte;
 
 	do
 		len = read(fd, &byte, 1);
 	while (len < 0 && errno == EINTR);
 	if (len != 1) {
-		waitpid(child, NULL, 0);
+		if (waitpid(child, &status, 0) == child && WIFSIGNALED(status))
+			fprintf(stderr, "bpfrefs: ended by %s before the mount worked\n",
+				strsignal(WTERMSIG(status)));
 		return -EIO;
 	}
 	err = see_mount(mountpoint);

@@ -3,6 +3,7 @@
 """The two sources: BPF walkers, and procfs with bpf(2). On what both can see they must agree, and
 the weaker one must say what it cannot."""
 import errno
+import errno
 import os
 import re
 import sys
@@ -122,6 +123,17 @@ def test_controls_need_no_bpf_program(env):
     obj.close()
     fails(errno.EBUSY, daemon.write, f"{obj.key}/unpin", "x")
     equal(daemon.lines(f"{obj.key}/pin")[0], ["x"])
+
+
+def test_proc_refuses_what_it_cannot_judge(env):
+    """The last pin that it knows of must not be removed: an unseen holder proves nothing."""
+    helper = env.helper()
+    obj = helper.make("map", "array")
+    helper.do("pin", obj.var, env.bpffs / "x")
+    obj.close()
+    daemon = env.daemon("--source=proc")
+    fails(errno.EBUSY, daemon.write, f"{obj.key}/unpin", "x")
+    check((env.bpffs / "x").exists(), "removed in spite of it")
 
 
 def test_bpf_source_tells_in_status(env):
