@@ -255,7 +255,8 @@ int mounts_read(int proc_fd, uint32_t pid, GPtrArray **mounts)
 		return -ENOMEM;
 	}
 	mnt_table_set_parser_errcb(mnt, skip_line);
-	err = mnt_table_parse_stream(mnt, file, "mountinfo");
+	/* The name is looked up too, for messages: not relative to wherever we may be. */
+	err = mnt_table_parse_stream(mnt, file, "/proc/self/mountinfo");
 	/* libmount stops at a failing read as at the end: a half-read table must not look whole. */
 	if (!err && ferror(file))
 		err = -EIO;
