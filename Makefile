@@ -10,7 +10,7 @@ MARK = /run/bpfrefs-make-run.source
 
 all:
 	@.ci/install
-	@test -f $(BUILD)/build.ninja || meson setup $(BUILD)
+	@test -f $(BUILD)/build.ninja || meson setup $(BUILD) $(if $(CI),--werror)
 	@ninja -C $(BUILD)
 
 run: all
@@ -18,7 +18,7 @@ run: all
 	@if [ "$$(stat -f -c %t $(SOURCE))" != cafe4a11 ]; then \
 		mount -t bpf bpf $(SOURCE) && echo $(SOURCE) >$(MARK); \
 	fi
-	@mkdir -p $(MOUNTPOINT)
+	@test -d $(MOUNTPOINT) || mkdir -p $(MOUNTPOINT) 2>/dev/null || true # a dead mount may be there
 	@$(BUILD)/fs/bpfrefs $(SOURCE) $(MOUNTPOINT)
 	@echo
 	@echo "$(SOURCE) is mirrored at $(MOUNTPOINT). Look at:"
@@ -30,8 +30,8 @@ run: all
 	@echo "Unmount with: sudo make stop"
 
 stop:
-	@if mountpoint -q $(MOUNTPOINT); then umount $(MOUNTPOINT); fi
-	@if [ -d $(MOUNTPOINT) ]; then rmdir $(MOUNTPOINT); fi
+	@if grep -q " $(MOUNTPOINT) " /proc/self/mountinfo; then umount $(MOUNTPOINT); fi
+	@if [ $(MOUNTPOINT) = /run/bpfrefs ] && [ -d /run/bpfrefs ]; then rmdir /run/bpfrefs; fi
 	@if [ -f $(MARK) ]; then umount "$$(cat $(MARK))" && rm $(MARK); fi
 
 # meson's own verdict is read from its log, case by case.

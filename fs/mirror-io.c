@@ -79,6 +79,7 @@ void mirror_release(struct mirror *mirror, struct mirror_file *file)
 /* -------------------------------------------------------- directories --- */
 
 struct mirror_dir {
+	struct mirror *mirror;
 	int fd;
 	bool pins_file;
 	GMutex lock; /* two threads may read one descriptor */
@@ -100,9 +101,13 @@ int mirror_opendir(struct mirror *mirror, uint64_t ino, struct mirror_dir **out)
 	if (fd < 0)
 		return -errno;
 	dir = g_new0(struct mirror_dir, 1);
+	dir->mirror = mirror;
 	dir->fd = fd;
 	dir->pins_file = mirror->options->pins_file;
 	g_mutex_init(&dir->lock);
+	g_mutex_lock(&mirror->lock);
+	g_hash_table_add(mirror->dirs, dir);
+	g_mutex_unlock(&mirror->lock);
 	*out = dir;
 	return 0;
 }
@@ -183,6 +188,16 @@ int mirror_readdir(struct mirror_dir *dir, off_t cookie, dir_fill fill, void *da
 }
 
 void mirror_releasedir(struct mirror_dir *dir)
+{
+	struct mirror *mirror = dir->mirror;
+
+	g_mutex_lock(&mirror->lock);
+	g_hash_table_remove(mirror->dirs, dir);
+	g_mutex_unlock(&mirror->lock);
+	mirror_dir_free(dir);
+}
+
+void mirror_dir_free(struct mirror_dir *dir)
 {
 	close(dir->fd);
 	g_mutex_clear(&dir->lock);

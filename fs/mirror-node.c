@@ -25,11 +25,20 @@ static gboolean node_equal(gconstpointer a, gconstpointer b)
 	return x->ino == y->ino && x->parent == y->parent && g_strcmp0(x->name, y->name) == 0;
 }
 
+static void file_free(gpointer data)
+{
+	struct mirror_file *file = data;
+
+	close(file->fd);
+	g_free(file);
+}
+
 static void node_free(struct mnode *node)
 {
 	if (node->fd >= 0)
 		close(node->fd);
-	g_slist_free(node->files);
+	/* At the end only: a node whose files are open is not forgotten. */
+	g_slist_free_full(node->files, file_free);
 	g_free(node->name);
 	g_free(node);
 }
@@ -43,6 +52,7 @@ struct mirror *mirror_new(int source_fd, const struct fs_options *options)
 	mirror->root->fd = source_fd;
 	mirror->root->type = S_IFDIR;
 	mirror->nodes = g_hash_table_new(node_hash, node_equal);
+	mirror->dirs = g_hash_table_new(NULL, NULL);
 	g_mutex_init(&mirror->lock);
 	return mirror;
 }
@@ -50,10 +60,14 @@ struct mirror *mirror_new(int source_fd, const struct fs_options *options)
 void mirror_free(struct mirror *mirror)
 {
 	GHashTableIter iter;
-	gpointer node;
+	gpointer node, dir;
 
 	if (!mirror)
 		return;
+	g_hash_table_iter_init(&iter, mirror->dirs);
+	while (g_hash_table_iter_next(&iter, &dir, NULL))
+		mirror_dir_free(dir);
+	g_hash_table_unref(mirror->dirs);
 	g_hash_table_iter_init(&iter, mirror->nodes);
 	while (g_hash_table_iter_next(&iter, &node, NULL))
 		node_free(node);

@@ -28,12 +28,20 @@ struct mirror {
 	struct mnode *root;
 	GMutex lock;	   /* never held over a system call that could wait, nor over a reply */
 	GHashTable *nodes; /* all but the root, by key; protected by lock */
+	/*
+	 * Open directories; protected by lock. The kernel's releases may come after its unmount, and
+	 * so not at all.
+	 */
+	GHashTable *dirs;
 };
 
 struct mirror_file {
 	struct mnode *node; /* the kernel keeps it as long as the file is open */
 	int fd;
 };
+
+struct mirror_dir;
+void mirror_dir_free(struct mirror_dir *dir);
 
 /* fs's own bpfrefs_autofd: the library's is private to it. */
 static inline void mirror_close(const int *fd)
