@@ -113,7 +113,7 @@ static int take_groups(const struct caller *caller)
 		if (*at == '\n')
 			break;
 	}
-	return thread_setgroups(groups->len, (const gid_t *)groups->data);
+	return thread_setgroups(groups->len, (const gid_t *)(const void *)groups->data);
 }
 
 /* Do this thread's file system ids match? (-1 changes nothing and tells.) */

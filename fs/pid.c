@@ -38,7 +38,7 @@ GArray *pid_fds(const struct bpfrefs_snapshot *snap, uint32_t pid)
 	g_array_sort(fds, by_fd);
 	/* An iterator's descriptor holds its program and perhaps a map: the link shows the program. */
 	for (guint i = 0; i < fds->len; i++) {
-		struct pid_fd *all = (struct pid_fd *)fds->data;
+		struct pid_fd *all = (struct pid_fd *)(void *)fds->data;
 
 		if (kept && all[kept - 1].fd == all[i].fd) {
 			if (all[i].key.kind == BPFREFS_PROG)

@@ -73,7 +73,7 @@ int proc_places_read(int proc_fd, struct proc_pins *pins)
 {
 	g_autoptr(GHashTable) seen = g_hash_table_new(NULL, NULL);
 	g_autoptr(GArray) pids = NULL;
-	uint32_t mnt_ns;
+	uint32_t mnt_ns = 0;
 	int err = proc_numbers(proc_fd, ".", &pids);
 
 	if (!err)

@@ -33,7 +33,8 @@ struct walkers {
 /* The last warning of libbpf in this thread says best why a load failed. */
 static _Thread_local char *last_warning;
 
-static int keep_warning(enum libbpf_print_level level, const char *format, va_list args)
+__attribute__((format(printf, 2, 0))) static int keep_warning(enum libbpf_print_level level,
+							      const char *format, va_list args)
 {
 	char *line;
 
