@@ -101,7 +101,7 @@ int walk_element(__u64 elem, __u32 map, __u32 key_size)
 {
 	__u64 key = elem + bpf_core_field_offset(struct htab_elem, key);
 	struct walk_edge *edge = walk_room();
-	__u32 told = key_size < WALK_KEY_MAX ? key_size : WALK_KEY_MAX;
+	__u64 told = key_size;
 	struct bpf_map *inner = NULL;
 
 	bpf_probe_read_kernel(&inner, sizeof(inner), (void *)(key + ((key_size + 7) & ~7u)));
@@ -114,8 +114,12 @@ int walk_element(__u64 elem, __u32 map, __u32 key_size)
 	edge->target_id = BPF_CORE_READ(inner, id);
 	edge->slot = 0;
 	edge->key_size = key_size;
+	/* bounded where it is used: before 6.3 the verifier loses a bound that clang took elsewhere */
+	barrier_var(told);
+	if (told > WALK_KEY_MAX)
+		told = WALK_KEY_MAX;
 	bpf_probe_read_kernel(edge->key, told, (void *)key);
-	walk_emit(&edge->rec, WALK_EDGE, sizeof(*edge) + ((told + 7) & ~7u), map);
+	walk_emit(&edge->rec, WALK_EDGE, sizeof(*edge) + ((told + 7) & ~7ul), map);
 	return 0;
 }
 
