@@ -15,6 +15,20 @@ struct btf_struct_metas___types {
 	struct btf_struct_meta types[0];
 } __pai;
 
+/* Until 6.1: bpf_map.kptr_off_tab; then bpf_map.record. */
+struct bpf_map_value_off_desc {
+	struct btf_field_kptr kptr; /* of an anonymous type there */
+} __pai;
+
+struct bpf_map_value_off {
+	__u32 nr_off;
+	struct bpf_map_value_off_desc off[0];
+} __pai;
+
+struct bpf_map___61 {
+	struct bpf_map_value_off *kptr_off_tab;
+} __pai;
+
 #define FIELDS_MAX 16 /* BTF_FIELDS_MAX is 11 */
 
 struct fields {
@@ -44,6 +58,36 @@ static int field_step(__u32 index, struct fields *fields)
 	return 0;
 }
 
+static int old_step(__u32 index, struct fields *fields)
+{
+	struct bpf_map_value_off_desc *desc;
+	struct btf *btf;
+
+	if (index >= fields->count)
+		return 1;
+	desc = (void *)(fields->record + bpf_core_field_offset(struct bpf_map_value_off, off) +
+			index * bpf_core_type_size(struct bpf_map_value_off_desc));
+	btf = BPF_CORE_READ(desc, kptr.btf);
+	if (btf && BPF_CORE_READ(btf, kernel_btf))
+		walk_edge(fields->holder, fields->kind, BPF_CORE_READ(btf, id), WALK_KIND_BTF,
+			  fields->via, 0);
+	return 0;
+}
+
+static __always_inline void tell_old(struct fields *fields, struct bpf_map *map)
+{
+	struct bpf_map___61 *old = (void *)map;
+	struct bpf_map_value_off *tab;
+
+	if (!bpf_core_field_exists(old->kptr_off_tab))
+		return;
+	tab = BPF_CORE_READ(old, kptr_off_tab);
+	fields->record = (__u64)tab;
+	fields->count = tab ? BPF_CORE_READ(tab, nr_off) : 0; /* an ERR_PTR reads as 0 */
+	if (fields->count)
+		bpf_loop(FIELDS_MAX, old_step, fields, 0);
+}
+
 /* Needs room for FIELDS_MAX edges. */
 static __always_inline void tell_record(struct fields *fields, struct btf_record *record)
 {
@@ -53,22 +97,30 @@ static __always_inline void tell_record(struct fields *fields, struct btf_record
 		bpf_loop(FIELDS_MAX, field_step, fields, 0);
 }
 
+static __always_inline void tell_map(struct fields *fields, struct bpf_map *map)
+{
+	if (bpf_core_field_exists(map->record))
+		tell_record(fields, BPF_CORE_READ(map, record));
+	else
+		tell_old(fields, map);
+}
+
 SEC("iter/bpf_map")
 int walk_kptrs(struct bpf_iter__bpf_map *ctx)
 {
 	struct bpf_map *map = ctx->map, *inner;
 	struct fields fields = { .kind = WALK_KIND_MAP, .via = WALK_VIA_KPTR };
 
-	if (!map || !bpf_core_field_exists(map->record))
+	if (!map)
 		return 0;
 	if (walk_full(2 * FIELDS_MAX * sizeof(struct walk_edge)))
 		return WALK_AGAIN;
 	fields.holder = map->id;
-	tell_record(&fields, BPF_CORE_READ(map, record));
+	tell_map(&fields, (void *)walk_scalar(ctx->map));
 	inner = BPF_CORE_READ(map, inner_map_meta);
 	fields.via = WALK_VIA_TEMPLATE_KPTR;
 	if (inner)
-		tell_record(&fields, BPF_CORE_READ(inner, record));
+		tell_map(&fields, inner);
 	return 0;
 }
 

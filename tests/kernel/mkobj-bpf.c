@@ -48,12 +48,12 @@ static int attach_type(const char *name)
  * A value with a kptr to a structure of the kernel's, and a structure with such a kptr and a list
  * node, which makes it one that the kernel looks into. By hand: clang 14 loses such tags.
  */
-static int add_kptrs(struct btf *btf)
+static int add_kptrs(struct btf *btf, const char *tag)
 {
 	int error = btf__add_struct(btf, "task_struct", 4);
 
 	if (error > 0)
-		error = btf__add_type_tag(btf, "kptr_untrusted", TYPE_TASK);
+		error = btf__add_type_tag(btf, tag ? tag : "kptr_untrusted", TYPE_TASK);
 	if (error > 0)
 		error = btf__add_ptr(btf, TYPE_TAG);
 	if (error > 0)
@@ -69,7 +69,7 @@ static int add_kptrs(struct btf *btf)
 	return error < 0 ? error : btf__add_field(btf, "task", TYPE_KPTR, 192, 0);
 }
 
-/* btf VAR [kptrs=1]: an int, and a function for programs with function information. */
+/* btf VAR [kptrs=1 tag=]: an int, and a function for programs with function information. */
 static int cmd_btf(char **args)
 {
 	struct btf *btf = btf__new_empty();
@@ -83,7 +83,7 @@ static int cmd_btf(char **args)
 	if (error > 0)
 		error = btf__add_func(btf, "entry", BTF_FUNC_GLOBAL, TYPE_PROTO);
 	if (error > 0 && option_num(args, "kptrs", 0))
-		error = add_kptrs(btf);
+		error = add_kptrs(btf, option(args, "tag"));
 	if (error >= 0)
 		error = btf__load_into_kernel(btf);
 	fd = error < 0 ? error : fcntl(btf__fd(btf), F_DUPFD_CLOEXEC, 3);
