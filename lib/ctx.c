@@ -214,12 +214,12 @@ static bool settled(struct bpfrefs_ctx *ctx, const struct bpfrefs_snapshot *snap
 		const struct bpfrefs_object *object = g_ptr_array_index(snap->objects, i);
 		struct remainder rest = remainder_of(object), *before;
 
-		if (object->changing)
-			same = false;
+		/* It may have moved, but nothing is missing: another walk would say no more. */
 		if (rest.ref == 0 && rest.user == 0)
 			continue;
 		before = g_hash_table_lookup(ctx->remainders, &object->key);
-		if (!before || before->ref != rest.ref || before->user != rest.user)
+		if (object->changing || !before || before->ref != rest.ref ||
+		    before->user != rest.user)
 			same = false;
 		g_hash_table_insert(now, g_memdup2(&object->key, sizeof(object->key)),
 				    g_memdup2(&rest, sizeof(rest)));
