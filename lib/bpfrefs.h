@@ -370,6 +370,53 @@ const char *bpfrefs_snapshot_pin_path(const struct bpfrefs_snapshot *snapshot,
 				      const struct bpfrefs_ref *ref, uint32_t major, uint32_t minor,
 				      uint64_t dir_ino);
 
+/* ------------------------------------------------------------- answers --- */
+
+/**
+ * Called by bpfrefs_snapshot_roots() with one root: its reference, and the objects that it leads
+ * through, from what it holds itself to the one asked for (@p count >= 1). Valid during the call.
+ */
+typedef int (*bpfrefs_root_fn)(const struct bpfrefs_ref *root, const struct bpfrefs_key *chain,
+			       size_t count, void *data);
+
+/**
+ * The roots that lead to an object, nearest first, each with one shortest chain. Processes, pins,
+ * attachments and the kernel are roots; automatic keeps are not. Stops when @p fn returns non-zero
+ * and returns that.
+ * @return -ENOENT if there is no such object
+ */
+int bpfrefs_snapshot_roots(const struct bpfrefs_snapshot *snapshot, struct bpfrefs_key key,
+			   bpfrefs_root_fn fn, void *data);
+
+/** What becomes of an object when a process exits. */
+enum bpfrefs_effect {
+	BPFREFS_FREED,		 /**< nothing holds it any more */
+	BPFREFS_CLEARED_BY_EXIT, /**< it stays, and its user state goes */
+	BPFREFS_EFFECT_COUNT,
+};
+
+/** "freed" or "cleared". Borrowed, static. */
+const char *bpfrefs_effect_name(enum bpfrefs_effect effect);
+
+/** Called by bpfrefs_retains() with one object that would not stay as it is. */
+typedef int (*bpfrefs_retain_fn)(const struct bpfrefs_object *object, enum bpfrefs_effect effect,
+				 void *data);
+
+/**
+ * What would be freed or cleared if a process exited now, by the snapshot, in key order. What is
+ * counted and not explained stays. Objects that only automatic keeps hold then count as freed.
+ * Stops when @p fn returns non-zero and returns that; else 0, also for a process that holds nothing.
+ */
+int bpfrefs_retains(struct bpfrefs_ctx *ctx, const struct bpfrefs_snapshot *snapshot, uint32_t pid,
+		    bpfrefs_retain_fn fn, void *data);
+
+/**
+ * The bytes of memory charged for a map or program, as fdinfo of one of its descriptors says now, or
+ * BPFREFS_UNKNOWN where no process has one. Opens nothing but a file of procfs.
+ */
+uint64_t bpfrefs_memlock(struct bpfrefs_ctx *ctx, const struct bpfrefs_snapshot *snapshot,
+			 struct bpfrefs_key key);
+
 /* ------------------------------------------------------------- effects --- */
 
 /**

@@ -30,6 +30,7 @@ static struct bpfrefs_ctx *ctx_new(const struct source *source)
 	ctx->source = source;
 	ctx->proc_fd = -1;
 	ctx->self = (uint32_t)getpid();
+	ctx->thorough = true;
 	g_mutex_init(&ctx->lock);
 	ctx->kept = g_hash_table_new_full(NULL, NULL, NULL, g_free);
 	ctx->remainders = g_hash_table_new_full(key_hash, key_equal, g_free, g_free);
@@ -269,6 +270,7 @@ int bpfrefs_snapshot_take(struct bpfrefs_ctx *ctx, struct bpfrefs_snapshot **out
 		stats.attempts++;
 		if (err || settled(ctx, snap))
 			break;
+		ctx->thorough = true;
 	}
 	g_mutex_unlock(&ctx->lock);
 	if (err)

@@ -75,7 +75,8 @@ static bool hangs_on_user(const struct graph *graph, const struct bpfrefs_ref *r
 	if (strcmp(via.str, "slot") == 0)
 		return g_strcmp0(graph_object(graph, holder)->type, "prog_array") == 0;
 	return g_str_has_suffix(via.str, "parser") || g_str_has_suffix(via.str, "verdict") ||
-	       strcmp(via.str, "timer") == 0 || strcmp(via.str, "wq") == 0;
+	       strcmp(via.str, "timer") == 0 || strcmp(via.str, "wq") == 0 ||
+	       strcmp(via.str, "task_work") == 0;
 }
 
 /*
@@ -85,6 +86,9 @@ static bool hangs_on_user(const struct graph *graph, const struct bpfrefs_ref *r
 static bool holds_user(const struct bpfrefs_ref *ref)
 {
 	if (ref->target.kind != BPFREFS_MAP)
+		return false;
+	/* no socket is a user of its map, however many descriptors it has */
+	if (strcmp(ref->class->pub.name, "socket") == 0)
 		return false;
 	return ref->user > 0 || (ref->ref == 0 && ref->holder.kind == BPFREFS_KIND_COUNT);
 }
@@ -331,11 +335,8 @@ static unsigned int pin_names(const struct graph *graph, uint32_t object, const 
 	return names;
 }
 
-/*
- * What is counted and not explained stays when a pin goes, whoever it is. A count that could not be
- * read is no holder: what cannot be shown to stay is not let go.
- */
-static void mark_surplus(struct mark *mark)
+/* A count that could not be read is no holder: what cannot be shown to stay is not let go. */
+void mark_surplus(struct mark *mark)
 {
 	const struct graph *graph = mark->graph;
 

@@ -79,6 +79,8 @@ void mark_spread(struct mark *mark);
 void mark_kind(struct mark *mark, enum edge_kind kind, uint8_t level);
 /* Starts from everything that is held by nobody knows what. */
 void mark_doubts(struct mark *mark, uint8_t level);
+/* Starts from what is counted and not explained: it stays when others go, whoever it is. */
+void mark_surplus(struct mark *mark);
 
 static inline void graph_cleanup(struct graph **graph)
 {

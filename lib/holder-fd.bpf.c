@@ -63,16 +63,14 @@ struct bpf_iter_priv_data {
 /* 6.2. A cast turns each read into a plain load with an exception entry: 13 ms instead of 47. */
 extern void *bpf_rdonly_cast(const void *obj, __u32 btf_id) __ksym __weak;
 
+/* The kernel's id of struct file, set before the load (walkers-btf.h); 0: not known, no casts. */
+const volatile __u32 walk_file_type;
+
 /*
  * The table at work. Global, because what is told of a file is told by a global function, which the
  * verifier checks once and whose arguments must be scalars; walks run one at a time.
  */
-struct {
-	__u64 fds, open; /* addresses of its arrays */
-	__u32 pid, tgid;
-	__u32 told;
-	char comm[16];
-} walk_table;
+struct walk_table walk_table;
 
 #define STEP 32
 
@@ -81,31 +79,17 @@ struct steps {
 	__u64 stopped; /* step + 1 before which the buffer was full, else 0 */
 };
 
-/* The most that one step may need: a btf comes with a record of its own. */
+/* The most that one step may need: sockets, whose own queues may take WALK_QUEUE_ROOM more. */
 #define STEP_ROOM \
-	(STEP * (sizeof(struct walk_file) + sizeof(struct walk_btf)) + sizeof(struct walk_task))
+	(STEP * (WALK_USE_ROOM + WALK_HELD_ROOM) + sizeof(struct walk_task) + WALK_QUEUE_ROOM)
 
 static __always_inline __u64 release_of(struct file *file)
 {
-	if ((void *)bpf_rdonly_cast != NULL) {
-		file = bpf_rdonly_cast(file, bpf_core_type_id_kernel(struct file));
+	if ((void *)bpf_rdonly_cast != NULL && walk_file_type) {
+		file = bpf_rdonly_cast(file, walk_file_type);
 		return (__u64)file->f_op->release;
 	}
 	return (__u64)BPF_CORE_READ(file, f_op, release);
-}
-
-/* The process is told once, before the first thing that it holds. */
-static __always_inline void tell_task(void)
-{
-	struct walk_task *out = walk_table.told ? NULL : walk_room();
-
-	if (!out)
-		return;
-	out->tid = walk_table.pid == walk_table.tgid ? 0 : walk_table.pid;
-	out->pad = 0;
-	__builtin_memcpy(out->comm, walk_table.comm, sizeof(out->comm));
-	walk_emit(&out->rec, WALK_TASK, sizeof(*out), walk_table.tgid);
-	walk_table.told = 1;
 }
 
 static __always_inline void tell_file(struct file *file, __u32 fd, __u32 kind)
@@ -114,7 +98,7 @@ static __always_inline void tell_file(struct file *file, __u32 fd, __u32 kind)
 	struct walk_file *out;
 	__u32 id = 0;
 
-	tell_task();
+	walk_tell_task();
 	if (kind == WALK_KIND_MAP)
 		id = BPF_CORE_READ((struct bpf_map *)object, id);
 	else if (kind == WALK_KIND_PROG)
@@ -157,7 +141,7 @@ static __always_inline void tell_iter(struct file *file, __u32 fd)
 
 	if (walk_table.tgid == walk.self_pid && fd == walk.self_fd)
 		return;
-	tell_task();
+	walk_tell_task();
 	seq = BPF_CORE_READ(file, private_data);
 	target = BPF_CORE_READ(seq, private);
 	priv = target - offset;
@@ -177,18 +161,9 @@ static __always_inline void tell_iter(struct file *file, __u32 fd)
 	walk_emit(&out->rec, WALK_ITER, sizeof(*out), walk_prog_id(BPF_CORE_READ(priv, prog)));
 }
 
-#define KIND_ITER 4
-#define KIND_NONE 5
-
-/* Global: see walk_table. */
-int walk_tell(__u64 file, __u32 fd, __u32 kind)
-{
-	if (kind == KIND_ITER)
-		tell_iter((struct file *)file, fd);
-	else
-		tell_file((struct file *)file, fd, kind);
-	return 0;
-}
+#define KIND_ITER  4
+#define KIND_NONE  5
+#define KIND_OTHER 6 /* + enum walk_other */
 
 static __always_inline __u32 kind_of(__u64 release)
 {
@@ -200,25 +175,76 @@ static __always_inline __u32 kind_of(__u64 release)
 		return WALK_KIND_LINK;
 	if (release == walk.known.release[WALK_KIND_BTF])
 		return WALK_KIND_BTF;
-	return release == walk.known.iter_release ? KIND_ITER : KIND_NONE;
+	if (release == walk.known.iter_release)
+		return KIND_ITER;
+	if (release == walk.known.other[WALK_OTHER_SOCKET])
+		return KIND_OTHER + WALK_OTHER_SOCKET;
+	if (release == walk.known.other[WALK_OTHER_RING])
+		return KIND_OTHER + WALK_OTHER_RING;
+	if (release == walk.known.other[WALK_OTHER_PERF])
+		return KIND_OTHER + WALK_OTHER_PERF;
+	if (release == walk.known.other[WALK_OTHER_TUN])
+		return KIND_OTHER + WALK_OTHER_TUN;
+	return KIND_NONE;
 }
 
-/* 32 descriptors at once: that many pointers fit on the stack. */
-static __always_inline void scan_files(__u64 step)
+/* Global: see walk_table. */
+int walk_tell(__u64 file, __u32 fd)
 {
-	struct file *files[STEP];
+	__u32 kind = kind_of(release_of((struct file *)file));
 
-	if (bpf_probe_read_kernel(files, sizeof(files),
-				  (void *)(walk_table.fds + step * sizeof(files))))
-		return;
+	if (kind == KIND_ITER)
+		tell_iter((struct file *)file, fd);
+	else if (kind < KIND_ITER)
+		tell_file((struct file *)file, fd, kind);
+	if (kind == KIND_OTHER + WALK_OTHER_SOCKET || kind == KIND_OTHER + WALK_OTHER_RING)
+		walk_tell_held(file, fd, 0, WALK_HOW_FD);
+	if (kind >= KIND_OTHER)
+		walk_use_file(file, fd, kind - KIND_OTHER);
+	return 0;
+}
+
+/*
+ * May the file be one of those that we know? Zero for each of them, and in theory for another: one
+ * test for all, since the verifier follows each branch of each of the 32 files: a test for each kind
+ * makes it three times the work.
+ */
+static __always_inline __u64 not_known(__u64 release)
+{
+	const struct walk_known *known = &walk.known;
+	__u64 product = release ^ known->iter_release;
+
+	product *= (release ^ known->release[WALK_KIND_MAP]) *
+		   (release ^ known->release[WALK_KIND_PROG]);
+	product *= (release ^ known->release[WALK_KIND_LINK]) *
+		   (release ^ known->release[WALK_KIND_BTF]);
+	product *= (release ^ known->other[WALK_OTHER_SOCKET]) *
+		   (release ^ known->other[WALK_OTHER_RING]);
+	return product * (release ^ known->other[WALK_OTHER_PERF]) *
+	       (release ^ known->other[WALK_OTHER_TUN]);
+}
+
+/* The descriptors of one step. Not on the stack: 6.1 has 512 bytes for the whole chain of calls. */
+struct file *walk_step[STEP];
+
+/*
+ * 32 descriptors at once. Global: see walk_table; as part of the loop's function it would be verified
+ * for each state of that loop.
+ */
+int walk_files(__u64 step)
+{
+	if (bpf_probe_read_kernel(walk_step, sizeof(walk_step),
+				  (void *)(walk_table.fds + step * sizeof(walk_step))))
+		return 0;
 #pragma clang loop unroll(disable)
 	for (int i = 0; i < STEP; i++) {
-		__u64 release = files[i] ? release_of(files[i]) : 0;
-		__u32 kind = release ? kind_of(release) : KIND_NONE;
+		struct file *file = walk_step[i];
+		__u64 release = file ? release_of(file) : 0;
 
-		if (kind != KIND_NONE)
-			walk_tell((__u64)files[i], step * STEP + i, kind);
+		if (release && !not_known(release))
+			walk_tell((__u64)file, step * STEP + i);
 	}
+	return 0;
 }
 
 static int scan_step(__u32 index, struct steps *steps)
@@ -230,7 +256,7 @@ static int scan_step(__u32 index, struct steps *steps)
 	if (open && walk_full(STEP_ROOM))
 		steps->stopped = step + 1;
 	else if (open)
-		scan_files(step);
+		walk_files(step);
 	/* a constant on each path: the verifier must see 0 or 1 */
 	return steps->stopped ? 1 : 0;
 }

@@ -2,7 +2,8 @@
 /*
  * What links hold: their program (bpf_link_init(); struct_ops links have none), and a map: the target
  * of an iterator link (bpf_iter_attach_map()) and of a sockmap link (sock_map_link_create()), as
- * users, and a struct_ops link's (bpf_struct_ops_link_create()).
+ * users, and a struct_ops link's (bpf_struct_ops_link_create()); the program that a tracing or
+ * freplace link is attached to (bpf_tracing_prog_attach()).
  */
 #include "holders.h"
 #include "walk-scan.h"
@@ -22,6 +23,9 @@ static bool decode(struct scan *scan, const struct walk_rec *rec)
 	if (link->map_id)
 		scan_add_held(scan, (struct bpfrefs_key){ BPFREFS_MAP, link->map_id }, 1,
 			      link->map_user, holder, link->map_user ? "target" : "struct_ops");
+	if (link->target)
+		scan_add_held(scan, (struct bpfrefs_key){ BPFREFS_PROG, link->target }, 1, 0,
+			      holder, "target");
 	return true;
 }
 

@@ -1,16 +1,19 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What maps hold: programs and maps in their slots (prog_fd_array_get_ptr(), bpf_map_fd_get_ptr()),
- * their BTF (map_create()), their template's BTF (bpf_map_meta_alloc()), the BTFs of the kptrs in
- * their values (btf_parse_kptr(); only kernels' BTFs are counted).
+ * What maps hold: programs and maps in their slots and entries, members of struct_ops maps and
+ * programs of sockmaps (see holder-map.bpf.c), the programs of timers, work queues and task work in
+ * their values (walk-async.bpf.c), their BTF (map_create()), their template's BTF
+ * (bpf_map_meta_alloc()), the BTFs of the kptrs in their values (btf_parse_kptr(); only kernels' BTFs
+ * are counted).
  */
 #include "holders.h"
 #include "walk-scan.h"
 
-enum { MAP_SLOT = 3 };
+enum { MAP_VIA = 2, MAP_SLOT = 3 };
 
 static const char *const keys[] = { "id", "name", "via", "slot", NULL };
-static const char *const walks[] = { "walk_slots", "walk_kptrs", NULL };
+static const char *const walks[] = { "walk_slots", "walk_sockmaps", "walk_async", "walk_kptrs",
+				     NULL };
 
 /* A key of a hash of maps: a number if it has a number's size, else its bytes. */
 static void set_key(struct scan *scan, struct bpfrefs_ref *ref, const struct walk_edge *edge)
@@ -34,6 +37,22 @@ static void set_key(struct scan *scan, struct bpfrefs_ref *ref, const struct wal
 	g_string_free(text, TRUE);
 }
 
+static bool has_slot(unsigned int via)
+{
+	switch (via) {
+	case WALK_VIA_SLOT:
+	case WALK_VIA_INNER:
+	case WALK_VIA_ENTRY:
+	case WALK_VIA_XSK:
+	case WALK_VIA_TIMER:
+	case WALK_VIA_WQ:
+	case WALK_VIA_TASK_WORK:
+		return true;
+	default:
+		return false;
+	}
+}
+
 static void add_edge(struct scan *scan, const struct walk_edge *edge)
 {
 	struct bpfrefs_key target = { (enum bpfrefs_kind)edge->target, edge->target_id };
@@ -41,7 +60,7 @@ static void add_edge(struct scan *scan, const struct walk_edge *edge)
 
 	ref = scan_add_held(scan, target, 1, 0, (struct bpfrefs_key){ BPFREFS_MAP, edge->rec.id },
 			    walk_via_name(edge->via));
-	if (!ref || (edge->via != WALK_VIA_SLOT && edge->via != WALK_VIA_INNER))
+	if (!ref || !has_slot(edge->via))
 		return;
 	if (edge->key_size)
 		set_key(scan, ref, edge);
@@ -49,13 +68,36 @@ static void add_edge(struct scan *scan, const struct walk_edge *edge)
 		ref_set_num(ref, MAP_SLOT, edge->slot);
 }
 
+/*
+ * A filled slot of an xskmap that no socket with a descriptor was found to be in, since the socket is
+ * kept by a mapping of its rings alone.
+ */
+static void add_xsk(struct scan *scan, const struct walk_xsk *xsk)
+{
+	struct bpfrefs_ref *ref;
+	uint32_t token;
+
+	if (!scan_file(scan, xsk->entry, &token))
+		return;
+	ref = scan_add(scan, (struct bpfrefs_key){ BPFREFS_MAP, xsk->rec.id }, 1, 0);
+	if (!ref)
+		return;
+	ref_set_static(ref, MAP_VIA, walk_via_name(WALK_VIA_XSK));
+	ref_set_num(ref, MAP_SLOT, xsk->slot);
+}
+
 static bool decode(struct scan *scan, const struct walk_rec *rec)
 {
 	const struct walk_map *map = walk_record(rec, WALK_MAP, struct walk_map);
 	const struct walk_edge *edge = walk_record(rec, WALK_EDGE, struct walk_edge);
 	const struct walk_gap *gap = walk_record(rec, WALK_GAP, struct walk_gap);
+	const struct walk_xsk *xsk = walk_record(rec, WALK_XSK, struct walk_xsk);
 	struct bpfrefs_key holder = { BPFREFS_MAP, rec->id };
 
+	if (xsk) {
+		add_xsk(scan, xsk);
+		return true;
+	}
 	if (map) {
 		hold_btf(scan, map->btf_id, holder, "btf");
 		hold_btf(scan, map->inner_btf_id, holder, "template");
@@ -63,6 +105,10 @@ static bool decode(struct scan *scan, const struct walk_rec *rec)
 	}
 	if (gap && gap->kind == WALK_GAP_BUCKET) {
 		scan_gap(scan, 1, "hash buckets", 0);
+		return true;
+	}
+	if (gap && gap->kind == WALK_GAP_VALUES) {
+		scan_gap(scan, 1, "maps with timers, of a type not known", 0);
 		return true;
 	}
 	if (!edge || edge->holder != WALK_KIND_MAP)

@@ -2,7 +2,8 @@
 /*
  * What programs hold: the maps of used_maps (one reference each, taken by resolve_pseudo_ldimm64()
  * and bpf_prog_bind_map()), the BTFs of used_btfs (__add_used_btf(), btfs of kernel variables) and
- * of kfunc_btf_tab (modules' kfuncs).
+ * of kfunc_btf_tab (modules' kfuncs), and dst_prog, the program that a freplace or tracing program is
+ * loaded for (bpf_prog_load()), until a link takes that reference over (bpf_tracing_prog_attach()).
  */
 #include "walk.bpf.h"
 
@@ -58,7 +59,7 @@ static int tell_btf(__u32 index, struct part *part)
 SEC("iter/bpf_prog")
 int walk_used(struct bpf_iter__bpf_prog *ctx)
 {
-	struct bpf_prog *prog = ctx->prog;
+	struct bpf_prog *prog = ctx->prog, *target;
 	struct bpf_kfunc_btf_tab *tab;
 	struct bpf_prog_aux *aux;
 	struct part part = {};
@@ -96,6 +97,11 @@ int walk_used(struct bpf_iter__bpf_prog *ctx)
 		bpf_loop(count - part.at, tell_btf, &part, 0);
 	if (part.stopped)
 		return walk_later(part.holder, PART_KFUNCS + part.stopped - 1);
+
+	target = BPF_CORE_READ(prog, aux, dst_prog);
+	if (target && !walk_edge(part.holder, WALK_KIND_PROG, walk_prog_id(target), WALK_KIND_PROG,
+				 WALK_VIA_TARGET, 0))
+		return walk_later(part.holder, PART_KFUNCS + count);
 	walk_done();
 	return 0;
 }

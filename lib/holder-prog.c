@@ -2,7 +2,8 @@
 /*
  * What programs hold: the maps they use (resolve_pseudo_ldimm64(), bpf_prog_bind_map()), the BTF of
  * their functions (check_btf_func()), the BTF they attach by (bpf_prog_load()), the BTFs of kernel
- * variables and of modules' kfuncs that they name.
+ * variables and of modules' kfuncs that they name, and the program that they are loaded for
+ * (freplace, or tracing of a program: bpf_prog_load()).
  */
 #include "holders.h"
 #include "walk-scan.h"

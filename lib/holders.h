@@ -7,7 +7,7 @@
 
 #include "private.h"
 
-extern const struct holder_class holder_keep;
+extern const struct holder_class holder_keep, holder_kernel;
 
 /* Adds a reference of class keep, whoever's turn it is: mode fd by this context, else a pin. */
 struct bpfrefs_ref *keep_add(struct scan *scan, struct bpfrefs_key key, enum bpfrefs_keep_mode mode,

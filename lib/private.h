@@ -89,8 +89,13 @@ struct bpfrefs_ctx {
 	uint32_t self;	  /* our pid */
 	GMutex lock;	  /* held over every walk, and while a transient BPF descriptor is open */
 	GHashTable *kept; /* descriptor -> owned struct bpfrefs_key: keep mode fd; under lock */
-	GHashTable
-		*remainders; /* last snapshot's remainders, so that a new one is looked at twice */
+	/* the last snapshot's remainders, so that a new one is looked at twice */
+	GHashTable *remainders;
+	/*
+	 * BPF source: look everywhere, also where nothing seen so far says that there is anything. Set
+	 * at first, and where a new remainder asks for it.
+	 */
+	bool thorough;
 };
 
 /* For tests: a context over any source. */
@@ -120,7 +125,7 @@ struct holder_class {
 extern const struct holder_class *const holder_classes[];
 
 /* Most fields that a class's references may have. */
-#define REF_FIELDS_MAX 8
+#define REF_FIELDS_MAX 10
 
 /* Where a pinned inode is in its own bpffs instance, whatever is mounted where. */
 struct pin_place {

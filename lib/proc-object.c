@@ -331,7 +331,24 @@ int proc_scan_map(struct scan *scan)
 
 	add_edges(scan, BPFREFS_MAP);
 	proc_gaps(scan, gaps, G_N_ELEMENTS(gaps));
+	scan_gap(scan, 0,
+		 "the UAPI does not tell programs of entries, sockmaps, struct_ops and timers", 0);
 	return 0;
+}
+
+/* A tracing link's target in struct bpf_link_info may be a program or a BTF: it does not say which. */
+static void add_targets_gap(struct scan *scan)
+{
+	uint32_t count = 0;
+
+	for (guint i = 0; i < scan->snap->objects->len; i++) {
+		const struct bpfrefs_object *object = scan->snap->objects->pdata[i];
+
+		count +=
+			object->key.kind == BPFREFS_LINK && g_strcmp0(object->type, "tracing") == 0;
+	}
+	if (count)
+		scan_gap(scan, count, "targets of tracing links", 0);
 }
 
 int proc_scan_link(struct scan *scan)
@@ -341,5 +358,6 @@ int proc_scan_link(struct scan *scan)
 
 	add_edges(scan, BPFREFS_LINK);
 	proc_gaps(scan, &gap, 1);
+	add_targets_gap(scan);
 	return 0;
 }

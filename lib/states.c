@@ -23,6 +23,13 @@ char *states_process(const struct states *st, uint32_t pid)
 	return g_strdup_printf("pid %u (%s)", pid, process->comm);
 }
 
+static bool is_callback(struct bpfrefs_value via)
+{
+	return via.type == BPFREFS_VALUE_STR &&
+	       (strcmp(via.str, "timer") == 0 || strcmp(via.str, "wq") == 0 ||
+		strcmp(via.str, "task_work") == 0);
+}
+
 static char *by_object(const struct bpfrefs_ref *ref)
 {
 	struct bpfrefs_value via = bpfrefs_ref_get(ref, "via");
@@ -30,7 +37,7 @@ static char *by_object(const struct bpfrefs_ref *ref)
 	char holder[BPFREFS_KEY_MAX];
 
 	bpfrefs_key_format(ref->holder, holder);
-	if (slot.type == BPFREFS_VALUE_NUM)
+	if (slot.type == BPFREFS_VALUE_NUM && !is_callback(via))
 		return g_strdup_printf("%s has it in slot %" G_GUINT64_FORMAT, holder, slot.num);
 	if (ref->holder.kind == BPFREFS_PROG && ref->target.kind == BPFREFS_MAP)
 		return g_strdup_printf("%s uses it", holder);
@@ -74,6 +81,14 @@ static char *by_place(const struct bpfrefs_ref *ref)
 				       state.type == BPFREFS_VALUE_STR ? state.str : "?");
 	if (strcmp(class, "kernel") == 0)
 		return g_strdup("the kernel holds it");
+	if (strcmp(class, "map") == 0)
+		return g_strdup("an AF_XDP socket is in it");
+	if (strcmp(class, "struct_ops") == 0)
+		return g_strdup("registered with the kernel (struct_ops)");
+	/* what its class says first is where */
+	path = bpfrefs_ref_value(ref, 0);
+	if (path.type == BPFREFS_VALUE_STR)
+		return g_strdup_printf("attached (%s %s)", class, path.str);
 	return g_strdup_printf("attached (%s)", class);
 }
 

@@ -4,7 +4,11 @@
  * our own. The values are addresses of the kernel's static tables: the same for its whole life.
  */
 #include <fcntl.h>
+#include <linux/perf_event.h>
+#include <string.h>
 #include <sys/mount.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
 
 #include "bpf.h"
 #include "walk-scan.h"
@@ -98,6 +102,100 @@ static int learn_pins(struct walkers *walkers)
 	return err;
 }
 
+/* ---------------------------------------------------------- other files --- */
+
+static int own_socket(void)
+{
+	return socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+}
+
+static int own_ring(void)
+{
+	char params[256] = { 0 }; /* struct io_uring_params: 120 bytes, all of them zero for us */
+
+	return (int)syscall(SYS_io_uring_setup, 1, params);
+}
+
+static int own_perf(void)
+{
+	struct perf_event_attr attr = {
+		.type = PERF_TYPE_SOFTWARE,
+		.config = PERF_COUNT_SW_DUMMY,
+		.size = PERF_ATTR_SIZE_VER0,
+		.disabled = 1,
+	};
+
+	return (int)syscall(SYS_perf_event_open, &attr, 0, -1, -1, PERF_FLAG_FD_CLOEXEC);
+}
+
+static int own_tun(void)
+{
+	return open("/dev/net/tun", O_RDWR | O_CLOEXEC);
+}
+
+/* A device node may be missing where its driver is not. */
+static bool has_tun(void)
+{
+	g_autofree char *devices = NULL;
+
+	return !g_file_get_contents("/proc/misc", &devices, NULL, NULL) ||
+	       strstr(devices, " tun\n") != NULL;
+}
+
+static bool kernel_lacks(enum walk_other other, int error)
+{
+	if (error == ENOENT && other == WALK_OTHER_TUN)
+		return !has_tun();
+	return error == ENOSYS || error == EAFNOSUPPORT || error == ENODEV || error == ENXIO;
+}
+
+/* What cannot be learnt is no error here: the classes that need it say so (walk_knows()). */
+static void learn_other(struct walkers *walkers, enum walk_other other, int (*open_own)(void))
+{
+	struct walk_known *known = &walkers_control(walkers)->known;
+	bpfrefs_autofd fd = open_own();
+	int err = fd < 0 ? -errno : 0;
+	struct walk_peek peeked;
+
+	if (err) {
+		known->unlearnt[other] = kernel_lacks(other, -err) ? 0 : (uint32_t)-err;
+		return;
+	}
+	err = peek(walkers, fd, &peeked);
+	known->other[other] = err ? 0 : peeked.release;
+	known->unlearnt[other] = err ? (uint32_t)-err : ENOTSUP;
+}
+
+static void learn_others(struct walkers *walkers)
+{
+	static int (*const open_own[WALK_OTHERS])(void) = {
+		[WALK_OTHER_SOCKET] = own_socket,
+		[WALK_OTHER_RING] = own_ring,
+		[WALK_OTHER_PERF] = own_perf,
+		[WALK_OTHER_TUN] = own_tun,
+	};
+
+	for (unsigned int other = 0; other < WALK_OTHERS; other++)
+		learn_other(walkers, other, open_own[other]);
+}
+
+bool walk_knows(struct scan *scan, enum walk_other other)
+{
+	static const char *const names[WALK_OTHERS] = {
+		[WALK_OTHER_SOCKET] = "sockets cannot be told from other files",
+		[WALK_OTHER_RING] = "io_uring rings cannot be told from other files",
+		[WALK_OTHER_PERF] = "perf events cannot be told from other files",
+		[WALK_OTHER_TUN] = "tun files cannot be told from other files",
+	};
+	const struct walk_known *known = &walkers_control(walk_state_of(scan)->walkers)->known;
+
+	if (known->other[other])
+		return true;
+	if (known->unlearnt[other])
+		scan_unavailable(scan, names[other], (int)known->unlearnt[other]);
+	return false;
+}
+
 int walk_learn(struct walkers *walkers, char **why)
 {
 	int err = learn_files(walkers);
@@ -107,6 +205,8 @@ int walk_learn(struct walkers *walkers, char **why)
 	if (err)
 		*why = g_strdup_printf("BPF files and pins could not be told apart: %s",
 				       g_strerror(-err));
+	else
+		learn_others(walkers);
 	walkers_control(walkers)->self_prog = walkers_program_id(walkers, "walk_progs");
 	return err;
 }

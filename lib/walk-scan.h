@@ -8,8 +8,16 @@
 /* Learns how to tell files and pins; @why gets an owned sentence where that fails. */
 int walk_learn(struct walkers *walkers, char **why);
 
+/*
+ * Can the walk tell such files? False: it need not run, since this kernel has none, or it cannot,
+ * and then the class whose turn it is has been called unavailable.
+ */
+bool walk_knows(struct scan *scan, enum walk_other other);
+
 /* One walk's state: scan->source_data with the BPF source. */
 struct pin_tree;
+struct carriers;
+struct cgroups;
 
 struct walk_state {
 	struct walkers *walkers;
@@ -18,9 +26,16 @@ struct walk_state {
 	/* the process whose descriptors are being told */
 	uint32_t pid, tid;
 	const char *comm;
-	GHashTable *ns_pid;    /* mount namespace -> a process in it */
-	struct pin_tree *pins; /* holder-pin.c: what it has seen */
-	GArray *metas;	       /* holder-btf.c: BTFs to be looked into */
+	GHashTable *ns_pid;	   /* mount namespace -> a process in it */
+	struct pin_tree *pins;	   /* holder-pin.c: what it has seen */
+	GArray *metas;		   /* holder-btf.c: BTFs to be looked into */
+	GHashTable *carried;	   /* use.c: files to be looked into */
+	struct carriers *carriers; /* carrier.c: sockets and rings to be looked into */
+	/* maps of others that can be mapped or polled, files in descriptor tables that carry others */
+	bool mappable, carries;
+	bool in_hidden;		 /* these records are of a walk of what descriptors do not show */
+	bool hidden;		 /* which told something */
+	struct cgroups *cgroups; /* holder-cgroup.c: what it has been told */
 };
 
 static inline struct walk_state *walk_state_of(struct scan *scan)
@@ -36,6 +51,12 @@ static inline struct walk_state *walk_state_of(struct scan *scan)
 
 /* Takes one record of a walk: objects, processes, then the classes, one of which may want it. */
 void walk_dispatch(const struct walk_rec *rec, void *scan);
+/* Notes what this record says of whether walk_program()'s costlier programs are worth running. */
+void walk_note_mappable(struct scan *scan, const struct walk_rec *rec);
+/* Gives every class its turn: its programs, then what it derives. */
+void walk_classes(struct scan *scan);
+/* Runs an iterator program that feeds classes, if it can tell anything new. */
+int walk_program(struct scan *scan, const char *program);
 /* The `via` of an edge, as shown. */
 const char *walk_via_name(unsigned int via);
 

@@ -131,6 +131,14 @@ static __always_inline __u32 linked_map(__u64 address, __u32 type)
 	return map ? BPF_CORE_READ(map, id) : 0;
 }
 
+/* The program that a tracing or freplace link is attached to (bpf_tracing_prog_attach()). */
+static __always_inline __u32 target_prog(__u64 address, __u32 type)
+{
+	struct bpf_tracing_link *link = (void *)address;
+
+	return type == BPF_LINK_TYPE_TRACING ? walk_prog_id(BPF_CORE_READ(link, tgt_prog)) : 0;
+}
+
 SEC("iter/bpf_link")
 int walk_links(struct bpf_iter__bpf_link *ctx)
 {
@@ -148,6 +156,7 @@ int walk_links(struct bpf_iter__bpf_link *ctx)
 	out->prog_id = walk_prog_id(BPF_CORE_READ(link, prog));
 	out->map_id = linked_map(walk_scalar(ctx->link), out->type);
 	out->map_user = out->type != BPF_LINK_TYPE_STRUCT_OPS;
+	out->target = target_prog(walk_scalar(ctx->link), out->type);
 	walk_emit(&out->rec, WALK_LINK, sizeof(*out), link->id);
 	return 0;
 }

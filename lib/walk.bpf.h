@@ -122,6 +122,7 @@ struct bpf_prog_aux {
 	struct bpf_map **used_maps;
 	struct btf_mod_pair *used_btfs;
 	struct btf *btf, *attach_btf;
+	struct bpf_prog *dst_prog;
 	struct bpf_kfunc_btf_tab *kfunc_btf_tab;
 	char name[16];
 } __pai;
@@ -148,6 +149,10 @@ struct sockmap_link { /* 6.10 */
 
 struct bpf_struct_ops_link { /* 6.4 */
 	struct bpf_map *map;
+} __pai;
+
+struct bpf_tracing_link {
+	struct bpf_prog *tgt_prog;
 } __pai;
 
 struct bpf_iter_meta {
@@ -240,6 +245,54 @@ static __always_inline __u32 walk_prog_id(const struct bpf_prog *prog)
 		bpf_probe_read_kernel(&__value, sizeof(__value), &(ptr_field)); \
 		__value;                                                        \
 	})
+
+/* ---------------------------------------- between holder-fd and the others --- */
+
+extern struct walk_table walk_table; /* holder-fd.bpf.c */
+
+/*
+ * Tells that process, if it has not been told: before the first thing that it holds. No function of
+ * its own: calls are nested as deeply as the verifier allows.
+ */
+static __always_inline void walk_tell_task(void)
+{
+	struct walk_task *out = walk_table.told ? NULL : walk_room();
+
+	if (!out)
+		return;
+	out->tid = walk_table.pid == walk_table.tgid ? 0 : walk_table.pid;
+	out->pad = 0;
+	__builtin_memcpy(out->comm, walk_table.comm, sizeof(out->comm));
+	walk_emit(&out->rec, WALK_TASK, sizeof(*out), walk_table.tgid);
+	walk_table.told = 1;
+}
+/*
+ * Tells a file that is held otherwise than by a descriptor (enum walk_how), if it is one of a BPF
+ * object, or a socket or ring that may hold such files (holder-mmap.bpf.c). Needs WALK_HELD_ROOM.
+ */
+int walk_tell_held(__u64 file, __u64 at, __u64 end, __u32 how);
+int walk_tell_gap(__u32 kind);
+#define WALK_HELD_ROOM \
+	(sizeof(struct walk_held) + sizeof(struct walk_carried) + sizeof(struct walk_task))
+/*
+ * Tells what a file of @other (enum walk_other: a socket, perf event or tun) holds, as held through
+ * descriptor @fd of the process told by walk_tell_task() (holder-socket.bpf.c). It needs room of
+ * WALK_USE_ROOM, and uses at most WALK_QUEUE_ROOM more if that is there.
+ */
+int walk_use_file(__u64 file, __u32 fd, __u32 other);
+
+/* The same for a perf event that @holder keeps: kind << 32 | id (holder-perf.bpf.c). */
+int walk_use_event(__u64 event, __u64 holder, __u32 slot, __u32 fd);
+#define WALK_NO_HOLDER 0
+int walk_use_tun(__u64 file, __u32 fd); /* holder-tun.bpf.c */
+int walk_use_xsk(__u64 sock, __u32 fd); /* walk-xsk.bpf.c */
+
+/* Tells that a socket holds an object (holder-socket.bpf.c). */
+int walk_tell_sock(__u64 address, __u64 what, __u64 use, __u32 id, __u32 fd);
+
+/* A unix socket and its orphaned peer have a filter and four programs of a sockmap each. */
+#define WALK_USE_ROOM	(10 * sizeof(struct walk_sock))
+#define WALK_QUEUE_ROOM (64 * 1024)
 
 /* Tells an edge between two objects. False: the buffer is full. */
 static __always_inline bool walk_edge(__u32 holder_id, __u8 holder, __u32 target_id, __u8 target,

@@ -7,6 +7,7 @@
 
 #include "bpf.h"
 #include "info.h"
+#include "use.h"
 #include "walk-scan.h"
 
 #define MAP_TYPE_PROG_ARRAY 3
@@ -24,6 +25,17 @@ static const char *const via_names[WALK_VIA_COUNT] = {
 	[WALK_VIA_INNER] = "inner",
 	[WALK_VIA_KPTR] = "kptr",
 	[WALK_VIA_TEMPLATE_KPTR] = "template_kptr",
+	[WALK_VIA_ENTRY] = "entry",
+	[WALK_VIA_XSK] = "xsk",
+	[WALK_VIA_STRUCT_OPS] = "struct_ops",
+	[WALK_VIA_MSG_PARSER] = "msg_parser",
+	[WALK_VIA_STREAM_PARSER] = "stream_parser",
+	[WALK_VIA_STREAM_VERDICT] = "stream_verdict",
+	[WALK_VIA_SKB_VERDICT] = "skb_verdict",
+	[WALK_VIA_TIMER] = "timer",
+	[WALK_VIA_WQ] = "wq",
+	[WALK_VIA_TASK_WORK] = "task_work",
+	[WALK_VIA_TARGET] = "target",
 };
 
 const char *walk_via_name(unsigned int via)
@@ -291,6 +303,7 @@ void walk_dispatch(const struct walk_rec *rec, void *data)
 	}
 	count_object(scan, rec);
 	note_task(scan, rec);
+	walk_note_mappable(scan, rec);
 	for (unsigned int i = 0; holder_classes[i]; i++) {
 		if (!holder_classes[i]->decode)
 			continue;
@@ -374,47 +387,6 @@ static int walk_objects(struct scan *scan)
 	return err;
 }
 
-/* Runs what feeds one class, unless another class has had it run already. */
-static void walk_class(struct scan *scan, unsigned int index, GHashTable *results)
-{
-	const struct holder_class *class = holder_classes[index];
-	int err = 0;
-
-	if (class->walk) {
-		scan_turn(scan, index);
-		err = class->walk(scan);
-	}
-	for (guint i = 0; class->walks && class->walks[i] && !err; i++) {
-		const char *program = class->walks[i];
-
-		if (!g_hash_table_contains(results, program)) {
-			err = walkers_iterate(walk_state_of(scan)->walkers, program, walk_dispatch,
-					      scan);
-			g_hash_table_insert(results, (gpointer)program, GINT_TO_POINTER(err));
-		}
-		err = GPOINTER_TO_INT(g_hash_table_lookup(results, program));
-	}
-	scan_turn(scan, index);
-	scan_source(scan, "BPF walk");
-	if (err)
-		scan_gap(scan, 1, "walks", -err);
-}
-
-static void walk_classes(struct scan *scan)
-{
-	GHashTable *results = g_hash_table_new(g_str_hash, g_str_equal);
-
-	for (unsigned int i = 0; holder_classes[i]; i++)
-		walk_class(scan, i, results);
-	g_hash_table_unref(results);
-	for (unsigned int i = 0; holder_classes[i]; i++) {
-		if (!holder_classes[i]->derive)
-			continue;
-		scan_turn(scan, i);
-		holder_classes[i]->derive(scan);
-	}
-}
-
 /* What the second reading did not show is gone. */
 static void mark_gone(struct scan *scan)
 {
@@ -442,12 +414,14 @@ static int source_collect(struct scan *scan)
 	if (!err)
 		err = walk_objects(scan);
 	if (!err) {
+		use_prepare(scan);
 		walk_classes(scan);
 		state.after = true;
 		err = walk_objects(scan);
 	}
 	if (!err)
 		mark_gone(scan);
+	scan->ctx->thorough = state.hidden;
 	g_hash_table_unref(state.seen);
 	g_hash_table_unref(state.ns_pid);
 	return err;

@@ -31,6 +31,15 @@ enum walk_type {
 	WALK_INODE,  /* an inode of bpffs: a pin or a directory */
 	WALK_DENTRY, /* a name of the inode just told */
 	WALK_GAP,    /* something that could not be followed */
+	WALK_HELD,   /* a file that something other than a descriptor holds */
+	WALK_SOCK,   /* what a socket holds */
+	WALK_TUN,    /* what a tun device holds */
+	WALK_EVENT,  /* what a perf event holds */
+	WALK_CARRIED, /* a socket, perf event or tun file that no descriptor of its process is */
+	WALK_CGROUP,	  /* a cgroup on the way to one with programs */
+	WALK_CGROUP_PROG, /* a program attached to the cgroup just told */
+	WALK_STRUCT_OPS, /* a struct_ops map registered without a link */
+	WALK_XSK,	 /* a slot of an xskmap that an AF_XDP socket is in */
 };
 
 struct walk_rec {
@@ -68,6 +77,8 @@ struct walk_link {
 	__u32 type, prog_id;
 	__u32 map_id;	/* the map that it holds, 0: none */
 	__u32 map_user; /* with a user reference */
+	__u32 target;	/* the program that it is attached to, 0: none */
+	__u32 pad;
 };
 
 struct walk_btf {
@@ -88,6 +99,17 @@ enum walk_via {
 	WALK_VIA_INNER,
 	WALK_VIA_KPTR,
 	WALK_VIA_TEMPLATE_KPTR,
+	WALK_VIA_ENTRY,	 /* of a devmap or cpumap */
+	WALK_VIA_XSK,	 /* an AF_XDP socket in an xskmap: the map itself */
+	WALK_VIA_STRUCT_OPS,
+	WALK_VIA_MSG_PARSER,
+	WALK_VIA_STREAM_PARSER,
+	WALK_VIA_STREAM_VERDICT,
+	WALK_VIA_SKB_VERDICT,
+	WALK_VIA_TIMER,
+	WALK_VIA_WQ,
+	WALK_VIA_TASK_WORK,
+	WALK_VIA_TARGET,
 	WALK_VIA_COUNT,
 };
 
@@ -162,9 +184,60 @@ struct walk_dentry {
 	char name[]; /* with its NUL */
 };
 
+/* What such a file is: one of a BPF object, by its kind; or one that may hold files in its turn. */
+enum {
+	WALK_HELD_ITER = 4, /* an iterator's */
+	WALK_HELD_SOCKET,   /* of AF_UNIX */
+	WALK_HELD_CONNECTION, /* one that nobody has accepted: a socket without a file */
+	WALK_HELD_RING,
+	WALK_HELD_OTHER,
+};
+
+/* How it is held. The last three are told of the socket or ring that is being looked into. */
+enum walk_how {
+	WALK_HOW_FD,	  /* a descriptor, of a socket or a ring only */
+	WALK_HOW_RING_FD, /* a ring that a task has registered (IORING_REGISTER_RING_FDS) */
+	WALK_HOW_MMAP,
+	WALK_HOW_AIO,
+	WALK_HOW_MESSAGE,
+	WALK_HOW_SLOT,
+	WALK_HOW_REQUEST,
+};
+
+struct walk_held {
+	struct walk_rec rec; /* the object; of an iterator, the program */
+	__u64 file;
+	__u64 inside;	/* the struct sock, or the struct io_ring_ctx */
+	__u64 at, end;	/* descriptor, slot, request's kind or address; mapping: from, to */
+	__u32 kind, how;
+	__u32 map_id;	/* an iterator's target, 0: none */
+	__u32 pad;
+};
+
+/* A struct_ops map registered without a link. */
+struct walk_struct_ops {
+	struct walk_rec rec;
+	char ops[32];	    /* its type */
+	char algorithm[16]; /* of tcp_congestion_ops, else meaningless */
+};
+
+struct walk_xsk {
+	struct walk_rec rec; /* the map */
+	__u64 entry;	     /* the slot's address */
+	__u32 slot, pad;
+};
+
 /* What a walk could not follow, and how often. */
 enum walk_gap_kind {
 	WALK_GAP_BUCKET, /* a hash bucket that changed under us */
+	WALK_GAP_VALUES, /* values with callbacks, in a type of map that is not known */
+	WALK_GAP_MESSAGES, /* a socket's queue that is longer than we follow */
+	WALK_GAP_RING,	 /* requests of a ring that are more than we follow */
+	WALK_GAP_AIO,
+	WALK_GAP_ACCEPT, /* a queue of connections not yet accepted */
+	WALK_GAP_PACKET, /* a packet socket, or a tun, whose module came after our programs */
+	WALK_GAP_TUN,
+	WALK_GAP_CHILDREN, /* the inherited events of an event */
 	WALK_GAP_COUNT,
 };
 
@@ -173,12 +246,103 @@ struct walk_gap {
 	__u32 kind, pad;
 };
 
+/* By what something that is no BPF object holds one. */
+enum walk_use_kind {
+	WALK_USE_FILTER,
+	WALK_USE_PSOCK,
+	WALK_USE_XSKMAP,     /* the object is a map */
+	WALK_USE_STRUCT_OPS, /* the object is a map */
+	WALK_USE_REUSEPORT,
+	WALK_USE_FANOUT,
+	WALK_USE_STEERING,
+	WALK_USE_TUN_FILTER,
+	WALK_USE_EVENT,
+	WALK_USE_INHERITED,
+};
+
+#define WALK_NO_FD  (~0u) /* held by no process in particular */
+#define WALK_IN_PID (~1u) /* by that process, otherwise */
+
+struct walk_carried {
+	struct walk_rec rec;
+	__u64 file;
+	__u32 other, pad;
+};
+
+/* The beginning of the records of such holders. */
+struct walk_use {
+	struct walk_rec rec; /* the object */
+	__u64 what;	     /* what holds it: counts once, however many ways lead there */
+	__u32 fd;	     /* of the process told last, WALK_NO_FD or WALK_IN_PID */
+	__u32 use;	     /* enum walk_use_kind */
+	__u32 count, pad;
+};
+
+/* As long as a unix socket's path. */
+#define WALK_LOCAL_MAX 112
+
+struct walk_sock {
+	struct walk_use use;
+	__u16 family, type, protocol, port;
+	__u32 netns;
+	__u32 group;   /* of a fanout */
+	__u32 ifindex; /* of a fanout's device, 0: any */
+	__u32 local_len;
+	char ifname[16];
+	char local[WALK_LOCAL_MAX]; /* address, or path with its NUL or NULs */
+};
+
+struct walk_tun {
+	struct walk_use use;
+	__u32 netns, ifindex;
+	char ifname[16];
+};
+
+/* How an event is reached that is not reached by a descriptor. */
+struct walk_event {
+	struct walk_use use;
+	__u64 config;
+	__u32 type;
+	__u32 holder_kind, holder; /* the array or link that keeps it; id 0: none */
+	__u32 slot;
+	char pmu[16], system[32], name[64];
+};
+
+/* Files of no BPF object that lead to some; a kernel need not have them all. */
+enum walk_other {
+	WALK_OTHER_SOCKET,
+	WALK_OTHER_RING, /* io_uring */
+	WALK_OTHER_PERF,
+	WALK_OTHER_TUN,
+	WALK_OTHERS,
+};
+
+struct walk_cgroup {
+	struct walk_rec rec; /* id 0 */
+	__u64 cgroup, parent; /* 0: it is the root */
+	__u64 id;
+	__u32 dying, pad;
+	char name[256];
+};
+
+struct walk_cgroup_prog {
+	struct walk_rec rec; /* the program */
+	__u64 entry, cgroup;
+	__u32 type; /* enum bpf_attach_type plus 1, 0: not known */
+	__u32 flags;
+	__u32 linked;
+	__u32 hook, hook_btf; /* lsm_cgroup: the function that it attaches to */
+	__u32 pad;
+};
+
 /* Learnt from descriptors of our own; the same for the kernel's whole life. */
 struct walk_known {
 	__u64 release[4];   /* f_op->release of each kind's files */
 	__u64 iter_release; /* of iterators' files */
 	__u64 inode_ops[3]; /* i_op of pinned maps, programs, links */
 	__u64 bpffs;	    /* the file_system_type */
+	__u64 other[WALK_OTHERS];   /* f_op->release of these files; 0: not learnt */
+	__u32 unlearnt[WALK_OTHERS]; /* and why not: errno, or 0: this kernel has none */
 };
 
 /* What the peek program says of one descriptor of the calling process. */
@@ -192,6 +356,28 @@ enum walk_end {
 	WALK_FULL, /* drain, then go on */
 	WALK_TORN, /* the list changed under us: begin this instance again */
 };
+
+/* Attach types of cgroups, at most: a power of two. */
+#define WALK_CGROUP_TYPES 64
+
+/* Where a walk over cgroups is (holder-cgroup.bpf.c). */
+struct walk_cgroups {
+	__u64 at; /* the cgroup, 0: begin, or done */
+	__u64 up, entry;
+	__u32 phase, type;
+	__u64 lists[WALK_CGROUP_TYPES];
+	__u32 types[WALK_CGROUP_TYPES]; /* filled by walk_cgroup_types */
+};
+
+/* The BPF side's own: the process, and the table of its descriptors, at work. */
+struct walk_table {
+	__u64 fds, open; /* addresses of its arrays */
+	__u32 pid, tgid;
+	__u32 told;
+	char comm[16];
+};
+
+#include "walk-net.h"
 
 /* What the two sides say to each other, beside the records. Walks run one at a time. */
 struct walk_control {
@@ -213,7 +399,16 @@ struct walk_control {
 	/* a btf's structures: which btf, and how far */
 	__u64 btf_at;
 	__u32 btf_id, meta_at;
+	/* the socket or ring to look into, and how far */
+	__u64 inside, inside_at;
+	/* a file to be looked into, and what it is: enum walk_other */
+	__u64 use_file;
+	__u32 use_other;
+	/* a bit for each enum walk_other: something is loaded that such a file may hold */
+	__u32 uses;
 	struct walk_peek peeked;
+	struct walk_net_at net; /* network namespaces */
+	struct walk_cgroups cgroups;
 };
 
 #endif

@@ -51,6 +51,13 @@ int walkers_open_iterator(struct walkers *walkers, const char *program)
 	return -EOPNOTSUPP;
 }
 
+bool walkers_own_map(const struct walkers *walkers, uint32_t id)
+{
+	(void)walkers;
+	(void)id;
+	return false;
+}
+
 uint32_t walkers_program_id(struct walkers *walkers, const char *program)
 {
 	(void)walkers;

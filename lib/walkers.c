@@ -4,8 +4,10 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "walk.skel.h"
+#include "walkers-btf.h"
 
 /* Records stand one behind the other, so each must keep the next one aligned. */
 _Static_assert(sizeof(struct walk_map) % 8 == 0, "walk_map");
@@ -22,12 +24,27 @@ _Static_assert(sizeof(struct walk_mount) % 8 == 0, "walk_mount");
 _Static_assert(sizeof(struct walk_inode) % 8 == 0, "walk_inode");
 _Static_assert(sizeof(struct walk_dentry) % 8 == 0, "walk_dentry");
 _Static_assert(sizeof(struct walk_gap) % 8 == 0, "walk_gap");
+_Static_assert(sizeof(struct walk_held) % 8 == 0, "walk_held");
+_Static_assert(sizeof(struct walk_struct_ops) % 8 == 0, "walk_struct_ops");
+_Static_assert(sizeof(struct walk_xsk) % 8 == 0, "walk_xsk");
+_Static_assert(sizeof(struct walk_sock) % 8 == 0, "walk_sock");
+_Static_assert(sizeof(struct walk_tun) % 8 == 0, "walk_tun");
+_Static_assert(sizeof(struct walk_event) % 8 == 0, "walk_event");
+_Static_assert(sizeof(struct walk_carried) % 8 == 0, "walk_carried");
+_Static_assert(sizeof(struct walk_cgroup) % 8 == 0, "walk_cgroup");
+_Static_assert(sizeof(struct walk_cgroup_prog) % 8 == 0, "walk_cgroup_prog");
 
 /* Reads of one iterator that end early without a record, before we give up on it. */
 #define IDLE_MAX 4096
 
+/* Without these there is nothing to walk from: procfs does better then. */
+static const char *const needed[] = { "walk_maps",  "walk_progs",     "walk_links",
+				      "walk_tasks", "walk_peek_prog", NULL };
+
 struct walkers {
 	struct walk *skeleton;
+	GHashTable *maps;    /* ids of our maps */
+	GHashTable *missing; /* programs that do not load on this kernel: owned names */
 };
 
 /* The last warning of libbpf in this thread says best why a load failed. */
@@ -50,31 +67,107 @@ __attribute__((format(printf, 2, 0))) static int keep_warning(enum libbpf_print_
 	return 0;
 }
 
-static int load(struct walkers *walkers)
+/*
+ * Opens the skeleton and gives it the kernel's types cut down, in a file that the load reads. Where
+ * that fails libbpf searches them all: it is only slower.
+ */
+static int open_skeleton(struct walkers *walkers, int types)
 {
-	int err;
+	g_autofree char *path = g_strdup_printf("/proc/self/fd/%d", types);
+	LIBBPF_OPTS(bpf_object_open_opts, opts, .btf_custom_path = path);
+	uint32_t file_type = 0;
 
+	walkers->skeleton = types < 0 ? NULL : walk__open_opts(&opts);
+	if (walkers->skeleton &&
+	    walkers_btf_write(bpf_object__btf(walkers->skeleton->obj), types, &file_type) == 0) {
+		walkers->skeleton->rodata->walk_file_type = file_type;
+		return 0;
+	}
+	walk__destroy(walkers->skeleton);
 	walkers->skeleton = walk__open();
-	if (!walkers->skeleton)
-		return -errno;
+	return walkers->skeleton ? 0 : -errno;
+}
+
+static int load_once(struct walkers *walkers)
+{
+	bpfrefs_autofd types = memfd_create("bpfrefs-types", MFD_CLOEXEC);
+	struct bpf_program *prog;
+	int err = open_skeleton(walkers, types);
+
+	if (err)
+		return err;
+	bpf_object__for_each_program(
+		prog, walkers->skeleton->obj) if (g_hash_table_contains(walkers->missing,
+									bpf_program__name(prog)))
+		bpf_program__set_autoload(prog, false);
 	err = walk__load(walkers->skeleton);
 	if (!err)
 		err = walk__attach(walkers->skeleton);
 	return err;
 }
 
+/* The program that libbpf's warning is about ("prog 'NAME': ..."), owned, or NULL. */
+static char *blamed_program(void)
+{
+	const char *start = last_warning ? strstr(last_warning, "prog '") : NULL, *end;
+
+	if (!start)
+		return NULL;
+	start += strlen("prog '");
+	end = strchr(start, '\'');
+	return end ? g_strndup(start, (gsize)(end - start)) : NULL;
+}
+
+/*
+ * Loads what loads. One program that a kernel's verifier refuses costs the class that it walks for,
+ * which then says so, not all the others. Each round leaves out one more, so it ends.
+ */
+static int load(struct walkers *walkers)
+{
+	for (;;) {
+		int err = load_once(walkers);
+		g_autofree char *blamed = err ? blamed_program() : NULL;
+
+		if (!blamed || g_strv_contains(needed, blamed) ||
+		    g_hash_table_contains(walkers->missing, blamed))
+			return err;
+		g_hash_table_add(walkers->missing, g_steal_pointer(&blamed));
+		walk__destroy(walkers->skeleton);
+		walkers->skeleton = NULL;
+		g_clear_pointer(&last_warning, g_free);
+	}
+}
+
+static void note_maps(struct walkers *walkers)
+{
+	struct bpf_map *map;
+
+	bpf_object__for_each_map(map, walkers->skeleton->obj)
+	{
+		struct bpf_map_info info = { 0 };
+		uint32_t len = sizeof(info);
+
+		if (bpf_obj_get_info_by_fd(bpf_map__fd(map), &info, &len) == 0)
+			g_hash_table_add(walkers->maps, GUINT_TO_POINTER(info.id));
+	}
+}
+
 int walkers_load(struct walkers **out, char **why)
 {
 	struct walkers *walkers = g_new0(struct walkers, 1);
 	libbpf_print_fn_t before = libbpf_set_print(keep_warning);
-	int err = load(walkers);
+	int err;
 
+	walkers->missing = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+	walkers->maps = g_hash_table_new(NULL, NULL);
+	err = load(walkers);
 	libbpf_set_print(before);
 	if (err) {
 		*why = g_strdup_printf("the BPF programs did not load: %s%s%s", g_strerror(-err),
 				       last_warning ? ": " : "", last_warning ? last_warning : "");
 		walkers_free(walkers);
 	} else {
+		note_maps(walkers);
 		*out = walkers;
 	}
 	g_clear_pointer(&last_warning, g_free);
@@ -86,6 +179,8 @@ void walkers_free(struct walkers *walkers)
 	if (!walkers)
 		return;
 	walk__destroy(walkers->skeleton);
+	g_hash_table_unref(walkers->missing);
+	g_hash_table_unref(walkers->maps);
 	g_free(walkers);
 }
 
@@ -146,7 +241,7 @@ int walkers_iterate(struct walkers *walkers, const char *program, walk_fn fn, vo
 	char nothing[64]; /* our programs write to their own buffer only */
 
 	if (fd < 0)
-		return fd;
+		return g_hash_table_contains(walkers->missing, program) ? -ENOPKG : fd;
 	control->len = 0;
 	control->resume_key = 0;
 	control->last_ns = 0;
@@ -174,6 +269,8 @@ int walkers_call(struct walkers *walkers, const char *program, walk_fn fn, void 
 
 	if (!prog)
 		return -ENOENT;
+	if (g_hash_table_contains(walkers->missing, program))
+		return -ENOPKG;
 	walkers_control(walkers)->len = 0;
 	err = bpf_prog_test_run_opts(bpf_program__fd(prog), &opts);
 	if (err)
@@ -198,6 +295,11 @@ int walkers_own_fd(struct walkers *walkers, enum bpfrefs_kind kind)
 	default:
 		return -EINVAL;
 	}
+}
+
+bool walkers_own_map(const struct walkers *walkers, uint32_t id)
+{
+	return g_hash_table_contains(walkers->maps, GUINT_TO_POINTER(id));
 }
 
 uint32_t walkers_program_id(struct walkers *walkers, const char *program)

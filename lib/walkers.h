@@ -11,7 +11,10 @@
 
 struct walkers;
 
-/* Loads and attaches all programs. @why gets an owned sentence where it fails. */
+/*
+ * Loads and attaches all programs. @why gets an owned sentence where it fails. One that this kernel's
+ * verifier refuses is left out: running it then gives -ENOPKG.
+ */
 int walkers_load(struct walkers **walkers, char **why);
 void walkers_free(struct walkers *walkers); /* NULL is allowed */
 
@@ -29,6 +32,8 @@ int walkers_call(struct walkers *walkers, const char *program, walk_fn fn, void 
 int walkers_own_fd(struct walkers *walkers, enum bpfrefs_kind kind);
 /* A new iterator descriptor, owned. */
 int walkers_open_iterator(struct walkers *walkers, const char *program);
+/* Is this map one of our programs'? */
+bool walkers_own_map(const struct walkers *walkers, uint32_t id);
 /* The id of a program of ours, or 0. */
 uint32_t walkers_program_id(struct walkers *walkers, const char *program);
 

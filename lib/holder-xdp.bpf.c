@@ -1,0 +1,202 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Every network namespace, with or without processes, and the devices in each. What hangs on a
+ * device is told here where it is one pointer away: XDP programs (dev_xdp_install()), and the
+ * entries of tcx and netkit.
+ */
+#include "walk-net.bpf.h"
+
+struct net___ops {
+	struct ns_common___net ns;
+} __pai;
+
+struct nsproxy {
+	struct net *net_ns;
+} __pai;
+
+struct task_struct {
+	struct nsproxy *nsproxy;
+} __pai;
+
+struct bpf_xdp_link;
+
+struct bpf_xdp_entity {
+	struct bpf_prog *prog;
+	struct bpf_xdp_link *link;
+} __pai;
+
+struct bpf_xdp_link {
+	struct bpf_link link;
+} __pai;
+
+struct bpf_mprog_entry;
+
+struct rtnl_link_ops {
+	const char *kind;
+} __pai;
+
+struct net_device___xdp {
+	char name[16];
+	struct bpf_xdp_entity xdp_state[WALK_XDP_MODES];
+	const struct rtnl_link_ops *rtnl_link_ops;
+} __pai;
+
+struct net_device___66 {
+	struct bpf_mprog_entry *tcx_ingress, *tcx_egress; /* 6.6 */
+	__u8 priv[0];					  /* 6.10 */
+} __pai;
+
+struct netkit { /* 6.7 */
+	struct bpf_mprog_entry *active;
+	bool primary;
+} __pai;
+
+#define NETDEV_ALIGN 32
+
+static __always_inline void *net_ops(struct net *net)
+{
+	return (void *)BPF_CORE_READ((struct net___ops *)net, ns.ops);
+}
+
+static __always_inline bool tell_net(struct net *net)
+{
+	struct walk_net *out = walk_room();
+
+	if (!out) {
+		walk.ended = WALK_FULL;
+		return false;
+	}
+	out->net = (__u64)net;
+	out->inum = BPF_CORE_READ(net, ns.inum);
+	out->flow_dissector = walk_prog_id(BPF_CORE_READ(net, bpf.progs[0]));
+	walk_emit(&out->rec, WALK_NET, sizeof(*out), 0);
+	return true;
+}
+
+/* at[0]: the list node; at[1]: where we began, which is where the circle closes. */
+static int net_step(__u32 index, void *ctx)
+{
+	struct list_head *node = (void *)walk.net.at[0];
+	struct net *net = (void *)node - bpf_core_field_offset(struct net, list);
+	struct net *own = (void *)walk.net.at[1] - bpf_core_field_offset(struct net, list);
+
+	/* the list's bare head is in the circle too, and is no namespace */
+	if (net_ops(net) == net_ops(own) && !tell_net(net))
+		return 1;
+	if (!list_go(node, &walk.net.at[0]))
+		return 1;
+	return walk.net.at[0] == walk.net.at[1] ? 1 : 0;
+}
+
+/* Tells all namespaces, beginning with our own. */
+SEC("syscall")
+int walk_nets(void *ctx)
+{
+	struct task_struct *task = (void *)bpf_get_current_task();
+	struct net *own = BPF_CORE_READ(task, nsproxy, net_ns);
+
+	walk.ended = WALK_DONE;
+	walk.net.at[1] = (__u64)own + bpf_core_field_offset(struct net, list);
+	if (!walk.net.at[0])
+		walk.net.at[0] = walk.net.at[1];
+	run_steps(net_step);
+	return 0;
+}
+
+/* -------------------------------------------------------------- devices --- */
+
+#define tell_xdp(out, dev, mode)                                                              \
+	({                                                                                    \
+		struct bpf_xdp_link *__link = BPF_CORE_READ(dev, xdp_state[mode].link);       \
+                                                                                              \
+		out->xdp_link[mode] = 0;                                                      \
+		if (__link) {                                                                 \
+			out->xdp_prog[mode] = walk_prog_id(BPF_CORE_READ(__link, link.prog)); \
+			out->xdp_link[mode] = BPF_CORE_READ(__link, link.id);                 \
+		} else {                                                                      \
+			out->xdp_prog[mode] =                                                 \
+				walk_prog_id(BPF_CORE_READ(dev, xdp_state[mode].prog));       \
+		}                                                                             \
+	})
+
+static __always_inline void tell_netkit(struct walk_netdev *out, void *address)
+{
+	struct net_device___xdp *dev = address;
+	struct netkit *netkit;
+	char kind[8] = {};
+
+	if (!bpf_core_type_exists(struct netkit))
+		return;
+	bpf_probe_read_kernel_str(kind, sizeof(kind), BPF_CORE_READ(dev, rtnl_link_ops, kind));
+	if (kind[0] != 'n' || kind[1] != 'e' || kind[2] != 't' || kind[3] != 'k' ||
+	    kind[4] != 'i' || kind[5] != 't' || kind[6])
+		return;
+	if (bpf_core_field_exists(((struct net_device___66 *)0)->priv))
+		netkit = address + bpf_core_field_offset(struct net_device___66, priv);
+	else
+		netkit = address + ((bpf_core_type_size(struct net_device) + NETDEV_ALIGN - 1) &
+				    ~(__u32)(NETDEV_ALIGN - 1));
+	out->netkit = (__u64)BPF_CORE_READ(netkit, active);
+	out->netkit_primary = BPF_CORE_READ(netkit, primary);
+}
+
+static __always_inline bool tell_device(void *address)
+{
+	struct net_device___66 *tcx = address;
+	struct net_device___xdp *dev = address;
+	struct walk_netdev *out = walk_room();
+
+	if (!out) {
+		walk.ended = WALK_FULL;
+		return false;
+	}
+	out->dev = (__u64)address;
+	out->ifindex = BPF_CORE_READ((struct net_device *)address, ifindex);
+	out->tcx[0] = out->tcx[1] = out->netkit = 0;
+	out->netkit_primary = 0;
+	if (bpf_core_field_exists(tcx->tcx_ingress)) {
+		out->tcx[0] = (__u64)BPF_CORE_READ(tcx, tcx_ingress);
+		out->tcx[1] = (__u64)BPF_CORE_READ(tcx, tcx_egress);
+	}
+	tell_netkit(out, address);
+	tell_xdp(out, dev, 0);
+	tell_xdp(out, dev, 1);
+	tell_xdp(out, dev, 2);
+	bpf_probe_read_kernel(out->name, sizeof(out->name),
+			      address + bpf_core_field_offset(struct net_device___xdp, name));
+	walk_emit(&out->rec, WALK_NETDEV, sizeof(*out), 0);
+	return true;
+}
+
+/* at[0]: the list node. */
+static int device_step(__u32 index, void *ctx)
+{
+	struct list_head *node = (void *)walk.net.at[0];
+	void *dev = (void *)node - bpf_core_field_offset(struct net_device, dev_list);
+
+	if (walk.net.at[0] == walk.net.net + bpf_core_field_offset(struct net, dev_base_head))
+		return 1;
+	if ((__u64)BPF_CORE_READ((struct net_device *)dev, nd_net.net) != walk.net.net) {
+		walk.ended = WALK_TORN; /* it has just moved to another namespace */
+		return 1;
+	}
+	if (!tell_device(dev))
+		return 1;
+	return list_go(node, &walk.net.at[0]) ? 0 : 1;
+}
+
+/* Tells the devices of a namespace. */
+SEC("syscall")
+int walk_netdevs(void *ctx)
+{
+	struct net *net = (void *)walk.net.net;
+
+	if (!net_is_there())
+		return 0;
+	if (!walk.net.at[0])
+		walk.net.at[0] = (__u64)BPF_CORE_READ(net, dev_base_head.next);
+	run_steps(device_step);
+	return 0;
+}
+
+char LICENSE[] SEC("license") = "GPL";

@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The classes' turn in the BPF source: which programs feed them, and which are worth running. */
+#include "walk-scan.h"
+
+#define MAP_TYPE_RINGBUF      27
+#define MAP_TYPE_USER_RINGBUF 31
+#define MAP_TYPE_ARENA	      33
+
+#define MAP_FLAG_MMAPABLE (1u << 10)
+
+/*
+ * Files that processes hold otherwise than by descriptors: walks that cost more than all the rest
+ * together. They are left out where they could tell nothing new: nobody else's map can be mapped or
+ * polled, and no file with references in it, a ring, socket or event, was met in a descriptor table.
+ * What is kept that way alone then shows as a remainder, and a new remainder makes the next walk a
+ * thorough one.
+ */
+static const char *const hidden_walks[] = { "walk_mappings", "walk_ring_fds", "walk_aio", NULL };
+
+void walk_note_mappable(struct scan *scan, const struct walk_rec *rec)
+{
+	const struct walk_map *map = walk_record(rec, WALK_MAP, struct walk_map);
+	struct walk_state *state = walk_state_of(scan);
+
+	if (map)
+		state->mappable |=
+			!walkers_own_map(state->walkers, map->rec.id) &&
+			(map->flags & MAP_FLAG_MMAPABLE || map->type == MAP_TYPE_RINGBUF ||
+			 map->type == MAP_TYPE_USER_RINGBUF || map->type == MAP_TYPE_ARENA);
+	else if (rec->type >= WALK_HELD && rec->type <= WALK_CARRIED)
+		*(state->in_hidden ? &state->hidden : &state->carries) = true;
+}
+
+int walk_program(struct scan *scan, const char *program)
+{
+	struct walk_state *state = walk_state_of(scan);
+	int err;
+
+	state->in_hidden = g_strv_contains(hidden_walks, program);
+	if (state->in_hidden && !scan->ctx->thorough && !state->mappable && !state->carries)
+		err = 0;
+	else
+		err = walkers_iterate(state->walkers, program, walk_dispatch, scan);
+	state->in_hidden = false;
+	return err;
+}
+
+/* Runs what feeds one class, unless another class has had it run already. */
+static void walk_class(struct scan *scan, unsigned int index, GHashTable *results)
+{
+	const struct holder_class *class = holder_classes[index];
+	int err = 0;
+
+	if (class->walk) {
+		scan_turn(scan, index);
+		err = class->walk(scan);
+	}
+	for (guint i = 0; class->walks && class->walks[i] && !err; i++) {
+		const char *program = class->walks[i];
+
+		if (!g_hash_table_contains(results, program)) {
+			err = walk_program(scan, program);
+			g_hash_table_insert(results, (gpointer)program, GINT_TO_POINTER(err));
+		}
+		err = GPOINTER_TO_INT(g_hash_table_lookup(results, program));
+	}
+	scan_turn(scan, index);
+	scan_source(scan, "BPF walk");
+	if (err == -ENOPKG)
+		scan_unavailable(scan, "its BPF program does not load on this kernel", 0);
+	else if (err)
+		scan_gap(scan, 1, "walks", -err);
+}
+
+void walk_classes(struct scan *scan)
+{
+	GHashTable *results = g_hash_table_new(g_str_hash, g_str_equal);
+
+	for (unsigned int i = 0; holder_classes[i]; i++)
+		walk_class(scan, i, results);
+	g_hash_table_unref(results);
+	for (unsigned int i = 0; holder_classes[i]; i++) {
+		if (!holder_classes[i]->derive)
+			continue;
+		scan_turn(scan, i);
+		holder_classes[i]->derive(scan);
+	}
+}

@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The kernel's types, cut down to those that our programs read. */
+#ifndef BPFREFS_WALKERS_BTF_H
+#define BPFREFS_WALKERS_BTF_H
+
+#include <stdint.h>
+
+struct btf;
+
+/*
+ * Writes to @fd a BTF with the kernel's types that have the names of those in @ours, and what they
+ * consist of. @file_type is the kernel's own id of struct file.
+ *
+ * libbpf searches all types of the kernel (126,000) for each structure of ours: 1 ms each, and two
+ * thirds of our start. In what is written here it finds the same ones at once.
+ */
+int walkers_btf_write(const struct btf *ours, int fd, uint32_t *file_type);
+
+#endif
