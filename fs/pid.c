@@ -15,12 +15,20 @@ static int by_fd(gconstpointer a, gconstpointer b)
 	return x->fd < y->fd ? -1 : x->fd > y->fd;
 }
 
+/* Others name a descriptor of something else, a socket or ring, by which they hold the object. */
+static bool is_own_descriptor(const struct bpfrefs_ref *ref)
+{
+	const char *class_ = bpfrefs_ref_class(ref)->name;
+
+	return strcmp(class_, "fd") == 0 || strcmp(class_, "iter") == 0;
+}
+
 static int collect_fd(const struct bpfrefs_ref *ref, void *data)
 {
 	struct bpfrefs_value fd = bpfrefs_ref_get(ref, "fd");
 	struct pid_fd found = { .key = bpfrefs_ref_target(ref) };
 
-	if (fd.type != BPFREFS_VALUE_NUM || fd.num > UINT32_MAX)
+	if (!is_own_descriptor(ref) || fd.type != BPFREFS_VALUE_NUM || fd.num > UINT32_MAX)
 		return 0;
 	if (bpfrefs_ref_get(ref, "tid").type != BPFREFS_VALUE_ABSENT)
 		return 0;

@@ -117,7 +117,7 @@ static void show_unexplained(GString *out, const struct bpfrefs_object *object)
 		g_string_append_c(out, '?');
 }
 
-static void show_object(GString *out, const struct bpfrefs_object *object)
+void show_object(GString *out, const struct bpfrefs_object *object)
 {
 	char key[BPFREFS_KEY_MAX];
 

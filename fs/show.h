@@ -59,6 +59,17 @@ int show_keep(const struct where *w, GString *out);
 int show_objects(const struct where *w, GString *out);
 int show_comm(const struct where *w, GString *out);
 int show_fd_link(const struct where *w, GString *out);
+/* One line of .bpf/objects. */
+void show_object(GString *out, const struct bpfrefs_object *object);
+
+/* ------------------ what follows (show-answers.c, show-json.c, show-dot.c) --- */
+
+int show_roots(const struct where *w, GString *out);
+int show_retains(const struct where *w, GString *out);
+int show_at_risk(const struct where *w, GString *out);
+int show_json(const struct where *w, GString *out);
+int show_all_json(const struct where *w, GString *out);
+int show_dot(const struct where *w, GString *out);
 
 /* ----------------------------------- the whole system (show-status.c) --- */
 
