@@ -139,7 +139,10 @@ static int make_insns(const char *maps, int result, struct bpf_insn *insns)
 	return count;
 }
 
-/* prog VAR TYPE [name= maps=VAR,VAR attach=TYPE target=KERNEL_FUNCTION btf=VAR result= flags=] */
+/*
+ * prog VAR TYPE [name= maps=VAR,VAR attach=TYPE target=KERNEL_FUNCTION replaces=PROG btf=VAR result=
+ *		  flags=]
+ */
 static int cmd_prog(char **args)
 {
 	LIBBPF_OPTS(bpf_prog_load_opts, opts);
@@ -160,6 +163,10 @@ static int cmd_prog(char **args)
 		if (id < 0)
 			return id;
 		opts.attach_btf_id = (unsigned int)id;
+	}
+	if (option(args, "replaces")) {
+		opts.attach_prog_fd = (unsigned int)var_get(option(args, "replaces"));
+		opts.attach_btf_id = TYPE_FUNC;
 	}
 	if (option(args, "btf")) {
 		opts.prog_btf_fd = (unsigned int)var_get(option(args, "btf"));

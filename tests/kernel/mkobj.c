@@ -19,6 +19,12 @@ static unsigned int var_count;
 static char answer[4096];
 static size_t answered;
 
+void answer_begin(void)
+{
+	answered = 0;
+	answer[0] = 0;
+}
+
 void say(const char *format, ...)
 {
 	va_list args;
@@ -123,9 +129,9 @@ int var_close(const char *name)
 
 static const struct cmd *find_cmd(const char *name)
 {
-	static const struct cmd *const tables[] = { bpf_cmds, sys_cmds };
+	static const struct cmd *const tables[] = { bpf_cmds, sys_cmds, object_cmds, file_cmds };
 
-	for (unsigned int i = 0; i < 2; i++)
+	for (unsigned int i = 0; i < sizeof(tables) / sizeof(*tables); i++)
 		for (const struct cmd *cmd = tables[i]; cmd->name; cmd++)
 			if (strcmp(cmd->name, name) == 0)
 				return cmd;
@@ -161,8 +167,7 @@ int main(void)
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	printf("ok pid=%d\n", getpid());
 	while (fgets(line, sizeof(line), stdin)) {
-		answered = 0;
-		answer[0] = 0;
+		answer_begin();
 		error = run(line);
 		if (error)
 			printf("err %s%s\n", strerrorname_np(-error), answer);

@@ -15,8 +15,10 @@ struct cmd {
 	int (*run)(char **args); /* 0 or -errno; prints what it has to say with say() */
 };
 
-extern const struct cmd bpf_cmds[], sys_cmds[]; /* a NULL name ends each */
+extern const struct cmd bpf_cmds[], sys_cmds[], object_cmds[], file_cmds[]; /* a NULL name ends each */
 
+/* Forgets what was said so far. */
+void answer_begin(void);
 /* Adds " KEY=VALUE" to the answer. */
 void say(const char *format, ...) __attribute__((format(printf, 1, 2)));
 

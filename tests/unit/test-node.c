@@ -251,11 +251,11 @@ static void test_readdir(void)
 	struct entry entry;
 	static const char *const listings[][2] = {
 		{ "map", ". .. 12 13 " },
-		{ "map/12", ". .. info holders holding refs slots pin unpin keep " },
-		{ "map/13", ". .. info holders holding refs pin unpin keep " },
-		{ "btf/1", ". .. info holders holding refs keep " },
+		{ "map/12", ". .. info holders holding refs roots json slots pin unpin keep " },
+		{ "map/13", ". .. info holders holding refs roots json pin unpin keep " },
+		{ "btf/1", ". .. info holders holding refs roots json keep " },
 		{ "pid", ". .. 4194302 4194303 " },
-		{ "pid/4194303", ". .. comm holding fd " },
+		{ "pid/4194303", ". .. comm holding retains fd " },
 		{ "pid/4194303/fd", ". .. 9 10 " },
 	};
 
@@ -282,8 +282,8 @@ static void test_readdir_root(void)
 	fake_init(&fs, &fake);
 	names = list(&fs, tree_root_ino(), 100);
 	g_assert_cmpstr(names, ==,
-			". .. map prog link btf pid objects holders bpffs source status "
-			"control errors ");
+			". .. map prog link btf pid objects holders at-risk json graph.dot bpffs "
+			"source status control errors ");
 	g_assert_cmpint(walk(&fs, "status", &entry), ==, 0);
 	g_assert_cmpint(tree_readdir(&fs, entry.ino, 0, add_name, NULL), ==, -ENOTDIR);
 	fake_clear(&fs, &fake);

@@ -1,0 +1,212 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What follows from all references: roots, what goes with a process, at-risk, JSON, the graph."""
+import json
+import os
+import re
+import signal
+import sys
+
+from harness import (check, compare, equal, eventually, fields, main, run, tool)
+
+
+def story(env):
+    """A pinned program jumps through an array that only a process keeps."""
+    daemon, helper = env.daemon(), env.helper()
+    array = helper.make("map", "prog_array", name="jmp", max=4)
+    target = helper.make("prog", "socket_filter", name="target")
+    entry = helper.make("prog", "socket_filter", name="entry", maps=array)
+    helper.do("slot", array.var, 1, target.var)
+    helper.do("pin", entry.var, env.bpffs / "entry")
+    target.close()
+    entry.close()
+    return daemon, helper, array, target, entry
+
+
+def end(helper):
+    """Ends a helper as a crash would."""
+    os.kill(helper.pid, signal.SIGKILL)
+    helper.process.wait()
+
+
+def test_roots(env):
+    daemon, helper, array, target, entry = story(env)
+    pin = (f"{entry.key} pin ref=1 user=0 path={env.bpffs}/entry dev=* ino=* uid=0 mtime=*"
+           " state=live")
+
+    def look():
+        for obj, want in ((target, [f"{array.held()} chain={array.key},{target.key}"]),
+                          (array, [f"{array.held()} chain={array.key}",
+                                   f"{pin} chain={entry.key},{array.key}"]),
+                          (entry, [f"{pin} chain={entry.key}"])):
+            lines, gaps = daemon.lines(f"{obj.key}/roots")
+            compare(lines, want)
+            check(not gaps, str(gaps))
+    eventually(look)
+    # the nearest first, and a second descriptor's own line
+    helper.make("dup", array)
+    lines = daemon.lines(f"{target.key}/roots")[0]
+    equal(len(lines), 2, str(lines))
+
+
+def test_retains(env):
+    """What is told comes true: freed, cleared, and the memory that fdinfo tells."""
+    daemon, helper, array, target, entry = story(env)
+    large = helper.make("map", "array", name="large", max=100000)
+    with open(f"/proc/{helper.pid}/fdinfo/{large.fd}") as text:
+        memlock = next(x.split()[1] for x in text if x.startswith("memlock:"))
+
+    def look():
+        lines, gaps = daemon.lines(f"pid/{helper.pid}/retains")
+        compare(lines, [f"{array.key} name=jmp effect=cleared memlock=*",
+                        f"{large.key} name=large effect=freed memlock={memlock}",
+                        f"{target.key} name=target effect=freed memlock=?"])
+        check(not gaps, str(gaps))
+        check(fields(lines[0])["memlock"].isdigit(), lines[0])
+    eventually(look)
+    equal(daemon.row(array.key)["state"], "at-risk")
+    compare([x for x in daemon.lines("at-risk")[0] if x.startswith(f"{array.key} ")],
+            [f"{array.key} name=jmp type=prog_array refcnt=2 usercnt=1 unexplained=0 pins=0"
+             " state=at-risk because=*"])
+    end(helper)
+    daemon.gone(target)
+    daemon.gone(large)
+
+    def cleared():
+        row = daemon.row(array.key)
+        equal((row["usercnt"], row["state"]), ("0", "cleared"))
+        check(any(x.startswith(f"{array.key} ") for x in daemon.lines("at-risk")[0]), "at-risk")
+    eventually(cleared)
+    os.unlink(env.bpffs / "entry")
+    daemon.gone(array)
+    daemon.gone(entry)
+    check(not any(x.startswith(f"{array.key} ") for x in daemon.lines("at-risk")[0]), "at-risk")
+
+
+def test_retains_shared(env):
+    """What two processes hold together goes with neither alone."""
+    daemon, helper = env.daemon(), env.helper()
+    shared = helper.make("map", "array", name="shared")
+    child = helper.do("fork")["child"]
+    mine = helper.make("map", "array", name="mine")
+
+    def look():
+        compare(daemon.lines(f"pid/{helper.pid}/retains")[0],
+                [f"{mine.key} name=mine effect=freed memlock=*"])
+        compare(daemon.lines(f"pid/{child}/retains")[0], [])
+    eventually(look)
+    helper.do("reap", child)
+    eventually(lambda: compare(daemon.lines(f"pid/{helper.pid}/retains")[0],
+                               [f"{obj.key} name={name} effect=freed memlock=*"
+                                for obj, name in ((shared, "shared"), (mine, "mine"))]))
+
+
+def test_retains_namespace(env):
+    """A pin in a mount namespace that only one process is in goes with it; with two it stays."""
+    daemon, helper = env.daemon(), env.helper()
+    place = env.tmp / "private"
+    place.mkdir()
+    helper.do("newns")
+    helper.do("mount", place)
+    obj = helper.make("map", "array", name="far")
+    helper.do("pin", obj.var, place / "x")
+    obj.close()
+    helper.make("map", "array", name="near")
+    eventually(lambda: compare([x for x in daemon.lines(f"pid/{helper.pid}/retains")[0]
+                                if "name=far" in x],
+                               [f"{obj.key} name=far effect=freed memlock=?"]))
+    child = helper.do("fork")["child"]
+
+    def stays():
+        for pid in (helper.pid, child):
+            check("name=far" not in daemon.read(f"pid/{pid}/retains"), f"with pid {pid}")
+    eventually(stays)
+    helper.do("reap", child)
+    end(helper)
+    daemon.gone(obj)
+
+
+def as_line(record):
+    """A record of JSON as a line of holders has it."""
+    def value(x):
+        return "?" if x is None else re.sub(
+            r"[^\x21-\x5b\x5d-\x7e]",
+            lambda m: "".join(f"\\{b:03o}" for b in m[0].encode()), str(x))
+    rest = "".join(f" {k}={value(v)}" for k, v in record.items() if k not in ("object", "class"))
+    return f"{record['object']} {record['class']}{rest}"
+
+
+def test_json(env):
+    """The same records as in the text files, word for word, and the same account."""
+    daemon, helper, array, target, entry = story(env)
+    for obj in (array, target, entry):
+        def look():
+            # pylint: disable=cell-var-from-loop
+            got = json.loads(daemon.read(f"{obj.key}/json"))
+            for name in ("holders", "holding"):
+                lines = daemon.lines(f"{obj.key}/{name}")[0]
+                strip = [re.sub(r" file=\d+", "", x) for x in lines]
+                told = [re.sub(r" file=\d+", "", as_line(x)) for x in got[name]]
+                equal(told, strip, name)
+            refs = daemon.pairs(f"{obj.key}/refs")
+            for name in ("refcnt", "explained", "unexplained", "state", "because"):
+                equal(str(got[name]), refs[name], name)
+            equal(got["object"], obj.key)
+            equal(got["gaps"], [])
+            info = {k: str(v) for k, v in got["info"].items()}
+            told = daemon.pairs(f"{obj.key}/info")
+            for name in ("kind", "id", "type", "name"):
+                equal(info[name], told[name], name)
+            equal([x["chain"][-1] for x in got["roots"]], [obj.key] * len(got["roots"]))
+            equal(len(got["roots"]), len(daemon.lines(f"{obj.key}/roots")[0]))
+        eventually(look)
+    whole = json.loads(daemon.read("json"))
+    keys = [x["object"] for x in whole["objects"]]
+    check({array.key, target.key, entry.key} <= set(keys), "objects")
+    equal(keys, [x.split(" ", 1)[0] for x in daemon.lines("objects")[0]], "all objects")
+    slot = f"{target.key} map ref=1 user=0 id={array.id} name=jmp via=slot slot=1"
+    check(slot in map(as_line, whole["holders"]), "the slot")
+    check({"pid": helper.pid, "comm": "mkobj"} in whole["processes"], "the process")
+
+
+def test_jq(env):
+    """jq reads it as the manual page says."""
+    jq = tool("jq")
+    daemon, _, array, _, _ = story(env)
+    status, out, err = run(jq, "-r", '.objects[] | select(.state == "at-risk") | .object',
+                           daemon.tree / "json")
+    equal((status, err), (0, ""))
+    check(array.key in out.split(), out)
+
+
+def test_graph(env):
+    """dot(1) takes it; everything is there, and each kind of root."""
+    dot = tool("dot")
+    daemon, helper, array, target, entry = story(env)
+    text = daemon.read("graph.dot")
+    for edge in (f'"pid/{helper.pid}" -> "{array.key}" [label="fd"]',
+                 f'"{array.key}" -> "{target.key}" [label="slot"]',
+                 f'"{entry.key}" -> "{array.key}" [label="used_maps"]'):
+        check(edge in text, f"no {edge}")
+    for node in (f'"{array.key}" [label="{array.key}\\njmp\\nprog_array\\nat-risk" shape=cylinder',
+                 f'[label="pin\\n{env.bpffs}/entry" shape=house',
+                 f'"pid/{helper.pid}" [label="pid {helper.pid}\\nmkobj" shape=ellipse'):
+        check(node in text, f"no {node}")
+    # what the daemon has for itself is one node, and its hold on the kernel's BTF one arrow
+    own = {x.split(" ", 1)[0] for x in daemon.lines(f"pid/{daemon.pid}/holding")[0]}
+    nodes = [f'"{key}" [label=' for key in own if key.startswith("prog/")]
+    check(nodes and '"own" [label="bpfrefs\'s own\\n' in text, "no node of its own")
+    check(not any(node in text for node in nodes), "the daemon's own programs")
+    check(f'"pid/{daemon.pid}" -> "own"' in text and '"own" -> "btf/' in text, "its arrows")
+    daemon.write(f"{array.key}/keep", "fd")
+    text = daemon.read("graph.dot")
+    check(all(node in text for node in nodes), "folded, though it keeps something")
+    daemon.write(f"{array.key}/keep", "off")
+    status, out, err = run(dot, "-Tcanon", daemon.tree / "graph.dot")
+    equal((status, err), (0, ""), out)
+    status, out, err = run(dot, "-Tsvg", daemon.tree / "graph.dot")
+    equal((status, err), (0, ""))
+    check("<svg" in out and f"{array.key}" in out, "no picture")
+
+
+sys.exit(main(globals()))

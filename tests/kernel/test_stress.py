@@ -1,0 +1,189 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Holders of many kinds come and go as fast as they can while snapshots are taken: nothing stays
+unexplained, nothing is lost, and the daemon neither dies nor grows."""
+import os
+import random
+import socket
+import sys
+import threading
+import time
+
+import test_files
+import test_sockets
+from harness import check, equal, eventually, fields, main
+
+SECONDS = int(os.environ.get("STRESS_SECONDS", "60"))
+# A remainder that stands this long, the same in every snapshot, is no holder on its way.
+LASTING = 3.0
+# What the daemon may grow by: its allocator's caches, not its snapshots.
+GROWTH_KIB = 16384
+
+
+def descriptors(env, helper, rng):
+    kind = rng.choice(["array", "hash", "prog_array", "ringbuf"])
+    options = test_files.RINGBUF if kind == "ringbuf" else {}
+    obj = helper.make("map", kind, **options)
+    copy = helper.make("dup", obj)
+    child = helper.do("fork")["child"]
+    rng.choice([obj, copy]).close()
+    helper.do("reap", child)
+
+
+def tail_calls(env, helper, rng):
+    array = helper.make("map", "prog_array", max=8)
+    progs = [helper.make("prog", "socket_filter", maps=array) for _ in range(3)]
+    for prog in progs:
+        helper.do("slot", array.var, rng.randrange(8), prog.var)
+    path = env.bpffs / f"stress-{helper.pid}"
+    helper.do("pin", rng.choice(progs).var, path)
+    array.close()
+    os.unlink(path)
+
+
+def inner_maps(env, helper, rng):
+    inner = helper.make("map", "array")
+    outer = helper.make("map", rng.choice(["array_of_maps", "hash_of_maps"]), inner=inner, max=2)
+    helper.do("slot", outer.var, 1, inner.var)
+    inner.close()
+    if rng.random() < 0.5:
+        helper.do("clear", outer.var, 1)
+
+
+def links(env, helper, rng):
+    prog = helper.make("prog", "raw_tracepoint")
+    link = helper.make("link", "raw_tp", prog, "task_newtask")
+    rng.choice([prog, link]).close()
+
+
+def mappings(env, helper, rng):
+    obj = test_files.mmapable(helper)
+    helper.do("map_file", obj.var)
+    obj.close()
+    helper.do("unmap")
+
+
+def messages(env, helper, rng):
+    obj = helper.make("map", "array")
+    sender, receiver = test_files.pair(helper)
+    helper.do("send", sender, obj.var)
+    obj.close()
+    for end in (sender, receiver):
+        helper.do("close", end)
+
+
+def rings(env, helper, rng):
+    test_files.ring(helper)
+    obj, prog = helper.make("map", "array"), helper.make("prog", "xdp")
+    helper.do("uring_files", "ring", obj.var, prog.var)
+    rng.choice([obj, prog]).close()
+    helper.do("close", "ring")
+
+
+def filters(env, helper, rng):
+    obj = helper.make("prog", "socket_filter")
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        test_sockets.attach(sock, obj)
+        obj.close()
+
+
+SCENES = [descriptors, tail_calls, inner_maps, links, mappings, messages, rings, filters]
+
+
+class Churner(threading.Thread):
+    """One helper process that plays scene after scene; each ends with nothing left."""
+
+    def __init__(self, env, seed):
+        super().__init__()
+        self.env, self.rng = env, random.Random(seed)
+        self.helper, self.stopping, self.scenes, self.error = env.helper(), False, 0, None
+
+    def run(self):
+        try:
+            while not self.stopping:
+                scene = self.rng.choice(SCENES)
+                scene(self.env, self.helper, self.rng)
+                self.scenes += 1
+                if self.scenes % 20 == 0: # what a scene left open goes with its process
+                    self.helper.end()
+                    self.helper = self.env.helper()
+        except Exception as error:  # pylint: disable=broad-except
+            self.error = error
+
+    def stop(self):
+        self.stopping = True
+        self.join()
+        self.helper.end()
+
+
+def rss(pid):
+    with open(f"/proc/{pid}/status", encoding="ascii") as file:
+        return int(next(x for x in file if x.startswith("VmRSS")).split()[1])
+
+
+def sanitized(pid):
+    """Whether freed memory is held back, so that growth says nothing."""
+    with open(f"/proc/{pid}/maps", encoding="ascii", errors="replace") as file:
+        return "asan" in file.read()
+
+
+class Remainders:
+    """How long each object has had the same remainder."""
+
+    def __init__(self, rows):
+        # What was unexplained before we began is none of ours.
+        self.ignored = {key for key, row in rows.items() if row["unexplained"] != "0"}
+        self.since = {}
+
+    def look(self, rows):
+        now = time.monotonic()
+        seen = {key: row["unexplained"] for key, row in rows.items()
+                if row["unexplained"] not in ("0", "?") and key not in self.ignored}
+        self.since = {key: self.since[key] if key in self.since and self.since[key][0] == rest
+                      else (rest, now) for key, rest in seen.items()}
+        lasting = {key: rest for key, (rest, begun) in self.since.items()
+                   if now - begun > LASTING}
+        check(not lasting, f"unexplained for {LASTING} s: " +
+              ", ".join(f"{key}: {rest}: {rows[key]}" for key, rest in lasting.items()))
+
+
+def objects(daemon):
+    return {x.split(" ", 1)[0]: fields(x) for x in daemon.lines("objects")[0]}
+
+
+def test_churn(env):
+    daemon = env.daemon()
+    remainders = Remainders(objects(daemon))
+    for _ in range(20):
+        objects(daemon)
+    before = rss(daemon.pid)
+    seed = random.randrange(1 << 32)
+    print(f"# seed {seed}")
+    churners = [Churner(env, seed + i) for i in range(3)]
+    for churner in churners:
+        churner.start()
+    end, snapshots = time.monotonic() + SECONDS, 0
+    try:
+        while time.monotonic() < end:
+            remainders.look(objects(daemon))
+            daemon.read("holders")
+            snapshots += 2
+    finally:
+        for churner in churners:
+            churner.stop()
+    for churner in churners:
+        check(churner.error is None, f"a churner failed: {churner.error!r}")
+    print(f"# {sum(c.scenes for c in churners)} scenes, {snapshots} snapshots")
+    check(snapshots > SECONDS, "the daemon was too slow to be tested")
+
+    def even():
+        odd = {key: row for key, row in objects(daemon).items()
+               if row["unexplained"] != "0" and key not in remainders.ignored}
+        equal(odd, {}, "after the end")
+    eventually(even)
+    equal(daemon.descriptors(), daemon.open_before, "the daemon's descriptors")
+    check(sanitized(daemon.pid) or rss(daemon.pid) - before < GROWTH_KIB, f"grew from {before} to {rss(daemon.pid)} KiB")
+
+
+if __name__ == "__main__":
+    sys.exit(main(globals()))

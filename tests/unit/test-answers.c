@@ -1,0 +1,336 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* What the renderers of answers write, word by word: roots, retains, at-risk, JSON, DOT. */
+#include <json-glib/json-glib.h>
+
+#include "fake.h"
+#include "show.h"
+
+typedef int (*show_fn)(const struct where *w, GString *out);
+
+struct world {
+	struct fs fs;
+	struct fake fake;
+	struct bpfrefs_snapshot *snap;
+};
+
+/* Standings are the graph's to say, and tested there. */
+static void world_scan(struct world *world)
+{
+	bpfrefs_snapshot_unref(world->snap);
+	g_assert_cmpint(view_fresh(world->fs.view, &world->snap), ==, 0);
+	for (size_t i = 0; i < world->snap->objects->len; i++) {
+		struct bpfrefs_object *object = world->snap->objects->pdata[i];
+
+		object->state = BPFREFS_HELD;
+		object->because = "it is so";
+	}
+}
+
+static void world_init(struct world *world)
+{
+	memset(world, 0, sizeof(*world));
+	fake_init(&world->fs, &world->fake);
+	world_scan(world);
+}
+
+static void world_clear(struct world *world)
+{
+	bpfrefs_snapshot_unref(world->snap);
+	fake_clear(&world->fs, &world->fake);
+}
+
+static char *shown(struct world *world, struct bpfrefs_key key, uint32_t pid, show_fn show)
+{
+	struct where w = { .fs = &world->fs, .key = key, .pid = pid, .snap = world->snap };
+	g_autoptr(GString) out = g_string_new(NULL);
+
+	g_assert_cmpint(show(&w, out), ==, 0);
+	return g_strdup(out->str);
+}
+
+#define check(world, key, pid, show, text)                                  \
+	do {                                                                \
+		g_autofree char *shown_text = shown(world, key, pid, show); \
+		g_assert_cmpstr(shown_text, ==, text);                      \
+	} while (0)
+
+static struct bpfrefs_object *object_of(struct world *world, struct bpfrefs_key key)
+{
+	return g_hash_table_lookup(world->snap->object_of, &key);
+}
+
+#define GAPS                                              \
+	"# fd: partial: 3 processes: Permission denied\n" \
+	"# pin: unavailable: no bpffs here\n"             \
+	"# map: partial: one never knows\n"
+
+/* --------------------------------------------------------------- lines --- */
+
+/* Each descriptor and each name is a root of its own. link/7's program only uses the array: that does
+ * not lead to its slots. */
+static void test_roots(void)
+{
+	struct world world;
+
+	world_init(&world);
+	check(&world, fake_tail, 0, show_roots,
+	      "map/12 fd ref=1 user=1 file=1 pid=4194303 comm=the\\040loader fd=9 "
+	      "chain=map/12,prog/6\n"
+	      "map/12 fd ref=0 user=0 file=1 pid=4194303 comm=the\\040loader fd=10 "
+	      "chain=map/12,prog/6\n"
+	      "map/12 pin ref=1 user=1 path=/sys/fs/bpf/app/conns ino=77 chain=map/12,prog/6\n"
+	      "map/12 pin ref=1 user=1 path=/sys/fs/bpf/other/x ino=78 chain=map/12,prog/6\n");
+	check(&world, fake_link, 0, show_roots,
+	      "link/7 fd ref=1 user=0 file=2 pid=4194302 comm=the\\040loader fd=3 chain=link/7\n");
+	check(&world, fake_btf, 0, show_roots, "");
+	world.fake.gaps = true;
+	world_scan(&world);
+	check(&world, fake_btf, 0, show_roots, GAPS);
+	world_clear(&world);
+}
+
+static void test_retains(void)
+{
+	struct world world;
+
+	world_init(&world);
+	check(&world, fake_map, FAKE_PID, show_retains, "");
+	check(&world, fake_map, FAKE_PID2, show_retains, "link/7 name=? effect=freed memlock=?\n");
+	object_of(&world, fake_link)->memlock = 4096;
+	check(&world, fake_map, FAKE_PID2, show_retains,
+	      "link/7 name=? effect=freed memlock=4096\n");
+	world.fake.gaps = true;
+	world_scan(&world);
+	check(&world, fake_map, FAKE_PID, show_retains, GAPS);
+	world_clear(&world);
+}
+
+/* Program arrays come first, whatever their id. */
+static void test_at_risk(void)
+{
+	struct world world;
+
+	world_init(&world);
+	check(&world, fake_map, 0, show_at_risk, "");
+	object_of(&world, fake_map)->type = "sockmap";
+	object_of(&world, fake_map)->state = BPFREFS_AT_RISK;
+	object_of(&world, fake_plain)->type = "prog_array";
+	object_of(&world, fake_plain)->state = BPFREFS_CLEARED;
+	object_of(&world, fake_tail)->state = BPFREFS_UNROOTED;
+	check(&world, fake_map, 0, show_at_risk,
+	      "map/13 name=a\\040b\\134c\\012\\377 type=prog_array refcnt=? usercnt=? "
+	      "unexplained=? "
+	      "pins=1 state=cleared because=it\\040is\\040so\n"
+	      "map/12 name=conns type=sockmap refcnt=4 usercnt=3 unexplained=0 pins=2 "
+	      "state=at-risk because=it\\040is\\040so\n");
+	world_clear(&world);
+}
+
+static void test_gone(void)
+{
+	static const show_fn shows[] = { show_roots, show_retains, show_json };
+	struct world world;
+
+	world_init(&world);
+	for (size_t i = 0; i < G_N_ELEMENTS(shows); i++) {
+		struct where w = { .fs = &world.fs,
+				   .key = { BPFREFS_MAP, 99 },
+				   .pid = NODE_PID_MAX - 5,
+				   .snap = world.snap };
+		g_autoptr(GString) out = g_string_new(NULL);
+
+		g_assert_cmpint(shows[i](&w, out), ==, -ENOENT);
+		g_assert_cmpstr(out->str, ==, "");
+	}
+	world_clear(&world);
+}
+
+/* ---------------------------------------------------------------- JSON --- */
+
+/* One line, no blanks but in strings: what is compared is content, not layout. */
+static char *compact(const char *text)
+{
+	g_autoptr(JsonNode) node = json_from_string(text, NULL);
+
+	g_assert_nonnull(node);
+	return json_to_string(node, FALSE);
+}
+
+static void test_json(void)
+{
+	struct world world;
+	g_autofree char *text = NULL, *short_text = NULL;
+
+	world_init(&world);
+	text = shown(&world, fake_entry, 0, show_json);
+	g_assert_true(g_str_has_prefix(text, "{\n \"object\" : \"prog/5\",\n"));
+	g_assert_true(g_str_has_suffix(text, "\n}\n"));
+	short_text = compact(text);
+	g_assert_cmpstr(
+		short_text, ==,
+		"{\"object\":\"prog/5\",\"kind\":\"prog\",\"id\":5,\"name\":\"entry\","
+		"\"type\":\"xdp\",\"refcnt\":2,\"explained\":2,\"unexplained\":0,"
+		"\"changing\":false,\"pins\":0,\"state\":\"held\",\"because\":\"it is so\","
+		"\"info\":{\"kind\":\"prog\",\"id\":5,\"name\":\"plain\"},"
+		"\"holders\":[{\"object\":\"prog/5\",\"class\":\"map\",\"ref\":1,\"user\":0,"
+		"\"id\":12,\"name\":\"conns\",\"via\":\"slot\",\"slot\":2},"
+		"{\"object\":\"prog/5\",\"class\":\"link\",\"ref\":1,\"user\":0,"
+		"\"id\":7,\"name\":null,\"via\":\"prog\"}],"
+		"\"holding\":[{\"object\":\"map/12\",\"class\":\"prog\",\"ref\":1,\"user\":0,"
+		"\"id\":5,\"name\":\"entry\",\"via\":\"used_maps\"}],"
+		"\"roots\":[{\"object\":\"map/12\",\"class\":\"fd\",\"ref\":1,\"user\":1,"
+		"\"file\":1,\"pid\":4194303,\"comm\":\"the loader\",\"fd\":9,"
+		"\"chain\":[\"map/12\",\"prog/5\"]},"
+		"{\"object\":\"map/12\",\"class\":\"fd\",\"ref\":0,\"user\":0,"
+		"\"file\":1,\"pid\":4194303,\"comm\":\"the loader\",\"fd\":10,"
+		"\"chain\":[\"map/12\",\"prog/5\"]},"
+		"{\"object\":\"map/12\",\"class\":\"pin\",\"ref\":1,\"user\":1,"
+		"\"path\":\"/sys/fs/bpf/app/conns\",\"ino\":77,"
+		"\"chain\":[\"map/12\",\"prog/5\"]},"
+		"{\"object\":\"map/12\",\"class\":\"pin\",\"ref\":1,\"user\":1,"
+		"\"path\":\"/sys/fs/bpf/other/x\",\"ino\":78,"
+		"\"chain\":[\"map/12\",\"prog/5\"]},"
+		"{\"object\":\"link/7\",\"class\":\"fd\",\"ref\":1,\"user\":0,"
+		"\"file\":2,\"pid\":4194302,\"comm\":\"the loader\",\"fd\":3,"
+		"\"chain\":[\"link/7\",\"prog/5\"]}],"
+		"\"gaps\":[]}");
+	world_clear(&world);
+}
+
+/* What is not known is null; bytes that are no UTF-8 are replaced; too much is below 0. */
+static void test_json_unknown(void)
+{
+	struct world world;
+	g_autofree char *text = NULL, *short_text = NULL, *tail = NULL, *short_tail = NULL;
+
+	world_init(&world);
+	text = shown(&world, fake_plain, 0, show_json);
+	short_text = compact(text);
+	g_assert_nonnull(strstr(short_text,
+				"\"name\":\"a b\\\\c\\n\xef\xbf\xbd\",\"type\":\"hash\","
+				"\"refcnt\":null,\"explained\":1,\"unexplained\":null,"
+				"\"usercnt\":null,\"user_explained\":1,"
+				"\"user_unexplained\":null,\"changing\":false,"
+				"\"pins\":1,"));
+	object_of(&world, fake_tail)->refcnt = 0;
+	tail = shown(&world, fake_tail, 0, show_json);
+	short_tail = compact(tail);
+	g_assert_nonnull(strstr(short_tail, "\"refcnt\":0,\"explained\":1,\"unexplained\":-1,"));
+	world_clear(&world);
+}
+
+/* A number that is no integer to JSON's readers. */
+static void test_json_large(void)
+{
+	struct world world;
+	g_autofree char *text = NULL;
+
+	world_init(&world);
+	object_of(&world, fake_tail)->refcnt = UINT64_MAX - 1;
+	text = shown(&world, fake_tail, 0, show_json);
+	g_assert_nonnull(strstr(text, "\"refcnt\" : \"18446744073709551614\","));
+	world_clear(&world);
+}
+
+static void test_json_all(void)
+{
+	struct world world;
+	g_autofree char *text = NULL, *gaps = NULL;
+	g_autoptr(JsonNode) node = NULL;
+	JsonObject *root;
+
+	world_init(&world);
+	world.fake.gaps = true;
+	world_scan(&world);
+	text = shown(&world, fake_map, 0, show_all_json);
+	node = json_from_string(text, NULL);
+	g_assert_nonnull(node);
+	root = json_node_get_object(node);
+	g_assert_cmpstr(json_object_get_string_member(root, "version"), ==, bpfrefs_version());
+	g_assert_cmpuint(json_array_get_length(json_object_get_array_member(root, "objects")), ==,
+			 6);
+	g_assert_cmpuint(json_array_get_length(json_object_get_array_member(root, "holders")), ==,
+			 10);
+	g_assert_cmpuint(json_array_get_length(json_object_get_array_member(root, "processes")), ==,
+			 2);
+	gaps = json_to_string(json_object_get_member(root, "gaps"), FALSE);
+	g_assert_cmpstr(gaps, ==,
+			"[{\"class\":\"fd\",\"coverage\":\"partial\",\"count\":3,"
+			"\"what\":\"processes\",\"error\":\"Permission denied\"},"
+			"{\"class\":\"pin\",\"coverage\":\"unavailable\","
+			"\"what\":\"no bpffs here\",\"error\":null},"
+			"{\"class\":\"map\",\"coverage\":\"partial\",\"count\":null,"
+			"\"what\":\"one never knows\",\"error\":null}]");
+	world_clear(&world);
+}
+
+/* ----------------------------------------------------------------- DOT --- */
+
+#define HEAD                                                           \
+	"digraph bpfrefs {\n\trankdir=LR;\n\tranksep=1;\n"             \
+	"\tnode [style=filled fontname=\"sans-serif\" fontsize=11];\n" \
+	"\tedge [fontname=\"sans-serif\" fontsize=9 color=\"#666666\"];\n"
+
+static void test_dot(void)
+{
+	struct world world;
+
+	world_init(&world);
+	world.fake.gaps = true;
+	world_scan(&world);
+	object_of(&world, fake_map)->state = BPFREFS_AT_RISK;
+	object_of(&world, fake_btf)->state = BPFREFS_STATE_UNKNOWN;
+	object_of(&world, fake_link)->because = "a \"quoted\" \\ word";
+	check(&world, fake_map, 0, show_dot,
+	      HEAD
+	      "\t\"pid/4194302\" [label=\"pid 4194302\\nthe loader\" shape=ellipse "
+	      "fillcolor=\"#f4cccc\"];\n"
+	      "\t\"pid/4194303\" [label=\"pid 4194303\\nthe loader\" shape=ellipse "
+	      "fillcolor=\"#f4cccc\"];\n"
+	      "\t\"map/12\" [label=\"map/12\\nconns\\nprog_array\\nat-risk\" shape=cylinder "
+	      "fillcolor=\"#cfe2f3\" color=\"#cc0000\" fontcolor=\"#cc0000\" penwidth=3 "
+	      "tooltip=\"it is so\"];\n"
+	      "\t\"map/13\" [label=\"map/13\\na b\\\\134c\\\\012\\\\377\\nhash\" shape=cylinder "
+	      "fillcolor=\"#cfe2f3\" tooltip=\"it is so\"];\n"
+	      "\t\"prog/5\" [label=\"prog/5\\nentry\\nxdp\" shape=box fillcolor=\"#d9ead3\" "
+	      "tooltip=\"it is so\"];\n"
+	      "\t\"prog/6\" [label=\"prog/6\\nxdp\" shape=box fillcolor=\"#d9ead3\" "
+	      "tooltip=\"it is so\"];\n"
+	      "\t\"link/7\" [label=\"link/7\\nxdp\" shape=cds fillcolor=\"#fff2cc\" "
+	      "tooltip=\"a \\\"quoted\\\" \\\\134 word\"];\n"
+	      "\t\"btf/1\" [label=\"btf/1\\nbtf\\nunknown\" shape=note fillcolor=\"#eeeeee\" "
+	      "color=\"#7f7f7f\" style=\"filled,dashed\" tooltip=\"it is so\"];\n"
+	      "\t\"root/2\" [label=\"pin\\n/sys/fs/bpf/app/conns\" shape=house "
+	      "fillcolor=\"#ead1dc\"];\n"
+	      "\t\"root/3\" [label=\"pin\\n/sys/fs/bpf/other/x\" shape=house "
+	      "fillcolor=\"#ead1dc\"];\n"
+	      "\t\"root/5\" [label=\"pin\\n/sys/fs/bpf/app/#odd name\" shape=house "
+	      "fillcolor=\"#ead1dc\"];\n"
+	      "\t\"pid/4194303\" -> \"map/12\" [label=\"fd \xc3\x97"
+	      "2\"];\n"
+	      "\t\"root/2\" -> \"map/12\" [label=\"\"];\n"
+	      "\t\"root/3\" -> \"map/12\" [label=\"\"];\n"
+	      "\t\"prog/5\" -> \"map/12\" [label=\"used_maps\"];\n"
+	      "\t\"root/5\" -> \"map/13\" [label=\"\"];\n"
+	      "\t\"map/12\" -> \"prog/5\" [label=\"slot\"];\n"
+	      "\t\"link/7\" -> \"prog/5\" [label=\"prog\"];\n"
+	      "\t\"map/12\" -> \"prog/6\" [label=\"slot\"];\n"
+	      "\t\"pid/4194302\" -> \"link/7\" [label=\"fd\"];\n"
+	      "}\n" GAPS);
+	world_clear(&world);
+}
+
+int main(int argc, char **argv)
+{
+	g_test_init(&argc, &argv, NULL);
+	g_test_add_func("/answers/roots", test_roots);
+	g_test_add_func("/answers/retains", test_retains);
+	g_test_add_func("/answers/at-risk", test_at_risk);
+	g_test_add_func("/answers/gone", test_gone);
+	g_test_add_func("/json/object", test_json);
+	g_test_add_func("/json/unknown", test_json_unknown);
+	g_test_add_func("/json/large", test_json_large);
+	g_test_add_func("/json/all", test_json_all);
+	g_test_add_func("/dot/graph", test_dot);
+	return g_test_run();
+}

@@ -1,0 +1,280 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Which roots lead where, and what goes with a process, on hand-made snapshots. */
+#include "world.h"
+
+/* ------------------------------------------------------------- asking --- */
+
+static int add_root(const struct bpfrefs_ref *root, const struct bpfrefs_key *chain, size_t count,
+		    void *data)
+{
+	GString *text = data;
+	char key[BPFREFS_KEY_MAX];
+
+	g_string_append(text, bpfrefs_ref_class(root)->name);
+	if (bpfrefs_ref_pid(root))
+		g_string_append_printf(text, "(%u)", bpfrefs_ref_pid(root));
+	for (size_t i = 0; i < count; i++)
+		g_string_append_printf(text, "%s%s", i ? "," : ":",
+				       bpfrefs_key_format(chain[i], key));
+	g_string_append_c(text, ' ');
+	return 0;
+}
+
+static void roots_are(const struct bpfrefs_snapshot *snap, struct bpfrefs_key key,
+		      const char *expected)
+{
+	g_autoptr(GString) text = g_string_new(NULL);
+
+	g_assert_cmpint(bpfrefs_snapshot_roots(snap, key, add_root, text), ==, 0);
+	g_assert_cmpstr(text->str, ==, expected);
+}
+
+static int add_retained(const struct bpfrefs_object *object, enum bpfrefs_effect effect, void *data)
+{
+	char key[BPFREFS_KEY_MAX];
+
+	g_string_append_printf(data, "%s:%s ", bpfrefs_key_format(object->key, key),
+			       bpfrefs_effect_name(effect));
+	return 0;
+}
+
+static void retained_is(const struct bpfrefs_snapshot *snap, uint32_t pid, const char *expected)
+{
+	g_autoptr(GString) text = g_string_new(NULL);
+	struct bpfrefs_ctx *ctx = NULL;
+
+	g_assert_cmpint(ctx_open_with(&fake, NULL, &ctx), ==, 0);
+	g_assert_cmpint(bpfrefs_retains(ctx, snap, pid, add_retained, text), ==, 0);
+	g_assert_cmpstr(text->str, ==, expected);
+	bpfrefs_ctx_close(ctx);
+}
+
+/* --------------------------------------------------------------- roots --- */
+
+/*
+ * 1 is in slots and used both ways: by 11, which link 21 attaches, by 12 in a slot of 2, and by 13,
+ * which is in a slot of 1 itself. The near root comes first, each root once.
+ */
+static void build_chains(struct scan *scan)
+{
+	for (uint32_t id = 1; id <= 3; id++)
+		array(scan, id);
+	for (uint32_t id = 11; id <= 14; id++)
+		program(scan, id);
+	object(scan, link_(21), "xdp", false);
+	fd(scan, link_(21), 77);
+	hold(scan, "link", prog(11), link_(21), "prog", 0);
+	uses(scan, 11, 1);
+	pin(scan, map(2), 100);
+	slot(scan, 2, 0, 12);
+	slot(scan, 2, 1, 12);
+	uses(scan, 12, 1);
+	slot(scan, 1, 0, 13);
+	uses(scan, 13, 1);
+	uses(scan, 13, 2);
+	fd(scan, map(1), 78);
+	shared_fd(scan, map(1), 79);
+	/* 3 and 14 hold each other; an automatic keep is no root */
+	slot(scan, 3, 0, 14);
+	uses(scan, 14, 3);
+	keep(scan, 3, "auto");
+}
+
+static void test_chains(void)
+{
+	struct bpfrefs_snapshot *snap = take(build_chains);
+
+	roots_are(
+		snap, map(1),
+		"fd(78):map/1 fd(79):map/1 pin:map/2,prog/12,map/1 fd(77):link/21,prog/11,map/1 ");
+	/* only its user state has what is in a slot: a program that uses it does not lead there */
+	roots_are(snap, prog(13), "fd(78):map/1,prog/13 fd(79):map/1,prog/13 ");
+	roots_are(snap, map(2), "pin:map/2 fd(78):map/1,prog/13,map/2 fd(79):map/1,prog/13,map/2 ");
+	roots_are(snap, link_(21), "fd(77):link/21 ");
+	roots_are(snap, map(3), "");
+	roots_are(snap, prog(14), "");
+	g_assert_cmpint(bpfrefs_snapshot_roots(snap, map(99), add_root, NULL), ==, -ENOENT);
+	bpfrefs_snapshot_unref(snap);
+}
+
+/* With an automatic keep what leads to the array leads to its slots too. */
+static void build_kept_chain(struct scan *scan)
+{
+	array(scan, 1);
+	program(scan, 11);
+	program(scan, 12);
+	pin(scan, prog(11), 100);
+	uses(scan, 11, 1);
+	keep(scan, 1, "auto");
+	slot(scan, 1, 0, 12);
+}
+
+static void test_kept_chain(void)
+{
+	struct bpfrefs_snapshot *snap = take(build_kept_chain);
+
+	roots_are(snap, prog(12), "pin:prog/11,map/1,prog/12 ");
+	bpfrefs_snapshot_unref(snap);
+}
+
+/* A ladder in which the number of chains doubles with each of its 40 rungs. */
+static void build_ladder(struct scan *scan)
+{
+	for (uint32_t id = 1; id <= 40; id++) {
+		array(scan, id);
+		program(scan, 100 + id);
+		program(scan, 200 + id);
+		slot(scan, id, 0, 100 + id);
+		slot(scan, id, 1, 200 + id);
+		keep(scan, id, "auto");
+		if (id == 1)
+			continue;
+		uses(scan, 100 + id - 1, id);
+		uses(scan, 200 + id - 1, id);
+	}
+	pin(scan, map(1), 100);
+}
+
+static int count_one(const struct bpfrefs_ref *root, const struct bpfrefs_key *chain, size_t count,
+		     void *data)
+{
+	(void)root;
+	(void)chain;
+	*(size_t *)data += count;
+	return 5;
+}
+
+static void test_ladder(void)
+{
+	struct bpfrefs_snapshot *snap = take(build_ladder);
+	size_t count = 0;
+
+	/* and what the callback returns is the answer */
+	g_assert_cmpint(bpfrefs_snapshot_roots(snap, prog(140), count_one, &count), ==, 5);
+	g_assert_cmpuint(count, ==, 80);
+	bpfrefs_snapshot_unref(snap);
+}
+
+/* ------------------------------------------------------------- retains --- */
+
+/*
+ * 77 has array 1, whose slots hold 11, and 12, which is pinned and uses it; the file of array 2
+ * with 78; array 3, of which something unexplained has a user reference too; hash 4, which 12 uses;
+ * link 21 with program 13.
+ */
+static void build_process(struct scan *scan)
+{
+	for (uint32_t id = 1; id <= 3; id++) {
+		array(scan, id);
+		fd(scan, map(id), 77);
+	}
+	object(scan, map(4), "hash", false);
+	fd(scan, map(4), 77);
+	for (uint32_t id = 11; id <= 13; id++)
+		program(scan, id);
+	pin(scan, prog(12), 100);
+	slot(scan, 1, 0, 11);
+	slot(scan, 1, 1, 12);
+	uses(scan, 12, 1);
+	uses(scan, 12, 4);
+	shared_fd(scan, map(2), 78);
+	scan_object(scan, map(3))->refcnt++;
+	scan_object(scan, map(3))->usercnt++;
+	object(scan, link_(21), "xdp", false);
+	fd(scan, link_(21), 77);
+	hold(scan, "link", prog(13), link_(21), "prog", 0);
+}
+
+static void test_process(void)
+{
+	struct bpfrefs_snapshot *snap = take(build_process);
+
+	retained_is(snap, 77, "map/1:cleared prog/11:freed prog/13:freed link/21:freed ");
+	retained_is(snap, 78, "");
+	retained_is(snap, 5, "");
+	bpfrefs_snapshot_unref(snap);
+}
+
+/* What only an automatic keep would hold then goes too: bpfrefs lets go of it. */
+static void build_kept(struct scan *scan)
+{
+	array(scan, 1);
+	program(scan, 11);
+	fd(scan, map(1), 77);
+	keep(scan, 1, "auto");
+	slot(scan, 1, 0, 11);
+	uses(scan, 11, 1);
+	array(scan, 2);
+	fd(scan, map(2), 77);
+	keep(scan, 2, "pin");
+}
+
+static void test_kept(void)
+{
+	struct bpfrefs_snapshot *snap = take(build_kept);
+
+	retained_is(snap, 77, "map/1:freed prog/11:freed ");
+	bpfrefs_snapshot_unref(snap);
+}
+
+/* A pin that only another mount namespace reaches goes with the last process there. That this one,
+ * which does not exist, is the last cannot be shown: the pin stays. */
+static void build_far_pin(struct scan *scan)
+{
+	array(scan, 1);
+	set(scan, pin(scan, map(1), 100), "pid", NULL, 4194303);
+	fd(scan, map(1), 4194303);
+}
+
+static void test_far_pin(void)
+{
+	struct bpfrefs_snapshot *snap = take(build_far_pin);
+
+	retained_is(snap, 4194303, "");
+	bpfrefs_snapshot_unref(snap);
+}
+
+/* Counters that nobody can read hold nothing: what is found is all there is. */
+static void build_unread(struct scan *scan)
+{
+	array(scan, 1);
+	fd(scan, map(1), 77);
+	scan_object(scan, map(1))->refcnt = BPFREFS_UNKNOWN;
+	scan_object(scan, map(1))->usercnt = BPFREFS_UNKNOWN;
+}
+
+static void test_unread(void)
+{
+	struct bpfrefs_snapshot *snap = take(build_unread);
+
+	retained_is(snap, 77, "map/1:freed ");
+	bpfrefs_snapshot_unref(snap);
+}
+
+static void test_memlock(void)
+{
+	struct bpfrefs_snapshot *snap = take(build_process);
+	struct bpfrefs_ctx *ctx = NULL;
+
+	g_assert_cmpint(ctx_open_with(&fake, NULL, &ctx), ==, 0);
+	g_assert_cmpuint(bpfrefs_memlock(ctx, snap, map(99)), ==, BPFREFS_UNKNOWN);
+	g_assert_cmpuint(bpfrefs_memlock(ctx, snap, map(1)), ==, BPFREFS_UNKNOWN);
+	((struct bpfrefs_object *)bpfrefs_snapshot_find(snap, map(1)))->memlock = 344;
+	g_assert_cmpuint(bpfrefs_memlock(ctx, snap, map(1)), ==, 344);
+	bpfrefs_ctx_close(ctx);
+	bpfrefs_snapshot_unref(snap);
+}
+
+int main(int argc, char **argv)
+{
+	g_test_init(&argc, &argv, NULL);
+	g_test_add_func("/roots/chains", test_chains);
+	g_test_add_func("/roots/kept", test_kept_chain);
+	g_test_add_func("/roots/ladder", test_ladder);
+	g_test_add_func("/retains/process", test_process);
+	g_test_add_func("/retains/kept", test_kept);
+	g_test_add_func("/retains/far-pin", test_far_pin);
+	g_test_add_func("/retains/unread", test_unread);
+	g_test_add_func("/retains/memlock", test_memlock);
+	return g_test_run();
+}
