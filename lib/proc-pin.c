@@ -38,11 +38,11 @@ struct walk {
 	int root_fd;
 	GHashTable *dirs;    /* seen inside: struct inode_key */
 	GHashTable *blocked; /* under another mount, by its number in the directory above */
-	GQueue todo;	     /* struct todo */
+	GQueue pending;	     /* struct pending */
 };
 
 /* A directory still to be walked. */
-struct todo {
+struct pending {
 	char *inner;  /* inside the instance */
 	char *path;   /* below root_fd */
 	uint64_t ino; /* as the directory above has it; 0: it is the mount's root */
@@ -52,18 +52,18 @@ struct todo {
 /* A directory being walked. */
 struct open_dir {
 	int fd;
-	const struct todo *todo;
+	const struct pending *pending;
 	bool private;
 	bool again; /* through another mount has been already: only what was under others counts */
 };
 
-static void todo_free(gpointer data)
+static void pending_free(gpointer data)
 {
-	struct todo *todo = data;
+	struct pending *pending = data;
 
-	g_free(todo->inner);
-	g_free(todo->path);
-	g_free(todo);
+	g_free(pending->inner);
+	g_free(pending->path);
+	g_free(pending);
 }
 
 static struct inode_key *inode_new(const struct walk *walk, uint64_t ino)
@@ -116,23 +116,23 @@ static void walk_pin(struct walk *walk, const struct open_dir *dir, const struct
 	pin.ino = st.st_ino;
 	pin.uid = st.st_uid;
 	pin.mtime = st.st_mtime;
-	pin.inner = child_path(dir->todo->inner, entry->d_name);
+	pin.inner = child_path(dir->pending->inner, entry->d_name);
 	g_hash_table_add(walk->pins->inodes, inode_new(walk, st.st_ino));
 	/* One with another name is more than a keep: letting go of it would not free anything. */
-	if (dir->private && dir->todo->private && st.st_nlink == 1)
+	if (dir->private && dir->pending->private && st.st_nlink == 1)
 		pin.keep = keep_of_path(pin.inner, pin.key);
 	g_array_append_val(walk->pins->pins, pin);
 }
 
 static void walk_later(struct walk *walk, const struct open_dir *dir, const struct dirent *entry)
 {
-	struct todo *todo = g_new0(struct todo, 1);
+	struct pending *pending = g_new0(struct pending, 1);
 
-	todo->inner = child_path(dir->todo->inner, entry->d_name);
-	todo->path = child_path(dir->todo->path, entry->d_name);
-	todo->ino = entry->d_ino;
-	todo->private = dir->private;
-	g_queue_push_tail(&walk->todo, todo);
+	pending->inner = child_path(dir->pending->inner, entry->d_name);
+	pending->path = child_path(dir->pending->path, entry->d_name);
+	pending->ino = entry->d_ino;
+	pending->private = dir->private;
+	g_queue_push_tail(&walk->pending, pending);
 }
 
 /* Opens a directory below the mount's root, on that very mount. */
@@ -181,26 +181,26 @@ static int walk_entries(struct walk *walk, struct open_dir *dir)
 	return err;
 }
 
-static void tell_dir(struct walk *walk, const struct todo *todo, uint64_t ino)
+static void tell_dir(struct walk *walk, const struct pending *pending, uint64_t ino)
 {
 	struct proc_dir told = {
 		.major = walk->place->mount->major,
 		.minor = walk->place->mount->minor,
 		.ino = ino,
-		.inner = g_strdup(todo->inner),
+		.inner = g_strdup(pending->inner),
 	};
 
 	g_array_append_val(walk->pins->dirs, told);
 }
 
-static int walk_dir(struct walk *walk, const struct todo *todo)
+static int walk_dir(struct walk *walk, const struct pending *pending)
 {
-	bpfrefs_autofd fd = open_dir(walk, todo->path);
-	struct open_dir dir = { .fd = fd, .todo = todo };
+	bpfrefs_autofd fd = open_dir(walk, pending->path);
+	struct open_dir dir = { .fd = fd, .pending = pending };
 	struct stat st;
 
-	if (fd == -EXDEV && todo->ino) {
-		g_hash_table_add(walk->blocked, inode_new(walk, todo->ino));
+	if (fd == -EXDEV && pending->ino) {
+		g_hash_table_add(walk->blocked, inode_new(walk, pending->ino));
 		return 0;
 	}
 	if (fd < 0)
@@ -210,7 +210,7 @@ static int walk_dir(struct walk *walk, const struct todo *todo)
 	dir.again = !g_hash_table_add(walk->dirs, inode_new(walk, st.st_ino));
 	dir.private = st.st_uid == 0 && (st.st_mode & 07777) == 0700;
 	if (!dir.again)
-		tell_dir(walk, todo, st.st_ino);
+		tell_dir(walk, pending, st.st_ino);
 	return walk_entries(walk, &dir);
 }
 
@@ -218,21 +218,21 @@ static int walk_dir(struct walk *walk, const struct todo *todo)
 static int walk_place(struct walk *walk, int proc_fd)
 {
 	bpfrefs_autofd root_fd = proc_place_open(proc_fd, walk->place);
-	struct todo *todo;
+	struct pending *pending;
 
 	if (root_fd < 0)
 		return root_fd;
 	walk->root_fd = root_fd;
-	todo = g_new0(struct todo, 1);
-	todo->inner = g_strdup(walk->place->mount->root);
-	todo->path = g_strdup(".");
-	g_queue_push_tail(&walk->todo, todo);
-	while ((todo = g_queue_pop_head(&walk->todo))) {
-		int err = walk_dir(walk, todo);
+	pending = g_new0(struct pending, 1);
+	pending->inner = g_strdup(walk->place->mount->root);
+	pending->path = g_strdup(".");
+	g_queue_push_tail(&walk->pending, pending);
+	while ((pending = g_queue_pop_head(&walk->pending))) {
+		int err = walk_dir(walk, pending);
 
 		if (err && !proc_is_gone(err))
 			proc_miss(&walk->pins->parts, err);
-		todo_free(todo);
+		pending_free(pending);
 	}
 	return 0;
 }
@@ -255,7 +255,7 @@ static void walk_instance(struct proc_pins *pins, int proc_fd, guint first, guin
 
 	walk.dirs = g_hash_table_new_full(inode_hash, inode_equal, g_free, NULL);
 	walk.blocked = g_hash_table_new_full(inode_hash, inode_equal, g_free, NULL);
-	g_queue_init(&walk.todo);
+	g_queue_init(&walk.pending);
 	for (guint i = first; i < end; i++) {
 		guint parts = pins->parts.count;
 
