@@ -42,24 +42,6 @@ struct bpf_iter__task {
 	__bpf_md_ptr(struct task_struct *, task);
 } __pai;
 
-struct seq_file {
-	void *private;
-} __pai;
-
-struct bpf_iter_reg {
-	const char *target;
-} __pai;
-
-struct bpf_iter_target_info {
-	const struct bpf_iter_reg *reg_info;
-} __pai;
-
-struct bpf_iter_priv_data {
-	struct bpf_iter_target_info *tinfo;
-	struct bpf_prog *prog;
-	__u8 target_private[];
-} __pai;
-
 /* 6.2. A cast turns each read into a plain load with an exception entry: 13 ms instead of 47. */
 extern void *bpf_rdonly_cast(const void *obj, __u32 btf_id) __ksym __weak;
 

@@ -25,24 +25,6 @@ struct bpf_iter__task_vma {
 	__bpf_md_ptr(struct vm_area_struct *, vma);
 } __pai;
 
-struct seq_file {
-	void *private;
-} __pai;
-
-struct bpf_iter_reg {
-	const char *target;
-} __pai;
-
-struct bpf_iter_target_info {
-	const struct bpf_iter_reg *reg_info;
-} __pai;
-
-struct bpf_iter_priv_data {
-	struct bpf_iter_target_info *tinfo;
-	struct bpf_prog *prog;
-	__u8 target_private[];
-} __pai;
-
 static __always_inline __u32 kind_of(__u64 release)
 {
 	if (!release)

@@ -159,6 +159,25 @@ struct bpf_iter_meta {
 	__u64 session_id;
 } __pai;
 
+/* An open iterator: its seq_file's private is the target's own, at the end of the iterator's. */
+struct seq_file {
+	void *private;
+} __pai;
+
+struct bpf_iter_reg {
+	const char *target;
+} __pai;
+
+struct bpf_iter_target_info {
+	const struct bpf_iter_reg *reg_info;
+} __pai;
+
+struct bpf_iter_priv_data {
+	struct bpf_iter_target_info *tinfo;
+	struct bpf_prog *prog;
+	__u8 target_private[];
+} __pai;
+
 struct bpf_iter__bpf_map {
 	__bpf_md_ptr(struct bpf_iter_meta *, meta);
 	__bpf_md_ptr(struct bpf_map *, map);
