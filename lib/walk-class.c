@@ -38,7 +38,8 @@ int walk_program(struct scan *scan, const char *program)
 
 	state->in_hidden = g_strv_contains(hidden_walks, program);
 	if (state->in_hidden && !scan->ctx->thorough && !state->mappable && !state->carries)
-		err = 0;
+		/* not worth it is one thing, not possible another: that is a gap all the same */
+		err = walkers_lack(state->walkers, program) ? -ENOPKG : 0;
 	else
 		err = walkers_iterate(state->walkers, program, walk_dispatch, scan);
 	state->in_hidden = false;

@@ -23,6 +23,13 @@ struct walk_control *walkers_control(struct walkers *walkers)
 	return NULL;
 }
 
+bool walkers_lack(const struct walkers *walkers, const char *program)
+{
+	(void)walkers;
+	(void)program;
+	return true;
+}
+
 int walkers_iterate(struct walkers *walkers, const char *program, walk_fn fn, void *data)
 {
 	(void)walkers;

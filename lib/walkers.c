@@ -194,6 +194,11 @@ static struct bpf_program *program_of(struct walkers *walkers, const char *name)
 	return bpf_object__find_program_by_name(walkers->skeleton->obj, name);
 }
 
+bool walkers_lack(const struct walkers *walkers, const char *program)
+{
+	return g_hash_table_contains(walkers->missing, program);
+}
+
 /* Hands on what is in the buffer and empties it. Returns how many bytes there were. */
 static uint32_t drain(struct walkers *walkers, walk_fn fn, void *data)
 {
@@ -241,7 +246,7 @@ int walkers_iterate(struct walkers *walkers, const char *program, walk_fn fn, vo
 	char nothing[64]; /* our programs write to their own buffer only */
 
 	if (fd < 0)
-		return g_hash_table_contains(walkers->missing, program) ? -ENOPKG : fd;
+		return walkers_lack(walkers, program) ? -ENOPKG : fd;
 	control->len = 0;
 	control->resume_key = 0;
 	control->last_ns = 0;
@@ -269,7 +274,7 @@ int walkers_call(struct walkers *walkers, const char *program, walk_fn fn, void 
 
 	if (!prog)
 		return -ENOENT;
-	if (g_hash_table_contains(walkers->missing, program))
+	if (walkers_lack(walkers, program))
 		return -ENOPKG;
 	walkers_control(walkers)->len = 0;
 	err = bpf_prog_test_run_opts(bpf_program__fd(prog), &opts);

@@ -23,6 +23,9 @@ struct walk_control *walkers_control(struct walkers *walkers);
 
 typedef void (*walk_fn)(const struct walk_rec *rec, void *data);
 
+/* Is this one of the programs that this kernel refuses? */
+bool walkers_lack(const struct walkers *walkers, const char *program);
+
 /* Runs one iterator program to its end; @fn sees each record. */
 int walkers_iterate(struct walkers *walkers, const char *program, walk_fn fn, void *data);
 /* Runs one syscall program once. */
