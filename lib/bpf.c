@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The only file that calls bpf(2) itself. libbpf, which loads the walkers, is walkers.c's alone; a dozen
+ * The only file that calls bpf(2) itself. libbpf loads the walkers (walkers.c, walkers-btf.c); a dozen
  * calls with a few words each need none of it.
  */
 #include "bpf.h"

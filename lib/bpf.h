@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * bpf(2): bpf.c is the only file that calls it (libbpf is known to walkers.c alone). Descriptors are close-on-exec. All
- * functions return 0 (or a descriptor), or -errno.
+ * bpf(2): bpf.c is the only file that calls it (libbpf is known to walkers.c and walkers-btf.c).
+ * Descriptors are close-on-exec. All functions return 0 (or a descriptor), or -errno.
  */
 #ifndef BPFREFS_BPF_H
 #define BPFREFS_BPF_H

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "walkers-btf.h"
 
-#include <bpf/bpf.h>
 #include <bpf/btf.h>
 #include <string.h>
 
-#include "private.h"
+#include "bpf.h"
+#include "raw.h"
 
 struct pick {
 	const struct btf *from;
@@ -143,13 +143,11 @@ static int cut_vmlinux(struct cut *cut)
 
 static bool is_module(uint32_t id)
 {
-	bpfrefs_autofd fd = bpf_btf_get_fd_by_id(id);
-	char name[64] = "";
-	struct bpf_btf_info info = { .name = (uintptr_t)name, .name_len = sizeof(name) };
-	uint32_t len = sizeof(info);
+	bpfrefs_autofd fd = bpf_open_id(BPFREFS_BTF, id);
+	struct btf_facts facts;
 
-	return fd >= 0 && bpf_obj_get_info_by_fd(fd, &info, &len) == 0 && info.kernel_btf &&
-	       strcmp(name, "vmlinux") != 0;
+	return fd >= 0 && raw_btf_read(fd, &facts) == 0 && facts.raw.kernel_btf &&
+	       strcmp(facts.name, "vmlinux") != 0;
 }
 
 static int cut_module(struct cut *cut, uint32_t id)
@@ -171,7 +169,7 @@ static int cut_modules(struct cut *cut)
 	uint32_t id = 0;
 	int err = 0;
 
-	while (!err && g_hash_table_size(cut->wanted) && bpf_btf_get_next_id(id, &id) == 0)
+	while (!err && g_hash_table_size(cut->wanted) && bpf_next_id(BPFREFS_BTF, id, &id) == 0)
 		if (is_module(id))
 			err = cut_module(cut, id);
 	return err;
