@@ -2,51 +2,8 @@
 /* What the renderers of answers write, word by word: roots, retains, at-risk, JSON, DOT. */
 #include <json-glib/json-glib.h>
 
-#include "fake.h"
 #include "show.h"
-
-typedef int (*show_fn)(const struct where *w, GString *out);
-
-struct world {
-	struct fs fs;
-	struct fake fake;
-	struct bpfrefs_snapshot *snap;
-};
-
-/* Standings are the graph's to say, and tested there. */
-static void world_scan(struct world *world)
-{
-	bpfrefs_snapshot_unref(world->snap);
-	g_assert_cmpint(view_fresh(world->fs.view, &world->snap), ==, 0);
-	for (size_t i = 0; i < world->snap->objects->len; i++) {
-		struct bpfrefs_object *object = world->snap->objects->pdata[i];
-
-		object->state = BPFREFS_HELD;
-		object->because = "it is so";
-	}
-}
-
-static void world_init(struct world *world)
-{
-	memset(world, 0, sizeof(*world));
-	fake_init(&world->fs, &world->fake);
-	world_scan(world);
-}
-
-static void world_clear(struct world *world)
-{
-	bpfrefs_snapshot_unref(world->snap);
-	fake_clear(&world->fs, &world->fake);
-}
-
-static char *shown(struct world *world, struct bpfrefs_key key, uint32_t pid, show_fn show)
-{
-	struct where w = { .fs = &world->fs, .key = key, .pid = pid, .snap = world->snap };
-	g_autoptr(GString) out = g_string_new(NULL);
-
-	g_assert_cmpint(show(&w, out), ==, 0);
-	return g_strdup(out->str);
-}
+#include "shown.h"
 
 #define check(world, key, pid, show, text)                                  \
 	do {                                                                \

@@ -2,56 +2,13 @@
 /* What every renderer writes, word by word. */
 #include <fcntl.h>
 
-#include "fake.h"
 #include "show.h"
+#include "shown.h"
 
-struct world {
-	struct fs fs;
-	struct fake fake;
-	struct bpfrefs_snapshot *snap;
-};
-
-/* Standings are the graph's to say, and tested there: here they are one and the same. */
-static void world_scan(struct world *world)
-{
-	struct bpfrefs_object *object;
-
-	bpfrefs_snapshot_unref(world->snap);
-	g_assert_cmpint(view_fresh(world->fs.view, &world->snap), ==, 0);
-	for (size_t i = 0; i < world->snap->objects->len; i++) {
-		object = world->snap->objects->pdata[i];
-		object->state = BPFREFS_HELD;
-		object->because = "it is so";
-	}
-}
-
-static void world_init(struct world *world)
-{
-	memset(world, 0, sizeof(*world));
-	fake_init(&world->fs, &world->fake);
-	world_scan(world);
-}
-
-static void world_clear(struct world *world)
-{
-	bpfrefs_snapshot_unref(world->snap);
-	fake_clear(&world->fs, &world->fake);
-}
-
-static char *shown(struct world *world, struct bpfrefs_key key,
-		   int (*show)(const struct where *w, GString *out))
-{
-	struct where w = { .fs = &world->fs, .key = key, .pid = FAKE_PID, .snap = world->snap };
-	g_autoptr(GString) out = g_string_new(NULL);
-
-	g_assert_cmpint(show(&w, out), ==, 0);
-	return g_strdup(out->str);
-}
-
-#define check(world, key, show, text)                                  \
-	do {                                                           \
-		g_autofree char *shown_text = shown(world, key, show); \
-		g_assert_cmpstr(shown_text, ==, text);                 \
+#define check(world, key, show, text)                                            \
+	do {                                                                     \
+		g_autofree char *shown_text = shown(world, key, FAKE_PID, show); \
+		g_assert_cmpstr(shown_text, ==, text);                           \
 	} while (0)
 
 /* ---------------------------------------------------------------- text --- */
@@ -168,7 +125,7 @@ static void test_all_holders(void)
 	g_auto(GStrv) lines = NULL;
 
 	world_init(&world);
-	text = shown(&world, fake_map, show_all_holders);
+	text = shown(&world, fake_map, FAKE_PID, show_all_holders);
 	lines = g_strsplit(text, "\n", -1);
 	g_assert_cmpuint(g_strv_length(lines), ==, 10 + 1);
 	g_assert_true(g_str_has_prefix(lines[0], "map/12 fd "));
@@ -261,7 +218,7 @@ static void test_refs_negative(void)
 	      "usercnt: 4\nuser_explained: 3\nuser_unexplained: 1\n"
 	      "fd: ref=1 user=1\npin: ref=2 user=2\nprog: ref=1 user=0\n"
 	      "state: held\nbecause: it is so\n");
-	objects = shown(&world, fake_map, show_objects);
+	objects = shown(&world, fake_map, FAKE_PID, show_objects);
 	g_assert_true(g_str_has_prefix(objects, "map/12 name=conns type=prog_array refcnt=3 "
 						"usercnt=4 unexplained=2 "));
 	world_clear(&world);
@@ -358,7 +315,7 @@ static void test_status(void)
 	world_init(&world);
 	world.fs.keeper = empty_keeper(&world);
 	world.fake.gaps = true;
-	text = shown(&world, fake_map, show_status);
+	text = shown(&world, fake_map, FAKE_PID, show_status);
 	lines = g_strsplit(text, "\n", -1);
 	g_assert_true(has_line(lines, "directory: /sys/fs/bpf/app"));
 	g_assert_true(has_line(lines, "options: rw,pins=symlink,max_age=0,keep=off"));
@@ -373,7 +330,7 @@ static void test_status(void)
 	g_assert_true(has_line(lines, "control_errors: 0"));
 	g_assert_nonnull(strstr(text, "\nclasses_missing:"));
 	world.fake.collect_error = -EPERM;
-	failed = shown(&world, fake_map, show_status);
+	failed = shown(&world, fake_map, FAKE_PID, show_status);
 	g_assert_nonnull(strstr(failed, "\nscan_failed: Operation not permitted\n"));
 	bpfrefs_keeper_close(world.fs.keeper);
 	close(world.fs.source_fd);
