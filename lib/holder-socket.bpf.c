@@ -16,7 +16,6 @@
 #define FAMILY_INET6  10
 #define FAMILY_PACKET 17
 #define FAMILY_XDP    44
-#define FAMILY_XDP    44
 
 #define PROTOCOL_TCP 6
 #define STATE_LISTEN 10

@@ -43,19 +43,44 @@ const char *walk_via_name(unsigned int via)
 	return via < WALK_VIA_COUNT ? via_names[via] : NULL;
 }
 
-static int source_open(struct bpfrefs_ctx *ctx, char **why)
+static struct walkers *load(char **why, int *err)
 {
 	struct walkers *walkers = NULL;
-	int err = walkers_load(&walkers, why);
 
-	if (!err)
-		err = walk_learn(walkers, why);
-	if (err) {
-		walkers_free(walkers);
-		return err;
-	}
+	*err = walkers_load(&walkers, why);
+	if (!*err)
+		*err = walk_learn(walkers, why);
+	if (!*err)
+		return walkers;
+	walkers_free(walkers);
+	return NULL;
+}
+
+static int source_open(struct bpfrefs_ctx *ctx, char **why)
+{
+	int err;
+
+	ctx->source_data = load(why, &err);
+	return err;
+}
+
+/*
+ * A module came (cls_bpf, tun, nf_tables), and what hangs on its structures can be followed only by
+ * programs that were loaded after it. Where that fails the old ones serve, and tell of the gap.
+ */
+static void reload_outdated(struct bpfrefs_ctx *ctx)
+{
+	g_autofree char *why = NULL;
+	struct walkers *walkers;
+	int err;
+
+	if (!walkers_outdated(ctx->source_data))
+		return;
+	walkers = load(&why, &err);
+	if (!walkers)
+		return;
+	walkers_free(ctx->source_data);
 	ctx->source_data = walkers;
-	return 0;
 }
 
 static void source_close(struct bpfrefs_ctx *ctx)
@@ -403,12 +428,13 @@ static void mark_gone(struct scan *scan)
 static int source_collect(struct scan *scan)
 {
 	struct walk_state state = {
-		.walkers = scan->ctx->source_data,
 		.seen = g_hash_table_new(NULL, NULL),
 		.ns_pid = g_hash_table_new(NULL, NULL),
 	};
 	int err;
 
+	reload_outdated(scan->ctx);
+	state.walkers = scan->ctx->source_data;
 	scan->source_data = &state;
 	err = add_btfs(scan);
 	if (!err)

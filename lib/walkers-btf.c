@@ -150,6 +150,15 @@ static bool is_module(uint32_t id)
 	       strcmp(facts.name, "vmlinux") != 0;
 }
 
+bool walkers_btf_new_module(uint32_t *newest)
+{
+	bool found = false;
+
+	while (bpf_next_id(BPFREFS_BTF, *newest, newest) == 0)
+		found |= is_module(*newest);
+	return found;
+}
+
 static int cut_module(struct cut *cut, uint32_t id)
 {
 	struct btf *module = btf__load_from_kernel_by_id_split(id, cut->vmlinux);

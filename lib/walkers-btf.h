@@ -3,6 +3,7 @@
 #ifndef BPFREFS_WALKERS_BTF_H
 #define BPFREFS_WALKERS_BTF_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 struct btf;
@@ -15,5 +16,8 @@ struct btf;
  * thirds of our start. In what is written here it finds the same ones at once.
  */
 int walkers_btf_write(const struct btf *ours, int fd, uint32_t *file_type);
+
+/* Has any BTF of a module an id above *newest? Sets that to the newest of all BTFs. */
+bool walkers_btf_new_module(uint32_t *newest);
 
 #endif

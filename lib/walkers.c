@@ -45,6 +45,7 @@ struct walkers {
 	struct walk *skeleton;
 	GHashTable *maps;    /* ids of our maps */
 	GHashTable *missing; /* programs that do not load on this kernel: owned names */
+	uint32_t newest_btf; /* of all, modules' and others, whose types are known */
 };
 
 /* The last warning of libbpf in this thread says best why a load failed. */
@@ -160,6 +161,7 @@ int walkers_load(struct walkers **out, char **why)
 
 	walkers->missing = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
 	walkers->maps = g_hash_table_new(NULL, NULL);
+	walkers_outdated(walkers); /* before the load: a module that comes meanwhile is newer */
 	err = load(walkers);
 	libbpf_set_print(before);
 	if (err) {
@@ -182,6 +184,11 @@ void walkers_free(struct walkers *walkers)
 	g_hash_table_unref(walkers->missing);
 	g_hash_table_unref(walkers->maps);
 	g_free(walkers);
+}
+
+bool walkers_outdated(struct walkers *walkers)
+{
+	return walkers_btf_new_module(&walkers->newest_btf);
 }
 
 struct walk_control *walkers_control(struct walkers *walkers)

@@ -18,6 +18,12 @@ struct walkers;
 int walkers_load(struct walkers **walkers, char **why);
 void walkers_free(struct walkers *walkers); /* NULL is allowed */
 
+/*
+ * Has a module been loaded since they were, which may have types that they lack? Of each module this
+ * is said once.
+ */
+bool walkers_outdated(struct walkers *walkers);
+
 /* What the programs share with us; valid as long as @walkers. */
 struct walk_control *walkers_control(struct walkers *walkers);
 
