@@ -6,7 +6,7 @@ MOUNTPOINT ?= /run/bpfrefs
 # Says that the bpffs at SOURCE was mounted by `make run`, so that `make stop` takes it away again.
 MARK = /run/bpfrefs-make-run.source
 
-.PHONY: all run stop check bench
+.PHONY: all run stop check check-distros bench
 
 all:
 	@.ci/install
@@ -39,6 +39,10 @@ check: all
 	@rm -f $(BUILD)/meson-logs/testlog.json
 	@meson test -C $(BUILD) --no-rebuild --print-errorlogs || true
 	@python3 tests/summary.py $(BUILD)
+
+# The same source with other Debians' compilers and libraries.
+check-distros:
+	@tests/distros.sh $(or $(DISTROS),trixie sid)
 
 bench: all
 	@python3 tests/bench.py $(BUILD)

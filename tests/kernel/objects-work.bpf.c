@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 /* A program that asks for task work of another process: since 6.18. */
+/* newer headers have it too */
+#define bpf_task_work bpf_task_work_of_the_header
 #include <linux/bpf.h>
+#undef bpf_task_work
 
 #include <bpf/bpf_helpers.h>
 

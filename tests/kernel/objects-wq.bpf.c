@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 /* A program that sets a work queue's callback in a map's value: since 6.10. */
+/* newer headers have it too */
+#define bpf_wq bpf_wq_of_the_header
 #include <linux/bpf.h>
+#undef bpf_wq
 
 #include <bpf/bpf_helpers.h>
 
