@@ -6,6 +6,7 @@
 #include "keep.h"
 
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "bpf.h"
@@ -243,6 +244,28 @@ static int drop_others(struct bpfrefs_keeper *keeper, struct bpfrefs_key key,
 	return mode == BPFREFS_KEEP_FD ? 0 : drop(keeper, key, BPFREFS_KEEP_FD);
 }
 
+/*
+ * From one directory to the other in one step, so that whatever ends us leaves one keep, not two.
+ * -EEXIST: there is something already.
+ */
+static int move_pin(struct bpfrefs_keeper *keeper, struct bpfrefs_key key,
+		    enum bpfrefs_keep_mode from, enum bpfrefs_keep_mode to)
+{
+	bpfrefs_autofd old = keepdir_open(keeper->source_fd, from, false);
+	bpfrefs_autofd new = old < 0 ? old : keepdir_open(keeper->source_fd, to, true);
+	char name[KEEP_NAME_MAX];
+
+	if (new < 0)
+		return new;
+	keep_name(key, name);
+	return renameat2(old, name, new, name, RENAME_NOREPLACE) == 0 ? 0 : -errno;
+}
+
+static bool is_pin_mode(enum bpfrefs_keep_mode mode)
+{
+	return mode == BPFREFS_KEEP_PIN || mode == BPFREFS_KEEP_AUTO;
+}
+
 static int set_locked(struct bpfrefs_keeper *keeper, struct bpfrefs_key key,
 		      enum bpfrefs_keep_mode mode)
 {
@@ -251,6 +274,12 @@ static int set_locked(struct bpfrefs_keeper *keeper, struct bpfrefs_key key,
 
 	if (err || present == mode)
 		return err;
+	if (is_pin_mode(present) && is_pin_mode(mode)) {
+		err = move_pin(keeper, key, present, mode);
+		if (err != -EEXIST)
+			return err;
+		err = 0;
+	}
 	if (mode != BPFREFS_KEEP_OFF)
 		err = take(keeper, key, mode);
 	if (err)

@@ -15,8 +15,8 @@ WORKING, BROKEN = "first=1 second=2\n", "first=99 second=99\n"
 class Loader:
     """A loader process that has done its work and waits to exit."""
 
-    def __init__(self, env):
-        self.pin = env.bpffs / "entry"
+    def __init__(self, env, name="entry"):
+        self.pin = env.bpffs / name
         self.env = env
         self.process = subprocess.Popen([env.loader, "load", str(self.pin)], text=True,
                                         stdin=subprocess.PIPE, stdout=subprocess.PIPE)
