@@ -53,24 +53,6 @@ int show_source_link(const struct where *w, GString *out)
 
 /* ------------------------------------------------------------- status --- */
 
-/* Every class of bpfrefs(5). Those that the library has not are named in status. */
-static const char *const all_classes[] = {
-	"fd",	     "mmap",   "inflight", "io_uring",	 "aio",	      "pin",  "prog",
-	"map",	     "link",   "btf",	   "iter",	 "cgroup",    "xdp",  "tcx",
-	"tc",	     "netkit", "netns",	   "route",	 "netfilter", "perf", "socket",
-	"reuseport", "fanout", "tun",	   "struct_ops", "kernel",    "keep",
-};
-
-static bool has_class(const struct bpfrefs_snapshot *snap, const char *name)
-{
-	const struct bpfrefs_class_status *status;
-
-	for (size_t i = 0; (status = bpfrefs_snapshot_class(snap, i)); i++)
-		if (strcmp(status->class_->name, name) == 0)
-			return true;
-	return false;
-}
-
 static void show_options(GString *out, const struct fs *fs)
 {
 	const struct fs_options *opt = &fs->opt;
@@ -106,12 +88,6 @@ static void show_class_states(GString *out, const struct bpfrefs_snapshot *snap)
 		show_coverage(out, status);
 		g_string_append_c(out, '\n');
 	}
-	/* What these hold is counted by the kernel and explained by nobody here. */
-	g_string_append(out, "classes_missing:");
-	for (size_t i = 0; i < G_N_ELEMENTS(all_classes); i++)
-		if (!has_class(snap, all_classes[i]))
-			g_string_append_printf(out, " %s", all_classes[i]);
-	g_string_append_c(out, '\n');
 }
 
 static void show_scan(GString *out, const struct bpfrefs_snapshot *snap)
@@ -149,8 +125,7 @@ static void show_keeps(GString *out, const struct fs *fs)
 /* The fields of a line of mountinfo that matter here; the strings point into the line. */
 struct mountinfo {
 	int id, parent;
-	char *target;
-	const char *fstype;
+	char *target, *fstype;
 };
 
 /* Cuts the line up. False for a line that is none. */
