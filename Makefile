@@ -44,5 +44,6 @@ check: all
 check-distros:
 	@tests/distros.sh $(or $(DISTROS),trixie sid)
 
+# `make bench SIZE=small` in under a minute; without SIZE all sizes.
 bench: all
-	@python3 tests/bench.py $(BUILD)
+	@python3 tests/bench/bench.py $(BUILD) $(SIZE)

@@ -1,0 +1,316 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What answers cost, beside what the kernel's own data cost to read.
+
+Usage: bench.py BUILD [SIZE ...], as root; without sizes: all. What is timed and what bounds it run in
+turn, in one process (measure.c), so that a loaded machine slows both down: read the ratios. Prints a
+table and writes BUILD/bench.json. See docs/performance.md.
+"""
+import json
+import os
+import pathlib
+import shutil
+import statistics
+import subprocess
+import sys
+import time
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "kernel"))
+sys.dont_write_bytecode = True
+
+import harness  # noqa: E402  pylint: disable=wrong-import-position
+
+# What there is (load.c), how often each is timed, and for how many seconds 10,000 readings may go on.
+SIZES = {
+    "small": {"maps": 20, "progs": 5, "links": 0, "pins": 5, "processes": 50, "fds": 20},
+    "medium": {"maps": 1000, "progs": 250, "links": 25, "pins": 255, "processes": 500, "fds": 100},
+    "large": {"maps": 10000, "progs": 2500, "links": 250, "pins": 2551, "processes": 2000,
+              "fds": 100},
+    # as large, but for its descriptors: a quarter, and four times as many
+    "quarter": {"maps": 10000, "progs": 2500, "links": 250, "pins": 2551, "processes": 500,
+                "fds": 100},
+    "huge": {"maps": 20000, "progs": 5000, "links": 250, "pins": 5000, "processes": 8000,
+             "fds": 120},
+}
+ROUNDS = {"small": 100, "medium": 40, "large": 15, "quarter": 15, "huge": 5}
+CATS, CATS_SECONDS = 10000, {"small": 8, "medium": 15, "large": 30}
+NS = 1e6
+
+
+class Size:
+    """The system filled to a size, and what times actions in it."""
+
+    def __init__(self, env, build, name, parameters):
+        self.env, self.build, self.name = env, build, name
+        self.load = self.spawn("load", env.bpffs, *(f"{k}={v}" for k, v in parameters.items()))
+        said = self.load.stdout.readline().split()
+        harness.check(said[:1] == ["ready"], "the load generator gave up")
+        said = dict(x.split("=") for x in said[1:])
+        self.map, self.pid = f"map/{said['map']}", said["pid"]
+        self.measure = self.spawn("measure")
+        self.rows = {}
+
+    def spawn(self, name, *words):
+        return subprocess.Popen([str(self.build / "tests" / "bench" / name), *map(str, words)],
+                                stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+    def act(self, action, daemon=None):
+        """(wall, processor time of the actor and of the daemon, count), in milliseconds."""
+        before = cpu_of(daemon)
+        self.measure.stdin.write(action + "\n")
+        self.measure.stdin.flush()
+        wall, cpu, count = map(int, self.measure.stdout.readline().split())
+        return wall / NS, (cpu + cpu_of(daemon) - before) / NS, count
+
+    def end(self):
+        for process in (self.measure, self.load):
+            process.stdin.close()
+            process.wait()
+
+    # -------------------------------------------------------------- rows ---
+
+    def add(self, name, samples, **more):
+        walls, cpus = [x[0] for x in samples], [x[1] for x in samples if x[1] is not None]
+        row = {"median_ms": statistics.median(walls), "best_ms": min(walls), "runs": len(walls)}
+        if cpus:
+            row["cpu_ms"] = statistics.median(cpus)
+        row.update(more)
+        self.rows[name] = row
+
+    def turns(self, actions, rounds, daemon):
+        """Each action once a round, after one round for warmth."""
+        samples = {name: [] for name in actions}
+        for number in range(rounds + 1):
+            for name, action in actions.items():
+                sample = self.act(action, daemon)
+                if number:
+                    samples[name].append(sample)
+        for name, found in samples.items():
+            self.add(name, found, count=found[-1][2])
+
+    def command(self, name, words, rounds, daemon=None):
+        samples = []
+        for _ in range(rounds):
+            before, start = cpu_of(daemon), time.perf_counter()
+            children = os.times()
+            subprocess.run([str(w) for w in words], stdout=subprocess.DEVNULL,
+                           stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL, check=False)
+            wall, after = (time.perf_counter() - start) * 1000, os.times()
+            cpu = (after.children_user - children.children_user +
+                   after.children_system - children.children_system) * 1000
+            samples.append((wall, cpu + (cpu_of(daemon) - before) / NS))
+        self.add(name, samples)
+
+
+def cpu_of(daemon):
+    """Nanoseconds that the daemon's threads have run; one that has ended takes its share away."""
+    total = 0
+    for thread in os.listdir(f"/proc/{daemon.pid}/task") if daemon else ():
+        try:
+            with open(f"/proc/{daemon.pid}/task/{thread}/schedstat", encoding="ascii") as file:
+                total += int(file.read().split()[0])
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+    return total
+
+
+def memory_of(daemon, key):
+    for line in open(f"/proc/{daemon.pid}/status", encoding="utf-8"):
+        if line.startswith(key):
+            return int(line.split()[1]) / 1024
+    return None
+
+
+# -------------------------------------------------------------- what is measured ---
+
+def starts(size, rounds):
+    """From the command to its return, which is when the mount works."""
+    samples = []
+    for _ in range(rounds):
+        start = time.perf_counter()
+        harness.must(size.env.bpfrefs, size.env.bpffs, size.env.mnt)
+        samples.append(((time.perf_counter() - start) * 1000, None))
+        harness.umount(size.env.mnt)
+    size.add("start to mounted", samples)
+
+
+def idle(size, daemon):
+    """Two seconds in which nobody asks, after half a second in which threads may go."""
+    time.sleep(0.5)
+    before = cpu_of(daemon)
+    time.sleep(2)
+    spent = (cpu_of(daemon) - before) / NS
+    size.rows["nobody asks, 2 s"] = {"cpu_ms": spent, "runs": 1}
+
+
+def answers(size, daemon):
+    tree = daemon.tree
+    size.turns({
+        "bound: bare walk": "walk",
+        "bound: bare iterators": "iterate",
+        "one object's holders": f"read 1 {tree}/{size.map}/holders",
+        "one object's refs": f"read 1 {tree}/{size.map}/refs",
+        ".bpf/holders": f"read 1 {tree}/holders",
+        ".bpf/objects": f"read 1 {tree}/objects",
+        "retains of a pid": f"read 1 {tree}/pid/{size.pid}/retains",
+    }, ROUNDS[size.name], daemon)
+    size.rows["bound: bare walk"]["descriptors"] = size.act("seen")[2]
+    size.turns({".bpf/json": f"read 1 {tree}/json"}, max(3, ROUNDS[size.name] // 5), daemon)
+
+
+def listings(size, daemon):
+    rounds = max(3, ROUNDS[size.name] // 5)
+    size.command("ls .bpf/map", ["ls", daemon.tree / "map"], rounds, daemon)
+    size.command("ls -l .bpf/map", ["ls", "-l", daemon.tree / "map"], rounds, daemon)
+    size.command("find .bpf/map", ["find", daemon.tree / "map"], 3, daemon)
+    size.command("find .bpf", ["find", daemon.tree], 3, daemon)
+
+
+def cats(size, daemon, name):
+    """10,000 readings one after another, beside as many of a constant file, in turn."""
+    constant, holders = daemon.tree / "control", daemon.tree / size.map / "holders"
+    size.act(f"read 20 {holders}", daemon)
+    batch, done, samples, bounds = 100, 0, [], []
+    end = time.monotonic() + CATS_SECONDS[size.name]
+    while done < CATS and (time.monotonic() < end or not samples):
+        bounds.append(size.act(f"read {batch} {constant}", daemon))
+        samples.append(size.act(f"read {batch} {holders}", daemon))
+        done += batch
+    for row, found in ((name, samples), (name + ": constant file", bounds)):
+        times = CATS / batch
+        size.add(row, [(w * times, c * times) for w, c, _ in found], readings=done)
+
+
+def peers(size):
+    for name in ("bpftool", "lsfd"):
+        path = shutil.which(name, path=os.environ["PATH"] + ":/usr/sbin")
+        if path and name == "bpftool":
+            script = "; ".join(f"{path} {kind} show" for kind in ("map", "prog", "link", "btf"))
+            size.command("peer: bpftool map, prog, link, btf show", ["sh", "-c", script], 3)
+            size.command("peer: bpftool map show id", [path, "map", "show", "id",
+                                                       size.map.split("/")[1]], 5)
+        elif path:
+            size.command("peer: lsfd of BPF files",
+                         [path, "-Q", 'NAME =~ "anon_inode:.*bpf.*"'], 3)
+
+
+def measure(env, build, name, parameters):
+    size = Size(env, build, name, parameters)
+    try:
+        if name in ("small", "medium", "large"):
+            starts(size, 5)
+        daemon = env.daemon()
+        answers(size, daemon)
+        if name in CATS_SECONDS:
+            listings(size, daemon)
+            cats(size, daemon, "10,000 readings, max_age=0")
+            idle(size, daemon)
+        size.rows["memory, peak"] = {"mib": memory_of(daemon, "VmHWM"), "runs": 1}
+        size.rows["memory, idle"] = {"mib": memory_of(daemon, "VmRSS"), "runs": 1}
+        daemon.stop()
+        if name in CATS_SECONDS:
+            cats(size, env.daemon("-o", "max_age=1000"), "10,000 readings, max_age=1000")
+            peers(size)
+    finally:
+        size.end()
+    return size.rows
+
+
+# -------------------------------------------------------------------- ratios ---
+
+def ratios(rows, name):
+    """(what, reached, wanted) for one size; the medians of one run."""
+    def ms(row):
+        return rows[row]["median_ms"]
+
+    walk, both = ms("bound: bare walk"), ms("bound: bare walk") + ms("bound: bare iterators")
+    found = [("one object's holders, less 0.3 ms / bare walk",
+              (ms("one object's holders") - 0.3) / walk, "<= 1.5"),
+             (".bpf/holders / bare walk and iterators", ms(".bpf/holders") / both,
+              "<= 2" if name == "large" else None)]
+    if "ls -l .bpf/map" in rows:
+        found += [("10,000 readings with max_age=1000 / constant file",
+                   ms("10,000 readings, max_age=1000") /
+                   ms("10,000 readings, max_age=1000: constant file"), "<= 1.5"),
+                  ("ls -l .bpf/map, ms", ms("ls -l .bpf/map"),
+                   "<= 400" if name == "large" else None),
+                  ("peak memory, MiB", rows["memory, peak"]["mib"],
+                   "<= 64" if name == "large" else None),
+                  ("idle memory, MiB", rows["memory, idle"]["mib"], "<= 16"),
+                  ("processor time in 2 s that nobody asks, ms",
+                   rows["nobody asks, 2 s"]["cpu_ms"], "<= 0"),
+                  ("start to mounted, ms", ms("start to mounted"),
+                   "<= 150" if name == "small" else None)]
+    for peer in ("peer: bpftool map, prog, link, btf show", "peer: lsfd of BPF files"):
+        if peer in rows:
+            found.append((f"{peer[6:]} / .bpf/holders", ms(peer) / ms(".bpf/holders"), None))
+    return found
+
+
+def slopes(results):
+    """Four times the descriptors, with all else equal."""
+    few, many = results["quarter"], results["large"]
+    more = (many["bound: bare walk"]["descriptors"] / few["bound: bare walk"]["descriptors"])
+    return [(f"{row}: cost / cost at 1/{more:.2f} of the descriptors",
+             many[row]["median_ms"] / few[row]["median_ms"], "<= 4.4")
+            for row in ("bound: bare walk", "one object's holders", ".bpf/holders")]
+
+
+def show_rows(name, rows):
+    print(f"\n{name:46} {'median ms':>10} {'best ms':>10} {'cpu ms':>10} {'count':>9}")
+    for row, values in rows.items():
+        def cell(key, values=values):
+            return f"{values[key]:10.3f}" if key in values else f"{'':10}"
+        if "mib" in values:
+            print(f"{row:46} {values['mib']:10.1f} MiB")
+        else:
+            print(f"{row:46} {cell('median_ms')} {cell('best_ms')} {cell('cpu_ms')} "
+                  f"{values.get('count', ''):>9}")
+
+
+def show_ratios(found):
+    for what, reached, wanted in found:
+        verdict = ""
+        if wanted:
+            verdict = "met" if reached <= float(wanted.split()[1]) else "NOT MET"
+        print(f"  {what:64} {reached:9.2f}  {wanted or '':8} {verdict}")
+
+
+def main():
+    build = pathlib.Path(sys.argv[1]).resolve()
+    chosen = sys.argv[2:] or ["small", "medium", "quarter", "large"]
+    os.environ["BPFREFS"] = str(build / "fs" / "bpfrefs")
+    os.environ["MKOBJ"] = str(build / "tests" / "mkobj")
+    reason = harness.whole_reason(False)
+    if not (build / "tests" / "bench" / "measure").exists():
+        reason = "built without BPF: there is nothing to compare with"
+    unknown = [x for x in chosen if x not in SIZES]
+    if unknown:
+        reason = f"no such size: {' '.join(unknown)} (there are {' '.join(SIZES)})"
+    if reason:
+        print(f"bench: {reason}", file=sys.stderr)
+        return 1
+    results, told = {}, {}
+    for name in chosen:
+        harness.one(lambda env, name=name: results.update(
+            {name: measure(env, build, name, SIZES[name])}))
+        told[name] = ratios(results[name], name)
+        show_rows(name, results[name])
+        show_ratios(told[name])
+    if "quarter" in results and "large" in results:
+        told["slopes"] = slopes(results)
+        print("\nfour times the descriptors")
+        show_ratios(told["slopes"])
+    about = {"kernel": os.uname().release, "processors": os.cpu_count(),
+             "load_average": os.getloadavg(),
+             "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())}
+    with open(build / "bench.json", "w", encoding="utf-8") as file:
+        json.dump({"about": about, "sizes": {k: SIZES[k] for k in results}, "rows": results,
+                   "ratios": {k: [{"what": w, "reached": r, "wanted": x} for w, r, x in v]
+                              for k, v in told.items()}}, file, indent=1)
+    print(f"\n{build / 'bench.json'} has all of it")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
