@@ -442,8 +442,9 @@ int bpfrefs_pin_identify(struct bpfrefs_ctx *ctx, int dir_fd, const char *name,
 
 /**
  * What removing one linked pin of @p key would do, by the snapshot: 0 nothing, -EBUSY if the object
- * would be freed or its user state cleared, as far as is known: an unexplained count is a holder, a
- * counter that could not be read (procfs) is none.
+ * would be freed or its user state cleared, as far as is known: an unexplained count is a holder, less
+ * the pin itself where the snapshot has not found it; a counter that could not be read (procfs) is
+ * none. A pin that is a keep counts as one.
  *
  * @param pin_ino inode number of the pin on device @p major : @p minor
  */

@@ -315,14 +315,13 @@ struct pin {
 	uint64_t ino;
 };
 
+/* Is the reference this pin's, be it a keep? */
 static bool is_pin(const struct bpfrefs_ref *ref, const struct pin *pin)
 {
-	struct bpfrefs_value ino;
+	const struct pin_place *place = ref->place;
 
-	if (!ref->place || ref->place->major != pin->major || ref->place->minor != pin->minor)
-		return false;
-	ino = bpfrefs_ref_get(ref, "ino");
-	return ino.type == BPFREFS_VALUE_NUM && ino.num == pin->ino;
+	return place && place->major == pin->major && place->minor == pin->minor &&
+	       place->ino == pin->ino;
 }
 
 /* The names of a pinned inode: more than one where it has hard links. */
@@ -335,22 +334,37 @@ static unsigned int pin_names(const struct graph *graph, uint32_t object, const 
 	return names;
 }
 
-/* A count that could not be read is no holder: what cannot be shown to stay is not let go. */
-void mark_surplus(struct mark *mark)
+/* Does an automatic keep stay, when the pin is one itself? */
+static bool kept_without(const struct graph *graph, uint32_t object, const struct pin *pin)
 {
-	const struct graph *graph = mark->graph;
-
-	for (uint32_t i = 0; i < graph->objects; i++) {
-		const struct bpfrefs_object *object = graph_object(graph, i);
-
-		if (object->usercnt != BPFREFS_UNKNOWN && object->usercnt > object->user_explained)
-			mark_node(mark, node_user(i), NULL, 1);
-		if (object->refcnt != BPFREFS_UNKNOWN && object->refcnt > object->explained)
-			mark_node(mark, node_object(i), NULL, 1);
-	}
+	for (uint32_t i = graph->in_first[object]; i < graph->in_first[object + 1]; i++)
+		if (graph->edge[i].kind == EDGE_AUTO && !is_pin(graph->edge[i].ref, pin))
+			return true;
+	return false;
 }
 
-static void mark_without(struct mark *mark, const struct pin *pin)
+/*
+ * What is counted beyond the references found holds, but for @less of it. A count that could not be
+ * read is no holder: what cannot be shown to stay is not let go.
+ */
+static void mark_surplus_of(struct mark *mark, uint32_t index, uint64_t less)
+{
+	const struct bpfrefs_object *object = graph_object(mark->graph, index);
+
+	if (object->usercnt != BPFREFS_UNKNOWN && object->usercnt > object->user_explained + less)
+		mark_node(mark, node_user(index), NULL, 1);
+	if (object->refcnt != BPFREFS_UNKNOWN && object->refcnt > object->explained + less)
+		mark_node(mark, node_object(index), NULL, 1);
+}
+
+void mark_surplus(struct mark *mark)
+{
+	for (uint32_t i = 0; i < mark->graph->objects; i++)
+		mark_surplus_of(mark, i, 0);
+}
+
+/* @unseen: the pin was not found, so that it is one of the references of @object unexplained. */
+static void mark_without(struct mark *mark, const struct pin *pin, uint32_t object, bool unseen)
 {
 	const struct graph *graph = mark->graph;
 
@@ -360,7 +374,8 @@ static void mark_without(struct mark *mark, const struct pin *pin)
 		if (edge->kind != EDGE_AUTO && !is_pin(edge->ref, pin))
 			mark_node(mark, edge->to, edge, 1);
 	}
-	mark_surplus(mark);
+	for (uint32_t i = 0; i < graph->objects; i++)
+		mark_surplus_of(mark, i, unseen && i == object);
 	mark_spread(mark);
 }
 
@@ -372,14 +387,17 @@ int bpfrefs_unpin_check(const struct bpfrefs_snapshot *snap, struct bpfrefs_key 
 	const struct bpfrefs_object *object;
 	graph_auto *graph = NULL;
 	mark_auto *mark = NULL;
+	unsigned int names;
 
 	if (index == UINT32_MAX)
 		return 0; /* there is no such object (any more) */
 	graph = graph_new(snap);
-	if (pin_names(graph, index, &pin) > 1)
+	names = pin_names(graph, index, &pin);
+	if (names > 1)
 		return 0;
+	graph->kept_auto[index] = kept_without(graph, index, &pin);
 	mark = mark_new(graph);
-	mark_without(mark, &pin);
+	mark_without(mark, &pin, index, names == 0);
 	object = graph_object(graph, index);
 	if (!mark->reached[node_object(index)])
 		return -EBUSY;

@@ -207,6 +207,11 @@ static const char *state_name(const struct pin_inode *inode)
 }
 
 /* One name of one pin; @count is 1 for the first name only. */
+static struct pin_place place_of(const struct pin_inode *inode, const char *inner)
+{
+	return (struct pin_place){ inode->super->major, inode->super->minor, inode->ino, inner };
+}
+
 static void tell_name(struct reaches *reaches, const struct pin_inode *inode, const char *inner,
 		      uint32_t count)
 {
@@ -231,8 +236,8 @@ static void tell_name(struct reaches *reaches, const struct pin_inode *inode, co
 	ref_set_static(ref, PIN_STATE, state_name(inode));
 	if (pid)
 		ref_set_num(ref, PIN_PID, pid);
-	if (inner && inode->nlink)
-		ref_set_place(scan, ref, super->major, super->minor, inner);
+	if (inode->nlink)
+		ref_set_place(scan, ref, place_of(inode, inner));
 }
 
 static void tell_keep(struct reaches *reaches, const struct pin_inode *inode, const char *inner,
@@ -243,7 +248,7 @@ static void tell_keep(struct reaches *reaches, const struct pin_inode *inode, co
 	struct bpfrefs_ref *ref = keep_add(reaches->scan, inode->key, mode, path, 1);
 
 	if (ref)
-		ref_set_place(reaches->scan, ref, inode->super->major, inode->super->minor, inner);
+		ref_set_place(reaches->scan, ref, place_of(inode, inner));
 }
 
 static void tell_pin(struct reaches *reaches, const struct pin_tree *tree,

@@ -130,7 +130,8 @@ extern const struct holder_class *const holder_classes[];
 /* Where a pinned inode is in its own bpffs instance, whatever is mounted where. */
 struct pin_place {
 	uint32_t major, minor;
-	const char *inner;
+	uint64_t ino;
+	const char *inner; /* "/app/conns"; NULL: not learnt */
 };
 
 struct bpfrefs_ref {
@@ -203,9 +204,8 @@ void ref_set_num(struct bpfrefs_ref *ref, unsigned int index, uint64_t num); /* 
 void ref_set_str(struct scan *scan, struct bpfrefs_ref *ref, unsigned int index, const char *str);
 /* A static string, not copied. */
 void ref_set_static(struct bpfrefs_ref *ref, unsigned int index, const char *str);
-/* Where a pin is in its own instance, for bpfrefs_snapshot_pin_path(): "/app/conns". */
-void ref_set_place(struct scan *scan, struct bpfrefs_ref *ref, uint32_t major, uint32_t minor,
-		   const char *inner);
+/* Where a pin or keep is in its own instance; copied. */
+void ref_set_place(struct scan *scan, struct bpfrefs_ref *ref, struct pin_place place);
 
 /* Notes that scan->class missed @count things ("processes"), with a positive errno or 0. */
 void scan_gap(struct scan *scan, uint32_t count, const char *what, int error);

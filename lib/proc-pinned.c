@@ -8,6 +8,11 @@
 
 enum { PIN_PATH, PIN_DEV, PIN_INO, PIN_UID, PIN_MTIME, PIN_STATE, PIN_PID };
 
+static struct pin_place place_of(const struct proc_pin *pin)
+{
+	return (struct pin_place){ pin->major, pin->minor, pin->ino, pin->inner };
+}
+
 static void add_pin(struct scan *scan, const struct proc_pins *pins, const struct proc_pin *pin)
 {
 	g_autofree char *path = mounts_path(pins->own, pin->major, pin->minor, pin->inner);
@@ -25,7 +30,7 @@ static void add_pin(struct scan *scan, const struct proc_pins *pins, const struc
 	ref_set_num(ref, PIN_MTIME, (uint64_t)MAX(pin->mtime, 0));
 	ref_set_static(ref, PIN_STATE, "live");
 	ref_set_str(scan, ref, PIN_PATH, path);
-	ref_set_place(scan, ref, pin->major, pin->minor, pin->inner);
+	ref_set_place(scan, ref, place_of(pin));
 	if (!path && pin->pid)
 		ref_set_num(ref, PIN_PID, pin->pid);
 }
@@ -133,7 +138,7 @@ int proc_scan_keep(struct scan *scan)
 		path = mounts_path(pins->own, pin->major, pin->minor, pin->inner);
 		ref = keep_add(scan, pin->key, pin->keep, path, 1);
 		if (ref)
-			ref_set_place(scan, ref, pin->major, pin->minor, pin->inner);
+			ref_set_place(scan, ref, place_of(pin));
 	}
 	add_gaps(scan, pins);
 	return 0;

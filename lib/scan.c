@@ -157,15 +157,13 @@ void ref_set_str(struct scan *scan, struct bpfrefs_ref *ref, unsigned int index,
 	ref_set_static(ref, index, scan_str(scan, str));
 }
 
-void ref_set_place(struct scan *scan, struct bpfrefs_ref *ref, uint32_t major, uint32_t minor,
-		   const char *inner)
+void ref_set_place(struct scan *scan, struct bpfrefs_ref *ref, struct pin_place place)
 {
-	struct pin_place *place = arena_alloc(scan->snap->arena, sizeof(*place));
+	struct pin_place *copy = arena_alloc(scan->snap->arena, sizeof(*copy));
 
-	place->major = major;
-	place->minor = minor;
-	place->inner = scan_str(scan, inner);
-	ref->place = place;
+	*copy = place;
+	copy->inner = scan_str(scan, place.inner);
+	ref->place = copy;
 }
 
 void scan_gap(struct scan *scan, uint32_t count, const char *what, int error)

@@ -298,7 +298,7 @@ const char *bpfrefs_snapshot_pin_path(const struct bpfrefs_snapshot *snap,
 	const char *dir, *inner;
 	size_t len;
 
-	if (!ref->place || ref->place->major != major || ref->place->minor != minor)
+	if (!ref->place || !ref->place->inner || ref->place->major != major || ref->place->minor != minor)
 		return NULL;
 	dir = g_hash_table_lookup(snap->dirs, &key);
 	if (!dir)

@@ -111,7 +111,7 @@ static inline void fake_pin(struct scan *scan, struct bpfrefs_key key, const cha
 
 	ref_set_str(scan, ref, fake_field(scan, "path"), path);
 	ref_set_num(ref, fake_field(scan, "ino"), ino);
-	ref_set_place(scan, ref, 0, 30, inner);
+	ref_set_place(scan, ref, (struct pin_place){ 0, 30, ino, inner });
 }
 
 static inline void fake_slot(struct scan *scan, struct bpfrefs_key key, uint64_t slot)

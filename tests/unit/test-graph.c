@@ -143,7 +143,9 @@ static void test_empty(void)
 
 /* 1: the only root. 2: a hash in use, loses nothing. 3: an array in use, would be cleared. 4: a
  * process as well. 5: two links of one inode. 6: two pins. 7: something unexplained. 8: an array in
- * a ring with its program, which its own pin keeps going. 9: only an automatic keep besides. */
+ * a ring with its program, which its own pin keeps going. 9: only an automatic keep besides. Keeps
+ * that are removed themselves, of arrays in use: 21 automatic, the only one; 22 another's automatic
+ * one besides; 23 of mode pin, the only one; 24 a pin besides. */
 static void build_unpin(struct scan *scan)
 {
 	for (uint32_t id = 1; id <= 9; id++) {
@@ -166,6 +168,13 @@ static void build_unpin(struct scan *scan)
 	slot(scan, 8, 0, 12);
 	uses(scan, 12, 8);
 	keep(scan, 9, "auto");
+	for (uint32_t id = 21; id <= 24; id++) {
+		array(scan, id);
+		uses(scan, 11, id);
+		keep_at(scan, id, id <= 22 ? "auto" : "pin", 100 + id);
+	}
+	keep_at(scan, 22, "auto", 400);
+	pin(scan, map(24), 500);
 }
 
 static void test_unpin(void)
@@ -181,6 +190,37 @@ static void test_unpin(void)
 	/* The same number in another instance is another pin. */
 	g_assert_cmpint(bpfrefs_unpin_check(snap, map(1), MAJOR, MINOR + 1, 101), ==, 0);
 	g_assert_cmpint(bpfrefs_unpin_check(snap, prog(11), MAJOR, MINOR, 200), ==, -EBUSY);
+	bpfrefs_snapshot_unref(snap);
+}
+
+static void test_unpin_keep(void)
+{
+	static const int expected[] = { -EBUSY, 0, -EBUSY, 0 };
+	struct bpfrefs_snapshot *snap = take(build_unpin);
+
+	for (uint32_t i = 0; i < G_N_ELEMENTS(expected); i++)
+		g_assert_cmpint(bpfrefs_unpin_check(snap, map(21 + i), MAJOR, MINOR, 121 + i), ==,
+				expected[i]);
+	bpfrefs_snapshot_unref(snap);
+}
+
+/* A pin that the walk missed is one of the references that nothing explains: 1 has no other. */
+static void build_unseen(struct scan *scan)
+{
+	for (uint32_t id = 1; id <= 3; id++) {
+		array(scan, id)->refcnt = id == 2 ? 2 : 1;
+		scan_object(scan, map(id))->usercnt = id == 2 ? 2 : 1;
+	}
+	fd(scan, map(3), 77);
+}
+
+static void test_unpin_unseen(void)
+{
+	struct bpfrefs_snapshot *snap = take(build_unseen);
+
+	g_assert_cmpint(bpfrefs_unpin_check(snap, map(1), MAJOR, MINOR, 101), ==, -EBUSY);
+	g_assert_cmpint(bpfrefs_unpin_check(snap, map(2), MAJOR, MINOR, 102), ==, 0);
+	g_assert_cmpint(bpfrefs_unpin_check(snap, map(3), MAJOR, MINOR, 103), ==, 0);
 	bpfrefs_snapshot_unref(snap);
 }
 
@@ -218,6 +258,8 @@ int main(int argc, char **argv)
 	g_test_add_func("/graph/keeps", test_keeps);
 	g_test_add_func("/graph/empty", test_empty);
 	g_test_add_func("/graph/unpin", test_unpin);
+	g_test_add_func("/graph/unpin/keep", test_unpin_keep);
+	g_test_add_func("/graph/unpin/unseen", test_unpin_unseen);
 	g_test_add_func("/graph/unpin/unknown", test_unpin_unknown);
 	return g_test_run();
 }

@@ -181,9 +181,9 @@ static void pins_are_told_from_a_directory(void)
 
 	turn(scan, "pin");
 	ref = scan_add(scan, map12, 1, 1);
-	ref_set_place(scan, ref, 0, 40, "/app/sub/conns");
+	ref_set_place(scan, ref, (struct pin_place){ 0, 40, 7, "/app/sub/conns" });
 	other = scan_add(scan, map3, 1, 1);
-	ref_set_place(scan, other, 0, 40, "/application");
+	ref_set_place(scan, other, (struct pin_place){ 0, 40, 8, "/application" });
 	scan_bpffs_dir(scan, 0, 40, 1, "/");
 	scan_bpffs_dir(scan, 0, 40, 2, "/app");
 	scan_bpffs_dir(scan, 0, 41, 2, "/app");

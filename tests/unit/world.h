@@ -159,7 +159,7 @@ static inline struct bpfrefs_ref *pin(struct scan *scan, struct bpfrefs_key key,
 
 	set(scan, ref, "path", "/sys/fs/bpf/x", 0);
 	set(scan, ref, "ino", NULL, ino);
-	ref_set_place(scan, ref, MAJOR, MINOR, "/x");
+	ref_set_place(scan, ref, (struct pin_place){ MAJOR, MINOR, ino, "/x" });
 	return ref;
 }
 
@@ -171,12 +171,21 @@ static inline void hard_link(struct scan *scan, struct bpfrefs_key key, uint64_t
 	ref = scan_add(scan, key, 0, 0);
 	set(scan, ref, "path", "/sys/fs/bpf/y", 0);
 	set(scan, ref, "ino", NULL, ino);
-	ref_set_place(scan, ref, MAJOR, MINOR, "/y");
+	ref_set_place(scan, ref, (struct pin_place){ MAJOR, MINOR, ino, "/y" });
 }
 
-static inline void keep(struct scan *scan, uint32_t id, const char *mode)
+static inline struct bpfrefs_ref *keep(struct scan *scan, uint32_t id, const char *mode)
 {
-	set(scan, hold(scan, "keep", map(id), nobody, NULL, 1), "mode", mode, 0);
+	struct bpfrefs_ref *ref = hold(scan, "keep", map(id), nobody, NULL, 1);
+
+	set(scan, ref, "mode", mode, 0);
+	return ref;
+}
+
+/* The same with the inode that it is. */
+static inline void keep_at(struct scan *scan, uint32_t id, const char *mode, uint64_t ino)
+{
+	ref_set_place(scan, keep(scan, id, mode), (struct pin_place){ MAJOR, MINOR, ino, "/k" });
 }
 
 static inline void uses(struct scan *scan, uint32_t prog_id, uint32_t map_id)
