@@ -6,10 +6,10 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
-#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include "ctl.h"
+#include "guard.h"
 #include "show.h"
 
 /* A name in a directory of SOURCE that the caller can reach. */
@@ -151,8 +151,7 @@ static int unpin_allowed(const struct where *w, const struct target *target, str
 	if (is_keep(w, snap, key, target->path))
 		err = ctl_refuse(reason, -ENOENT, "that is a keep: write off to the object's keep");
 	else
-		err = bpfrefs_unpin_check(snap, key, major(target->st.st_dev),
-					  minor(target->st.st_dev), target->st.st_ino);
+		err = guard_judge(w->fs, &snap, key, &target->st);
 	bpfrefs_snapshot_unref(snap);
 	if (err == -EBUSY)
 		return ctl_refuse(reason, err,

@@ -20,7 +20,7 @@ struct fs_options {
 	bool pins_file;	      /* pins=file, else pins=symlink */
 	unsigned int max_age; /* milliseconds */
 	bool keep_auto;
-	bool guard; /* parsed; a later issue gives it its meaning: refused for now with a message */
+	bool guard; /* see guard.c */
 	bool has_gid;
 	gid_t gid;
 	bool ro;
@@ -167,6 +167,12 @@ ssize_t handle_read(struct handle *handle, off_t offset, size_t size, const char
 ssize_t handle_write(struct fs *fs, struct handle *handle, const struct caller *caller,
 		     const char *data, size_t size);
 void handle_release(struct fs *fs, struct handle *handle);
+/*
+ * Around what removes pins: one such thing at a time, a scan and what is done by it together. Taken
+ * with no other lock held.
+ */
+void handles_begin_command(struct handles *handles);
+void handles_end_command(struct handles *handles);
 /* The longest text now open on this inode, 0 if none: what st_size says meanwhile. */
 size_t handles_length(struct handles *handles, uint64_t ino);
 /* Is it open? Then the same length, and when what is longest was true. @handles may be NULL. */

@@ -92,6 +92,16 @@ void handles_free(struct handles *handles)
 	g_free(handles);
 }
 
+void handles_begin_command(struct handles *handles)
+{
+	g_mutex_lock(&handles->command);
+}
+
+void handles_end_command(struct handles *handles)
+{
+	g_mutex_unlock(&handles->command);
+}
+
 static void handles_add(struct handles *handles, struct handle *handle)
 {
 	gint64 ino = (gint64)handle->ino;
@@ -264,9 +274,9 @@ ssize_t handle_write(struct fs *fs, struct handle *handle, const struct caller *
 		return err;
 	if (!handle->writable)
 		return -EBADF;
-	g_mutex_lock(&fs->handles->command);
+	handles_begin_command(fs->handles);
 	taken = ctl_write(&w, caller, data, size);
-	g_mutex_unlock(&fs->handles->command);
+	handles_end_command(fs->handles);
 	return taken;
 }
 

@@ -27,12 +27,10 @@ static int complain(char *why)
 	return -EINVAL;
 }
 
-/* Options that exclude each other, or that this version does not have. */
+/* Options that exclude each other. */
 static int check_options(const struct options *options, char **why)
 {
-	if (options->fs.guard)
-		*why = g_strdup("guard: this version cannot guard pins yet: mount without it");
-	else if (options->fs.keep_auto && options->fs.ro)
+	if (options->fs.keep_auto && options->fs.ro)
 		*why = g_strdup("keep=auto with ro: automatic keeps are pins that it would have to "
 				"write, so choose one of the two");
 	return *why ? -EINVAL : 0;

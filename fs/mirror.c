@@ -141,6 +141,15 @@ static int dir_path(const struct mirror *mirror, const struct mnode *dir, char p
 	return 0;
 }
 
+int mirror_path(struct mirror *mirror, uint64_t ino, char path[PATH_MAX])
+{
+	int err = dir_path(mirror, node_of(mirror, ino), path);
+
+	if (!err && *path)
+		memmove(path, path + 1, strlen(path));
+	return err;
+}
+
 int mirror_depth(struct mirror *mirror, uint64_t ino)
 {
 	char path[PATH_MAX];

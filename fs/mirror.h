@@ -14,6 +14,7 @@
 #ifndef MIRROR_H
 #define MIRROR_H
 
+#include <limits.h>
 #include <sys/statvfs.h>
 
 #include "fs.h"
@@ -39,6 +40,8 @@ void mirror_forget(struct mirror *mirror, uint64_t ino, uint64_t count);
 int mirror_dir_fd(struct mirror *mirror, uint64_t ino);
 /* How many directories below SOURCE a directory lies: 0 the root. -ESTALE if no longer in it. */
 int mirror_depth(struct mirror *mirror, uint64_t ino);
+/* Where a directory is below SOURCE: "" for the root, "app". -ESTALE likewise. */
+int mirror_path(struct mirror *mirror, uint64_t ino, char path[PATH_MAX]);
 /* Is there a pin of that name in that directory, as bpffs has it? */
 bool mirror_has_pin(struct mirror *mirror, uint64_t parent, const char *name);
 

@@ -6,7 +6,7 @@
 #include <fcntl.h>
 #include <string.h>
 
-#include "mirror.h"
+#include "guard.h"
 #include "ops.h"
 
 #define VIRTUAL_NAME ".bpf"
@@ -285,10 +285,15 @@ static void op_link(fuse_req_t req, fuse_ino_t ino, fuse_ino_t parent, const cha
 static void remove_name(fuse_req_t req, fuse_ino_t parent, const char *name, int flags)
 {
 	struct caller caller = caller_of(req);
-	int err = -EPERM;
+	struct fs *fs = fs_of(req);
+	int err;
 
-	if (!is_virtual(parent))
-		err = mirror_unlink(fs_of(req)->mirror, &caller, parent, name, flags);
+	if (is_virtual(parent))
+		err = -EPERM;
+	else if (fs->opt.guard && !(flags & AT_REMOVEDIR))
+		err = guard_unlink(fs, &caller, parent, name);
+	else
+		err = mirror_unlink(fs->mirror, &caller, parent, name, flags);
 	reply_result(req, err);
 }
 
@@ -307,10 +312,15 @@ static void op_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_
 {
 	struct caller caller = caller_of(req);
 	struct mirror_name from = { parent, name }, to = { new_parent, new_name };
-	int err = -EPERM;
+	struct fs *fs = fs_of(req);
+	int err;
 
-	if (!is_virtual(parent) && !is_virtual(new_parent))
-		err = mirror_rename(fs_of(req)->mirror, &caller, from, to, flags);
+	if (is_virtual(parent) || is_virtual(new_parent))
+		err = -EPERM;
+	else if (fs->opt.guard)
+		err = guard_rename(fs, &caller, from, to, flags);
+	else
+		err = mirror_rename(fs->mirror, &caller, from, to, flags);
 	reply_result(req, err);
 }
 

@@ -20,10 +20,11 @@ static void test_own(void)
 {
 	struct options options;
 
-	g_assert_null(read_list(&options, "pins=file,max_age=1500,keep=auto,gid=12,ro"));
+	g_assert_null(read_list(&options, "pins=file,max_age=1500,keep=auto,guard,gid=12,ro"));
 	g_assert_true(options.fs.pins_file);
 	g_assert_cmpuint(options.fs.max_age, ==, 1500);
 	g_assert_true(options.fs.keep_auto);
+	g_assert_true(options.fs.guard);
 	g_assert_true(options.fs.has_gid);
 	g_assert_cmpuint(options.fs.gid, ==, 12);
 	g_assert_true(options.fs.ro);
