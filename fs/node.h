@@ -24,6 +24,7 @@ enum dir {
 	DIR_PIDS,
 	DIR_PID,
 	DIR_FDS,
+	DIR_METRICS,
 	DIR_COUNT,
 };
 

@@ -103,18 +103,16 @@ int show_refs(const struct where *w, GString *out)
  * One number for "does it add up": for maps what is missing of refcnt and of usercnt together. The
  * sizes are added, so that too much of one never hides too little of the other.
  */
-static void show_unexplained(GString *out, const struct bpfrefs_object *object)
+uint64_t show_missing(const struct bpfrefs_object *object)
 {
 	struct remainder ref = remainder_of(object, object->refcnt, object->explained);
 	struct remainder user = { true, 0 };
 
 	if (object->key.kind == BPFREFS_MAP)
 		user = remainder_of(object, object->usercnt, object->user_explained);
-	if (ref.known && user.known)
-		g_string_append_printf(out, "%" PRIu64,
-				       (uint64_t)ABS(ref.value) + (uint64_t)ABS(user.value));
-	else
-		g_string_append_c(out, '?');
+	if (!ref.known || !user.known)
+		return BPFREFS_UNKNOWN;
+	return (uint64_t)ABS(ref.value) + (uint64_t)ABS(user.value);
 }
 
 void show_object(GString *out, const struct bpfrefs_object *object)
@@ -132,7 +130,7 @@ void show_object(GString *out, const struct bpfrefs_object *object)
 	if (object->key.kind == BPFREFS_MAP)
 		show_number(out, object->usercnt);
 	g_string_append(out, " unexplained=");
-	show_unexplained(out, object);
+	show_number(out, show_missing(object));
 	g_string_append(out, " pins=");
 	show_number(out, object->pins);
 	g_string_append_printf(out, " state=%s because=", bpfrefs_state_name(object->state));

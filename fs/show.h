@@ -59,6 +59,8 @@ int show_keep(const struct where *w, GString *out);
 int show_objects(const struct where *w, GString *out);
 int show_comm(const struct where *w, GString *out);
 int show_fd_link(const struct where *w, GString *out);
+/* What is missing of its counters, or too much; BPFREFS_UNKNOWN where that cannot be said. */
+uint64_t show_missing(const struct bpfrefs_object *object);
 /* One line of .bpf/objects. */
 void show_object(GString *out, const struct bpfrefs_object *object);
 
@@ -70,6 +72,10 @@ int show_at_risk(const struct where *w, GString *out);
 int show_json(const struct where *w, GString *out);
 int show_all_json(const struct where *w, GString *out);
 int show_dot(const struct where *w, GString *out);
+
+/* ------------------------------ for Prometheus (show-metrics.c) --- */
+
+int show_metrics(const struct where *w, GString *out);
 
 /* ----------------------------------- the whole system (show-status.c) --- */
 

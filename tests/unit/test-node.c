@@ -95,9 +95,10 @@ static void test_lookup(void)
 	struct fs fs;
 	struct fake fake;
 	struct entry entry, again;
-	static const char *const good[] = { "map",	    "map/12",	  "map/12/holders",
-					    "map/12/slots", "link/7/pin", "btf/1/keep",
-					    "pid",	    "source",	  "status" };
+	static const char *const good[] = {
+		"map",	      "map/12", "map/12/holders", "map/12/slots", "link/7/pin",
+		"btf/1/keep", "pid",	"source",	  "status",	  "metrics/bpfrefs.prom"
+	};
 
 	fake_init(&fs, &fake);
 	for (size_t i = 0; i < G_N_ELEMENTS(good); i++) {
@@ -164,7 +165,7 @@ static void test_attributes(void)
 	fake_init(&fs, &fake);
 	g_assert_cmpint(tree_getattr(&fs, tree_root_ino(), &entry), ==, 0);
 	g_assert_cmpuint(entry.attr.st_mode, ==, (S_IFDIR | 0500));
-	g_assert_cmpuint(entry.attr.st_nlink, ==, 7);
+	g_assert_cmpuint(entry.attr.st_nlink, ==, 8);
 	g_assert_cmpint(walk(&fs, "map", &entry), ==, 0);
 	g_assert_cmpuint(entry.attr.st_nlink, ==, 1);
 	g_assert_cmpfloat(entry.entry_timeout, >, 60);
@@ -282,8 +283,8 @@ static void test_readdir_root(void)
 	fake_init(&fs, &fake);
 	names = list(&fs, tree_root_ino(), 100);
 	g_assert_cmpstr(names, ==,
-			". .. map prog link btf pid objects holders at-risk json graph.dot bpffs "
-			"source status control errors ");
+			". .. map prog link btf pid objects holders at-risk json graph.dot "
+			"metrics bpffs source status control errors ");
 	g_assert_cmpint(walk(&fs, "status", &entry), ==, 0);
 	g_assert_cmpint(tree_readdir(&fs, entry.ino, 0, add_name, NULL), ==, -ENOTDIR);
 	fake_clear(&fs, &fake);
@@ -312,10 +313,9 @@ static void test_parents(void)
 	struct entry entry, parent;
 	struct parents found = { 0 };
 	static const char *const paths[][2] = {
-		{ "prog/5", "prog" },
-		{ "map", NULL },
-		{ "pid/4194303", "pid" },
-		{ "pid/4194303/fd", "pid/4194303" },
+		{ "prog/5", "prog" },	  { "map", NULL },
+		{ "pid/4194303", "pid" }, { "pid/4194303/fd", "pid/4194303" },
+		{ "metrics", NULL },
 	};
 
 	fake_init(&fs, &fake);

@@ -1,0 +1,172 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""metrics/bpfrefs.prom: valid Prometheus text, and the same numbers as the other files have."""
+import collections
+import math
+import os
+import pathlib
+import re
+import shutil
+import sys
+
+from harness import check, equal, eventually, fields, main, must, run, tool
+
+NAMES = {
+    "bpfrefs_objects": {"kind", "type", "state"}, "bpfrefs_references": {"class"},
+    "bpfrefs_unexplained_references": set(), "bpfrefs_gaps": {"class"},
+    "bpfrefs_scan_seconds": set(), "bpfrefs_keeps": {"mode"}, "bpfrefs_build_info": {"version"},
+}
+NAME = r"[a-zA-Z_:][a-zA-Z0-9_:]*"
+LABEL = r'([a-zA-Z_][a-zA-Z0-9_]*)="((?:[^"\\\n]|\\[\\"n])*)"'
+SAMPLE = re.compile(rf"({NAME})(?:{{((?:{LABEL})(?:,{LABEL})*)}})? (NaN|[0-9]+(?:\.[0-9]+)?)")
+STATES = {"held", "at-risk", "cleared", "unrooted", "unknown"}
+
+
+def parse(text):
+    """The samples of a text as {(name, labels): value}, which is checked against the format: every
+    family announced once, in one piece, no sample twice."""
+    check(text.endswith("\n"), "no newline at the end")
+    samples, family, seen = {}, None, set()
+    for line in text.splitlines():
+        words = line.split(" ", 3)
+        if words[:2] == ["#", "HELP"]:
+            family = words[2]
+            check(family not in seen and len(words) == 4, line)
+            seen.add(family)
+        elif words[:2] == ["#", "TYPE"]:
+            equal((words[2], words[3]), (family, "gauge"), line)
+        elif not line.startswith("#"):
+            match = SAMPLE.fullmatch(line)
+            check(match is not None and match[1] == family, f"not a sample of {family}: {line}")
+            labels = frozenset(re.findall(LABEL, match[2] or ""))
+            check((family, labels) not in samples, f"twice: {line}")
+            samples[family, labels] = float(match[7])
+    return samples
+
+
+def by_label(samples, name, label):
+    """Sums of a metric by one of its labels."""
+    sums = collections.Counter()
+    for (family, labels), value in samples.items():
+        if family == name:
+            sums[dict(labels)[label]] += value
+    return sums
+
+
+def frozen(env, *options):
+    """A daemon whose files all show one snapshot, so that they can be compared on a busy machine."""
+    return env.daemon("-o", "max_age=86400000" + "".join(f",{x}" for x in options))
+
+
+def test_names_and_format(env):
+    daemon = env.daemon()
+    samples = parse(daemon.read("metrics/bpfrefs.prom"))
+    found = collections.defaultdict(set)
+    for (family, labels), _ in samples.items():
+        found[family] |= {key for key, _ in labels}
+    equal(dict(found), NAMES)
+    equal(set(by_label(samples, "bpfrefs_objects", "state")), STATES)
+    equal(set(by_label(samples, "bpfrefs_keeps", "mode")), {"fd", "pin", "auto"})
+    version = must(env.bpfrefs, "--version").split()[1]
+    equal(samples["bpfrefs_build_info", frozenset({("version", version)})], 1)
+    check(0 < samples["bpfrefs_scan_seconds", frozenset()] < 600, "scan_seconds")
+
+
+def test_same_as_other_files(env):
+    helper = env.helper()
+    array = helper.make("map", "prog_array")
+    prog = helper.make("prog", "socket_filter", maps=array)
+    helper.do("pin", prog.var, env.bpffs / "prog")
+    daemon = frozen(env)
+    samples = parse(daemon.read("metrics/bpfrefs.prom"))
+    objects, references = collections.Counter(), collections.Counter()
+    missing, unknown = 0, 0
+    for line in daemon.lines("objects")[0]:
+        row = fields(line)
+        objects[line.split("/")[0], row["type"], row["state"]] += 1
+        if row["unexplained"] == "?":
+            unknown += 1
+        else:
+            missing += int(row["unexplained"])
+    for line in daemon.lines("holders")[0]:
+        references[line.split()[1]] += int(fields(line)["ref"])
+    got = {tuple(dict(labels)[x] for x in ("kind", "type", "state")): value
+           for (family, labels), value in samples.items() if family == "bpfrefs_objects" and value}
+    equal(got, dict(objects))
+    check(got["map", "prog_array", "at-risk"] >= 1, f"the array at risk: {got}")
+    equal(+by_label(samples, "bpfrefs_references", "class"), references)
+    equal(samples["bpfrefs_unexplained_references", frozenset()], missing)
+    gaps = by_label(samples, "bpfrefs_gaps", "class")
+    equal(gaps["refcnt"], unknown)
+    status = daemon.read("status")
+    for name in set(gaps) - {"refcnt"}:
+        complete = re.search(rf"^class {name}: [^:]*: complete$", status, re.M)
+        equal(gaps[name] == 0, complete is not None, name)
+
+
+def test_keeps_and_references(env):
+    """The numbers follow what is done; each look is a scan of its own."""
+    daemon, helper = env.daemon(), env.helper()
+    obj = helper.make("map", "array")
+    before = parse(daemon.read("metrics/bpfrefs.prom"))
+    equal(sum(by_label(before, "bpfrefs_keeps", "mode").values()), 0)
+    daemon.write(f"{obj.key}/keep", "pin")
+
+    def look():
+        now = parse(daemon.read("metrics/bpfrefs.prom"))
+        equal(by_label(now, "bpfrefs_keeps", "mode"), {"fd": 0, "pin": 1, "auto": 0})
+        check(by_label(now, "bpfrefs_references", "class")["keep"] >= 1, "keep")
+    eventually(look)
+
+
+def test_without_counters(env):
+    """procfs: what is not known is NaN, and a gap; never 0."""
+    helper = env.helper()
+    helper.make("map", "array")
+    daemon = env.daemon("--source=proc")
+    samples = parse(daemon.read("metrics/bpfrefs.prom"))
+    references = by_label(samples, "bpfrefs_references", "class")
+    gaps = by_label(samples, "bpfrefs_gaps", "class")
+    check(math.isnan(references["mmap"]) and gaps["mmap"] >= 1, f"{references} {gaps}")
+    check(references["fd"] >= 1, str(references))
+    check(math.isnan(samples["bpfrefs_unexplained_references", frozenset()]), "unexplained")
+    check(gaps["refcnt"] >= 1, str(gaps))
+    lines, comments = daemon.lines("metrics/bpfrefs.prom")
+    check(lines and any(x.startswith("# mmap: unavailable") for x in comments), str(comments))
+
+
+def test_textfile_directory(env):
+    """As node_exporter reads it: what the directory lists ends in .prom; size and time while open."""
+    daemon = env.daemon("-o", "gid=12345,allow_other")
+    place = daemon.tree / "metrics"
+    equal(os.listdir(place), ["bpfrefs.prom"])
+    equal(os.stat(place / "bpfrefs.prom").st_size, 0)
+    with open(place / "bpfrefs.prom", "rb") as file:
+        status = os.fstat(file.fileno())
+        text = file.read()
+        equal(status.st_size, len(text))
+        check(status.st_mtime > 1e9, "time")
+        for at in (0, 1, len(text) // 2, len(text) - 1):
+            equal(os.pread(file.fileno(), 100, at), text[at:at + 100], "one snapshot")
+    os.chmod(env.tmp, 0o755)
+    wrap = [tool("setpriv"), "--reuid=65534", "--clear-groups"]
+    command = [tool("cat"), place / "bpfrefs.prom"]
+    equal(run(*wrap, "--regid=12345", *command)[0], 0, "the group may read it")
+    equal(run(*wrap, "--regid=1", *command)[0], 1, "others may not")
+
+
+def test_copies(env):
+    """Tools that trust the size, or copy by sendfile(2), get all of it."""
+    daemon = frozen(env)
+    text = daemon.read("metrics/bpfrefs.prom")
+    for command in ([tool("cp")], [tool("busybox"), "cp"]):
+        target = env.tmp / "copy.prom"
+        must(*command, daemon.tree / "metrics/bpfrefs.prom", target)
+        equal(target.read_text(), text, str(command))
+        target.unlink()
+    shutil.copyfile(daemon.tree / "metrics/bpfrefs.prom", env.tmp / "copy.prom")
+    equal(pathlib.Path(env.tmp / "copy.prom").read_text(), text, "shutil")
+
+
+if __name__ == "__main__":
+    sys.exit(main(globals()))
