@@ -60,14 +60,18 @@ struct caller {
 
 /*
  * May this thread do with bpf(2) itself what controls do: CAP_SYS_ADMIN effective in the initial
- * user namespace? 0 or -EPERM. From /proc/TID/status (CapEff) and /proc/TID/ns/user.
+ * user namespace? 0 or -EPERM. From /proc/TID/status (CapEff) and /proc/TID/ns/user. Never for a
+ * worker of io_uring or of the kernel, whose credentials need not be those of who asks.
  */
 int caller_is_admin(const struct caller *caller);
+/* May it read what is in .bpf? What the kernel asks of the modes there, for the names beside pins. */
+bool caller_may_read(const struct caller *caller, const struct fs_options *opt);
 /* The thread's comm and its process's pid, for the error log. */
 void caller_describe(const struct caller *caller, pid_t *pid, char comm[32]);
 /*
- * Makes the calling thread of the daemon act with the caller's fsuid, fsgid and groups, until
- * caller_leave(). -errno if they could not be taken: then nothing has changed.
+ * Makes the calling thread of the daemon act with the caller's fsuid, fsgid, groups and those of its
+ * capabilities that files are checked by, until caller_leave(). -errno if they could not be taken:
+ * then nothing has changed.
  */
 int caller_enter(const struct caller *caller);
 void caller_leave(void);

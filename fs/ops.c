@@ -38,16 +38,22 @@ struct fuse_entry_param entry_param(const struct entry *entry)
 	};
 }
 
-/* A dotted name that bpffs refused with @refusal: .bpf, or the twin of a pin. */
-static int find_dotted(struct fs *fs, fuse_ino_t parent, const char *name, int refusal,
+/*
+ * A dotted name that bpffs refused with @refusal: .bpf, or the twin of a pin, which says what the
+ * pin is of to those alone who could read that in .bpf.
+ */
+static int find_dotted(fuse_req_t req, fuse_ino_t parent, const char *name, int refusal,
 		       struct entry *entry)
 {
+	struct caller caller = caller_of(req);
+	struct fs *fs = fs_of(req);
 	struct bpfrefs_key key;
 	int depth;
 
 	if (parent == FUSE_ROOT_ID && strcmp(name, VIRTUAL_NAME) == 0)
 		return tree_getattr(fs, tree_root_ino(), entry);
-	if (strlen(name) > NAME_MAX || !mirror_has_pin(fs->mirror, parent, name + 1))
+	if (strlen(name) > NAME_MAX || !mirror_has_pin(fs->mirror, parent, name + 1) ||
+	    !caller_may_read(&caller, &fs->opt))
 		return refusal;
 	depth = mirror_depth(fs->mirror, parent);
 	if (depth < 0 ||
@@ -56,14 +62,15 @@ static int find_dotted(struct fs *fs, fuse_ino_t parent, const char *name, int r
 	return tree_twin(fs, (unsigned int)depth, key, entry);
 }
 
-static int find(struct fs *fs, fuse_ino_t parent, const char *name, struct entry *entry)
+static int find(fuse_req_t req, fuse_ino_t parent, const char *name, struct entry *entry)
 {
+	struct fs *fs = fs_of(req);
 	int err;
 
 	if (is_virtual(parent))
 		return tree_lookup(fs, parent, name, entry);
 	err = mirror_lookup(fs->mirror, parent, name, entry);
-	return err && *name == '.' ? find_dotted(fs, parent, name, err, entry) : err;
+	return err && *name == '.' ? find_dotted(req, parent, name, err, entry) : err;
 }
 
 static void reply_found(fuse_req_t req, fuse_ino_t parent, const char *name)
@@ -71,7 +78,7 @@ static void reply_found(fuse_req_t req, fuse_ino_t parent, const char *name)
 	struct fs *fs = fs_of(req);
 	struct fuse_entry_param param;
 	struct entry entry;
-	int err = find(fs, parent, name, &entry);
+	int err = find(req, parent, name, &entry);
 
 	if (err) {
 		reply_result(req, err);

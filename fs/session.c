@@ -14,6 +14,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "caps.h"
 #include "mirror.h"
 #include "ops.h"
 #include "place.h"
@@ -21,8 +22,8 @@
 /* Enough that readers which wait for a scan do not keep the others from being served. */
 #define THREADS 32
 
-/* What belongs to the whole process, once. */
-static void prepare_process(void)
+/* What belongs to the whole process, once, before there is another thread. */
+static int prepare_process(const struct fs_options *opt)
 {
 	struct rlimit limit;
 
@@ -34,6 +35,7 @@ static void prepare_process(void)
 		limit.rlim_cur = limit.rlim_max;
 		setrlimit(RLIMIT_NOFILE, &limit);
 	}
+	return caps_drop(opt);
 }
 
 static int fail(const char *what, int err)
@@ -206,9 +208,10 @@ static int run(struct session *session, const struct session_config *config)
 int session_run(const struct session_config *config)
 {
 	struct session session = { .ready_fd = config->ready_fd };
-	int err;
+	int err = prepare_process(&config->options);
 
-	prepare_process();
+	if (err)
+		return fail("giving up capabilities", err);
 	err = run(&session, config);
 	if (session.fuse)
 		fuse_session_destroy(session.fuse);

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <sys/utsname.h>
 
+#include "caps.h"
 #include "show.h"
 
 /* -------------------------------------------------------------- bpffs --- */
@@ -195,6 +196,7 @@ int show_status(const struct where *w, GString *out)
 	show_pair(out, "version", bpfrefs_version());
 	show_pair(out, "kernel", uname(&uts) == 0 ? uts.release : NULL);
 	show_options(out, fs);
+	caps_show(out);
 	show_source(out, fs);
 	if (!err)
 		show_class_states(out, snap);

@@ -112,6 +112,26 @@ def symbols():
             [f"in bpfrefs.h, but not shown: {x}" for x in sorted(told - shown)])
 
 
+def security():
+    """Each row of the table of docs/security.md names its tests, and they exist."""
+    wrong, rows, inside = [], 0, False
+    for number, line in enumerate(lines("docs/security.md"), 1):
+        if not line.startswith("| ") or line.startswith("| who "):
+            inside = line.startswith("| who ") or (inside and line.startswith("|-"))
+            continue
+        if not inside:
+            continue
+        rows += 1
+        cases = re.findall(r"`([a-z-]+): ([a-z_0-9]+)`", line.rsplit("|", 2)[1])
+        if not cases:
+            wrong.append(f"docs/security.md:{number}: no test")
+        for program, case in cases:
+            name = f"tests/kernel/test_{program}.py"
+            if not (TOP / name).exists() or f"def test_{case}(" not in (TOP / name).read_text():
+                wrong.append(f"docs/security.md:{number}: {program}: {case}: no such test")
+    return wrong or ([] if rows else ["docs/security.md: no table"])
+
+
 def install():
     with tempfile.TemporaryDirectory() as place:
         env = dict(os.environ, DESTDIR=place)
@@ -151,7 +171,7 @@ def consumers(place, flags, env):
 
 
 def main():
-    tests = [spdx, sizes, includes, symbols, install]
+    tests = [spdx, sizes, includes, symbols, security, install]
     print(f"1..{len(tests)}")
     failed = 0
     for number, test in enumerate(tests, 1):
