@@ -61,6 +61,16 @@ static int target_open(const struct where *w, const struct caller *caller, const
 	return explain_open(err, reason);
 }
 
+/* Is it still what was looked at first, and no other that took its name since? */
+static int target_check(const struct target *target)
+{
+	struct stat now;
+
+	if (fstatat(target->dir_fd, target->name, &now, AT_SYMLINK_NOFOLLOW) != 0)
+		return -errno;
+	return now.st_dev == target->st.st_dev && now.st_ino == target->st.st_ino ? 0 : -ENOENT;
+}
+
 /* Which object is pinned there. -ENOENT if that is no pin; a symlink to one is none. */
 static int target_identify(const struct where *w, struct target *target, struct bpfrefs_key *key)
 {
@@ -71,6 +81,8 @@ static int target_identify(const struct where *w, struct target *target, struct 
 	if (!S_ISREG(target->st.st_mode))
 		return -ENOENT;
 	err = bpfrefs_pin_identify(w->fs->ctx, target->dir_fd, target->name, key);
+	if (!err)
+		err = target_check(target);
 	return err == -EINVAL ? -ENOENT : err;
 }
 
@@ -163,12 +175,10 @@ static int unpin_allowed(const struct where *w, const struct target *target, str
 /* Removes what was looked at, and nothing that took its name since. */
 static int unlink_same(const struct target *target)
 {
-	struct stat now;
+	int err = target_check(target);
 
-	if (fstatat(target->dir_fd, target->name, &now, AT_SYMLINK_NOFOLLOW) != 0)
-		return -errno;
-	if (now.st_ino != target->st.st_ino)
-		return -ENOENT;
+	if (err)
+		return err;
 	return unlinkat(target->dir_fd, target->name, 0) == 0 ? 0 : -errno;
 }
 

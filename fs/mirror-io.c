@@ -2,23 +2,27 @@
 /* Open pins (pins=file) and open directories of the mirror. */
 #include <dirent.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "mirror-node.h"
 
 /* -------------------------------------------------------------- files --- */
 
+/* In two steps: what is mounted on a pin, or took its name, may do anything when it is opened. */
 static int open_pin(const struct mnode *node, int flags)
 {
-	int fd = openat(node->parent->fd, node->name, flags | O_NOFOLLOW | O_CLOEXEC);
-	struct stat st;
+	mirror_autofd place = node_open(node);
+	char path[32];
+	int fd;
 
-	if (fd < 0)
-		return errno == ELOOP || errno == ENOENT ? -ESTALE : -errno;
-	if (fstat(fd, &st) == 0 && st.st_ino == node->ino)
-		return fd;
-	close(fd);
-	return -ESTALE;
+	if (place == -ENOENT)
+		return -ESTALE;
+	if (place < 0)
+		return place;
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", place);
+	fd = open(path, (flags & ~O_NOFOLLOW) | O_CLOEXEC);
+	return fd < 0 ? -errno : fd;
 }
 
 int mirror_open(struct mirror *mirror, const struct caller *caller, uint64_t ino, int flags,
@@ -30,7 +34,9 @@ int mirror_open(struct mirror *mirror, const struct caller *caller, uint64_t ino
 
 	if (node->fd >= 0)
 		return -EISDIR;
-	err = caller_enter(caller);
+	err = node_check_inside(mirror, node);
+	if (!err)
+		err = caller_enter(caller);
 	if (err)
 		return err;
 	fd = open_pin(node, flags & ~(O_CREAT | O_EXCL | O_NOCTTY));
@@ -97,6 +103,8 @@ int mirror_opendir(struct mirror *mirror, uint64_t ino, struct mirror_dir **out)
 
 	if (node->fd < 0)
 		return -ENOTDIR;
+	if (node_check_inside(mirror, node) != 0)
+		return -ESTALE;
 	fd = openat(node->fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (fd < 0)
 		return -errno;

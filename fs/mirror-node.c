@@ -248,6 +248,45 @@ int node_open(const struct mnode *node)
 	return -ESTALE;
 }
 
+/* The directory above, owned; the root of a mount has none here. */
+static int open_above(int dir_fd)
+{
+	struct open_how how = { .flags = O_PATH | O_DIRECTORY | O_CLOEXEC,
+				.resolve = RESOLVE_NO_XDEV };
+	int fd = (int)syscall(SYS_openat2, dir_fd, "..", &how, sizeof(how));
+
+	return fd < 0 ? -ESTALE : fd;
+}
+
+static bool same_inode(int a, int b)
+{
+	struct stat x, y;
+
+	return fstat(a, &x) == 0 && fstat(b, &y) == 0 && x.st_ino == y.st_ino;
+}
+
+int node_check_inside(const struct mirror *mirror, const struct mnode *node)
+{
+	const struct mnode *dir = node->fd >= 0 ? node : node->parent;
+	mirror_autofd at = -1;
+
+	for (int from = dir->fd; dir != mirror->root && !same_inode(from, mirror->root->fd);) {
+		int above = open_above(from);
+
+		/* The root of the process is its own parent. */
+		if (above >= 0 && same_inode(above, from)) {
+			close(above);
+			above = -ESTALE;
+		}
+		if (above < 0)
+			return above;
+		if (at >= 0)
+			close(at);
+		from = at = above;
+	}
+	return 0;
+}
+
 void show_stat(const struct mirror *mirror, struct stat *st)
 {
 	if (mirror->options->pins_file || !S_ISREG(st->st_mode))

@@ -76,6 +76,11 @@ int stat_at(int dir_fd, const char *name, struct stat *st);
 int node_stat(struct mirror *mirror, struct mnode *node, struct stat *st);
 /* A transient O_PATH descriptor of a node, owned. */
 int node_open(const struct mnode *node);
+/*
+ * Is the node still below SOURCE? -ESTALE if its directory was moved out of it, which a working
+ * directory or an open descriptor outlives.
+ */
+int node_check_inside(const struct mirror *mirror, const struct mnode *node);
 /* How the mirror shows what bpffs has. */
 void show_stat(const struct mirror *mirror, struct stat *st);
 

@@ -51,6 +51,8 @@ int mirror_lookup(struct mirror *mirror, uint64_t parent, const char *name, stru
 
 	if (dir->fd < 0)
 		return -ENOTDIR;
+	if (node_check_inside(mirror, dir) != 0)
+		return -ESTALE;
 	memset(entry, 0, sizeof(*entry));
 	for (int i = 0; err == -ESTALE && i < LOOKUP_TRIES; i++) {
 		err = stat_at(dir->fd, name, &entry->attr);
@@ -259,6 +261,8 @@ int mirror_setattr(struct mirror *mirror, const struct caller *caller, uint64_t 
 	int err;
 
 	/* Found with our own rights: who has it open needs no right to its directory any more. */
+	if (!file && node_check_inside(mirror, node) != 0)
+		return -ESTALE;
 	fd = node_open(node);
 	if (fd < 0 && !file)
 		return fd;
@@ -276,6 +280,14 @@ int mirror_setattr(struct mirror *mirror, const struct caller *caller, uint64_t 
 
 /* ---------------------------------------------------------- namespace --- */
 
+/* The beginning of a change in a directory, as the caller. */
+static int enter(struct mirror *mirror, const struct caller *caller, uint64_t dir)
+{
+	int err = node_check_inside(mirror, node_of(mirror, dir));
+
+	return err ? err : caller_enter(caller);
+}
+
 /* The end of an operation as the caller: its result, as 0 or -errno. */
 static int leave(int result)
 {
@@ -288,7 +300,7 @@ static int leave(int result)
 int mirror_mkdir(struct mirror *mirror, const struct caller *caller, uint64_t parent,
 		 const char *name, mode_t mode)
 {
-	int err = caller_enter(caller);
+	int err = enter(mirror, caller, parent);
 
 	return err ? err : leave(mkdirat(mirror_dir_fd(mirror, parent), name, mode));
 }
@@ -296,7 +308,7 @@ int mirror_mkdir(struct mirror *mirror, const struct caller *caller, uint64_t pa
 int mirror_mknod(struct mirror *mirror, const struct caller *caller, uint64_t parent,
 		 const char *name, mode_t mode, dev_t dev)
 {
-	int err = caller_enter(caller);
+	int err = enter(mirror, caller, parent);
 
 	return err ? err : leave(mknodat(mirror_dir_fd(mirror, parent), name, mode, dev));
 }
@@ -304,7 +316,7 @@ int mirror_mknod(struct mirror *mirror, const struct caller *caller, uint64_t pa
 int mirror_symlink(struct mirror *mirror, const struct caller *caller, const char *target,
 		   uint64_t parent, const char *name)
 {
-	int err = caller_enter(caller);
+	int err = enter(mirror, caller, parent);
 
 	return err ? err : leave(symlinkat(target, mirror_dir_fd(mirror, parent), name));
 }
@@ -312,7 +324,7 @@ int mirror_symlink(struct mirror *mirror, const struct caller *caller, const cha
 int mirror_unlink(struct mirror *mirror, const struct caller *caller, uint64_t parent,
 		  const char *name, int flags)
 {
-	int err = caller_enter(caller);
+	int err = enter(mirror, caller, parent);
 
 	return err ? err : leave(unlinkat(mirror_dir_fd(mirror, parent), name, flags));
 }
@@ -326,7 +338,9 @@ int mirror_link(struct mirror *mirror, const struct caller *caller, uint64_t ino
 
 	if (fd < 0)
 		return fd;
-	err = caller_enter(caller);
+	err = node_check_inside(mirror, node_of(mirror, ino));
+	if (!err)
+		err = enter(mirror, caller, parent);
 	if (err)
 		return err;
 	/* Not AT_EMPTY_PATH, which asks for CAP_DAC_READ_SEARCH. */
@@ -338,8 +352,10 @@ int mirror_link(struct mirror *mirror, const struct caller *caller, uint64_t ino
 int mirror_rename(struct mirror *mirror, const struct caller *caller, struct mirror_name from,
 		  struct mirror_name to, unsigned int flags)
 {
-	int err = caller_enter(caller);
+	int err = node_check_inside(mirror, node_of(mirror, from.parent));
 
+	if (!err)
+		err = enter(mirror, caller, to.parent);
 	if (err)
 		return err;
 	return leave(renameat2(mirror_dir_fd(mirror, from.parent), from.name,
