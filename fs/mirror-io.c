@@ -9,20 +9,30 @@
 
 /* -------------------------------------------------------------- files --- */
 
-/* In two steps: what is mounted on a pin, or took its name, may do anything when it is opened. */
-static int open_pin(const struct mnode *node, int flags)
+/*
+ * By a descriptor that is the pin's for certain, since its name may be another pin's by now: an
+ * O_PATH one, or where the name is gone the one of who has it open, as through /proc/PID/fd on
+ * bpffs.
+ */
+static int open_pin(struct mirror *mirror, const struct caller *caller, const struct mnode *node,
+		    int flags)
 {
 	mirror_autofd place = node_open(node);
 	char path[32];
-	int fd;
+	int fd, err;
 
-	if (place == -ENOENT)
-		return -ESTALE;
+	if (place < 0)
+		place = node_dup_file(mirror, node);
 	if (place < 0)
 		return place;
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", place);
-	fd = open(path, (flags & ~O_NOFOLLOW) | O_CLOEXEC);
-	return fd < 0 ? -errno : fd;
+	err = caller_enter(caller);
+	if (err)
+		return err;
+	fd = open(path, flags | O_CLOEXEC);
+	err = fd < 0 ? -errno : fd;
+	caller_leave();
+	return err;
 }
 
 int mirror_open(struct mirror *mirror, const struct caller *caller, uint64_t ino, int flags,
@@ -35,12 +45,9 @@ int mirror_open(struct mirror *mirror, const struct caller *caller, uint64_t ino
 	if (node->fd >= 0)
 		return -EISDIR;
 	err = node_check_inside(mirror, node);
-	if (!err)
-		err = caller_enter(caller);
 	if (err)
 		return err;
-	fd = open_pin(node, flags & ~(O_CREAT | O_EXCL | O_NOCTTY));
-	caller_leave();
+	fd = open_pin(mirror, caller, node, flags & ~(O_CREAT | O_EXCL | O_NOCTTY | O_NOFOLLOW));
 	if (fd < 0)
 		return fd;
 	file = g_new0(struct mirror_file, 1);
@@ -99,7 +106,7 @@ int mirror_opendir(struct mirror *mirror, uint64_t ino, struct mirror_dir **out)
 {
 	struct mnode *node = node_of(mirror, ino);
 	struct mirror_dir *dir;
-	int fd;
+	int fd, err;
 
 	if (node->fd < 0)
 		return -ENOTDIR;

@@ -14,7 +14,7 @@ static guint node_hash(gconstpointer data)
 {
 	const struct mnode *node = data;
 
-	return g_int64_hash(&node->ino) ^ g_direct_hash(node->parent) ^
+	return g_int64_hash(&node->ino) ^ g_int64_hash(&node->moved) ^ g_direct_hash(node->parent) ^
 	       (node->name ? g_str_hash(node->name) : 0);
 }
 
@@ -22,7 +22,8 @@ static gboolean node_equal(gconstpointer a, gconstpointer b)
 {
 	const struct mnode *x = a, *y = b;
 
-	return x->ino == y->ino && x->parent == y->parent && g_strcmp0(x->name, y->name) == 0;
+	return x->ino == y->ino && x->moved == y->moved && x->parent == y->parent &&
+	       g_strcmp0(x->name, y->name) == 0;
 }
 
 static void file_free(gpointer data)
@@ -88,18 +89,34 @@ uint64_t node_number(const struct mirror *mirror, const struct mnode *node)
 	return node == mirror->root ? MIRROR_ROOT_INO : (uint64_t)(uintptr_t)node;
 }
 
-struct mnode *node_get_dir(struct mirror *mirror, uint64_t ino, int fd)
+/* The node of a directory, with the lock held; NULL if there is none. */
+static struct mnode *find_dir_node(const struct mirror *mirror, uint64_t ino)
 {
 	const struct mnode key = { .ino = ino };
+
+	return g_hash_table_lookup(mirror->nodes, &key);
+}
+
+struct mnode *node_get_dir(struct mirror *mirror, const struct mnode *parent, uint64_t ino, int fd)
+{
 	struct mnode *node;
 
 	g_mutex_lock(&mirror->lock);
-	node = g_hash_table_lookup(mirror->nodes, &key);
+	node = find_dir_node(mirror, ino);
+	if (node && node->within != parent->serial && fd >= 0) {
+		g_hash_table_remove(mirror->nodes, node);
+		node->moved = node->serial;
+		g_hash_table_add(mirror->nodes, node);
+	}
+	if (node && node->within != parent->serial)
+		node = NULL;
 	if (!node && fd >= 0) {
 		node = g_new0(struct mnode, 1);
 		node->ino = ino;
 		node->type = S_IFDIR;
 		node->fd = fd;
+		node->serial = ++mirror->serials;
+		node->within = parent->serial;
 		fd = -1;
 		g_hash_table_add(mirror->nodes, node);
 	}
@@ -109,6 +126,20 @@ struct mnode *node_get_dir(struct mirror *mirror, uint64_t ino, int fd)
 	if (fd >= 0)
 		close(fd);
 	return node;
+}
+
+void node_moved(struct mirror *mirror, const struct mnode *parent, const char *name)
+{
+	struct mnode *node;
+	struct stat st;
+
+	if (stat_at(parent->fd, name, &st) != 0 || !S_ISDIR(st.st_mode))
+		return;
+	g_mutex_lock(&mirror->lock);
+	node = find_dir_node(mirror, st.st_ino);
+	if (node)
+		node->within = parent->serial;
+	g_mutex_unlock(&mirror->lock);
 }
 
 struct mnode *node_get_leaf(struct mirror *mirror, struct mnode *parent, const char *name,
@@ -202,19 +233,29 @@ int stat_at(int dir_fd, const char *name, struct stat *st)
 	return 0;
 }
 
-/* A pin that was removed while open: its file still tells. */
-static int stat_open_file(struct mirror *mirror, const struct mnode *node, struct stat *st)
+int node_dup_file(struct mirror *mirror, const struct mnode *node)
 {
-	const struct mirror_file *file;
-	int err = -ESTALE;
+	int fd = -ESTALE;
 
 	g_mutex_lock(&mirror->lock);
 	if (node->files) {
-		file = node->files->data;
-		err = fstat(file->fd, st) == 0 ? 0 : -errno;
+		const struct mirror_file *file = node->files->data;
+
+		fd = fcntl(file->fd, F_DUPFD_CLOEXEC, 3);
+		if (fd < 0)
+			fd = -errno;
 	}
 	g_mutex_unlock(&mirror->lock);
-	return err;
+	return fd;
+}
+
+static int stat_open_file(struct mirror *mirror, const struct mnode *node, struct stat *st)
+{
+	mirror_autofd fd = node_dup_file(mirror, node);
+
+	if (fd < 0)
+		return fd;
+	return fstat(fd, st) == 0 ? 0 : -errno;
 }
 
 int node_stat(struct mirror *mirror, struct mnode *node, struct stat *st)

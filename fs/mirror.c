@@ -34,13 +34,13 @@ static int find_dir(struct mirror *mirror, const struct mnode *dir, const char *
 {
 	int fd;
 
-	*node = node_get_dir(mirror, st->st_ino, -1);
+	*node = node_get_dir(mirror, dir, st->st_ino, -1);
 	if (*node)
 		return 0;
 	fd = open_subdir(dir->fd, name, st);
 	if (fd < 0)
 		return fd;
-	*node = node_get_dir(mirror, st->st_ino, fd);
+	*node = node_get_dir(mirror, dir, st->st_ino, fd);
 	return 0;
 }
 
@@ -264,12 +264,10 @@ int mirror_setattr(struct mirror *mirror, const struct caller *caller, uint64_t 
 	if (!file && node_check_inside(mirror, node) != 0)
 		return -ESTALE;
 	fd = node_open(node);
-	if (fd < 0 && !file)
+	if (fd < 0)
+		fd = node_dup_file(mirror, node); /* removed while open */
+	if (fd < 0)
 		return fd;
-	if (fd < 0)
-		fd = fcntl(file->fd, F_DUPFD_CLOEXEC, 3); /* removed while open */
-	if (fd < 0)
-		return -errno;
 	err = caller_enter(caller);
 	if (err)
 		return err;
@@ -358,6 +356,12 @@ int mirror_rename(struct mirror *mirror, const struct caller *caller, struct mir
 		err = enter(mirror, caller, to.parent);
 	if (err)
 		return err;
-	return leave(renameat2(mirror_dir_fd(mirror, from.parent), from.name,
-			       mirror_dir_fd(mirror, to.parent), to.name, flags));
+	err = leave(renameat2(mirror_dir_fd(mirror, from.parent), from.name,
+			      mirror_dir_fd(mirror, to.parent), to.name, flags));
+	if (err || from.parent == to.parent)
+		return err;
+	node_moved(mirror, node_of(mirror, to.parent), to.name);
+	if (flags & RENAME_EXCHANGE)
+		node_moved(mirror, node_of(mirror, from.parent), from.name);
+	return 0;
 }

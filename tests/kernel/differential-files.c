@@ -1,0 +1,424 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* Operations on open files and directories, held from one step to others or not. */
+#include "differential.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/fs.h>
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/sendfile.h>
+#include <sys/statfs.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <sys/xattr.h>
+#include <termios.h>
+#include <unistd.h>
+
+static const char *x_of(const struct call *call)
+{
+	return call->step->x.name;
+}
+
+static void tell_fstat(struct call *call, int fd, bool itself)
+{
+	struct stat st;
+	int result = fstat(fd, &st);
+
+	tell_result(call, "fstat", result);
+	if (!result)
+		tell_stat(call, &st, itself);
+}
+
+static uint32_t sum_of(const char *data, ssize_t length)
+{
+	uint32_t sum = 2166136261u;
+
+	for (ssize_t i = 0; i < length; i++)
+		sum = (sum ^ (uint8_t)data[i]) * 16777619u;
+	return sum;
+}
+
+static void tell_data(struct call *call, const char *what, const char *data, ssize_t length)
+{
+	tell_result(call, what, length);
+	if (length > 0)
+		tell(call, "#%08x ", sum_of(data, length));
+}
+
+/* -------------------------------------------------------------- opening --- */
+
+/* -1 if it did not open, which is told. */
+static int open_x(struct call *call, int flags)
+{
+	bool follows = !(flags & O_NOFOLLOW) && (flags & (O_CREAT | O_EXCL)) != (O_CREAT | O_EXCL);
+	int fd;
+
+	if (follows && told_refused(call, "open"))
+		return -1;
+	if (flags & O_NOFOLLOW && !(flags & (O_PATH | O_DIRECTORY | O_EXCL)) &&
+	    stands_for_symlink(call, call->xdir, x_of(call))) {
+		tell(call, "open=ELOOP ");
+		return -1;
+	}
+	fd = openat(call->xdir, x_of(call), flags | O_CLOEXEC, 0640);
+	tell_result(call, "open", fd < 0 ? -1 : 0);
+	return fd;
+}
+
+static void run_open(struct call *call)
+{
+	static const int all[] = {
+		O_RDONLY,
+		O_WRONLY,
+		O_RDWR,
+		3,
+		O_RDONLY | O_TRUNC,
+		O_RDWR | O_TRUNC,
+		O_WRONLY | O_APPEND,
+		O_RDONLY | O_DIRECTORY,
+		O_RDWR | O_DIRECTORY,
+		O_CREAT | O_RDWR,
+		O_CREAT | O_EXCL | O_RDWR,
+		O_CREAT | O_TRUNC | O_WRONLY,
+		O_TMPFILE | O_RDWR,
+		O_TMPFILE | O_EXCL | O_WRONLY,
+		O_RDONLY | O_DIRECT,
+		O_RDONLY | O_NONBLOCK,
+		O_RDONLY | O_SYNC,
+		O_RDONLY | O_NOATIME,
+		O_PATH,
+		O_PATH | O_DIRECTORY,
+		O_RDONLY | O_NOCTTY,
+	};
+	int flags = all[call->step->n % (sizeof(all) / sizeof(*all))], fd;
+
+	/* What the kernel says of O_CREAT for the symlink itself depends on whose it and its place are. */
+	if (call->step->n >> 8 & 1 && (!(flags & O_CREAT) || !call->world->pins_symlink))
+		flags |= O_NOFOLLOW;
+	fd = open_x(call, flags);
+	if (fd < 0)
+		return;
+	tell_fstat(call, fd, flags & O_NOFOLLOW);
+	close(fd);
+}
+
+static void replace(int *held, int fd)
+{
+	if (*held >= 0)
+		close(*held);
+	*held = fd;
+}
+
+static void run_hold_dir(struct call *call)
+{
+	static const int all[] = { O_RDONLY | O_DIRECTORY, O_RDONLY | O_DIRECTORY,
+				   O_PATH | O_DIRECTORY, O_PATH | O_DIRECTORY | O_NOFOLLOW };
+
+	uint32_t slot = call->step->n / 4 % DIRS;
+
+	replace(&call->side->dirs[slot], open_x(call, all[call->step->n % 4]));
+	call->world->gone[slot] = call->world->moved[slot] = false;
+}
+
+static void run_hold_file(struct call *call)
+{
+	static const int all[] = {
+		O_RDONLY, O_RDONLY, O_RDWR, O_WRONLY, O_RDWR | O_NONBLOCK, O_RDWR | O_APPEND
+	};
+	int fd = open_x(call, all[call->step->n % 6]);
+	struct stat st;
+
+	if (fd >= 0 && (fstat(fd, &st) || !S_ISREG(st.st_mode))) {
+		close(fd);
+		fd = -1;
+	}
+	replace(&call->side->files[call->step->n / 6 % FILES], fd);
+}
+
+/* ------------------------------------------------------ any descriptor --- */
+
+static void change(struct call *call, int fd, unsigned int which, uint32_t n)
+{
+	const struct timespec times[2] = { { n % 1000, n % 3 ? 7 : UTIME_OMIT },
+					   { n % 99, n % 5 ? UTIME_NOW : 8 } };
+
+	switch (which) {
+	case 0:
+		tell_result(call, "fchmod", fchmod(fd, n & 07777));
+		break;
+	case 1:
+		tell_result(call, "fchown", fchown(fd, n % 3 ? (uid_t)-1 : 1000, n % 4 * 100));
+		break;
+	case 2:
+		tell_result(call, "fchown nothing", fchown(fd, (uid_t)-1, (gid_t)-1));
+		break;
+	case 3:
+		tell_result(call, "futimens", futimens(fd, n % 4 ? times : NULL));
+		break;
+	case 4:
+		tell_result(call, "ftruncate", ftruncate(fd, (off_t)(n % 60) - 1));
+		break;
+	case 5:
+		tell_result(call, "fchownat",
+			    fchownat(fd, "", (uid_t)-1, n % 4 * 100, AT_EMPTY_PATH));
+		break;
+	case 6:
+		tell_result(call, "utimensat", utimensat(fd, "", times, AT_EMPTY_PATH));
+		break;
+	default:
+		tell_result(call, "fsetxattr",
+			    fsetxattr(fd, n % 2 ? "user.x" : "trusted.x", "1", 1, 0));
+	}
+}
+
+static void control(struct call *call, int fd, unsigned int which, uint32_t n)
+{
+	struct pollfd poller = { .fd = fd, .events = (short)(n & 0x7ff) };
+	struct flock lock = { .l_type = n % 2 ? F_RDLCK : F_WRLCK };
+	char buf[256] = { 0 };
+	int value = 0;
+
+	switch (which) {
+	case 0:
+		tell_result(call, "poll", poll(&poller, 1, 0));
+		tell(call, "%x ", poller.revents);
+		break;
+	case 1:
+		tell_result(call, "TCGETS", ioctl(fd, TCGETS, buf));
+		break;
+	case 2:
+	case 3:
+		/* Through FUSE they open the file once more: who may not is told that. */
+		if (geteuid() == 0)
+			tell_result(
+				call, "flags",
+				ioctl(fd, which == 2 ? FS_IOC_GETFLAGS : FS_IOC_SETFLAGS, &value));
+		break;
+	case 4:
+		tell_result(call, "flock", flock(fd, LOCK_EX | LOCK_NB));
+		break;
+	case 5:
+		tell_result(call, "F_SETLK", fcntl(fd, F_SETLK, &lock));
+		break;
+	case 6:
+		tell_result(call, "F_SETFL", fcntl(fd, F_SETFL, n % 2 ? O_NONBLOCK : O_APPEND));
+		break;
+	case 7:
+		tell_result(call, "fgetxattr", fgetxattr(fd, "user.x", buf, sizeof(buf)));
+		break;
+	case 8:
+		tell_result(call, "flistxattr", flistxattr(fd, buf, sizeof(buf)));
+		break;
+	case 9:
+		tell_result(call, "fsync", n % 2 ? fsync(fd) : fdatasync(fd));
+		break;
+	case 10:
+		tell_result(call, "fallocate", fallocate(fd, n % 4, 0, 10));
+		break;
+	case 11:
+		tell_result(call, "faccessat",
+			    syscall(SYS_faccessat2, fd, "", n & 7, AT_EMPTY_PATH | AT_EACCESS));
+		break;
+	default:
+		tell_result(call, "readlinkat", readlinkat(fd, "", buf, sizeof(buf)));
+	}
+}
+
+/* ------------------------------------------------------ a held pin ------- */
+
+enum { READ_ROOM = 70000 };
+
+static void transfer(struct call *call, int fd, unsigned int which, uint32_t n)
+{
+	static char buf[READ_ROOM];
+	struct iovec part = { buf, 1 + n % 40 };
+
+	switch (which) {
+	case 0:
+	case 1:
+	case 2:
+		tell_data(call, "read", buf, read(fd, buf, 1 + n % 600));
+		break;
+	case 3:
+		tell_data(call, "read all", buf, read(fd, buf, sizeof(buf)));
+		break;
+	case 4:
+		/* Of one part: more are one read through FUSE, none at all if empty. */
+		tell_data(call, "readv", buf, readv(fd, &part, 1));
+		break;
+	case 5:
+		tell_result(call, "write", write(fd, buf, 1 + n % 50));
+		break;
+	case 6:
+		tell_result(call, "pwrite", pwrite(fd, "x", 1, n % 50));
+		break;
+	case 7:
+		tell_result(call, "lseek", lseek(fd, (off_t)(n % 7) - 1, (int)(n / 7 % 6)));
+		break;
+	case 8:
+		tell_result(call, "getdents", getdents64(fd, buf, sizeof(buf)));
+		break;
+	case 9:
+		/* FUSE has but one switch for lseek(2) and this (bpfrefs(8), DIFFERENCES). */
+		if (fd >= 0 && speaks_for_mirror(call) && !call->world->pins_symlink)
+			tell(call, "pread=ESPIPE ");
+		else
+			tell_data(call, "pread", buf, pread(fd, buf, n % 600, n / 600 % 9000));
+		break;
+	default:
+		tell_fstat(call, fd, false);
+	}
+}
+
+static void run_file(struct call *call)
+{
+	uint32_t n = call->step->n;
+	int fd = call->side->files[n % FILES];
+
+	n /= FILES;
+	switch (n % 8) {
+	case 0:
+		change(call, fd, n / 8 % 8, n / 64);
+		break;
+	case 1:
+		control(call, fd, n / 8 % 13, n / 104);
+		break;
+	default:
+		transfer(call, fd, n / 8 % 11, n / 88);
+	}
+}
+
+/* --------------------------------------------------- a held directory --- */
+
+static void on_directory(struct call *call, int fd, const char *up, uint32_t n)
+{
+	struct statfs fs;
+	void *mapped;
+	char buf[16];
+	int result;
+
+	switch (n % 7) {
+	case 0:
+	case 1:
+		tell_fstat(call, fd, false);
+		break;
+	case 2:
+		tell_result(call, "rewind", lseek(fd, 0, SEEK_SET));
+		tell_result(call, "getdents", list_by(call, fd, 1024));
+		break;
+	case 3:
+		result = fstatfs(fd, &fs);
+		tell_result(call, "fstatfs", result);
+		if (!result)
+			tell(call, "%ld %ld ", (long)fs.f_bsize, (long)fs.f_namelen);
+		break;
+	case 4:
+		tell_result(call, "read", read(fd, buf, sizeof(buf)));
+		tell_result(call, "write", write(fd, buf, sizeof(buf)));
+		break;
+	case 5:
+		mapped = mmap(NULL, 4096, PROT_READ, n & 64 ? MAP_SHARED : MAP_PRIVATE, fd, 0);
+		tell_result(call, "mmap", mapped == MAP_FAILED ? -1 : 0);
+		if (mapped != MAP_FAILED)
+			munmap(mapped, 4096);
+		break;
+	default:
+		result = openat(fd, n & 64 ? "." : up, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		tell_result(call, "openat", result < 0 ? -1 : 0);
+		if (result < 0)
+			break;
+		tell_fstat(call, result, false);
+		close(result);
+	}
+}
+
+static void run_held(struct call *call)
+{
+	uint32_t n = call->step->n, slot = n % DIRS;
+	int fd = call->side->dirs[slot];
+
+	n /= DIRS;
+	switch (n % 4) {
+	case 0:
+		change(call, fd, n / 4 % 8, n / 32);
+		break;
+	case 1:
+		control(call, fd, n / 4 % 13, n / 52);
+		break;
+	default:
+		on_directory(call, fd, call->world->moved[slot] ? "." : "..", n / 4);
+	}
+}
+
+/* A descriptor that is no more than a place. */
+static void run_opath(struct call *call)
+{
+	uint32_t n = call->step->n;
+	int flags = O_PATH | (n % 2 ? O_NOFOLLOW : 0), fd = open_x(call, flags);
+	char buf[8];
+
+	if (fd < 0)
+		return;
+	n /= 2;
+	switch (n % 5) {
+	case 0:
+		tell_result(call, "read", read(fd, buf, sizeof(buf)));
+		tell_fstat(call, fd, flags & O_NOFOLLOW);
+		break;
+	case 1:
+	case 2:
+		change(call, fd, n / 5 % 8, n / 40);
+		break;
+	case 3:
+		/* In SOURCE, where it leads to the pin itself there. */
+		if (geteuid() == 0 && (flags & O_NOFOLLOW || !call->world->pins_symlink))
+			tell_result(call, "linkat",
+				    linkat(fd, "", call->ydir, call->step->y.name, AT_EMPTY_PATH));
+		break;
+	default:
+		if (!(flags & O_NOFOLLOW) || !call->world->pins_symlink)
+			control(call, fd, n / 5 % 13, n / 65);
+	}
+	close(fd);
+}
+
+/* ---------------------------------------------------- a short-lived one --- */
+
+/* Created, opened, removed: what is still to be done with it? */
+static void run_removed(struct call *call)
+{
+	int fd;
+	struct stat st;
+
+	tell_result(call, "mkdir", mkdirat(call->xdir, x_of(call), 0700));
+	fd = open_x(call, O_RDONLY | O_DIRECTORY);
+	tell_result(call, "rmdir", unlinkat(call->xdir, x_of(call), AT_REMOVEDIR));
+	if (fd < 0)
+		return;
+	tell_fstat(call, fd, false);
+	tell_result(call, "getdents", list_by(call, fd, 1024));
+	tell_result(call, "mkdirat", mkdirat(fd, "x", 0700));
+	tell_result(call, "symlinkat", symlinkat("x", fd, "x"));
+	tell_result(call, "dotted", fstatat(fd, ".none", &st, 0));
+	tell_result(call, "up", fstatat(fd, "..", &st, 0));
+	tell_result(call, "rename", renameat(fd, "..", fd, "x"));
+	change(call, fd, call->step->n % 8, call->step->n / 8);
+	close(fd);
+}
+
+const struct operation file_operations[] = {
+	{ "open", 8, run_open, true, false, false },
+	{ "hold dir", 4, run_hold_dir, true, false, true },
+	{ "hold file", 5, run_hold_file, true, false, true },
+	{ "file", 14, run_file, true, true, true },
+	{ "held", 6, run_held, true, true, true },
+	{ "opath", 5, run_opath, true, false, false },
+	{ "removed", 2, run_removed, true, false, false },
+	{ NULL, 0, NULL, false, false, false },
+};
