@@ -152,6 +152,8 @@ void held_take(struct scan *scan, const struct walk_held *held, held_fill_fn fil
 			add_carrier(scan, held);
 		return;
 	}
+	if (!by && held->how != WALK_HOW_MMAP && held->how != WALK_HOW_AIO)
+		return; /* in a carrier, and we are looking into none: none of ours */
 	told.class_index = scan->class_index;
 	told.where = by ? by->inside : 0;
 	/* a process may map a file often, and a message may carry it often: one line */

@@ -46,9 +46,9 @@ static gint64 *address_new(uint64_t address)
 static void note_group(struct scan *scan, struct cgroups *cgroups, const struct walk_cgroup *rec)
 {
 	struct cgroup *group = g_new0(struct cgroup, 1);
-	char name[sizeof(rec->name)];
+	char name[sizeof(rec->name) + 1] = "";
 
-	g_strlcpy(name, rec->name, sizeof(name));
+	memcpy(name, rec->name, sizeof(rec->name));
 	group->parent = rec->parent;
 	group->id = rec->id;
 	group->dying = rec->dying;
@@ -65,6 +65,8 @@ static bool decode(struct scan *scan, const struct walk_rec *rec)
 
 	if (!group && !prog)
 		return false;
+	if (!cgroups)
+		return true; /* told by a walk that is not over cgroups: none of ours */
 	cgroups->told++;
 	if (group)
 		note_group(scan, cgroups, group);

@@ -15,7 +15,7 @@ static bool decode(struct scan *scan, const struct walk_rec *rec)
 {
 	const struct walk_sock *sock = walk_record(rec, WALK_SOCK, struct walk_sock);
 	const struct walk_gap *gap = walk_record(rec, WALK_GAP, struct walk_gap);
-	char ifname[sizeof(sock->ifname) + 1];
+	char ifname[sizeof(sock->ifname) + 1] = "";
 	struct bpfrefs_ref *ref;
 
 	if (gap && gap->kind == WALK_GAP_PACKET) {
@@ -29,7 +29,7 @@ static bool decode(struct scan *scan, const struct walk_rec *rec)
 		return true;
 	ref_set_num(ref, FANOUT_GROUP, sock->group);
 	if (sock->ifindex) {
-		g_strlcpy(ifname, sock->ifname, sizeof(ifname));
+		memcpy(ifname, sock->ifname, sizeof(sock->ifname));
 		ref_set_str(scan, ref, FANOUT_IFNAME, ifname);
 		ref_set_num(ref, FANOUT_IFINDEX, sock->ifindex);
 	}

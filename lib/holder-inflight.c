@@ -45,16 +45,10 @@ static int walk(struct scan *scan)
 	return walk_knows(scan, WALK_OTHER_SOCKET) ? carriers_walk(scan, NULL) : 0;
 }
 
-static void derive(struct scan *scan)
-{
-	carriers_free(scan);
-}
-
 const struct holder_class holder_inflight = {
 	.pub = { "inflight", keys },
 	.walks = walks,
 	.walk = walk,
 	.decode = decode,
-	.derive = derive,
 	.proc_gap = "procfs does not tell which descriptors are in flight",
 };

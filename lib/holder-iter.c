@@ -17,11 +17,11 @@ static void add(struct scan *scan, struct bpfrefs_key key, const struct walk_ite
 {
 	const struct walk_state *state = walk_state_of(scan);
 	struct bpfrefs_ref *ref = scan_add(scan, key, count, key.kind == BPFREFS_MAP ? count : 0);
-	char target[sizeof(iter->target) + 1];
+	char target[sizeof(iter->target) + 1] = "";
 
 	if (!ref)
 		return;
-	g_strlcpy(target, iter->target, sizeof(target));
+	memcpy(target, iter->target, sizeof(iter->target));
 	ref_set_pid(ref, state->pid);
 	ref_set_num(ref, ITER_PID, state->pid);
 	ref_set_static(ref, ITER_COMM, state->comm);

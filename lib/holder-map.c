@@ -18,10 +18,11 @@ static const char *const walks[] = { "walk_slots", "walk_sockmaps", "walk_async"
 /* A key of a hash of maps: a number if it has a number's size, else its bytes. */
 static void set_key(struct scan *scan, struct bpfrefs_ref *ref, const struct walk_edge *edge)
 {
-	uint32_t told = MIN(edge->key_size, (uint32_t)WALK_KEY_MAX);
+	uint32_t room = edge->rec.size - (uint32_t)sizeof(*edge);
+	uint32_t told = MIN(edge->key_size, MIN(room, (uint32_t)WALK_KEY_MAX));
 	GString *text;
 
-	if (edge->key_size == sizeof(uint32_t)) {
+	if (edge->key_size == sizeof(uint32_t) && told == edge->key_size) {
 		uint32_t number;
 
 		memcpy(&number, edge->key, sizeof(number));

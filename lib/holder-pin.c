@@ -308,7 +308,6 @@ static void derive(struct scan *scan)
 			tell_pin(&reaches, tree, inode);
 	}
 	g_hash_table_unref(reaches.by_ns);
-	pin_tree_free(tree);
 }
 
 const struct holder_class holder_pin = {

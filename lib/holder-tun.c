@@ -17,7 +17,7 @@ static bool decode(struct scan *scan, const struct walk_rec *rec)
 {
 	const struct walk_tun *tun = walk_record(rec, WALK_TUN, struct walk_tun);
 	const struct walk_gap *gap = walk_record(rec, WALK_GAP, struct walk_gap);
-	char ifname[sizeof(tun->ifname) + 1];
+	char ifname[sizeof(tun->ifname) + 1] = "";
 	struct bpfrefs_ref *ref;
 
 	if (gap && gap->kind == WALK_GAP_TUN) {
@@ -29,7 +29,7 @@ static bool decode(struct scan *scan, const struct walk_rec *rec)
 	ref = use_add(scan, &tun->use);
 	if (!ref)
 		return true;
-	g_strlcpy(ifname, tun->ifname, sizeof(ifname));
+	memcpy(ifname, tun->ifname, sizeof(tun->ifname));
 	ref_set_str(scan, ref, TUN_IFNAME, ifname);
 	ref_set_num(ref, TUN_IFINDEX, tun->ifindex);
 	ref_set_num(ref, TUN_NETNS, tun->netns);

@@ -57,16 +57,6 @@ static int walk_to_end(struct walkers *walkers, const char *program, GByteArray 
 	return WALK_TORN;
 }
 
-static void hand_on(const GByteArray *records, walk_fn fn, void *data)
-{
-	for (guint at = 0; at < records->len;) {
-		const struct walk_rec *rec = (const void *)(records->data + at);
-
-		fn(rec, data);
-		at += rec->size;
-	}
-}
-
 /* @at: what to walk over. Where it misses something, or its list is never still: a gap. */
 static int walk_records(struct scan *scan, const char *program, const struct walk_net_at *at,
 			GByteArray *records)
@@ -108,7 +98,7 @@ int net_walk_object(struct scan *scan, const char *program, struct net_object ob
 	int err = walk_records(scan, program, &at, records);
 
 	if (!err)
-		hand_on(records, fn, data);
+		walk_each(records->data, records->len, fn, data);
 	return err;
 }
 
@@ -141,7 +131,7 @@ int net_each(struct scan *scan, net_fn fn, void *data)
 
 	if (err)
 		return err;
-	hand_on(records, one_net, &each);
+	walk_each(records->data, records->len, one_net, &each);
 	return each.err;
 }
 

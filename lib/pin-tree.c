@@ -29,7 +29,7 @@ struct pin_tree *pin_tree_new(void)
 
 	tree->supers = g_ptr_array_new_with_free_func(super_free);
 	tree->inodes = g_ptr_array_new_with_free_func(inode_free);
-	tree->names = g_hash_table_new_full(g_int64_hash, g_int64_equal, NULL, g_free);
+	tree->names = g_hash_table_new(g_int64_hash, g_int64_equal);
 	return tree;
 }
 
@@ -41,17 +41,6 @@ void pin_tree_free(struct pin_tree *tree)
 	g_ptr_array_unref(tree->supers);
 	g_hash_table_unref(tree->names);
 	g_free(tree);
-}
-
-/* The record at *at, which moves on; NULL at the end. walkers.c has checked the sizes. */
-static const struct walk_rec *next_record(const GByteArray *records, guint *at)
-{
-	const struct walk_rec *rec = (const void *)(records->data + *at);
-
-	if (*at + sizeof(*rec) > records->len)
-		return NULL;
-	*at += rec->size;
-	return rec;
 }
 
 static struct pin_super *add_super(struct pin_tree *tree, const struct walk_sb *sb)
@@ -75,21 +64,30 @@ static void add_namespace(struct pin_super *super, uint32_t ns)
 		g_array_append_val(super->namespaces, ns);
 }
 
+/* Records in the making of a tree: what comes after one belongs to it. */
+struct taking {
+	struct pin_tree *tree;
+	struct pin_super *super;
+	struct pin_inode *inode;
+};
+
+static void take_super(const struct walk_rec *rec, void *data)
+{
+	const struct walk_sb *sb = walk_record(rec, WALK_SB, struct walk_sb);
+	const struct walk_mount *mount = walk_record(rec, WALK_MOUNT, struct walk_mount);
+	struct taking *taking = data;
+
+	if (sb)
+		taking->super = add_super(taking->tree, sb);
+	else if (mount && taking->super)
+		add_namespace(taking->super, mount->mnt_ns);
+}
+
 void pin_tree_supers(struct pin_tree *tree, const GByteArray *records)
 {
-	const struct walk_rec *rec;
-	struct pin_super *super = NULL;
-	guint at = 0;
+	struct taking taking = { .tree = tree };
 
-	while ((rec = next_record(records, &at))) {
-		const struct walk_sb *sb = walk_record(rec, WALK_SB, struct walk_sb);
-		const struct walk_mount *mount = walk_record(rec, WALK_MOUNT, struct walk_mount);
-
-		if (sb)
-			super = add_super(tree, sb);
-		else if (mount && super)
-			add_namespace(super, mount->mnt_ns);
-	}
+	walk_each(records->data, records->len, take_super, &taking);
 }
 
 static struct pin_inode *add_inode(struct pin_tree *tree, struct pin_super *super,
@@ -106,7 +104,7 @@ static struct pin_inode *add_inode(struct pin_tree *tree, struct pin_super *supe
 	inode->nlink = told->nlink;
 	inode->uid = told->uid;
 	inode->mode = told->mode;
-	inode->names = g_ptr_array_new();
+	inode->names = g_ptr_array_new_with_free_func(g_free);
 	g_ptr_array_add(tree->inodes, inode);
 	/* a kernel with BPF preload that could not load it leaves names that stand for nothing */
 	if (told->kind != WALK_KIND_DIR && told->rec.id)
@@ -118,32 +116,34 @@ static void add_name(struct pin_tree *tree, struct pin_inode *inode,
 		     const struct walk_dentry *dentry)
 {
 	struct pin_name *name = g_new0(struct pin_name, 1);
+	size_t room = MIN(dentry->rec.size - sizeof(*dentry), sizeof(name->name) - 1);
 
 	name->dentry = dentry->dentry;
 	name->parent = dentry->parent;
 	name->hashed = dentry->hashed;
 	name->inode = inode;
-	g_strlcpy(name->name, dentry->name, MIN(sizeof(name->name), dentry->len + 1u));
+	memcpy(name->name, dentry->name, MIN(room, (size_t)dentry->len));
 	g_hash_table_replace(tree->names, &name->dentry, name);
 	g_ptr_array_add(inode->names, name);
 }
 
+static void take_inode(const struct walk_rec *rec, void *data)
+{
+	const struct walk_inode *told = walk_record(rec, WALK_INODE, struct walk_inode);
+	const struct walk_dentry *dentry = walk_record(rec, WALK_DENTRY, struct walk_dentry);
+	struct taking *taking = data;
+
+	if (told)
+		taking->inode = add_inode(taking->tree, taking->super, told);
+	else if (dentry && taking->inode)
+		add_name(taking->tree, taking->inode, dentry);
+}
+
 void pin_tree_inodes(struct pin_tree *tree, struct pin_super *super, const GByteArray *records)
 {
-	const struct walk_rec *rec;
-	struct pin_inode *inode = NULL;
-	guint at = 0;
+	struct taking taking = { .tree = tree, .super = super };
 
-	while ((rec = next_record(records, &at))) {
-		const struct walk_inode *told = walk_record(rec, WALK_INODE, struct walk_inode);
-		const struct walk_dentry *dentry =
-			walk_record(rec, WALK_DENTRY, struct walk_dentry);
-
-		if (told)
-			inode = add_inode(tree, super, told);
-		else if (dentry && inode)
-			add_name(tree, inode, dentry);
-	}
+	walk_each(records->data, records->len, take_inode, &taking);
 }
 
 static const struct pin_name *parent_of(const struct pin_tree *tree, const struct pin_name *name)

@@ -20,7 +20,7 @@ struct pin_inode {
 	uint64_t ino;
 	int64_t mtime;
 	uint32_t nlink, uid, mode;
-	GPtrArray *names; /* struct pin_name *, owned by the tree */
+	GPtrArray *names; /* struct pin_name *, owned */
 };
 
 struct pin_name {
@@ -34,7 +34,7 @@ struct pin_name {
 struct pin_tree {
 	GPtrArray *supers; /* struct pin_super * */
 	GPtrArray *inodes; /* struct pin_inode * */
-	GHashTable *names; /* dentry -> struct pin_name * */
+	GHashTable *names; /* dentry -> struct pin_name *, borrowed: the one told last */
 };
 
 struct pin_tree *pin_tree_new(void);

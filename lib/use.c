@@ -135,14 +135,16 @@ int use_walk_carried(struct scan *scan)
 {
 	struct walk_state *state = walk_state_of(scan);
 	struct walk_control *control = walkers_control(state->walkers);
+	g_autoptr(GHashTable) files = g_steal_pointer(&state->carried);
+	const struct holder_class *class = scan->class;
 	const struct carried *carried;
 	GHashTableIter iter;
 	gpointer key;
 	int err = 0;
 
-	if (!state->carried)
+	if (!files)
 		return 0;
-	g_hash_table_iter_init(&iter, state->carried);
+	g_hash_table_iter_init(&iter, files);
 	while (!err && g_hash_table_iter_next(&iter, &key, NULL)) {
 		carried = key;
 		control->use_file = carried->file;
@@ -151,8 +153,10 @@ int use_walk_carried(struct scan *scan)
 		state->comm = carried->comm;
 		err = walkers_call(state->walkers, "walk_carried", walk_dispatch, scan);
 	}
-	g_hash_table_unref(state->carried);
-	state->carried = NULL;
+	scan_turn_to(scan, class);
+	/* none of these files carries others, as far as we know: if one did, it is not followed */
+	if (state->carried)
+		scan_gap(scan, g_hash_table_size(state->carried), "files in such files", 0);
 	return err;
 }
 

@@ -6,7 +6,9 @@
 #include <string.h>
 
 #include "bpf.h"
+#include "carrier.h"
 #include "info.h"
+#include "pin-tree.h"
 #include "use.h"
 #include "walk-scan.h"
 
@@ -425,6 +427,20 @@ static void mark_gone(struct scan *scan)
 	}
 }
 
+/* Whatever the classes have left there; a walk that failed has left them no turn to clean up. */
+static void state_clear(struct scan *scan)
+{
+	struct walk_state *state = walk_state_of(scan);
+
+	carriers_free(scan);
+	pin_tree_free(state->pins);
+	g_clear_pointer(&state->metas, g_array_unref);
+	g_clear_pointer(&state->carried, g_hash_table_unref);
+	g_hash_table_unref(state->seen);
+	g_hash_table_unref(state->ns_pid);
+	scan->source_data = NULL;
+}
+
 static int source_collect(struct scan *scan)
 {
 	struct walk_state state = {
@@ -448,8 +464,7 @@ static int source_collect(struct scan *scan)
 	if (!err)
 		mark_gone(scan);
 	scan->ctx->thorough = state.hidden;
-	g_hash_table_unref(state.seen);
-	g_hash_table_unref(state.ns_pid);
+	state_clear(scan);
 	return err;
 }
 

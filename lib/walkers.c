@@ -210,16 +210,9 @@ bool walkers_lack(const struct walkers *walkers, const char *program)
 static uint32_t drain(struct walkers *walkers, walk_fn fn, void *data)
 {
 	struct walk__bss *bss = walkers->skeleton->bss;
-	uint32_t len = MIN(bss->walk.len, (uint32_t)WALK_OUT_SIZE), at = 0;
+	uint32_t len = MIN(bss->walk.len, (uint32_t)WALK_OUT_SIZE);
 
-	while (at + sizeof(struct walk_rec) <= len) {
-		const struct walk_rec *rec = (const void *)(bss->walk_out + at);
-
-		if (rec->size < sizeof(*rec) || rec->size > len - at)
-			break; /* not one of ours: cannot be, and must not run away */
-		fn(rec, data);
-		at += rec->size;
-	}
+	walk_each(bss->walk_out, len, fn, data);
 	bss->walk.len = 0;
 	return len;
 }

@@ -29,6 +29,22 @@ struct walk_control *walkers_control(struct walkers *walkers);
 
 typedef void (*walk_fn)(const struct walk_rec *rec, void *data);
 
+/* Hands on the records in a buffer, up to one whose size is not true: none of ours, then. */
+static inline void walk_each(const void *buf, size_t len, walk_fn fn, void *data)
+{
+	size_t at = 0;
+
+	/* an empty GByteArray has no bytes at all: nothing is added to NULL then */
+	while (at + sizeof(struct walk_rec) <= len) {
+		const struct walk_rec *rec = (const void *)((const char *)buf + at);
+
+		if (rec->size < sizeof(*rec) || rec->size % 8 || rec->size > len - at)
+			return;
+		fn(rec, data);
+		at += rec->size;
+	}
+}
+
 /* Is this one of the programs that this kernel refuses? */
 bool walkers_lack(const struct walkers *walkers, const char *program);
 
