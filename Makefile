@@ -6,7 +6,7 @@ MOUNTPOINT ?= /run/bpfrefs
 # Says that the bpffs at SOURCE was mounted by `make run`, so that `make stop` takes it away again.
 MARK = /run/bpfrefs-make-run.source
 
-.PHONY: all run stop check check-distros bench
+.PHONY: all run stop check check-distros fuzz fuzz-merge bench
 
 all:
 	@.ci/install
@@ -37,8 +37,18 @@ stop:
 # meson's own verdict is read from its log, case by case.
 check: all
 	@rm -f $(BUILD)/meson-logs/testlog.json
-	@meson test -C $(BUILD) --no-rebuild --print-errorlogs || true
+	@meson test -C $(BUILD) --print-errorlogs || true
 	@python3 tests/summary.py $(BUILD)
+
+# Each target in turn: `make fuzz SECONDS=600 TARGETS=walk`. The corpus grows in $(BUILD)/fuzz-corpus;
+# `make fuzz-merge` puts what is worth it into tests/fuzz/corpus.
+fuzz: all
+	@ninja -C $(BUILD) fuzzers
+	@python3 tests/fuzz/fuzz.py $(BUILD) tests/fuzz/corpus $(or $(SECONDS),60) $(TARGETS)
+
+fuzz-merge: all
+	@ninja -C $(BUILD) fuzzers
+	@python3 tests/fuzz/fuzz.py $(BUILD) tests/fuzz/corpus --merge $(TARGETS)
 
 # The same source with other Debians' compilers and libraries.
 check-distros:

@@ -21,7 +21,7 @@ BORDERS = [
     (r"<bpf/(?!bpf_)", r"lib/walkers(-btf)?\.c|lib/.*\.bpf\.c|tests/.*"),
     (r"<fuse", r"fs/(compat|ops|ops-[a-z]+|session|mirror|mirror-[a-z]+|main)\.[ch]"),
     (r'"(private|bpf|walk|proc|raw|snapshot|holders|keep|pin|graph|info)\.h"',
-     r"lib/.*|tests/unit/.*"),
+     r"lib/.*|tests/(unit|fuzz)/.*"),
     (r"<libmount", r"lib/mounts\.c|fs/(session|place)\.c"),
 ]
 LICENCES = [

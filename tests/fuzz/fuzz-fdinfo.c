@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* fdinfo: what it says of a descriptor's object is in it, in a line of its own. */
+#include <stdio.h>
+
+#include "fdinfo.h"
+#include "fuzz.h"
+
+int LLVMFuzzerInitialize(int *argc, char ***argv)
+{
+	(void)argc;
+	(void)argv;
+	fuzz_init();
+	return 0;
+}
+
+/* Is there a line "KEY:<blanks>ID", leading zeros aside? */
+static bool has_line(const char *text, const char *key, uint32_t id)
+{
+	g_auto(GStrv) lines = g_strsplit(text, "\n", -1);
+	g_autofree char *number = g_strdup_printf("%u", id);
+
+	for (char **line = lines; *line; line++) {
+		const char *value = *line + strlen(key) + 1;
+
+		if (!g_str_has_prefix(*line, key) || (*line)[strlen(key)] != ':')
+			continue;
+		value += strspn(value, " \t");
+		while (value[0] == '0' && value[1])
+			value++;
+		if (strcmp(value, number) == 0)
+			return true;
+	}
+	return false;
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	static const char *const names[BPFREFS_KIND_COUNT] = {
+		[BPFREFS_MAP] = "map_id",
+		[BPFREFS_PROG] = "prog_id",
+		[BPFREFS_LINK] = "link_id",
+		[BPFREFS_BTF] = "btf_id",
+	};
+	char *text = exact_string(data, size);
+	struct bpfrefs_key key = { BPFREFS_KIND_COUNT, 0 };
+	uint64_t value;
+	int err = fdinfo_key(text, &key);
+
+	if (err) {
+		must(err == -EINVAL && key.kind == BPFREFS_KIND_COUNT && key.id == 0);
+	} else {
+		must(key.kind < BPFREFS_KIND_COUNT && key.id != 0);
+		must(has_line(text, names[key.kind], key.id));
+		/* no kind that comes before it in the text's meaning was passed over */
+		must(key.kind == BPFREFS_LINK || !fdinfo_num(text, "link_id", &value));
+	}
+	fdinfo_num(text, "memlock", &value);
+	fdinfo_num(text, "", &value);
+	free(text);
+	return 0;
+}

@@ -1,0 +1,273 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "world.h"
+
+#include <fcntl.h>
+#include <string.h>
+
+#include "fuzz.h"
+#include "walk.h"
+
+const char *const world_programs[] = {
+	"walk_maps",	 "walk_progs",	   "walk_links",      "walk_tasks",	 "walk_peek_prog",
+	"walk_slots",	 "walk_sockmaps",  "walk_async",      "walk_kptrs",	 "walk_used",
+	"walk_mappings", "walk_ring_fds",  "walk_aio",	      "walk_ring",	 "walk_queue",
+	"walk_carried",	 "walk_metas",	   "walk_supers",     "walk_inodes",	 "walk_cgroups",
+	"walk_nets",	 "walk_netdevs",   "walk_mprogs",     "walk_qdiscs",	 "walk_classes",
+	"walk_block",	 "walk_actions",   "walk_fibs",	      "walk_fib4",	 "walk_fib6",
+	"walk_nexthops", "walk_rulesets",  "walk_xt",	      "walk_nft",	 "walk_nft_head",
+	"walk_nft_tables", "walk_tun_device", "walk_default_ops", "walk_registered",
+	"walk_event_slots", "walk_event_links", "walk_cgroup_types",
+};
+
+struct walkers {
+	struct walk_control control;
+	const uint8_t *data;
+	size_t size;
+	size_t *next; /* of each program: where to look for its next chunk */
+};
+
+void (*world_pinned)(int dir_fd, const char *name);
+
+unsigned int world_program_count(void)
+{
+	return G_N_ELEMENTS(world_programs);
+}
+
+bool world_chunk(const uint8_t *data, size_t size, size_t at, struct chunk *chunk, size_t *len)
+{
+	if (at > size || size - at < sizeof(*chunk))
+		return false;
+	memcpy(chunk, data + at, sizeof(*chunk));
+	*len = MIN((size_t)(chunk->len[0] | chunk->len[1] << 8), size - at - sizeof(*chunk));
+	return true;
+}
+
+struct walkers *world_new(const uint8_t *data, size_t size)
+{
+	struct walkers *walkers = g_new0(struct walkers, 1);
+
+	walkers->data = data;
+	walkers->size = size;
+	walkers->next = g_new0(size_t, G_N_ELEMENTS(world_programs));
+	for (unsigned int i = 0; i < WALK_OTHERS; i++)
+		walkers->control.known.other[i] = 1; /* this kernel has them all */
+	return walkers;
+}
+
+void world_free(struct walkers *walkers)
+{
+	g_free(walkers->next);
+	g_free(walkers);
+}
+
+/* ------------------------------------------------------- walkers.h --- */
+
+struct exact {
+	walk_fn fn;
+	void *data;
+};
+
+/* Each record in a block of its own: who reads past its end is caught. */
+static void hand_on(const struct walk_rec *rec, void *data)
+{
+	const struct exact *exact = data;
+	struct walk_rec *copy = exact_copy(rec, rec->size);
+
+	exact->fn(copy, exact->data);
+	free(copy);
+}
+
+static unsigned int program_index(const char *program)
+{
+	for (unsigned int i = 0; i < G_N_ELEMENTS(world_programs); i++)
+		if (strcmp(world_programs[i], program) == 0)
+			return i;
+	g_printerr("world_programs lacks %s\n", program);
+	abort();
+}
+
+/* The program's next chunk; false: it has no more to say. */
+static bool next_chunk(struct walkers *walkers, unsigned int program, struct chunk *chunk,
+		       const uint8_t **records, size_t *len)
+{
+	size_t *at = &walkers->next[program];
+
+	while (world_chunk(walkers->data, walkers->size, *at, chunk, len)) {
+		*records = walkers->data + *at + sizeof(*chunk);
+		*at += sizeof(*chunk) + *len;
+		if (chunk->program == program)
+			return true;
+	}
+	return false;
+}
+
+static int answer(struct walkers *walkers, const char *program, walk_fn fn, void *data)
+{
+	struct walk_control *control = &walkers->control;
+	struct exact exact = { fn, data };
+	struct chunk chunk = { 0 };
+	const uint8_t *records;
+	size_t len = 0;
+	void *copy;
+
+	control->ended = WALK_DONE;
+	control->net.gone = 0;
+	control->sb_at = 0;
+	if (!next_chunk(walkers, program_index(program), &chunk, &records, &len))
+		return 0;
+	if (chunk.ended & 8)
+		return -EIO;
+	control->ended = MIN(chunk.ended & 3u, (unsigned int)WALK_TORN);
+	control->sb_at = control->ended == WALK_FULL;
+	control->net.gone = chunk.ended >> 2 & 1;
+	copy = exact_copy(records, len);
+	walk_each(copy, len, hand_on, &exact);
+	free(copy);
+	return 0;
+}
+
+struct walk_control *walkers_control(struct walkers *walkers)
+{
+	return &walkers->control;
+}
+
+int walkers_iterate(struct walkers *walkers, const char *program, walk_fn fn, void *data)
+{
+	return answer(walkers, program, fn, data);
+}
+
+int walkers_call(struct walkers *walkers, const char *program, walk_fn fn, void *data)
+{
+	return answer(walkers, program, fn, data);
+}
+
+int walkers_load(struct walkers **walkers, char **why)
+{
+	(void)walkers;
+	*why = g_strdup("a test's");
+	return -EOPNOTSUPP;
+}
+
+void walkers_free(struct walkers *walkers)
+{
+	(void)walkers;
+}
+
+bool walkers_outdated(struct walkers *walkers)
+{
+	(void)walkers;
+	return false;
+}
+
+bool walkers_lack(const struct walkers *walkers, const char *program)
+{
+	(void)walkers;
+	(void)program;
+	return false;
+}
+
+int walkers_own_fd(struct walkers *walkers, enum bpfrefs_kind kind)
+{
+	(void)walkers;
+	(void)kind;
+	return -EOPNOTSUPP;
+}
+
+int walkers_open_iterator(struct walkers *walkers, const char *program)
+{
+	(void)walkers;
+	(void)program;
+	return -EOPNOTSUPP;
+}
+
+bool walkers_own_map(const struct walkers *walkers, uint32_t id)
+{
+	(void)walkers;
+	return id == 1;
+}
+
+uint32_t walkers_program_id(struct walkers *walkers, const char *program)
+{
+	(void)walkers;
+	(void)program;
+	return 0;
+}
+
+/* ------------------------------------------------------------ bpf.h --- */
+
+int bpf_next_id(enum bpfrefs_kind kind, uint32_t start, uint32_t *id)
+{
+	(void)kind;
+	if (start >= 3)
+		return -ENOENT;
+	*id = start + 1;
+	return 0;
+}
+
+int bpf_open_id(enum bpfrefs_kind kind, uint32_t id)
+{
+	int fd;
+
+	(void)kind;
+	if (id > 3)
+		return -ENOENT;
+	fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	return fd < 0 ? -errno : fd;
+}
+
+int bpf_pin_at(int fd, int dir_fd, const char *name)
+{
+	(void)fd;
+	if (world_pinned)
+		world_pinned(dir_fd, name);
+	return strchr(name, '.') ? -EPERM : 0;
+}
+
+int bpf_get_at(int dir_fd, const char *name)
+{
+	int fd = openat(dir_fd, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+
+	return fd < 0 ? -errno : fd;
+}
+
+int bpf_open_pin(int dir_fd, const char *name)
+{
+	return bpf_get_at(dir_fd, name);
+}
+
+int bpf_get_path_fd(int path_fd)
+{
+	int fd = fcntl(path_fd, F_DUPFD_CLOEXEC, 3);
+
+	return fd < 0 ? -errno : fd;
+}
+
+int bpf_identify(int fd, struct bpfrefs_key *key)
+{
+	(void)fd;
+	*key = (struct bpfrefs_key){ BPFREFS_MAP, 1 };
+	return 0;
+}
+
+int bpf_info_raw(int fd, void *info, uint32_t *len)
+{
+	(void)fd;
+	memset(info, 0, *len);
+	return 0;
+}
+
+int bpf_map_next_key(int fd, const void *key, void *next)
+{
+	(void)fd;
+	(void)key;
+	(void)next;
+	return -ENOENT;
+}
+
+int bpf_map_lookup(int fd, const void *key, void *value)
+{
+	(void)fd;
+	(void)key;
+	(void)value;
+	return -ENOENT;
+}
