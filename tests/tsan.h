@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Included before everything in a build with the thread sanitizer, and only there. GLib's locks are
+ * made of futexes and GLib is not instrumented, so the sanitizer cannot see what they order: here it
+ * is told. Told of locks, it also checks the order in which they are taken. (pthread_create() and
+ * pthread_join(), by which GLib's threads begin and end, it sees by itself.)
+ */
+#ifndef TSAN_H
+#define TSAN_H
+
+#if __has_include(<glib.h>) /* some helpers of the tests know no GLib */
+#include <glib.h>
+#include <sanitizer/tsan_interface.h>
+
+static inline void tsan_mutex_init(GMutex *mutex)
+{
+	g_mutex_init(mutex);
+	__tsan_mutex_create(mutex, 0);
+}
+
+static inline void tsan_mutex_clear(GMutex *mutex)
+{
+	__tsan_mutex_destroy(mutex, 0);
+	g_mutex_clear(mutex);
+}
+
+static inline void tsan_mutex_lock(GMutex *mutex)
+{
+	__tsan_mutex_pre_lock(mutex, 0);
+	g_mutex_lock(mutex);
+	__tsan_mutex_post_lock(mutex, 0, 0);
+}
+
+static inline void tsan_mutex_unlock(GMutex *mutex)
+{
+	__tsan_mutex_pre_unlock(mutex, 0);
+	g_mutex_unlock(mutex);
+	__tsan_mutex_post_unlock(mutex, 0);
+}
+
+/* Waiting lets go of the lock and takes it again. */
+static inline void tsan_cond_wait(GCond *cond, GMutex *mutex)
+{
+	__tsan_mutex_pre_unlock(mutex, 0);
+	__tsan_mutex_post_unlock(mutex, 0);
+	g_cond_wait(cond, mutex);
+	__tsan_mutex_pre_lock(mutex, 0);
+	__tsan_mutex_post_lock(mutex, 0, 0);
+}
+
+static inline gboolean tsan_cond_wait_until(GCond *cond, GMutex *mutex, gint64 end)
+{
+	gboolean signalled;
+
+	__tsan_mutex_pre_unlock(mutex, 0);
+	__tsan_mutex_post_unlock(mutex, 0);
+	signalled = g_cond_wait_until(cond, mutex, end);
+	__tsan_mutex_pre_lock(mutex, 0);
+	__tsan_mutex_post_lock(mutex, 0, 0);
+	return signalled;
+}
+
+/* Who drops a count has done with the object before the one who drops the last frees it. */
+static inline gboolean tsan_ref_count_dec(gatomicrefcount *count)
+{
+	gboolean last;
+
+	__tsan_release(count);
+	last = g_atomic_ref_count_dec(count);
+	if (last)
+		__tsan_acquire(count);
+	return last;
+}
+
+#define g_mutex_init(mutex)		    tsan_mutex_init(mutex)
+#define g_mutex_clear(mutex)		    tsan_mutex_clear(mutex)
+#define g_mutex_lock(mutex)		    tsan_mutex_lock(mutex)
+#define g_mutex_unlock(mutex)		    tsan_mutex_unlock(mutex)
+#define g_cond_wait(cond, mutex)	    tsan_cond_wait(cond, mutex)
+#define g_cond_wait_until(cond, mutex, end) tsan_cond_wait_until(cond, mutex, end)
+#undef g_atomic_ref_count_dec
+#define g_atomic_ref_count_dec(count)	    tsan_ref_count_dec(count)
+
+#endif
+#endif
