@@ -147,7 +147,10 @@ int options_read_list(struct options *options, const char *list, char **why)
 				break;
 			continue;
 		}
-		if (*at == '\\' && at[1])
+		if (*at == '\\' && !at[1])
+			/* it would escape the comma before what is told to libfuse next */
+			return refuse(why, "a list of options ends in a backslash: %s", list);
+		if (*at == '\\')
 			g_string_append_c(raw, *at++);
 		g_string_append_c(raw, *at);
 		g_string_append_c(option, *at);
@@ -172,6 +175,13 @@ void options_clear(struct options *options)
 	g_free(options->mount_ns);
 }
 
+/* The last one counts. */
+static void take_mount_ns(struct options *options, const char *mount_ns)
+{
+	g_free(options->mount_ns);
+	options->mount_ns = g_strdup(mount_ns);
+}
+
 /* mount(8) to /sbin/mount.fuse.bpfrefs: SOURCE MOUNTPOINT [-sfnv] [-N ns] [-t type] [-o list]. */
 static int read_helper(struct options *options, int argc, char **argv, char **why)
 {
@@ -184,7 +194,7 @@ static int read_helper(struct options *options, int argc, char **argv, char **wh
 		else if (option == 'f')
 			options->fake = true;
 		else if (option == 'N')
-			options->mount_ns = g_strdup(optarg);
+			take_mount_ns(options, optarg);
 		else if (option == '?')
 			err = refuse(why, "unknown argument from mount(8): %s", argv[optind - 1]);
 	}
