@@ -106,7 +106,7 @@ int mirror_opendir(struct mirror *mirror, uint64_t ino, struct mirror_dir **out)
 {
 	struct mnode *node = node_of(mirror, ino);
 	struct mirror_dir *dir;
-	int fd, err;
+	int fd;
 
 	if (node->fd < 0)
 		return -ENOTDIR;

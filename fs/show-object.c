@@ -162,7 +162,7 @@ int show_pins(const struct where *w, GString *out)
 	const struct fs *fs = w->fs;
 	size_t first, count;
 
-	if (!bpfrefs_snapshot_find(w->snap, w->key))
+	if (!bpfrefs_snapshot_has(w->snap, w->key))
 		return -ENOENT;
 	count = bpfrefs_snapshot_holders(w->snap, w->key, &first);
 	for (size_t i = 0; i < count; i++) {

@@ -100,7 +100,7 @@ int show_holders(const struct where *w, GString *out)
 {
 	size_t first, count;
 
-	if (!bpfrefs_snapshot_find(w->snap, w->key))
+	if (!bpfrefs_snapshot_has(w->snap, w->key))
 		return -ENOENT;
 	count = bpfrefs_snapshot_holders(w->snap, w->key, &first);
 	for (size_t i = 0; i < count; i++)
@@ -111,7 +111,7 @@ int show_holders(const struct where *w, GString *out)
 
 int show_holding(const struct where *w, GString *out)
 {
-	if (!bpfrefs_snapshot_find(w->snap, w->key))
+	if (!bpfrefs_snapshot_has(w->snap, w->key))
 		return -ENOENT;
 	bpfrefs_snapshot_holding(w->snap, w->key, append_line, out);
 	show_gaps(out, w->snap, is_class_of, &w->key);
@@ -195,7 +195,7 @@ int show_slots(const struct where *w, GString *out)
 {
 	g_autoptr(GPtrArray) slots = g_ptr_array_new();
 
-	if (!bpfrefs_snapshot_find(w->snap, w->key))
+	if (!bpfrefs_snapshot_has(w->snap, w->key))
 		return -ENOENT;
 	bpfrefs_snapshot_holding(w->snap, w->key, collect_slot, slots);
 	g_ptr_array_sort(slots, by_slot);

@@ -332,6 +332,8 @@ const struct bpfrefs_object *bpfrefs_snapshot_object(const struct bpfrefs_snapsh
 /** The object of that key, borrowed; NULL if it is not there. */
 const struct bpfrefs_object *bpfrefs_snapshot_find(const struct bpfrefs_snapshot *snapshot,
 						   struct bpfrefs_key key);
+/** Is it there? Asks less than bpfrefs_snapshot_find(), whose first call finds all states. */
+bool bpfrefs_snapshot_has(const struct bpfrefs_snapshot *snapshot, struct bpfrefs_key key);
 /** References in it. */
 size_t bpfrefs_snapshot_ref_count(const struct bpfrefs_snapshot *snapshot);
 /** The @p index'th reference, by target, then class, then as found; NULL past the last. */

@@ -277,7 +277,6 @@ int bpfrefs_snapshot_take(struct bpfrefs_ctx *ctx, struct bpfrefs_snapshot **out
 		return err;
 	stats.took_ns = now_ns(CLOCK_MONOTONIC) - stats.started_ns;
 	snap->stats = stats;
-	graph_states(snap);
 	*out = snap;
 	return 0;
 }

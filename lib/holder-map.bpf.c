@@ -306,36 +306,46 @@ static __always_inline void find_array(struct slots *slots, __u64 map, __u32 typ
 #define has_buckets(type) \
 	((type) == BPF_MAP_TYPE_HASH_OF_MAPS || (type) == BPF_MAP_TYPE_DEVMAP_HASH)
 
-SEC("iter/bpf_map")
-int walk_slots(struct bpf_iter__bpf_map *ctx)
+/*
+ * Tells what is in the slots of one map, walk.slots_map, from walk.resume_at on; where it ends as
+ * WALK_FULL, walk.resume_at is where to go on. No iterator: most maps have no slots, and those that
+ * have are known (lib/known.c).
+ */
+SEC("syscall")
+int walk_slots(void *ctx)
 {
-	struct bpf_map *map = ctx->map;
+	struct bpf_map *map = (void *)walk.slots_map;
+	__u32 type = BPF_CORE_READ(map, map_type), rounds;
 	struct slots slots = {};
-	__u32 rounds;
 	__u64 steps;
 
-	if (!map || (!has_slots(map->map_type) && !has_buckets(map->map_type)))
+	walk.ended = WALK_DONE;
+	/* gone, see walk_counts */
+	if (BPF_CORE_READ(map, id) != walk.slots_id || BPF_CORE_READ(map, refcnt.counter) <= 0)
 		return 0;
-	slots.map = map->id;
-	slots.key_size = map->key_size;
-	slots.count = map->max_entries;
-	slots.at = walk_begin(slots.map);
-	if (has_buckets(map->map_type)) {
-		find_hash(&slots, walk_scalar(ctx->map), map->map_type);
+	if (!has_slots(type) && !has_buckets(type))
+		return 0;
+	slots.map = walk.slots_id;
+	slots.key_size = BPF_CORE_READ(map, key_size);
+	slots.count = BPF_CORE_READ(map, max_entries);
+	slots.at = walk.resume_at;
+	if (has_buckets(type)) {
+		find_hash(&slots, walk.slots_map, type);
 		steps = slots.count;
 		rounds = walk_rounds(slots.at, steps);
 		bpf_loop(rounds, hash_step, &slots, 0);
 	} else {
-		find_array(&slots, walk_scalar(ctx->map), map->map_type);
+		find_array(&slots, walk.slots_map, type);
 		steps = ((__u64)slots.count + STEP - 1) / STEP;
 		rounds = walk_rounds(slots.at, steps);
 		bpf_loop(rounds, array_step, &slots, 0);
 	}
 	if (!slots.stopped && slots.at + rounds < steps)
 		slots.stopped = slots.at + rounds + 1;
-	if (slots.stopped)
-		return walk_later(slots.map, slots.stopped - 1);
-	walk_done();
+	if (slots.stopped) {
+		walk.ended = WALK_FULL;
+		walk.resume_at = slots.stopped - 1;
+	}
 	return 0;
 }
 

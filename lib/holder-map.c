@@ -12,8 +12,60 @@
 enum { MAP_VIA = 2, MAP_SLOT = 3 };
 
 static const char *const keys[] = { "id", "name", "via", "slot", NULL };
-static const char *const walks[] = { "walk_slots", "walk_sockmaps", "walk_async", "walk_kptrs",
-				     NULL };
+static const char *const walks[] = { "walk_sockmaps", "walk_async", "walk_kptrs", NULL };
+
+/* Types of maps that walk_slots looks into. */
+static const uint32_t slotted_types[] = {
+	3 /* prog_array */, 12 /* array_of_maps */, 13 /* hash_of_maps */, 14 /* devmap */,
+	16 /* cpumap */,    17 /* xskmap */,	    25 /* devmap_hash */,  26 /* struct_ops */,
+};
+
+struct slotted {
+	uint64_t address;
+	uint32_t id;
+};
+
+static void note_slotted(struct scan *scan, const struct walk_map *map)
+{
+	struct walk_state *state = walk_state_of(scan);
+	struct slotted slotted = { map->address, map->rec.id };
+
+	for (guint i = 0; i < G_N_ELEMENTS(slotted_types); i++) {
+		if (slotted_types[i] != map->type)
+			continue;
+		if (!state->slotted)
+			state->slotted = g_array_new(FALSE, FALSE, sizeof(slotted));
+		g_array_append_val(state->slotted, slotted);
+	}
+}
+
+static int walk_slots(struct scan *scan, const struct slotted *slotted)
+{
+	struct walkers *walkers = walk_state_of(scan)->walkers;
+	struct walk_control *control = walkers_control(walkers);
+	int err;
+
+	control->slots_map = slotted->address;
+	control->slots_id = slotted->id;
+	control->resume_at = 0;
+	do {
+		err = walkers_call(walkers, "walk_slots", walk_dispatch, scan);
+	} while (!err && control->ended == WALK_FULL);
+	return err;
+}
+
+static int walk(struct scan *scan)
+{
+	struct walk_state *state = walk_state_of(scan);
+	GArray *all = g_steal_pointer(&state->slotted);
+	int err = walkers_lack(state->walkers, "walk_slots") ? -ENOPKG : 0;
+
+	for (guint i = 0; all && !err && i < all->len; i++)
+		err = walk_slots(scan, &g_array_index(all, struct slotted, i));
+	if (all)
+		g_array_unref(all);
+	return err;
+}
 
 /* A key of a hash of maps: a number if it has a number's size, else its bytes. */
 static void set_key(struct scan *scan, struct bpfrefs_ref *ref, const struct walk_edge *edge)
@@ -100,6 +152,7 @@ static bool decode(struct scan *scan, const struct walk_rec *rec)
 		return true;
 	}
 	if (map) {
+		note_slotted(scan, map);
 		hold_btf(scan, map->btf_id, holder, "btf");
 		hold_btf(scan, map->inner_btf_id, holder, "template");
 		return true;
@@ -121,6 +174,7 @@ static bool decode(struct scan *scan, const struct walk_rec *rec)
 const struct holder_class holder_map = {
 	.pub = { "map", keys },
 	.walks = walks,
+	.walk = walk,
 	.decode = decode,
 	.proc = proc_scan_map,
 };

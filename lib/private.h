@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "bpfrefs.h"
+#include "idmap.h"
 
 /* ------------------------------------------------------------ cleanup --- */
 
@@ -37,6 +38,11 @@ static inline int fd_steal(int *fd)
 /* Keys of hash tables: struct bpfrefs_key * (key.c). */
 guint key_hash(gconstpointer key);
 gboolean key_equal(gconstpointer a, gconstpointer b);
+/* The same for idmaps. */
+static inline uint64_t key_number(struct bpfrefs_key key)
+{
+	return (uint64_t)key.kind << 32 | key.id;
+}
 
 /* ---------------------------------------------------- bump allocation --- */
 
@@ -61,6 +67,7 @@ void info_enum(struct bpfrefs_info *info, const char *key, enum bpfrefs_enum wha
 
 struct scan;
 struct walk_rec;
+struct known;
 
 /* Where facts come from: source_bpf (walk.c), source_proc (proc.c), a test's fake. */
 struct source {
@@ -96,6 +103,7 @@ struct bpfrefs_ctx {
 	 * at first, and where a new remainder asks for it.
 	 */
 	bool thorough;
+	struct known *known; /* BPF source: what earlier scans learnt (known.h); under lock */
 };
 
 /* For tests: a context over any source. */
@@ -134,8 +142,21 @@ struct pin_place {
 	const char *inner; /* "/app/conns"; NULL: not learnt */
 };
 
+/* What a snapshot has of an object beside what everyone sees. */
+struct object {
+	struct bpfrefs_object pub;
+	uint32_t index; /* once frozen: its place in snapshot.objects */
+	bool seen;	/* by the source's second look */
+};
+
+static inline struct object *object_inner(const struct bpfrefs_object *object)
+{
+	return (struct object *)(uintptr_t)object;
+}
+
 struct bpfrefs_ref {
 	struct bpfrefs_key target, holder;
+	struct bpfrefs_object *object; /* the target's */
 	const struct holder_class *class;
 	const struct pin_place *place; /* pins and keeps that are linked, else NULL */
 	uint32_t ref, user, pid;
@@ -153,14 +174,16 @@ struct bpfrefs_snapshot {
 	struct arena *arena;
 	GPtrArray *objects;    /* struct bpfrefs_object *, key order, in the arena */
 	GPtrArray *refs;       /* struct bpfrefs_ref *, by target, class, as found; in the arena */
-	GPtrArray *by_holder;  /* those with an object as holder, by holder */
-	GPtrArray *by_pid;     /* those with a pid, by pid */
+	GPtrArray *by_holder;  /* those with an object as holder, by holder, then as in refs */
+	GPtrArray *by_pid;     /* those with a pid, by pid, then as in refs */
 	GPtrArray *processes;  /* struct bpfrefs_process *, by pid */
 	GPtrArray *bpffs;      /* struct bpfrefs_bpffs * */
 	GArray *classes;       /* struct bpfrefs_class_status, one a holder class */
-	GHashTable *object_of; /* key -> object */
+	struct idmap by_key;   /* key -> object */
 	GHashTable *dirs;      /* (device, inode) -> path inside the instance */
 	struct bpfrefs_snapshot_stats stats;
+	GMutex judging; /* protects the objects' states while they are found, and judged */
+	gint judged;	/* the objects have their states */
 };
 
 /* A snapshot in the making. */
@@ -169,7 +192,7 @@ struct scan {
 	struct bpfrefs_snapshot *snap;
 	const struct holder_class *class; /* whose turn it is: who adds references and gaps */
 	unsigned int class_index;
-	GHashTable *files; /* file address (or any identity) -> token */
+	struct idmap files; /* file address (or any identity) -> token */
 	void *source_data; /* the source's own */
 };
 
@@ -268,7 +291,7 @@ int proc_scan_link(struct scan *scan);
 
 /* -------------------------------------------------- graph (graph.c) --- */
 
-/* Sets state and because of every object, after freezing. */
+/* Sets state and because of every object, after freezing: what snapshot_judge() does once. */
 void graph_states(struct bpfrefs_snapshot *snap);
 
 #endif /* BPFREFS_PRIVATE_H */

@@ -12,7 +12,6 @@ struct scan *scan_new(struct bpfrefs_ctx *ctx)
 
 	scan->ctx = ctx;
 	scan->snap = snapshot_new();
-	scan->files = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, NULL);
 	for (unsigned int i = 0; holder_classes[i]; i++) {
 		struct bpfrefs_class_status status = {
 			.class_ = &holder_classes[i]->pub,
@@ -28,7 +27,7 @@ struct bpfrefs_snapshot *scan_finish(struct scan *scan)
 {
 	struct bpfrefs_snapshot *snap = scan->snap;
 
-	g_hash_table_unref(scan->files);
+	idmap_clear(&scan->files);
 	g_free(scan);
 	return snap;
 }
@@ -53,17 +52,14 @@ static struct bpfrefs_class_status *status_of(struct scan *scan)
 
 bool scan_file(struct scan *scan, uint64_t identity, uint32_t *token)
 {
-	gpointer known = g_hash_table_lookup(scan->files, &identity);
-	gint64 *key;
+	gpointer known = idmap_get(&scan->files, identity);
 
 	if (known) {
 		*token = GPOINTER_TO_UINT(known);
 		return false;
 	}
-	key = g_new(gint64, 1);
-	*key = (gint64)identity;
-	*token = g_hash_table_size(scan->files) + 1;
-	g_hash_table_insert(scan->files, key, GUINT_TO_POINTER(*token));
+	*token = (uint32_t)scan->files.count + 1;
+	idmap_set(&scan->files, identity, GUINT_TO_POINTER(*token));
 	return true;
 }
 
@@ -74,7 +70,7 @@ const char *scan_str(struct scan *scan, const char *str)
 
 struct bpfrefs_object *scan_object(struct scan *scan, struct bpfrefs_key key)
 {
-	return g_hash_table_lookup(scan->snap->object_of, &key);
+	return idmap_get(&scan->snap->by_key, key_number(key));
 }
 
 struct bpfrefs_object *scan_object_add(struct scan *scan, struct bpfrefs_key key)
@@ -83,13 +79,13 @@ struct bpfrefs_object *scan_object_add(struct scan *scan, struct bpfrefs_key key
 
 	if (object)
 		return object;
-	object = arena_alloc(scan->snap->arena, sizeof(*object));
+	object = &((struct object *)arena_alloc(scan->snap->arena, sizeof(struct object)))->pub;
 	object->key = key;
 	object->refcnt = BPFREFS_UNKNOWN;
 	object->usercnt = key.kind == BPFREFS_MAP ? BPFREFS_UNKNOWN : 0;
 	object->memlock = BPFREFS_UNKNOWN;
 	g_ptr_array_add(scan->snap->objects, object);
-	g_hash_table_insert(scan->snap->object_of, &object->key, object);
+	idmap_set(&scan->snap->by_key, key_number(key), object);
 	return object;
 }
 
@@ -106,6 +102,7 @@ struct bpfrefs_ref *scan_add(struct scan *scan, struct bpfrefs_key target, uint3
 		keys++;
 	result = arena_alloc(scan->snap->arena, sizeof(*result) + keys * sizeof(result->values[0]));
 	result->target = target;
+	result->object = object;
 	result->holder.kind = BPFREFS_KIND_COUNT;
 	result->class = scan->class;
 	result->class_index = (uint16_t)scan->class_index;

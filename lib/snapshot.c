@@ -31,7 +31,7 @@ struct bpfrefs_snapshot *snapshot_new(void)
 	snap->processes = g_ptr_array_new();
 	snap->bpffs = g_ptr_array_new();
 	snap->classes = g_array_new(FALSE, TRUE, sizeof(struct bpfrefs_class_status));
-	snap->object_of = g_hash_table_new(key_hash, key_equal);
+	g_mutex_init(&snap->judging);
 	snap->dirs = g_hash_table_new(dir_hash, dir_equal);
 	return snap;
 }
@@ -53,15 +53,14 @@ void bpfrefs_snapshot_unref(struct bpfrefs_snapshot *snap)
 	g_ptr_array_unref(snap->processes);
 	g_ptr_array_unref(snap->bpffs);
 	g_array_unref(snap->classes);
-	g_hash_table_unref(snap->object_of);
+	idmap_clear(&snap->by_key);
+	g_mutex_clear(&snap->judging);
 	g_hash_table_unref(snap->dirs);
 	arena_free(snap->arena);
 	g_free(snap);
 }
 
 /* ------------------------------------------------------------- freeze --- */
-
-/* g_ptr_array_sort() is a stable merge sort: within one class the order found is kept. */
 
 static int by_object_key(gconstpointer a, gconstpointer b)
 {
@@ -123,7 +122,7 @@ static void sum_up(struct bpfrefs_snapshot *snap)
 {
 	for (guint i = 0; i < snap->refs->len; i++) {
 		struct bpfrefs_ref *ref = g_ptr_array_index(snap->refs, i);
-		struct bpfrefs_object *object = g_hash_table_lookup(snap->object_of, &ref->target);
+		struct bpfrefs_object *object = ref->object;
 
 		object->explained += ref->ref;
 		object->user_explained += ref->user;
@@ -136,14 +135,107 @@ static void sum_up(struct bpfrefs_snapshot *snap)
 	}
 }
 
+/* Where a reference belongs: a number below the count given; UINT32_MAX: that is not known. */
+typedef uint32_t (*place_fn)(const struct bpfrefs_ref *ref, const void *data);
+
+static uint32_t place_of_class(const struct bpfrefs_ref *ref, const void *data)
+{
+	(void)data;
+	return ref->class_index;
+}
+
+static uint32_t place_of_target(const struct bpfrefs_ref *ref, const void *data)
+{
+	(void)data;
+	return object_inner(ref->object)->index;
+}
+
+static uint32_t place_of_holder(const struct bpfrefs_ref *ref, const void *data)
+{
+	const struct bpfrefs_snapshot *snap = data;
+	const struct bpfrefs_object *holder = idmap_get(&snap->by_key, key_number(ref->holder));
+
+	return holder ? object_inner(holder)->index : UINT32_MAX;
+}
+
+static uint32_t place_of_pid(const struct bpfrefs_ref *ref, const void *data)
+{
+	return GPOINTER_TO_UINT(idmap_get(data, ref->pid)) - 1; /* none: UINT32_MAX */
+}
+
+/*
+ * Sorts by counting, and keeps the order of what has the same place: comparing would take longer than
+ * to find the references. False, and nothing is changed, where a place is not known.
+ */
+static bool order(GPtrArray *refs, uint32_t places, place_fn place, const void *data)
+{
+	g_autofree uint32_t *next = g_new0(uint32_t, (size_t)places + 1);
+	g_autofree uint32_t *at = g_new(uint32_t, refs->len);
+	g_autofree gpointer *old = g_memdup2(refs->pdata, refs->len * sizeof(gpointer));
+
+	for (guint i = 0; i < refs->len; i++) {
+		at[i] = place(old[i], data);
+		if (at[i] >= places)
+			return false;
+		next[at[i] + 1]++;
+	}
+	for (uint32_t i = 1; i <= places; i++)
+		next[i] += next[i - 1];
+	for (guint i = 0; i < refs->len; i++)
+		refs->pdata[next[at[i]]++] = old[i];
+	return true;
+}
+
+static void order_by_pid(struct bpfrefs_snapshot *snap)
+{
+	struct idmap places = { 0 };
+
+	for (guint i = 0; i < snap->processes->len; i++) {
+		const struct bpfrefs_process *process = g_ptr_array_index(snap->processes, i);
+
+		idmap_set(&places, process->pid, GUINT_TO_POINTER(i + 1));
+	}
+	/* a keep's daemon need not be among the processes */
+	if (!order(snap->by_pid, snap->processes->len, place_of_pid, &places))
+		g_ptr_array_sort(snap->by_pid, by_pid);
+	idmap_clear(&places);
+}
+
 void snapshot_freeze(struct bpfrefs_snapshot *snap)
 {
+	uint32_t objects = snap->objects->len;
+
 	g_ptr_array_sort(snap->objects, by_object_key);
-	g_ptr_array_sort(snap->refs, by_target);
+	for (uint32_t i = 0; i < objects; i++)
+		object_inner(snap->objects->pdata[i])->index = i;
+	order(snap->refs, snap->classes->len, place_of_class, NULL);
+	order(snap->refs, objects, place_of_target, NULL);
 	sum_up(snap);
-	g_ptr_array_sort(snap->by_holder, by_holder);
-	g_ptr_array_sort(snap->by_pid, by_pid);
+	/* a holder need not be in the snapshot: it may be newer */
+	if (!order(snap->by_holder, objects, place_of_holder, snap))
+		g_ptr_array_sort(snap->by_holder, by_holder);
 	processes_unique(snap->processes);
+	order_by_pid(snap);
+}
+
+/* --------------------------------------------------------------- judge --- */
+
+/*
+ * The objects' states take longer to find than many an answer that needs none, and so they are found
+ * for the first who asks.
+ */
+static void judge(const struct bpfrefs_snapshot *frozen)
+{
+	struct bpfrefs_snapshot *snap = (struct bpfrefs_snapshot *)(uintptr_t)frozen;
+
+	if (g_atomic_int_get(&snap->judged))
+		return;
+	g_mutex_lock(&snap->judging);
+	if (!snap->judged) {
+		graph_states(snap);
+		g_atomic_int_set(&snap->judged, 1);
+	}
+	g_mutex_unlock(&snap->judging);
 }
 
 /* -------------------------------------------------------------- query --- */
@@ -166,13 +258,20 @@ static const void *item(const GPtrArray *array, size_t index)
 const struct bpfrefs_object *bpfrefs_snapshot_object(const struct bpfrefs_snapshot *snap,
 						     size_t index)
 {
+	judge(snap);
 	return item(snap->objects, index);
 }
 
 const struct bpfrefs_object *bpfrefs_snapshot_find(const struct bpfrefs_snapshot *snap,
 						   struct bpfrefs_key key)
 {
-	return g_hash_table_lookup(snap->object_of, &key);
+	judge(snap);
+	return idmap_get(&snap->by_key, key_number(key));
+}
+
+bool bpfrefs_snapshot_has(const struct bpfrefs_snapshot *snap, struct bpfrefs_key key)
+{
+	return idmap_get(&snap->by_key, key_number(key)) != NULL;
 }
 
 size_t bpfrefs_snapshot_ref_count(const struct bpfrefs_snapshot *snap)

@@ -1,10 +1,16 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* The classes' turn in the BPF source: which programs feed them, and which are worth running. */
+#include <string.h>
+
 #include "walk-scan.h"
 
-#define MAP_TYPE_RINGBUF      27
-#define MAP_TYPE_USER_RINGBUF 31
-#define MAP_TYPE_ARENA	      33
+#define MAP_TYPE_PERF_EVENT_ARRAY 4
+#define MAP_TYPE_SOCKMAP	  15
+#define MAP_TYPE_SOCKHASH	  18
+#define MAP_TYPE_STRUCT_OPS	  26
+#define MAP_TYPE_RINGBUF	  27
+#define MAP_TYPE_USER_RINGBUF	  31
+#define MAP_TYPE_ARENA		  33
 
 #define MAP_FLAG_MMAPABLE (1u << 10)
 
@@ -17,18 +23,72 @@
  */
 static const char *const hidden_walks[] = { "walk_mappings", "walk_ring_fds", "walk_aio", NULL };
 
-void walk_note_mappable(struct scan *scan, const struct walk_rec *rec)
+/* What at least one map has, so that the walk for it has something to tell. */
+enum walk_trait {
+	TRAIT_SOCKETS = 1 << 0,
+	TRAIT_ASYNC = 1 << 1,
+	TRAIT_SPECIAL = 1 << 2,
+	TRAIT_EVENTS = 1 << 3,
+	TRAIT_STRUCT_OPS = 1 << 4,
+};
+
+/* Programs that look at each map there is, and at what alone they find something. */
+static const struct {
+	const char *program;
+	uint32_t traits;
+} map_walks[] = {
+	{ "walk_sockmaps", TRAIT_SOCKETS },   { "walk_async", TRAIT_ASYNC },
+	{ "walk_kptrs", TRAIT_SPECIAL },      { "walk_event_slots", TRAIT_EVENTS },
+	{ "walk_registered", TRAIT_STRUCT_OPS },
+};
+
+static uint32_t traits_of(const struct walk_map *map)
+{
+	uint32_t traits = 0;
+
+	if (map->type == MAP_TYPE_SOCKMAP || map->type == MAP_TYPE_SOCKHASH)
+		traits |= TRAIT_SOCKETS;
+	if (map->type == MAP_TYPE_PERF_EVENT_ARRAY)
+		traits |= TRAIT_EVENTS;
+	if (map->type == MAP_TYPE_STRUCT_OPS)
+		traits |= TRAIT_STRUCT_OPS;
+	if (map->async)
+		traits |= TRAIT_ASYNC;
+	if (map->special)
+		traits |= TRAIT_SPECIAL;
+	return traits;
+}
+
+static bool is_mappable(const struct walk_map *map)
+{
+	return map->flags & MAP_FLAG_MMAPABLE || map->type == MAP_TYPE_RINGBUF ||
+	       map->type == MAP_TYPE_USER_RINGBUF || map->type == MAP_TYPE_ARENA;
+}
+
+void walk_note(struct scan *scan, const struct walk_rec *rec)
 {
 	const struct walk_map *map = walk_record(rec, WALK_MAP, struct walk_map);
 	struct walk_state *state = walk_state_of(scan);
 
-	if (map)
-		state->mappable |=
-			!walkers_own_map(state->walkers, map->rec.id) &&
-			(map->flags & MAP_FLAG_MMAPABLE || map->type == MAP_TYPE_RINGBUF ||
-			 map->type == MAP_TYPE_USER_RINGBUF || map->type == MAP_TYPE_ARENA);
-	else if (rec->type >= WALK_HELD && rec->type <= WALK_CARRIED)
+	if (map) {
+		state->traits |= traits_of(map);
+		if (is_mappable(map))
+			state->mappable |= !walkers_own_map(state->walkers, map->rec.id);
+	} else if (rec->type >= WALK_HELD && rec->type <= WALK_CARRIED) {
 		*(state->in_hidden ? &state->hidden : &state->carries) = true;
+	}
+}
+
+static bool is_worth_it(struct scan *scan, const char *program)
+{
+	const struct walk_state *state = walk_state_of(scan);
+
+	if (state->in_hidden)
+		return scan->ctx->thorough || state->mappable || state->carries;
+	for (guint i = 0; i < G_N_ELEMENTS(map_walks); i++)
+		if (strcmp(map_walks[i].program, program) == 0)
+			return state->traits & map_walks[i].traits;
+	return true;
 }
 
 int walk_program(struct scan *scan, const char *program)
@@ -37,11 +97,11 @@ int walk_program(struct scan *scan, const char *program)
 	int err;
 
 	state->in_hidden = g_strv_contains(hidden_walks, program);
-	if (state->in_hidden && !scan->ctx->thorough && !state->mappable && !state->carries)
+	if (is_worth_it(scan, program))
+		err = walkers_iterate(state->walkers, program, walk_dispatch, scan);
+	else
 		/* not worth it is one thing, not possible another: that is a gap all the same */
 		err = walkers_lack(state->walkers, program) ? -ENOPKG : 0;
-	else
-		err = walkers_iterate(state->walkers, program, walk_dispatch, scan);
 	state->in_hidden = false;
 	return err;
 }

@@ -22,7 +22,6 @@ struct cgroups;
 struct walk_state {
 	struct walkers *walkers;
 	bool after;	  /* the second reading of the counters */
-	GHashTable *seen; /* objects of the second reading */
 	/* the process whose descriptors are being told */
 	uint32_t pid, tid;
 	const char *comm;
@@ -31,6 +30,8 @@ struct walk_state {
 	GArray *metas;		   /* holder-btf.c: BTFs to be looked into */
 	GHashTable *carried;	   /* use.c: files to be looked into */
 	struct carriers *carriers; /* carrier.c: sockets and rings to be looked into */
+	uint32_t traits; /* of the maps there are: enum walk_trait (walk-class.c) */
+	GArray *slotted; /* holder-map.c: the maps with slots */
 	/* maps of others that can be mapped or polled, files in descriptor tables that carry others */
 	bool mappable, carries;
 	bool in_hidden;		 /* these records are of a walk of what descriptors do not show */
@@ -51,8 +52,8 @@ static inline struct walk_state *walk_state_of(struct scan *scan)
 
 /* Takes one record of a walk: objects, processes, then the classes, one of which may want it. */
 void walk_dispatch(const struct walk_rec *rec, void *scan);
-/* Notes what this record says of whether walk_program()'s costlier programs are worth running. */
-void walk_note_mappable(struct scan *scan, const struct walk_rec *rec);
+/* Notes what this record says of which of walk_program()'s programs are worth running. */
+void walk_note(struct scan *scan, const struct walk_rec *rec);
 /* Gives every class its turn: its programs, then what it derives. */
 void walk_classes(struct scan *scan);
 /* Runs an iterator program that feeds classes, if it can tell anything new. */

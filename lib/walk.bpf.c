@@ -9,11 +9,19 @@
 char walk_out[WALK_OUT_SIZE];
 struct walk_control walk;
 
+/* What lib asks walk_counts about. */
+struct walk_listed walk_list[WALK_LIST_MAX];
+
 /* The most that one object needs at once: itself and the four BTFs it may lead to. */
 #define OBJECT_ROOM 1024
 
+struct bpf_map_value_off {
+	__u32 nr_off;
+} __pai;
+
 struct bpf_map___61 {
 	int timer_off; /* until 6.1; then in record */
+	struct bpf_map_value_off *kptr_off_tab;
 } __pai;
 
 /* Fields whose callbacks are undone when the map's usercnt falls to 0. */
@@ -27,6 +35,18 @@ static __always_inline __u32 map_async(struct bpf_map *map)
 	return !!(BPF_CORE_READ(map, record, field_mask) &
 		  (walk_field_bit(BPF_TIMER) | walk_field_bit(BPF_WORKQUEUE) |
 		   walk_field_bit(BPF_TASK_WORK)));
+}
+
+/* Where the record is NULL or an ERR_PTR, what is in it reads as 0. */
+static __always_inline __u32 has_special(struct bpf_map *map)
+{
+	struct bpf_map___61 *old = (void *)map;
+
+	if (bpf_core_field_exists(map->record))
+		return BPF_CORE_READ(map, record, cnt) > 0;
+	if (bpf_core_field_exists(old->kptr_off_tab))
+		return BPF_CORE_READ(old, kptr_off_tab, nr_off) > 0;
+	return 0;
 }
 
 static __always_inline __u32 btf_id_of(struct btf *btf)
@@ -52,6 +72,7 @@ int walk_maps(struct bpf_iter__bpf_map *ctx)
 	if (!out || walk_full(OBJECT_ROOM))
 		return WALK_AGAIN;
 	__builtin_memset(out, 0, sizeof(*out));
+	out->address = walk_scalar(ctx->map);
 	out->refcnt = map->refcnt.counter - 1;
 	out->usercnt = map->usercnt.counter;
 	out->map_extra = map->map_extra;
@@ -66,6 +87,7 @@ int walk_maps(struct bpf_iter__bpf_map *ctx)
 	out->btf_value_type_id = map->btf_value_type_id;
 	out->btf_vmlinux_value_type_id = map->btf_vmlinux_value_type_id;
 	out->async = map_async(map);
+	out->special = has_special(map);
 	if (map->map_type == BPF_MAP_TYPE_STRUCT_OPS) {
 		struct bpf_struct_ops_map *ops = (void *)walk_scalar(ctx->map);
 
@@ -74,8 +96,10 @@ int walk_maps(struct bpf_iter__bpf_map *ctx)
 	}
 	bpf_probe_read_kernel(out->name, sizeof(out->name), &map->name);
 	inner = BPF_CORE_READ(map, inner_map_meta);
-	if (inner)
+	if (inner) {
 		out->inner_btf_id = btf_id_of(BPF_CORE_READ(inner, btf));
+		out->special |= has_special(inner);
+	}
 	walk_emit(&out->rec, WALK_MAP, sizeof(*out), map->id);
 	walk_tell_btf(btf);
 	if (inner)
@@ -97,6 +121,7 @@ int walk_progs(struct bpf_iter__bpf_prog *ctx)
 	if (!out || walk_full(OBJECT_ROOM))
 		return WALK_AGAIN;
 	__builtin_memset(out, 0, sizeof(*out));
+	out->address = walk_scalar(ctx->prog);
 	out->refcnt = prog->aux->refcnt.counter - 1 - (id == walk.self_prog);
 	out->type = prog->type;
 	out->btf_id = btf_id_of(BPF_CORE_READ(prog, aux, btf));
@@ -158,6 +183,50 @@ int walk_links(struct bpf_iter__bpf_link *ctx)
 	out->map_user = out->type != BPF_LINK_TYPE_STRUCT_OPS;
 	out->target = target_prog(walk_scalar(ctx->link), out->type);
 	walk_emit(&out->rec, WALK_LINK, sizeof(*out), link->id);
+	return 0;
+}
+
+/* ------------------------------------------------------------- counts --- */
+
+/*
+ * The counters of one object that was seen before. It is alive if it still has its id, which it loses
+ * before its memory is freed (bpf_map_free_id(), bpf_prog_free_id()), or of a btf its count, which is
+ * then 0; ids are given anew only after all others. So memory that is something else by now does not
+ * pass for it.
+ */
+static int count_step(__u32 index, void *data)
+{
+	struct walk_listed *listed = &walk_list[index & (WALK_LIST_MAX - 1)];
+	__u64 address = listed->address;
+	__s64 refcnt = 0;
+	__u32 id = 0;
+
+	if (listed->kind == WALK_KIND_MAP) {
+		struct bpf_map *map = (void *)address;
+
+		id = BPF_CORE_READ(map, id);
+		refcnt = BPF_CORE_READ(map, refcnt.counter);
+		listed->usercnt = BPF_CORE_READ(map, usercnt.counter);
+	} else if (listed->kind == WALK_KIND_PROG) {
+		struct bpf_prog_aux *aux = BPF_CORE_READ((struct bpf_prog *)address, aux);
+
+		id = BPF_CORE_READ(aux, id);
+		refcnt = BPF_CORE_READ(aux, refcnt.counter);
+	} else {
+		struct btf *btf = (void *)address;
+
+		id = BPF_CORE_READ(btf, id);
+		refcnt = BPF_CORE_READ(btf, refcnt.refs.counter);
+	}
+	listed->refcnt = id == listed->id ? refcnt : 0;
+	return 0;
+}
+
+/* Reads the counters of walk.listed objects in walk_list. */
+SEC("syscall")
+int walk_counts(void *ctx)
+{
+	bpf_loop(walk.listed, count_step, NULL, 0);
 	return 0;
 }
 

@@ -8,6 +8,7 @@
 #include "bpf.h"
 #include "carrier.h"
 #include "info.h"
+#include "known.h"
 #include "pin-tree.h"
 #include "use.h"
 #include "walk-scan.h"
@@ -15,9 +16,6 @@
 #define MAP_TYPE_PROG_ARRAY 3
 #define MAP_TYPE_SOCKMAP    15
 #define MAP_TYPE_SOCKHASH   18
-
-/* The programs that tell the objects themselves; a btf is told by what leads to it. */
-static const char *const object_walks[] = { "walk_maps", "walk_progs", "walk_links" };
 
 static const char *const via_names[WALK_VIA_COUNT] = {
 	[WALK_VIA_USED_MAPS] = "used_maps",
@@ -63,6 +61,7 @@ static int source_open(struct bpfrefs_ctx *ctx, char **why)
 	int err;
 
 	ctx->source_data = load(why, &err);
+	ctx->known = known_new();
 	return err;
 }
 
@@ -89,6 +88,7 @@ static void source_close(struct bpfrefs_ctx *ctx)
 {
 	walkers_free(ctx->source_data);
 	ctx->source_data = NULL;
+	g_clear_pointer(&ctx->known, known_free);
 }
 
 static int source_next_id(struct bpfrefs_ctx *ctx, enum bpfrefs_kind kind, uint32_t start,
@@ -122,6 +122,9 @@ static int read_map(struct bpfrefs_ctx *ctx, uint32_t id, struct one_map *one)
 	int err;
 
 	one->found = false;
+	err = known_read_map(ctx->known, ctx->source_data, id, take_map, one);
+	if (err != -ENOENT)
+		return err;
 	control->only_id = id;
 	err = walkers_iterate(ctx->source_data, "walk_maps", take_map, one);
 	control->only_id = 0;
@@ -300,7 +303,7 @@ static void recount_object(struct scan *scan, const struct walk_rec *rec)
 		return; /* newer than this snapshot */
 	if (object->refcnt != refcnt || object->usercnt != usercnt)
 		object->changing = true;
-	g_hash_table_add(walk_state_of(scan)->seen, object);
+	object_inner(object)->seen = true;
 }
 
 static void note_task(struct scan *scan, const struct walk_rec *rec)
@@ -330,7 +333,7 @@ void walk_dispatch(const struct walk_rec *rec, void *data)
 	}
 	count_object(scan, rec);
 	note_task(scan, rec);
-	walk_note_mappable(scan, rec);
+	walk_note(scan, rec);
 	for (unsigned int i = 0; holder_classes[i]; i++) {
 		if (!holder_classes[i]->decode)
 			continue;
@@ -383,6 +386,8 @@ static void peek_btf(struct scan *scan, struct bpfrefs_object *object)
 	walkers_control(walkers)->peek_fd = (uint32_t)fd;
 	if (walkers_call(walkers, "walk_peek_prog", without_own, &own))
 		object->changing = true;
+	else
+		known_note(scan->ctx->known, &own.record.rec);
 }
 
 static void peek_btfs(struct scan *scan)
@@ -392,7 +397,7 @@ static void peek_btfs(struct scan *scan)
 
 	for (guint i = 0; i < objects->len; i++) {
 		struct bpfrefs_object *object = g_ptr_array_index(objects, i);
-		bool told = state->after ? g_hash_table_contains(state->seen, object)
+		bool told = state->after ? object_inner(object)->seen
 					 : object->refcnt != BPFREFS_UNKNOWN;
 
 		if (object->key.kind == BPFREFS_BTF && !told)
@@ -402,13 +407,43 @@ static void peek_btfs(struct scan *scan)
 
 /* ---------------------------------------------------------- collecting --- */
 
+static void learn_object(const struct walk_rec *rec, void *data)
+{
+	const struct scan *scan = data;
+
+	known_note(scan->ctx->known, rec);
+	walk_dispatch(rec, data);
+}
+
+/* Tells maps and programs anew; a btf is told by what leads to it. */
+static int learn_objects(struct scan *scan)
+{
+	struct walkers *walkers = walk_state_of(scan)->walkers;
+	struct known *known = scan->ctx->known;
+	int err;
+
+	known_begin(known);
+	err = walkers_iterate(walkers, "walk_maps", learn_object, scan);
+	if (!err)
+		err = walkers_iterate(walkers, "walk_progs", learn_object, scan);
+	if (!err)
+		known_end(known);
+	return err;
+}
+
+/* The objects and their counters, as they are now. What is newer than the first look is left out. */
 static int walk_objects(struct scan *scan)
 {
 	struct walk_state *state = walk_state_of(scan);
-	int err = 0;
+	struct known *known = scan->ctx->known;
+	int err;
 
-	for (guint i = 0; !err && i < G_N_ELEMENTS(object_walks); i++)
-		err = walkers_iterate(state->walkers, object_walks[i], walk_dispatch, scan);
+	if (!state->after && known_is_outdated(known))
+		err = learn_objects(scan);
+	else
+		err = known_read(known, state->walkers, walk_dispatch, scan);
+	if (!err)
+		err = walkers_iterate(state->walkers, "walk_links", walk_dispatch, scan);
 	if (!err)
 		peek_btfs(scan);
 	return err;
@@ -417,12 +452,10 @@ static int walk_objects(struct scan *scan)
 /* What the second reading did not show is gone. */
 static void mark_gone(struct scan *scan)
 {
-	struct walk_state *state = walk_state_of(scan);
-
 	for (guint i = 0; i < scan->snap->objects->len; i++) {
 		struct bpfrefs_object *object = g_ptr_array_index(scan->snap->objects, i);
 
-		if (!g_hash_table_contains(state->seen, object))
+		if (!object_inner(object)->seen)
 			object->changing = true;
 	}
 }
@@ -436,7 +469,6 @@ static void state_clear(struct scan *scan)
 	pin_tree_free(state->pins);
 	g_clear_pointer(&state->metas, g_array_unref);
 	g_clear_pointer(&state->carried, g_hash_table_unref);
-	g_hash_table_unref(state->seen);
 	g_hash_table_unref(state->ns_pid);
 	scan->source_data = NULL;
 }
@@ -444,7 +476,6 @@ static void state_clear(struct scan *scan)
 static int source_collect(struct scan *scan)
 {
 	struct walk_state state = {
-		.seen = g_hash_table_new(NULL, NULL),
 		.ns_pid = g_hash_table_new(NULL, NULL),
 	};
 	int err;

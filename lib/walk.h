@@ -53,19 +53,21 @@ enum { WALK_KIND_MAP, WALK_KIND_PROG, WALK_KIND_LINK, WALK_KIND_BTF };
 
 struct walk_map {
 	struct walk_rec rec;
+	__u64 address;
 	__s64 refcnt, usercnt; /* without the iterator's own reference */
 	__u64 map_extra, netns_dev, netns_ino;
 	__u32 type, key_size, value_size, max_entries, flags, ifindex;
 	__u32 btf_id, btf_key_type_id, btf_value_type_id, btf_vmlinux_value_type_id;
 	__u32 btf_vmlinux_id; /* struct_ops: the BTF of its type */
 	__u32 inner_btf_id;   /* of a map of maps' template */
-	__u32 pad;
+	__u32 special; /* its values, or its template's, have special fields: kptrs, timers ... */
 	__u32 async; /* its values have timers, work queues or task work */
 	char name[16];
 };
 
 struct walk_prog {
 	struct walk_rec rec;
+	__u64 address;
 	__s64 refcnt;
 	__u32 type, btf_id, attach_btf_id, pad;
 	char name[16];
@@ -350,6 +352,16 @@ struct walk_peek {
 	__u64 release, private_data, inode_ops, fs_type;
 };
 
+/* An object that is known: where it is. What is asked for is filled in by walk_counts. */
+struct walk_listed {
+	__u64 address;
+	__u32 id, kind;
+	__s64 refcnt; /* below 1: it is gone */
+	__s64 usercnt;
+};
+
+#define WALK_LIST_MAX 4096 /* a power of two */
+
 /* How a walk over bpffs ended. */
 enum walk_end {
 	WALK_DONE,
@@ -386,6 +398,9 @@ struct walk_control {
 	__u32 len;
 	/* objects: not 0, tell this map alone; our program that iterates programs */
 	__u32 only_id, self_prog;
+	/* objects in walk_list; the map that walk_slots is to look into */
+	__u32 listed, slots_id;
+	__u64 slots_map;
 	/* the iterator that runs a walk of tasks is a descriptor too, but holds only for the walk */
 	__u32 self_pid, self_fd;
 	/* tasks: the mount namespace told last */

@@ -39,7 +39,8 @@ _Static_assert(sizeof(struct walk_cgroup_prog) % 8 == 0, "walk_cgroup_prog");
 
 /* Without these there is nothing to walk from: procfs does better then. */
 static const char *const needed[] = { "walk_maps",  "walk_progs",     "walk_links",
-				      "walk_tasks", "walk_peek_prog", NULL };
+				      "walk_tasks", "walk_peek_prog", "walk_counts",
+				      NULL };
 
 struct walkers {
 	struct walk *skeleton;
@@ -196,6 +197,11 @@ struct walk_control *walkers_control(struct walkers *walkers)
 	return &walkers->skeleton->bss->walk;
 }
 
+struct walk_listed *walkers_list(struct walkers *walkers)
+{
+	return walkers->skeleton->bss->walk_list;
+}
+
 static struct bpf_program *program_of(struct walkers *walkers, const char *name)
 {
 	return bpf_object__find_program_by_name(walkers->skeleton->obj, name);
@@ -280,7 +286,8 @@ int walkers_call(struct walkers *walkers, const char *program, walk_fn fn, void 
 	err = bpf_prog_test_run_opts(bpf_program__fd(prog), &opts);
 	if (err)
 		return -errno;
-	drain(walkers, fn, data);
+	if (fn)
+		drain(walkers, fn, data);
 	return 0;
 }
 

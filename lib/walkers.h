@@ -50,7 +50,10 @@ bool walkers_lack(const struct walkers *walkers, const char *program);
 
 /* Runs one iterator program to its end; @fn sees each record. */
 int walkers_iterate(struct walkers *walkers, const char *program, walk_fn fn, void *data);
-/* Runs one syscall program once. */
+/* Room for WALK_LIST_MAX objects that walk_counts is asked about; valid as long as @walkers. */
+struct walk_listed *walkers_list(struct walkers *walkers);
+
+/* Runs one syscall program once; @fn may be NULL where it tells nothing. */
 int walkers_call(struct walkers *walkers, const char *program, walk_fn fn, void *data);
 
 /* Descriptors of our own, one of each kind, to learn from. Borrowed. */

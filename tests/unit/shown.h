@@ -18,6 +18,7 @@ static inline void world_scan(struct world *world)
 {
 	bpfrefs_snapshot_unref(world->snap);
 	g_assert_cmpint(view_fresh(world->fs.view, &world->snap), ==, 0);
+	bpfrefs_snapshot_object(world->snap, 0); /* its first question finds the standings */
 	for (size_t i = 0; i < world->snap->objects->len; i++) {
 		struct bpfrefs_object *object = world->snap->objects->pdata[i];
 

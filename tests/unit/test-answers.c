@@ -13,7 +13,8 @@
 
 static struct bpfrefs_object *object_of(struct world *world, struct bpfrefs_key key)
 {
-	return g_hash_table_lookup(world->snap->object_of, &key);
+	/* found and judged: what a test changes then stays */
+	return (struct bpfrefs_object *)(uintptr_t)bpfrefs_snapshot_find(world->snap, key);
 }
 
 #define GAPS                                              \

@@ -210,7 +210,7 @@ static void test_refs_negative(void)
 	g_autofree char *objects = NULL;
 
 	world_init(&world);
-	map = g_hash_table_lookup(world.snap->object_of, &fake_map);
+	map = (struct bpfrefs_object *)(uintptr_t)bpfrefs_snapshot_find(world.snap, fake_map);
 	map->refcnt = 3;
 	map->usercnt = 4;
 	check(&world, fake_map, show_refs,

@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "idmap.h"
+
+/*
+ * Open addressing with linear probing, at most half full. A scan of a large system asks some hundred
+ * thousand times: GHashTable, with its functions to hash and compare by pointer and an allocation for
+ * each 64-bit key, takes five times as long.
+ */
+
+#define LEAST_SLOTS 64
+
+static size_t slot_of(const struct idmap *map, uint64_t key)
+{
+	/* Fibonacci hashing: ids are dense and addresses end in zeros */
+	return (size_t)((key * 0x9e3779b97f4a7c15u) >> 32) & (map->slots - 1);
+}
+
+static struct idmap_entry *find(const struct idmap *map, uint64_t key)
+{
+	size_t slot = slot_of(map, key);
+
+	while (map->entries[slot].value && map->entries[slot].key != key)
+		slot = (slot + 1) & (map->slots - 1);
+	return &map->entries[slot];
+}
+
+void idmap_clear(struct idmap *map)
+{
+	g_clear_pointer(&map->entries, g_free);
+	map->slots = map->count = 0;
+}
+
+void *idmap_get(const struct idmap *map, uint64_t key)
+{
+	return map->slots ? find(map, key)->value : NULL;
+}
+
+static void grow(struct idmap *map)
+{
+	struct idmap old = *map;
+
+	map->slots = MAX((size_t)LEAST_SLOTS, old.slots * 2);
+	map->entries = g_new0(struct idmap_entry, map->slots);
+	for (size_t i = 0; i < old.slots; i++)
+		if (old.entries[i].value)
+			*find(map, old.entries[i].key) = old.entries[i];
+	g_free(old.entries);
+}
+
+void idmap_set(struct idmap *map, uint64_t key, void *value)
+{
+	struct idmap_entry *entry;
+
+	if (2 * (map->count + 1) > map->slots)
+		grow(map);
+	entry = find(map, key);
+	map->count += !entry->value;
+	*entry = (struct idmap_entry){ key, value };
+}

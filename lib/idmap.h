@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* A table from 64-bit numbers (keys of objects, identities of files) to pointers, never NULL. */
+#ifndef BPFREFS_IDMAP_H
+#define BPFREFS_IDMAP_H
+
+#include <glib.h>
+#include <stdint.h>
+
+struct idmap_entry {
+	uint64_t key;
+	void *value; /* NULL: the slot is free */
+};
+
+/* All zero: empty. */
+struct idmap {
+	struct idmap_entry *entries;
+	size_t slots; /* a power of two, or 0 */
+	size_t count;
+};
+
+void *idmap_get(const struct idmap *map, uint64_t key); /* NULL: not there */
+void idmap_set(struct idmap *map, uint64_t key, void *value);
+void idmap_clear(struct idmap *map); /* frees what it has taken; it is empty then */
+
+#endif

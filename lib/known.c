@@ -1,0 +1,227 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "known.h"
+
+#include <string.h>
+
+#include "bpf.h"
+
+/*
+ * Ids ascend (idr_alloc_cyclic()): what is new has a higher one than all there ever were, until they
+ * begin again after INT_MAX. Long before, nothing is taken for known.
+ */
+#define ID_TRUSTED (1u << 30)
+
+/* Each kind's records stand one behind the other, as they came. */
+struct kind {
+	GByteArray *records;
+	size_t size;	  /* of one */
+	struct idmap by_id; /* id -> place in records + 1 */
+	uint32_t highest; /* id ever noted */
+};
+
+struct known {
+	struct kind kinds[BPFREFS_KIND_COUNT]; /* of links nothing: much of them changes */
+	bool complete;			       /* all maps and programs up to highest are noted */
+};
+
+static const size_t sizes[BPFREFS_KIND_COUNT] = {
+	[BPFREFS_MAP] = sizeof(struct walk_map),
+	[BPFREFS_PROG] = sizeof(struct walk_prog),
+	[BPFREFS_BTF] = sizeof(struct walk_btf),
+};
+
+struct known *known_new(void)
+{
+	struct known *known = g_new0(struct known, 1);
+
+	for (unsigned int kind = 0; kind < BPFREFS_KIND_COUNT; kind++) {
+		known->kinds[kind].records = g_byte_array_new();
+		known->kinds[kind].size = sizes[kind];
+	}
+	return known;
+}
+
+void known_free(struct known *known)
+{
+	if (!known)
+		return;
+	for (unsigned int kind = 0; kind < BPFREFS_KIND_COUNT; kind++) {
+		g_byte_array_unref(known->kinds[kind].records);
+		idmap_clear(&known->kinds[kind].by_id);
+	}
+	g_free(known);
+}
+
+static bool has_newer(const struct known *known, enum bpfrefs_kind kind)
+{
+	uint32_t highest = known->kinds[kind].highest, id;
+
+	return highest >= ID_TRUSTED || bpf_next_id(kind, highest, &id) != -ENOENT;
+}
+
+bool known_is_outdated(const struct known *known)
+{
+	return !known->complete || has_newer(known, BPFREFS_MAP) || has_newer(known, BPFREFS_PROG);
+}
+
+void known_begin(struct known *known)
+{
+	known->complete = false;
+	for (unsigned int kind = BPFREFS_MAP; kind <= BPFREFS_PROG; kind++) {
+		g_byte_array_set_size(known->kinds[kind].records, 0);
+		idmap_clear(&known->kinds[kind].by_id);
+	}
+}
+
+void known_end(struct known *known)
+{
+	known->complete = true;
+}
+
+static struct kind *kind_of(struct known *known, const struct walk_rec *rec)
+{
+	switch (rec->type) {
+	case WALK_MAP:
+		return &known->kinds[BPFREFS_MAP];
+	case WALK_PROG:
+		return &known->kinds[BPFREFS_PROG];
+	case WALK_BTF:
+		return &known->kinds[BPFREFS_BTF];
+	default:
+		return NULL;
+	}
+}
+
+void known_note(struct known *known, const struct walk_rec *rec)
+{
+	struct kind *kind = kind_of(known, rec);
+
+	if (!kind || rec->id == 0 || rec->size != kind->size || idmap_get(&kind->by_id, rec->id))
+		return;
+	g_byte_array_append(kind->records, (const guint8 *)rec, (guint)kind->size);
+	idmap_set(&kind->by_id, rec->id, GUINT_TO_POINTER(kind->records->len / kind->size));
+	kind->highest = MAX(kind->highest, rec->id);
+}
+
+/* -------------------------------------------------------------- reading --- */
+
+static struct walk_listed listed_of(const struct walk_rec *rec)
+{
+	struct walk_listed listed = { .id = rec->id };
+
+	if (rec->type == WALK_MAP) {
+		listed.kind = WALK_KIND_MAP;
+		listed.address = ((const struct walk_map *)(const void *)rec)->address;
+	} else if (rec->type == WALK_PROG) {
+		listed.kind = WALK_KIND_PROG;
+		listed.address = ((const struct walk_prog *)(const void *)rec)->address;
+	} else {
+		listed.kind = WALK_KIND_BTF;
+		listed.address = ((const struct walk_btf *)(const void *)rec)->address;
+	}
+	return listed;
+}
+
+static void set_counters(struct walk_rec *rec, const struct walk_listed *listed)
+{
+	if (rec->type == WALK_MAP) {
+		((struct walk_map *)(void *)rec)->refcnt = listed->refcnt;
+		((struct walk_map *)(void *)rec)->usercnt = listed->usercnt;
+	} else if (rec->type == WALK_PROG) {
+		((struct walk_prog *)(void *)rec)->refcnt = listed->refcnt;
+	} else {
+		((struct walk_btf *)(void *)rec)->refcnt = listed->refcnt;
+	}
+}
+
+/* Reads the counters of records [first, first + count), at most WALK_LIST_MAX; 0 where it is gone. */
+static int read_part(struct kind *kind, guint first, guint count, struct walkers *walkers)
+{
+	struct walk_listed *list = walkers_list(walkers);
+	int err;
+
+	for (guint i = 0; i < count; i++)
+		list[i] = listed_of((void *)(kind->records->data + (first + i) * kind->size));
+	walkers_control(walkers)->listed = count;
+	err = walkers_call(walkers, "walk_counts", NULL, NULL);
+	for (guint i = 0; !err && i < count; i++)
+		set_counters((void *)(kind->records->data + (first + i) * kind->size), &list[i]);
+	return err;
+}
+
+static bool is_there(const struct walk_rec *rec)
+{
+	if (rec->type == WALK_MAP)
+		return ((const struct walk_map *)(const void *)rec)->refcnt > 0;
+	if (rec->type == WALK_PROG)
+		return ((const struct walk_prog *)(const void *)rec)->refcnt > 0;
+	return ((const struct walk_btf *)(const void *)rec)->refcnt > 0;
+}
+
+/* Forgets what is gone. */
+static void compact(struct kind *kind)
+{
+	guint kept = 0, count = (guint)(kind->records->len / kind->size);
+
+	for (guint i = 0; i < count; i++) {
+		guint8 *from = kind->records->data + i * kind->size;
+
+		if (is_there((void *)from))
+			memmove(kind->records->data + kept++ * kind->size, from, kind->size);
+	}
+	if (kept == count)
+		return;
+	g_byte_array_set_size(kind->records, (guint)(kept * kind->size));
+	idmap_clear(&kind->by_id);
+	for (guint i = 0; i < kept; i++) {
+		const struct walk_rec *rec = (void *)(kind->records->data + i * kind->size);
+
+		idmap_set(&kind->by_id, rec->id, GUINT_TO_POINTER(i + 1));
+	}
+}
+
+static int read_kind(struct kind *kind, struct walkers *walkers, walk_fn fn, void *data)
+{
+	guint count = (guint)(kind->records->len / kind->size);
+
+	for (guint first = 0; first < count; first += WALK_LIST_MAX) {
+		int err = read_part(kind, first, MIN(count - first, (guint)WALK_LIST_MAX), walkers);
+
+		if (err)
+			return err;
+	}
+	compact(kind);
+	for (guint at = 0; at < kind->records->len; at += (guint)kind->size)
+		fn((void *)(kind->records->data + at), data);
+	return 0;
+}
+
+int known_read(struct known *known, struct walkers *walkers, walk_fn fn, void *data)
+{
+	static const enum bpfrefs_kind kinds[] = { BPFREFS_MAP, BPFREFS_PROG, BPFREFS_BTF };
+	int err = 0;
+
+	for (guint i = 0; !err && i < G_N_ELEMENTS(kinds); i++)
+		err = read_kind(&known->kinds[kinds[i]], walkers, fn, data);
+	return err;
+}
+
+int known_read_map(struct known *known, struct walkers *walkers, uint32_t id, walk_fn fn,
+		   void *data)
+{
+	struct kind *maps = &known->kinds[BPFREFS_MAP];
+	guint place = GPOINTER_TO_UINT(idmap_get(&maps->by_id, id));
+	struct walk_rec *rec;
+	int err;
+
+	if (!place)
+		return -ENOENT;
+	err = read_part(maps, place - 1, 1, walkers);
+	if (err)
+		return err;
+	rec = (void *)(maps->records->data + (place - 1) * maps->size);
+	if (!is_there(rec))
+		return -ENOENT;
+	fn(rec, data);
+	return 0;
+}

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What the BPF source has learnt of maps, programs and BTFs in earlier scans and what cannot change:
+ * where they are in the kernel, and their facts. Their counters are then read from there, which takes
+ * a fifth of the time of the iterators.
+ */
+#ifndef BPFREFS_KNOWN_H
+#define BPFREFS_KNOWN_H
+
+#include "walkers.h"
+
+struct known;
+
+struct known *known_new(void);
+void known_free(struct known *known); /* NULL is allowed */
+
+/* May there be maps or programs that are not known? Then they have to be told anew. */
+bool known_is_outdated(const struct known *known);
+/* Maps and programs are about to be told anew, all of them. */
+void known_begin(struct known *known);
+/* They were all told. */
+void known_end(struct known *known);
+/* Notes the record of an object, if it is one of a map, program or BTF. */
+void known_note(struct known *known, const struct walk_rec *rec);
+/*
+ * Reads the counters of all known objects, and hands on a record of each that is still there, in the
+ * order in which they were noted.
+ */
+int known_read(struct known *known, struct walkers *walkers, walk_fn fn, void *data);
+/* Reads one map's; -ENOENT if it is not there, or not known. */
+int known_read_map(struct known *known, struct walkers *walkers, uint32_t id, walk_fn fn,
+		   void *data);
+
+#endif
