@@ -48,7 +48,7 @@ static char *lines_of(struct world *world, const char *prefix)
 
 static struct bpfrefs_object *object_of(struct world *world, struct bpfrefs_key key)
 {
-	return g_hash_table_lookup(world->snap->object_of, &key);
+	return idmap_get(&world->snap->by_key, key_number(key));
 }
 
 static void test_objects(void)
