@@ -147,3 +147,30 @@ void walk_classes(struct scan *scan)
 		holder_classes[i]->derive(scan);
 	}
 }
+
+/* How one object holds another, in words of ours and of the kernel's. */
+static const char *const via_names[WALK_VIA_COUNT] = {
+	[WALK_VIA_USED_MAPS] = "used_maps",
+	[WALK_VIA_USED_BTFS] = "used_btfs",
+	[WALK_VIA_KFUNC_BTF] = "kfunc_btf",
+	[WALK_VIA_SLOT] = "slot",
+	[WALK_VIA_INNER] = "inner",
+	[WALK_VIA_KPTR] = "kptr",
+	[WALK_VIA_TEMPLATE_KPTR] = "template_kptr",
+	[WALK_VIA_ENTRY] = "entry",
+	[WALK_VIA_XSK] = "xsk",
+	[WALK_VIA_STRUCT_OPS] = "struct_ops",
+	[WALK_VIA_MSG_PARSER] = "msg_parser",
+	[WALK_VIA_STREAM_PARSER] = "stream_parser",
+	[WALK_VIA_STREAM_VERDICT] = "stream_verdict",
+	[WALK_VIA_SKB_VERDICT] = "skb_verdict",
+	[WALK_VIA_TIMER] = "timer",
+	[WALK_VIA_WQ] = "wq",
+	[WALK_VIA_TASK_WORK] = "task_work",
+	[WALK_VIA_TARGET] = "target",
+};
+
+const char *walk_via_name(unsigned int via)
+{
+	return via < WALK_VIA_COUNT ? via_names[via] : NULL;
+}

@@ -17,32 +17,6 @@
 #define MAP_TYPE_SOCKMAP    15
 #define MAP_TYPE_SOCKHASH   18
 
-static const char *const via_names[WALK_VIA_COUNT] = {
-	[WALK_VIA_USED_MAPS] = "used_maps",
-	[WALK_VIA_USED_BTFS] = "used_btfs",
-	[WALK_VIA_KFUNC_BTF] = "kfunc_btf",
-	[WALK_VIA_SLOT] = "slot",
-	[WALK_VIA_INNER] = "inner",
-	[WALK_VIA_KPTR] = "kptr",
-	[WALK_VIA_TEMPLATE_KPTR] = "template_kptr",
-	[WALK_VIA_ENTRY] = "entry",
-	[WALK_VIA_XSK] = "xsk",
-	[WALK_VIA_STRUCT_OPS] = "struct_ops",
-	[WALK_VIA_MSG_PARSER] = "msg_parser",
-	[WALK_VIA_STREAM_PARSER] = "stream_parser",
-	[WALK_VIA_STREAM_VERDICT] = "stream_verdict",
-	[WALK_VIA_SKB_VERDICT] = "skb_verdict",
-	[WALK_VIA_TIMER] = "timer",
-	[WALK_VIA_WQ] = "wq",
-	[WALK_VIA_TASK_WORK] = "task_work",
-	[WALK_VIA_TARGET] = "target",
-};
-
-const char *walk_via_name(unsigned int via)
-{
-	return via < WALK_VIA_COUNT ? via_names[via] : NULL;
-}
-
 static struct walkers *load(char **why, int *err)
 {
 	struct walkers *walkers = NULL;
@@ -468,6 +442,7 @@ static void state_clear(struct scan *scan)
 	carriers_free(scan);
 	pin_tree_free(state->pins);
 	g_clear_pointer(&state->metas, g_array_unref);
+	g_clear_pointer(&state->slotted, g_array_unref);
 	g_clear_pointer(&state->carried, g_hash_table_unref);
 	g_hash_table_unref(state->ns_pid);
 	scan->source_data = NULL;

@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 
 #include "fuzz.h"
+#include "known.h"
 #include "show.h"
 #include "snapshot.h"
 #include "world.h"
@@ -191,11 +192,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	fs.opt.source = (char *)"/sys/fs/bpf";
 	must(ctx_open_with(&source, walkers, &fs.ctx) == 0);
 	fs.ctx->proc_fd = proc_fd;
+	fs.ctx->known = known_new();
 	snap = walk(fs.ctx);
 	if (snap)
 		show_all(&fs, snap);
 	bpfrefs_snapshot_unref(snap);
 	fs.ctx->proc_fd = -1;
+	known_free(fs.ctx->known);
 	bpfrefs_ctx_close(fs.ctx);
 	world_free(walkers);
 	return 0;

@@ -3,8 +3,10 @@
 
 #include <fcntl.h>
 #include <string.h>
+#include <sys/sysmacros.h>
 
 #include "fuzz.h"
+#include "guard.h"
 #include "walk.h"
 
 const char *const world_programs[] = {
@@ -24,6 +26,7 @@ struct walkers {
 	const uint8_t *data;
 	size_t size;
 	size_t *next; /* of each program: where to look for its next chunk */
+	struct walk_listed list[WALK_LIST_MAX];
 };
 
 void (*world_pinned)(int dir_fd, const char *name);
@@ -136,8 +139,24 @@ int walkers_iterate(struct walkers *walkers, const char *program, walk_fn fn, vo
 	return answer(walkers, program, fn, data);
 }
 
+struct walk_listed *walkers_list(struct walkers *walkers)
+{
+	return walkers->list;
+}
+
+/* Of what was told once, all but each seventh is still there. */
+static int count_listed(struct walkers *walkers)
+{
+	must(walkers->control.listed <= WALK_LIST_MAX);
+	for (uint32_t i = 0; i < walkers->control.listed; i++)
+		walkers->list[i].refcnt = walkers->list[i].usercnt = walkers->list[i].id % 7;
+	return 0;
+}
+
 int walkers_call(struct walkers *walkers, const char *program, walk_fn fn, void *data)
 {
+	if (strcmp(program, "walk_counts") == 0)
+		return count_listed(walkers);
 	return answer(walkers, program, fn, data);
 }
 
@@ -270,4 +289,13 @@ int bpf_map_lookup(int fd, const void *key, void *value)
 	(void)key;
 	(void)value;
 	return -ENOENT;
+}
+
+/* ---------------------------------------------------------- guard.h --- */
+
+int guard_judge(struct fs *fs, struct bpfrefs_snapshot **snap, struct bpfrefs_key key,
+		const struct stat *st)
+{
+	(void)fs;
+	return bpfrefs_unpin_check(*snap, key, major(st->st_dev), minor(st->st_dev), st->st_ino);
 }
