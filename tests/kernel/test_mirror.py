@@ -46,6 +46,28 @@ def offsets(fd):
             at += length
 
 
+def test_another_owners_symlink(env):
+    """What fs.protected_symlinks refuses: a pin of another owner, shown as a symlink in bpffs's own
+    root. It is no matter below a directory that is not sticky, nor with pins=file."""
+    helper = env.helper()
+    (env.bpffs / "d").mkdir()
+    for name in ("p", "d/p"):
+        helper.do("pin", helper.make("map", "array").var, env.bpffs / name)
+        os.chown(env.bpffs / name, 1, 1)
+    equal(stat.S_IMODE(os.stat(env.bpffs).st_mode), 0o1777, "bpffs's own root")
+    daemon = mirrored(env)
+    with open("/proc/sys/fs/protected_symlinks", encoding="ascii") as text:
+        protected = text.read().strip() != "0"
+    if protected:
+        fails(errno.EACCES, helper.make, "get", daemon.mnt / "p")
+    else:
+        helper.make("get", daemon.mnt / "p")
+    helper.make("get", daemon.mnt / "d/p")
+    daemon.stop()
+    daemon = mirrored(env, "-o", "pins=file")
+    equal(os.stat(daemon.mnt / "p").st_uid, 1, "owner")
+
+
 def test_pin_is_a_symlink(env):
     helper = env.helper()
     obj = helper.make("map", "array")
