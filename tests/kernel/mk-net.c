@@ -20,7 +20,7 @@
 #include <unistd.h>
 
 /* Values that the floor's headers do not have. */
-enum { TCX_INGRESS = 46, TCX_EGRESS = 47, NETKIT_PRIMARY = 54 };
+enum { TCX_INGRESS = 46, TCX_EGRESS = 47, NETKIT_PRIMARY = 54, NETKIT_PEER = 55 };
 
 static int enter(const char *path)
 {
@@ -76,14 +76,26 @@ static int cmd_tcx_off(int prog, char **args)
 	return bpf_prog_detach2(prog, ifindex, tcx_type(args[1])) < 0 ? -errno : 0;
 }
 
-/* netkit PIN IFNAME */
+static int netkit_type(const char *side)
+{
+	return strcmp(side, "peer") == 0 ? NETKIT_PEER : NETKIT_PRIMARY;
+}
+
+/* netkit PIN IFNAME primary|peer; both through the primary device */
 static int cmd_netkit(int prog, char **args)
 {
 	int ifindex = (int)if_nametoindex(args[0]);
 
-	int type = NETKIT_PRIMARY;
+	return bpf_prog_attach(prog, ifindex, netkit_type(args[1]), 0) < 0 ? -errno : 0;
+}
 
-	return bpf_prog_attach(prog, ifindex, type, 0) < 0 ? -errno : 0;
+/* netkit-link PIN IFNAME primary|peer */
+static int cmd_netkit_link(int prog, char **args)
+{
+	int link = bpf_link_create(prog, (int)if_nametoindex(args[0]), netkit_type(args[1]), NULL);
+
+	close(prog);
+	return hold(link);
 }
 
 /* tcx-link PIN IFNAME ingress|egress */
@@ -121,14 +133,15 @@ static const struct {
 	int (*run)(int prog, char **args);
 } commands[] = {
 	/* clang-format off */
-	{ "tcx",       2, cmd_tcx },
-	{ "tcx-off",   2, cmd_tcx_off },
-	{ "tcx-link",  2, cmd_tcx_link },
-	{ "netkit",    1, cmd_netkit },
-	{ "xdp-link",  2, cmd_xdp_link },
-	{ "dissector", 1, cmd_dissector },
-	{ "xt",        3, mk_xt },
-	{ "nft",       3, mk_nft },
+	{ "tcx",         2, cmd_tcx },
+	{ "tcx-off",     2, cmd_tcx_off },
+	{ "tcx-link",    2, cmd_tcx_link },
+	{ "netkit",      2, cmd_netkit },
+	{ "netkit-link", 2, cmd_netkit_link },
+	{ "xdp-link",    2, cmd_xdp_link },
+	{ "dissector",   1, cmd_dissector },
+	{ "xt",          3, mk_xt },
+	{ "nft",         3, mk_nft },
 	/* clang-format on */
 };
 

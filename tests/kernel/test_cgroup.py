@@ -224,17 +224,46 @@ def test_churn(env):
                 left.rmdir()
 
 
+def hooks(daemon):
+    """How many functions' BTF the kernel holds for lsm_cgroup, and what is unexplained on it."""
+    lines = [x for x in daemon.lines("holders")[0] if x.endswith("why=lsm_cgroup")]
+    check(all(" kernel ref=1 user=0 " in x for x in lines), f"{lines}")
+    return len(lines), daemon.pairs("btf/1/refs")["unexplained"]
+
+
 def test_lsm_cgroup(env):
-    """One reference to the function's BTF for each function, whoever attaches to it."""
+    """One reference to the function's BTF for each function, whoever attaches to it: the program
+    behind which they run is the kernel's own, and has no id."""
     daemon, helper, group = env.daemon(), env.helper(), env.cgroup()
+    rest = hooks(daemon)[1]
     try:
         prog = helper.make("prog", "lsm", attach="lsm_cgroup", target="socket_bind")
     except OSError as error:
         raise Skip(f"lsm_cgroup programs do not load here: {error}") from error
+    same = helper.make("prog", "lsm", attach="lsm_cgroup", target="socket_bind", result=1)
+    other = helper.make("prog", "lsm", attach="lsm_cgroup", target="socket_connect")
+    child = group / "below"
+    child.mkdir()
+    env.cleanup(child.rmdir)
+    eventually(lambda: equal(hooks(daemon), (0, rest), "loaded only"))
     attach(prog, group, "lsm_cgroup")
     daemon.expect(prog, [prog.held(), line(prog, group, "lsm_cgroup")])
-    lines = [x for x in daemon.lines("holders")[0] if x.endswith("why=lsm_cgroup")]
-    equal(len(lines), 1, "references to the kernel's BTF")
+    eventually(lambda: equal(hooks(daemon), (1, rest), "one function"))
+    attach(same, child, "lsm_cgroup")
+    link = helper.make("link", "cgroup", other, group, attach="lsm_cgroup")
+    daemon.expect(same, [same.held(), line(same, child, "lsm_cgroup")])
+    daemon.expect(other, [other.held(),
+                          f"{other.key} link ref=1 user=0 id={link.id} name= via=prog"])
+    eventually(lambda: equal(hooks(daemon), (2, rest), "two functions"))
+    prog.close()
+    daemon.expect(prog, [line(prog, group, "lsm_cgroup")])
+    link.close()
+    eventually(lambda: equal(hooks(daemon), (1, rest), "one again"))
+    detach(same, child, "lsm_cgroup")
+    detach(prog, group, "lsm_cgroup")
+    daemon.gone(prog)
+    daemon.expect(same, [same.held()])
+    eventually(lambda: equal(hooks(daemon), (0, rest), "none"))
 
 
 sys.exit(main(globals()))

@@ -203,18 +203,32 @@ def test_tcx_detached(env):
 
 
 def test_netkit(env):
+    """Programs of both sides, and one that a link holds: each is a record of the device at whose
+    side it is."""
     daemon, helper, netns = world(env)
-    status, _, error = run(tool("ip"), "-n", netns.name, "link", "add", "nk0", "type", "netkit")
+    status, _, error = run(tool("ip"), "-n", netns.name, "link", "add", "kit0", "type", "netkit")
     if status:
         raise Skip(f"no netkit device: {error.strip()}")
-    prog = Prog(env, helper, "sched_cls")
-    status, _, error = run(MK_NET, netns.path, "netkit", prog.path, "nk0")
-    check(status == 0, f"netkit: {error}")
-    prog.let_go()
-    daemon.expect(prog.key, [prog.record(
-        "netkit", 1, f"{netns.at('nk0')} attach_type=netkit_primary position=0")])
-    netns.ip("link", "del", "nk0")
-    daemon.gone(prog.key)
+    peer = next(line.split()[1].split("@")[0] for line in netns.ip("-o", "link").splitlines()
+                if "@kit0:" in line)
+    first, second, third, fourth = (Prog(env, helper, "sched_cls") for _ in range(4))
+    netns.mk("netkit", first.path, "kit0", "primary")
+    netns.mk("netkit", second.path, "kit0", "primary")
+    netns.mk("netkit", third.path, "kit0", "peer")
+    link = Link(netns, "netkit-link", fourth.path, "kit0", "primary")
+    for prog in (first, second, third, fourth):
+        prog.let_go()
+    place = f"{netns.at('kit0')} attach_type=netkit_primary position="
+    daemon.expect(first.key, [first.record("netkit", 1, place + "0")])
+    daemon.expect(second.key, [second.record("netkit", 1, place + "1")])
+    daemon.expect(third.key, [third.record(
+        "netkit", 1, f"{netns.at(peer)} attach_type=netkit_peer position=0")])
+    daemon.expect(fourth.key, [f"{fourth.key} link ref=1 user=0 id={link.id} name= via=prog"])
+    link.end()
+    daemon.gone(fourth.key)
+    netns.ip("link", "del", "kit0")
+    for prog in (first, second, third):
+        daemon.gone(prog.key)
 
 
 def test_netns_flow_dissector(env):
@@ -677,6 +691,7 @@ def churn(env, paths, stop, number):
                      "bpf", "da", "pinned", paths["cls"])
         netns.ip("-6", "route", "add", "2001:db8::/48", "encap", "bpf", "out", "pinned",
                  paths["lwt"], "dev", "a0")
+        netns.ip("link", "set", "a1", "down")  # else it keeps its name before 6.2
         netns.ip("link", "set", "dev", "a1", "name", "b1")
         netns.tc("filter", "del", "dev", "a0", "egress", "prio", "3")
         netns.delete()
