@@ -139,17 +139,67 @@ static int make_insns(const char *maps, int result, struct bpf_insn *insns)
 	return count;
 }
 
+/* The id of the loaded BTF of a module, or -ENOENT. */
+static int module_btf_id(const char *module)
+{
+	char name[64];
+	uint32_t id = 0;
+
+	while (bpf_btf_get_next_id(id, &id) == 0) {
+		struct bpf_btf_info info = { .name = (uintptr_t)name, .name_len = sizeof(name) };
+		uint32_t length = sizeof(info);
+		int fd = bpf_btf_get_fd_by_id(id), error;
+
+		if (fd < 0)
+			continue;
+		error = bpf_obj_get_info_by_fd(fd, &info, &length);
+		close(fd);
+		if (!error && info.kernel_btf && strcmp(name, module) == 0)
+			return (int)id;
+	}
+	return -ENOENT;
+}
+
+/* Lets a program be loaded for a function of a module. The descriptor is the caller's to close. */
+static int target_in_module(struct bpf_prog_load_opts *opts, const char *module,
+			    const char *function)
+{
+	struct btf *vmlinux = btf__load_vmlinux_btf(), *btf = NULL;
+	int id = module_btf_id(module), found;
+
+	if (vmlinux && id > 0)
+		btf = btf__load_from_kernel_by_id_split((uint32_t)id, vmlinux);
+	found = btf ? btf__find_by_name_kind(btf, function, BTF_KIND_FUNC) : -ENOENT;
+	btf__free(btf);
+	btf__free(vmlinux);
+	if (found < 0)
+		return found;
+	opts->attach_btf_id = (unsigned int)found;
+	id = bpf_btf_get_fd_by_id((uint32_t)id);
+	opts->attach_btf_obj_fd = (unsigned int)id;
+	return id;
+}
+
+static int target_in_kernel(struct bpf_prog_load_opts *opts, const char *function)
+{
+	int id = libbpf_find_vmlinux_btf_id(function, opts->expected_attach_type);
+
+	if (id > 0)
+		opts->attach_btf_id = (unsigned int)id;
+	return id < 0 ? id : 0;
+}
+
 /*
- * prog VAR TYPE [name= maps=VAR,VAR attach=TYPE target=KERNEL_FUNCTION replaces=PROG btf=VAR result=
- *		  flags=]
+ * prog VAR TYPE [name= maps=VAR,VAR attach=TYPE target=KERNEL_FUNCTION module=NAME
+ *		  replaces=PROG btf=VAR result= flags=]
  */
 static int cmd_prog(char **args)
 {
 	LIBBPF_OPTS(bpf_prog_load_opts, opts);
 	struct bpf_func_info func = { .type_id = TYPE_FUNC };
 	struct bpf_insn insns[MAX_INSNS];
-	const char *target = option(args, "target");
-	int count, fd;
+	const char *target = option(args, "target"), *module = option(args, "module");
+	int count, fd, error, btf = 0;
 
 	count = make_insns(option(args, "maps"), (int)option_num(args, "result", 0), insns);
 	if (count < 0)
@@ -158,11 +208,12 @@ static int cmd_prog(char **args)
 	if (option(args, "attach"))
 		opts.expected_attach_type = attach_type(option(args, "attach"));
 	if (target) {
-		int id = libbpf_find_vmlinux_btf_id(target, opts.expected_attach_type);
-
-		if (id < 0)
-			return id;
-		opts.attach_btf_id = (unsigned int)id;
+		if (module)
+			error = btf = target_in_module(&opts, module, target);
+		else
+			error = target_in_kernel(&opts, target);
+		if (error < 0)
+			return error;
 	}
 	if (option(args, "replaces")) {
 		opts.attach_prog_fd = (unsigned int)var_get(option(args, "replaces"));
@@ -176,6 +227,8 @@ static int cmd_prog(char **args)
 	}
 	fd = bpf_prog_load(prog_type(args[1]), option(args, "name"), "GPL", insns, (size_t)count,
 			   &opts);
+	if (btf > 0)
+		close(btf);
 	return var_set(args[0], fd);
 }
 
@@ -248,6 +301,17 @@ static int link_map(char **args)
 	return bpf_link_create(var_get(args[2]), var_get(args[3]), attach_type(type), NULL);
 }
 
+/* link VAR kprobe_multi PROG FUNCTION */
+static int link_kprobe_multi(char **args)
+{
+	LIBBPF_OPTS(bpf_link_create_opts, opts);
+	const char *function = args[3];
+
+	opts.kprobe_multi.syms = &function;
+	opts.kprobe_multi.cnt = 1;
+	return bpf_link_create(var_get(args[2]), 0, BPF_TRACE_KPROBE_MULTI, &opts);
+}
+
 static int cmd_link(char **args)
 {
 	int fd = -EINVAL;
@@ -260,6 +324,10 @@ static int cmd_link(char **args)
 		fd = link_path(args);
 	else if (strcmp(args[1], "sockmap") == 0)
 		fd = link_map(args);
+	else if (strcmp(args[1], "tracing") == 0) /* to what it was loaded for */
+		fd = bpf_raw_tracepoint_open(NULL, var_get(args[2]));
+	else if (strcmp(args[1], "kprobe_multi") == 0 && args[3])
+		fd = link_kprobe_multi(args);
 	return var_set(args[0], fd);
 }
 

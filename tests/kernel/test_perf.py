@@ -18,9 +18,9 @@ PRESERVE_ELEMS = 0x800
 SYS_PERF_EVENT_OPEN = 298 if os.uname().machine == "x86_64" else 241
 
 
-def perf_event(flags=0, config=0, kind=PERF_TYPE_SOFTWARE):
+def perf_event(flags=0, config=0, kind=PERF_TYPE_SOFTWARE, config1=0):
     """An event of ours that counts, on whatever CPU."""
-    attr = struct.pack("=IIQQQQQIIQ", kind, 64, config, 1000000000, 0, 0, flags, 0, 0, 0)
+    attr = struct.pack("=IIQQQQQIIQ", kind, 64, config, 1000000000, 0, 0, flags, 0, 0, config1)
     data = ctypes.create_string_buffer(attr, 64)
     return syscall(SYS_PERF_EVENT_OPEN, data, ctypes.c_int(0), ctypes.c_int(-1),
                    ctypes.c_int(-1), ctypes.c_ulong(8))
@@ -128,10 +128,34 @@ def test_perf_event_array(env):
     daemon.gone(obj)
 
 
+def test_perf_kprobe(env):
+    """A kprobe is an event of a PMU of its own; its program is the event's."""
+    try:
+        with open("/sys/bus/event_source/devices/kprobe/type", encoding="ascii") as text:
+            kind = int(text.read())
+    except FileNotFoundError as error:
+        raise Skip("no kprobes (CONFIG_KPROBE_EVENTS)") from error
+    daemon, helper = env.daemon(), env.helper()
+    obj, linked = helper.make("prog", "kprobe"), helper.make("prog", "kprobe")
+    function = ctypes.create_string_buffer(b"vfs_statx")
+    event = Event(env, obj, kind=kind, config1=ctypes.addressof(function))
+    line = held(obj, "perf", "event=*vfs_statx", event.fd, 1)
+    daemon.expect(obj, [obj.held(), line])
+    obj.close()
+    daemon.expect(obj, [line])
+    check_link(env, daemon, linked, Event(env, kind=kind, config1=ctypes.addressof(function)),
+               "*vfs_statx")
+    event.close()
+    daemon.gone(obj)
+
+
 def test_perf_link(env):
     daemon, helper = env.daemon(), env.helper()
-    obj = helper.make("prog", "perf_event")
-    event = Event(env)
+    check_link(env, daemon, helper.make("prog", "perf_event"), Event(env), "software:cpu-clock")
+
+
+def check_link(env, daemon, obj, event, name):
+    """A link of a program to an event is a holder of both."""
     with taken(obj) as prog:
         try:
             link = bpf(LINK_CREATE, struct.pack("=IIII", prog, event.fd, PERF_EVENT, 0))
@@ -143,9 +167,8 @@ def test_perf_link(env):
     with open(f"/proc/self/fdinfo/{link}", encoding="ascii") as info:
         ident = next(x.split()[1] for x in info if x.startswith("link_id:"))
     by_link = [f"{obj.key} link ref=1 user=0 id={ident} name= via=prog",
-               f"{obj.key} perf ref=* user=0 share=* event=software:cpu-clock via=link id={ident}"]
-    daemon.expect(obj, [obj.held(), held(obj, "perf", "event=software:cpu-clock", event.fd)]
-                  + by_link)
+               f"{obj.key} perf ref=* user=0 share=* event={name} via=link id={ident}"]
+    daemon.expect(obj, [obj.held(), held(obj, "perf", f"event={name}", event.fd)] + by_link)
     shared(daemon, obj, "perf")
     event.close()
     daemon.expect(obj, [obj.held()] + by_link)
