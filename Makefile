@@ -6,7 +6,7 @@ MOUNTPOINT ?= /run/bpfrefs
 # Says that the bpffs at SOURCE was mounted by `make run`, so that `make stop` takes it away again.
 MARK = /run/bpfrefs-make-run.source
 
-.PHONY: all run stop check check-distros fuzz fuzz-merge bench
+.PHONY: all run stop check check-vm check-distros fuzz fuzz-merge bench
 
 all:
 	@.ci/install
@@ -49,6 +49,14 @@ fuzz: all
 fuzz-merge: all
 	@ninja -C $(BUILD) fuzzers
 	@python3 tests/fuzz/fuzz.py $(BUILD) tests/fuzz/corpus --merge $(TARGETS)
+
+# The kernel tests on other kernels, in virtual machines: 5.10, 6.1, 6.12 and newest, or KERNEL alone.
+# The kernels are Debian's, downloaded once to /var/cache/bpfrefs-vm (or below $XDG_CACHE_HOME).
+check-vm: all
+	@rm -f $(BUILD)/meson-logs/testlog-vm.json
+	@meson test -C $(BUILD) --no-rebuild --setup=vm --print-errorlogs \
+		$(if $(KERNEL),vm-$(KERNEL),--suite=vm --suite=vm-more) || true
+	@python3 tests/summary.py $(BUILD) testlog-vm.json
 
 # The same source with other Debians' compilers and libraries.
 check-distros:

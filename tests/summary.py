@@ -45,7 +45,7 @@ def cases(run):
 
 
 def main():
-    log = pathlib.Path(sys.argv[1]) / "meson-logs" / "testlog.json"
+    log = pathlib.Path(sys.argv[1]) / "meson-logs" / "".join(sys.argv[2:3] or ["testlog.json"])
     try:
         runs = [json.loads(line) for line in log.read_text().splitlines()]
     except OSError as error:

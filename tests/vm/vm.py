@@ -1,0 +1,258 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Runs the kernel tests on another kernel, in a virtual machine of qemu's software emulation, and
+tells TAP: each case is named PROGRAM: CASE.
+
+Usage: vm.py KERNEL, from meson, which gives the environment of the kernel tests. With WHOLE=1 all
+cases run, else those that shorter.txt does not leave out; with CASES="net:* perf:perf_link" of both
+only those of the Python tests.
+"""
+import fnmatch
+import os
+import pathlib
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+
+import kernels
+from image import Image
+
+HERE = pathlib.Path(__file__).resolve().parent
+SOURCE = HERE.parents[1]
+BUILD = pathlib.Path(os.environ["MESON_BUILD_ROOT"])
+WHOLE = bool(os.environ.get("WHOLE"))
+# Nothing told for so long: it hangs. One program, the whole machine.
+SILENT, PROGRAM, MACHINE = 240, 600, 3000
+MEMORY, PROCESSORS = "1500M", 2
+APPLETS = """sh echo grep insmod kill losetup mknod mkfifo modprobe poweroff stty true uname
+    sleep dmesg ln chmod chown touch rmdir mv env id test""".split()
+CASE = re.compile(r"^(not )?ok\b\s*\d*\s*(?:-\s*)?([^#]*)(?:#\s*SKIP\S*\s*(.*))?$", re.I)
+
+
+def table(name):
+    """The (kernels, pattern, reason) of a list of cases."""
+    found = []
+    for line in (HERE / name).read_text().splitlines():
+        text, _, reason = (part.strip() for part in line.partition("#"))
+        if text:
+            which, pattern = text.split(None, 1)
+            found.append((which.split(","), pattern, reason))
+    return found
+
+
+def listed(rows, kernel, label):
+    """The reason for which a case is in a list, or None."""
+    for which, pattern, reason in rows:
+        if ("*" in which or kernel in which) and fnmatch.fnmatchcase(label, pattern):
+            return reason
+    return None
+
+
+class Tap:
+    """To standard output, and to a file to look into while it runs."""
+
+    def __init__(self, path):
+        self.count = self.failed = 0
+        self.file = open(path, "w", encoding="utf-8")
+
+    def say(self, line):
+        for out in (sys.stdout, self.file):
+            print(line, file=out, flush=True)
+
+    def case(self, good, label, skip=None):
+        self.count += 1
+        self.failed += not good
+        self.say(f"{'ok' if good else 'not ok'} {self.count} - {label}" +
+                 (f" # SKIP {skip}" if skip else ""))
+
+    def note(self, text):
+        self.say(f"# {text}")
+
+
+class Results:
+    """What the machine tells, judged."""
+
+    def __init__(self, tap, kernel):
+        self.tap, self.kernel = tap, kernel
+        self.skips = table("skips.txt")
+        self.program, self.cases, self.plan, self.bad = None, 0, None, 0
+        self.alarms, self.done = [], False
+
+    def line(self, line):
+        if line.startswith("@"):
+            word, *rest = line[1:].split(" ")
+            getattr(self, "on_" + word, lambda *_: None)(*rest)
+        elif self.program:
+            self.said(line[1:])
+
+    def on_kernel(self, release):
+        self.tap.note(f"Linux {release}")
+
+    def on_alarm(self, *words):
+        self.alarms.append(" ".join(words))
+
+    def on_done(self):
+        self.done = True
+
+    def on_begin(self, program):
+        self.program, self.cases, self.plan, self.bad = program, 0, None, 0
+
+    def said(self, line):
+        plan, case = re.match(r"1\.\.(\d+)", line), CASE.match(line)
+        if plan:
+            self.plan = int(plan[1])
+        elif case:
+            self.cases += 1
+            self.judge(case)
+        elif line.strip():
+            self.tap.note(line.lstrip("# "))
+
+    def judge(self, case):
+        label = f"{self.program}: {case[2].strip()}"
+        reason = listed(self.skips, self.kernel, label)
+        self.bad += bool(case[1])
+        if case[3] is not None and reason is None:
+            self.tap.case(False, label)
+            self.tap.note(f"skipped, and not in tests/vm/skips.txt: {case[3]}")
+        elif case[3] is not None:
+            self.tap.case(True, label, f"{case[3]} ({reason})")
+        elif reason is not None and not case[1]:
+            self.tap.case(False, label)
+            self.tap.note(f"in tests/vm/skips.txt ({reason}), but it passed here")
+        else:
+            self.tap.case(not case[1], label)
+
+    def on_end(self, program, status, seconds):
+        self.tap.note(f"{program}: {seconds} s")
+        if self.plan is None or self.cases != self.plan or (int(status) and not self.bad):
+            self.tap.case(False, f"{program}: the program itself")
+            self.tap.note(f"exit {status}, {self.cases} cases of {self.plan}")
+        self.program = None
+
+    def machine(self, end, console):
+        """The last case: the machine ran to its end, and the kernel complained of nothing."""
+        self.tap.case(self.done and not self.alarms, "the machine")
+        for alarm in self.alarms:
+            self.tap.note(alarm)
+        if not self.done:
+            self.tap.note(f"{end}, while in {self.program or 'none of the tests'}; the console:")
+            for line in console.read_text(errors="replace").splitlines()[-30:]:
+                self.tap.note("  " + line)
+
+
+def chosen(name, kernel):
+    """The functions of a test file that run, or None for all."""
+    rows = [] if WHOLE else table("shorter.txt")
+    text = (SOURCE / f"tests/kernel/test_{name}.py").read_text()
+    cases = re.findall(r"^def test_(\w+)\(", text, re.M)
+    only = os.environ.get("CASES", "*").split()
+    left = [case for case in cases if listed(rows, kernel, f"{name}: {case}") is None
+            and any(fnmatch.fnmatchcase(f"{name}:{case}", pattern) for pattern in only)]
+    return None if left == cases else [f"test_{case}" for case in left]
+
+
+def programs(image, kernel):
+    """The plan's programs."""
+    found = []
+    for name in os.environ["KERNEL_TESTS"].split(","):
+        cases = chosen(name, kernel)
+        if cases == []:
+            continue
+        script = image.within(SOURCE / f"tests/kernel/test_{name}.py")
+        command = [sys.executable, "-B", script, *(cases or [])]
+        found.append({"name": name, "command": [str(word) for word in command], "env": {}})
+    for path in os.environ["KERNEL_PROGRAMS"].split(","):
+        name = pathlib.Path(path).name
+        if "CASES" in os.environ:
+            continue
+        if WHOLE or listed(table("shorter.txt"), kernel, f"{name}: all") is None:
+            found.append({"name": name, "command": [str(image.within(path)), "--tap"], "env": {}})
+    return found
+
+
+def make_image(kernel, name, place):
+    image = Image(place / "root", SOURCE, BUILD)
+    image.busybox(APPLETS)
+    image.tools()
+    image.python()
+    image.modules(kernel)
+    image.add(HERE / "init", "/init")
+    image.add(HERE / "guest.py")
+    for path in (SOURCE / "tests/kernel").glob("*.py"):
+        image.add(path)
+    env = {}
+    for key in os.environ["KERNEL_ENV"].split(","):
+        value = os.environ[key]
+        path = pathlib.Path(value)
+        if path.is_file():
+            image.program(path)
+        elif path.is_dir():
+            for part in path.glob("*.bpf.o"):
+                image.add(part)
+        env[key] = str(image.within(value)) if path.is_absolute() else value
+    for path in os.environ["KERNEL_PROGRAMS"].split(","):
+        image.program(path)
+    image.plan({"env": env, "limit": PROGRAM, "programs": programs(image, name)})
+    image.pack(place / "initramfs")
+    return place / "initramfs"
+
+
+def boot(kernel, initramfs, console, results):
+    """Runs the machine; why it ended."""
+    # A busy host stalls an emulated processor: that is no lockup of the guest's kernel.
+    words = "console=ttyS0 panic=-1 oops=panic nowatchdog quiet mitigations=off lsm=lockdown,yama,bpf init_on_alloc=0 audit=0"
+    process = subprocess.Popen(
+        ["qemu-system-x86_64", "-accel", "tcg,thread=single,tb-size=1024", "-cpu", "max", "-smp",
+         str(PROCESSORS), "-m", MEMORY, "-display", "none", "-monitor", "none", "-nic", "none",
+         "-no-reboot", "-serial", f"file:{console}", "-serial", "stdio", "-kernel",
+         str(kernel.image), "-initrd", str(initramfs), "-append", words],
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, errors="replace")
+    ends = []
+
+    def end(why):
+        ends.append(why)
+        process.kill()
+    whole = threading.Timer(MACHINE, end, [f"not done after {MACHINE} s"])
+    whole.start()
+    try:
+        while True:
+            silence = threading.Timer(SILENT, end, [f"silent for {SILENT} s"])
+            silence.start()
+            line = process.stdout.readline()
+            silence.cancel()
+            if not line:
+                break
+            results.line(line.rstrip("\r\n"))
+    finally:
+        whole.cancel()
+        process.kill()
+        status = process.wait()
+    return ends[0] if ends else f"the machine went off (qemu: exit {status})"
+
+
+def main():
+    name = sys.argv[1]
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # and the machine ends with us
+    if not shutil.which("qemu-system-x86_64") or not shutil.which("cpio"):
+        print("1..0 # SKIP the kernel itself: qemu-system-x86_64 or cpio is not installed")
+        return 0
+    try:
+        kernel = kernels.get(name)
+    except kernels.Unreachable as error:
+        print(f"1..0 # SKIP the kernel itself: {error}")
+        return 0
+    place = BUILD / "tests" / f"vm-{name}"
+    place.mkdir(parents=True, exist_ok=True)
+    tap = Tap(place / "tap")
+    results = Results(tap, name)
+    console = place / "console"
+    end = boot(kernel, make_image(kernel, name, place), console, results)
+    results.machine(end, console)
+    print(f"1..{tap.count}")
+    return 1 if tap.failed else 0
+
+
+sys.exit(main())
