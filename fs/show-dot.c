@@ -62,7 +62,8 @@ static void quote(GString *out, const char *text)
 	for (const char *c = shown->str; *c; c++) {
 		if (*c == '"' || *c == '\\')
 			g_string_append_c(out, '\\');
-		g_string_append_c(out, *c);
+		/* dot(1) reads entities of HTML in every string: "&#10;" would begin a line. */
+		g_string_append(out, *c == '&' ? "&amp;" : (char[]){ *c, '\0' });
 	}
 }
 

@@ -175,9 +175,7 @@ int show_pins(const struct where *w, GString *out)
 						 fs->source_ino);
 		if (!path)
 			continue;
-		/* Lines that begin so tell of gaps. */
-		if (*path == '#')
-			g_string_append_printf(out, "\\%03o", *path++);
+		path = show_line_start(out, path);
 		show_value(out, path);
 		g_string_append_c(out, '\n');
 	}
@@ -219,7 +217,7 @@ int show_comm(const struct where *w, GString *out)
 	if (length > 0 && comm[length - 1] == '\n')
 		length--;
 	comm[length] = '\0';
-	show_text(out, comm);
+	show_text(out, show_line_start(out, comm));
 	g_string_append_c(out, '\n');
 	return 0;
 }

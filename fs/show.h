@@ -10,10 +10,15 @@
 
 /* ------------------------------------------------------- text (text.c) --- */
 
-/* A VALUE of the grammar: backslash and bytes outside 0x21-0x7e octal-escaped; NULL is "?". */
+/*
+ * A VALUE of the grammar: backslash and bytes outside 0x21-0x7e octal-escaped; NULL is "?", and what
+ * is called "?" is escaped too.
+ */
 void show_value(GString *out, const char *str);
 /* What goes to the end of a line: the same, but blanks stay as they are. */
 void show_text(GString *out, const char *str);
+/* Escapes a '#' that would begin a line, which would then tell of a gap: what is left of @str. */
+const char *show_line_start(GString *out, const char *str);
 /*
  * Undoes the escapes of both. -EINVAL for a backslash without three octal digits of one byte, or
  * for an escaped NUL. @out gets an owned string.

@@ -2,6 +2,7 @@
 /* The octal escapes of the grammar, as /proc/self/mountinfo has them, and other small text. */
 #include <errno.h>
 #include <inttypes.h>
+#include <string.h>
 #include <time.h>
 
 #include "show.h"
@@ -10,6 +11,11 @@ static void escape(GString *out, const char *str, unsigned char least)
 {
 	if (!str) {
 		g_string_append_c(out, '?');
+		return;
+	}
+	/* What is called so is known, and shall not look as if it were not. */
+	if (strcmp(str, "?") == 0) {
+		g_string_append(out, "\\077");
 		return;
 	}
 	for (const unsigned char *byte = (const unsigned char *)str; *byte; byte++) {
@@ -28,6 +34,14 @@ void show_value(GString *out, const char *str)
 void show_text(GString *out, const char *str)
 {
 	escape(out, str, 0x20);
+}
+
+const char *show_line_start(GString *out, const char *str)
+{
+	if (*str != '#')
+		return str;
+	g_string_append_printf(out, "\\%03o", *str);
+	return str + 1;
 }
 
 /* The byte that three octal digits stand for, 1 to 255; 0 if they are not that. */

@@ -32,6 +32,13 @@ static void test_escape(void)
 	show_text(out, " a b\\\n");
 	show_value(out, NULL);
 	g_assert_cmpstr(out->str, ==, "a\\040b\\134\\012 a b\\134\\012?");
+	g_string_truncate(out, 0);
+	show_value(out, "?");
+	g_assert_cmpstr(out->str, ==, "\\077");
+	g_string_truncate(out, 0);
+	show_text(out, show_line_start(out, "# fd: partial"));
+	show_text(out, show_line_start(out, "a#"));
+	g_assert_cmpstr(out->str, ==, "\\043 fd: partiala#");
 }
 
 static void test_unescape(void)
