@@ -4,6 +4,7 @@
 record, the account against the kernel's counters, then taken away and seen to go."""
 import concurrent.futures
 import os
+import pathlib
 import subprocess
 import sys
 import threading
@@ -390,6 +391,27 @@ def test_tc_actions(env):
     daemon.expect(second.key, [action_of(second, other, 7)])
     other.tc("actions", "flush", "action", "bpf")
     daemon.gone(second.key)
+
+
+def test_tc_module_that_comes_later(env):
+    """The daemon began without act_bpf, and so without its types."""
+    module = pathlib.Path("/modules/act_bpf.ko")  # where tests/vm has them
+    if not module.exists():
+        raise Skip("no module that could come later")
+    helper, netns = env.helper(), Netns(env, f"test{os.getpid()}")
+    must("rmmod", "act_bpf")
+    loaded = []
+    env.cleanup(lambda: loaded or must("insmod", module))
+    prog, daemon = Prog(env, helper, "sched_act"), env.daemon()
+    daemon.expect(prog.key, [prog.pinned()])
+    loaded.append(must("insmod", module))
+    add_action(netns, prog, 7)
+    daemon.expect(prog.key, [prog.pinned(), action_of(prog, netns, 7)])
+    prog.let_go()
+    daemon.expect(prog.key, [action_of(prog, netns, 7)])
+    check("class tc: BPF walk: complete" in daemon.read("status"), daemon.read("status"))
+    netns.delete()
+    daemon.gone(prog.key)
 
 
 def test_tc_actions_that_change(env):

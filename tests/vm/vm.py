@@ -27,7 +27,7 @@ WHOLE = bool(os.environ.get("WHOLE"))
 # Nothing told for so long: it hangs. One program, the whole machine.
 SILENT, PROGRAM, MACHINE = 240, 600, 3000
 MEMORY, PROCESSORS = "1500M", 2
-APPLETS = """sh echo grep insmod kill losetup mknod mkfifo modprobe poweroff stty true uname
+APPLETS = """sh echo grep insmod kill losetup mknod mkfifo modprobe poweroff stty true uname rmmod
     sleep dmesg ln chmod chown touch rmdir mv env id test""".split()
 CASE = re.compile(r"^(not )?ok\b\s*\d*\s*(?:-\s*)?([^#]*)(?:#\s*SKIP\S*\s*(.*))?$", re.I)
 
