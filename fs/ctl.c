@@ -80,8 +80,11 @@ ssize_t ctl_write(const struct where *w, const struct caller *caller, const char
 		return 0;
 	else
 		err = ctl_parse(data, size, &command, &reason);
-	if (!err)
+	if (!err) {
+		handles_begin_command(w->fs->handles);
 		err = w->row->store(w, caller, command, &reason);
+		handles_end_command(w->fs->handles);
+	}
 	if (err) {
 		if (g_str_has_suffix(shown, "\n"))
 			shown[strlen(shown) - 1] = '\0'; /* the one that is no part of it */

@@ -20,7 +20,7 @@ int ctl_parse(const char *data, size_t size, char **command, char **reason);
 int ctl_open(const struct where *w, const struct caller *caller);
 /*
  * Runs one command on a control: the bytes taken (all), or -errno, which the error log then tells
- * of. One at a time: the caller of this sees to that.
+ * of. One at a time; who may not command does not wait for that.
  */
 ssize_t ctl_write(const struct where *w, const struct caller *caller, const char *data,
 		  size_t size);

@@ -150,7 +150,8 @@ int tree_twin(struct fs *fs, unsigned int depth, struct bpfrefs_key key, struct 
 /* An open virtual file: frozen text, or a control session, or both. */
 struct handle;
 
-struct handles *handles_new(void);
+/* @room: how many bytes all open texts may take. What would be more fails with -ENOMEM. */
+struct handles *handles_new(uint64_t room);
 /* What is still open then is released. */
 void handles_free(struct handles *handles);
 /*

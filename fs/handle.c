@@ -8,12 +8,18 @@
 #include "ctl.h"
 #include "node.h"
 
+/* Of how many open files the kernel and we keep track, whatever is in them. */
+#define HANDLES_MAX 65536
+/* Answers about the whole system may be large: of each file so many are made at a time. */
+#define LARGE_AT_ONCE 2
+
 struct handle {
 	gatomicrefcount count; /* one while it is open, one for each reply that is under way */
 	uint64_t ino;
 	GString *text;	      /* owned; empty where it is open for writing only */
 	struct timespec when; /* the moment that the text is true of */
 	bool writable;
+	bool others; /* opened by another user than root */
 };
 
 struct handle *handle_ref(struct handle *handle)
@@ -36,9 +42,19 @@ struct opened {
 	GPtrArray *handles; /* borrowed */
 };
 
+/* What is open, and how much it takes. */
+struct account {
+	guint files;
+	uint64_t bytes;
+};
+
 struct handles {
-	GMutex lock;	    /* protects the table */
+	GMutex lock;	    /* protects what follows but the last */
 	GHashTable *by_ino; /* ino -> owned struct opened */
+	uint64_t room;	    /* what all texts may take together */
+	struct account all, others;
+	GCond made;		/* one large answer less is being made */
+	GHashTable *in_making;	/* row -> how many of it */
 	/*
 	 * Held over a command, scan and all, and taken with no other lock held: of two who remove
 	 * one of the last two pins each, the second must see what the first did.
@@ -56,10 +72,13 @@ static void opened_free(gpointer data)
 	g_free(opened);
 }
 
-struct handles *handles_new(void)
+struct handles *handles_new(uint64_t room)
 {
 	struct handles *handles = g_new0(struct handles, 1);
 
+	handles->room = room;
+	g_cond_init(&handles->made);
+	handles->in_making = g_hash_table_new(NULL, NULL);
 	g_mutex_init(&handles->lock);
 	g_mutex_init(&handles->command);
 	handles->by_ino = g_hash_table_new_full(g_int64_hash, g_int64_equal, NULL, opened_free);
@@ -87,6 +106,8 @@ void handles_free(struct handles *handles)
 		return;
 	release_all(handles);
 	g_hash_table_unref(handles->by_ino);
+	g_hash_table_unref(handles->in_making);
+	g_cond_clear(&handles->made);
 	g_mutex_clear(&handles->command);
 	g_mutex_clear(&handles->lock);
 	g_free(handles);
@@ -102,12 +123,49 @@ void handles_end_command(struct handles *handles)
 	g_mutex_unlock(&handles->command);
 }
 
-static void handles_add(struct handles *handles, struct handle *handle)
+/* Room for one more of @bytes? One file may always be open, or the largest could never be read. */
+static int account_check(const struct account *account, uint64_t bytes, uint64_t room, guint files)
+{
+	if (account->files >= files)
+		return -EMFILE;
+	return account->files && account->bytes + bytes > room ? -ENOMEM : 0;
+}
+
+static int handles_check(const struct handles *handles, const struct handle *handle)
+{
+	uint64_t bytes = handle->text->len;
+	int err = account_check(&handles->all, bytes, handles->room, HANDLES_MAX);
+
+	/* Half of it is root's, so that nobody else can keep root from looking. */
+	if (!err && handle->others)
+		err = account_check(&handles->others, bytes, handles->room / 2, HANDLES_MAX / 2);
+	return err;
+}
+
+static void account_add(struct handles *handles, const struct handle *handle, int sign)
+{
+	struct account *const accounts[] = { &handles->all, &handles->others };
+
+	for (int i = 0; i < (handle->others ? 2 : 1); i++) {
+		accounts[i]->files += (guint)sign;
+		accounts[i]->bytes += (uint64_t)((int64_t)handle->text->len * sign);
+	}
+}
+
+/* -ENOMEM or -EMFILE where too much is open already. */
+static int handles_add(struct handles *handles, struct handle *handle)
 {
 	gint64 ino = (gint64)handle->ino;
 	struct opened *opened;
+	int err;
 
 	g_mutex_lock(&handles->lock);
+	err = handles_check(handles, handle);
+	if (err) {
+		g_mutex_unlock(&handles->lock);
+		return err;
+	}
+	account_add(handles, handle, 1);
 	opened = g_hash_table_lookup(handles->by_ino, &ino);
 	if (!opened) {
 		opened = g_new0(struct opened, 1);
@@ -117,6 +175,7 @@ static void handles_add(struct handles *handles, struct handle *handle)
 	}
 	g_ptr_array_add(opened->handles, handle);
 	g_mutex_unlock(&handles->lock);
+	return 0;
 }
 
 static void handles_remove(struct handles *handles, struct handle *handle)
@@ -126,8 +185,11 @@ static void handles_remove(struct handles *handles, struct handle *handle)
 
 	g_mutex_lock(&handles->lock);
 	opened = g_hash_table_lookup(handles->by_ino, &ino);
-	if (opened && g_ptr_array_remove_fast(opened->handles, handle) && !opened->handles->len)
-		g_hash_table_remove(handles->by_ino, &ino);
+	if (opened && g_ptr_array_remove_fast(opened->handles, handle)) {
+		account_add(handles, handle, -1);
+		if (!opened->handles->len)
+			g_hash_table_remove(handles->by_ino, &ino);
+	}
 	g_mutex_unlock(&handles->lock);
 }
 
@@ -173,6 +235,46 @@ static struct timespec wall_time(const struct bpfrefs_snapshot *snap)
 				  .tv_nsec = (long)(ns % 1000000000u) };
 }
 
+/* Large answers in turn: who waits for one waits for others to the same question. */
+static void begin_large(struct handles *handles, const struct node *row)
+{
+	guint others;
+
+	g_mutex_lock(&handles->lock);
+	while ((others = GPOINTER_TO_UINT(g_hash_table_lookup(handles->in_making, row))) >=
+	       LARGE_AT_ONCE)
+		g_cond_wait(&handles->made, &handles->lock);
+	g_hash_table_insert(handles->in_making, (gpointer)row, GUINT_TO_POINTER(others + 1));
+	g_mutex_unlock(&handles->lock);
+}
+
+static void end_large(struct handles *handles, const struct node *row)
+{
+	guint with_this;
+
+	g_mutex_lock(&handles->lock);
+	with_this = GPOINTER_TO_UINT(g_hash_table_lookup(handles->in_making, row));
+	g_hash_table_insert(handles->in_making, (gpointer)row, GUINT_TO_POINTER(with_this - 1));
+	g_cond_broadcast(&handles->made);
+	g_mutex_unlock(&handles->lock);
+}
+
+static int show(struct where *w, GString *out)
+{
+	bool large = w->row->in == DIR_ROOT;
+	int err;
+
+	if (large)
+		begin_large(w->fs->handles, w->row);
+	err = w->row->show(w, out);
+	if (large)
+		end_large(w->fs->handles, w->row);
+	/* A string grows to twice its length, and this one stays. */
+	out->str = g_realloc(out->str, out->len + 1);
+	out->allocated_len = out->len + 1;
+	return err;
+}
+
 static int render_snapshot(struct where *w, struct handle *handle,
 			   int (*get)(struct view *view, struct bpfrefs_snapshot **snap))
 {
@@ -184,7 +286,7 @@ static int render_snapshot(struct where *w, struct handle *handle,
 	w->snap = snap;
 	handle->when = wall_time(snap);
 	g_string_truncate(handle->text, 0);
-	err = w->row->show(w, handle->text);
+	err = show(w, handle->text);
 	w->snap = NULL;
 	bpfrefs_snapshot_unref(snap);
 	return err;
@@ -234,17 +336,19 @@ int handle_open(struct fs *fs, uint64_t ino, int flags, const struct caller *cal
 	g_atomic_ref_count_init(&handle->count);
 	handle->ino = ino;
 	handle->writable = (flags & O_ACCMODE) != O_RDONLY;
+	handle->others = caller->uid != 0;
 	handle->text = g_string_new(NULL);
 	handle->when = fs->started;
 	if ((flags & O_ACCMODE) != O_WRONLY)
 		err = render(&w, handle);
 	else
 		err = node_exists(&w);
+	if (!err)
+		err = handles_add(fs->handles, handle);
 	if (err) {
 		handle_unref(handle);
 		return err;
 	}
-	handles_add(fs->handles, handle);
 	*length = handle->text->len;
 	*out = handle;
 	return 0;
@@ -267,17 +371,13 @@ ssize_t handle_write(struct fs *fs, struct handle *handle, const struct caller *
 		     const char *data, size_t size)
 {
 	struct where w;
-	ssize_t taken;
 	int err = node_where(tree, fs, handle->ino, &w);
 
 	if (err)
 		return err;
 	if (!handle->writable)
 		return -EBADF;
-	handles_begin_command(fs->handles);
-	taken = ctl_write(&w, caller, data, size);
-	handles_end_command(fs->handles);
-	return taken;
+	return ctl_write(&w, caller, data, size);
 }
 
 void handle_release(struct fs *fs, struct handle *handle)

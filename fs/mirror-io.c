@@ -9,6 +9,11 @@
 
 /* -------------------------------------------------------------- files --- */
 
+static enum mirror_share share_of(const struct caller *caller)
+{
+	return caller->uid == 0 ? MIRROR_ROOT_OPENS : MIRROR_OTHERS_OPEN;
+}
+
 /*
  * By a descriptor that is the pin's for certain, since its name may be another pin's by now: an
  * O_PATH one, or where the name is gone the one of who has it open, as through /proc/PID/fd on
@@ -21,7 +26,8 @@ static int open_pin(struct mirror *mirror, const struct caller *caller, const st
 	char path[32];
 	int fd, err;
 
-	if (place < 0)
+	/* What is mounted on it may do anything when it is opened. */
+	if (place < 0 && place != -EXDEV)
 		place = node_dup_file(mirror, node);
 	if (place < 0)
 		return place;
@@ -48,6 +54,8 @@ int mirror_open(struct mirror *mirror, const struct caller *caller, uint64_t ino
 	if (err)
 		return err;
 	fd = open_pin(mirror, caller, node, flags & ~(O_CREAT | O_EXCL | O_NOCTTY | O_NOFOLLOW));
+	if (fd >= 0)
+		fd = share_fd(mirror, share_of(caller), fd);
 	if (fd < 0)
 		return fd;
 	file = g_new0(struct mirror_file, 1);
@@ -102,7 +110,8 @@ struct mirror_dir {
 	_Alignas(struct dirent64) char buf[32768];
 };
 
-int mirror_opendir(struct mirror *mirror, uint64_t ino, struct mirror_dir **out)
+int mirror_opendir(struct mirror *mirror, const struct caller *caller, uint64_t ino,
+		   struct mirror_dir **out)
 {
 	struct mnode *node = node_of(mirror, ino);
 	struct mirror_dir *dir;
@@ -115,6 +124,9 @@ int mirror_opendir(struct mirror *mirror, uint64_t ino, struct mirror_dir **out)
 	fd = openat(node->fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (fd < 0)
 		return -errno;
+	fd = share_fd(mirror, share_of(caller), fd);
+	if (fd < 0)
+		return fd;
 	dir = g_new0(struct mirror_dir, 1);
 	dir->mirror = mirror;
 	dir->fd = fd;

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <linux/openat2.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
 
@@ -44,11 +45,19 @@ static void node_free(struct mnode *node)
 	g_free(node);
 }
 
+static int read_fd_limit(void)
+{
+	struct rlimit limit;
+
+	return getrlimit(RLIMIT_NOFILE, &limit) == 0 ? (int)MIN(limit.rlim_cur, INT_MAX) : INT_MAX;
+}
+
 struct mirror *mirror_new(int source_fd, const struct fs_options *options)
 {
 	struct mirror *mirror = g_new0(struct mirror, 1);
 
 	mirror->options = options;
+	mirror->fd_limit = read_fd_limit();
 	mirror->root = g_new0(struct mnode, 1);
 	mirror->root->fd = source_fd;
 	mirror->root->type = S_IFDIR;
@@ -77,6 +86,23 @@ void mirror_free(struct mirror *mirror)
 	node_free(mirror->root);
 	g_mutex_clear(&mirror->lock);
 	g_free(mirror);
+}
+
+/* What scans, commands and answers need at a time. */
+#define OWN_FDS 64
+
+int share_fd(const struct mirror *mirror, enum mirror_share share, int fd)
+{
+	const int most[] = {
+		[MIRROR_OTHERS_OPEN] = mirror->fd_limit / 2,
+		[MIRROR_NODES] = mirror->fd_limit / 4 * 3,
+		[MIRROR_ROOT_OPENS] = mirror->fd_limit - OWN_FDS,
+	};
+
+	if (fd < most[share])
+		return fd;
+	close(fd);
+	return -EMFILE;
 }
 
 struct mnode *node_of(struct mirror *mirror, uint64_t ino)

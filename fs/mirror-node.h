@@ -26,8 +26,19 @@ struct mnode {
 	uint64_t within;   /* a directory's: the serial of the one that it was last found in */
 };
 
+/*
+ * Descriptors that stay are numbered from the lowest: one as high as this, of the process's limit, is
+ * not given, so that nobody else takes the last ones from root, and nobody from ourselves.
+ */
+enum mirror_share {
+	MIRROR_OTHERS_OPEN, /* what others than root open: half of all */
+	MIRROR_NODES,	    /* directories that the kernel knows of: three quarters */
+	MIRROR_ROOT_OPENS,  /* all but some for ourselves */
+};
+
 struct mirror {
 	const struct fs_options *options;
+	int fd_limit; /* of the process */
 	struct mnode *root;
 	GMutex lock;	   /* never held over a system call that could wait, nor over a reply */
 	GHashTable *nodes; /* all but the root, by key; protected by lock */
@@ -58,6 +69,9 @@ static inline void mirror_close(const int *fd)
 }
 
 #define mirror_autofd __attribute__((cleanup(mirror_close))) int
+
+/* The descriptor again, or -EMFILE if it is beyond that share: then it is closed. */
+int share_fd(const struct mirror *mirror, enum mirror_share share, int fd);
 
 /* What a number of the kernel's stands for. */
 struct mnode *node_of(struct mirror *mirror, uint64_t ino);

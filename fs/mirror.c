@@ -38,6 +38,8 @@ static int find_dir(struct mirror *mirror, const struct mnode *dir, const char *
 	if (*node)
 		return 0;
 	fd = open_subdir(dir->fd, name, st);
+	if (fd >= 0)
+		fd = share_fd(mirror, MIRROR_NODES, fd);
 	if (fd < 0)
 		return fd;
 	*node = node_get_dir(mirror, dir, st->st_ino, fd);

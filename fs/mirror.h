@@ -94,7 +94,8 @@ void mirror_release(struct mirror *mirror, struct mirror_file *file);
 
 /* An open directory. Reading goes on where it stopped, or at any cookie that it gave. */
 struct mirror_dir;
-int mirror_opendir(struct mirror *mirror, uint64_t ino, struct mirror_dir **dir);
+int mirror_opendir(struct mirror *mirror, const struct caller *caller, uint64_t ino,
+		   struct mirror_dir **dir);
 /*
  * Tells of the entries after @cookie; of each but "." and ".." the number is 0 and of the
  * attributes only st_ino and the type are set. .bpf is not among them.

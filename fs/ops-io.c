@@ -296,14 +296,15 @@ void op_readdirplus(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset,
 	list_dir(&list, offset, fi);
 }
 
-static int open_dir(struct fs *fs, fuse_ino_t ino, struct fuse_file_info *fi)
+static int open_dir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
+	struct caller caller = caller_of(req);
 	struct mirror_dir *dir;
 	int err;
 
 	if (is_virtual(ino)) /* its cookies say all that is needed to go on */
 		return 0;
-	err = mirror_opendir(fs->mirror, ino, &dir);
+	err = mirror_opendir(fs_of(req)->mirror, &caller, ino, &dir);
 	if (!err)
 		fi->fh = (uintptr_t)dir;
 	return err;
@@ -317,7 +318,7 @@ static void release_dir(fuse_ino_t ino, const struct fuse_file_info *fi)
 
 void op_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
-	int err = open_dir(fs_of(req), ino, fi);
+	int err = open_dir(req, ino, fi);
 
 	if (err)
 		reply_result(req, err);

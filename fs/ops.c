@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "guard.h"
-#include "ops.h"
+#include "ops-turn.h"
 
 #define VIRTUAL_NAME ".bpf"
 
@@ -99,7 +99,7 @@ static void reply_made(fuse_req_t req, int err, fuse_ino_t parent, const char *n
 		reply_found(req, parent, name);
 }
 
-static void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
+void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
 	reply_found(req, parent, name);
 }
@@ -140,7 +140,7 @@ static void reply_attributes(fuse_req_t req, fuse_ino_t ino)
 		fuse_reply_attr(req, &entry.attr, entry.attr_timeout);
 }
 
-static void op_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+void op_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	(void)fi;
 	reply_attributes(req, ino);
@@ -208,7 +208,7 @@ static void op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int se
 		reply_attributes(req, ino);
 }
 
-static void op_readlink(fuse_req_t req, fuse_ino_t ino)
+void op_readlink(fuse_req_t req, fuse_ino_t ino)
 {
 	struct fs *fs = fs_of(req);
 	char target[PATH_MAX + 1];
@@ -304,7 +304,7 @@ static void remove_name(fuse_req_t req, fuse_ino_t parent, const char *name, int
 	reply_result(req, err);
 }
 
-static void op_unlink(fuse_req_t req, fuse_ino_t parent, const char *name)
+void op_unlink(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
 	remove_name(req, parent, name, 0);
 }
@@ -314,8 +314,8 @@ static void op_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name)
 	remove_name(req, parent, name, AT_REMOVEDIR);
 }
 
-static void op_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_t new_parent,
-		      const char *new_name, unsigned int flags)
+void op_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_t new_parent,
+	       const char *new_name, unsigned int flags)
 {
 	struct caller caller = caller_of(req);
 	struct mirror_name from = { parent, name }, to = { new_parent, new_name };
@@ -339,28 +339,28 @@ static void op_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_
  */
 const struct fuse_lowlevel_ops fs_ops = {
 	.init = op_init,
-	.lookup = op_lookup,
+	.lookup = turn_lookup,
 	.forget = op_forget,
 	.forget_multi = op_forget_multi,
-	.getattr = op_getattr,
+	.getattr = turn_getattr,
 	.setattr = op_setattr,
-	.readlink = op_readlink,
+	.readlink = turn_readlink,
 	.statfs = op_statfs,
 	.listxattr = op_listxattr,
 	.mknod = op_mknod,
 	.mkdir = op_mkdir,
 	.symlink = op_symlink,
 	.link = op_link,
-	.unlink = op_unlink,
+	.unlink = turn_unlink,
 	.rmdir = op_rmdir,
-	.rename = op_rename,
-	.open = op_open,
-	.read = op_read,
-	.write = op_write,
+	.rename = turn_rename,
+	.open = turn_open,
+	.read = turn_read,
+	.write = turn_write,
 	.fsync = op_fsync,
 	.release = op_release,
 	.opendir = op_opendir,
-	.readdir = op_readdir,
-	.readdirplus = op_readdirplus,
+	.readdir = turn_readdir,
+	.readdirplus = turn_readdirplus,
 	.releasedir = op_releasedir,
 };

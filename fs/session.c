@@ -16,11 +16,8 @@
 
 #include "caps.h"
 #include "mirror.h"
-#include "ops.h"
+#include "ops-turn.h"
 #include "place.h"
-
-/* Enough that readers which wait for a scan do not keep the others from being served. */
-#define THREADS 32
 
 /* What belongs to the whole process, once, before there is another thread. */
 static int prepare_process(const struct fs_options *opt)
@@ -64,6 +61,17 @@ static int open_context(struct fs *fs, enum bpfrefs_source source)
 	return 0;
 }
 
+/* A sixteenth of the machine's memory, or of what the process may have of it. */
+static uint64_t room_for_texts(void)
+{
+	uint64_t memory = (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE);
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_DATA, &limit) == 0)
+		memory = MIN(memory, limit.rlim_cur);
+	return memory / 16;
+}
+
 static int open_fs(struct fs *fs, const struct session_config *config)
 {
 	struct stat st;
@@ -86,7 +94,7 @@ static int open_fs(struct fs *fs, const struct session_config *config)
 	fs->mirror = mirror_new(fs->source_fd, &fs->opt);
 	fs->view = view_new(fs->ctx, fs->opt.max_age);
 	fs->errors = errlog_new();
-	fs->handles = handles_new();
+	fs->handles = handles_new(room_for_texts());
 	return 0;
 }
 
@@ -183,7 +191,9 @@ static int serve(struct session *session)
 		return fail(session->fs.opt.mountpoint, -EIO); /* libfuse has said why */
 	}
 	ours = place_top_mount(session->fs.opt.mountpoint);
-	err = compat_loop(session->fuse, THREADS);
+	session->turns = turns_new();
+	err = compat_loop(session->fuse, SESSION_THREADS);
+	turns_free(session->turns);
 	auto_stop(session->fs.auto_keep);
 	unmount(session, ours);
 	return err < 0 ? fail("serving requests", err) : 0;

@@ -2,7 +2,7 @@
 /*
  * Makes very many holders of one object, more than one buffer of a walk has room for, says its key,
  * and waits for its standard input to end: `many fds N`, `slots N`, `inner N`, `pins N DIRECTORY`,
- * `links N DIRECTORY`.
+ * `links N DIRECTORY`. Or very many objects, held by one: `maps N`.
  */
 #include <bpf/bpf.h>
 #include <errno.h>
@@ -107,6 +107,34 @@ static int make_links(unsigned int count, const char *directory)
 	return fd;
 }
 
+/* So many maps, each of which nothing but a slot holds; the map with the slots. */
+static int make_maps(unsigned int count)
+{
+	enum { BATCH = 1000 };
+	int inner = map_new(BPF_MAP_TYPE_ARRAY, 4, 1, -1);
+	int map = map_new(BPF_MAP_TYPE_ARRAY_OF_MAPS, 4, count, inner);
+
+	for (unsigned int done = 0; map >= 0 && done < count;) {
+		unsigned int keys[BATCH];
+		int maps[BATCH];
+		__u32 batch = 0;
+
+		/* in batches: each update waits for a grace period */
+		for (; batch < BATCH && done + batch < count; batch++) {
+			keys[batch] = done + batch;
+			maps[batch] = map_new(BPF_MAP_TYPE_ARRAY, 4, 1, -1);
+			if (maps[batch] < 0)
+				return -errno;
+		}
+		done += batch;
+		if (bpf_map_update_batch(map, keys, maps, &batch, NULL) != 0)
+			return -errno;
+		for (__u32 i = 0; i < batch; i++)
+			close(maps[i]);
+	}
+	return map;
+}
+
 int main(int argc, char **argv)
 {
 	unsigned int count = argc > 2 ? (unsigned int)strtoul(argv[2], NULL, 10) : 0;
@@ -123,6 +151,8 @@ int main(int argc, char **argv)
 		fd = make_slots(count);
 	else if (argc == 3 && strcmp(argv[1], "inner") == 0)
 		fd = make_inner(count);
+	else if (argc == 3 && strcmp(argv[1], "maps") == 0)
+		fd = make_maps(count);
 	else if (argc == 4 && strcmp(argv[1], "pins") == 0)
 		fd = make_pins(count, argv[3]);
 	else if (argc == 4 && strcmp(argv[1], "links") == 0)

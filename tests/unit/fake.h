@@ -203,7 +203,7 @@ static inline void fake_init(struct fs *fs, struct fake *fake)
 	g_assert_cmpint(ctx_open_with(&fake_source, fake, &fs->ctx), ==, 0);
 	fs->view = view_new(fs->ctx, 0);
 	fs->errors = errlog_new();
-	fs->handles = handles_new();
+	fs->handles = handles_new(UINT64_MAX);
 	fs->source_fd = -1;
 	fs->source_minor = 30;
 	fs->source_ino = 2;

@@ -70,6 +70,65 @@ static void test_read(void)
 	fake_clear(&fs, &fake);
 }
 
+/* So much may be open, and then no more until some is closed; half of it is root's. */
+static void test_room(void)
+{
+	const struct caller root = { .tid = 1 }, other = { .tid = 2, .uid = 1000 };
+	struct handle *handles[3], *more;
+	uint64_t ino;
+	size_t length;
+	struct fs fs;
+	struct fake fake;
+
+	fake_init(&fs, &fake);
+	ino = find(&fs, "map/12/slots");
+	g_assert_cmpint(handle_open(&fs, ino, O_RDONLY, &root, &handles[0], &length), ==, 0);
+	handle_release(&fs, handles[0]);
+	handles_free(fs.handles);
+	fs.handles = handles_new(length * 3 + length / 2);
+	for (int i = 0; i < 3; i++)
+		g_assert_cmpint(handle_open(&fs, ino, O_RDONLY, i ? &root : &other, &handles[i],
+					    &length),
+				==, 0);
+	g_assert_cmpint(handle_open(&fs, ino, O_RDONLY, &root, &more, &length), ==, -ENOMEM);
+	handle_release(&fs, handles[2]);
+	g_assert_cmpint(handle_open(&fs, ino, O_RDONLY, &other, &more, &length), ==, -ENOMEM);
+	g_assert_cmpint(handle_open(&fs, ino, O_RDONLY, &root, &handles[2], &length), ==, 0);
+	for (int i = 0; i < 3; i++)
+		handle_release(&fs, handles[i]);
+	/* the first is never too large */
+	handles_free(fs.handles);
+	fs.handles = handles_new(1);
+	g_assert_cmpint(handle_open(&fs, ino, O_RDONLY, &other, &more, &length), ==, 0);
+	handle_release(&fs, more);
+	fake_clear(&fs, &fake);
+}
+
+static void test_too_many(void)
+{
+	const struct caller root = { .tid = 1 };
+	g_autoptr(GPtrArray) open = g_ptr_array_new();
+	struct handle *handle;
+	uint64_t ino;
+	size_t length;
+	struct fs fs;
+	struct fake fake;
+	int err;
+
+	fake_init(&fs, &fake);
+	admin_answer = 0;
+	ino = find(&fs, "control");
+	while ((err = handle_open(&fs, ino, O_WRONLY, &root, &handle, &length)) == 0)
+		g_ptr_array_add(open, handle);
+	g_assert_cmpint(err, ==, -EMFILE);
+	g_assert_cmpuint(open->len, ==, 65536);
+	for (guint i = 0; i < open->len; i++)
+		handle_release(&fs, open->pdata[i]);
+	g_assert_cmpint(handle_open(&fs, ino, O_WRONLY, &root, &handle, &length), ==, 0);
+	handle_release(&fs, handle);
+	fake_clear(&fs, &fake);
+}
+
 /* The size is there while the file is open, and only then; of several the longest. */
 static void test_size(void)
 {
@@ -249,6 +308,8 @@ int main(int argc, char **argv)
 	g_test_init(&argc, &argv, NULL);
 	g_test_add_func("/handle/read", test_read);
 	g_test_add_func("/handle/size", test_size);
+	g_test_add_func("/handle/room", test_room);
+	g_test_add_func("/handle/too-many", test_too_many);
 	g_test_add_func("/handle/lifetime", test_lifetime);
 	g_test_add_func("/handle/modes", test_modes);
 	g_test_add_func("/handle/write-only", test_write_only);

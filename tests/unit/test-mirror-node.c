@@ -16,6 +16,8 @@ struct world {
 	struct mirror *mirror;
 };
 
+static const struct caller root_caller = { .tid = 1 };
+
 static void setup(struct world *w, gconstpointer pins_file)
 {
 	w->top = g_dir_make_tmp("bpfrefs-mirror-XXXXXX", NULL);
@@ -197,7 +199,7 @@ static void test_listing(struct world *w, gconstpointer data)
 
 		make_file(w, name);
 	}
-	g_assert_cmpint(mirror_opendir(w->mirror, MIRROR_ROOT_INO, &dir), ==, 0);
+	g_assert_cmpint(mirror_opendir(w->mirror, &root_caller, MIRROR_ROOT_INO, &dir), ==, 0);
 	do {
 		before = g_hash_table_size(names.seen);
 		names.room = 7;
@@ -225,7 +227,7 @@ static void test_removed_directory(struct world *w, gconstpointer data)
 	(void)data;
 	g_assert_cmpint(mkdirat(w->fd, "d", 0700), ==, 0);
 	ino = find(w, MIRROR_ROOT_INO, "d");
-	g_assert_cmpint(mirror_opendir(w->mirror, ino, &dir), ==, 0);
+	g_assert_cmpint(mirror_opendir(w->mirror, &root_caller, ino, &dir), ==, 0);
 	g_assert_cmpint(unlinkat(w->fd, "d", AT_REMOVEDIR), ==, 0);
 	g_assert_cmpint(mirror_readdir(dir, 0, note_name, &names), ==, -ENOENT);
 	mirror_releasedir(dir);
