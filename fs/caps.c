@@ -147,5 +147,7 @@ void caps_show(GString *out)
 		}
 	}
 	g_string_append_printf(out, "\nno_new_privs: %s\n",
-			       unprivileged < 0 ? "?" : unprivileged ? "yes" : "no");
+			       unprivileged < 0 ? "?"
+			       : unprivileged	? "yes"
+						: "no");
 }

@@ -53,8 +53,8 @@ struct handles {
 	GHashTable *by_ino; /* ino -> owned struct opened */
 	uint64_t room;	    /* what all texts may take together */
 	struct account all, others;
-	GCond made;		/* one large answer less is being made */
-	GHashTable *in_making;	/* row -> how many of it */
+	GCond made;	       /* one large answer less is being made */
+	GHashTable *in_making; /* row -> how many of it */
 	/*
 	 * Held over a command, scan and all, and taken with no other lock held: of two who remove
 	 * one of the last two pins each, the second must see what the first did.

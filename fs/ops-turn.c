@@ -170,12 +170,9 @@ static void run_read(const struct turn *turn)
 
 void turn_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset, struct fuse_file_info *fi)
 {
-	const struct turn turn = { .run = run_read,
-				   .req = req,
-				   .ino = ino,
-				   .size = size,
-				   .offset = offset,
-				   .fi = fi };
+	const struct turn turn = {
+		.run = run_read, .req = req, .ino = ino, .size = size, .offset = offset, .fi = fi
+	};
 
 	/* Of a virtual file the text is there; of a pin an iterator may have to run. */
 	if (is_virtual(ino))
@@ -192,12 +189,9 @@ static void run_readdir(const struct turn *turn)
 void turn_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset,
 		  struct fuse_file_info *fi)
 {
-	const struct turn turn = { .run = run_readdir,
-				   .req = req,
-				   .ino = ino,
-				   .size = size,
-				   .offset = offset,
-				   .fi = fi };
+	const struct turn turn = {
+		.run = run_readdir, .req = req, .ino = ino, .size = size, .offset = offset, .fi = fi
+	};
 
 	if (is_virtual(ino))
 		serve_slow(&turn);

@@ -137,7 +137,8 @@ static int ring_open(struct ring *ring)
 	ring->cq = mmap(NULL, cq, PROT_READ | PROT_WRITE, MAP_SHARED, ring->fd, IORING_OFF_CQ_RING);
 	ring->sqes = mmap(NULL, p->sq_entries * sizeof(*ring->sqes), PROT_READ | PROT_WRITE,
 			  MAP_SHARED, ring->fd, IORING_OFF_SQES);
-	return ring->sq == MAP_FAILED || ring->cq == MAP_FAILED || ring->sqes == MAP_FAILED ? -1 : 0;
+	return ring->sq == MAP_FAILED || ring->cq == MAP_FAILED || ring->sqes == MAP_FAILED ? -1
+											    : 0;
 }
 
 static uint32_t *word(uint8_t *base, uint32_t offset)
@@ -175,7 +176,8 @@ static long ring_write(struct ring *ring, int fd, const char *data)
 
 static int by_worker(void)
 {
-	int fd = open(control, O_WRONLY | O_CLOEXEC), null = open("/dev/null", O_WRONLY | O_CLOEXEC);
+	int fd = open(control, O_WRONLY | O_CLOEXEC),
+	    null = open("/dev/null", O_WRONLY | O_CLOEXEC);
 	struct ring ring;
 
 	if (fd < 0 || null < 0)
