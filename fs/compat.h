@@ -14,6 +14,7 @@
 #define FUSE_USE_VERSION 312 /* loop configurations as opaque objects */
 #endif
 #include <fuse_lowlevel.h>
+#include <linux/fuse.h>
 
 #ifndef HAVE_FUSE_SET_FEATURE_FLAG
 #define HAVE_FUSE_SET_FEATURE_FLAG 0
@@ -38,6 +39,18 @@ static inline void compat_want(struct fuse_conn_info *conn, uint32_t capability,
 	else if (conn->capable & capability)
 		conn->want |= capability;
 #endif
+}
+
+/*
+ * Replies to an open of a file that is a stream. libfuse knows only nonseekable, with which the kernel
+ * still locks the file's position over each read: who shares an open file with one whose read waits
+ * would then wait for that lock, and not even SIGKILL ends that.
+ */
+static inline int compat_reply_stream(fuse_req_t req, const struct fuse_file_info *fi)
+{
+	struct fuse_open_out out = { .fh = fi->fh, .open_flags = FOPEN_DIRECT_IO | FOPEN_STREAM };
+
+	return fuse_reply_buf(req, (const char *)&out, sizeof(out));
 }
 
 /*

@@ -33,6 +33,7 @@ struct view;
 struct errlog;
 struct mirror;
 struct handles;
+struct events;
 
 struct fs {
 	struct fs_options opt;
@@ -41,11 +42,12 @@ struct fs {
 	struct view *view;	 /* view.c */
 	struct errlog *errors;	 /* errlog.c */
 	struct handles *handles; /* handle.c */
+	struct events *events;	 /* events.c */
 	struct mirror *mirror;	 /* mirror.c */
 	int source_fd;		 /* O_PATH of SOURCE, opened before the mount */
 	uint32_t source_major, source_minor;
 	uint64_t source_ino;
-	struct timespec started; /* CLOCK_REALTIME: times of what has no snapshot */
+	struct timespec started;     /* CLOCK_REALTIME: times of what has no snapshot */
 	struct auto_keep *auto_keep; /* auto.c sets it while its thread runs; borrowed */
 };
 
@@ -147,8 +149,9 @@ int tree_twin(struct fs *fs, unsigned int depth, struct bpfrefs_key key, struct 
 
 /* ---------------------------------------------------- handle (handle.c) --- */
 
-/* An open virtual file: frozen text, or a control session, or both. */
+/* An open virtual file: frozen text, or a control session, or both; or a reader of events. */
 struct handle;
+struct reader;
 
 /* @room: how many bytes all open texts may take. What would be more fails with -ENOMEM. */
 struct handles *handles_new(uint64_t room);
@@ -166,6 +169,8 @@ int handle_open(struct fs *fs, uint64_t ino, int flags, const struct caller *cal
  */
 struct handle *handle_ref(struct handle *handle);
 void handle_unref(struct handle *handle);
+/* What it reads by, where it is no text: borrowed, else NULL. */
+struct reader *handle_reader(const struct handle *handle);
 /* The slice at @offset: borrowed from the handle; its length is the result. */
 ssize_t handle_read(struct handle *handle, off_t offset, size_t size, const char **data);
 /* One command. The number of bytes taken (all), or -errno. */

@@ -6,6 +6,7 @@
 #include <time.h>
 
 #include "ctl.h"
+#include "events.h"
 #include "node.h"
 
 /* Of how many open files the kernel and we keep track, whatever is in them. */
@@ -16,8 +17,9 @@
 struct handle {
 	gatomicrefcount count; /* one while it is open, one for each reply that is under way */
 	uint64_t ino;
-	GString *text;	      /* owned; empty where it is open for writing only */
-	struct timespec when; /* the moment that the text is true of */
+	GString *text;	       /* owned; empty where it is open for writing only, or has a reader */
+	struct reader *reader; /* owned; NULL but for events */
+	struct timespec when;  /* the moment that the text is true of */
 	bool writable;
 	bool others; /* opened by another user than root */
 };
@@ -32,6 +34,8 @@ void handle_unref(struct handle *handle)
 {
 	if (!g_atomic_ref_count_dec(&handle->count))
 		return;
+	if (handle->reader)
+		events_close(handle->reader);
 	g_string_free(handle->text, TRUE);
 	g_free(handle);
 }
@@ -296,6 +300,8 @@ static int render(struct where *w, struct handle *handle)
 {
 	int err;
 
+	if (w->row->need == NEED_READER)
+		return events_open(w->fs->events, &handle->reader);
 	if (w->row->need == NEED_NOTHING) {
 		clock_gettime(CLOCK_REALTIME, &handle->when);
 		return w->row->show(w, handle->text);
@@ -314,7 +320,7 @@ static int check_access(const struct where *w, int flags, const struct caller *c
 	if (!S_ISREG(w->row->mode))
 		return S_ISDIR(w->row->mode) ? -EISDIR : -EINVAL;
 	if (mode == O_RDONLY)
-		return w->row->show ? 0 : -EACCES;
+		return w->row->show || w->row->need == NEED_READER ? 0 : -EACCES;
 	/* As in sysfs: root passes the permission bits, and still there is nothing to write to. */
 	if (!w->row->store)
 		return -EACCES;
@@ -352,6 +358,11 @@ int handle_open(struct fs *fs, uint64_t ino, int flags, const struct caller *cal
 	*length = handle->text->len;
 	*out = handle;
 	return 0;
+}
+
+struct reader *handle_reader(const struct handle *handle)
+{
+	return handle->reader;
 }
 
 ssize_t handle_read(struct handle *handle, off_t offset, size_t size, const char **data)

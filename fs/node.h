@@ -31,6 +31,7 @@ enum dir {
 enum need {
 	NEED_NOTHING, /* show asks the kernel itself, or nobody: always fresh */
 	NEED_SNAPSHOT,
+	NEED_READER, /* no text: each open file is a reader of events */
 };
 
 /* One row: one virtual file, directory or symlink, or one family of them (name NULL: one a number). */
@@ -41,6 +42,7 @@ struct node {
 	unsigned int kinds;	/* bit a kind that it applies to; 0: all */
 	enum bpfrefs_kind kind; /* the kind that it fixes for its subtree */
 	enum need need;
+	bool unlisted;			       /* found by lookup alone */
 	bool (*exists)(const struct where *w); /* NULL: always; else asked at lookup (slots, ids) */
 	int (*show)(const struct where *w, GString *out); /* text of a file, target of a symlink */
 	int (*store)(const struct where *w, const struct caller *caller, const char *command,

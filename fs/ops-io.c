@@ -7,11 +7,6 @@
 
 /* -------------------------------------------------------------- files --- */
 
-static struct handle *handle_of(const struct fuse_file_info *fi)
-{
-	return (struct handle *)(uintptr_t)fi->fh;
-}
-
 static struct mirror_file *file_of(const struct fuse_file_info *fi)
 {
 	return (struct mirror_file *)(uintptr_t)fi->fh;
@@ -78,7 +73,11 @@ void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 		return;
 	}
 	fi->direct_io = 1;
-	if (fuse_reply_open(req, fi) == -ENOENT) /* interrupted: it will not be released */
+	if (is_virtual(ino) && handle_reader(handle_of(fi)))
+		err = compat_reply_stream(req, fi);
+	else
+		err = fuse_reply_open(req, fi);
+	if (err == -ENOENT) /* interrupted: it will not be released */
 		release(fs, ino, fi);
 }
 
@@ -104,6 +103,11 @@ void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset, struct f
 		return;
 	}
 	handle = handle_ref(handle_of(fi));
+	if (handle_reader(handle)) {
+		read_events(req, handle_reader(handle), size, fi);
+		handle_unref(handle);
+		return;
+	}
 	len = handle_read(handle, offset, size, &data);
 	if (len < 0)
 		reply_result(req, (int)len);

@@ -4,6 +4,7 @@
 #define OPS_H
 
 #include "compat.h"
+#include "events.h"
 #include "session.h"
 
 extern const struct fuse_lowlevel_ops fs_ops;
@@ -40,6 +41,11 @@ static inline void reply_result(fuse_req_t req, int err)
 /* What a lookup replies. */
 struct fuse_entry_param entry_param(const struct entry *entry);
 
+static inline struct handle *handle_of(const struct fuse_file_info *fi)
+{
+	return (struct handle *)(uintptr_t)fi->fh;
+}
+
 /* ops.c */
 void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name);
 void op_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
@@ -47,6 +53,14 @@ void op_readlink(fuse_req_t req, fuse_ino_t ino);
 void op_unlink(fuse_req_t req, fuse_ino_t parent, const char *name);
 void op_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_t new_parent,
 	       const char *new_name, unsigned int flags);
+
+/* ops-events.c */
+extern const struct events_calls ops_events_calls;
+/* Answers a read of .bpf/events, now or later. */
+void read_events(fuse_req_t req, struct reader *reader, size_t size,
+		 const struct fuse_file_info *fi);
+void op_poll(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi,
+	     struct fuse_pollhandle *handle);
 
 /* ops-io.c */
 void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);

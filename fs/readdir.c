@@ -72,7 +72,9 @@ static bool list_rows(struct listing *list)
 		off_t cookie = COOKIE_ROWS + (row - list->table);
 		struct where w = list->dir;
 
-		if (cookie <= list->after || !row->name || !node_row_in(row, &list->dir))
+		if (cookie <= list->after || !row->name || row->unlisted)
+			continue;
+		if (!node_row_in(row, &list->dir))
 			continue;
 		w.row = row;
 		if (row->exists && !row->exists(&w))

@@ -95,6 +95,7 @@ static int open_fs(struct fs *fs, const struct session_config *config)
 	fs->view = view_new(fs->ctx, fs->opt.max_age);
 	fs->errors = errlog_new();
 	fs->handles = handles_new(room_for_texts());
+	fs->events = events_new(fs->view, &ops_events_calls);
 	return 0;
 }
 
@@ -102,6 +103,7 @@ static void close_fs(struct fs *fs)
 {
 	if (fs->handles)
 		handles_free(fs->handles);
+	events_free(fs->events);
 	if (fs->errors)
 		errlog_free(fs->errors);
 	if (fs->view)
@@ -193,6 +195,8 @@ static int serve(struct session *session)
 	ours = place_top_mount(session->fs.opt.mountpoint);
 	session->turns = turns_new();
 	err = compat_loop(session->fuse, SESSION_THREADS);
+	/* Before the mount goes, so that who waits is told why. */
+	events_stop(session->fs.events);
 	turns_free(session->turns);
 	auto_stop(session->fs.auto_keep);
 	unmount(session, ours);

@@ -76,6 +76,7 @@ const struct node tree[] = {
 	  .show = show_bpffs },
 	{ .in = DIR_ROOT, .name = "source", .mode = SYMLINK, .show = show_source_link },
 	{ .in = DIR_ROOT, .name = "status", .mode = TEXT, .show = show_status },
+	{ .in = DIR_ROOT, .name = "events", .mode = TEXT, .need = NEED_READER, .unlisted = true },
 	{ .in = DIR_ROOT, .name = "control", .mode = CONTROL,
 	  .show = show_control, .store = ctl_control },
 	{ .in = DIR_ROOT, .name = "errors", .mode = TEXT, .show = show_errors },

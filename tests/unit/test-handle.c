@@ -191,7 +191,7 @@ static void test_modes(void)
 		{ "map/12/holders", O_RDWR, -EACCES }, { "control", O_WRONLY, 0 },
 		{ "control", O_RDWR | O_APPEND, 0 },   { "map/12/pin", O_WRONLY | O_TRUNC, 0 },
 		{ "map/12/pin", O_RDWR, 0 },	       { "map", O_RDONLY, -EISDIR },
-		{ "source", O_RDONLY, -EINVAL },
+		{ "source", O_RDONLY, -EINVAL },       { "events", O_RDWR, -EACCES },
 	};
 	struct fs fs;
 	struct fake fake;

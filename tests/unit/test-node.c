@@ -11,7 +11,7 @@ static void test_rows(void)
 		bool file = S_ISREG(row->mode), dir = S_ISDIR(row->mode);
 
 		g_assert_true(file || dir || S_ISLNK(row->mode));
-		g_assert_cmpint(row->show != NULL, ==, !dir);
+		g_assert_cmpint(row->show != NULL, ==, !dir && row->need != NEED_READER);
 		g_assert_cmpint(row->store != NULL, ==, file && row->mode & 0200);
 		g_assert_cmpint(row->opens != DIR_NONE, ==, dir);
 		g_assert_cmpint(row->mode & 0077, ==, S_ISLNK(row->mode) ? 0077 : 0);
@@ -97,7 +97,8 @@ static void test_lookup(void)
 	struct entry entry, again;
 	static const char *const good[] = {
 		"map",	      "map/12", "map/12/holders", "map/12/slots", "link/7/pin",
-		"btf/1/keep", "pid",	"source",	  "status",	  "metrics/bpfrefs.prom"
+		"btf/1/keep", "pid",	"source",	  "status",	  "metrics/bpfrefs.prom",
+		"events"
 	};
 
 	fake_init(&fs, &fake);

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * .bpf/events: readers, who are told what has changed since they last looked, and the thread that
+ * looks for those who wait.
+ */
+#ifndef EVENTS_H
+#define EVENTS_H
+
+#include "fs.h"
+
+/*
+ * How those are answered who wait. A request is answered once, by reply() or fail(); a poll is woken
+ * any number of times, then dropped. No lock of ours is held, but for interrupted().
+ */
+struct events_calls {
+	void (*reply)(void *request, const char *data, size_t size);
+	void (*fail)(void *request, int err);
+	bool (*interrupted)(void *request);
+	void (*wake)(void *poll);
+	void (*drop)(void *poll);
+};
+
+struct events *events_new(struct view *view, const struct events_calls *calls);
+/* Whoever waits, or would from then on, gets ENODEV. */
+void events_stop(struct events *events);
+/* After events_stop(), when all readers are closed. */
+void events_free(struct events *events);
+
+/* One open file. */
+struct reader;
+/* It has seen the state of now. -EMFILE or -ENOMEM where there are too many; else as view_get(). */
+int events_open(struct events *events, struct reader **reader);
+void events_close(struct reader *reader);
+
+/*
+ * Answers the request: with what has changed, at most @size bytes of it, as soon as something has;
+ * with -EAGAIN instead of waiting if @nonblock.
+ */
+void events_read(struct reader *reader, void *request, size_t size, bool nonblock);
+/* Answers it with -EINTR if it still waits. */
+void events_interrupt(struct events *events, void *request);
+/*
+ * Would a read not wait? @poll (owned from here on; NULL: nobody waits) is woken when it would not.
+ * It is woken for nothing too, once a look, since only asking again shows that somebody still waits.
+ */
+bool events_poll(struct reader *reader, void *poll);
+
+#endif

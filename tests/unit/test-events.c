@@ -1,0 +1,454 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Readers of events, without libfuse: who is answered when, with what, and who is looked for. */
+#include <errno.h>
+#include <fcntl.h>
+
+#include "events.h"
+#include "fake.h"
+
+/* -------------------------------------------------------- a made-up libfuse --- */
+
+struct request {
+	GMutex lock;
+	GCond answered;
+	bool done, interrupted;
+	int err;
+	GString *data;
+};
+
+static void request_init(struct request *request)
+{
+	memset(request, 0, sizeof(*request));
+	g_mutex_init(&request->lock);
+	g_cond_init(&request->answered);
+	request->data = g_string_new(NULL);
+}
+
+static void request_clear(struct request *request)
+{
+	g_string_free(request->data, TRUE);
+	g_cond_clear(&request->answered);
+	g_mutex_clear(&request->lock);
+}
+
+/* Each request is answered once. */
+static void finish(struct request *request, int err, const char *data, size_t size)
+{
+	g_mutex_lock(&request->lock);
+	g_assert_false(request->done);
+	request->done = true;
+	request->err = err;
+	g_string_append_len(request->data, data, (gssize)size);
+	g_cond_signal(&request->answered);
+	g_mutex_unlock(&request->lock);
+}
+
+static void reply(void *data, const char *text, size_t size)
+{
+	finish(data, 0, text, size);
+}
+
+static void fail(void *data, int err)
+{
+	finish(data, err, "", 0);
+}
+
+static bool is_interrupted(void *data)
+{
+	return ((struct request *)data)->interrupted;
+}
+
+/* Handles of polls that are not dropped. */
+static gint polls;
+
+struct handle_of_poll {
+	gint woken;
+};
+
+static void wake(void *data)
+{
+	g_atomic_int_inc(&((struct handle_of_poll *)data)->woken);
+}
+
+static void drop(void *data)
+{
+	(void)data;
+	g_atomic_int_add(&polls, -1);
+}
+
+static const struct events_calls calls = { reply, fail, is_interrupted, wake, drop };
+
+/* ------------------------------------------------------------------ the world --- */
+
+struct world {
+	struct fs fs;
+	struct fake fake;
+	struct events *events;
+};
+
+static void world_init(struct world *world)
+{
+	fake_init(&world->fs, &world->fake);
+	world->events = events_new(world->fs.view, &calls);
+}
+
+static void world_clear(struct world *world)
+{
+	events_stop(world->events);
+	events_free(world->events);
+	fake_clear(&world->fs, &world->fake);
+	g_assert_cmpint(g_atomic_int_get(&polls), ==, 0);
+}
+
+static struct reader *reader_new(struct world *world)
+{
+	struct reader *reader = NULL;
+
+	g_assert_cmpint(events_open(world->events, &reader), ==, 0);
+	return reader;
+}
+
+static void wait_for(struct request *request)
+{
+	gint64 end = g_get_monotonic_time() + 60 * G_USEC_PER_SEC;
+
+	g_mutex_lock(&request->lock);
+	while (!request->done)
+		g_assert_true(g_cond_wait_until(&request->answered, &request->lock, end));
+	g_mutex_unlock(&request->lock);
+}
+
+static bool is_done(struct request *request)
+{
+	bool done;
+
+	g_mutex_lock(&request->lock);
+	done = request->done;
+	g_mutex_unlock(&request->lock);
+	return done;
+}
+
+/* One read that does not wait. */
+static int read_now(struct reader *reader, size_t size, char **text)
+{
+	struct request request;
+	int err;
+
+	request_init(&request);
+	events_read(reader, &request, size, true);
+	g_assert_true(request.done);
+	err = request.err;
+	if (text)
+		*text = g_strdup(request.data->str);
+	request_clear(&request);
+	return err;
+}
+
+#define MORE "btf/1 fd ref=1 user=0 file=3 pid=4194303 comm=the\\040loader fd=11\n"
+
+/* What follows from it: the object is explained now. */
+static char *more(struct reader *reader)
+{
+	char *text = NULL;
+
+	g_assert_cmpint(read_now(reader, 65536, &text), ==, 0);
+	return text;
+}
+
+/* --------------------------------------------------------------------- tests --- */
+
+static void test_nonblock(void)
+{
+	struct world world;
+	struct reader *reader;
+	g_autofree char *plus = NULL, *minus = NULL;
+
+	world_init(&world);
+	reader = reader_new(&world);
+	g_assert_cmpint(read_now(reader, 4096, NULL), ==, -EAGAIN);
+	world.fake.more_fds = true;
+	plus = more(reader);
+	g_assert_true(g_str_has_prefix(plus, "+ " MORE));
+	g_assert_cmpint(read_now(reader, 4096, NULL), ==, -EAGAIN);
+	world.fake.more_fds = false;
+	minus = more(reader);
+	g_assert_true(g_str_has_prefix(minus, "- " MORE));
+	/* What came and went between two looks is not seen. */
+	world.fake.more_fds = true;
+	world.fake.more_fds = false;
+	g_assert_cmpint(read_now(reader, 4096, NULL), ==, -EAGAIN);
+	events_close(reader);
+	world_clear(&world);
+}
+
+/* A read that waits is answered by a look; nobody looks before or after. */
+static void test_wait(void)
+{
+	struct world world;
+	struct reader *reader;
+	struct request request;
+	int scans;
+
+	world_init(&world);
+	reader = reader_new(&world);
+	scans = g_atomic_int_get(&world.fake.scans);
+	g_usleep(1500 * 1000);
+	g_assert_cmpint(g_atomic_int_get(&world.fake.scans), ==, scans);
+	world.fake.more_fds = true;
+	request_init(&request);
+	events_read(reader, &request, 65536, false);
+	wait_for(&request);
+	g_assert_cmpint(request.err, ==, 0);
+	g_assert_true(g_str_has_prefix(request.data->str, "+ " MORE));
+	request_clear(&request);
+	scans = g_atomic_int_get(&world.fake.scans);
+	g_usleep(1500 * 1000);
+	g_assert_cmpint(g_atomic_int_get(&world.fake.scans), ==, scans);
+	events_close(reader);
+	world_clear(&world);
+}
+
+static void test_interrupt(void)
+{
+	struct world world;
+	struct reader *reader;
+	struct request before, during;
+
+	world_init(&world);
+	reader = reader_new(&world);
+	request_init(&before);
+	before.interrupted = true;
+	events_read(reader, &before, 4096, false);
+	g_assert_true(before.done);
+	g_assert_cmpint(before.err, ==, -EINTR);
+	request_init(&during);
+	events_read(reader, &during, 4096, false);
+	g_assert_false(is_done(&during));
+	events_interrupt(world.events, &before);
+	g_assert_false(is_done(&during));
+	events_interrupt(world.events, &during);
+	g_assert_true(during.done);
+	g_assert_cmpint(during.err, ==, -EINTR);
+	events_interrupt(world.events, &during);
+	request_clear(&before);
+	request_clear(&during);
+	events_close(reader);
+	world_clear(&world);
+}
+
+/* Two readers at different states are told different things; two requests of one share its change. */
+static void test_two(void)
+{
+	struct world world;
+	struct reader *one, *two;
+	struct request first, second;
+
+	world_init(&world);
+	one = reader_new(&world);
+	world.fake.more_fds = true;
+	two = reader_new(&world);
+	world.fake.more_fds = false;
+	request_init(&first);
+	request_init(&second);
+	events_read(two, &second, 65536, false);
+	events_read(one, &first, 65536, false);
+	wait_for(&second);
+	g_assert_true(g_str_has_prefix(second.data->str, "- " MORE));
+	g_assert_false(is_done(&first));
+	world.fake.more_fds = true;
+	wait_for(&first);
+	g_assert_true(g_str_has_prefix(first.data->str, "+ " MORE));
+	request_clear(&first);
+	request_clear(&second);
+	events_close(one);
+	events_close(two);
+	world_clear(&world);
+}
+
+/* Whole lines where they fit, parts of one that does not, never all that was asked for in one part. */
+static void test_portions(void)
+{
+	struct world world;
+	struct reader *reader;
+	g_autofree char *whole = NULL, *one = NULL, *most = NULL;
+	g_autoptr(GString) bytes = g_string_new(NULL);
+	const char *end;
+	size_t line;
+
+	world_init(&world);
+	reader = reader_new(&world);
+	world.fake.more_fds = true;
+	whole = more(reader);
+	end = strchr(whole, '\n');
+	line = (size_t)(end - whole) + 1;
+	g_assert_cmpuint(strlen(end + 1), >, 0);
+	world.fake.more_fds = false;
+	g_assert_cmpint(read_now(reader, line, &one), ==, 0);
+	g_assert_cmpuint(strlen(one), ==, line);
+	g_assert_cmpint(one[line - 1], ==, '\n');
+	g_assert_cmpint(read_now(reader, 4096, &most), ==, 0);
+	world.fake.more_fds = true;
+	for (size_t i = 0; i < strlen(whole); i++) {
+		g_autofree char *byte = NULL;
+
+		g_assert_cmpint(read_now(reader, 1, &byte), ==, 0);
+		g_string_append(bytes, byte);
+	}
+	g_assert_cmpstr(bytes->str, ==, whole);
+	g_assert_cmpint(read_now(reader, 1, NULL), ==, -EAGAIN);
+	world.fake.more_fds = false;
+	g_assert_cmpint(read_now(reader, line + 10, NULL), ==, 0);
+	events_close(reader);
+	world_clear(&world);
+}
+
+static struct handle_of_poll *poll_by(struct reader *reader, struct handle_of_poll *handle,
+				      bool ready)
+{
+	g_atomic_int_inc(&polls);
+	g_assert_cmpint(events_poll(reader, handle), ==, ready);
+	return handle;
+}
+
+static void wait_woken(struct handle_of_poll *handle, int times)
+{
+	for (int i = 0; i < 6000 && g_atomic_int_get(&handle->woken) < times; i++)
+		g_usleep(10 * 1000);
+	g_assert_cmpint(g_atomic_int_get(&handle->woken), >=, times);
+}
+
+/* Who polls is woken once a look, and looked for only as long as it asks again. */
+static void test_poll(void)
+{
+	struct world world;
+	struct reader *reader;
+	struct handle_of_poll first = { 0 }, second = { 0 };
+	int scans;
+
+	world_init(&world);
+	reader = reader_new(&world);
+	poll_by(reader, &first, false);
+	wait_woken(&first, 1);
+	scans = g_atomic_int_get(&world.fake.scans);
+	g_usleep(1500 * 1000);
+	g_assert_cmpint(g_atomic_int_get(&world.fake.scans), ==, scans);
+	poll_by(reader, &second, false);
+	world.fake.more_fds = true;
+	wait_woken(&second, 1);
+	/* That look may have been before the change. */
+	while (!events_poll(reader, NULL))
+		g_usleep(10 * 1000);
+	g_assert_cmpint(read_now(reader, 65536, NULL), ==, 0);
+	g_assert_false(events_poll(reader, NULL));
+	events_close(reader);
+	world_clear(&world);
+}
+
+/* By edges: a read that finds nothing asks for the next wake-up. */
+static void test_poll_edge(void)
+{
+	struct world world;
+	struct reader *reader;
+	struct handle_of_poll handle = { 0 };
+
+	world_init(&world);
+	reader = reader_new(&world);
+	poll_by(reader, &handle, false);
+	wait_woken(&handle, 1);
+	g_assert_cmpint(read_now(reader, 65536, NULL), ==, -EAGAIN);
+	wait_woken(&handle, 2);
+	events_close(reader);
+	world_clear(&world);
+}
+
+static void test_errors(void)
+{
+	struct world world;
+	struct reader *reader = NULL;
+	struct request request;
+	struct handle_of_poll handle = { 0 };
+
+	world_init(&world);
+	world.fake.collect_error = -EPERM;
+	g_assert_cmpint(events_open(world.events, &reader), ==, -EPERM);
+	g_assert_null(reader);
+	world.fake.collect_error = 0;
+	reader = reader_new(&world);
+	world.fake.collect_error = -ENOMEM;
+	g_assert_cmpint(read_now(reader, 4096, NULL), ==, -ENOMEM);
+	request_init(&request);
+	events_read(reader, &request, 4096, false);
+	wait_for(&request);
+	g_assert_cmpint(request.err, ==, -ENOMEM);
+	request_clear(&request);
+	poll_by(reader, &handle, false);
+	wait_woken(&handle, 1);
+	g_assert_true(events_poll(reader, NULL));
+	g_assert_cmpint(read_now(reader, 4096, NULL), ==, -ENOMEM);
+	/* It is told once, and what was seen is not lost. */
+	world.fake.collect_error = 0;
+	world.fake.more_fds = true;
+	g_assert_cmpint(read_now(reader, 65536, NULL), ==, 0);
+	events_close(reader);
+	world_clear(&world);
+}
+
+static void test_stop(void)
+{
+	struct world world;
+	struct reader *reader, *other = NULL;
+	struct request request;
+	struct handle_of_poll handle = { 0 };
+
+	world_init(&world);
+	reader = reader_new(&world);
+	request_init(&request);
+	events_read(reader, &request, 4096, false);
+	poll_by(reader, &handle, false);
+	events_stop(world.events);
+	g_assert_true(request.done);
+	g_assert_cmpint(request.err, ==, -ENODEV);
+	g_assert_cmpint(g_atomic_int_get(&handle.woken), >=, 1);
+	g_assert_true(events_poll(reader, NULL));
+	g_assert_cmpint(read_now(reader, 4096, NULL), ==, -ENODEV);
+	g_assert_cmpint(events_open(world.events, &other), ==, -ENODEV);
+	request_clear(&request);
+	events_close(reader);
+	world_clear(&world);
+}
+
+/* Readers who never read are bounded in number. */
+static void test_many(void)
+{
+	struct world world;
+	g_autoptr(GPtrArray) readers = g_ptr_array_new();
+	struct reader *reader = NULL;
+	int err;
+
+	world_init(&world);
+	while ((err = events_open(world.events, &reader)) == 0)
+		g_ptr_array_add(readers, reader);
+	g_assert_cmpint(err, ==, -EMFILE);
+	g_assert_cmpuint(readers->len, ==, 1024);
+	for (guint i = 0; i < readers->len; i++)
+		events_close(readers->pdata[i]);
+	reader = reader_new(&world);
+	events_close(reader);
+	world_clear(&world);
+}
+
+int main(int argc, char **argv)
+{
+	g_test_init(&argc, &argv, NULL);
+	g_test_add_func("/events/nonblock", test_nonblock);
+	g_test_add_func("/events/wait", test_wait);
+	g_test_add_func("/events/interrupt", test_interrupt);
+	g_test_add_func("/events/two", test_two);
+	g_test_add_func("/events/portions", test_portions);
+	g_test_add_func("/events/poll", test_poll);
+	g_test_add_func("/events/poll/edge", test_poll_edge);
+	g_test_add_func("/events/errors", test_errors);
+	g_test_add_func("/events/stop", test_stop);
+	g_test_add_func("/events/many", test_many);
+	return g_test_run();
+}
