@@ -47,6 +47,7 @@ struct fs {
 	int source_fd;		 /* O_PATH of SOURCE, opened before the mount */
 	uint32_t source_major, source_minor;
 	uint64_t source_ino;
+	dev_t mount_dev;	     /* our own mount's number, as mountinfo has it; 0 before it is there */
 	struct timespec started;     /* CLOCK_REALTIME: times of what has no snapshot */
 	struct auto_keep *auto_keep; /* auto.c sets it while its thread runs; borrowed */
 };

@@ -173,7 +173,7 @@ static struct libmnt_table *read_mounts(void)
 	return mnt_new_table_from_file(MOUNTINFO);
 }
 
-int place_top_mount(const char *path)
+int place_top_mount(const char *path, dev_t *dev)
 {
 	struct libmnt_table *mounts = read_mounts();
 	struct libmnt_fs *top;
@@ -183,6 +183,8 @@ int place_top_mount(const char *path)
 		return -ENOENT;
 	top = mnt_table_find_target(mounts, path, MNT_ITER_BACKWARD);
 	id = top ? mnt_fs_get_id(top) : -ENOENT;
+	if (top && dev)
+		*dev = mnt_fs_get_devno(top);
 	mnt_unref_table(mounts);
 	return id;
 }

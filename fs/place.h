@@ -7,6 +7,7 @@
 #define PLACE_H
 
 #include <stdbool.h>
+#include <sys/types.h>
 
 struct place {
 	char *source;	  /* owned: absolute, without symlinks */
@@ -26,8 +27,11 @@ int place_open_source(struct place *place, const char *path, bool mount_bpffs, c
 int place_open_mountpoint(struct place *place, const char *path, char **why);
 /* Refuses a MOUNTPOINT at or in SOURCE, or over it, by whatever mounts they are reached. */
 int place_check(const struct place *place, char **why);
-/* The number of the uppermost mount at an absolute path without symlinks, -ENOENT if there is none. */
-int place_top_mount(const char *path);
+/*
+ * The number of the uppermost mount at an absolute path without symlinks, -ENOENT if there is none;
+ * and its filesystem's in *dev, unless that is NULL.
+ */
+int place_top_mount(const char *path, dev_t *dev);
 /* Undoes what place_open_source() mounted. */
 void place_undo(struct place *place);
 void place_clear(struct place *place);

@@ -175,7 +175,7 @@ static int start_auto(struct fs *fs)
  */
 static void unmount(struct session *session, int ours)
 {
-	int top = place_top_mount(session->fs.opt.mountpoint);
+	int top = place_top_mount(session->fs.opt.mountpoint, NULL);
 
 	if (top >= 0 && top != ours && unshare(CLONE_NEWNS) == 0)
 		mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL);
@@ -192,7 +192,7 @@ static int serve(struct session *session)
 		auto_stop(session->fs.auto_keep);
 		return fail(session->fs.opt.mountpoint, -EIO); /* libfuse has said why */
 	}
-	ours = place_top_mount(session->fs.opt.mountpoint);
+	ours = place_top_mount(session->fs.opt.mountpoint, &session->fs.mount_dev);
 	session->turns = turns_new();
 	err = compat_loop(session->fuse, SESSION_THREADS);
 	/* Before the mount goes, so that who waits is told why. */

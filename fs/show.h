@@ -90,4 +90,7 @@ int show_status(const struct where *w, GString *out);
 int show_errors(const struct where *w, GString *out);
 int show_control(const struct where *w, GString *out);
 
+/* What hides part of the mirror (over.c): "mounted_over: ..." lines, and perhaps one of a gap. */
+void show_mounted_over(GString *out, const struct fs *fs);
+
 #endif

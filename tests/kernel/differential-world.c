@@ -120,11 +120,11 @@ static int mount_bpffs(const char *path)
 	return mount(NULL, path, NULL, MS_REMOUNT | MS_BIND | MS_NOATIME, NULL);
 }
 
-/* What is above the roots is alike on all sides, and cannot be written to: "..", however often. */
+/* What is above the roots is alike, and cannot be written to: "..", however often. */
 static int make_place(struct world *world, struct side *side, const char *name)
 {
 	char path[128];
-	int length = snprintf(path, sizeof(path), "%s/a/a/a/%s", world->top, name);
+	int length = snprintf(path, sizeof(path), "%s/%s/a/a/a", world->top, name);
 
 	for (char *at = path + strlen(world->top) + 1; *at; at++) {
 		if (*at != '/')
