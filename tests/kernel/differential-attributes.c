@@ -14,10 +14,6 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
-#ifndef SYS_fchmodat2
-#define SYS_fchmodat2 452
-#endif
-
 static const char *x_of(const struct call *call)
 {
 	return call->step->x.name;
@@ -30,15 +26,19 @@ static void run_chmod(struct call *call)
 	mode_t mode = call->step->n & 07777;
 	int flags = call->step->n >> 12 & 3 ? 0 : AT_SYMLINK_NOFOLLOW;
 
+	if (!call->world->has_fchmodat2)
+		flags = 0;
 	if (!flags && told_refused(call, "chmod"))
 		return;
 	if (call->step->n >> 14 & 1)
 		mode |= 0777;
 	if (flags && stands_for_symlink(call, call->xdir, x_of(call)))
 		tell(call, "chmod=EOPNOTSUPP ");
-	else
+	else if (flags)
 		tell_result(call, "chmod",
 			    syscall(SYS_fchmodat2, call->xdir, x_of(call), mode, flags));
+	else
+		tell_result(call, "chmod", fchmodat(call->xdir, x_of(call), mode, 0));
 }
 
 static void run_chown(struct call *call)
@@ -213,7 +213,7 @@ static bool told_of_acl(struct call *call, const char *name, bool follow, bool r
 	const char *said = "ENODATA";
 	struct stat st;
 
-	if (!speaks_for_mirror(call) || errno != EOPNOTSUPP ||
+	if (!speaks_for_mirror(call) || errno != EOPNOTSUPP || !call->world->has_acls ||
 	    strncmp(name, "system.posix_acl_", 17) != 0 ||
 	    fstatat(call->xdir, x_of(call), &st, follow ? 0 : AT_SYMLINK_NOFOLLOW) ||
 	    (!S_ISDIR(st.st_mode) && call->world->pins_symlink) || S_ISLNK(st.st_mode))

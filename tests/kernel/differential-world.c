@@ -15,6 +15,7 @@
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/wait.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 /* Longer than a page of text, so that it is read in several pieces. */
@@ -216,6 +217,17 @@ static bool sysctl_is_set(const char *path)
 	return set != '0';
 }
 
+/* What differs from kernel to kernel. */
+static void probe(struct world *world)
+{
+	world->guards_symlinks = sysctl_is_set("/proc/sys/fs/protected_symlinks");
+	world->guards_hardlinks = sysctl_is_set("/proc/sys/fs/protected_hardlinks");
+	world->has_fchmodat2 = syscall(SYS_fchmodat2, -1, "x", 0, 0) < 0 && errno != ENOSYS;
+	world->has_acls =
+		getxattr(world->sides[MIRRORED].root, "system.posix_acl_access", NULL, 0) < 0 &&
+		errno == ENODATA;
+}
+
 int world_open(struct world *world, const char *bpfrefs, const char **what)
 {
 	*what = "objects";
@@ -231,8 +243,7 @@ int world_open(struct world *world, const char *bpfrefs, const char **what)
 	for (int i = 0; i < SIDES; i++)
 		if (open_root(&world->sides[i]))
 			return -1;
-	world->guards_symlinks = sysctl_is_set("/proc/sys/fs/protected_symlinks");
-	world->guards_hardlinks = sysctl_is_set("/proc/sys/fs/protected_hardlinks");
+	probe(world);
 	return open_root(&world->source);
 }
 

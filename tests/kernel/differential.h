@@ -9,8 +9,13 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/types.h>
 #include <time.h>
+
+#ifndef SYS_fchmodat2
+#define SYS_fchmodat2 452
+#endif
 
 enum { PLAIN, MIRRORED, SIDES };
 enum { DIRS = 5, FILES = 4 }; /* descriptors held from one step to others */
@@ -28,6 +33,7 @@ struct world {
 	char top[64];
 	bool pins_symlink;
 	bool guards_symlinks, guards_hardlinks; /* fs.protected_symlinks, fs.protected_hardlinks */
+	bool has_acls, has_fchmodat2;		/* what FUSE and the kernel know: 6.2, 6.6 */
 	struct side sides[SIDES];
 	struct side source; /* what the mirror shows, directly */
 	bool gone[DIRS];    /* held directories that were removed behind the mirror */
