@@ -220,7 +220,7 @@ static bool told_of_acl(struct call *call, const char *name, bool follow, bool r
 		return false;
 	if (remove && strcmp(name + 17, "default") == 0 && !S_ISDIR(st.st_mode))
 		said = "0";
-	else if (remove && (geteuid() == 0 || geteuid() == st.st_uid))
+	else if (remove && owns(call->step->user, st.st_uid))
 		said = "EOPNOTSUPP";
 	else if (remove)
 		said = "EPERM";

@@ -145,9 +145,16 @@ static void run_hold_file(struct call *call)
 
 static void change(struct call *call, int fd, unsigned int which, uint32_t n)
 {
+	struct stat st;
 	const struct timespec times[2] = { { n % 1000, n % 3 ? 7 : UTIME_OMIT },
 					   { n % 99, n % 5 ? UTIME_NOW : 8 } };
 
+	/*
+	 * By a descriptor the kernel judges after what it saw last of the owner and the mode, which
+	 * need not be through it (bpfrefs(8), DIFFERENCES): so it is shown them.
+	 */
+	if (fstat(fd, &st))
+		tell_result(call, "fstat", -1);
 	switch (which) {
 	case 0:
 		tell_result(call, "fchmod", fchmod(fd, n & 07777));
@@ -196,7 +203,7 @@ static void control(struct call *call, int fd, unsigned int which, uint32_t n)
 	case 2:
 	case 3:
 		/* Through FUSE they open the file once more: who may not is told that. */
-		if (geteuid() == 0)
+		if (call->step->user == 0)
 			tell_result(
 				call, "flags",
 				ioctl(fd, which == 2 ? FS_IOC_GETFLAGS : FS_IOC_SETFLAGS, &value));
@@ -380,7 +387,7 @@ static void run_opath(struct call *call)
 		break;
 	case 3:
 		/* In SOURCE, where it leads to the pin itself there. */
-		if (geteuid() == 0 && (flags & O_NOFOLLOW || !call->world->pins_symlink))
+		if (call->step->user == 0 && (flags & O_NOFOLLOW || !call->world->pins_symlink))
 			tell_result(call, "linkat",
 				    linkat(fd, "", call->ydir, call->step->y.name, AT_EMPTY_PATH));
 		break;

@@ -105,7 +105,7 @@ static bool told_refused_link(struct call *call, int flags)
 		return false;
 	if (flags)
 		tell_refused_link(call, "EXDEV");
-	else if (call->world->guards_hardlinks && geteuid() != 0 && geteuid() != st.st_uid)
+	else if (call->world->guards_hardlinks && !owns(call->step->user, st.st_uid))
 		tell_refused_link(call, "EPERM");
 	else
 		return false;

@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <linux/bpf.h>
+#include <linux/capability.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -324,14 +325,26 @@ int world_close(struct world *world)
 
 /* ----------------------------------------------------------------- users --- */
 
+#define CAPABILITY(name) (UINT64_C(1) << (name))
+#define ALL		 (~UINT64_C(0))
+
 static const struct {
 	uid_t uid;
 	gid_t gid;
 	size_t count;
 	gid_t groups[3];
+	uint64_t caps;
 } users[USERS] = {
-	{ 0, 0, 0, { 0 } },	    { 1000, 1000, 2, { 100, 2000 } }, { 1001, 100, 0, { 0 } },
-	{ 65534, 65534, 0, { 0 } }, { 1000, 100, 1, { 1000 } },	      { 0, 1000, 1, { 100 } },
+	{ 0, 0, 0, { 0 }, ALL },
+	{ 1000, 1000, 2, { 100, 2000 }, 0 },
+	{ 1001, 100, 0, { 0 }, 0 },
+	{ 65534, 65534, 0, { 0 }, 0 },
+	{ 1000, 100, 1, { 1000 }, 0 },
+	{ 0, 1000, 1, { 100 }, ALL },
+	{ 0, 0, 0, { 0 }, 0 },
+	{ 1000, 1000, 0, { 0 }, CAPABILITY(CAP_DAC_OVERRIDE) },
+	{ 1001, 1001, 0, { 0 }, CAPABILITY(CAP_FOWNER) | CAPABILITY(CAP_DAC_READ_SEARCH) },
+	{ 1001, 100, 0, { 0 }, CAPABILITY(CAP_CHOWN) | CAPABILITY(CAP_FSETID) },
 };
 
 uid_t uid_of(unsigned int user)
@@ -339,8 +352,28 @@ uid_t uid_of(unsigned int user)
 	return users[user].uid;
 }
 
+bool owns(unsigned int user, uid_t uid)
+{
+	return users[user].uid == uid || users[user].caps & CAPABILITY(CAP_FOWNER);
+}
+
+/* Of the capabilities that it may have, which are never taken away, these. */
+static void set_capabilities(uint64_t wanted)
+{
+	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
+	struct __user_cap_data_struct sets[2];
+
+	if (syscall(SYS_capget, &header, sets))
+		abort();
+	for (int i = 0; i < 2; i++)
+		sets[i].effective = sets[i].permitted & (uint32_t)(wanted >> 32 * i);
+	if (syscall(SYS_capset, &header, sets))
+		abort();
+}
+
 void become_root(void)
 {
+	set_capabilities(ALL);
 	if (setresuid(0, 0, 0) || setresgid(0, 0, 0) || setgroups(0, NULL))
 		abort();
 }
@@ -352,4 +385,5 @@ void become(unsigned int user)
 	    setresgid(users[user].gid, users[user].gid, 0) ||
 	    setresuid(users[user].uid, users[user].uid, 0))
 		abort();
+	set_capabilities(users[user].caps);
 }

@@ -19,7 +19,7 @@
 
 enum { PLAIN, MIRRORED, SIDES };
 enum { DIRS = 5, FILES = 4 }; /* descriptors held from one step to others */
-enum { OBJECTS = 4, USERS = 6 };
+enum { OBJECTS = 4, USERS = 10 };
 enum { PATH_ROOM = 5120, TEXT_ROOM = 1 << 16 };
 enum { ITEMS_MAX = 400 };
 
@@ -117,6 +117,8 @@ int world_close(struct world *world);
 void become(unsigned int user);
 void become_root(void);
 uid_t uid_of(unsigned int user);
+/* Is it the owner, or one who counts as such? */
+bool owns(unsigned int user, uid_t uid);
 
 /* ------------------------------------------------------------- state --- */
 
