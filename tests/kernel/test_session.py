@@ -61,11 +61,18 @@ def test_sigint(env):
     env.daemon().stop(signal.SIGINT)
 
 
+def words_of(pid):
+    """A process's command line; of one that has just ended, nothing."""
+    try:
+        return pathlib.Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+    except (FileNotFoundError, ProcessLookupError):
+        return []
+
+
 def test_background(env):
     equal(run(env.bpfrefs, env.bpffs, env.mnt)[0], 0, "exit status of the foreground part")
     check((env.mnt / ".bpf" / "status").read_text(), "not working when it returned")
-    pids = [int(p) for p in os.listdir("/proc") if p.isdigit() and str(env.mnt).encode() in
-            pathlib.Path(f"/proc/{p}/cmdline").read_bytes().split(b"\0")]
+    pids = [int(p) for p in os.listdir("/proc") if p.isdigit() and str(env.mnt).encode() in words_of(p)]
     equal(len(pids), 1, "daemons")
     equal(os.getsid(pids[0]), pids[0], "session of its own")
     umount(env.mnt)
