@@ -201,20 +201,26 @@ static bool is_between_links(const struct test *test)
 	       x.st_ino == y.st_ino;
 }
 
+/* Is it "..", or could a symlink lead there? */
+static bool may_go_up(int dir, const char *name)
+{
+	struct stat st;
+
+	return strcmp(name, "..") == 0 ||
+	       (fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISLNK(st.st_mode));
+}
+
 /* Takes from a step what cannot be compared. */
 static void restrict_step(struct test *test)
 {
 	const bool *gone = test->world.gone, *moved = test->world.moved;
 	struct step *step = &test->step;
 
-	for (struct path *path = &step->x; path; path = path == &step->x ? &step->y : NULL) {
-		if (path->dir < 0 || !moved[path->dir])
-			continue;
-		if (strcmp(path->name, "..") == 0)
-			strcpy(path->name, ".");
-		if (is_rename(step))
+	for (struct path *path = &step->x; path; path = path == &step->x ? &step->y : NULL)
+		if (path->dir >= 0 && moved[path->dir] &&
+		    (is_rename(step) ||
+		     may_go_up(dir_of(&test->world.sides[PLAIN], path->dir), path->name)))
 			path->dir = -1;
-	}
 	if (step->y.dir >= 0 && gone[step->y.dir])
 		step->y.dir = -1;
 	if (is_between_links(test) || (step->x.dir >= 0 && gone[step->x.dir]))
