@@ -393,7 +393,7 @@ static const char *parse(struct test *test, int argc, char **argv)
 			test->rounds = strtoul(optarg, NULL, 0);
 		else if (option == 't')
 			test->trace = true;
-		else if (option != '-') /* --tap, as other programs have it, is how this always tells */
+		else if (option != '-') /* --tap: it knows no other way */
 			exit(2);
 	}
 	return pins;
