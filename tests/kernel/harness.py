@@ -22,8 +22,9 @@ CLONE_NEWNS = 0x00020000
 MS_REC, MS_PRIVATE, MNT_DETACH = 16384, 1 << 18, 2
 SUSPICIOUS = re.compile(r"CRITICAL|WARNING \*\*|ERROR \*\*|Sanitizer|runtime error|assertion|abort",
                         re.I)
-# Deferred frees (RCU, work queues) and other processes' short looks pass within this.
-PATIENCE = 5.0
+# Deferred frees (RCU, work queues) and other processes' short looks pass within this, on a machine
+# that is not emulated.
+PATIENCE = float(os.environ.get("PATIENCE", "5"))
 
 libc = ctypes.CDLL(None, use_errno=True)
 
@@ -81,6 +82,12 @@ def names(directory):
     """What is in a directory of bpffs, but for the two names that a kernel with BPF preload puts
     into every new mount."""
     return sorted(set(os.listdir(directory)) - {"maps.debug", "progs.debug"})
+
+
+def protected(what):
+    """Whether this kernel guards "symlinks" or "hardlinks" of other owners."""
+    with open(f"/proc/sys/fs/protected_{what}", encoding="ascii") as text:
+        return text.read().strip() != "0"
 
 
 def is_mounted(target):
@@ -223,7 +230,7 @@ class Daemon:
         self.open_before = self.descriptors()
 
     def wait_until_up(self):
-        end = time.monotonic() + 20
+        end = time.monotonic() + 4 * PATIENCE
         while True:
             try:
                 self.read("holders")
@@ -233,7 +240,7 @@ class Daemon:
                 check(error.errno in (errno.ENOENT, errno.ENOTCONN), str(error))
             status = self.process.poll()
             check(status is None, f"the daemon gave up, exit {status}: {self.log_text()}")
-            check(time.monotonic() < end, "not mounted after 20 s: " + self.log_text())
+            check(time.monotonic() < end, f"not mounted after {4 * PATIENCE} s: " + self.log_text())
             time.sleep(0.01)
 
     def log_text(self):

@@ -14,12 +14,13 @@ import sys
 import sysconfig
 
 # Found in PATH and copied; what of them is not installed here is missing there as well.
-TOOLS = """bash dash bpftool ip tc mount umount unshare nsenter setpriv jq rsync
-    awk cat chroot cp cut dd diff du find grep head install ls mkdir rm sed sleep sort tail tar tee wc""".split()
+TOOLS = """bash dash bpftool ip tc mount umount unshare nsenter setpriv jq rsync fusermount3
+    awk cat chroot cp cut dd diff du find grep head install ls mkdir rm sed sleep sort
+    stat tail tar tee wc printf""".split()
 # Parts of Python's library that no test uses, half of its size.
 NOT_OF_PYTHON = re.compile(
     r"(test|tests|idlelib|tkinter|lib2to3|ensurepip|site-packages|dist-packages|turtledemo|"
-    r"distutils|pydoc_data|config-.*|sqlite3|curses|asyncio|venv|wsgiref|xmlrpc|xml|email|html)|"
+    r"distutils|pydoc_data|config-.*|sqlite3|curses|asyncio|venv|wsgiref|xmlrpc|email)|"
     r".*\.opt-[12]\.pyc|_(ssl|sqlite3|tkinter|curses|dbm|gdbm|test|ctypes_test|xx).*\.so|readline.*\.so")
 # Loaded at the start, with what they depend on. The kernel loads no other by itself here.
 MODULES = """crc32c_generic fuse veth dummy tun tap sch_ingress sch_htb sch_prio cls_bpf cls_u32 cls_basic
