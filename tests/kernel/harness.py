@@ -5,8 +5,10 @@ helper processes that make known objects, and a TAP driver.
 A test file is a list of functions test_*(env), run in order by main(). Nothing of it is seen
 outside: mounts are private and go with the process, daemons and helpers are ended by their ids.
 """
+import collections
 import ctypes
 import errno
+import gc
 import os
 import pathlib
 import re
@@ -20,6 +22,7 @@ import traceback
 
 CLONE_NEWNS = 0x00020000
 MS_REC, MS_PRIVATE, MNT_DETACH = 16384, 1 << 18, 2
+MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_REMOUNT = 1, 2, 4, 8, 32
 SUSPICIOUS = re.compile(r"CRITICAL|WARNING \*\*|ERROR \*\*|Sanitizer|runtime error|assertion|abort",
                         re.I)
 # Deferred frees (RCU, work queues) and other processes' short looks pass within this, on a machine
@@ -93,6 +96,31 @@ def protected(what):
 def is_mounted(target):
     needle = f" {target} "
     return any(needle in line for line in open("/proc/self/mountinfo"))
+
+
+def open_files(pid):
+    """What a process has open, sorted; not the directory that tells it."""
+    place, found = f"/proc/{pid}/fd", []
+    for name in os.listdir(place):
+        try:
+            found.append(os.readlink(f"{place}/{name}"))
+        except FileNotFoundError:
+            continue
+    return sorted(found)
+
+
+def same_files(now, before, who):
+    now, before = collections.Counter(now), collections.Counter(before)
+    check(now == before, f"{who} has open, more than before: {sorted((now - before).elements())},"
+                         f" and no longer: {sorted((before - now).elements())}")
+
+
+def leaves_open(reason):
+    """For a test after which the daemon rightly has more or less open than before: says why."""
+    def mark(function):
+        function.leaves_open = reason
+        return function
+    return mark
 
 
 def run(*command, **kwargs):
@@ -247,14 +275,28 @@ class Daemon:
         return self.log.read_text(errors="replace")
 
     def descriptors(self):
-        """What the daemon has open, as text to compare."""
-        place, found = f"/proc/{self.pid}/fd", []
-        for name in os.listdir(place):
-            try:
-                found.append(os.readlink(f"{place}/{name}"))
-            except FileNotFoundError:
-                continue
-        return sorted(found)
+        """What the daemon has open, and what of BPF and perf it has mapped, as text to compare."""
+        maps = pathlib.Path(f"/proc/{self.pid}/maps").read_text().splitlines()
+        return open_files(self.pid) + sorted(
+            "mapped " + line.split(None, 5)[5] for line in maps if "anon_inode:" in line)
+
+    def forget(self):
+        """Has the kernel forget the directories that nobody uses, for each of which the daemon has a
+        descriptor: a remount shrinks the mount's own dentries, and those of no other."""
+        options = next(line.split()[5] for line in open("/proc/self/mountinfo")
+                       if line.split()[4] == str(self.mnt)).split(",")
+        flags = sum(flag for name, flag in (("ro", MS_RDONLY), ("nosuid", MS_NOSUID),
+                                            ("nodev", MS_NODEV), ("noexec", MS_NOEXEC))
+                    if name in options)
+        mount(None, self.mnt, None, MS_REMOUNT | flags)
+
+    def check_descriptors(self):
+        """After a test the daemon has open what it had before it."""
+        def look():
+            self.forget()
+            same_files(self.descriptors(), self.open_before, "the daemon")
+        if self.process.poll() is None and is_mounted(self.mnt):
+            eventually(look, 4 * PATIENCE)
 
     def read(self, path):
         return (self.tree / path).read_text()
@@ -393,11 +435,20 @@ class Env:
 
 
 def one(function):
-    """Runs one test in its own world."""
+    """Runs one test in its own world. It must leave no descriptor behind, here or in a daemon."""
+    before = open_files("self")
+    world(function)
+    gc.collect() # a test's world has circles: pipes of a process in it are closed only now
+    same_files(open_files("self"), before, "the test")
+
+
+def world(function):
     env = Env()
     try:
         function(env)
         for daemon in env.daemons:
+            if not getattr(function, "leaves_open", None):
+                daemon.check_descriptors()
             daemon.stop(signal.SIGTERM)
             daemon.scan_log()
     except BaseException:

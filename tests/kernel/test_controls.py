@@ -359,6 +359,7 @@ def test_caller_in_a_child_pid_namespace(env):
     obj = helper.make("map", "array")
     equal(child(env, [tool("unshare"), "--pid", "--fork"], daemon.tree / obj.key / "keep",
                 code=OPEN), "done")
+    daemon.write(f"{obj.key}/keep", "off")
 
 
 def test_directories_are_made_as_the_caller(env):

@@ -16,6 +16,7 @@ def many(env, *words):
     """Runs the helper; the key of the object that it holds so often."""
     process = subprocess.Popen([os.environ["MANY"], *map(str, words)], stdin=subprocess.PIPE,
                                stdout=subprocess.PIPE, text=True)
+    env.cleanup(process.stdout.close)
     env.cleanup(process.wait)
     env.cleanup(process.stdin.close)
     key = process.stdout.readline().strip()
