@@ -6,7 +6,7 @@ MOUNTPOINT ?= /run/bpfrefs
 # Says that the bpffs at SOURCE was mounted by `make run`, so that `make stop` takes it away again.
 MARK = /run/bpfrefs-make-run.source
 
-.PHONY: all run stop check check-vm check-distros fuzz fuzz-merge bench
+.PHONY: all run stop check check-vm check-distros check-sanitizers fuzz fuzz-merge bench
 
 all:
 	@.ci/install
@@ -57,6 +57,10 @@ check-vm: all
 	@meson test -C $(BUILD) --no-rebuild --setup=vm --print-errorlogs \
 		$(if $(KERNEL),vm-$(KERNEL),--suite=vm --suite=vm-more) || true
 	@python3 tests/summary.py $(BUILD) testlog-vm.json
+
+# The whole suite in builds with sanitizers: `make check-sanitizers SANITIZE="clang:thread"`.
+check-sanitizers: all
+	@tests/sanitizers.sh $(SANITIZE)
 
 # The same source with other Debians' compilers and libraries.
 check-distros:

@@ -1,0 +1,36 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0-or-later
+# The whole suite in builds with sanitizers, each a word COMPILER:SANITIZERS: `make check-sanitizers`.
+# A report of any of them fails the test it is in.
+set -u
+cd "$(dirname "$0")/.." || exit 1
+
+# GLib's own allocator hands memory from thread to thread, unseen by the sanitizers.
+export G_SLICE=always-malloc
+# What a daemon reports goes to its log, and its exit status fails the test that ran it.
+export ASAN_OPTIONS=exitcode=66:detect_leaks=1:detect_stack_use_after_return=1
+export UBSAN_OPTIONS=print_stacktrace=1
+export TSAN_OPTIONS=exitcode=66:second_deadlock_stack=1
+
+run() {
+	compiler=${1%%:*} sanitizers=${1#*:}
+	dir=build-$compiler-$(echo "$sanitizers" | tr , -)
+	if [ ! -f "$dir/build.ninja" ]; then
+		CC=$compiler meson setup "$dir" -Db_sanitize="$sanitizers" -Db_lundef=false || return 1
+	fi
+	ninja -C "$dir" || return 1
+	rm -f "$dir/meson-logs/testlog.json"
+	# The thread sanitizer needs its memory at places where a random one may be taken.
+	setarch "$(uname -m)" -R meson test -C "$dir" --no-rebuild --print-errorlogs \
+		--timeout-multiplier 5 --no-suite fuzz --no-suite valgrind || true
+	python3 tests/summary.py "$dir"
+}
+
+[ $# != 0 ] || set -- gcc:address,undefined clang:address,undefined gcc:thread clang:thread
+failed=
+for build; do
+	run "$build" || failed="$failed $build"
+done
+echo "builds with sanitizers: $*"
+[ -z "$failed" ] || echo "failed:$failed"
+[ -z "$failed" ]
