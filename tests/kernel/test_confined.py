@@ -126,7 +126,9 @@ def test_names_that_lead_out(env):
     (world.src / "absolute").symlink_to(world.out)
     (world.src / "d" / "relative").symlink_to("../../out/sub")
     (world.src / "pin").symlink_to("../out/victim")
-    (world.src / "self").symlink_to(f"/proc/self/fd/{os.open(world.out, os.O_PATH)}")
+    out = os.open(world.out, os.O_PATH)
+    env.cleanup(os.close, out)
+    (world.src / "self").symlink_to(f"/proc/self/fd/{out}")
     for path in ("../out/x", "d/../../out/x", f"{world.out}/x", "/x", "up/out/x", "absolute/x",
                  "d/relative/x", "self/x", "..", "up/..", "d/..", "d/../x"):
         for command in (f"pin {world.obj.key} {path}", f"unpin {path}"):

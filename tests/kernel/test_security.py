@@ -302,6 +302,7 @@ def test_thread_with_other_credentials(env):
                  "dropped-process open": "EPERM", "dropped-process write": "EPERM",
                  "kept-thread open": "ok", "kept-thread write": "ok"})
     equal(daemon.read(f"{obj.key}/keep"), "fd\n", "by the thread that may")
+    daemon.write(f"{obj.key}/keep", "off")
 
 
 def test_privilege_dropped_between_open_and_write(env):
@@ -358,6 +359,7 @@ def test_output_of_a_setuid_program(env):
     # The check is of the control and not of the program: root, who may, is served.
     equal(run("/bin/sh", "-c", script.format(">"))[0], 0, "root")
     equal(daemon.read(f"{obj.key}/keep"), "fd\n", "root")
+    daemon.write(f"{obj.key}/keep", "off")
 
 
 # ---------------------------------------------------- the daemon's own privileges
