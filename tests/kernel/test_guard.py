@@ -110,6 +110,7 @@ def test_user_state_stays(env):
                 equal(len(daemon.lines(f"{user.key}/slots")[0]), 1, "slots")
             daemon.write(f"{user.key}/keep", "fd")
             os.unlink(daemon.mnt / "user")
+            daemon.write(f"{user.key}/keep", "off")
         os.unlink(daemon.mnt / "prog")
 
 
@@ -180,6 +181,7 @@ def test_keeps(env):
         equal(daemon.read(f"{user.key}/keep"), mode + "\n")
     daemon.write(f"{user.key}/keep", "fd")
     equal(names(env.bpffs / "bpfrefs" / "auto"), [])
+    daemon.write(f"{user.key}/keep", "off")
 
 
 def test_two_removers(env):
