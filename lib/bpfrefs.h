@@ -493,17 +493,20 @@ int bpfrefs_keep_get(struct bpfrefs_keeper *keeper, struct bpfrefs_key key,
 		     enum bpfrefs_keep_mode *mode);
 /**
  * Keeps, in mode auto, each program array that a program uses and that is not kept yet.
- * @return how many were newly kept, 0 where the program is gone
+ * @param soon: for loaders that may be gone in a moment. Holds the arrays at once, by descriptors,
+ *	and leaves the rest, which may have to wait for a snapshot being taken, to a thread of the
+ *	keeper. What fails there bpfrefs_keep_release() tells.
+ * @return how many were newly kept (or are to be, with @p soon), 0 where the program is gone
  */
-int bpfrefs_keep_program(struct bpfrefs_keeper *keeper, uint32_t prog_id);
+int bpfrefs_keep_program(struct bpfrefs_keeper *keeper, uint32_t prog_id, bool soon);
 /** bpfrefs_keep_program() for every program there is. Returns how many were newly kept. */
-int bpfrefs_keep_all(struct bpfrefs_keeper *keeper);
+int bpfrefs_keep_all(struct bpfrefs_keeper *keeper, bool soon);
 /** How many objects are kept in a mode, by this keeper's directory and descriptors. */
 int bpfrefs_keep_count(struct bpfrefs_keeper *keeper, enum bpfrefs_keep_mode mode);
 /**
  * Lets go of every automatic keep that no root leads to, all together, if two snapshots agree
  * (bpfrefs(5), "auto"). Lets go of none where a class has a gap.
- * @return how many were let go
+ * @return how many were let go, or an error, also one of bpfrefs_keep_program() with soon
  */
 int bpfrefs_keep_release(struct bpfrefs_keeper *keeper);
 
@@ -528,11 +531,11 @@ enum bpfrefs_event {
 };
 
 /**
- * Subscribes, on every CPU. Least kernel 5.0 (PERF_RECORD_BPF_EVENT). Needs CAP_PERFMON or
- * CAP_SYS_ADMIN.
+ * Subscribes. Least kernel 5.0 (PERF_RECORD_BPF_EVENT). Needs CAP_PERFMON or CAP_SYS_ADMIN.
+ * @param cpu what is loaded on this CPU alone, which need not be online yet; negative: on every CPU
  * @param watch gets the owned subscription
  */
-int bpfrefs_watch_open(struct bpfrefs_watch **watch);
+int bpfrefs_watch_open(int cpu, struct bpfrefs_watch **watch);
 /** Ends it. NULL is allowed. */
 void bpfrefs_watch_close(struct bpfrefs_watch *watch);
 /**

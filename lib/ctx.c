@@ -32,6 +32,7 @@ static struct bpfrefs_ctx *ctx_new(const struct source *source)
 	ctx->self = (uint32_t)getpid();
 	ctx->thorough = true;
 	g_mutex_init(&ctx->lock);
+	g_mutex_init(&ctx->next);
 	ctx->kept = g_hash_table_new_full(NULL, NULL, NULL, g_free);
 	ctx->remainders = g_hash_table_new_full(key_hash, key_equal, g_free, g_free);
 	return ctx;
@@ -131,6 +132,7 @@ void bpfrefs_ctx_close(struct bpfrefs_ctx *ctx)
 	g_hash_table_unref(ctx->remainders);
 	if (ctx->proc_fd >= 0)
 		close(ctx->proc_fd);
+	g_mutex_clear(&ctx->next);
 	g_mutex_clear(&ctx->lock);
 	g_free(ctx->why);
 	g_free(ctx);
@@ -170,7 +172,7 @@ int bpfrefs_info_read(struct bpfrefs_ctx *ctx, struct bpfrefs_key key, struct bp
 
 	if (key.kind >= BPFREFS_KIND_COUNT)
 		return -EINVAL;
-	g_mutex_lock(&ctx->lock);
+	ctx_lock(ctx);
 	err = ctx->source->info(ctx, key, info);
 	g_mutex_unlock(&ctx->lock);
 	return err;
@@ -260,7 +262,7 @@ int bpfrefs_snapshot_take(struct bpfrefs_ctx *ctx, struct bpfrefs_snapshot **out
 	struct bpfrefs_snapshot *snap = NULL;
 	int err = 0;
 
-	g_mutex_lock(&ctx->lock);
+	ctx_lock(ctx);
 	while (stats.attempts < ATTEMPTS) {
 		if (stats.attempts)
 			pause_before_retry(stats.attempts);

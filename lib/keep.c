@@ -24,9 +24,7 @@ int bpfrefs_keeper_open(struct bpfrefs_ctx *ctx, int source_fd, struct bpfrefs_k
 	keeper->ctx = ctx;
 	keeper->source_fd = source_fd;
 	g_mutex_init(&keeper->lock);
-	g_cond_init(&keeper->settling_more);
-	g_queue_init(&keeper->settling);
-	keeper->arrays = g_hash_table_new(NULL, NULL);
+	settling_init(keeper);
 	*out = keeper;
 	return 0;
 }
@@ -51,15 +49,13 @@ void bpfrefs_keeper_close(struct bpfrefs_keeper *keeper)
 	if (!keeper)
 		return;
 	settling_finish(keeper);
-	g_mutex_lock(&keeper->ctx->lock);
+	ctx_lock(keeper->ctx);
 	g_hash_table_iter_init(&iter, keeper->ctx->kept);
 	while (g_hash_table_iter_next(&iter, &fd, NULL)) {
 		close(GPOINTER_TO_INT(fd));
 		g_hash_table_iter_remove(&iter);
 	}
 	g_mutex_unlock(&keeper->ctx->lock);
-	g_hash_table_unref(keeper->arrays);
-	g_cond_clear(&keeper->settling_more);
 	g_mutex_clear(&keeper->lock);
 	g_free(keeper);
 }
@@ -132,7 +128,7 @@ int bpfrefs_keep_get(struct bpfrefs_keeper *keeper, struct bpfrefs_key key,
 	if (key.kind >= BPFREFS_KIND_COUNT)
 		return -EINVAL;
 	g_mutex_lock(&keeper->lock);
-	g_mutex_lock(&keeper->ctx->lock);
+	ctx_lock(keeper->ctx);
 	err = mode_locked(keeper, key, &found);
 	g_mutex_unlock(&keeper->ctx->lock);
 	g_mutex_unlock(&keeper->lock);
@@ -155,9 +151,9 @@ int bpfrefs_keep_count(struct bpfrefs_keeper *keeper, enum bpfrefs_keep_mode mod
 	int count = -EINVAL;
 
 	g_mutex_lock(&keeper->lock);
-	g_mutex_lock(&keeper->ctx->lock);
+	ctx_lock(keeper->ctx);
 	if (mode == BPFREFS_KEEP_FD)
-		count = (int)(g_hash_table_size(keeper->ctx->kept) - keeper->settling.length);
+		count = (int)(g_hash_table_size(keeper->ctx->kept) - settling_count(keeper));
 	else if (mode == BPFREFS_KEEP_PIN || mode == BPFREFS_KEEP_AUTO)
 		count = count_pins(keeper, mode);
 	g_mutex_unlock(&keeper->ctx->lock);
@@ -326,7 +322,7 @@ int bpfrefs_keep_set(struct bpfrefs_keeper *keeper, struct bpfrefs_key key,
 	if (err)
 		return err;
 	g_mutex_lock(&keeper->lock);
-	g_mutex_lock(&keeper->ctx->lock);
+	ctx_lock(keeper->ctx);
 	err = set_locked(keeper, key, mode);
 	g_mutex_unlock(&keeper->ctx->lock);
 	g_mutex_unlock(&keeper->lock);

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* What keep.c (modes), keepdir.c (the directories) and keep-auto.c (automatic keeps) share. */
+/* What keep.c (modes), keepdir.c (the directories) and keep-*.c (automatic keeps) share. */
 #ifndef BPFREFS_KEEP_H
 #define BPFREFS_KEEP_H
+
+#include <pthread.h>
 
 #include "private.h"
 
@@ -12,14 +14,28 @@ struct settling {
 	gint64 until; /* g_get_monotonic_time() */
 };
 
+/* A program array that is held already, and is to be kept when the locks can be had. */
+struct caught {
+	int fd; /* -1: not opened, since it need not be in a hurry */
+	uint32_t id;
+};
+
+/*
+ * Locks: @lock is taken before ctx->lock, which a walk holds for long; @queues is the last, and
+ * held for a moment. What must be done at once takes @queues alone.
+ */
 struct bpfrefs_keeper {
 	struct bpfrefs_ctx *ctx;
-	int source_fd;	     /* borrowed */
-	GMutex lock;	     /* everything below; taken before ctx->lock */
-	GHashTable *arrays;  /* map id -> 1 a program array, 2 something else */
-	GQueue settling;     /* struct settling, owned, earliest first */
-	GCond settling_more; /* there is one more, or it is time to stop */
-	GThread *settler;    /* runs them out; NULL until the first */
+	int source_fd; /* borrowed */
+	GMutex lock;   /* what is kept: ctx->kept and the directories */
+
+	pthread_mutex_t queues; /* all that follows; lends priority */
+	GHashTable *types; /* map id -> 1 a program array, 2 something else */
+	GQueue caught;	   /* struct caught, owned, earliest first */
+	GQueue settling;   /* struct settling, owned, earliest first; let go of with @lock held too */
+	pthread_cond_t more; /* there is one more in a queue, or it is time to stop */
+	GThread *settler;  /* empties both; NULL until the first */
+	int late_error;	   /* of one that was caught: for bpfrefs_keep_release() to tell */
 	bool stop;
 };
 
@@ -57,9 +73,12 @@ void kept_add(struct bpfrefs_ctx *ctx, int fd, struct bpfrefs_key key);
 
 /* --------------------------------------------- automatic keeps (keep-auto.c) --- */
 
+void settling_init(struct bpfrefs_keeper *keeper);
 /* Is this descriptor one of a program array that is settling? keeper->lock is held. */
 bool settling_has(struct bpfrefs_keeper *keeper, int fd);
-/* Waits for what is settling, and ends the thread. */
+/* How many are. keeper->lock is held. */
+unsigned int settling_count(struct bpfrefs_keeper *keeper);
+/* Waits for what is caught or settling, ends the thread, and frees what settling_init() made. */
 void settling_finish(struct bpfrefs_keeper *keeper);
 
 #endif

@@ -35,7 +35,7 @@ int bpfrefs_object_open(struct bpfrefs_ctx *ctx, struct bpfrefs_key key)
 {
 	int fd;
 
-	g_mutex_lock(&ctx->lock);
+	ctx_lock(ctx);
 	fd = object_open_settled(ctx, key);
 	g_mutex_unlock(&ctx->lock);
 	return fd;
@@ -55,7 +55,7 @@ int bpfrefs_pin(struct bpfrefs_ctx *ctx, struct bpfrefs_key key, int dir_fd, con
 	if (key.kind == BPFREFS_BTF)
 		return -EOPNOTSUPP;
 	/* The walk must not meet our descriptor: it would be a holder that nothing explains. */
-	g_mutex_lock(&ctx->lock);
+	ctx_lock(ctx);
 	err = pin_locked(ctx, key, dir_fd, name);
 	g_mutex_unlock(&ctx->lock);
 	return err;
@@ -73,7 +73,7 @@ int bpfrefs_pin_identify(struct bpfrefs_ctx *ctx, int dir_fd, const char *name,
 {
 	int err;
 
-	g_mutex_lock(&ctx->lock);
+	ctx_lock(ctx);
 	err = pin_identify_locked(dir_fd, name, key);
 	g_mutex_unlock(&ctx->lock);
 	return err;

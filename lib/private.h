@@ -94,7 +94,11 @@ struct bpfrefs_ctx {
 	char *why;	  /* why BPF is not used, or NULL */
 	int proc_fd;	  /* procfs, owned */
 	uint32_t self;	  /* our pid */
-	GMutex lock;	  /* held over every walk, and while a transient BPF descriptor is open */
+	/*
+	 * Held over every walk, and while a transient BPF descriptor is open. Taken by ctx_lock(),
+	 * with @next held: a GMutex alone goes to whoever runs, and that is he who just had it.
+	 */
+	GMutex lock, next;
 	GHashTable *kept; /* descriptor -> owned struct bpfrefs_key: keep mode fd; under lock */
 	/* the last snapshot's remainders, so that a new one is looked at twice */
 	GHashTable *remainders;
@@ -105,6 +109,13 @@ struct bpfrefs_ctx {
 	bool thorough;
 	struct known *known; /* BPF source: what earlier scans learnt (known.h); under lock */
 };
+
+static inline void ctx_lock(struct bpfrefs_ctx *ctx)
+{
+	g_mutex_lock(&ctx->next);
+	g_mutex_lock(&ctx->lock);
+	g_mutex_unlock(&ctx->next);
+}
 
 /* For tests: a context over any source. */
 int ctx_open_with(const struct source *source, void *source_data, struct bpfrefs_ctx **ctx);

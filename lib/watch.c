@@ -37,6 +37,7 @@ struct ring {
 };
 
 struct bpfrefs_watch {
+	int cpu;	   /* the only one, or -1: every CPU */
 	GArray *rings; /* struct ring, by cpu */
 	size_t page_size;
 	gint64 cpus_read; /* when, g_get_monotonic_time() */
@@ -212,7 +213,7 @@ static int rings_add(struct bpfrefs_watch *watch, const uint8_t *online)
 			at++;
 			continue;
 		}
-		if (!cpu_is_online(online, cpu))
+		if (!cpu_is_online(online, cpu) || (watch->cpu >= 0 && (int)cpu != watch->cpu))
 			continue;
 		err = ring_open(watch, cpu, &ring);
 		if (err == -ENODEV)
@@ -253,15 +254,16 @@ static int rings_update(struct bpfrefs_watch *watch)
 
 /* -------------------------------------------------------------- public --- */
 
-int bpfrefs_watch_open(struct bpfrefs_watch **out)
+int bpfrefs_watch_open(int cpu, struct bpfrefs_watch **out)
 {
 	struct bpfrefs_watch *watch = g_new0(struct bpfrefs_watch, 1);
 	int err;
 
+	watch->cpu = MAX(cpu, -1);
 	watch->page_size = (size_t)sysconf(_SC_PAGESIZE);
 	watch->rings = g_array_new(FALSE, FALSE, sizeof(struct ring));
 	err = rings_update(watch);
-	if (!err && watch->rings->len == 0)
+	if (!err && watch->rings->len == 0 && cpu < 0)
 		err = -ENODEV;
 	if (err) {
 		bpfrefs_watch_close(watch);

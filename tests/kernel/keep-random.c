@@ -219,7 +219,7 @@ static int keep_arrays(struct test *test, struct model *model)
 	int err = 0;
 
 	for (int p = 0; by_program && err >= 0 && p < PROGS; p++) {
-		err = bpfrefs_keep_program(test->keeper, model->prog_id[p]);
+		err = bpfrefs_keep_program(test->keeper, model->prog_id[p], false);
 		for (int a = 0; a < ARRAYS; a++)
 			model->kept[a] |= model->graph.uses[p][a];
 	}
