@@ -327,12 +327,6 @@ def test_directories_moved_behind_the_mirror(env):
     check((env.bpffs / "c").is_dir() and (daemon.mnt / "c").is_dir(), "not renamed")
 
 
-def untouched(path):
-    """What stat says, but for the time of reading."""
-    found = os.lstat(path)
-    return (found.st_mode, found.st_ino, found.st_uid, found.st_gid, found.st_nlink, found.st_size,
-            found.st_mtime_ns, found.st_ctime_ns)
-
 
 def test_read_only(env):
     """Every change is refused, and so is opening what could make one."""
