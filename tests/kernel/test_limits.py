@@ -279,6 +279,7 @@ def test_writers_that_flood(env):
             flood.end()
         os.close(fd)
     equal(daemon.read(f"{obj.key}/keep"), "fd\n", "set off by one who may not")
+    daemon.write(f"{obj.key}/keep", "off")
 
 
 def drop_admin():
