@@ -34,7 +34,7 @@ TIME = r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:]{8}\.[0-9]{3}Z"
 FORMS = {
     "holders": rf"{RECORD}|{GAP}", "holding": rf"{RECORD}|{GAP}",
     "roots": rf"{RECORD} chain={KEY}(?:,{KEY})*|{GAP}",
-    "info": PAIR, "refs": rf"{PAIR}|{GAP}", "status": PAIR,
+    "info": PAIR, "refs": rf"{PAIR}|{GAP}", "status": rf"{PAIR}|{GAP}",
     "objects": rf"{OBJECT}|{GAP}", "at-risk": rf"{OBJECT}|{GAP}",
     "pin": rf"(?!#){VALUE}|{GAP}", "unpin": rf"(?!#){VALUE}|{GAP}", "keep": r"fd|pin|auto|off",
     "slots": rf"{VALUE} {KEY} {VALUE}|{GAP}",
@@ -258,7 +258,7 @@ def test_every_file_with_names_that_try(env):
     equal([raw(re.search(rf" command=({VALUE}) ", x)[1]) for x in parsed["./errors"]], commands)
     equal(values(parsed["./errors"], "comm"), [COMMS[0]] * len(commands))
     equal([x for x in parsed["./status"] if x.startswith("mounted_over: ")],
-          ["mounted_over: " + shown(over)])
+          ["mounted_over: " + shown(over, 0x21) + " type=tmpfs"])
     said = parsed[f"{obj.key}/json"]["holders"]
     for key, kind, names in (("comm", "fd", COMMS + [b"mkobj"]),
                              ("path", "pin", [source + x for x in paths])):
