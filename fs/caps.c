@@ -18,22 +18,25 @@
 static const struct need {
 	unsigned int capability;
 	bool changes; /* only to change something through the mirror: not with ro */
+	bool catches; /* only with keep=auto */
 } needs[] = {
 	/* bpf(2) by id, BPF programs, perf events; mount, umount */
-	{ CAP_SYS_ADMIN, false },
+	{ CAP_SYS_ADMIN, false, false },
 	/* /proc/PID/fd, ns and root of processes that are not root's */
-	{ CAP_SYS_PTRACE, false },
+	{ CAP_SYS_PTRACE, false, false },
 	/* directories of bpffs that are closed to root, for scans and lookups */
-	{ CAP_DAC_READ_SEARCH, false },
+	{ CAP_DAC_READ_SEARCH, false, false },
 	/* the same for callers who have them: keeps and pins, and the files of pins */
-	{ CAP_DAC_OVERRIDE, false },
+	{ CAP_DAC_OVERRIDE, false, false },
 	/* acting as the caller: setfsuid(2); setfsgid(2) and setgroups(2) */
-	{ CAP_SETUID, false },
-	{ CAP_SETGID, false },
+	{ CAP_SETUID, false, false },
+	{ CAP_SETGID, false, false },
 	/* chown, chmod and utimensat by callers who have them */
-	{ CAP_CHOWN, true },
-	{ CAP_FOWNER, true },
-	{ CAP_FSETID, true },
+	{ CAP_CHOWN, true, false },
+	{ CAP_FOWNER, true, false },
+	{ CAP_FSETID, true, false },
+	/* the real-time priority of who must be quicker than a loader's exit (auto.c) */
+	{ CAP_SYS_NICE, false, true },
 };
 
 static uint64_t bit(unsigned int capability)
@@ -58,7 +61,7 @@ static uint64_t choose(const struct fs_options *opt)
 	uint64_t chosen = 0;
 
 	for (size_t i = 0; i < G_N_ELEMENTS(needs); i++)
-		if (!(needs[i].changes && opt->ro) &&
+		if (!(needs[i].changes && opt->ro) && !(needs[i].catches && !opt->keep_auto) &&
 		    capng_have_capability(CAPNG_PERMITTED, needs[i].capability))
 			chosen |= bit(needs[i].capability);
 	return chosen;

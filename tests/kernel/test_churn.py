@@ -13,7 +13,7 @@ from harness import check, equal, eventually, main
 
 LOADERS = int(os.environ.get("CHURN_LOADERS", "300"))
 SEED = int(os.environ.get("CHURN_SEED", "0")) or random.randrange(1, 1 << 32)
-LEAST_CAUGHT = 0.5 # of instant exits: far below what is measured, far above luck
+LEAST_CAUGHT = 0.5 # of instant exits: far below what is measured
 
 
 def first_keep(env, daemon):

@@ -380,7 +380,8 @@ def numbers(path):
 def bits(names):
     known = ("chown dac_override dac_read_search fowner fsetid kill setgid setuid setpcap "
              "linux_immutable net_bind_service net_broadcast net_admin net_raw ipc_lock ipc_owner "
-             "sys_module sys_rawio sys_chroot sys_ptrace sys_pacct sys_admin").split()
+             "sys_module sys_rawio sys_chroot sys_ptrace sys_pacct sys_admin sys_boot "
+             "sys_nice").split()
     return sum(1 << known.index(name.removeprefix("cap_")) for name in names)
 
 
@@ -403,7 +404,7 @@ def keeps(daemon, names):
 
 def test_daemon_drops_capabilities(env):
     for options, names in (("allow_other", ALWAYS | TO_CHANGE), ("ro", ALWAYS),
-                           ("keep=auto", ALWAYS | TO_CHANGE)):
+                           ("keep=auto", ALWAYS | TO_CHANGE | {"cap_sys_nice"})):
         daemon = env.daemon("-o", options)
         keeps(daemon, names)
         daemon.stop()
