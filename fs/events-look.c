@@ -122,9 +122,9 @@ struct state *events_state(struct events *events, const struct bpfrefs_snapshot 
 	return now;
 }
 
-bool events_are_full(struct events *events)
+bool events_are_full(struct events *events, gsize bytes)
 {
-	return (gsize)g_atomic_pointer_get(&events->used) >= BYTES_MAX;
+	return (gsize)g_atomic_pointer_get(&events->used) >= bytes;
 }
 
 /* What a look shows to those at the state @then: owned, NULL if nothing. */
@@ -153,7 +153,7 @@ int reader_look(struct reader *reader)
 	struct bpfrefs_snapshot *snap;
 	struct state *then, *now;
 	struct change *change;
-	int err = events_are_full(events) ? -ENOMEM : view_get(events->view, &snap);
+	int err = events_are_full(events, BYTES_MAX) ? -ENOMEM : view_get(events->view, &snap);
 
 	if (err)
 		return err;
@@ -207,7 +207,7 @@ static int find_changes(struct events *events, GHashTable *states)
 	g_hash_table_iter_init(&iter, states);
 	while (!err && g_hash_table_iter_next(&iter, &then, NULL)) {
 		g_hash_table_iter_replace(&iter, change_from(then, now, snap));
-		err = events_are_full(events) ? -ENOMEM : 0;
+		err = events_are_full(events, BYTES_MAX) ? -ENOMEM : 0;
 	}
 	state_unref(now);
 	bpfrefs_snapshot_unref(snap);

@@ -21,6 +21,7 @@ struct events {
 	GThread *thread;    /* from the first reader on */
 	GPtrArray *readers; /* borrowed */
 	GArray *waiting;    /* struct waiting, in the order in which they came */
+	guint others;	    /* of them, those that root has not opened */
 	struct state *last; /* what was last seen by anyone, while there are readers */
 	gint64 due;	    /* the next look, g_get_monotonic_time() */
 	bool stopping;
@@ -34,6 +35,7 @@ struct poll {
 
 struct reader {
 	struct events *events;
+	bool others;		/* opened by another user than root; immutable, as is events */
 	struct state *seen;	/* with the change that is pending, if one is */
 	struct change *pending; /* or NULL */
 	size_t at;		/* how much of it was read */
@@ -70,7 +72,7 @@ void poll_unref(const struct events *events, struct poll *poll);
 
 /* Without the lock: the state of a snapshot, and of two that are equal the one that is there; owned. */
 struct state *events_state(struct events *events, const struct bpfrefs_snapshot *snap);
-bool events_are_full(struct events *events);
+bool events_are_full(struct events *events, gsize bytes);
 bool events_are_awaited(const struct events *events);
 /* Without the lock: the thread; and, when it has ended, an answer for those who wait still. */
 gpointer events_run(gpointer data);

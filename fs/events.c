@@ -19,13 +19,14 @@
 /* ---------------------------------------------------------------- readers --- */
 
 /* A reader that has seen @state. The lock is held. */
-static int add_reader(struct events *events, struct state *state, struct reader **out)
+static int add_reader(struct events *events, bool others, struct state *state, struct reader **out)
 {
 	struct reader *reader;
 
 	if (events->stopping)
 		return -ENODEV;
-	if (events->readers->len >= READERS_MAX)
+	/* Half of them are root's, so that nobody else can keep root from reading. */
+	if (events->readers->len >= READERS_MAX || (others && events->others >= READERS_MAX / 2))
 		return -EMFILE;
 	/* Its signals are those of the thread that serves this request: none. */
 	if (!events->thread)
@@ -34,7 +35,9 @@ static int add_reader(struct events *events, struct state *state, struct reader 
 		return -EAGAIN;
 	reader = g_new0(struct reader, 1);
 	reader->events = events;
+	reader->others = others;
 	reader->seen = state_ref(state);
+	events->others += others;
 	g_ptr_array_add(events->readers, reader);
 	/* It has just looked. */
 	if (!events_are_awaited(events))
@@ -43,18 +46,20 @@ static int add_reader(struct events *events, struct state *state, struct reader 
 	return 0;
 }
 
-int events_open(struct events *events, struct reader **reader)
+int events_open(struct events *events, bool others, struct reader **reader)
 {
 	struct bpfrefs_snapshot *snap;
 	struct state *state;
-	int err = events_are_full(events) ? -ENOMEM : view_get(events->view, &snap);
+	int err = events_are_full(events, others ? BYTES_MAX / 2 : BYTES_MAX)
+			  ? -ENOMEM
+			  : view_get(events->view, &snap);
 
 	if (err)
 		return err;
 	state = events_state(events, snap);
 	bpfrefs_snapshot_unref(snap);
 	g_mutex_lock(&events->lock);
-	err = add_reader(events, state, reader);
+	err = add_reader(events, others, state, reader);
 	g_mutex_unlock(&events->lock);
 	state_unref(state);
 	return err;
@@ -67,6 +72,7 @@ void events_close(struct reader *reader)
 
 	g_mutex_lock(&events->lock);
 	g_ptr_array_remove_fast(events->readers, reader);
+	events->others -= reader->others;
 	if (!events->readers->len)
 		last = g_steal_pointer(&events->last);
 	g_mutex_unlock(&events->lock);

@@ -28,8 +28,11 @@ void events_free(struct events *events);
 
 /* One open file. */
 struct reader;
-/* It has seen the state of now. -EMFILE or -ENOMEM where there are too many; else as view_get(). */
-int events_open(struct events *events, struct reader **reader);
+/*
+ * It has seen the state of now. -EMFILE or -ENOMEM where there are too many, for @others than root
+ * at half of that; else as view_get().
+ */
+int events_open(struct events *events, bool others, struct reader **reader);
 void events_close(struct reader *reader);
 
 /*

@@ -301,7 +301,7 @@ static int render(struct where *w, struct handle *handle)
 	int err;
 
 	if (w->row->need == NEED_READER)
-		return events_open(w->fs->events, &handle->reader);
+		return events_open(w->fs->events, handle->others, &handle->reader);
 	if (w->row->need == NEED_NOTHING) {
 		clock_gettime(CLOCK_REALTIME, &handle->when);
 		return w->row->show(w, handle->text);

@@ -33,6 +33,7 @@ struct turn {
 	off_t offset;
 	unsigned int flags;
 	struct fuse_file_info *fi;
+	struct fuse_pollhandle *poll; /* owned by whoever serves it */
 };
 
 /* The same, kept for later. */
@@ -71,6 +72,8 @@ static void wait_in(GThreadPool *pool, const struct turn *turn)
 	char *at;
 
 	if (!waiting) {
+		if (turn->poll)
+			fuse_pollhandle_destroy(turn->poll);
 		reply_result(turn->req, -ENOMEM);
 		return;
 	}
@@ -174,11 +177,29 @@ void turn_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset, struct
 		.run = run_read, .req = req, .ino = ino, .size = size, .offset = offset, .fi = fi
 	};
 
-	/* Of a virtual file the text is there; of a pin an iterator may have to run. */
-	if (is_virtual(ino))
+	/* Of a virtual file the text is there; for events one may look; a pin's iterator may run. */
+	if (is_virtual(ino) && !handle_reader(handle_of(fi)))
 		op_read(req, ino, size, offset, fi);
 	else
 		serve_slow(&turn);
+}
+
+static void run_poll(const struct turn *turn)
+{
+	op_poll(turn->req, turn->ino, turn->fi, turn->poll);
+}
+
+void turn_poll(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi,
+	       struct fuse_pollhandle *poll)
+{
+	const struct turn turn = {
+		.run = run_poll, .req = req, .ino = ino, .fi = fi, .poll = poll
+	};
+
+	if (is_virtual(ino) && handle_reader(handle_of(fi)))
+		serve_slow(&turn);
+	else
+		op_poll(req, ino, fi, poll);
 }
 
 static void run_readdir(const struct turn *turn)

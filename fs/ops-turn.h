@@ -16,6 +16,8 @@ void turn_readlink(fuse_req_t req, fuse_ino_t ino);
 void turn_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
 void turn_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset,
 	       struct fuse_file_info *fi);
+void turn_poll(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi,
+	       struct fuse_pollhandle *poll);
 void turn_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset,
 		  struct fuse_file_info *fi);
 void turn_readdirplus(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset,

@@ -363,5 +363,5 @@ const struct fuse_lowlevel_ops fs_ops = {
 	.readdir = turn_readdir,
 	.readdirplus = turn_readdirplus,
 	.releasedir = op_releasedir,
-	.poll = op_poll,
+	.poll = turn_poll,
 };

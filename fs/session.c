@@ -198,6 +198,8 @@ static int serve(struct session *session)
 	/* Before the mount goes, so that who waits is told why. */
 	events_stop(session->fs.events);
 	turns_free(session->turns);
+	/* Before the mount goes, so that who waits is told why. */
+	events_stop(session->fs.events);
 	auto_stop(session->fs.auto_keep);
 	unmount(session, ours);
 	return err < 0 ? fail("serving requests", err) : 0;

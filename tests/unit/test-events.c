@@ -100,11 +100,26 @@ static void world_clear(struct world *world)
 	g_assert_cmpint(g_atomic_int_get(&polls), ==, 0);
 }
 
+/* Under the lock of a scan, which another thread may be making. */
+static void set_more(struct world *world, bool more)
+{
+	g_mutex_lock(&world->fs.ctx->lock);
+	world->fake.more_fds = more;
+	g_mutex_unlock(&world->fs.ctx->lock);
+}
+
+static void set_error(struct world *world, int err)
+{
+	g_mutex_lock(&world->fs.ctx->lock);
+	world->fake.collect_error = err;
+	g_mutex_unlock(&world->fs.ctx->lock);
+}
+
 static struct reader *reader_new(struct world *world)
 {
 	struct reader *reader = NULL;
 
-	g_assert_cmpint(events_open(world->events, &reader), ==, 0);
+	g_assert_cmpint(events_open(world->events, false, &reader), ==, 0);
 	return reader;
 }
 
@@ -166,16 +181,16 @@ static void test_nonblock(void)
 	world_init(&world);
 	reader = reader_new(&world);
 	g_assert_cmpint(read_now(reader, 4096, NULL), ==, -EAGAIN);
-	world.fake.more_fds = true;
+	set_more(&world, true);
 	plus = more(reader);
 	g_assert_true(g_str_has_prefix(plus, "+ " MORE));
 	g_assert_cmpint(read_now(reader, 4096, NULL), ==, -EAGAIN);
-	world.fake.more_fds = false;
+	set_more(&world, false);
 	minus = more(reader);
 	g_assert_true(g_str_has_prefix(minus, "- " MORE));
 	/* What came and went between two looks is not seen. */
-	world.fake.more_fds = true;
-	world.fake.more_fds = false;
+	set_more(&world, true);
+	set_more(&world, false);
 	g_assert_cmpint(read_now(reader, 4096, NULL), ==, -EAGAIN);
 	events_close(reader);
 	world_clear(&world);
@@ -194,7 +209,7 @@ static void test_wait(void)
 	scans = g_atomic_int_get(&world.fake.scans);
 	g_usleep(1500 * 1000);
 	g_assert_cmpint(g_atomic_int_get(&world.fake.scans), ==, scans);
-	world.fake.more_fds = true;
+	set_more(&world, true);
 	request_init(&request);
 	events_read(reader, &request, 65536, false);
 	wait_for(&request);
@@ -245,9 +260,9 @@ static void test_two(void)
 
 	world_init(&world);
 	one = reader_new(&world);
-	world.fake.more_fds = true;
+	set_more(&world, true);
 	two = reader_new(&world);
-	world.fake.more_fds = false;
+	set_more(&world, false);
 	request_init(&first);
 	request_init(&second);
 	events_read(two, &second, 65536, false);
@@ -255,7 +270,7 @@ static void test_two(void)
 	wait_for(&second);
 	g_assert_true(g_str_has_prefix(second.data->str, "- " MORE));
 	g_assert_false(is_done(&first));
-	world.fake.more_fds = true;
+	set_more(&world, true);
 	wait_for(&first);
 	g_assert_true(g_str_has_prefix(first.data->str, "+ " MORE));
 	request_clear(&first);
@@ -277,17 +292,17 @@ static void test_portions(void)
 
 	world_init(&world);
 	reader = reader_new(&world);
-	world.fake.more_fds = true;
+	set_more(&world, true);
 	whole = more(reader);
 	end = strchr(whole, '\n');
 	line = (size_t)(end - whole) + 1;
 	g_assert_cmpuint(strlen(end + 1), >, 0);
-	world.fake.more_fds = false;
+	set_more(&world, false);
 	g_assert_cmpint(read_now(reader, line, &one), ==, 0);
 	g_assert_cmpuint(strlen(one), ==, line);
 	g_assert_cmpint(one[line - 1], ==, '\n');
 	g_assert_cmpint(read_now(reader, 4096, &most), ==, 0);
-	world.fake.more_fds = true;
+	set_more(&world, true);
 	for (size_t i = 0; i < strlen(whole); i++) {
 		g_autofree char *byte = NULL;
 
@@ -296,7 +311,7 @@ static void test_portions(void)
 	}
 	g_assert_cmpstr(bytes->str, ==, whole);
 	g_assert_cmpint(read_now(reader, 1, NULL), ==, -EAGAIN);
-	world.fake.more_fds = false;
+	set_more(&world, false);
 	g_assert_cmpint(read_now(reader, line + 10, NULL), ==, 0);
 	events_close(reader);
 	world_clear(&world);
@@ -333,7 +348,7 @@ static void test_poll(void)
 	g_usleep(1500 * 1000);
 	g_assert_cmpint(g_atomic_int_get(&world.fake.scans), ==, scans);
 	poll_by(reader, &second, false);
-	world.fake.more_fds = true;
+	set_more(&world, true);
 	wait_woken(&second, 1);
 	/* That look may have been before the change. */
 	while (!events_poll(reader, NULL))
@@ -369,12 +384,12 @@ static void test_errors(void)
 	struct handle_of_poll handle = { 0 };
 
 	world_init(&world);
-	world.fake.collect_error = -EPERM;
-	g_assert_cmpint(events_open(world.events, &reader), ==, -EPERM);
+	set_error(&world, -EPERM);
+	g_assert_cmpint(events_open(world.events, false, &reader), ==, -EPERM);
 	g_assert_null(reader);
-	world.fake.collect_error = 0;
+	set_error(&world, 0);
 	reader = reader_new(&world);
-	world.fake.collect_error = -ENOMEM;
+	set_error(&world, -ENOMEM);
 	g_assert_cmpint(read_now(reader, 4096, NULL), ==, -ENOMEM);
 	request_init(&request);
 	events_read(reader, &request, 4096, false);
@@ -386,8 +401,8 @@ static void test_errors(void)
 	g_assert_true(events_poll(reader, NULL));
 	g_assert_cmpint(read_now(reader, 4096, NULL), ==, -ENOMEM);
 	/* It is told once, and what was seen is not lost. */
-	world.fake.collect_error = 0;
-	world.fake.more_fds = true;
+	set_error(&world, 0);
+	set_more(&world, true);
 	g_assert_cmpint(read_now(reader, 65536, NULL), ==, 0);
 	events_close(reader);
 	world_clear(&world);
@@ -411,29 +426,41 @@ static void test_stop(void)
 	g_assert_cmpint(g_atomic_int_get(&handle.woken), >=, 1);
 	g_assert_true(events_poll(reader, NULL));
 	g_assert_cmpint(read_now(reader, 4096, NULL), ==, -ENODEV);
-	g_assert_cmpint(events_open(world.events, &other), ==, -ENODEV);
+	g_assert_cmpint(events_open(world.events, false, &other), ==, -ENODEV);
 	request_clear(&request);
 	events_close(reader);
 	world_clear(&world);
 }
 
-/* Readers who never read are bounded in number. */
+static guint open_all(struct world *world, bool others, GPtrArray *readers)
+{
+	struct reader *reader = NULL;
+	guint before = readers->len;
+	int err;
+
+	while ((err = events_open(world->events, others, &reader)) == 0)
+		g_ptr_array_add(readers, reader);
+	g_assert_cmpint(err, ==, -EMFILE);
+	return readers->len - before;
+}
+
+/* Readers who never read are bounded in number, and half of that is root's. */
 static void test_many(void)
 {
 	struct world world;
 	g_autoptr(GPtrArray) readers = g_ptr_array_new();
-	struct reader *reader = NULL;
-	int err;
 
 	world_init(&world);
-	while ((err = events_open(world.events, &reader)) == 0)
-		g_ptr_array_add(readers, reader);
-	g_assert_cmpint(err, ==, -EMFILE);
-	g_assert_cmpuint(readers->len, ==, 1024);
+	g_assert_cmpuint(open_all(&world, true, readers), ==, 512);
+	g_assert_cmpuint(open_all(&world, false, readers), ==, 512);
 	for (guint i = 0; i < readers->len; i++)
 		events_close(readers->pdata[i]);
-	reader = reader_new(&world);
-	events_close(reader);
+	g_ptr_array_set_size(readers, 0);
+	g_assert_cmpuint(open_all(&world, false, readers), ==, 1024);
+	g_assert_cmpuint(open_all(&world, true, readers), ==, 0);
+	for (guint i = 0; i < readers->len; i++)
+		events_close(readers->pdata[i]);
+	events_close(reader_new(&world));
 	world_clear(&world);
 }
 
