@@ -88,6 +88,11 @@ void view_free(struct view *view);
  * share one scan. 0 or -errno.
  */
 int view_get(struct view *view, struct bpfrefs_snapshot **snap);
+/*
+ * The references to one object, begun after this call; owned. -EAGAIN where only a snapshot of
+ * everything will do, or is as quick: others wait for one too, or max_age allows an older one.
+ */
+int view_one(struct view *view, struct bpfrefs_key key, struct bpfrefs_snapshot **snap);
 /* The same, whatever max_age: for decisions. */
 int view_fresh(struct view *view, struct bpfrefs_snapshot **snap);
 /* The same, but one of the last second will do: for lookups, which then look again if they miss. */

@@ -283,8 +283,10 @@ static int render_snapshot(struct where *w, struct handle *handle,
 			   int (*get)(struct view *view, struct bpfrefs_snapshot **snap))
 {
 	struct bpfrefs_snapshot *snap;
-	int err = get(w->fs->view, &snap);
+	int err = w->row->need == NEED_HOLDERS ? view_one(w->fs->view, w->key, &snap) : -EAGAIN;
 
+	if (err == -EAGAIN)
+		err = get(w->fs->view, &snap);
 	if (err)
 		return err;
 	w->snap = snap;

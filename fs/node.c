@@ -125,6 +125,9 @@ void node_entry(const struct node *table, const struct where *w, struct entry *e
 		length = text->len;
 	attr->st_size = (off_t)length;
 	set_times(attr, when);
+	/* It may be gone any moment, but as long as it is there it stays as it is. */
+	if (!w->row->name && S_ISDIR(w->row->mode))
+		entry->attr_timeout = TIMEOUT_STATIC;
 	if (!w->row->name)
 		return;
 	entry->entry_timeout = TIMEOUT_STATIC;

@@ -31,6 +31,7 @@ enum dir {
 enum need {
 	NEED_NOTHING, /* show asks the kernel itself, or nobody: always fresh */
 	NEED_SNAPSHOT,
+	NEED_HOLDERS, /* of its object: a snapshot of that one will do */
 	NEED_READER, /* no text: each open file is a reader of events */
 };
 

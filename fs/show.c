@@ -84,6 +84,14 @@ static bool is_class_of(const struct bpfrefs_class *class_, const void *data)
 	return strcmp(class_->name, bpfrefs_kind_name(key->kind)) == 0;
 }
 
+/* Can the class hold such an object? */
+static bool can_hold(const struct bpfrefs_class *class_, const void *data)
+{
+	const struct bpfrefs_key *key = data;
+
+	return !class_->kinds || class_->kinds & 1u << key->kind;
+}
+
 /* What a process holds is told by the classes whose records name one. */
 static bool is_class_of_processes(const struct bpfrefs_class *class_, const void *data)
 {
@@ -105,7 +113,7 @@ int show_holders(const struct where *w, GString *out)
 	count = bpfrefs_snapshot_holders(w->snap, w->key, &first);
 	for (size_t i = 0; i < count; i++)
 		show_line(out, bpfrefs_snapshot_ref_at(w->snap, first + i));
-	show_gaps(out, w->snap, NULL, NULL);
+	show_gaps(out, w->snap, can_hold, &w->key);
 	return 0;
 }
 

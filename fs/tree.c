@@ -30,7 +30,7 @@ const struct node tree[] = {
 	{ .in = DIR_BTFS, .opens = DIR_OBJECT, .mode = DIRECTORY, .kind = BPFREFS_BTF },
 
 	{ .in = DIR_OBJECT, .name = "info", .mode = TEXT, .show = show_info },
-	{ .in = DIR_OBJECT, .name = "holders", .mode = TEXT, .need = NEED_SNAPSHOT,
+	{ .in = DIR_OBJECT, .name = "holders", .mode = TEXT, .need = NEED_HOLDERS,
 	  .show = show_holders },
 	{ .in = DIR_OBJECT, .name = "holding", .mode = TEXT, .need = NEED_SNAPSHOT,
 	  .show = show_holding },

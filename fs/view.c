@@ -18,6 +18,7 @@ struct view {
 	bool scanning;
 	uint64_t begun;		       /* scans begun; the last one's number */
 	uint64_t done;		       /* the number of the last one that is over */
+	uint64_t ones;		       /* scans of one object alone */
 	uint64_t obsolete;	       /* scans up to this number began before the last control */
 	int error;		       /* of scan number done */
 	struct bpfrefs_snapshot *last; /* one reference; the last scan that succeeded */
@@ -105,6 +106,27 @@ int view_get(struct view *view, struct bpfrefs_snapshot **snap)
 	return get_within(view, view->max_age, snap);
 }
 
+int view_one(struct view *view, struct bpfrefs_key key, struct bpfrefs_snapshot **snap)
+{
+	int err;
+
+	g_mutex_lock(&view->lock);
+	if (view->max_age || view->scanning) {
+		g_mutex_unlock(&view->lock);
+		return -EAGAIN;
+	}
+	/* who comes meanwhile waits, and shares a scan of everything with the others who do */
+	view->scanning = true;
+	g_mutex_unlock(&view->lock);
+	err = bpfrefs_snapshot_take_one(view->ctx, key, snap);
+	g_mutex_lock(&view->lock);
+	view->scanning = false;
+	view->ones += !err;
+	g_cond_broadcast(&view->changed);
+	g_mutex_unlock(&view->lock);
+	return err;
+}
+
 int view_fresh(struct view *view, struct bpfrefs_snapshot **snap)
 {
 	return get_within(view, 0, snap);
@@ -127,7 +149,7 @@ uint64_t view_scans(struct view *view, struct bpfrefs_snapshot **last)
 	uint64_t scans;
 
 	g_mutex_lock(&view->lock);
-	scans = view->done;
+	scans = view->done + view->ones;
 	*last = view->last ? bpfrefs_snapshot_ref(view->last) : NULL;
 	g_mutex_unlock(&view->lock);
 	return scans;

@@ -230,6 +230,7 @@ struct bpfrefs_value {
 struct bpfrefs_class {
 	const char *name;	 /**< as in bpfrefs(5): "fd", "pin", "map" ... */
 	const char *const *keys; /**< names of the fields of its references, NULL at the end */
+	unsigned int kinds; /**< what it can hold: 1 << enum bpfrefs_kind, together; 0: any */
 };
 
 /** One reference: an object is held. Opaque, borrowed from its snapshot. */
@@ -316,6 +317,16 @@ struct bpfrefs_snapshot_stats {
  * @return -EPERM, -ENOMEM; what a single class could not learn is no error but a gap in its status
  */
 int bpfrefs_snapshot_take(struct bpfrefs_ctx *ctx, struct bpfrefs_snapshot **snapshot);
+
+/**
+ * The references to one object alone: those that bpfrefs_snapshot_take() would find, much sooner.
+ * Other objects and their references are not in the snapshot, nor does it say what state the object
+ * is in.
+ * @return 0, -ENOENT where there is no such object, -EAGAIN where only a snapshot of everything can
+ *	tell: of most kinds and some types of objects, and where not every reference is explained
+ */
+int bpfrefs_snapshot_take_one(struct bpfrefs_ctx *ctx, struct bpfrefs_key key,
+			      struct bpfrefs_snapshot **snapshot);
 
 /** Takes one more reference (atomically) and returns its argument. */
 struct bpfrefs_snapshot *bpfrefs_snapshot_ref(struct bpfrefs_snapshot *snapshot);

@@ -232,10 +232,12 @@ static bool settled(struct bpfrefs_ctx *ctx, const struct bpfrefs_snapshot *snap
 	return same;
 }
 
-static int walk_once(struct bpfrefs_ctx *ctx, struct bpfrefs_snapshot **out)
+/* @one: of that object alone, else NULL. */
+static int walk_once(struct bpfrefs_ctx *ctx, const struct bpfrefs_key *one,
+		     struct bpfrefs_snapshot **out)
 {
 	struct scan *scan = scan_new(ctx);
-	int err = ctx->source->collect(scan);
+	int err = one ? ctx->source->collect_one(scan, *one) : ctx->source->collect(scan);
 	struct bpfrefs_snapshot *snap = scan_finish(scan);
 
 	if (err) {
@@ -268,7 +270,7 @@ int bpfrefs_snapshot_take(struct bpfrefs_ctx *ctx, struct bpfrefs_snapshot **out
 			pause_before_retry(stats.attempts);
 		bpfrefs_snapshot_unref(snap);
 		snap = NULL;
-		err = walk_once(ctx, &snap);
+		err = walk_once(ctx, NULL, &snap);
 		stats.attempts++;
 		if (err || settled(ctx, snap))
 			break;
@@ -277,6 +279,40 @@ int bpfrefs_snapshot_take(struct bpfrefs_ctx *ctx, struct bpfrefs_snapshot **out
 	g_mutex_unlock(&ctx->lock);
 	if (err)
 		return err;
+	stats.took_ns = now_ns(CLOCK_MONOTONIC) - stats.started_ns;
+	snap->stats = stats;
+	*out = snap;
+	return 0;
+}
+
+/* Is every reference explained, so that no other walk could find one more? */
+static bool is_exact(const struct bpfrefs_snapshot *snap, struct bpfrefs_key key)
+{
+	const struct bpfrefs_object *object = idmap_get(&snap->by_key, key_number(key));
+
+	return object && !object->changing && object->refcnt == object->explained &&
+	       object->usercnt == object->user_explained;
+}
+
+int bpfrefs_snapshot_take_one(struct bpfrefs_ctx *ctx, struct bpfrefs_key key,
+			      struct bpfrefs_snapshot **out)
+{
+	struct bpfrefs_snapshot_stats stats = { .started_ns = now_ns(CLOCK_MONOTONIC),
+						.wall_ns = now_ns(CLOCK_REALTIME),
+						.attempts = 1 };
+	struct bpfrefs_snapshot *snap = NULL;
+	int err = -EAGAIN;
+
+	g_mutex_lock(&ctx->lock);
+	if (ctx->source->collect_one)
+		err = walk_once(ctx, &key, &snap);
+	g_mutex_unlock(&ctx->lock);
+	if (!err && !is_exact(snap, key))
+		err = -EAGAIN;
+	if (err) {
+		bpfrefs_snapshot_unref(snap);
+		return err;
+	}
 	stats.took_ns = now_ns(CLOCK_MONOTONIC) - stats.started_ns;
 	snap->stats = stats;
 	*out = snap;

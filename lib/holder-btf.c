@@ -79,7 +79,7 @@ static int proc(struct scan *scan)
 }
 
 const struct holder_class holder_btf = {
-	.pub = { "btf", keys },
+	.pub = { "btf", keys, 1u << BPFREFS_BTF },
 	.walk = walk,
 	.decode = decode,
 	.proc = proc,

@@ -230,7 +230,7 @@ static int proc(struct scan *scan)
 }
 
 const struct holder_class holder_cgroup = {
-	.pub = { "cgroup", keys },
+	.pub = { "cgroup", keys, 1u << BPFREFS_PROG },
 	.walk = walk,
 	.decode = decode,
 	.proc = proc,

@@ -50,7 +50,7 @@ static int proc(struct scan *scan)
 }
 
 const struct holder_class holder_fanout = {
-	.pub = { "fanout", keys },
+	.pub = { "fanout", keys, 1u << BPFREFS_PROG },
 	.walks = walks,
 	.walk = walk,
 	.decode = decode,

@@ -181,7 +181,7 @@ int walk_tell(__u64 file, __u32 fd)
 		tell_file((struct file *)file, fd, kind);
 	if (kind == KIND_OTHER + WALK_OTHER_SOCKET || kind == KIND_OTHER + WALK_OTHER_RING)
 		walk_tell_held(file, fd, 0, WALK_HOW_FD);
-	if (kind >= KIND_OTHER)
+	if (kind >= KIND_OTHER && !walk.only) /* what holds programs holds no map that is looked for */
 		walk_use_file(file, fd, kind - KIND_OTHER);
 	return 0;
 }
@@ -206,6 +206,25 @@ static __always_inline __u64 not_known(__u64 release)
 	       (release ^ known->other[WALK_OTHER_TUN]);
 }
 
+static __always_inline void *object_of(struct file *file)
+{
+	if ((void *)bpf_rdonly_cast != NULL && walk_file_type) {
+		file = bpf_rdonly_cast(file, walk_file_type);
+		return file->private_data;
+	}
+	return BPF_CORE_READ(file, private_data);
+}
+
+/* Is it the file of a BPF object, and not of the one that is looked for? One test as above. */
+static __always_inline bool is_other(struct file *file, __u64 release)
+{
+	const __u64 *known = walk.known.release;
+
+	return (__u64)object_of(file) != walk.only &&
+	       !((release ^ known[WALK_KIND_MAP]) * (release ^ known[WALK_KIND_PROG]) *
+		 (release ^ known[WALK_KIND_LINK]) * (release ^ known[WALK_KIND_BTF]));
+}
+
 /* The descriptors of one step. Not on the stack: 6.1 has 512 bytes for the whole chain of calls. */
 struct file *walk_step[STEP];
 
@@ -223,7 +242,7 @@ int walk_files(__u64 step)
 		struct file *file = walk_step[i];
 		__u64 release = file ? release_of(file) : 0;
 
-		if (release && !not_known(release))
+		if (release && !not_known(release) && !(walk.only && is_other(file, release)))
 			walk_tell((__u64)file, step * STEP + i);
 	}
 	return 0;

@@ -34,7 +34,7 @@ static int proc(struct scan *scan)
 }
 
 const struct holder_class holder_kernel = {
-	.pub = { "kernel", keys },
+	.pub = { "kernel", keys, 1u << BPFREFS_BTF },
 	.derive = derive,
 	.proc = proc,
 };

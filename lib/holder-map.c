@@ -14,9 +14,12 @@ enum { MAP_VIA = 2, MAP_SLOT = 3 };
 static const char *const keys[] = { "id", "name", "via", "slot", NULL };
 static const char *const walks[] = { "walk_sockmaps", "walk_async", "walk_kptrs", NULL };
 
+#define MAP_TYPE_ARRAY_OF_MAPS 12
+#define MAP_TYPE_HASH_OF_MAPS  13
+
 /* Types of maps that walk_slots looks into. */
 static const uint32_t slotted_types[] = {
-	3 /* prog_array */, 12 /* array_of_maps */, 13 /* hash_of_maps */, 14 /* devmap */,
+	3 /* prog_array */, MAP_TYPE_ARRAY_OF_MAPS, MAP_TYPE_HASH_OF_MAPS, 14 /* devmap */,
 	16 /* cpumap */,    17 /* xskmap */,	    25 /* devmap_hash */,  26 /* struct_ops */,
 };
 
@@ -37,6 +40,14 @@ static void note_slotted(struct scan *scan, const struct walk_map *map)
 			state->slotted = g_array_new(FALSE, FALSE, sizeof(slotted));
 		g_array_append_val(state->slotted, slotted);
 	}
+}
+
+void holder_map_note(struct scan *scan, const struct walk_rec *rec)
+{
+	const struct walk_map *map = walk_record(rec, WALK_MAP, struct walk_map);
+
+	if (map && (map->type == MAP_TYPE_ARRAY_OF_MAPS || map->type == MAP_TYPE_HASH_OF_MAPS))
+		note_slotted(scan, map);
 }
 
 static int walk_slots(struct scan *scan, const struct slotted *slotted)

@@ -128,6 +128,8 @@ int walk_tell_held(__u64 address, __u64 at, __u64 end, __u32 how)
 		inside = (__u64)private_data;
 	if (kind == WALK_HELD_OTHER || (kind > WALK_HELD_ITER && !inside))
 		return 0;
+	if (walk.only && kind < WALK_HELD_ITER && (__u64)private_data != walk.only)
+		return 0;
 	walk_tell_task();
 	out = walk_room();
 	if (!out)

@@ -155,7 +155,7 @@ static int walk(struct scan *scan)
 }
 
 const struct holder_class holder_netfilter = {
-	.pub = { "netfilter", keys },
+	.pub = { "netfilter", keys, 1u << BPFREFS_PROG },
 	.walk = walk,
 	.proc = net_proc,
 };

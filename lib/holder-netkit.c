@@ -22,7 +22,7 @@ static int walk(struct scan *scan)
 }
 
 const struct holder_class holder_netkit = {
-	.pub = { "netkit", keys },
+	.pub = { "netkit", keys, 1u << BPFREFS_PROG },
 	.walk = walk,
 	.proc = net_proc,
 };

@@ -29,7 +29,7 @@ static int walk(struct scan *scan)
 }
 
 const struct holder_class holder_netns = {
-	.pub = { "netns", keys },
+	.pub = { "netns", keys, 1u << BPFREFS_PROG },
 	.walk = walk,
 	.proc = net_proc,
 };

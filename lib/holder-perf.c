@@ -116,7 +116,7 @@ static int proc(struct scan *scan)
 }
 
 const struct holder_class holder_perf = {
-	.pub = { "perf", keys },
+	.pub = { "perf", keys, 1u << BPFREFS_PROG },
 	.walks = walks,
 	.walk = walk,
 	.decode = decode,

@@ -56,6 +56,7 @@ struct hlist_bl_node {
 struct dentry {
 	struct hlist_bl_node d_hash;
 	struct dentry *d_parent;
+	struct inode *d_inode;
 	struct qstr d_name;
 	union {
 		struct hlist_node d_alias;
@@ -253,6 +254,39 @@ static __always_inline bool tell_name(struct hlist_node *node)
 	return true;
 }
 
+/* Directories above a name that are followed where one object alone is looked for. */
+#define ABOVE_MAX  64
+#define ABOVE_ROOM (ABOVE_MAX * (sizeof(struct walk_inode) + sizeof(struct walk_dentry) + 256))
+
+static __always_inline void fill_inode(struct walk_inode *out, struct inode *inode, __u32 kind)
+{
+	out->sb = walk.sb_at;
+	out->inode = (__u64)inode;
+	out->ino = BPF_CORE_READ(inode, i_ino);
+	out->mtime = mtime_of(inode);
+	out->kind = kind;
+	out->nlink = BPF_CORE_READ(inode, i_nlink);
+	out->uid = BPF_CORE_READ(inode, i_uid.val);
+	out->mode = BPF_CORE_READ(inode, i_mode);
+	walk_emit(&out->rec, WALK_INODE, sizeof(*out), pinned_id(inode, kind));
+}
+
+/* Tells the directory that a name is in, and goes on from there. */
+static int above_step(__u32 index, struct names *names)
+{
+	struct dentry *dentry = (void *)names->next, *parent = BPF_CORE_READ(dentry, d_parent);
+	struct walk_inode *out = walk_room();
+
+	if (!parent || parent == dentry)
+		return 1;
+	names->next = (__u64)parent;
+	if (!out)
+		return 1;
+	fill_inode(out, BPF_CORE_READ(parent, d_inode), WALK_KIND_DIR);
+	tell_name((void *)((__u64)parent + bpf_core_field_offset(struct dentry, d_u.d_alias)));
+	return 0;
+}
+
 static int name_step(__u32 index, struct names *names)
 {
 	struct hlist_node *node = (void *)names->next, *self = NULL;
@@ -269,6 +303,35 @@ static int name_step(__u32 index, struct names *names)
 	return walk.ended != WALK_DONE ? 1 : 0;
 }
 
+/*
+ * The one that is looked for, with the first of its names and the directories above it: nobody tells
+ * of those else. Torn where that is not all there is to tell.
+ */
+static __always_inline void tell_found(struct inode *inode)
+{
+	struct hlist_node *node = BPF_CORE_READ(inode, i_dentry.first);
+	struct names names = {
+		(__u64)node - bpf_core_field_offset(struct dentry, d_u.d_alias),
+	};
+	struct walk_inode *out = walk_room();
+	struct dentry *top;
+
+	if (!out || walk_full(ABOVE_ROOM)) {
+		walk.ended = WALK_FULL;
+		return;
+	}
+	fill_inode(out, inode, WALK_KIND_MAP);
+	if (!node)
+		return;
+	if (BPF_CORE_READ(node, next))
+		walk.ended = WALK_TORN;
+	tell_name(node);
+	bpf_loop(ABOVE_MAX, above_step, &names, 0);
+	top = (void *)names.next;
+	if (BPF_CORE_READ(top, d_parent) != top)
+		walk.ended = WALK_TORN;
+}
+
 /* An inode, then its names; where the buffer ends among them, walk.name_at is the next one. */
 static __always_inline void tell_inode(struct inode *inode, __u32 kind)
 {
@@ -280,15 +343,7 @@ static __always_inline void tell_inode(struct inode *inode, __u32 kind)
 		return;
 	}
 	if (!names.next) {
-		out->sb = walk.sb_at;
-		out->inode = (__u64)inode;
-		out->ino = BPF_CORE_READ(inode, i_ino);
-		out->mtime = mtime_of(inode);
-		out->kind = kind;
-		out->nlink = BPF_CORE_READ(inode, i_nlink);
-		out->uid = BPF_CORE_READ(inode, i_uid.val);
-		out->mode = BPF_CORE_READ(inode, i_mode);
-		walk_emit(&out->rec, WALK_INODE, sizeof(*out), pinned_id(inode, kind));
+		fill_inode(out, inode, kind);
 		names.next = (__u64)BPF_CORE_READ(inode, i_dentry.first);
 	}
 	bpf_loop(STEPS_MAX, name_step, &names, 0);
@@ -312,9 +367,15 @@ static __always_inline void inode_step_one(struct inodes *inodes)
 		walk.ended = WALK_TORN;
 		return;
 	}
-	kind = inode_kind(inode);
-	if (kind <= WALK_KIND_DIR)
-		tell_inode(inode, kind);
+	if (walk.only) {
+		if ((__u64)BPF_CORE_READ(inode, i_private) == walk.only &&
+		    inode_kind(inode) == WALK_KIND_MAP)
+			tell_found(inode);
+	} else {
+		kind = inode_kind(inode);
+		if (kind <= WALK_KIND_DIR)
+			tell_inode(inode, kind);
+	}
 	if (walk.ended == WALK_DONE)
 		inodes->next = (__u64)after;
 }

@@ -52,7 +52,7 @@ static int walk_instance(struct walkers *walkers, uint64_t sb, GByteArray *recor
 	struct walk_control *control = walkers_control(walkers);
 	int err;
 
-	for (unsigned int attempt = 0; attempt < TORN_MAX; attempt++) {
+	for (unsigned int attempt = 0; attempt < (control->only ? 1 : TORN_MAX); attempt++) {
 		g_byte_array_set_size(records, 0);
 		control->sb_at = sb;
 		control->inode_at = 0;
@@ -101,7 +101,7 @@ static int walk(struct scan *scan)
 		struct pin_super *super = g_ptr_array_index(tree->supers, i);
 
 		err = walk_instance(state->walkers, super->address, records);
-		if (err == -EAGAIN) { /* one instance that never held still; others did */
+		if (err == -EAGAIN && !state->one) { /* one instance that never held still; others did */
 			scan_gap(scan, 1, "bpffs instances", EAGAIN);
 			err = 0;
 			continue;
@@ -297,14 +297,14 @@ static void derive(struct scan *scan)
 		.own_ns = own_mount_ns(scan),
 	};
 
-	for (guint i = 0; i < tree->supers->len; i++)
+	for (guint i = 0; !walk_state_of(scan)->one && i < tree->supers->len; i++)
 		tell_super(&reaches, g_ptr_array_index(tree->supers, i));
 	for (guint i = 0; i < tree->inodes->len; i++) {
 		const struct pin_inode *inode = g_ptr_array_index(tree->inodes, i);
 
 		if (inode->key.kind == BPFREFS_KIND_COUNT)
 			tell_dir(scan, tree, inode);
-		else
+		else if (scan_object(scan, inode->key))
 			tell_pin(&reaches, tree, inode);
 	}
 	g_hash_table_unref(reaches.by_ns);

@@ -29,6 +29,8 @@ static int tell_map(__u32 index, struct part *part)
 	struct bpf_map *map = NULL;
 
 	bpf_probe_read_kernel(&map, sizeof(map), (void *)(part->list + at * sizeof(map)));
+	if (walk.only && (__u64)map != walk.only)
+		return 0;
 	if (map && !walk_edge(part->holder, WALK_KIND_PROG, BPF_CORE_READ(map, id), WALK_KIND_MAP,
 			      WALK_VIA_USED_MAPS, 0))
 		return stop(part, at);
@@ -78,6 +80,10 @@ int walk_used(struct bpf_iter__bpf_prog *ctx)
 		bpf_loop(count - begin, tell_map, &part, 0);
 	if (part.stopped)
 		return walk_later(part.holder, part.stopped - 1);
+	if (walk.only) { /* no BTF and no program */
+		walk_done();
+		return 0;
+	}
 
 	part.list = (__u64)BPF_CORE_READ(prog, aux, used_btfs);
 	part.at = begin >= PART_BTFS && begin < PART_KFUNCS ? begin - PART_BTFS : 0;

@@ -43,7 +43,7 @@ static int proc(struct scan *scan)
 }
 
 const struct holder_class holder_reuseport = {
-	.pub = { "reuseport", keys },
+	.pub = { "reuseport", keys, 1u << BPFREFS_PROG },
 	.walks = walks,
 	.walk = walk,
 	.decode = decode,

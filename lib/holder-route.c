@@ -115,7 +115,7 @@ static int walk(struct scan *scan)
 }
 
 const struct holder_class holder_route = {
-	.pub = { "route", keys },
+	.pub = { "route", keys, 1u << BPFREFS_PROG },
 	.walk = walk,
 	.proc = net_proc,
 };

@@ -165,7 +165,7 @@ static int walk(struct scan *scan)
 }
 
 const struct holder_class holder_tc = {
-	.pub = { "tc", keys },
+	.pub = { "tc", keys, 1u << BPFREFS_PROG },
 	.walk = walk,
 	.proc = net_proc,
 };

@@ -23,7 +23,7 @@ static int walk(struct scan *scan)
 }
 
 const struct holder_class holder_tcx = {
-	.pub = { "tcx", keys },
+	.pub = { "tcx", keys, 1u << BPFREFS_PROG },
 	.walk = walk,
 	.proc = net_proc,
 };

@@ -65,7 +65,7 @@ static int proc(struct scan *scan)
 }
 
 const struct holder_class holder_tun = {
-	.pub = { "tun", keys },
+	.pub = { "tun", keys, 1u << BPFREFS_PROG },
 	.walks = walks,
 	.walk = walk,
 	.decode = decode,

@@ -105,7 +105,7 @@ static int walk(struct scan *scan)
 }
 
 const struct holder_class holder_xdp = {
-	.pub = { "xdp", keys },
+	.pub = { "xdp", keys, 1u << BPFREFS_PROG },
 	.walk = walk,
 	.proc = net_proc,
 };

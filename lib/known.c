@@ -225,3 +225,19 @@ int known_read_map(struct known *known, struct walkers *walkers, uint32_t id, wa
 	fn(rec, data);
 	return 0;
 }
+
+void known_each_map(const struct known *known, walk_fn fn, void *data)
+{
+	const struct kind *maps = &known->kinds[BPFREFS_MAP];
+
+	for (guint at = 0; at < maps->records->len; at += (guint)maps->size)
+		fn((void *)(maps->records->data + at), data);
+}
+
+const struct walk_rec *known_find(const struct known *known, struct bpfrefs_key key)
+{
+	const struct kind *kind = &known->kinds[key.kind];
+	guint place = GPOINTER_TO_UINT(idmap_get(&kind->by_id, key.id));
+
+	return place ? (void *)(kind->records->data + (place - 1) * kind->size) : NULL;
+}

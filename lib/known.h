@@ -27,6 +27,10 @@ void known_note(struct known *known, const struct walk_rec *rec);
  * order in which they were noted.
  */
 int known_read(struct known *known, struct walkers *walkers, walk_fn fn, void *data);
+/* Hands on the record of each known map, with its counters as they were read last. */
+void known_each_map(const struct known *known, walk_fn fn, void *data);
+/* The record of a map or program, its counters as they were read last; NULL: it is not known. */
+const struct walk_rec *known_find(const struct known *known, struct bpfrefs_key key);
 /* Reads one map's; -ENOENT if it is not there, or not known. */
 int known_read_map(struct known *known, struct walkers *walkers, uint32_t id, walk_fn fn,
 		   void *data);

@@ -135,7 +135,9 @@ static void take_inode(const struct walk_rec *rec, void *data)
 
 	if (told)
 		taking->inode = add_inode(taking->tree, taking->super, told);
-	else if (dentry && taking->inode)
+	else if (dentry && taking->inode &&
+		 !g_hash_table_contains(taking->tree->names, &dentry->dentry))
+		/* a directory is told for each pin in it, where one object is looked for */
 		add_name(taking->tree, taking->inode, dentry);
 }
 

@@ -81,6 +81,8 @@ struct source {
 	int (*info)(struct bpfrefs_ctx *ctx, struct bpfrefs_key key, struct bpfrefs_info **info);
 	/* One walk over everything: objects, counters, references, gaps. ctx->lock is held. */
 	int (*collect)(struct scan *scan);
+	/* The same for one object alone; -EAGAIN where that cannot be. NULL: it never can. */
+	int (*collect_one)(struct scan *scan, struct bpfrefs_key key);
 	/* A map's user references now, with ctx->lock held; -ENOENT if it is gone. NULL where the
 	 * source cannot tell without opening the map, which would count itself. */
 	int (*map_usercnt)(struct bpfrefs_ctx *ctx, uint32_t id, uint64_t *usercnt);
@@ -107,6 +109,7 @@ struct bpfrefs_ctx {
 	 * at first, and where a new remainder asks for it.
 	 */
 	bool thorough;
+	bool hidden_carriers; /* BPF source: the last look at everything met carriers of files there */
 	struct known *known; /* BPF source: what earlier scans learnt (known.h); under lock */
 };
 
@@ -204,6 +207,8 @@ struct scan {
 	const struct holder_class *class; /* whose turn it is: who adds references and gaps */
 	unsigned int class_index;
 	struct idmap files; /* file address (or any identity) -> token */
+	/* names of holders that are not in the snapshot, where it is of one object; else NULL */
+	const char *(*name_of)(struct scan *scan, struct bpfrefs_key holder);
 	void *source_data; /* the source's own */
 };
 

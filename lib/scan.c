@@ -123,7 +123,10 @@ struct bpfrefs_ref *scan_add_held(struct scan *scan, struct bpfrefs_key target, 
 		return NULL;
 	result->holder = holder;
 	ref_set_num(result, 0, holder.id);
-	ref_set_static(result, 1, object ? object->name : NULL);
+	if (!object && scan->name_of)
+		ref_set_static(result, 1, scan->name_of(scan, holder));
+	else
+		ref_set_static(result, 1, object ? object->name : NULL);
 	ref_set_static(result, 2, via);
 	return result;
 }

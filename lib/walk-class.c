@@ -68,6 +68,7 @@ static bool is_mappable(const struct walk_map *map)
 void walk_note(struct scan *scan, const struct walk_rec *rec)
 {
 	const struct walk_map *map = walk_record(rec, WALK_MAP, struct walk_map);
+	const struct walk_held *held = walk_record(rec, WALK_HELD, struct walk_held);
 	struct walk_state *state = walk_state_of(scan);
 
 	if (map) {
@@ -76,6 +77,8 @@ void walk_note(struct scan *scan, const struct walk_rec *rec)
 			state->mappable |= !walkers_own_map(state->walkers, map->rec.id);
 	} else if (rec->type >= WALK_HELD && rec->type <= WALK_CARRIED) {
 		*(state->in_hidden ? &state->hidden : &state->carries) = true;
+		if (state->in_hidden)
+			state->hidden_carriers |= !held || held->kind > WALK_HELD_ITER;
 	}
 }
 
@@ -83,6 +86,9 @@ static bool is_worth_it(struct scan *scan, const char *program)
 {
 	const struct walk_state *state = walk_state_of(scan);
 
+	/* a map that cannot be mapped itself is held that way only by what carries it */
+	if (state->in_hidden && state->one)
+		return scan->ctx->hidden_carriers || state->mappable || state->carries;
 	if (state->in_hidden)
 		return scan->ctx->thorough || state->mappable || state->carries;
 	for (guint i = 0; i < G_N_ELEMENTS(map_walks); i++)
@@ -133,15 +139,23 @@ static void walk_class(struct scan *scan, unsigned int index, GHashTable *result
 		scan_gap(scan, 1, "walks", -err);
 }
 
+/* Where one object alone is looked for: can this class hold it? */
+static bool concerns(struct scan *scan, const struct holder_class *class)
+{
+	return !walk_state_of(scan)->one || !class->pub.kinds ||
+	       class->pub.kinds & 1u << BPFREFS_MAP;
+}
+
 void walk_classes(struct scan *scan)
 {
 	GHashTable *results = g_hash_table_new(g_str_hash, g_str_equal);
 
 	for (unsigned int i = 0; holder_classes[i]; i++)
-		walk_class(scan, i, results);
+		if (concerns(scan, holder_classes[i]))
+			walk_class(scan, i, results);
 	g_hash_table_unref(results);
 	for (unsigned int i = 0; holder_classes[i]; i++) {
-		if (!holder_classes[i]->derive)
+		if (!holder_classes[i]->derive || !concerns(scan, holder_classes[i]))
 			continue;
 		scan_turn(scan, i);
 		holder_classes[i]->derive(scan);

@@ -22,6 +22,8 @@ struct cgroups;
 struct walk_state {
 	struct walkers *walkers;
 	bool after;	  /* the second reading of the counters */
+	const struct walk_map *one; /* the only object whose holders are looked for, else NULL */
+	bool unnamed;	  /* a holder was found that is not known */
 	/* the process whose descriptors are being told */
 	uint32_t pid, tid;
 	const char *comm;
@@ -36,6 +38,7 @@ struct walk_state {
 	bool mappable, carries;
 	bool in_hidden;		 /* these records are of a walk of what descriptors do not show */
 	bool hidden;		 /* which told something */
+	bool hidden_carriers;	 /* and something that carries files */
 	struct cgroups *cgroups; /* holder-cgroup.c: what it has been told */
 };
 
@@ -50,6 +53,23 @@ static inline struct walk_state *walk_state_of(struct scan *scan)
 		 ? (const type_name *)(const void *)(rec)            \
 		 : NULL)
 
+/* A map's record, as told by walk_maps or from where it is known to be. */
+struct walk_one_map {
+	bool found;
+	struct walk_map map;
+};
+
+int walk_read_map(struct bpfrefs_ctx *ctx, uint32_t id, struct walk_one_map *one);
+/* Adds the object that a record tells; then checks its counters against a second record. */
+void walk_count(struct scan *scan, const struct walk_rec *rec);
+void walk_recount(struct scan *scan, const struct walk_rec *rec);
+/* A kernel's name of at most @size bytes, interned. */
+const char *walk_name(struct scan *scan, const char *name, size_t size);
+/* Frees what a walk has noted. */
+void walk_state_clear(struct scan *scan);
+/* The source's collect_one (walk-one.c). */
+int walk_collect_one(struct scan *scan, struct bpfrefs_key key);
+
 /* Takes one record of a walk: objects, processes, then the classes, one of which may want it. */
 void walk_dispatch(const struct walk_rec *rec, void *scan);
 /* Notes what this record says of which of walk_program()'s programs are worth running. */
@@ -58,6 +78,8 @@ void walk_note(struct scan *scan, const struct walk_rec *rec);
 void walk_classes(struct scan *scan);
 /* Runs an iterator program that feeds classes, if it can tell anything new. */
 int walk_program(struct scan *scan, const char *program);
+/* Notes a map whose slots may hold the one map whose holders are looked for (holder-map.c). */
+void holder_map_note(struct scan *scan, const struct walk_rec *rec);
 /* The `via` of an edge, as shown. */
 const char *walk_via_name(unsigned int via);
 

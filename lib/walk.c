@@ -74,15 +74,10 @@ static int source_next_id(struct bpfrefs_ctx *ctx, enum bpfrefs_kind kind, uint3
 
 /* --------------------------------------------------------- one object --- */
 
-struct one_map {
-	bool found;
-	struct walk_map map;
-};
-
 static void take_map(const struct walk_rec *rec, void *data)
 {
 	const struct walk_map *map = walk_record(rec, WALK_MAP, struct walk_map);
-	struct one_map *one = data;
+	struct walk_one_map *one = data;
 
 	if (!map)
 		return;
@@ -90,7 +85,7 @@ static void take_map(const struct walk_rec *rec, void *data)
 	one->found = true;
 }
 
-static int read_map(struct bpfrefs_ctx *ctx, uint32_t id, struct one_map *one)
+int walk_read_map(struct bpfrefs_ctx *ctx, uint32_t id, struct walk_one_map *one)
 {
 	struct walk_control *control = walkers_control(ctx->source_data);
 	int err;
@@ -109,8 +104,8 @@ static int read_map(struct bpfrefs_ctx *ctx, uint32_t id, struct one_map *one)
 
 static int source_map_usercnt(struct bpfrefs_ctx *ctx, uint32_t id, uint64_t *usercnt)
 {
-	struct one_map one;
-	int err = read_map(ctx, id, &one);
+	struct walk_one_map one;
+	int err = walk_read_map(ctx, id, &one);
 
 	if (!err)
 		*usercnt = (uint64_t)one.map.usercnt;
@@ -144,11 +139,11 @@ static void fill_map_info(struct bpfrefs_info *info, const struct walk_map *map)
 static int source_info(struct bpfrefs_ctx *ctx, struct bpfrefs_key key, struct bpfrefs_info **info)
 {
 	bpfrefs_autofd fd = -1;
-	struct one_map one;
+	struct walk_one_map one;
 	int err;
 
 	if (key.kind == BPFREFS_MAP) {
-		err = read_map(ctx, key.id, &one);
+		err = walk_read_map(ctx, key.id, &one);
 		if (err)
 			return err;
 		*info = info_new();
@@ -174,7 +169,7 @@ static const char *type_name(struct scan *scan, enum bpfrefs_enum what, uint32_t
 	return scan_str(scan, number);
 }
 
-static const char *short_name(struct scan *scan, const char *name, size_t size)
+const char *walk_name(struct scan *scan, const char *name, size_t size)
 {
 	char copy[65];
 
@@ -224,7 +219,7 @@ static void fill_object(struct scan *scan, struct bpfrefs_object *object,
 	const struct walk_btf *btf = walk_record(rec, WALK_BTF, struct walk_btf);
 
 	if (map) {
-		object->name = short_name(scan, map->name, sizeof(map->name));
+		object->name = walk_name(scan, map->name, sizeof(map->name));
 		object->type_number = map->type;
 		object->type = type_name(scan, BPFREFS_ENUM_MAP_TYPE, map->type);
 		object->max_entries = map->max_entries;
@@ -232,7 +227,7 @@ static void fill_object(struct scan *scan, struct bpfrefs_object *object,
 				     map->type == MAP_TYPE_SOCKMAP ||
 				     map->type == MAP_TYPE_SOCKHASH || map->async;
 	} else if (prog) {
-		object->name = short_name(scan, prog->name, sizeof(prog->name));
+		object->name = walk_name(scan, prog->name, sizeof(prog->name));
 		object->type_number = prog->type;
 		object->type = type_name(scan, BPFREFS_ENUM_PROG_TYPE, prog->type);
 	} else if (link) {
@@ -240,13 +235,13 @@ static void fill_object(struct scan *scan, struct bpfrefs_object *object,
 		object->type_number = link->type;
 		object->type = type_name(scan, BPFREFS_ENUM_LINK_TYPE, link->type);
 	} else if (btf) {
-		object->name = short_name(scan, btf->name, sizeof(btf->name));
+		object->name = walk_name(scan, btf->name, sizeof(btf->name));
 		object->type_number = btf->kernel;
 		object->type = btf->kernel ? "kernel" : "user";
 	}
 }
 
-static void count_object(struct scan *scan, const struct walk_rec *rec)
+void walk_count(struct scan *scan, const struct walk_rec *rec)
 {
 	struct bpfrefs_object *object;
 	struct bpfrefs_key key;
@@ -264,7 +259,7 @@ static void count_object(struct scan *scan, const struct walk_rec *rec)
 	object->usercnt = usercnt;
 }
 
-static void recount_object(struct scan *scan, const struct walk_rec *rec)
+void walk_recount(struct scan *scan, const struct walk_rec *rec)
 {
 	struct bpfrefs_object *object;
 	struct bpfrefs_key key;
@@ -293,7 +288,7 @@ static void note_task(struct scan *scan, const struct walk_rec *rec)
 		return;
 	state->pid = rec->id;
 	state->tid = task->tid;
-	state->comm = short_name(scan, task->comm, sizeof(task->comm));
+	state->comm = walk_name(scan, task->comm, sizeof(task->comm));
 	scan_process(scan, state->pid, state->comm);
 }
 
@@ -302,10 +297,11 @@ void walk_dispatch(const struct walk_rec *rec, void *data)
 	struct scan *scan = data;
 
 	if (walk_state_of(scan)->after) {
-		recount_object(scan, rec);
+		walk_recount(scan, rec);
 		return;
 	}
-	count_object(scan, rec);
+	if (!walk_state_of(scan)->one)
+		walk_count(scan, rec);
 	note_task(scan, rec);
 	walk_note(scan, rec);
 	for (unsigned int i = 0; holder_classes[i]; i++) {
@@ -435,7 +431,7 @@ static void mark_gone(struct scan *scan)
 }
 
 /* Whatever the classes have left there; a walk that failed has left them no turn to clean up. */
-static void state_clear(struct scan *scan)
+void walk_state_clear(struct scan *scan)
 {
 	struct walk_state *state = walk_state_of(scan);
 
@@ -470,7 +466,8 @@ static int source_collect(struct scan *scan)
 	if (!err)
 		mark_gone(scan);
 	scan->ctx->thorough = state.hidden;
-	state_clear(scan);
+	scan->ctx->hidden_carriers = state.hidden_carriers;
+	walk_state_clear(scan);
 	return err;
 }
 
@@ -482,4 +479,5 @@ const struct source source_bpf = {
 	.info = source_info,
 	.map_usercnt = source_map_usercnt,
 	.collect = source_collect,
+	.collect_one = walk_collect_one,
 };

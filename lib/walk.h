@@ -398,6 +398,8 @@ struct walk_control {
 	__u32 len;
 	/* objects: not 0, tell this map alone; our program that iterates programs */
 	__u32 only_id, self_prog;
+	/* not 0: the address of the one map whose holders are looked for; what else is held is left out */
+	__u64 only;
 	/* objects in walk_list; the map that walk_slots is to look into */
 	__u32 listed, slots_id;
 	__u64 slots_map;

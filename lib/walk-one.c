@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The holders of one map alone: the programs leave out what other objects are held by, and classes
+ * that hold no maps do not run. Whoever asks takes the answer only where the counters say that
+ * nothing is missing, and looks at everything otherwise (bpfrefs_snapshot_take_one()).
+ */
+#include "known.h"
+#include "walk-scan.h"
+
+#define MAP_TYPE_XSKMAP	    17
+#define MAP_TYPE_STRUCT_OPS 26
+
+/*
+ * Maps alone: what holds them are descriptors, pins, programs, links and other maps. Sockets hold two
+ * types of them, which have no counts to tell whether all were found.
+ */
+static bool can_be_alone(const struct walk_map *map)
+{
+	return map->type != MAP_TYPE_XSKMAP && map->type != MAP_TYPE_STRUCT_OPS;
+}
+
+static const char *name_of_holder(struct scan *scan, struct bpfrefs_key holder)
+{
+	const struct walk_rec *rec;
+
+	if (holder.kind == BPFREFS_LINK)
+		return "";
+	rec = known_find(scan->ctx->known, holder);
+	if (rec && rec->type == WALK_MAP)
+		return walk_name(scan, ((const struct walk_map *)(const void *)rec)->name,
+				  sizeof(((struct walk_map *)0)->name));
+	if (rec && rec->type == WALK_PROG)
+		return walk_name(scan, ((const struct walk_prog *)(const void *)rec)->name,
+				  sizeof(((struct walk_prog *)0)->name));
+	walk_state_of(scan)->unnamed = true;
+	return NULL;
+}
+
+static void note_outer(const struct walk_rec *rec, void *data)
+{
+	holder_map_note(data, rec);
+}
+
+static int walk_one(struct scan *scan, const struct walk_one_map *one)
+{
+	struct walk_state *state = walk_state_of(scan);
+	struct walk_control *control = walkers_control(state->walkers);
+	struct walk_one_map after;
+	int err;
+
+	walk_count(scan, &one->map.rec);
+	walk_note(scan, &one->map.rec);
+	known_each_map(scan->ctx->known, note_outer, scan);
+	control->only = one->map.address;
+	control->uses = 0;
+	err = walkers_iterate(state->walkers, "walk_links", walk_dispatch, scan);
+	if (!err)
+		walk_classes(scan);
+	control->only = 0;
+	if (!err)
+		err = walk_read_map(scan->ctx, one->map.rec.id, &after);
+	if (err)
+		return err;
+	state->after = true;
+	walk_recount(scan, &after.map.rec);
+	return state->unnamed ? -EAGAIN : 0;
+}
+
+int walk_collect_one(struct scan *scan, struct bpfrefs_key key)
+{
+	struct bpfrefs_ctx *ctx = scan->ctx;
+	struct walk_state state = { .walkers = ctx->source_data };
+	struct walk_one_map one;
+	int err;
+
+	/* what is new has to be told first */
+	if (key.kind != BPFREFS_MAP || known_is_outdated(ctx->known))
+		return -EAGAIN;
+	err = walk_read_map(ctx, key.id, &one);
+	if (err)
+		return err;
+	if (!can_be_alone(&one.map))
+		return -EAGAIN;
+	state.one = &one.map;
+	state.ns_pid = g_hash_table_new(NULL, NULL);
+	scan->source_data = &state;
+	scan->name_of = name_of_holder;
+	err = walk_one(scan, &one);
+	walk_state_clear(scan);
+	return err;
+}

@@ -1,0 +1,114 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What each action costs in requests from the kernel to the daemon (docs/performance.md lists them):
+libfuse tells each one where it is asked to debug. Forgets come when the kernel likes and are left
+out; all else is compared as it is, in order."""
+import os
+import re
+
+from harness import Daemon, check, equal, eventually, main
+
+LEFT_OUT = {"FORGET", "BATCH_FORGET", "INTERRUPT"}
+
+
+# The mount's root is a directory of bpffs, whose mode may change behind us: the kernel asks for its
+# attributes again whenever a path leads through it in another timer tick than the last one did.
+ROOT = ("GETATTR", 1)
+
+
+class Counted:
+    """A daemon that tells its requests."""
+
+    def __init__(self, env):
+        self.daemon = Daemon(env, "-o", "debug")
+
+    def requests(self, start):
+        text = self.daemon.log.read_bytes()[start:].decode(errors="replace")
+        found = re.findall(r"opcode: ([A-Z_]+) \(\d+\), nodeid: (\d+)", text)
+        # with attributes or without is the kernel's choice
+        return [name.replace("READDIRPLUS", "READDIR") for name, node in found
+                if name not in LEFT_OUT and (name, int(node)) != ROOT]
+
+    def expect(self, what, want, action, *args):
+        """The second time: by then the kernel knows the names that stay."""
+        action(*args)
+        self.settle()
+        start = self.daemon.log.stat().st_size
+        action(*args)
+        # a release is sent after close(2) has returned
+        eventually(lambda: equal(self.requests(start), want, what))
+
+    def settle(self):
+        """Until every file that was opened is released."""
+        def look():
+            found = self.requests(0)
+            equal(found.count("RELEASE"), found.count("OPEN"), "released")
+            equal(found.count("RELEASEDIR"), found.count("OPENDIR"), "released directories")
+        eventually(look)
+
+
+def read_file(path):
+    """As cat does: open, fstat, read to the end, close."""
+    fd = os.open(path, os.O_RDONLY)
+    os.fstat(fd)
+    while os.read(fd, 1 << 17):
+        pass
+    os.close(fd)
+
+
+def make(env):
+    """A map, and a daemon that has told of it."""
+    obj = env.helper().make("map", "array", name="counted")
+    return obj, Counted(env)
+
+
+def test_reading(env):
+    """The object's directory is looked for each time, since it may be gone; its files are not."""
+    obj, counted = make(env)
+    opened = ["GETATTR", "OPEN", "GETATTR", "READ", "READ", "RELEASE"]
+    for name in ("holders", "info"):
+        counted.expect(name, ["LOOKUP", *opened], read_file, counted.daemon.tree / obj.key / name)
+    counted.expect("control", opened, read_file, counted.daemon.tree / "control")
+
+
+def test_attributes(env):
+    """Those of files and directories of the tree never change."""
+    obj, counted = make(env)
+    base = counted.daemon.tree / obj.key
+    counted.expect("a directory of an object", ["LOOKUP"], os.stat, base)
+    counted.expect("a file of an object", ["LOOKUP"], os.stat, base / "info")
+    counted.expect("a file of the tree's root", [], os.stat, counted.daemon.tree / "objects")
+
+
+def test_listing(env):
+    """As ls -l does: the names at once, then a look for each, which may be gone by then."""
+    obj, counted = make(env)
+    base = counted.daemon.tree / obj.key
+    names = os.listdir(base)
+
+    def list_long():
+        for name in os.listdir(base):
+            os.lstat(base / name)
+    counted.expect("files of an object",
+                   ["LOOKUP", "OPENDIR", "READDIR", "READDIR", "RELEASEDIR",
+                    *["LOOKUP"] * len(names)], list_long)
+
+
+def test_a_long_listing(env):
+    """One look for each object: what is listed besides comes and goes with others."""
+    _, counted = make(env)
+    maps = counted.daemon.tree / "map"
+    start = counted.daemon.log.stat().st_size
+    names = os.listdir(maps)
+    for name in names:
+        try:
+            os.lstat(maps / name)
+        except FileNotFoundError:
+            pass
+    found = counted.requests(start)
+    equal(found.count("GETATTR") <= 2, True, f"attributes asked for again: {found}")
+    check(found.count("LOOKUP") <= len(names) + 2, f"{len(names)} names: {found}")
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(globals()))

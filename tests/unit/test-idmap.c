@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* The table of 64-bit numbers: what was put in is found, whatever the numbers look like. */
+#include "idmap.h"
+
+#include "private.h"
+
+static void empty(void)
+{
+	struct idmap map = { 0 };
+
+	g_assert_null(idmap_get(&map, 0));
+	g_assert_null(idmap_get(&map, 7));
+	idmap_clear(&map);
+}
+
+/* Numbers that lie @step apart, from @first on: each is found, and none between. */
+static void check_numbers(uint64_t first, uint64_t step)
+{
+	struct idmap map = { 0 };
+
+	for (guint i = 0; i < 10000; i++)
+		idmap_set(&map, first + i * step, GUINT_TO_POINTER(i + 1));
+	g_assert_cmpuint(map.count, ==, 10000);
+	g_assert_cmpuint(map.slots, >=, 2 * map.count);
+	for (guint i = 0; i < 10000; i++) {
+		g_assert_cmpuint(GPOINTER_TO_UINT(idmap_get(&map, first + i * step)), ==, i + 1);
+		g_assert_null(idmap_get(&map, first + i * step + 1));
+	}
+	g_assert_null(idmap_get(&map, first - step));
+	idmap_clear(&map);
+	g_assert_null(idmap_get(&map, first));
+}
+
+static void ids_keys_and_addresses(void)
+{
+	check_numbers(2, 2);
+	check_numbers((uint64_t)BPFREFS_BTF << 32 | 100, 3);
+	check_numbers(0xffff888000000000u, 0x100);
+	check_numbers(0, (uint64_t)1 << 48);
+}
+
+static void a_second_value_replaces(void)
+{
+	struct idmap map = { 0 };
+
+	idmap_set(&map, 5, GUINT_TO_POINTER(1));
+	idmap_set(&map, 5, GUINT_TO_POINTER(2));
+	g_assert_cmpuint(map.count, ==, 1);
+	g_assert_cmpuint(GPOINTER_TO_UINT(idmap_get(&map, 5)), ==, 2);
+	idmap_clear(&map);
+}
+
+int main(int argc, char **argv)
+{
+	g_test_init(&argc, &argv, NULL);
+	g_test_add_func("/idmap/empty", empty);
+	g_test_add_func("/idmap/numbers", ids_keys_and_addresses);
+	g_test_add_func("/idmap/replace", a_second_value_replaces);
+	return g_test_run();
+}
