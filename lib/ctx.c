@@ -31,6 +31,7 @@ static struct bpfrefs_ctx *ctx_new(const struct source *source)
 	ctx->proc_fd = -1;
 	ctx->self = (uint32_t)getpid();
 	ctx->thorough = true;
+	ctx->hidden_carriers = true; /* there may be, until somebody has looked */
 	g_mutex_init(&ctx->lock);
 	g_mutex_init(&ctx->next);
 	ctx->kept = g_hash_table_new_full(NULL, NULL, NULL, g_free);

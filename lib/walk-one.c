@@ -66,6 +66,25 @@ static int walk_one(struct scan *scan, const struct walk_one_map *one)
 	return state->unnamed ? -EAGAIN : 0;
 }
 
+static void note(const struct walk_rec *rec, void *known)
+{
+	known_note(known, rec);
+}
+
+/* Learns what maps and programs there are: much less than to look at everything that holds them. */
+static int learn(struct bpfrefs_ctx *ctx)
+{
+	int err;
+
+	known_begin(ctx->known);
+	err = walkers_iterate(ctx->source_data, "walk_maps", note, ctx->known);
+	if (!err)
+		err = walkers_iterate(ctx->source_data, "walk_progs", note, ctx->known);
+	if (!err)
+		known_end(ctx->known);
+	return err;
+}
+
 int walk_collect_one(struct scan *scan, struct bpfrefs_key key)
 {
 	struct bpfrefs_ctx *ctx = scan->ctx;
@@ -73,10 +92,11 @@ int walk_collect_one(struct scan *scan, struct bpfrefs_key key)
 	struct walk_one_map one;
 	int err;
 
-	/* what is new has to be told first */
-	if (key.kind != BPFREFS_MAP || known_is_outdated(ctx->known))
+	if (key.kind != BPFREFS_MAP)
 		return -EAGAIN;
-	err = walk_read_map(ctx, key.id, &one);
+	err = known_is_outdated(ctx->known) ? learn(ctx) : 0;
+	if (!err)
+		err = walk_read_map(ctx, key.id, &one);
 	if (err)
 		return err;
 	if (!can_be_alone(&one.map))

@@ -3,6 +3,7 @@
 
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
+#include <malloc.h>
 #include <string.h>
 #include <sys/mman.h>
 
@@ -174,6 +175,9 @@ int walkers_load(struct walkers **out, char **why)
 		*out = walkers;
 	}
 	g_clear_pointer(&last_warning, g_free);
+#ifdef __GLIBC__
+	malloc_trim(0); /* the kernel's types, all of them, were only needed for the load */
+#endif
 	return err;
 }
 
