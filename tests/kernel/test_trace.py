@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Programs that trace functions of the kernel, of its modules and of other programs, before they are
 attached and after; and what holds a module's BTF."""
+import os
 import sys
 
 from harness import Skip, check, equal, eventually, main
@@ -155,6 +156,26 @@ def test_modules_types(env):
     link.close()
     daemon.gone(progs[0])
     daemon.expect(btf, [by_kernel])
+
+
+def test_kfunc_of_a_module(env):
+    """A program that calls a function of a module holds the module's types, once."""
+    daemon, helper = env.daemon(), env.helper()
+    btf = module_btf(daemon, "nf_conntrack")
+    before = daemon.lines(f"{btf}/holders")[0]
+    file = os.path.join(os.environ["OBJECT_FILES"], "objects-kfunc.bpf.o")
+    try:
+        helper.do("load", file, "call_module")
+    except OSError as error:
+        raise Skip(f"a kfunc of nf_conntrack cannot be called: {error}") from error
+    prog = helper.make("take", "call_module")
+    helper.do("unload")
+    held = f"{btf} prog ref=1 user=0 id={prog.id} name=call_module via=kfunc_btf"
+    daemon.expect(btf, [*before, held])
+    equal(daemon.pairs(f"{prog.key}/refs")["unexplained"], "0")
+    prog.close()
+    daemon.gone(prog)
+    daemon.expect(btf, before)
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 """Runs the kernel tests on another kernel, in a virtual machine of qemu's software emulation, and
 tells TAP: each case is named PROGRAM: CASE.
 
-Usage: vm.py KERNEL, from meson, which gives the environment of the kernel tests. With WHOLE=1 all
+Usage: vm.py MACHINE (of those below), from meson, which gives the environment of the kernel tests. With WHOLE=1 all
 cases run, else those that shorter.txt does not leave out; with CASES="net:* perf:perf_link" of both
 only those of the Python tests.
 """
@@ -26,7 +26,18 @@ BUILD = pathlib.Path(os.environ["MESON_BUILD_ROOT"])
 WHOLE = bool(os.environ.get("WHOLE"))
 # Nothing told for so long: it hangs. One program, the whole machine.
 SILENT, PROGRAM, MACHINE = 300, 900, 3400
-MEMORY, PROCESSORS = "1500M", 2
+MEMORY = "1500M"
+# Name: the kernel, its processors, what is mounted of cgroups, more words for the kernel, and the
+# tests that run (None: all).
+WITHOUT = ["without", "mirror", "place", "session"]
+MACHINES = {
+    "5.10": ("5.10", 2, "v1", "", None),
+    "6.1": ("6.1", 2, "hybrid", "", None),
+    "6.12": ("6.12", 2, "v2", "", None),
+    "newest": ("newest", 4, "none", "", None),
+    # may not read the kernel's memory by BPF programs: as if they could not be loaded
+    "lockdown": ("6.12", 2, "v2", "lockdown=confidentiality", WITHOUT),
+}
 APPLETS = """sh echo grep insmod kill losetup mknod mkfifo modprobe poweroff stty true uname rmmod
     sleep dmesg ln chmod chown touch rmdir mv env id test""".split()
 CASE = re.compile(r"^(not )?ok\b\s*\d*\s*(?:-\s*)?([^#]*)(?:#\s*SKIP\S*\s*(.*))?$", re.I)
@@ -157,7 +168,8 @@ def chosen(name, kernel):
 def programs(image, kernel):
     """The plan's programs."""
     found = []
-    for name in os.environ["KERNEL_TESTS"].split(","):
+    only = MACHINES[kernel][4]
+    for name in only or os.environ["KERNEL_TESTS"].split(","):
         cases = chosen(name, kernel)
         if cases == []:
             continue
@@ -166,10 +178,10 @@ def programs(image, kernel):
         found.append({"name": name, "command": [str(word) for word in command], "env": {}})
     for path in os.environ["KERNEL_PROGRAMS"].split(","):
         name = pathlib.Path(path).name
-        if "CASES" in os.environ:
+        if only or "CASES" in os.environ:
             continue
         if WHOLE or listed(table("shorter.txt"), kernel, f"{name}: all") is None:
-            found.append({"name": name, "command": [str(image.within(path)), "--tap"], "env": {}})
+            found.append({"name": name, "command": [str(image.within(path))], "env": {}})
     return found
 
 
@@ -200,13 +212,15 @@ def make_image(kernel, name, place):
     return place / "initramfs"
 
 
-def boot(kernel, initramfs, console, results):
+def boot(name, kernel, initramfs, console, results):
     """Runs the machine; why it ended."""
+    _, processors, cgroups, more, _ = MACHINES[name]
     # A busy host stalls an emulated processor: that is no lockup of the guest's kernel.
-    words = "console=ttyS0 panic=-1 oops=panic nowatchdog quiet mitigations=off lsm=lockdown,yama,bpf init_on_alloc=0 audit=0"
+    words = ("console=ttyS0 quiet panic=-1 oops=panic nowatchdog audit=0 mitigations=off "
+             f"init_on_alloc=0 lsm=lockdown,yama,bpf bpfrefs_cgroups={cgroups} {more}")
     process = subprocess.Popen(
         ["qemu-system-x86_64", "-accel", "tcg,thread=single,tb-size=1024", "-cpu", "max", "-smp",
-         str(PROCESSORS), "-m", MEMORY, "-display", "none", "-monitor", "none", "-nic", "none",
+         str(processors), "-m", MEMORY, "-display", "none", "-monitor", "none", "-nic", "none",
          "-no-reboot", "-serial", f"file:{console}", "-serial", "stdio", "-kernel",
          str(kernel.image), "-initrd", str(initramfs), "-append", words],
         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, errors="replace")
@@ -240,7 +254,7 @@ def main():
         print("1..0 # SKIP the kernel itself: qemu-system-x86_64 or cpio is not installed")
         return 0
     try:
-        kernel = kernels.get(name)
+        kernel = kernels.get(MACHINES[name][0])
     except kernels.Unreachable as error:
         print(f"1..0 # SKIP the kernel itself: {error}")
         return 0
@@ -249,7 +263,7 @@ def main():
     tap = Tap(place / "tap")
     results = Results(tap, name)
     console = place / "console"
-    end = boot(kernel, make_image(kernel, name, place), console, results)
+    end = boot(name, kernel, make_image(kernel, name, place), console, results)
     results.machine(end, console)
     print(f"1..{tap.count}")
     return 1 if tap.failed else 0
