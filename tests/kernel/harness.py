@@ -94,7 +94,8 @@ def protected(what):
 
 def is_mounted(target):
     needle = f" {target} "
-    return any(needle in line for line in open("/proc/self/mountinfo"))
+    with open("/proc/self/mountinfo", errors="surrogateescape") as mounts:
+        return any(needle in line for line in mounts)
 
 
 def open_files(pid):

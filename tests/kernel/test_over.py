@@ -50,6 +50,12 @@ def clean(env, place):
     env.cleanup(lambda: is_mounted(place) and umount(place, MNT_DETACH))
 
 
+def uncover(env, *places):
+    """Takes away what holds the mirror's directories."""
+    for place in places:
+        umount(env.mnt / place)
+
+
 def over(env, place, kind="bpf"):
     mount(kind, place, kind)
     clean(env, place)
@@ -78,6 +84,8 @@ def test_several_deep_and_upon_each_other(env):
     umount(daemon.mnt / "d" / "e")
     want = [("f", "tmpfs"), ("f/g", "bpf")]
     equal(here(daemon), [(f"{daemon.mnt}/{path}", kind) for path, kind in want])
+    uncover(env, "f/g", "f")
+    equal(here(daemon), [])
 
 
 def test_names_forge_nothing(env):
@@ -88,6 +96,7 @@ def test_names_forge_nothing(env):
         (daemon.mnt / name).mkdir()
         over(env, daemon.mnt / name)
     equal([path for path, _ in here(daemon)], sorted(f"{daemon.mnt}/{name}" for name in odd))
+    uncover(env, *odd)
 
 
 def test_over_a_pin_and_by_a_bind_mount(env):
@@ -105,6 +114,9 @@ def test_over_a_pin_and_by_a_bind_mount(env):
     mount("bpf", other / "d", "bpf")
     got = [path for path, _ in here(daemon)]
     equal(got, sorted([f"{daemon.mnt}/p", f"{daemon.mnt}/f", f"{other}/d"]))
+    umount(other / "d")
+    umount(other)
+    uncover(env, "p", "f")
 
 
 def test_over_the_root(env):
@@ -185,9 +197,10 @@ def test_one_that_is_propagated_is_told_once(env):
     process = elsewhere(daemon.mnt, "true", "unchanged")
     try:
         over(env, daemon.mnt / "d")
-        with open(f"/proc/{process.pid}/mountinfo", encoding="utf-8") as file:
+        with open(f"/proc/{process.pid}/mountinfo", errors="surrogateescape") as file:
             check(f" {daemon.mnt}/d " in file.read(), "not propagated")
         equal(here(daemon), [(f"{daemon.mnt}/d", "bpf")])
+        uncover(env, "d")
     finally:
         process.communicate("\n")
 
