@@ -325,6 +325,9 @@ def test_directories_moved_behind_the_mirror(env):
     os.rename(daemon.mnt / "a" / "w" / "b" / "y", daemon.mnt / "c")
     equal(sorted(os.listdir(env.bpffs / "a" / "w")), ["b"])
     check((env.bpffs / "c").is_dir() and (daemon.mnt / "c").is_dir(), "not renamed")
+    # Once the kernel looks at the old places it forgets what they were, and so does the daemon.
+    for name in ("a/x", "b"):
+        check(not (daemon.mnt / name).exists(), f"{name} is still there")
 
 
 
