@@ -304,7 +304,7 @@ int bpfrefs_snapshot_take_one(struct bpfrefs_ctx *ctx, struct bpfrefs_key key,
 	struct bpfrefs_snapshot *snap = NULL;
 	int err = -EAGAIN;
 
-	g_mutex_lock(&ctx->lock);
+	ctx_lock(ctx);
 	if (ctx->source->collect_one)
 		err = walk_once(ctx, &key, &snap);
 	g_mutex_unlock(&ctx->lock);
