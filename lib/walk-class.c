@@ -76,9 +76,15 @@ void walk_note(struct scan *scan, const struct walk_rec *rec)
 		if (is_mappable(map))
 			state->mappable |= !walkers_own_map(state->walkers, map->rec.id);
 	} else if (rec->type >= WALK_HELD && rec->type <= WALK_CARRIED) {
-		*(state->in_hidden ? &state->hidden : &state->carries) = true;
-		if (state->in_hidden)
-			state->hidden_carriers |= !held || held->kind > WALK_HELD_ITER;
+		/* one map alone is carried by sockets' messages and rings; events hold programs */
+		bool carrier = held && held->kind > WALK_HELD_ITER;
+
+		if (state->in_hidden) {
+			state->hidden = true;
+			state->hidden_carriers |= carrier;
+		} else {
+			state->carries |= carrier || !state->one;
+		}
 	}
 }
 
@@ -103,11 +109,13 @@ int walk_program(struct scan *scan, const char *program)
 	int err;
 
 	state->in_hidden = g_strv_contains(hidden_walks, program);
-	if (is_worth_it(scan, program))
+	if (is_worth_it(scan, program)) {
+		state->looked_hidden |= state->in_hidden;
 		err = walkers_iterate(state->walkers, program, walk_dispatch, scan);
-	else
+	} else {
 		/* not worth it is one thing, not possible another: that is a gap all the same */
 		err = walkers_lack(state->walkers, program) ? -ENOPKG : 0;
+	}
 	state->in_hidden = false;
 	return err;
 }

@@ -38,6 +38,7 @@ struct walk_state {
 	bool mappable, carries;
 	bool in_hidden;		 /* these records are of a walk of what descriptors do not show */
 	bool hidden;		 /* which told something */
+	bool looked_hidden;	 /* there was such a walk */
 	bool hidden_carriers;	 /* and something that carries files */
 	struct cgroups *cgroups; /* holder-cgroup.c: what it has been told */
 };
@@ -65,7 +66,7 @@ void walk_count(struct scan *scan, const struct walk_rec *rec);
 void walk_recount(struct scan *scan, const struct walk_rec *rec);
 /* A kernel's name of at most @size bytes, interned. */
 const char *walk_name(struct scan *scan, const char *name, size_t size);
-/* Frees what a walk has noted. */
+/* Frees what a walk has noted, and leaves the context what the next one needs. */
 void walk_state_clear(struct scan *scan);
 /* The source's collect_one (walk-one.c). */
 int walk_collect_one(struct scan *scan, struct bpfrefs_key key);

@@ -435,6 +435,8 @@ void walk_state_clear(struct scan *scan)
 {
 	struct walk_state *state = walk_state_of(scan);
 
+	if (state->looked_hidden)
+		scan->ctx->hidden_carriers = state->hidden_carriers;
 	carriers_free(scan);
 	pin_tree_free(state->pins);
 	g_clear_pointer(&state->metas, g_array_unref);
@@ -466,7 +468,6 @@ static int source_collect(struct scan *scan)
 	if (!err)
 		mark_gone(scan);
 	scan->ctx->thorough = state.hidden;
-	scan->ctx->hidden_carriers = state.hidden_carriers;
 	walk_state_clear(scan);
 	return err;
 }
