@@ -2,6 +2,7 @@
 /* Open virtual files: text that was frozen at open, the right to write commands, or both. */
 #include <errno.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <string.h>
 #include <time.h>
 
@@ -30,14 +31,28 @@ struct handle *handle_ref(struct handle *handle)
 	return handle;
 }
 
+/* Of a text this long, or of what it was made from, the allocator would keep much for the next. */
+#define LONG_TEXT ((size_t)1 << 20)
+
+static void give_back(void)
+{
+#ifdef __GLIBC__
+	malloc_trim(0);
+#endif
+}
+
 void handle_unref(struct handle *handle)
 {
+	bool is_long = handle->text->len >= LONG_TEXT;
+
 	if (!g_atomic_ref_count_dec(&handle->count))
 		return;
 	if (handle->reader)
 		events_close(handle->reader);
 	g_string_free(handle->text, TRUE);
 	g_free(handle);
+	if (is_long)
+		give_back();
 }
 
 /* All handles of one inode. */
