@@ -53,6 +53,7 @@ const volatile __u32 walk_file_type;
  * verifier checks once and whose arguments must be scalars; walks run one at a time.
  */
 struct walk_table walk_table;
+volatile __u64 walk_release;
 
 #define STEP 32
 
@@ -69,7 +70,12 @@ static __always_inline __u64 release_of(struct file *file)
 {
 	if ((void *)bpf_rdonly_cast != NULL && walk_file_type) {
 		file = bpf_rdonly_cast(file, walk_file_type);
-		return (__u64)file->f_op->release;
+		/*
+		 * Through memory: on 7.2 (not yet on 6.18) what is read through such a pointer is one
+		 * itself, and not a number to calculate with.
+		 */
+		walk_release = (__u64)file->f_op->release;
+		return walk_release;
 	}
 	return (__u64)BPF_CORE_READ(file, f_op, release);
 }

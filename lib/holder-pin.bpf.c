@@ -60,7 +60,11 @@ struct dentry {
 	struct qstr d_name;
 	union {
 		struct hlist_node d_alias;
-	} d_u;
+	} d_u; /* has no name in 7.2 any more; in 6.18 it does */
+} __pai;
+
+struct dentry___72 {
+	struct hlist_node d_alias;
 } __pai;
 
 struct inode {
@@ -232,12 +236,27 @@ static __always_inline __u32 pinned_id(struct inode *inode, __u32 kind)
 }
 
 struct names {
-	__u64 next; /* dentry.d_u.d_alias */
+	__u64 next; /* dentry.d_alias */
 };
+
+static __always_inline __u64 alias_offset(void)
+{
+	__u64 offset;
+
+	/* Each in its own branch, not both before it: what a kernel has not must not be reached. */
+	if (bpf_core_field_exists(struct dentry___72, d_alias)) {
+		offset = bpf_core_field_offset(struct dentry___72, d_alias);
+		barrier_var(offset);
+	} else {
+		offset = bpf_core_field_offset(struct dentry, d_u.d_alias);
+		barrier_var(offset);
+	}
+	return offset;
+}
 
 static __always_inline bool tell_name(struct hlist_node *node)
 {
-	struct dentry *dentry = (void *)node - bpf_core_field_offset(struct dentry, d_u.d_alias);
+	struct dentry *dentry = (void *)node - alias_offset();
 	struct walk_dentry *out = walk_room();
 	__u32 len;
 
@@ -283,7 +302,7 @@ static int above_step(__u32 index, struct names *names)
 	if (!out)
 		return 1;
 	fill_inode(out, BPF_CORE_READ(parent, d_inode), WALK_KIND_DIR);
-	tell_name((void *)((__u64)parent + bpf_core_field_offset(struct dentry, d_u.d_alias)));
+	tell_name((void *)((__u64)parent + alias_offset()));
 	return 0;
 }
 
@@ -311,7 +330,7 @@ static __always_inline void tell_found(struct inode *inode)
 {
 	struct hlist_node *node = BPF_CORE_READ(inode, i_dentry.first);
 	struct names names = {
-		(__u64)node - bpf_core_field_offset(struct dentry, d_u.d_alias),
+		(__u64)node - alias_offset(),
 	};
 	struct walk_inode *out = walk_room();
 	struct dentry *top;
