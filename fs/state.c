@@ -275,11 +275,11 @@ static GArray *tell_lines(GString *out, const struct state *then, const struct s
 		const struct line *new = j < now->lines->len ? LINE(now, j) : NULL;
 		int order = !old ? 1 : !new ? -1 : line_compare(then, old, now, new);
 
-		if (order < 0 && is_trusted(then, now, old->class))
+		if (old && order < 0 && is_trusted(then, now, old->class))
 			tell_line(out, '-', then, old);
 		else if (order < 0)
 			g_array_append_val(carried, i);
-		else if (order > 0)
+		else if (new && order > 0)
 			tell_line(out, '+', now, new);
 		i += order <= 0;
 		j += order >= 0;
