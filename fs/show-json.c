@@ -234,32 +234,92 @@ int show_json(const struct where *w, GString *out)
 
 /* ---------------------------------------------------- the whole system --- */
 
-static void add_objects(JsonBuilder *json, const struct bpfrefs_snapshot *snap)
+/*
+ * Written record by record, a line each: the tree of all of them would be of some twenty times the
+ * text's size.
+ */
+struct stream {
+	GString *out;
+	JsonBuilder *json; /* of the object at hand */
+	JsonGenerator *generator;
+	const char *between; /* it and the one before */
+};
+
+/* Ends the object at hand and writes it. */
+static void stream_object(struct stream *stream)
+{
+	g_autoptr(JsonNode) root = NULL;
+
+	json_builder_end_object(stream->json);
+	root = json_builder_get_root(stream->json);
+	json_generator_set_root(stream->generator, root);
+	g_string_append(stream->out, stream->between);
+	json_generator_to_gstring(stream->generator, stream->out);
+	json_builder_reset(stream->json);
+	stream->between = ",\n";
+}
+
+/* The same, but as members of the outermost one. */
+static void stream_members(struct stream *stream)
+{
+	gsize at = stream->out->len + strlen(stream->between);
+
+	stream_object(stream);
+	g_string_erase(stream->out, (gssize)at, 1);
+	g_string_truncate(stream->out, stream->out->len - 1);
+}
+
+static void stream_array(struct stream *stream, const char *key)
+{
+	g_string_append_printf(stream->out, "%s\"%s\":[", stream->between, key);
+	stream->between = "\n";
+}
+
+static void stream_array_end(struct stream *stream)
+{
+	g_string_append_c(stream->out, ']');
+	stream->between = ",\n";
+}
+
+static void stream_objects(struct stream *stream, const struct bpfrefs_snapshot *snap)
 {
 	const struct bpfrefs_object *object;
 
-	begin_array(json, "objects");
+	stream_array(stream, "objects");
 	for (size_t i = 0; (object = bpfrefs_snapshot_object(snap, i)); i++) {
-		json_builder_begin_object(json);
-		add_head(json, object);
-		add_account(json, object);
-		json_builder_end_object(json);
+		json_builder_begin_object(stream->json);
+		add_head(stream->json, object);
+		add_account(stream->json, object);
+		stream_object(stream);
 	}
-	json_builder_end_array(json);
+	stream_array_end(stream);
 }
 
-static void add_processes(JsonBuilder *json, const struct bpfrefs_snapshot *snap)
+static void stream_holders(struct stream *stream, const struct bpfrefs_snapshot *snap)
+{
+	const struct bpfrefs_ref *ref;
+
+	stream_array(stream, "holders");
+	for (size_t i = 0; (ref = bpfrefs_snapshot_ref_at(snap, i)); i++) {
+		json_builder_begin_object(stream->json);
+		add_fields(stream->json, ref);
+		stream_object(stream);
+	}
+	stream_array_end(stream);
+}
+
+static void stream_processes(struct stream *stream, const struct bpfrefs_snapshot *snap)
 {
 	const struct bpfrefs_process *process;
 
-	begin_array(json, "processes");
+	stream_array(stream, "processes");
 	for (size_t i = 0; (process = bpfrefs_snapshot_process(snap, i)); i++) {
-		json_builder_begin_object(json);
-		add_number(json, "pid", process->pid);
-		add_text(json, "comm", process->comm);
-		json_builder_end_object(json);
+		json_builder_begin_object(stream->json);
+		add_number(stream->json, "pid", process->pid);
+		add_text(stream->json, "comm", process->comm);
+		stream_object(stream);
 	}
-	json_builder_end_array(json);
+	stream_array_end(stream);
 }
 
 static void add_when(JsonBuilder *json, const struct bpfrefs_snapshot *snap)
@@ -275,19 +335,21 @@ static void add_when(JsonBuilder *json, const struct bpfrefs_snapshot *snap)
 
 int show_all_json(const struct where *w, GString *out)
 {
+	g_autoptr(JsonGenerator) generator = json_generator_new();
 	g_autoptr(JsonBuilder) json = json_builder_new();
-	const struct bpfrefs_ref *ref;
+	struct stream stream = { out, json, generator, "" };
 
+	g_string_append_c(out, '{');
 	json_builder_begin_object(json);
 	add_text(json, "version", bpfrefs_version());
 	add_when(json, w->snap);
-	add_objects(json, w->snap);
-	begin_array(json, "holders");
-	for (size_t i = 0; (ref = bpfrefs_snapshot_ref_at(w->snap, i)); i++)
-		add_record(ref, json);
-	json_builder_end_array(json);
-	add_processes(json, w->snap);
+	stream_members(&stream);
+	stream_objects(&stream, w->snap);
+	stream_holders(&stream, w->snap);
+	stream_processes(&stream, w->snap);
+	json_builder_begin_object(json);
 	add_gaps(json, w->snap);
-	finish(json, out);
+	stream_members(&stream);
+	g_string_append(out, "}\n");
 	return 0;
 }
