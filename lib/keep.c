@@ -231,12 +231,21 @@ static int drop(struct bpfrefs_keeper *keeper, struct bpfrefs_key key, enum bpfr
 static int drop_others(struct bpfrefs_keeper *keeper, struct bpfrefs_key key,
 		       enum bpfrefs_keep_mode mode)
 {
-	for (size_t i = 0; i < G_N_ELEMENTS(pin_modes); i++) {
-		int err = pin_modes[i] == mode ? 0 : drop_pin(keeper, key, pin_modes[i]);
+	int pinned[G_N_ELEMENTS(pin_modes)] = { 0 };
+	int err = 0;
 
-		if (err)
-			return err;
+	/* All are looked at before one goes: what cannot be told must not leave half of it done. */
+	for (size_t i = 0; i < G_N_ELEMENTS(pin_modes); i++) {
+		if (pin_modes[i] != mode)
+			pinned[i] = is_pinned(keeper, key, pin_modes[i]);
+		if (pinned[i] < 0)
+			return pinned[i];
 	}
+	for (size_t i = 0; !err && i < G_N_ELEMENTS(pin_modes); i++)
+		if (pinned[i])
+			err = drop_pin(keeper, key, pin_modes[i]);
+	if (err)
+		return err;
 	return mode == BPFREFS_KEEP_FD ? 0 : drop(keeper, key, BPFREFS_KEEP_FD);
 }
 

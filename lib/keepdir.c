@@ -32,6 +32,12 @@ int keep_name_parse(const char *name, struct bpfrefs_key *key)
 	return bpfrefs_key_parse(text, key);
 }
 
+/* -EPERM says that something else is there, so that there are no keeps. Not what the kernel refused. */
+static int refusal(int err)
+{
+	return err == EPERM ? -EACCES : -err;
+}
+
 /* One component. Never through a symlink or onto another mount: that might be our own. */
 static int open_dir(int parent_fd, const char *name)
 {
@@ -43,7 +49,7 @@ static int open_dir(int parent_fd, const char *name)
 
 	if (fd >= 0)
 		return (int)fd;
-	return errno == ENOTDIR || errno == ELOOP || errno == EXDEV ? -EPERM : -errno;
+	return errno == ENOTDIR || errno == ELOOP || errno == EXDEV ? -EPERM : refusal(errno);
 }
 
 static int open_own(int parent_fd, const char *name, bool create)
@@ -57,7 +63,7 @@ static int open_own(int parent_fd, const char *name, bool create)
 	if (fd < 0)
 		return fd;
 	if (fstat(fd, &st) != 0)
-		return -errno;
+		return refusal(errno);
 	/* Whoever may write there could take a keep away, or make one. */
 	if (st.st_uid != 0 || (st.st_mode & 0777) != 0700)
 		return -EPERM;

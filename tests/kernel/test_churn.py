@@ -43,7 +43,8 @@ def churn(env, daemon):
     share = said["caught"] / said["instant"]
     print(f"# {LOADERS} loaders, seed {SEED}: of {said['lived']} that lived a millisecond after "
           f"attaching all are kept; of {said['instant']} that exited at once {said['caught']} "
-          f"({share:.1%}); {said['unrooted']} had no root, and all are gone")
+          f"({share:.1%}); {said['unrooted']} had no root, and all "
+          f"are let go ({said['exist']} arrays exist all the same)")
     print(f"# from load to kept: median {said['median_us']} us, 99% {said['p99_us']} us, "
           f"max {said['max_us']} us, of {said['times']}")
     check(said["lived"] and said["times"] and said["unrooted"], f"nothing was tested: {said}")
