@@ -66,6 +66,7 @@ class Size:
         for process in (self.measure, self.load):
             process.stdin.close()
             process.wait()
+            process.stdout.close()
 
     # -------------------------------------------------------------- rows ---
 
