@@ -4,7 +4,10 @@
 
 #include <bpf/bpf_helpers.h>
 
-struct nf_conn;
+/* Defined, however little of it: a mere name fits no structure of the kernel's. */
+struct nf_conn {
+	unsigned long status;
+};
 
 struct bpf_ct_opts {
 	__s32 netns_id, error;
