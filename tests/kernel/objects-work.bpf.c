@@ -34,10 +34,18 @@ struct {
 
 extern struct task_struct *bpf_task_from_pid(int pid) __ksym;
 extern void bpf_task_release(struct task_struct *task) __ksym;
+#ifdef IMPLICIT_ARGS /* on 7.2: the verifier adds what only it knows */
+extern int bpf_task_work_schedule_resume(struct task_struct *task, struct bpf_task_work *work,
+					 void *map__map,
+					 int (*callback)(struct bpf_map *, void *, void *)) __ksym;
+#else
 extern int bpf_task_work_schedule_resume_impl(struct task_struct *task, struct bpf_task_work *work,
 					      void *map__map,
 					      int (*callback)(struct bpf_map *, void *, void *),
 					      void *aux__prog) __ksym;
+#define bpf_task_work_schedule_resume(task, work, map, callback) \
+	bpf_task_work_schedule_resume_impl(task, work, map, callback, (void *)0)
+#endif
 
 static int done(struct bpf_map *map, void *key, void *value)
 {
@@ -57,9 +65,7 @@ int set_work(int *pid)
 	task = bpf_task_from_pid(*pid);
 	if (!task)
 		return 1;
-	error = value ? bpf_task_work_schedule_resume_impl(task, &value->work, &works, done,
-							   (void *)0)
-		      : 2;
+	error = value ? bpf_task_work_schedule_resume(task, &value->work, &works, done) : 2;
 	bpf_task_release(task);
 	return error ? 3 : 0;
 }

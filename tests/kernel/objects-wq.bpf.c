@@ -24,8 +24,15 @@ struct {
 } wq_hash SEC(".maps");
 
 extern int bpf_wq_init(struct bpf_wq *wq, void *map, unsigned int flags) __ksym;
+#ifdef IMPLICIT_ARGS /* on 7.2: the verifier adds what only it knows */
+extern int bpf_wq_set_callback(struct bpf_wq *wq, int (*callback)(void *, int *, void *),
+			       unsigned int flags) __ksym;
+#else
 extern int bpf_wq_set_callback_impl(struct bpf_wq *wq, int (*callback)(void *, int *, void *),
 				    unsigned int flags, void *aux__ign) __ksym;
+#define bpf_wq_set_callback(wq, callback, flags) \
+	bpf_wq_set_callback_impl(wq, callback, flags, (void *)0)
+#endif
 
 static int work(void *map, int *key, void *value)
 {
@@ -42,7 +49,7 @@ int set_wq(struct __sk_buff *skb)
 	value = bpf_map_lookup_elem(&wq_hash, &key);
 	if (!value || bpf_wq_init(&value->wq, &wq_hash, 0))
 		return 1;
-	return bpf_wq_set_callback_impl(&value->wq, work, 0, (void *)0) ? 2 : 0;
+	return bpf_wq_set_callback(&value->wq, work, 0) ? 2 : 0;
 }
 
 char LICENSE[] SEC("license") = "GPL";

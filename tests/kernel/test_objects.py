@@ -208,10 +208,15 @@ def test_sockmap_link(env):
 def load(env, file, *names, **options):
     if "OBJECT_FILES" not in os.environ:
         raise Skip("built without BPF")
-    helper = env.helper()
+    helper, path = env.helper(), os.path.join(os.environ["OBJECT_FILES"], file)
+    other = path.replace(".bpf.o", "-implicit.bpf.o")
     try:
-        helper.do("load", os.path.join(os.environ["OBJECT_FILES"], file), *names,
-                  **options)
+        try:
+            helper.do("load", path, *names, **options)
+        except OSError:
+            if not os.path.exists(other):
+                raise
+            helper.do("load", other, *names, **options)
     except OSError as error:
         raise Skip(f"{', '.join(names)} of {file} cannot be loaded: {error}") from error
     objects = [helper.make("take", name) for name in names]
