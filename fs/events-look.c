@@ -74,27 +74,27 @@ void poll_unref(const struct events *events, struct poll *poll)
 }
 
 /* What is done once the lock is given up. */
-struct todo {
+struct later {
 	GArray *answers;  /* struct answer */
 	GPtrArray *polls; /* struct poll, owned */
 };
 
-static void todo_init(struct todo *todo)
+static void later_init(struct later *later)
 {
-	todo->answers = g_array_new(FALSE, TRUE, sizeof(struct answer));
-	todo->polls = g_ptr_array_new();
+	later->answers = g_array_new(FALSE, TRUE, sizeof(struct answer));
+	later->polls = g_ptr_array_new();
 }
 
-static void todo_do(const struct events *events, struct todo *todo)
+static void later_do(const struct events *events, struct later *later)
 {
-	for (guint i = 0; i < todo->answers->len; i++)
-		answer_give(events, &g_array_index(todo->answers, struct answer, i));
-	for (guint i = 0; i < todo->polls->len; i++) {
-		events->calls->wake(((struct poll *)todo->polls->pdata[i])->handle);
-		poll_unref(events, todo->polls->pdata[i]);
+	for (guint i = 0; i < later->answers->len; i++)
+		answer_give(events, &g_array_index(later->answers, struct answer, i));
+	for (guint i = 0; i < later->polls->len; i++) {
+		events->calls->wake(((struct poll *)later->polls->pdata[i])->handle);
+		poll_unref(events, later->polls->pdata[i]);
 	}
-	g_array_unref(todo->answers);
-	g_ptr_array_unref(todo->polls);
+	g_array_unref(later->answers);
+	g_ptr_array_unref(later->polls);
 }
 
 /* ---------------------------------------------------------------- looking --- */
@@ -227,7 +227,7 @@ static void tell(struct reader *reader, GHashTable *states, int err)
 		reader->error = err;
 }
 
-static void tell_all(struct events *events, GHashTable *states, int err, struct todo *todo)
+static void tell_all(struct events *events, GHashTable *states, int err, struct later *later)
 {
 	guint kept = 0;
 
@@ -241,7 +241,7 @@ static void tell_all(struct events *events, GHashTable *states, int err, struct 
 			continue;
 		}
 		reader_take(w->reader, w->size, &answer);
-		g_array_append_val(todo->answers, answer);
+		g_array_append_val(later->answers, answer);
 	}
 	g_array_set_size(events->waiting, kept);
 	for (guint i = 0; i < events->readers->len; i++) {
@@ -251,7 +251,7 @@ static void tell_all(struct events *events, GHashTable *states, int err, struct 
 			continue;
 		tell(reader, states, err);
 		reader->polling = false;
-		g_ptr_array_add(todo->polls, poll_ref(reader->poll));
+		g_ptr_array_add(later->polls, poll_ref(reader->poll));
 	}
 }
 
@@ -259,17 +259,17 @@ static void tell_all(struct events *events, GHashTable *states, int err, struct 
 static void look(struct events *events)
 {
 	GHashTable *states = states_waited_at(events);
-	struct todo todo;
+	struct later later;
 	int err;
 
 	events->due = g_get_monotonic_time() + LOOK_US;
 	g_mutex_unlock(&events->lock);
 	err = find_changes(events, states);
-	todo_init(&todo);
+	later_init(&later);
 	g_mutex_lock(&events->lock);
-	tell_all(events, states, err, &todo);
+	tell_all(events, states, err, &later);
 	g_mutex_unlock(&events->lock);
-	todo_do(events, &todo);
+	later_do(events, &later);
 	g_hash_table_unref(states);
 	g_mutex_lock(&events->lock);
 }
@@ -304,11 +304,11 @@ gpointer events_run(gpointer data)
 void events_end(struct events *events)
 {
 	g_autoptr(GHashTable) none = g_hash_table_new(NULL, NULL);
-	struct todo todo;
+	struct later later;
 
-	todo_init(&todo);
+	later_init(&later);
 	g_mutex_lock(&events->lock);
-	tell_all(events, none, 0, &todo);
+	tell_all(events, none, 0, &later);
 	g_mutex_unlock(&events->lock);
-	todo_do(events, &todo);
+	later_do(events, &later);
 }
