@@ -146,6 +146,12 @@ def tool(name):
     return path
 
 
+def sanitized(program):
+    """Whether it was built with a sanitizer, which takes memory for itself and holds back what is
+    freed."""
+    return re.search(rb"__[at]san_init", pathlib.Path(program).read_bytes()) is not None
+
+
 def unescape(text):
     return re.sub(rb"\\([0-7]{3})", lambda m: bytes([int(m[1], 8)]),
                   text.encode()).decode(errors="surrogateescape")

@@ -19,7 +19,7 @@ import subprocess
 import sys
 import time
 
-from harness import check, equal, eventually, fails, main, records, tool
+from harness import Skip, check, equal, eventually, fails, main, records, sanitized, tool
 from made import syscall
 
 OBJECTS = int(os.environ.get("LIMITS_OBJECTS", "2000"))
@@ -86,8 +86,14 @@ def others_are_served(daemon, key):
     check(daemon.read(f"{key}/info"), "info")
 
 
+def own_memory(env):
+    if sanitized(env.bpfrefs):
+        raise Skip("a sanitizer's memory is not the daemon's")
+
+
 def test_reader_of_ten_thousand_files(env):
     """Small ones may all be open; of large ones as many as there is room for."""
+    own_memory(env)
     limited(env, 4096 * MIB)  # of which a sixteenth is for texts
     key = many(env, "fds", 3000)
     daemon = env.daemon("-o", "max_age=86400000")
@@ -242,6 +248,7 @@ def test_readers_that_wait_keep_nobody(env):
 
 def test_writers_that_flood(env):
     """Refused commands without end, and slow ones: others are served, and memory stays where it was."""
+    own_memory(env)
     daemon, helper = env.daemon(), env.helper()
     obj = helper.make("map", "array")
     for name in ("x", "y"):
@@ -296,6 +303,7 @@ def drop_admin():
 
 def test_large_graph(env):
     """Every file about the whole system, and one object's, of a graph with very many objects."""
+    own_memory(env)
     daemon = env.daemon("-o", "max_age=86400000")
     first = memory(daemon)
     key = many(env, "maps", OBJECTS)

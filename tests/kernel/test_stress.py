@@ -15,7 +15,7 @@ import test_net
 import test_objects
 import test_perf
 import test_sockets
-from harness import Skip, check, equal, eventually, fields, main, run
+from harness import Skip, check, equal, eventually, fields, main, run, sanitized
 
 SECONDS = int(os.environ.get("STRESS_SECONDS", "60"))
 # A remainder that stands this long, the same in every snapshot, is no holder on its way.
@@ -213,12 +213,6 @@ def rss(pid):
         return int(next(x for x in file if x.startswith("VmRSS")).split()[1])
 
 
-def sanitized(pid):
-    """Whether freed memory is held back, so that growth says nothing."""
-    with open(f"/proc/{pid}/maps", encoding="ascii", errors="replace") as file:
-        return "asan" in file.read()
-
-
 class Remainders:
     """How long each object has had the same remainder."""
 
@@ -284,7 +278,8 @@ def test_churn(env):
         equal(odd, {}, "after the end")
     eventually(even)
     equal(daemon.descriptors(), daemon.open_before, "the daemon's descriptors")
-    check(sanitized(daemon.pid) or rss(daemon.pid) - before < GROWTH_KIB, f"grew from {before} to {rss(daemon.pid)} KiB")
+    check(sanitized(env.bpfrefs) or rss(daemon.pid) - before < GROWTH_KIB,
+          f"grew from {before} to {rss(daemon.pid)} KiB")
 
 
 if __name__ == "__main__":
