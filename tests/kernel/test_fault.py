@@ -12,7 +12,7 @@ import os
 import random
 import sys
 
-from harness import check, equal, eventually, main, names
+from harness import Skip, check, equal, eventually, main, names, sanitized
 from test_crash import pinned_key, rename
 
 CALLS = int(os.environ.get("FAULT_CALLS", "5"))
@@ -32,6 +32,8 @@ class Faults:
     """A daemon into which fault.so is loaded."""
 
     def __init__(self, env, *options):
+        if sanitized(env.bpfrefs):
+            raise Skip("a sanitizer wants to be loaded before anything else")
         path = env.tmp / "faults"
         path.write_bytes(bytes(ctypes.sizeof(Control)))
         with open(path, "r+b") as file:
