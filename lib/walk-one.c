@@ -71,20 +71,6 @@ static void note(const struct walk_rec *rec, void *known)
 	known_note(known, rec);
 }
 
-/* Learns what maps and programs there are: much less than to look at everything that holds them. */
-static int learn(struct bpfrefs_ctx *ctx)
-{
-	int err;
-
-	known_begin(ctx->known);
-	err = walkers_iterate(ctx->source_data, "walk_maps", note, ctx->known);
-	if (!err)
-		err = walkers_iterate(ctx->source_data, "walk_progs", note, ctx->known);
-	if (!err)
-		known_end(ctx->known);
-	return err;
-}
-
 int walk_collect_one(struct scan *scan, struct bpfrefs_key key)
 {
 	struct bpfrefs_ctx *ctx = scan->ctx;
@@ -94,7 +80,8 @@ int walk_collect_one(struct scan *scan, struct bpfrefs_key key)
 
 	if (key.kind != BPFREFS_MAP)
 		return -EAGAIN;
-	err = known_is_outdated(ctx->known) ? learn(ctx) : 0;
+	/* much less than to look at everything that holds them */
+	err = known_is_outdated(ctx->known) ? walk_learn_objects(ctx, note, ctx->known) : 0;
 	if (!err)
 		err = walk_read_map(ctx, key.id, &one);
 	if (err)

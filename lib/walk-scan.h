@@ -60,6 +60,8 @@ struct walk_one_map {
 	struct walk_map map;
 };
 
+/* Has maps and programs told anew to @note, which notes them in ctx->known. */
+int walk_learn_objects(struct bpfrefs_ctx *ctx, walk_fn note, void *data);
 int walk_read_map(struct bpfrefs_ctx *ctx, uint32_t id, struct walk_one_map *one);
 /* Adds the object that a record tells; then checks its counters against a second record. */
 void walk_count(struct scan *scan, const struct walk_rec *rec);

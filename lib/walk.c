@@ -35,7 +35,8 @@ static int source_open(struct bpfrefs_ctx *ctx, char **why)
 	int err;
 
 	ctx->source_data = load(why, &err);
-	ctx->known = known_new();
+	if (!err)
+		ctx->known = known_new();
 	return err;
 }
 
@@ -385,19 +386,17 @@ static void learn_object(const struct walk_rec *rec, void *data)
 	walk_dispatch(rec, data);
 }
 
-/* Tells maps and programs anew; a btf is told by what leads to it. */
-static int learn_objects(struct scan *scan)
+/* A btf is told by what leads to it. */
+int walk_learn_objects(struct bpfrefs_ctx *ctx, walk_fn note, void *data)
 {
-	struct walkers *walkers = walk_state_of(scan)->walkers;
-	struct known *known = scan->ctx->known;
 	int err;
 
-	known_begin(known);
-	err = walkers_iterate(walkers, "walk_maps", learn_object, scan);
+	known_begin(ctx->known);
+	err = walkers_iterate(ctx->source_data, "walk_maps", note, data);
 	if (!err)
-		err = walkers_iterate(walkers, "walk_progs", learn_object, scan);
+		err = walkers_iterate(ctx->source_data, "walk_progs", note, data);
 	if (!err)
-		known_end(known);
+		known_end(ctx->known);
 	return err;
 }
 
@@ -409,7 +408,7 @@ static int walk_objects(struct scan *scan)
 	int err;
 
 	if (!state->after && known_is_outdated(known))
-		err = learn_objects(scan);
+		err = walk_learn_objects(scan->ctx, learn_object, scan);
 	else
 		err = known_read(known, state->walkers, walk_dispatch, scan);
 	if (!err)
