@@ -34,6 +34,7 @@ struct errlog;
 struct mirror;
 struct handles;
 struct events;
+struct idle;
 
 struct fs {
 	struct fs_options opt;
@@ -49,6 +50,7 @@ struct fs {
 	uint64_t source_ino;
 	dev_t mount_dev;	     /* our own mount's number, as mountinfo has it; 0 before it is there */
 	struct timespec started;     /* CLOCK_REALTIME: times of what has no snapshot */
+	struct idle *idle;	     /* idle.c */
 	struct auto_keep *auto_keep; /* auto.c sets it while its thread runs; borrowed */
 };
 
@@ -99,6 +101,13 @@ int view_fresh(struct view *view, struct bpfrefs_snapshot **snap);
 int view_recent(struct view *view, struct bpfrefs_snapshot **snap);
 /* After a control: no older snapshot is used again. */
 void view_invalidate(struct view *view);
+/* Who is told of each scan, before the first and after the last one; NULL: nobody. */
+void view_set_idle(struct view *view, struct idle *idle);
+/*
+ * While nobody asks: lets go of the last snapshot if it is too old to be shown again. False, and
+ * nothing is done, while somebody waits for one.
+ */
+bool view_rest(struct view *view);
 /* For status: scans made so far, and the last snapshot or NULL; owned. */
 uint64_t view_scans(struct view *view, struct bpfrefs_snapshot **last);
 

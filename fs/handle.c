@@ -2,12 +2,12 @@
 /* Open virtual files: text that was frozen at open, the right to write commands, or both. */
 #include <errno.h>
 #include <fcntl.h>
-#include <malloc.h>
 #include <string.h>
 #include <time.h>
 
 #include "ctl.h"
 #include "events.h"
+#include "idle.h"
 #include "node.h"
 
 /* Of how many open files the kernel and we keep track, whatever is in them. */
@@ -31,28 +31,14 @@ struct handle *handle_ref(struct handle *handle)
 	return handle;
 }
 
-/* Of a text this long, or of what it was made from, the allocator would keep much for the next. */
-#define LONG_TEXT ((size_t)1 << 20)
-
-static void give_back(void)
-{
-#ifdef __GLIBC__
-	malloc_trim(0);
-#endif
-}
-
 void handle_unref(struct handle *handle)
 {
-	bool is_long = handle->text->len >= LONG_TEXT;
-
 	if (!g_atomic_ref_count_dec(&handle->count))
 		return;
 	if (handle->reader)
 		events_close(handle->reader);
 	g_string_free(handle->text, TRUE);
 	g_free(handle);
-	if (is_long)
-		give_back();
 }
 
 /* All handles of one inode. */
@@ -412,4 +398,5 @@ void handle_release(struct fs *fs, struct handle *handle)
 {
 	handles_remove(fs->handles, handle);
 	handle_unref(handle);
+	idle_touch(fs->idle);
 }

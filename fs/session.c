@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "caps.h"
+#include "idle.h"
 #include "mirror.h"
 #include "ops-turn.h"
 #include "place.h"
@@ -24,6 +25,7 @@ static int prepare_process(const struct fs_options *opt)
 {
 	struct rlimit limit;
 
+	idle_prepare();
 	umask(0); /* the kernel has taken the caller's off already */
 	/* caller_leave() can then always go back to how it was. */
 	syscall(SYS_setgroups, 0, NULL);
@@ -150,8 +152,8 @@ static int new_fuse_session(struct session *session, const struct session_config
 	return err;
 }
 
-/* Its thread must not be the one that a signal to end interrupts: that is the loop's to see. */
-static int start_auto(struct fs *fs)
+/* Their threads must not be the ones that a signal to end interrupts: that is the loop's to see. */
+static int start_threads(struct fs *fs)
 {
 	struct auto_keep *keeping;
 	sigset_t ends, before;
@@ -164,8 +166,10 @@ static int start_auto(struct fs *fs)
 	sigaddset(&ends, SIGQUIT);
 	pthread_sigmask(SIG_BLOCK, &ends, &before);
 	err = auto_start(fs, fs->opt.keep_auto, &keeping);
+	if (!err)
+		err = idle_start(fs->view, &fs->idle);
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	return err ? fail("starting to look after program arrays", err) : 0;
+	return err ? fail("starting to look after program arrays and memory", err) : 0;
 }
 
 /*
@@ -182,27 +186,33 @@ static void unmount(struct session *session, int ours)
 	fuse_session_unmount(session->fuse);
 }
 
-static int serve(struct session *session)
+static int loop(struct session *session)
 {
-	int err = start_auto(&session->fs), ours;
+	int ours, err;
 
-	if (err)
-		return err;
-	if (fuse_session_mount(session->fuse, session->fs.opt.mountpoint) != 0) {
-		auto_stop(session->fs.auto_keep);
+	if (fuse_session_mount(session->fuse, session->fs.opt.mountpoint) != 0)
 		return fail(session->fs.opt.mountpoint, -EIO); /* libfuse has said why */
-	}
 	ours = place_top_mount(session->fs.opt.mountpoint, &session->fs.mount_dev);
 	session->turns = turns_new();
 	err = compat_loop(session->fuse, SESSION_THREADS);
 	/* Before the mount goes, so that who waits is told why. */
 	events_stop(session->fs.events);
 	turns_free(session->turns);
-	/* Before the mount goes, so that who waits is told why. */
-	events_stop(session->fs.events);
 	auto_stop(session->fs.auto_keep);
 	unmount(session, ours);
 	return err < 0 ? fail("serving requests", err) : 0;
+}
+
+static int serve(struct session *session)
+{
+	int err = start_threads(&session->fs);
+
+	if (!err)
+		err = loop(session);
+	auto_stop(session->fs.auto_keep);
+	idle_stop(session->fs.idle);
+	session->fs.idle = NULL;
+	return err;
 }
 
 static int run(struct session *session, const struct session_config *config)

@@ -117,9 +117,8 @@ uint64_t show_missing(const struct bpfrefs_object *object)
 
 void show_object(GString *out, const struct bpfrefs_object *object)
 {
-	char key[BPFREFS_KEY_MAX];
-
-	g_string_append_printf(out, "%s name=", bpfrefs_key_format(object->key, key));
+	show_key(out, object->key);
+	g_string_append(out, " name=");
 	show_value(out, object->name);
 	g_string_append(out, " type=");
 	show_value(out, object->type);
@@ -133,7 +132,9 @@ void show_object(GString *out, const struct bpfrefs_object *object)
 	show_number(out, show_missing(object));
 	g_string_append(out, " pins=");
 	show_number(out, object->pins);
-	g_string_append_printf(out, " state=%s because=", bpfrefs_state_name(object->state));
+	g_string_append(out, " state=");
+	g_string_append(out, bpfrefs_state_name(object->state));
+	g_string_append(out, " because=");
 	show_value(out, object->because);
 	g_string_append_c(out, '\n');
 }

@@ -12,7 +12,9 @@ static void show_field(GString *out, const char *key, struct bpfrefs_value value
 {
 	if (value.type == BPFREFS_VALUE_ABSENT)
 		return;
-	g_string_append_printf(out, " %s=", key);
+	g_string_append_c(out, ' ');
+	g_string_append(out, key);
+	g_string_append_c(out, '=');
 	if (value.type == BPFREFS_VALUE_NUM)
 		show_number(out, value.num);
 	else
@@ -22,11 +24,14 @@ static void show_field(GString *out, const char *key, struct bpfrefs_value value
 void show_line(GString *out, const struct bpfrefs_ref *ref)
 {
 	const struct bpfrefs_class *class_ = bpfrefs_ref_class(ref);
-	char key[BPFREFS_KEY_MAX];
 
-	bpfrefs_key_format(bpfrefs_ref_target(ref), key);
-	g_string_append_printf(out, "%s %s ref=%" PRIu32 " user=%" PRIu32, key, class_->name,
-			       bpfrefs_ref_count(ref), bpfrefs_ref_user(ref));
+	show_key(out, bpfrefs_ref_target(ref));
+	g_string_append_c(out, ' ');
+	g_string_append(out, class_->name);
+	g_string_append(out, " ref=");
+	show_digits(out, bpfrefs_ref_count(ref));
+	g_string_append(out, " user=");
+	show_digits(out, bpfrefs_ref_user(ref));
 	for (size_t i = 0; class_->keys[i]; i++)
 		show_field(out, class_->keys[i], bpfrefs_ref_value(ref, i));
 	g_string_append_c(out, '\n');
@@ -188,13 +193,14 @@ static void show_slot(GString *out, const struct bpfrefs_snapshot *snap,
 	struct bpfrefs_value slot = bpfrefs_ref_get(ref, "slot");
 	struct bpfrefs_key target = bpfrefs_ref_target(ref);
 	const struct bpfrefs_object *object = bpfrefs_snapshot_find(snap, target);
-	char key[BPFREFS_KEY_MAX];
 
 	if (slot.type == BPFREFS_VALUE_NUM)
 		show_number(out, slot.num);
 	else
 		show_value(out, slot.type == BPFREFS_VALUE_STR ? slot.str : NULL);
-	g_string_append_printf(out, " %s ", bpfrefs_key_format(target, key));
+	g_string_append_c(out, ' ');
+	show_key(out, target);
+	g_string_append_c(out, ' ');
 	show_value(out, object ? object->name : NULL);
 	g_string_append_c(out, '\n');
 }

@@ -26,6 +26,9 @@ const char *show_line_start(GString *out, const char *str);
 int text_unescape(const char *text, char **out);
 /* A number, or "?" for BPFREFS_UNKNOWN. */
 void show_number(GString *out, uint64_t number);
+/* The same, but of what is known. */
+void show_digits(GString *out, uint64_t number);
+void show_key(GString *out, struct bpfrefs_key key); /* KIND/ID */
 /* "KEY: VALUE\n" */
 void show_pair(GString *out, const char *key, const char *text);
 void show_pair_number(GString *out, const char *key, uint64_t number);

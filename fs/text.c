@@ -7,6 +7,14 @@
 
 #include "show.h"
 
+/* Stands for itself; the NUL at the end does not. */
+static bool is_plain(char c, unsigned char least)
+{
+	unsigned char byte = (unsigned char)c;
+
+	return byte >= least && byte <= 0x7e && byte != '\\';
+}
+
 static void escape(GString *out, const char *str, unsigned char least)
 {
 	if (!str) {
@@ -18,11 +26,12 @@ static void escape(GString *out, const char *str, unsigned char least)
 		g_string_append(out, "\\077");
 		return;
 	}
-	for (const unsigned char *byte = (const unsigned char *)str; *byte; byte++) {
-		if (*byte < least || *byte > 0x7e || *byte == '\\')
-			g_string_append_printf(out, "\\%03o", *byte);
-		else
-			g_string_append_c(out, (char)*byte);
+	for (const char *plain = str; *str; plain = str) {
+		while (is_plain(*str, least))
+			str++;
+		g_string_append_len(out, plain, str - plain);
+		if (*str)
+			g_string_append_printf(out, "\\%03o", (unsigned char)*str++);
 	}
 }
 
@@ -81,7 +90,26 @@ void show_number(GString *out, uint64_t number)
 	if (number == BPFREFS_UNKNOWN)
 		g_string_append_c(out, '?');
 	else
-		g_string_append_printf(out, "%" PRIu64, number);
+		show_digits(out, number);
+}
+
+/* Answers have a hundred thousand numbers, and a printf takes ten times as long. */
+void show_digits(GString *out, uint64_t number)
+{
+	char digits[20], *first = digits + sizeof(digits);
+
+	do {
+		*--first = (char)('0' + number % 10);
+		number /= 10;
+	} while (number);
+	g_string_append_len(out, first, digits + sizeof(digits) - first);
+}
+
+void show_key(GString *out, struct bpfrefs_key key)
+{
+	g_string_append(out, bpfrefs_kind_name(key.kind));
+	g_string_append_c(out, '/');
+	show_digits(out, key.id);
 }
 
 void show_pair(GString *out, const char *key, const char *text)

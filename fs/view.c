@@ -4,7 +4,7 @@
  * the present waits for the first scan that begins after it came: if one runs already, for the next;
  * all who wait then share that one.
  */
-#include "fs.h"
+#include "idle.h"
 
 /* How old a snapshot may be for view_recent(). */
 #define RECENT_US G_USEC_PER_SEC
@@ -12,10 +12,12 @@
 struct view {
 	struct bpfrefs_ctx *ctx;
 	gint64 max_age; /* microseconds */
+	struct idle *idle; /* told of each scan; NULL where nobody watches */
 
 	GMutex lock;   /* protects what follows; never held over a scan */
 	GCond changed; /* a scan is over */
 	bool scanning;
+	unsigned int wanting; /* callers that have not got their snapshot yet */
 	uint64_t begun;		       /* scans begun; the last one's number */
 	uint64_t done;		       /* the number of the last one that is over */
 	uint64_t ones;		       /* scans of one object alone */
@@ -70,6 +72,7 @@ static void scan_locked(struct view *view)
 	view->last_number = number;
 	view->last_begun = begun;
 	bpfrefs_snapshot_unref(old);
+	idle_touch(view->idle);
 }
 
 static bool is_young(const struct view *view, gint64 age)
@@ -86,12 +89,14 @@ static int get_within(struct view *view, gint64 age, struct bpfrefs_snapshot **s
 	g_mutex_lock(&view->lock);
 	wanted = view->begun + 1;
 	if (!is_young(view, age)) {
+		view->wanting++;
 		while (view->done < wanted) {
 			if (view->scanning)
 				g_cond_wait(&view->changed, &view->lock);
 			else
 				scan_locked(view);
 		}
+		view->wanting--;
 		/* The one that we waited for may be followed by one that failed already. */
 		err = view->last_number >= wanted ? 0 : view->error;
 	}
@@ -142,6 +147,25 @@ void view_invalidate(struct view *view)
 	g_mutex_lock(&view->lock);
 	view->obsolete = view->begun;
 	g_mutex_unlock(&view->lock);
+}
+
+void view_set_idle(struct view *view, struct idle *idle)
+{
+	view->idle = idle;
+}
+
+bool view_rest(struct view *view)
+{
+	struct bpfrefs_snapshot *old = NULL;
+	bool busy;
+
+	g_mutex_lock(&view->lock);
+	busy = view->wanting || view->scanning;
+	if (!busy && !is_young(view, view->max_age))
+		old = g_steal_pointer(&view->last);
+	g_mutex_unlock(&view->lock);
+	bpfrefs_snapshot_unref(old);
+	return !busy;
 }
 
 uint64_t view_scans(struct view *view, struct bpfrefs_snapshot **last)

@@ -238,9 +238,17 @@ static int walk_once(struct bpfrefs_ctx *ctx, const struct bpfrefs_key *one,
 		     struct bpfrefs_snapshot **out)
 {
 	struct scan *scan = scan_new(ctx);
-	int err = one ? ctx->source->collect_one(scan, *one) : ctx->source->collect(scan);
-	struct bpfrefs_snapshot *snap = scan_finish(scan);
+	struct bpfrefs_snapshot *snap;
+	int err;
 
+	if (one) {
+		err = ctx->source->collect_one(scan, *one);
+	} else {
+		scan_expect(scan);
+		err = ctx->source->collect(scan);
+		scan_found(scan);
+	}
+	snap = scan_finish(scan);
 	if (err) {
 		bpfrefs_snapshot_unref(snap);
 		return err;

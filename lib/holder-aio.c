@@ -45,6 +45,7 @@ static int walk(struct scan *scan)
 const struct holder_class holder_aio = {
 	.pub = { "aio", keys },
 	.walk = walk,
+	.takes = WALK_BIT(WALK_HELD) | WALK_BIT(WALK_GAP),
 	.decode = decode,
 	.proc_gap = "procfs does not tell pending requests",
 };

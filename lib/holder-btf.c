@@ -81,6 +81,7 @@ static int proc(struct scan *scan)
 const struct holder_class holder_btf = {
 	.pub = { "btf", keys, 1u << BPFREFS_BTF },
 	.walk = walk,
+	.takes = WALK_BIT(WALK_BTF) | WALK_BIT(WALK_EDGE),
 	.decode = decode,
 	.proc = proc,
 };

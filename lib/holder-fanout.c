@@ -53,6 +53,7 @@ const struct holder_class holder_fanout = {
 	.pub = { "fanout", keys, 1u << BPFREFS_PROG },
 	.walks = walks,
 	.walk = walk,
+	.takes = WALK_BIT(WALK_SOCK) | WALK_BIT(WALK_GAP),
 	.decode = decode,
 	.proc = proc,
 };

@@ -42,20 +42,11 @@ struct bpf_iter__task {
 	__bpf_md_ptr(struct task_struct *, task);
 } __pai;
 
-/* 6.2. A cast turns each read into a plain load with an exception entry: 13 ms instead of 47. */
-extern void *bpf_rdonly_cast(const void *obj, __u32 btf_id) __ksym __weak;
-
-/* The kernel's id of struct file, set before the load (walkers-btf.h); 0: not known, no casts. */
-const volatile __u32 walk_file_type;
-
 /*
  * The table at work. Global, because what is told of a file is told by a global function, which the
  * verifier checks once and whose arguments must be scalars; walks run one at a time.
  */
 struct walk_table walk_table;
-volatile __u64 walk_release;
-
-#define STEP 32
 
 struct steps {
 	__u64 first;   /* step of the table that the loop began with */
@@ -64,37 +55,15 @@ struct steps {
 
 /* The most that one step may need: sockets, whose own queues may take WALK_QUEUE_ROOM more. */
 #define STEP_ROOM \
-	(STEP * (WALK_USE_ROOM + WALK_HELD_ROOM) + sizeof(struct walk_task) + WALK_QUEUE_ROOM)
-
-static __always_inline __u64 release_of(struct file *file)
-{
-	if ((void *)bpf_rdonly_cast != NULL && walk_file_type) {
-		file = bpf_rdonly_cast(file, walk_file_type);
-		/*
-		 * Through memory: on 7.2 (not yet on 6.18) what is read through such a pointer is one
-		 * itself, and not a number to calculate with.
-		 */
-		walk_release = (__u64)file->f_op->release;
-		return walk_release;
-	}
-	return (__u64)BPF_CORE_READ(file, f_op, release);
-}
+	(WALK_STEP * (WALK_USE_ROOM + WALK_HELD_ROOM) + sizeof(struct walk_task) + WALK_QUEUE_ROOM)
 
 static __always_inline void tell_file(struct file *file, __u32 fd, __u32 kind)
 {
-	void *object = BPF_CORE_READ(file, private_data);
+	__u64 object = walk_private((__u64)file);
 	struct walk_file *out;
-	__u32 id = 0;
+	__u32 id = walk_id(object, kind);
 
 	walk_tell_task();
-	if (kind == WALK_KIND_MAP)
-		id = BPF_CORE_READ((struct bpf_map *)object, id);
-	else if (kind == WALK_KIND_PROG)
-		id = BPF_CORE_READ((struct bpf_prog *)object, aux, id);
-	else if (kind == WALK_KIND_LINK)
-		id = BPF_CORE_READ((struct bpf_link *)object, id);
-	else
-		id = BPF_CORE_READ((struct btf *)object, id);
 	out = walk_room();
 	if (!out)
 		return;
@@ -103,7 +72,7 @@ static __always_inline void tell_file(struct file *file, __u32 fd, __u32 kind)
 	out->kind = kind;
 	walk_emit(&out->rec, WALK_FILE, sizeof(*out), id);
 	if (kind == WALK_KIND_BTF)
-		walk_tell_btf(object);
+		walk_tell_btf((struct btf *)object);
 }
 
 /*
@@ -179,7 +148,7 @@ static __always_inline __u32 kind_of(__u64 release)
 /* Global: see walk_table. */
 int walk_tell(__u64 file, __u32 fd)
 {
-	__u32 kind = kind_of(release_of((struct file *)file));
+	__u32 kind = kind_of(walk_release(file));
 
 	if (kind == KIND_ITER)
 		tell_iter((struct file *)file, fd);
@@ -189,68 +158,6 @@ int walk_tell(__u64 file, __u32 fd)
 		walk_tell_held(file, fd, 0, WALK_HOW_FD);
 	if (kind >= KIND_OTHER && !walk.only) /* what holds programs holds no map that is looked for */
 		walk_use_file(file, fd, kind - KIND_OTHER);
-	return 0;
-}
-
-/*
- * May the file be one of those that we know? Zero for each of them, and in theory for another: one
- * test for all, since the verifier follows each branch of each of the 32 files: a test for each kind
- * makes it three times the work.
- */
-static __always_inline __u64 not_known(__u64 release)
-{
-	const struct walk_known *known = &walk.known;
-	__u64 product = release ^ known->iter_release;
-
-	product *= (release ^ known->release[WALK_KIND_MAP]) *
-		   (release ^ known->release[WALK_KIND_PROG]);
-	product *= (release ^ known->release[WALK_KIND_LINK]) *
-		   (release ^ known->release[WALK_KIND_BTF]);
-	product *= (release ^ known->other[WALK_OTHER_SOCKET]) *
-		   (release ^ known->other[WALK_OTHER_RING]);
-	return product * (release ^ known->other[WALK_OTHER_PERF]) *
-	       (release ^ known->other[WALK_OTHER_TUN]);
-}
-
-static __always_inline void *object_of(struct file *file)
-{
-	if ((void *)bpf_rdonly_cast != NULL && walk_file_type) {
-		file = bpf_rdonly_cast(file, walk_file_type);
-		return file->private_data;
-	}
-	return BPF_CORE_READ(file, private_data);
-}
-
-/* Is it the file of a BPF object, and not of the one that is looked for? One test as above. */
-static __always_inline bool is_other(struct file *file, __u64 release)
-{
-	const __u64 *known = walk.known.release;
-
-	return (__u64)object_of(file) != walk.only &&
-	       !((release ^ known[WALK_KIND_MAP]) * (release ^ known[WALK_KIND_PROG]) *
-		 (release ^ known[WALK_KIND_LINK]) * (release ^ known[WALK_KIND_BTF]));
-}
-
-/* The descriptors of one step. Not on the stack: 6.1 has 512 bytes for the whole chain of calls. */
-struct file *walk_step[STEP];
-
-/*
- * 32 descriptors at once. Global: see walk_table; as part of the loop's function it would be verified
- * for each state of that loop.
- */
-int walk_files(__u64 step)
-{
-	if (bpf_probe_read_kernel(walk_step, sizeof(walk_step),
-				  (void *)(walk_table.fds + step * sizeof(walk_step))))
-		return 0;
-#pragma clang loop unroll(disable)
-	for (int i = 0; i < STEP; i++) {
-		struct file *file = walk_step[i];
-		__u64 release = file ? release_of(file) : 0;
-
-		if (release && !not_known(release) && !(walk.only && is_other(file, release)))
-			walk_tell((__u64)file, step * STEP + i);
-	}
 	return 0;
 }
 
@@ -313,7 +220,7 @@ int walk_tasks(struct bpf_iter__task *ctx)
 	BPF_CORE_READ_INTO(&walk_table.comm, task, group_leader, comm);
 	key = (__u64)task->pid << 32 | 1;
 	steps.first = walk_begin(key);
-	count = (BPF_CORE_READ(fdt, max_fds) + STEP - 1) / STEP;
+	count = (BPF_CORE_READ(fdt, max_fds) + WALK_STEP - 1) / WALK_STEP;
 	if (count > steps.first)
 		bpf_loop(count - steps.first, scan_step, &steps, 0);
 	if (steps.stopped)

@@ -52,6 +52,7 @@ static bool decode(struct scan *scan, const struct walk_rec *rec)
 const struct holder_class holder_fd = {
 	.pub = { "fd", keys },
 	.walks = walks,
+	.takes = WALK_BIT(WALK_FILE),
 	.decode = decode,
 	.proc = proc_scan_fd,
 };

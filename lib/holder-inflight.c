@@ -49,6 +49,7 @@ const struct holder_class holder_inflight = {
 	.pub = { "inflight", keys },
 	.walks = walks,
 	.walk = walk,
+	.takes = WALK_BIT(WALK_HELD) | WALK_BIT(WALK_GAP),
 	.decode = decode,
 	.proc_gap = "procfs does not tell which descriptors are in flight",
 };

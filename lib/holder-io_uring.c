@@ -74,6 +74,7 @@ const struct holder_class holder_io_uring = {
 	.pub = { "io_uring", keys },
 	.walks = walks,
 	.walk = walk,
+	.takes = WALK_BIT(WALK_HELD) | WALK_BIT(WALK_GAP),
 	.decode = decode,
 	.proc_gap = "procfs does not tell which files are registered with a ring",
 };

@@ -46,6 +46,7 @@ static bool decode(struct scan *scan, const struct walk_rec *rec)
 const struct holder_class holder_iter = {
 	.pub = { "iter", keys },
 	.walks = walks,
+	.takes = WALK_BIT(WALK_ITER),
 	.decode = decode,
 	.proc = proc_scan_iter,
 	.proc_gap = "procfs does not tell which program an iterator runs",

@@ -31,6 +31,7 @@ static bool decode(struct scan *scan, const struct walk_rec *rec)
 
 const struct holder_class holder_link = {
 	.pub = { "link", keys },
+	.takes = WALK_BIT(WALK_LINK),
 	.decode = decode,
 	.proc = proc_scan_link,
 };

@@ -307,35 +307,32 @@ static __always_inline void find_array(struct slots *slots, __u64 map, __u32 typ
 	((type) == BPF_MAP_TYPE_HASH_OF_MAPS || (type) == BPF_MAP_TYPE_DEVMAP_HASH)
 
 /*
- * Tells what is in the slots of one map, walk.slots_map, from walk.resume_at on; where it ends as
- * WALK_FULL, walk.resume_at is where to go on. No iterator: most maps have no slots, and those that
- * have are known (lib/known.c).
+ * Tells what is in the slots of one map, from walk.resume_at on; where it ends as WALK_FULL,
+ * walk.resume_at is where to go on. Global: verified once, not for each state of the loop over maps.
  */
-SEC("syscall")
-int walk_slots(void *ctx)
+int walk_slots_of(__u64 address, __u32 id)
 {
-	struct bpf_map *map = (void *)walk.slots_map;
+	struct bpf_map *map = (void *)address;
 	__u32 type = BPF_CORE_READ(map, map_type), rounds;
 	struct slots slots = {};
 	__u64 steps;
 
-	walk.ended = WALK_DONE;
 	/* gone, see walk_counts */
-	if (BPF_CORE_READ(map, id) != walk.slots_id || BPF_CORE_READ(map, refcnt.counter) <= 0)
+	if (BPF_CORE_READ(map, id) != id || BPF_CORE_READ(map, refcnt.counter) <= 0)
 		return 0;
 	if (!has_slots(type) && !has_buckets(type))
 		return 0;
-	slots.map = walk.slots_id;
+	slots.map = id;
 	slots.key_size = BPF_CORE_READ(map, key_size);
 	slots.count = BPF_CORE_READ(map, max_entries);
 	slots.at = walk.resume_at;
 	if (has_buckets(type)) {
-		find_hash(&slots, walk.slots_map, type);
+		find_hash(&slots, address, type);
 		steps = slots.count;
 		rounds = walk_rounds(slots.at, steps);
 		bpf_loop(rounds, hash_step, &slots, 0);
 	} else {
-		find_array(&slots, walk.slots_map, type);
+		find_array(&slots, address, type);
 		steps = ((__u64)slots.count + STEP - 1) / STEP;
 		rounds = walk_rounds(slots.at, steps);
 		bpf_loop(rounds, array_step, &slots, 0);
@@ -346,6 +343,30 @@ int walk_slots(void *ctx)
 		walk.ended = WALK_FULL;
 		walk.resume_at = slots.stopped - 1;
 	}
+	return 0;
+}
+
+static int map_step(__u32 index, void *data)
+{
+	const struct walk_listed *listed = &walk_list[walk.list_at & (WALK_LIST_MAX - 1)];
+
+	walk_slots_of(listed->address, listed->id);
+	if (walk.ended != WALK_DONE)
+		return 1;
+	walk.resume_at = 0;
+	walk.list_at++;
+	return 0;
+}
+
+/*
+ * Tells what is in the slots of the maps in walk_list, from walk.list_at on. No iterator: most maps
+ * have no slots, and those that have are known (lib/known.c).
+ */
+SEC("syscall")
+int walk_slots(void *ctx)
+{
+	walk.ended = WALK_DONE;
+	bpf_loop(walk.listed - walk.list_at, map_step, NULL, 0);
 	return 0;
 }
 

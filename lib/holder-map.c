@@ -50,14 +50,18 @@ void holder_map_note(struct scan *scan, const struct walk_rec *rec)
 		note_slotted(scan, map);
 }
 
-static int walk_slots(struct scan *scan, const struct slotted *slotted)
+/* Looks into @count maps, at most WALK_LIST_MAX. */
+static int walk_slots(struct scan *scan, const struct slotted *maps, guint count)
 {
 	struct walkers *walkers = walk_state_of(scan)->walkers;
 	struct walk_control *control = walkers_control(walkers);
+	struct walk_listed *list = walkers_list(walkers);
 	int err;
 
-	control->slots_map = slotted->address;
-	control->slots_id = slotted->id;
+	for (guint i = 0; i < count; i++)
+		list[i] = (struct walk_listed){ .address = maps[i].address, .id = maps[i].id };
+	control->listed = count;
+	control->list_at = 0;
 	control->resume_at = 0;
 	do {
 		err = walkers_call(walkers, "walk_slots", walk_dispatch, scan);
@@ -70,9 +74,11 @@ static int walk(struct scan *scan)
 	struct walk_state *state = walk_state_of(scan);
 	GArray *all = g_steal_pointer(&state->slotted);
 	int err = walkers_lack(state->walkers, "walk_slots") ? -ENOPKG : 0;
+	guint count = all ? all->len : 0;
 
-	for (guint i = 0; all && !err && i < all->len; i++)
-		err = walk_slots(scan, &g_array_index(all, struct slotted, i));
+	for (guint first = 0; !err && first < count; first += WALK_LIST_MAX)
+		err = walk_slots(scan, &g_array_index(all, struct slotted, first),
+				 MIN(count - first, (guint)WALK_LIST_MAX));
 	if (all)
 		g_array_unref(all);
 	return err;
@@ -186,6 +192,7 @@ const struct holder_class holder_map = {
 	.pub = { "map", keys },
 	.walks = walks,
 	.walk = walk,
+	.takes = WALK_BIT(WALK_MAP) | WALK_BIT(WALK_EDGE) | WALK_BIT(WALK_GAP) | WALK_BIT(WALK_XSK),
 	.decode = decode,
 	.proc = proc_scan_map,
 };

@@ -13,10 +13,29 @@ struct vm_area_struct {
 	struct file *vm_file;
 } __pai;
 
+struct seqcount {
+	__u32 sequence;
+} __pai;
+
+struct mm_struct {
+	int mm_lock_seq; /* 6.4, with CONFIG_PER_VMA_LOCK */
+} __pai;
+
+struct mm_struct___613 {
+	struct seqcount mm_lock_seq;
+} __pai;
+
 struct task_struct {
 	int pid, tgid;
 	char comm[16];
+	__u64 start_boottime, self_exec_id;
+	struct mm_struct *mm;
 	struct task_struct *group_leader;
+} __pai;
+
+struct bpf_iter__task {
+	__bpf_md_ptr(struct bpf_iter_meta *, meta);
+	__bpf_md_ptr(struct task_struct *, task);
 } __pai;
 
 struct bpf_iter__task_vma {
@@ -158,25 +177,27 @@ int walk_tell_gap(__u32 kind)
 	return 0;
 }
 
+/* May a mapping of such a file lead to objects? */
+static __always_inline bool is_wanted(__u64 release)
+{
+	return release == walk.known.release[WALK_KIND_MAP] ||
+	       release == walk.known.other[WALK_OTHER_RING] ||
+	       release == walk.known.other[WALK_OTHER_PERF] ||
+	       release == walk.known.other[WALK_OTHER_SOCKET];
+}
+
 SEC("iter/task_vma")
 int walk_mappings(struct bpf_iter__task_vma *ctx)
 {
 	struct task_struct *task = ctx->task;
 	struct vm_area_struct *vma = ctx->vma;
 	struct file *file;
-	__u64 release;
 
 	/* our own mapping is of a map that we have open */
 	if (!task || !vma || (__u32)task->tgid == walk.self_pid)
 		return 0;
 	file = vma->vm_file;
-	if (!file)
-		return 0;
-	release = (__u64)file->f_op->release;
-	if (release != walk.known.release[WALK_KIND_MAP] &&
-	    release != walk.known.other[WALK_OTHER_RING] &&
-	    release != walk.known.other[WALK_OTHER_PERF] &&
-	    release != walk.known.other[WALK_OTHER_SOCKET])
+	if (!file || !is_wanted((__u64)file->f_op->release))
 		return 0;
 	if (walk_full(WALK_HELD_ROOM))
 		return WALK_AGAIN;
@@ -185,6 +206,108 @@ int walk_mappings(struct bpf_iter__task_vma *ctx)
 	BPF_CORE_READ_INTO(&walk_table.comm, task, group_leader, comm);
 	walk_tell_held(walk_scalar(vma->vm_file), vma->vm_start, vma->vm_end, WALK_HOW_MMAP);
 	return 0;
+}
+
+/* ------------------------------------------- only what may have changed --- */
+
+/* 6.7 */
+struct bpf_iter_task_vma {
+	__u64 opaque;
+};
+extern int bpf_iter_task_vma_new(struct bpf_iter_task_vma *it, struct task_struct *task,
+				 __u64 address) __ksym __weak;
+extern struct vm_area_struct *bpf_iter_task_vma_next(struct bpf_iter_task_vma *it) __ksym __weak;
+extern void bpf_iter_task_vma_destroy(struct bpf_iter_task_vma *it) __ksym __weak;
+
+/*
+ * A process's memory, as it was after an exec. What is mapped in it changes under its lock, whose end
+ * counts mm_lock_seq up: as long as that is the same nothing has.
+ */
+struct memory {
+	__u64 mm, start, exec;
+	__u64 tgid;
+};
+
+/* Processes with no mapping that leads anywhere, and mm_lock_seq before that was seen. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 32768);
+	__type(key, struct memory);
+	__type(value, __u32);
+} walk_nothing SEC(".maps");
+
+#define HAVE_LOCK_SEQ bpf_core_field_exists(((struct mm_struct *)0)->mm_lock_seq)
+#define HAVE_LOCK_SEQCOUNT bpf_core_field_exists(((struct mm_struct___613 *)0)->mm_lock_seq.sequence)
+
+static __always_inline __u32 lock_seq(struct mm_struct *mm)
+{
+	struct mm_struct___613 *newer = (void *)mm;
+
+	return HAVE_LOCK_SEQCOUNT ? BPF_CORE_READ(newer, mm_lock_seq.sequence)
+				  : (__u32)BPF_CORE_READ(mm, mm_lock_seq);
+}
+
+enum { VMAS_NOTHING, VMAS_TOLD, VMAS_FULL, VMAS_FAILED };
+
+static __always_inline int tell_vmas(struct task_struct *task)
+{
+	struct bpf_iter_task_vma it;
+	struct vm_area_struct *vma;
+	int found = VMAS_NOTHING;
+	struct file *file;
+
+	if (bpf_iter_task_vma_new(&it, task, 0) < 0)
+		found = VMAS_FAILED; /* it does not wait for the memory's lock; there is nothing next */
+	while (found < VMAS_FULL && (vma = bpf_iter_task_vma_next(&it))) {
+		file = vma->vm_file;
+		if (!file || !is_wanted((__u64)file->f_op->release))
+			continue;
+		found = walk_full(WALK_HELD_ROOM) ? VMAS_FULL : VMAS_TOLD;
+		if (found == VMAS_TOLD)
+			walk_tell_held(walk_scalar(vma->vm_file), vma->vm_start, vma->vm_end,
+				       WALK_HOW_MMAP);
+	}
+	bpf_iter_task_vma_destroy(&it);
+	return found;
+}
+
+/*
+ * As walk_mappings, but for each process that has something to tell, or has changed; walk.vmas says
+ * whether this kernel can do so. What is told twice, since the buffer was full, counts once.
+ */
+SEC("iter/task")
+int walk_vmas(struct bpf_iter__task *ctx)
+{
+	struct task_struct *task = ctx->task;
+	struct memory memory = {};
+	__u32 seq, *before;
+	int found;
+
+	walk.vmas = WALK_VMAS_UNABLE;
+	if ((void *)bpf_iter_task_vma_new == NULL || (!HAVE_LOCK_SEQ && !HAVE_LOCK_SEQCOUNT))
+		return 0;
+	walk.vmas = WALK_VMAS_ABLE;
+	if (!task || task->pid != task->tgid || (__u32)task->tgid == walk.self_pid)
+		return 0;
+	memory.mm = (__u64)BPF_CORE_READ(task, mm);
+	if (!memory.mm)
+		return 0;
+	memory.start = task->start_boottime;
+	memory.exec = task->self_exec_id;
+	memory.tgid = task->tgid;
+	seq = lock_seq((struct mm_struct *)memory.mm);
+	before = bpf_map_lookup_elem(&walk_nothing, &memory);
+	if (before && *before == seq)
+		return 0;
+	walk_table.told = 0;
+	walk_table.pid = walk_table.tgid = task->tgid;
+	BPF_CORE_READ_INTO(&walk_table.comm, task, group_leader, comm);
+	found = tell_vmas(task);
+	if (found == VMAS_FAILED)
+		walk.vmas_busy = 1;
+	if (found == VMAS_NOTHING)
+		bpf_map_update_elem(&walk_nothing, &memory, &seq, BPF_ANY);
+	return found == VMAS_FULL ? WALK_AGAIN : 0;
 }
 
 char LICENSE[] SEC("license") = "GPL";

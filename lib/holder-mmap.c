@@ -37,6 +37,7 @@ static bool decode(struct scan *scan, const struct walk_rec *rec)
 const struct holder_class holder_mmap = {
 	.pub = { "mmap", keys },
 	.walks = walks,
+	.takes = WALK_BIT(WALK_HELD),
 	.decode = decode,
 	.proc_gap = "procfs does not tell which map a process has mapped",
 };

@@ -119,6 +119,7 @@ const struct holder_class holder_perf = {
 	.pub = { "perf", keys, 1u << BPFREFS_PROG },
 	.walks = walks,
 	.walk = walk,
+	.takes = WALK_BIT(WALK_EVENT) | WALK_BIT(WALK_GAP) | WALK_BIT(WALK_CARRIED),
 	.decode = decode,
 	.proc = proc,
 };

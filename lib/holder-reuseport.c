@@ -46,6 +46,7 @@ const struct holder_class holder_reuseport = {
 	.pub = { "reuseport", keys, 1u << BPFREFS_PROG },
 	.walks = walks,
 	.walk = walk,
+	.takes = WALK_BIT(WALK_SOCK),
 	.decode = decode,
 	.proc = proc,
 };

@@ -89,6 +89,7 @@ const struct holder_class holder_socket = {
 	.pub = { "socket", keys },
 	.walks = walks,
 	.walk = walk,
+	.takes = WALK_BIT(WALK_SOCK) | WALK_BIT(WALK_GAP),
 	.decode = decode,
 	.proc = proc,
 };

@@ -48,6 +48,7 @@ static int proc(struct scan *scan)
 const struct holder_class holder_struct_ops = {
 	.pub = { "struct_ops", keys },
 	.walks = walks,
+	.takes = WALK_BIT(WALK_STRUCT_OPS),
 	.decode = decode,
 	.proc = proc,
 };

@@ -68,6 +68,7 @@ const struct holder_class holder_tun = {
 	.pub = { "tun", keys, 1u << BPFREFS_PROG },
 	.walks = walks,
 	.walk = walk,
+	.takes = WALK_BIT(WALK_TUN) | WALK_BIT(WALK_GAP),
 	.decode = decode,
 	.proc = proc,
 };

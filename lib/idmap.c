@@ -35,11 +35,11 @@ void *idmap_get(const struct idmap *map, uint64_t key)
 	return map->slots ? find(map, key)->value : NULL;
 }
 
-static void grow(struct idmap *map)
+static void grow(struct idmap *map, size_t slots)
 {
 	struct idmap old = *map;
 
-	map->slots = MAX((size_t)LEAST_SLOTS, old.slots * 2);
+	map->slots = slots;
 	map->entries = g_new0(struct idmap_entry, map->slots);
 	for (size_t i = 0; i < old.slots; i++)
 		if (old.entries[i].value)
@@ -47,12 +47,21 @@ static void grow(struct idmap *map)
 	g_free(old.entries);
 }
 
+void idmap_reserve(struct idmap *map, size_t count)
+{
+	size_t slots = LEAST_SLOTS;
+
+	while (slots < 2 * count)
+		slots *= 2;
+	grow(map, slots);
+}
+
 void idmap_set(struct idmap *map, uint64_t key, void *value)
 {
 	struct idmap_entry *entry;
 
 	if (2 * (map->count + 1) > map->slots)
-		grow(map);
+		grow(map, MAX((size_t)LEAST_SLOTS, map->slots * 2));
 	entry = find(map, key);
 	map->count += !entry->value;
 	*entry = (struct idmap_entry){ key, value };

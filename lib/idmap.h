@@ -20,6 +20,8 @@ struct idmap {
 
 void *idmap_get(const struct idmap *map, uint64_t key); /* NULL: not there */
 void idmap_set(struct idmap *map, uint64_t key, void *value);
+/* An empty one, with room for so many. */
+void idmap_reserve(struct idmap *map, size_t count);
 void idmap_clear(struct idmap *map); /* frees what it has taken; it is empty then */
 
 #endif

@@ -111,6 +111,8 @@ struct bpfrefs_ctx {
 	bool thorough;
 	bool hidden_carriers; /* BPF source: the last look at everything met carriers of files there */
 	struct known *known; /* BPF source: what earlier scans learnt (known.h); under lock */
+	/* how much the last look at everything found: the next one will find about as much */
+	size_t last_objects, last_refs, last_files;
 };
 
 static inline void ctx_lock(struct bpfrefs_ctx *ctx)
@@ -133,7 +135,9 @@ struct holder_class {
 	const char *const *walks;
 	/* BPF source: a walk of its own, instead of walks. */
 	int (*walk)(struct scan *scan);
-	/* BPF source: takes one record. Returns true if it was this class's. */
+	/* BPF source: the types of records that decode may take, WALK_BIT() of each. */
+	uint64_t takes;
+	/* BPF source: takes one record of these. Returns true if it was this class's. */
 	bool (*decode)(struct scan *scan, const struct walk_rec *rec);
 	/* BPF source: after all records, what follows from the objects' own facts. */
 	void (*derive)(struct scan *scan);
@@ -174,7 +178,8 @@ struct bpfrefs_ref {
 	const struct holder_class *class;
 	const struct pin_place *place; /* pins and keeps that are linked, else NULL */
 	uint32_t ref, user, pid;
-	uint16_t class_index;	       /* output order */
+	uint8_t class_index;	       /* output order */
+	uint8_t keys;		       /* how many the class has */
 	uint8_t types[REF_FIELDS_MAX]; /* enum bpfrefs_value_type, one a field */
 	union {
 		uint64_t num;
@@ -213,6 +218,9 @@ struct scan {
 };
 
 struct scan *scan_new(struct bpfrefs_ctx *ctx);
+/* Makes room at once for as much as the last scan found; scan_found() notes it for the next. */
+void scan_expect(struct scan *scan);
+void scan_found(const struct scan *scan);
 /* Frees it and gives its snapshot, not yet frozen. */
 struct bpfrefs_snapshot *scan_finish(struct scan *scan);
 /* Gives the turn to a class, by its place in the list or by itself. */

@@ -38,9 +38,8 @@ struct bpfrefs_value bpfrefs_ref_value(const struct bpfrefs_ref *ref, size_t ind
 {
 	struct bpfrefs_value value = { .type = BPFREFS_VALUE_ABSENT };
 
-	for (size_t i = 0; i <= index; i++)
-		if (i >= REF_FIELDS_MAX || !ref->class->pub.keys[i])
-			return value;
+	if (index >= ref->keys)
+		return value;
 	value.type = ref->types[index];
 	if (value.type == BPFREFS_VALUE_NUM)
 		value.num = ref->values[index].num;

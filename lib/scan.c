@@ -23,6 +23,32 @@ struct scan *scan_new(struct bpfrefs_ctx *ctx)
 	return scan;
 }
 
+/* Some more than there were, so that one more does not make everything move. */
+static size_t roomy(size_t last)
+{
+	return last + last / 16 + 64;
+}
+
+void scan_expect(struct scan *scan)
+{
+	const struct bpfrefs_ctx *ctx = scan->ctx;
+	struct bpfrefs_snapshot *snap = scan->snap;
+
+	idmap_reserve(&scan->files, roomy(ctx->last_files));
+	idmap_reserve(&snap->by_key, roomy(ctx->last_objects));
+	g_ptr_array_unref(snap->refs);
+	snap->refs = g_ptr_array_sized_new((guint)roomy(ctx->last_refs));
+	g_ptr_array_unref(snap->objects);
+	snap->objects = g_ptr_array_sized_new((guint)roomy(ctx->last_objects));
+}
+
+void scan_found(const struct scan *scan)
+{
+	scan->ctx->last_files = scan->files.count;
+	scan->ctx->last_objects = scan->snap->objects->len;
+	scan->ctx->last_refs = scan->snap->refs->len;
+}
+
 struct bpfrefs_snapshot *scan_finish(struct scan *scan)
 {
 	struct bpfrefs_snapshot *snap = scan->snap;
@@ -105,7 +131,8 @@ struct bpfrefs_ref *scan_add(struct scan *scan, struct bpfrefs_key target, uint3
 	result->object = object;
 	result->holder.kind = BPFREFS_KIND_COUNT;
 	result->class = scan->class;
-	result->class_index = (uint16_t)scan->class_index;
+	result->class_index = (uint8_t)scan->class_index;
+	result->keys = (uint8_t)keys;
 	result->ref = ref;
 	result->user = user;
 	g_ptr_array_add(scan->snap->refs, result);

@@ -98,6 +98,23 @@ static int by_process(gconstpointer a, gconstpointer b)
 	return x->pid < y->pid ? -1 : x->pid > y->pid;
 }
 
+/* Sources tell each kind's objects in order, mostly: to look is cheaper than to sort. */
+static void order_objects(GPtrArray *objects)
+{
+	g_autofree gpointer *old = g_memdup2(objects->pdata, objects->len * sizeof(gpointer));
+	bool sorted = true;
+	guint at = 0;
+
+	for (unsigned int kind = 0; kind < BPFREFS_KIND_COUNT; kind++)
+		for (guint i = 0; i < objects->len; i++)
+			if (((const struct bpfrefs_object *)old[i])->key.kind == kind)
+				objects->pdata[at++] = old[i];
+	for (guint i = 1; sorted && i < objects->len; i++)
+		sorted = by_object_key(&objects->pdata[i - 1], &objects->pdata[i]) < 0;
+	if (!sorted)
+		g_ptr_array_sort(objects, by_object_key);
+}
+
 /* Several classes may have told the same process. */
 static void processes_unique(GPtrArray *all)
 {
@@ -205,7 +222,7 @@ void snapshot_freeze(struct bpfrefs_snapshot *snap)
 {
 	uint32_t objects = snap->objects->len;
 
-	g_ptr_array_sort(snap->objects, by_object_key);
+	order_objects(snap->objects);
 	for (uint32_t i = 0; i < objects; i++)
 		object_inner(snap->objects->pdata[i])->index = i;
 	order(snap->refs, snap->classes->len, place_of_class, NULL);

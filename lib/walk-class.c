@@ -103,6 +103,27 @@ static bool is_worth_it(struct scan *scan, const char *program)
 	return true;
 }
 
+/*
+ * walk_mappings looks at each mapping of each process; walk_vmas, where a kernel lets it, at those of
+ * processes alone that have changed, or had something to tell.
+ */
+static int iterate(struct scan *scan, const char *program)
+{
+	struct walkers *walkers = walk_state_of(scan)->walkers;
+	struct walk_control *control = walkers_control(walkers);
+	int err;
+
+	if (strcmp(program, "walk_mappings") == 0 && control->vmas != WALK_VMAS_UNABLE) {
+		control->vmas_busy = 0;
+		err = walkers_iterate(walkers, "walk_vmas", walk_dispatch, scan);
+		if (err || control->vmas != WALK_VMAS_ABLE)
+			control->vmas = WALK_VMAS_UNABLE;
+		else if (!control->vmas_busy)
+			return 0;
+	}
+	return walkers_iterate(walkers, program, walk_dispatch, scan);
+}
+
 int walk_program(struct scan *scan, const char *program)
 {
 	struct walk_state *state = walk_state_of(scan);
@@ -111,7 +132,7 @@ int walk_program(struct scan *scan, const char *program)
 	state->in_hidden = g_strv_contains(hidden_walks, program);
 	if (is_worth_it(scan, program)) {
 		state->looked_hidden |= state->in_hidden;
-		err = walkers_iterate(state->walkers, program, walk_dispatch, scan);
+		err = iterate(scan, program);
 	} else {
 		/* not worth it is one thing, not possible another: that is a gap all the same */
 		err = walkers_lack(state->walkers, program) ? -ENOPKG : 0;

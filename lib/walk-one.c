@@ -88,6 +88,7 @@ int walk_collect_one(struct scan *scan, struct bpfrefs_key key)
 		return err;
 	if (!can_be_alone(&one.map))
 		return -EAGAIN;
+	walk_state_begin(&state);
 	state.one = &one.map;
 	state.ns_pid = g_hash_table_new(NULL, NULL);
 	scan->source_data = &state;

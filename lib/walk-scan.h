@@ -41,7 +41,11 @@ struct walk_state {
 	bool looked_hidden;	 /* there was such a walk */
 	bool hidden_carriers;	 /* and something that carries files */
 	struct cgroups *cgroups; /* holder-cgroup.c: what it has been told */
+	uint64_t takers[WALK_TYPES]; /* the classes that take a type of record, by their places */
 };
+
+/* A type of record among those that a class takes. */
+#define WALK_BIT(type) ((uint64_t)1 << (type))
 
 static inline struct walk_state *walk_state_of(struct scan *scan)
 {
@@ -73,6 +77,8 @@ void walk_state_clear(struct scan *scan);
 /* The source's collect_one (walk-one.c). */
 int walk_collect_one(struct scan *scan, struct bpfrefs_key key);
 
+/* Prepares a state for walk_dispatch(). */
+void walk_state_begin(struct walk_state *state);
 /* Takes one record of a walk: objects, processes, then the classes, one of which may want it. */
 void walk_dispatch(const struct walk_rec *rec, void *scan);
 /* Notes what this record says of which of walk_program()'s programs are worth running. */

@@ -9,9 +9,6 @@
 char walk_out[WALK_OUT_SIZE];
 struct walk_control walk;
 
-/* What lib asks walk_counts about. */
-struct walk_listed walk_list[WALK_LIST_MAX];
-
 /* The most that one object needs at once: itself and the four BTFs it may lead to. */
 #define OBJECT_ROOM 1024
 
@@ -183,50 +180,6 @@ int walk_links(struct bpf_iter__bpf_link *ctx)
 	out->map_user = out->type != BPF_LINK_TYPE_STRUCT_OPS;
 	out->target = target_prog(walk_scalar(ctx->link), out->type);
 	walk_emit(&out->rec, WALK_LINK, sizeof(*out), link->id);
-	return 0;
-}
-
-/* ------------------------------------------------------------- counts --- */
-
-/*
- * The counters of one object that was seen before. It is alive if it still has its id, which it loses
- * before its memory is freed (bpf_map_free_id(), bpf_prog_free_id()), or of a btf its count, which is
- * then 0; ids are given anew only after all others. So memory that is something else by now does not
- * pass for it.
- */
-static int count_step(__u32 index, void *data)
-{
-	struct walk_listed *listed = &walk_list[index & (WALK_LIST_MAX - 1)];
-	__u64 address = listed->address;
-	__s64 refcnt = 0;
-	__u32 id = 0;
-
-	if (listed->kind == WALK_KIND_MAP) {
-		struct bpf_map *map = (void *)address;
-
-		id = BPF_CORE_READ(map, id);
-		refcnt = BPF_CORE_READ(map, refcnt.counter);
-		listed->usercnt = BPF_CORE_READ(map, usercnt.counter);
-	} else if (listed->kind == WALK_KIND_PROG) {
-		struct bpf_prog_aux *aux = BPF_CORE_READ((struct bpf_prog *)address, aux);
-
-		id = BPF_CORE_READ(aux, id);
-		refcnt = BPF_CORE_READ(aux, refcnt.counter);
-	} else {
-		struct btf *btf = (void *)address;
-
-		id = BPF_CORE_READ(btf, id);
-		refcnt = BPF_CORE_READ(btf, refcnt.refs.counter);
-	}
-	listed->refcnt = id == listed->id ? refcnt : 0;
-	return 0;
-}
-
-/* Reads the counters of walk.listed objects in walk_list. */
-SEC("syscall")
-int walk_counts(void *ctx)
-{
-	bpf_loop(walk.listed, count_step, NULL, 0);
 	return 0;
 }
 

@@ -197,6 +197,7 @@ struct bpf_iter__bpf_link {
 
 extern char walk_out[WALK_OUT_SIZE];
 extern struct walk_control walk;
+extern struct walk_listed walk_list[WALK_LIST_MAX]; /* walk-load.bpf.c */
 
 /* Room for one record of at most WALK_REC_MAX bytes, or NULL: the buffer is full. */
 static __always_inline void *walk_room(void)
@@ -264,6 +265,21 @@ static __always_inline __u32 walk_prog_id(const struct bpf_prog *prog)
 		bpf_probe_read_kernel(&__value, sizeof(__value), &(ptr_field)); \
 		__value;                                                        \
 	})
+
+/* ------------------------------------------------ by plain loads (walk-load.bpf.c) --- */
+
+/* The id of the object of that kind (map, program, link, btf) at @address. */
+__u32 walk_id(__u64 address, __u32 kind);
+/* A file's f_op->release and private_data. */
+__u64 walk_release(__u64 file);
+__u64 walk_private(__u64 file);
+/*
+ * Looks at the descriptors of one step (WALK_STEP of them) of walk_table, and has walk_tell() tell of
+ * those that may be of interest.
+ */
+int walk_files(__u64 step);
+#define WALK_STEP 32
+int walk_tell(__u64 file, __u32 fd); /* holder-fd.bpf.c */
 
 /* ---------------------------------------- between holder-fd and the others --- */
 

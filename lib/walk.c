@@ -191,6 +191,8 @@ static bool counters_of(const struct walk_rec *rec, struct bpfrefs_key *key, uin
 	enum bpfrefs_kind kind = BPFREFS_KIND_COUNT;
 	int64_t count = 0;
 
+	if (rec->type > WALK_BTF)
+		return false;
 	*usercnt = 0;
 	if (map) {
 		kind = BPFREFS_MAP;
@@ -293,21 +295,31 @@ static void note_task(struct scan *scan, const struct walk_rec *rec)
 	scan_process(scan, state->pid, state->comm);
 }
 
+void walk_state_begin(struct walk_state *state)
+{
+	for (unsigned int i = 0; holder_classes[i]; i++)
+		for (unsigned int type = 0; type < WALK_TYPES; type++)
+			if (holder_classes[i]->takes & WALK_BIT(type))
+				state->takers[type] |= (uint64_t)1 << i;
+}
+
 void walk_dispatch(const struct walk_rec *rec, void *data)
 {
 	struct scan *scan = data;
+	struct walk_state *state = walk_state_of(scan);
+	uint64_t takers = rec->type < WALK_TYPES ? state->takers[rec->type] : 0;
 
-	if (walk_state_of(scan)->after) {
+	if (state->after) {
 		walk_recount(scan, rec);
 		return;
 	}
-	if (!walk_state_of(scan)->one)
+	if (!state->one)
 		walk_count(scan, rec);
 	note_task(scan, rec);
 	walk_note(scan, rec);
-	for (unsigned int i = 0; holder_classes[i]; i++) {
-		if (!holder_classes[i]->decode)
-			continue;
+	for (; takers; takers &= takers - 1) {
+		unsigned int i = (unsigned int)__builtin_ctzll(takers);
+
 		scan_turn(scan, i);
 		if (holder_classes[i]->decode(scan, rec))
 			return;
@@ -452,6 +464,7 @@ static int source_collect(struct scan *scan)
 	};
 	int err;
 
+	walk_state_begin(&state);
 	reload_outdated(scan->ctx);
 	state.walkers = scan->ctx->source_data;
 	scan->source_data = &state;

@@ -40,6 +40,7 @@ enum walk_type {
 	WALK_CGROUP_PROG, /* a program attached to the cgroup just told */
 	WALK_STRUCT_OPS, /* a struct_ops map registered without a link */
 	WALK_XSK,	 /* a slot of an xskmap that an AF_XDP socket is in */
+	WALK_TYPES,
 };
 
 struct walk_rec {
@@ -381,6 +382,15 @@ struct walk_cgroups {
 	__u32 types[WALK_CGROUP_TYPES]; /* filled by walk_cgroup_types */
 };
 
+/*
+ * The kernel's types that its objects may be cast to (bpf_rdonly_cast()): a read is then a plain load
+ * with an exception entry, and takes a fifth of bpf_probe_read_kernel()'s time.
+ */
+#define WALK_CAST_TYPES(X) X(file) X(bpf_map) X(bpf_prog) X(bpf_link) X(btf) X(socket) X(sock) X(inode)
+
+#define WALK_CAST_ENUM(name) WALK_CAST_##name,
+enum walk_cast { WALK_CAST_TYPES(WALK_CAST_ENUM) WALK_CASTS };
+
 /* The BPF side's own: the process, and the table of its descriptors, at work. */
 struct walk_table {
 	__u64 fds, open; /* addresses of its arrays */
@@ -391,6 +401,9 @@ struct walk_table {
 
 #include "walk-net.h"
 
+/* Can walk_vmas do what walk_mappings does? */
+enum { WALK_VMAS_UNTRIED, WALK_VMAS_ABLE, WALK_VMAS_UNABLE };
+
 /* What the two sides say to each other, beside the records. Walks run one at a time. */
 struct walk_control {
 	struct walk_known known;
@@ -400,13 +413,13 @@ struct walk_control {
 	__u32 only_id, self_prog;
 	/* not 0: the address of the one map whose holders are looked for; what else is held is left out */
 	__u64 only;
-	/* objects in walk_list; the map that walk_slots is to look into */
-	__u32 listed, slots_id;
-	__u64 slots_map;
+	/* objects in walk_list, and where walk_slots goes on in it */
+	__u32 listed, list_at;
 	/* the iterator that runs a walk of tasks is a descriptor too, but holds only for the walk */
 	__u32 self_pid, self_fd;
 	/* tasks: the mount namespace told last */
 	__u32 last_ns;
+	__u32 vmas, vmas_busy; /* WALK_VMAS_*; not 0: a process could not be looked at just now */
 	/* which descriptor of the calling process to look at; a mark that a walk ended early */
 	__u32 peek_fd, ended;
 	/* the object whose records did not all fit, and where it goes on */

@@ -202,10 +202,22 @@ static int write_all(int fd, const struct btf *btf)
 	return 0;
 }
 
-int walkers_btf_write(const struct btf *ours, int fd, uint32_t *file_type)
+#define CAST_NAME(name) #name,
+static const char *const cast_names[WALK_CASTS] = { WALK_CAST_TYPES(CAST_NAME) };
+
+static void find_casts(const struct btf *vmlinux, uint32_t casts[WALK_CASTS])
+{
+	for (unsigned int i = 0; i < WALK_CASTS; i++) {
+		int id = btf__find_by_name_kind(vmlinux, cast_names[i], BTF_KIND_STRUCT);
+
+		casts[i] = id > 0 ? (uint32_t)id : 0;
+	}
+}
+
+int walkers_btf_write(const struct btf *ours, int fd, uint32_t casts[WALK_CASTS])
 {
 	struct cut cut = { .vmlinux = btf__load_vmlinux_btf(), .out = btf__new_empty() };
-	int err = cut.vmlinux && cut.out ? 0 : -ENOENT, type;
+	int err = cut.vmlinux && cut.out ? 0 : -ENOENT;
 
 	if (!err) {
 		cut.count = btf__type_cnt(cut.vmlinux);
@@ -218,8 +230,7 @@ int walkers_btf_write(const struct btf *ours, int fd, uint32_t *file_type)
 			err = cut_modules(&cut);
 		if (!err)
 			err = write_all(fd, cut.out);
-		type = btf__find_by_name_kind(cut.vmlinux, "file", BTF_KIND_STRUCT);
-		*file_type = type > 0 ? (uint32_t)type : 0;
+		find_casts(cut.vmlinux, casts);
 		g_array_unref(cut.picks);
 		g_hash_table_unref(cut.wanted);
 		g_free(cut.ids);

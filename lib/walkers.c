@@ -78,12 +78,12 @@ static int open_skeleton(struct walkers *walkers, int types)
 {
 	g_autofree char *path = g_strdup_printf("/proc/self/fd/%d", types);
 	LIBBPF_OPTS(bpf_object_open_opts, opts, .btf_custom_path = path);
-	uint32_t file_type = 0;
+	uint32_t casts[WALK_CASTS] = { 0 };
 
 	walkers->skeleton = types < 0 ? NULL : walk__open_opts(&opts);
 	if (walkers->skeleton &&
-	    walkers_btf_write(bpf_object__btf(walkers->skeleton->obj), types, &file_type) == 0) {
-		walkers->skeleton->rodata->walk_file_type = file_type;
+	    walkers_btf_write(bpf_object__btf(walkers->skeleton->obj), types, casts) == 0) {
+		memcpy((void *)walkers->skeleton->rodata->walk_casts, casts, sizeof(casts));
 		return 0;
 	}
 	walk__destroy(walkers->skeleton);

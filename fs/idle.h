@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Gives memory back to the kernel when nobody has asked for a moment. */
+#ifndef IDLE_H
+#define IDLE_H
+
+#include "fs.h"
+
+struct idle;
+
+/* Once, at the start of the process: how the allocator keeps memory until then. */
+void idle_prepare(void);
+/* Starts the thread. 0 or -EAGAIN. @view must outlive it. */
+int idle_start(struct view *view, struct idle **out);
+void idle_stop(struct idle *idle); /* NULL is allowed */
+/* Something has ended that took memory: a file was closed. NULL is allowed. */
+void idle_touch(struct idle *idle);
+
+#endif
