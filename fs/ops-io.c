@@ -195,7 +195,7 @@ static void add_entry(struct listing *list, const char *name, const struct entry
 static bool look_up_entry(struct listing *list, const char *name, struct entry *entry)
 {
 	struct entry found;
-	int err = mirror_lookup(fs_of(list->req)->mirror, list->dir, name, &found);
+	int err = mirror_lookup(fs_of(list->req)->mirror, 0, list->dir, name, &found);
 
 	if (err)
 		return err != -ENOENT;
@@ -223,7 +223,7 @@ static bool fill_tree_root(struct listing *list, off_t cookie)
 	struct fs *fs = fs_of(list->req);
 	struct entry entry;
 
-	if (mirror_lookup(fs->mirror, FUSE_ROOT_ID, ".bpf", &entry) == 0) {
+	if (mirror_lookup(fs->mirror, 0, FUSE_ROOT_ID, ".bpf", &entry) == 0) {
 		mirror_forget(fs->mirror, entry.ino, 1);
 		return true;
 	}

@@ -287,8 +287,8 @@ static int reset_side(const struct world *world, const struct side *side)
 int world_reset(struct world *world)
 {
 	umask(022);
-	memset(world->gone, 0, sizeof(world->gone));
-	memset(world->moved, 0, sizeof(world->moved));
+	memset(world->held_dirs, 0, sizeof(world->held_dirs));
+	memset(world->held_files, 0, sizeof(world->held_files));
 	for (int s = 0; s < SIDES; s++) {
 		for (int i = 0; i < DIRS; i++)
 			let_go(&world->sides[s].dirs[i]);
