@@ -45,7 +45,7 @@ struct world {
 	struct side sides[SIDES];
 	struct side source; /* what the mirror shows, directly */
 	struct held held_dirs[DIRS], held_files[FILES];
-	int objects[OBJECTS];
+	int objects[OBJECTS], kinds; /* how many of them are of a kind of their own */
 	pid_t daemon;
 };
 
