@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* The operations on open files and directories. */
+#include <fcntl.h>
 #include <string.h>
 
 #include "mirror.h"
@@ -56,6 +57,13 @@ static int open_pin(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	struct mirror_file *file;
 	int err = mirror_open(fs_of(req)->mirror, &caller, ino, fi->flags, &file);
 
+	/*
+	 * The kernel itself opens the file once more to ask for its inode flags, and has then no
+	 * O_LARGEFILE, which open(2) adds: who may not is told what all others are, that there are
+	 * none. A program of 32 bits was already refused by the kernel.
+	 */
+	if (err == -EACCES && fi->flags == O_RDONLY)
+		return -ENOTTY;
 	if (err)
 		return err;
 	fi->fh = (uintptr_t)file;

@@ -23,6 +23,7 @@ static void op_init(void *data, struct fuse_conn_info *conn)
 	compat_want(conn, FUSE_CAP_SPLICE_READ, false);
 	compat_want(conn, FUSE_CAP_SPLICE_WRITE, false);
 	compat_want(conn, FUSE_CAP_SPLICE_MOVE, false);
+	compat_refuse_handles(conn);
 	session_ready(data);
 }
 

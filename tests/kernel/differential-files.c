@@ -211,12 +211,12 @@ static void control(struct call *call, int fd, unsigned int which, uint32_t n)
 		tell_result(call, "TCGETS", ioctl(fd, TCGETS, buf));
 		break;
 	case 2:
+		tell_result(call, "flags", ioctl(fd, FS_IOC_GETFLAGS, &value));
+		break;
 	case 3:
-		/* Through FUSE they open the file once more: who may not is told that. */
+		/* Who does not own the file FUSE tells just that. */
 		if (call->step->user == 0)
-			tell_result(
-				call, "flags",
-				ioctl(fd, which == 2 ? FS_IOC_GETFLAGS : FS_IOC_SETFLAGS, &value));
+			tell_result(call, "flags", ioctl(fd, FS_IOC_SETFLAGS, &value));
 		break;
 	case 4:
 		tell_result(call, "flock", flock(fd, LOCK_EX | LOCK_NB));

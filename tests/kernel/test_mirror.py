@@ -9,11 +9,12 @@ import stat
 import sys
 import threading
 
-from harness import (MNT_DETACH, check, equal, fails, libc, main, mount, must, names, protected,
-                     tool, umount)
+from harness import (MNT_DETACH, Skip, check, equal, fails, libc, main, mount, must, names,
+                     protected, tool, umount)
 
 MS_BIND = 4096
 AT_EMPTY_PATH = 0x1000
+AT_FDCWD = -100
 GETDENTS64 = 61 if os.uname().machine in ("aarch64", "riscv64", "loongarch64") else 217
 
 
@@ -199,6 +200,24 @@ def test_big_directory(env):
 def test_statfs(env):
     daemon = mirrored(env)
     equal(os.statvfs(daemon.mnt).f_namemax, os.statvfs(env.bpffs).f_namemax)
+
+
+def handle(path):
+    """Asks for a file's handle, as the kernel has them for nothing in bpffs."""
+    buf = ctypes.create_string_buffer((128).to_bytes(4, "little"), 136)
+    if libc.name_to_handle_at(AT_FDCWD, str(path).encode(), buf,
+                              ctypes.byref(ctypes.c_int()), 0) != 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))
+
+
+def test_handles(env):
+    daemon = mirrored(env)
+    (env.bpffs / "d").mkdir()
+    fails(errno.EOPNOTSUPP, handle, env.bpffs / "d")
+    if outcome(handle, daemon.mnt / "d") is None:
+        raise Skip("libfuse (3.17) or the kernel (6.9) is too old to refuse them")
+    fails(errno.EOPNOTSUPP, handle, daemon.mnt / "d")
 
 
 def test_mounts_in_source_are_not_crossed(env):
