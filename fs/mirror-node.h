@@ -146,6 +146,7 @@ int places_try(struct mirror *mirror, struct mnode *node, place_try *try, void *
 /* At the one that thread @tid has looked up last; -ESTALE if it is none of the node's. */
 int places_try_asked(struct mirror *mirror, struct mnode *node, pid_t tid, place_try *try,
 		     void *data);
+bool places_are_many(struct mirror *mirror, const struct mnode *node);
 struct asked *asked_new(void);
 
 #endif

@@ -212,5 +212,15 @@ int places_try_asked(struct mirror *mirror, struct mnode *node, pid_t tid, place
 	if (spot.dir)
 		result = try(mirror, node, spot.dir, spot.name, data);
 	spot_end(mirror, &spot);
-	return result;
+	return result == -ENOENT ? -ESTALE : result;
+}
+
+bool places_are_many(struct mirror *mirror, const struct mnode *node)
+{
+	bool many;
+
+	g_mutex_lock(&mirror->lock);
+	many = node->places && node->places->next;
+	g_mutex_unlock(&mirror->lock);
+	return many;
 }

@@ -217,9 +217,15 @@ int mirror_readlink(struct mirror *mirror, pid_t asker, uint64_t ino, char *buf,
 		return -EINVAL;
 	if (!S_ISREG(node->type))
 		return read_symlink(mirror, node, &text);
-	/* The kernel does not say by which name: by the one that it has just looked up for it. */
+	/*
+	 * The kernel does not say by which name: by the one that it has just looked up for it. Another
+	 * would be of the same pin, but in a directory that somebody else may write to. ESTALE makes
+	 * the kernel look again.
+	 */
 	err = places_try_asked(mirror, node, asker, try_path, &text);
-	return err ? places_try(mirror, node, try_path, &text) : 0;
+	if (err == -ESTALE && !places_are_many(mirror, node))
+		err = places_try(mirror, node, try_path, &text);
+	return err;
 }
 
 /* ------------------------------------------------------------ setattr --- */

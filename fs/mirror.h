@@ -53,8 +53,8 @@ struct mirror_file;
 
 int mirror_getattr(struct mirror *mirror, uint64_t ino, struct stat *st);
 /*
- * A symlink's target, or where a pin stands (pins=symlink): of its names, the one that @asker has
- * looked up last. -ENAMETOOLONG if @size is too small.
+ * A symlink's target, or where a pin stands (pins=symlink): of several names, the one that @asker has
+ * looked up last, or -ESTALE. -ENAMETOOLONG if @size is too small.
  */
 int mirror_readlink(struct mirror *mirror, pid_t asker, uint64_t ino, char *buf, size_t size);
 int mirror_statfs(struct mirror *mirror, struct statvfs *st);
