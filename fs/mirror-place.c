@@ -17,13 +17,14 @@
 struct place {
 	struct place *next;
 	struct mnode *dir; /* includes one reference to it */
-	uint64_t found; /* a serial of its last finding; the list is in that order, latest first */
+	uint64_t serial;   /* of the first finding: never again another's */
+	uint64_t found;	   /* of the last one; the list is in that order, latest first */
 	char name[];
 };
 
 struct asked {
 	pid_t tid;
-	const struct place *place; /* to compare with: it may be gone */
+	uint64_t serial; /* of the place, which may be gone */
 };
 
 struct asked *asked_new(void)
@@ -65,13 +66,14 @@ static void free_old_places(struct mirror *mirror, struct mnode *node, nlink_t n
 		free_place(mirror, link, unused);
 }
 
-static struct place *place_new(struct mnode *dir, const char *name)
+static struct place *place_new(struct mirror *mirror, struct mnode *dir, const char *name)
 {
 	size_t size = strlen(name) + 1;
 	struct place *place = g_malloc(sizeof(*place) + size);
 
 	memcpy(place->name, name, size);
 	place->dir = dir;
+	place->serial = ++mirror->serials;
 	dir->kids++;
 	return place;
 }
@@ -84,14 +86,14 @@ void places_add(struct mirror *mirror, struct mnode *node, const struct found_na
 	if (place)
 		*link = place->next;
 	else
-		place = place_new(name->dir, name->name);
+		place = place_new(mirror, name->dir, name->name);
 	place->found = ++mirror->serials;
 	place->next = node->places;
 	node->places = place;
 	free_old_places(mirror, node, names, unused);
 	if (name->asker)
 		mirror->asked[(unsigned int)name->asker % ASKERS] =
-			(struct asked){ name->asker, place };
+			(struct asked){ name->asker, place->serial };
 }
 
 void places_free(struct mirror *mirror, struct mnode *node, GSList **unused)
@@ -197,7 +199,7 @@ static void spot_of_asker(struct mirror *mirror, const struct mnode *node, pid_t
 
 	g_mutex_lock(&mirror->lock);
 	for (const struct place *at = node->places; at && !spot->dir; at = at->next)
-		if (asked->tid == tid && asked->place == at)
+		if (asked->tid == tid && asked->serial == at->serial)
 			spot_set(spot, at);
 	g_mutex_unlock(&mirror->lock);
 }
