@@ -42,6 +42,19 @@ static inline void compat_want(struct fuse_conn_info *conn, uint32_t capability,
 }
 
 /*
+ * No handles of files, as bpffs has none: else the kernel makes them itself, of numbers that mean
+ * nothing once it has forgotten them. libfuse 3.17, Linux 6.9; before those they cannot be refused.
+ */
+static inline void compat_refuse_handles(struct fuse_conn_info *conn)
+{
+#ifdef FUSE_CAP_NO_EXPORT_SUPPORT
+	compat_want(conn, FUSE_CAP_NO_EXPORT_SUPPORT, true);
+#else
+	(void)conn;
+#endif
+}
+
+/*
  * Replies to an open of a file that is a stream. libfuse knows only nonseekable, with which the kernel
  * still locks the file's position over each read: who shares an open file with one whose read waits
  * would then wait for that lock, and not even SIGKILL ends that.

@@ -19,10 +19,10 @@ static enum mirror_share share_of(const struct caller *caller)
  * O_PATH one, or where the name is gone the one of who has it open, as through /proc/PID/fd on
  * bpffs.
  */
-static int open_pin(struct mirror *mirror, const struct caller *caller, const struct mnode *node,
+static int open_pin(struct mirror *mirror, const struct caller *caller, struct mnode *node,
 		    int flags)
 {
-	mirror_autofd place = node_open(node);
+	mirror_autofd place = node_open(mirror, node);
 	char path[32];
 	int fd, err;
 

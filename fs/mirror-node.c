@@ -15,16 +15,14 @@ static guint node_hash(gconstpointer data)
 {
 	const struct mnode *node = data;
 
-	return g_int64_hash(&node->ino) ^ g_int64_hash(&node->moved) ^ g_direct_hash(node->parent) ^
-	       (node->name ? g_str_hash(node->name) : 0);
+	return g_int64_hash(&node->ino) ^ g_int64_hash(&node->moved) ^ node->type;
 }
 
 static gboolean node_equal(gconstpointer a, gconstpointer b)
 {
 	const struct mnode *x = a, *y = b;
 
-	return x->ino == y->ino && x->moved == y->moved && x->parent == y->parent &&
-	       g_strcmp0(x->name, y->name) == 0;
+	return x->ino == y->ino && x->moved == y->moved && x->type == y->type;
 }
 
 static void file_free(gpointer data)
@@ -39,10 +37,15 @@ static void node_free(struct mnode *node)
 {
 	if (node->fd >= 0)
 		close(node->fd);
-	/* At the end only: a node whose files are open is not forgotten. */
+	/* At the end only: a node whose files are open is not forgotten, one that is has no places. */
 	g_slist_free_full(node->files, file_free);
-	g_free(node->name);
+	places_end(node);
 	g_free(node);
+}
+
+void nodes_free(GSList *unused)
+{
+	g_slist_free_full(unused, (GDestroyNotify)node_free);
 }
 
 static int read_fd_limit(void)
@@ -63,6 +66,7 @@ struct mirror *mirror_new(int source_fd, const struct fs_options *options)
 	mirror->root->type = S_IFDIR;
 	mirror->nodes = g_hash_table_new(node_hash, node_equal);
 	mirror->dirs = g_hash_table_new(NULL, NULL);
+	mirror->asked = asked_new();
 	g_mutex_init(&mirror->lock);
 	return mirror;
 }
@@ -84,6 +88,7 @@ void mirror_free(struct mirror *mirror)
 	g_hash_table_unref(mirror->nodes);
 	mirror->root->fd = -1; /* borrowed */
 	node_free(mirror->root);
+	g_free(mirror->asked);
 	g_mutex_clear(&mirror->lock);
 	g_free(mirror);
 }
@@ -115,10 +120,10 @@ uint64_t node_number(const struct mirror *mirror, const struct mnode *node)
 	return node == mirror->root ? MIRROR_ROOT_INO : (uint64_t)(uintptr_t)node;
 }
 
-/* The node of a directory, with the lock held; NULL if there is none. */
-static struct mnode *find_dir_node(const struct mirror *mirror, uint64_t ino)
+/* With the lock held; NULL if there is none. */
+static struct mnode *find_node(const struct mirror *mirror, uint64_t ino, mode_t type)
 {
-	const struct mnode key = { .ino = ino };
+	const struct mnode key = { .ino = ino, .type = type & S_IFMT };
 
 	return g_hash_table_lookup(mirror->nodes, &key);
 }
@@ -128,7 +133,7 @@ struct mnode *node_get_dir(struct mirror *mirror, const struct mnode *parent, ui
 	struct mnode *node;
 
 	g_mutex_lock(&mirror->lock);
-	node = find_dir_node(mirror, ino);
+	node = find_node(mirror, ino, S_IFDIR);
 	if (node && node->within != parent->serial && fd >= 0) {
 		g_hash_table_remove(mirror->nodes, node);
 		node->moved = node->serial;
@@ -154,73 +159,68 @@ struct mnode *node_get_dir(struct mirror *mirror, const struct mnode *parent, ui
 	return node;
 }
 
-void node_moved(struct mirror *mirror, const struct mnode *parent, const char *name)
+void node_moved(struct mirror *mirror, struct mnode *parent, const char *name)
 {
+	const struct found_name found = { .dir = parent, .name = name };
+	GSList *unused = NULL;
 	struct mnode *node;
 	struct stat st;
 
-	if (stat_at(parent->fd, name, &st) != 0 || !S_ISDIR(st.st_mode))
+	if (stat_at(parent->fd, name, &st) != 0)
 		return;
 	g_mutex_lock(&mirror->lock);
-	node = find_dir_node(mirror, st.st_ino);
-	if (node)
+	node = find_node(mirror, st.st_ino, st.st_mode);
+	if (node && S_ISDIR(st.st_mode))
 		node->within = parent->serial;
+	else if (node)
+		places_add(mirror, node, &found, st.st_nlink, &unused);
 	g_mutex_unlock(&mirror->lock);
+	nodes_free(unused);
 }
 
-struct mnode *node_get_leaf(struct mirror *mirror, struct mnode *parent, const char *name,
+struct mnode *node_get_leaf(struct mirror *mirror, const struct found_name *name,
 			    const struct stat *st)
 {
-	const struct mnode key = { .ino = st->st_ino, .parent = parent, .name = (char *)name };
+	GSList *unused = NULL;
 	struct mnode *node;
 
 	g_mutex_lock(&mirror->lock);
-	node = g_hash_table_lookup(mirror->nodes, &key);
+	node = find_node(mirror, st->st_ino, st->st_mode);
 	if (!node) {
 		node = g_new0(struct mnode, 1);
 		node->ino = st->st_ino;
 		node->type = st->st_mode & S_IFMT;
 		node->fd = -1;
-		node->parent = parent;
-		node->name = g_strdup(name);
-		parent->kids++;
 		g_hash_table_add(mirror->nodes, node);
 	}
 	node->nlookup++;
+	places_add(mirror, node, name, st->st_nlink, &unused);
 	g_mutex_unlock(&mirror->lock);
+	nodes_free(unused);
 	return node;
 }
 
-/* Takes out of the table what nobody needs any more: the node, then perhaps its directory. */
-static GSList *take_unused(struct mirror *mirror, struct mnode *node)
+void take_unused(struct mirror *mirror, struct mnode *node, GSList **unused)
 {
-	GSList *unused = NULL;
-
-	while (node && node != mirror->root && !node->nlookup && !node->kids) {
-		struct mnode *parent = node->parent;
-
-		g_hash_table_remove(mirror->nodes, node);
-		unused = g_slist_prepend(unused, node);
-		if (parent)
-			parent->kids--;
-		node = parent;
-	}
-	return unused;
+	if (node == mirror->root || node->nlookup || node->kids)
+		return;
+	g_hash_table_remove(mirror->nodes, node);
+	*unused = g_slist_prepend(*unused, node);
+	places_free(mirror, node, unused); /* and their directories */
 }
 
 void mirror_forget(struct mirror *mirror, uint64_t ino, uint64_t count)
 {
 	struct mnode *node = node_of(mirror, ino);
-	GSList *unused;
+	GSList *unused = NULL;
 
 	if (node == mirror->root)
 		return;
 	g_mutex_lock(&mirror->lock);
 	node->nlookup -= MIN(count, node->nlookup);
-	unused = take_unused(mirror, node);
+	take_unused(mirror, node, &unused);
 	g_mutex_unlock(&mirror->lock);
-	/* Closing the descriptor of a removed directory evicts it: not under the lock. */
-	g_slist_free_full(unused, (GDestroyNotify)node_free);
+	nodes_free(unused);
 }
 
 /* -------------------------------------------------------- what is there --- */
@@ -284,35 +284,52 @@ static int stat_open_file(struct mirror *mirror, const struct mnode *node, struc
 	return fstat(fd, st) == 0 ? 0 : -errno;
 }
 
+static int try_stat(struct mirror *mirror, const struct mnode *node, const struct mnode *dir,
+		    const char *name, void *data)
+{
+	struct stat *st = data;
+	int err = stat_at(dir->fd, name, st);
+
+	(void)mirror;
+	return err || st->st_ino == node->ino ? err : -ESTALE;
+}
+
 int node_stat(struct mirror *mirror, struct mnode *node, struct stat *st)
 {
 	int err;
 
 	if (node->fd >= 0)
 		return stat_at(node->fd, "", st);
-	err = stat_at(node->parent->fd, node->name, st);
-	if (!err && st->st_ino == node->ino)
-		return 0;
-	return !err || err == -ENOENT ? stat_open_file(mirror, node, st) : err;
+	err = places_try(mirror, node, try_stat, st);
+	return err == -ESTALE ? stat_open_file(mirror, node, st) : err;
 }
 
-int node_open(const struct mnode *node)
+static int try_open(struct mirror *mirror, const struct mnode *node, const struct mnode *dir,
+		    const char *name, void *data)
 {
 	struct open_how how = { .flags = O_PATH | O_NOFOLLOW | O_CLOEXEC,
 				.resolve = RESOLVE_NO_XDEV };
+	int fd = (int)syscall(SYS_openat2, dir->fd, name, &how, sizeof(how));
 	struct stat st;
-	int fd;
 
-	if (node->fd >= 0)
-		fd = fcntl(node->fd, F_DUPFD_CLOEXEC, 3);
-	else
-		fd = (int)syscall(SYS_openat2, node->parent->fd, node->name, &how, sizeof(how));
+	(void)mirror;
+	(void)data;
 	if (fd < 0)
 		return -errno;
-	if (node->fd >= 0 || (fstat(fd, &st) == 0 && st.st_ino == node->ino))
+	if (fstat(fd, &st) == 0 && st.st_ino == node->ino)
 		return fd;
 	close(fd);
 	return -ESTALE;
+}
+
+int node_open(struct mirror *mirror, struct mnode *node)
+{
+	int fd;
+
+	if (node->fd < 0)
+		return places_try(mirror, node, try_open, NULL);
+	fd = fcntl(node->fd, F_DUPFD_CLOEXEC, 3);
+	return fd < 0 ? -errno : fd;
 }
 
 /* The directory above, owned; the root of a mount has none here. */
@@ -332,9 +349,8 @@ static bool same_inode(int a, int b)
 	return fstat(a, &x) == 0 && fstat(b, &y) == 0 && x.st_ino == y.st_ino;
 }
 
-int node_check_inside(const struct mirror *mirror, const struct mnode *node)
+static int check_dir_inside(const struct mirror *mirror, const struct mnode *dir)
 {
-	const struct mnode *dir = node->fd >= 0 ? node : node->parent;
 	mirror_autofd at = -1;
 
 	for (int from = dir->fd; dir != mirror->root && !same_inode(from, mirror->root->fd);) {
@@ -352,6 +368,25 @@ int node_check_inside(const struct mirror *mirror, const struct mnode *node)
 		from = at = above;
 	}
 	return 0;
+}
+
+static int try_inside(struct mirror *mirror, const struct mnode *node, const struct mnode *dir,
+		      const char *name, void *data)
+{
+	struct stat st;
+	int err = try_stat(mirror, node, dir, name, &st);
+
+	(void)data;
+	if (!err && check_dir_inside(mirror, dir) != 0)
+		err = -EREMOTE; /* it is there, so the place is not to be forgotten */
+	return err;
+}
+
+int node_check_inside(struct mirror *mirror, struct mnode *node)
+{
+	if (node->fd >= 0)
+		return check_dir_inside(mirror, node);
+	return places_try(mirror, node, try_inside, NULL) == -EREMOTE ? -ESTALE : 0;
 }
 
 void show_stat(const struct mirror *mirror, struct stat *st)

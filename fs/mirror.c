@@ -46,9 +46,11 @@ static int find_dir(struct mirror *mirror, const struct mnode *dir, const char *
 	return 0;
 }
 
-int mirror_lookup(struct mirror *mirror, uint64_t parent, const char *name, struct entry *entry)
+int mirror_lookup(struct mirror *mirror, pid_t asker, uint64_t parent, const char *name,
+		  struct entry *entry)
 {
 	struct mnode *dir = node_of(mirror, parent), *node = NULL;
+	const struct found_name found = { dir, name, asker };
 	int err = -ESTALE;
 
 	if (dir->fd < 0)
@@ -63,7 +65,7 @@ int mirror_lookup(struct mirror *mirror, uint64_t parent, const char *name, stru
 		if (S_ISDIR(entry->attr.st_mode))
 			err = find_dir(mirror, dir, name, &entry->attr, &node);
 		else
-			node = node_get_leaf(mirror, dir, name, &entry->attr);
+			node = node_get_leaf(mirror, &found, &entry->attr);
 	}
 	if (err)
 		return err;
@@ -83,9 +85,7 @@ bool mirror_has_pin(struct mirror *mirror, uint64_t parent, const char *name)
 
 int mirror_dir_fd(struct mirror *mirror, uint64_t ino)
 {
-	const struct mnode *node = node_of(mirror, ino);
-
-	return node->fd >= 0 ? node->fd : node->parent->fd;
+	return node_of(mirror, ino)->fd;
 }
 
 int mirror_getattr(struct mirror *mirror, uint64_t ino, struct stat *st)
@@ -97,9 +97,9 @@ int mirror_getattr(struct mirror *mirror, uint64_t ino, struct stat *st)
 	return err;
 }
 
-int mirror_statfs(struct mirror *mirror, uint64_t ino, struct statvfs *st)
+int mirror_statfs(struct mirror *mirror, struct statvfs *st)
 {
-	return fstatvfs(mirror_dir_fd(mirror, ino), st) == 0 ? 0 : -errno;
+	return fstatvfs(mirror->root->fd, st) == 0 ? 0 : -errno;
 }
 
 /* Where a descriptor is, by the kernel's own account: right whoever moved it. */
@@ -166,31 +166,66 @@ int mirror_depth(struct mirror *mirror, uint64_t ino)
 	return depth;
 }
 
-int mirror_readlink(struct mirror *mirror, uint64_t ino, char *buf, size_t size)
+struct text {
+	char *buf;
+	size_t size;
+};
+
+/* Where a pin stands: the path of that name. */
+static int try_path(struct mirror *mirror, const struct mnode *node, const struct mnode *dir,
+		    const char *name, void *data)
 {
-	const struct mnode *node = node_of(mirror, ino);
 	const char *source = mirror->options->source;
+	struct text *text = data;
 	char path[PATH_MAX];
+	struct stat st;
+	size_t len;
+	int err = stat_at(dir->fd, name, &st);
+
+	if (!err)
+		err = st.st_ino == node->ino ? dir_path(mirror, dir, path) : -ESTALE;
+	if (err)
+		return err;
+	len = (size_t)snprintf(text->buf, text->size, "%s%s/%s",
+			       strcmp(source, "/") == 0 ? "" : source, path, name);
+	return len < text->size ? 0 : -ENAMETOOLONG;
+}
+
+static int read_symlink(struct mirror *mirror, struct mnode *node, const struct text *text)
+{
+	mirror_autofd fd = node_open(mirror, node);
 	ssize_t len;
+
+	if (fd < 0)
+		return fd;
+	len = readlinkat(fd, "", text->buf, text->size);
+	if (len < 0)
+		return -errno;
+	if ((size_t)len == text->size)
+		return -ENAMETOOLONG;
+	text->buf[len] = '\0';
+	return 0;
+}
+
+int mirror_readlink(struct mirror *mirror, pid_t asker, uint64_t ino, char *buf, size_t size)
+{
+	struct mnode *node = node_of(mirror, ino);
+	struct text text = { buf, size };
 	int err;
 
 	if (node->fd >= 0)
 		return -EINVAL;
-	if (S_ISREG(node->type)) {
-		err = dir_path(mirror, node->parent, path);
-		if (err)
-			return err;
-		len = snprintf(buf, size, "%s%s/%s", strcmp(source, "/") == 0 ? "" : source, path,
-			       node->name);
-		return (size_t)len < size ? 0 : -ENAMETOOLONG;
-	}
-	len = readlinkat(node->parent->fd, node->name, buf, size);
-	if (len < 0)
-		return -errno;
-	if ((size_t)len == size)
-		return -ENAMETOOLONG;
-	buf[len] = '\0';
-	return 0;
+	if (!S_ISREG(node->type))
+		return read_symlink(mirror, node, &text);
+	/*
+	 * The kernel does not say by which name: by the one that it has just looked up for it. Another
+	 * would be of the same pin, but in a directory that somebody else may write to. ESTALE makes
+	 * the kernel look again.
+	 */
+	err = places_try_asked(mirror, node, asker, try_path, &text);
+	if (err == -ESTALE && !places_are_many(mirror, node))
+		err = places_try(mirror, node, try_path, &text);
+	return err;
 }
 
 /* ------------------------------------------------------------ setattr --- */
@@ -258,14 +293,14 @@ static int set_all(int fd, const struct mirror_file *file, const struct stat *at
 int mirror_setattr(struct mirror *mirror, const struct caller *caller, uint64_t ino,
 		   struct mirror_file *file, const struct stat *attr, unsigned int set)
 {
-	const struct mnode *node = node_of(mirror, ino);
+	struct mnode *node = node_of(mirror, ino);
 	mirror_autofd fd = -1;
 	int err;
 
 	/* Found with our own rights: who has it open needs no right to its directory any more. */
 	if (!file && node_check_inside(mirror, node) != 0)
 		return -ESTALE;
-	fd = node_open(node);
+	fd = node_open(mirror, node);
 	if (fd < 0)
 		fd = node_dup_file(mirror, node); /* removed while open */
 	if (fd < 0)
@@ -332,7 +367,7 @@ int mirror_unlink(struct mirror *mirror, const struct caller *caller, uint64_t p
 int mirror_link(struct mirror *mirror, const struct caller *caller, uint64_t ino, uint64_t parent,
 		const char *name)
 {
-	mirror_autofd fd = node_open(node_of(mirror, ino));
+	mirror_autofd fd = node_open(mirror, node_of(mirror, ino));
 	char path[32];
 	int err;
 
@@ -360,7 +395,7 @@ int mirror_rename(struct mirror *mirror, const struct caller *caller, struct mir
 		return err;
 	err = leave(renameat2(mirror_dir_fd(mirror, from.parent), from.name,
 			      mirror_dir_fd(mirror, to.parent), to.name, flags));
-	if (err || from.parent == to.parent)
+	if (err)
 		return err;
 	node_moved(mirror, node_of(mirror, to.parent), to.name);
 	if (flags & RENAME_EXCHANGE)

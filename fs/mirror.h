@@ -3,10 +3,11 @@
  * The bpffs below SOURCE as the mirror shows it.
  *
  * Who owns what: the kernel owns each node that a lookup has told it of, once for each such lookup
- * (nlookup), until it forgets them. A node that is no directory owns one reference to the node of
- * the directory that it was found in. Only directories have a descriptor, an O_PATH one: a pin, or
- * a symlink, is its directory and its name, and is checked by inode number whenever it is used, so
- * that nothing of ours holds an object. Hard links are nodes of their own, with equal st_ino.
+ * (nlookup), until it forgets them. Only directories have a descriptor, an O_PATH one: a pin, or a
+ * symlink, is the names that it was found by (places), and is checked by inode number whenever one
+ * is used, so that nothing of ours holds an object. Hard links are one node. A place owns one
+ * reference to the node of its directory; it goes when it is found to be another's or nobody's, and
+ * at the latest with its node.
  *
  * A node number is valid from the lookup that gave it to the forget that takes the last lookup
  * back; the kernel keeps to that, and so a number needs no lock to be used.
@@ -30,13 +31,15 @@ void mirror_free(struct mirror *mirror);
 
 /*
  * Finds a name of bpffs, and counts one lookup on the node. -EXDEV where something is mounted.
- * Else, as of all functions below, 0 or the errno of bpffs itself.
+ * Else, as of all functions below, 0 or the errno of bpffs itself. @asker: the thread that asks, or
+ * 0 where it will not read it as a symlink next.
  */
-int mirror_lookup(struct mirror *mirror, uint64_t parent, const char *name, struct entry *entry);
+int mirror_lookup(struct mirror *mirror, pid_t asker, uint64_t parent, const char *name,
+		  struct entry *entry);
 /* Takes @count lookups back. */
 void mirror_forget(struct mirror *mirror, uint64_t ino, uint64_t count);
 
-/* The descriptor of a directory, borrowed; of what is none, its directory's. */
+/* The descriptor of a directory, borrowed; of what is none, -1. */
 int mirror_dir_fd(struct mirror *mirror, uint64_t ino);
 /* How many directories below SOURCE a directory lies: 0 the root. -ESTALE if no longer in it. */
 int mirror_depth(struct mirror *mirror, uint64_t ino);
@@ -49,9 +52,12 @@ bool mirror_has_pin(struct mirror *mirror, uint64_t parent, const char *name);
 struct mirror_file;
 
 int mirror_getattr(struct mirror *mirror, uint64_t ino, struct stat *st);
-/* A symlink's target, or where a pin stands (pins=symlink). -ENAMETOOLONG if @size is too small. */
-int mirror_readlink(struct mirror *mirror, uint64_t ino, char *buf, size_t size);
-int mirror_statfs(struct mirror *mirror, uint64_t ino, struct statvfs *st);
+/*
+ * A symlink's target, or where a pin stands (pins=symlink): of several names, the one that @asker has
+ * looked up last, or -ESTALE. -ENAMETOOLONG if @size is too small.
+ */
+int mirror_readlink(struct mirror *mirror, pid_t asker, uint64_t ino, char *buf, size_t size);
+int mirror_statfs(struct mirror *mirror, struct statvfs *st);
 
 /* The functions that take a caller act with the caller's file system ids and groups. */
 

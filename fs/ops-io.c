@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* The operations on open files and directories. */
+#include <fcntl.h>
 #include <string.h>
 
 #include "mirror.h"
@@ -56,6 +57,13 @@ static int open_pin(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	struct mirror_file *file;
 	int err = mirror_open(fs_of(req)->mirror, &caller, ino, fi->flags, &file);
 
+	/*
+	 * The kernel itself opens the file once more to ask for its inode flags, and has then no
+	 * O_LARGEFILE, which open(2) adds: who may not is told what all others are, that there are
+	 * none. A program of 32 bits was already refused by the kernel.
+	 */
+	if (err == -EACCES && fi->flags == O_RDONLY)
+		return -ENOTTY;
 	if (err)
 		return err;
 	fi->fh = (uintptr_t)file;
@@ -195,7 +203,7 @@ static void add_entry(struct listing *list, const char *name, const struct entry
 static bool look_up_entry(struct listing *list, const char *name, struct entry *entry)
 {
 	struct entry found;
-	int err = mirror_lookup(fs_of(list->req)->mirror, list->dir, name, &found);
+	int err = mirror_lookup(fs_of(list->req)->mirror, 0, list->dir, name, &found);
 
 	if (err)
 		return err != -ENOENT;
@@ -223,7 +231,7 @@ static bool fill_tree_root(struct listing *list, off_t cookie)
 	struct fs *fs = fs_of(list->req);
 	struct entry entry;
 
-	if (mirror_lookup(fs->mirror, FUSE_ROOT_ID, ".bpf", &entry) == 0) {
+	if (mirror_lookup(fs->mirror, 0, FUSE_ROOT_ID, ".bpf", &entry) == 0) {
 		mirror_forget(fs->mirror, entry.ino, 1);
 		return true;
 	}

@@ -23,6 +23,7 @@ static void op_init(void *data, struct fuse_conn_info *conn)
 	compat_want(conn, FUSE_CAP_SPLICE_READ, false);
 	compat_want(conn, FUSE_CAP_SPLICE_WRITE, false);
 	compat_want(conn, FUSE_CAP_SPLICE_MOVE, false);
+	compat_refuse_handles(conn);
 	session_ready(data);
 }
 
@@ -69,7 +70,7 @@ static int find(fuse_req_t req, fuse_ino_t parent, const char *name, struct entr
 
 	if (is_virtual(parent))
 		return tree_lookup(fs, parent, name, entry);
-	err = mirror_lookup(fs->mirror, parent, name, entry);
+	err = mirror_lookup(fs->mirror, fuse_req_ctx(req)->pid, parent, name, entry);
 	return err && *name == '.' ? find_dotted(req, parent, name, err, entry) : err;
 }
 
@@ -217,7 +218,8 @@ void op_readlink(fuse_req_t req, fuse_ino_t ino)
 	if (is_virtual(ino))
 		err = tree_readlink(fs, ino, target, sizeof(target));
 	else
-		err = mirror_readlink(fs->mirror, ino, target, sizeof(target));
+		err = mirror_readlink(fs->mirror, fuse_req_ctx(req)->pid, ino, target,
+				      sizeof(target));
 	if (err)
 		reply_result(req, err);
 	else
@@ -227,8 +229,9 @@ void op_readlink(fuse_req_t req, fuse_ino_t ino)
 static void op_statfs(fuse_req_t req, fuse_ino_t ino)
 {
 	struct statvfs st;
-	int err = mirror_statfs(fs_of(req)->mirror, is_virtual(ino) ? FUSE_ROOT_ID : ino, &st);
+	int err = mirror_statfs(fs_of(req)->mirror, &st);
 
+	(void)ino;
 	if (err)
 		reply_result(req, err);
 	else

@@ -57,6 +57,8 @@ static void decorate(uint64_t *random, char *name)
 static void choose_path(uint64_t *random, const struct scan *there, bool may_hold,
 			struct path *path)
 {
+	static const char *const places[] = { ".",    "..",    "",	  "./a",
+					      "../a", "../p1", "../../b", "../b/../a" };
 	const char *item = there->items[below(random, (uint32_t)there->count)].name;
 	uint32_t chance = below(random, 100);
 	char *name = path->name, *slash;
@@ -66,9 +68,8 @@ static void choose_path(uint64_t *random, const struct scan *there, bool may_hol
 	path->dir = -1;
 	if (may_hold && one_in(random, 7)) {
 		path->dir = (int)below(random, DIRS);
-		if (one_in(random, 6))
-			strcpy(name,
-			       ((const char *const[]){ ".", "..", "", "./a" })[below(random, 4)]);
+		if (one_in(random, 4))
+			strcpy(name, places[below(random, sizeof(places) / sizeof(*places))]);
 		else
 			any_name(random, name);
 		return;

@@ -123,7 +123,7 @@ static void run_hold_dir(struct call *call)
 	uint32_t slot = call->step->n / 4 % DIRS;
 
 	replace(&call->side->dirs[slot], open_x(call, all[call->step->n % 4]));
-	call->world->gone[slot] = call->world->moved[slot] = false;
+	call->world->held_dirs[slot] = (struct held){ 0 };
 }
 
 static void run_hold_file(struct call *call)
@@ -139,22 +139,16 @@ static void run_hold_file(struct call *call)
 		fd = -1;
 	}
 	replace(&call->side->files[call->step->n / 6 % FILES], fd);
+	call->world->held_files[call->step->n / 6 % FILES] = (struct held){ 0 };
 }
 
 /* ------------------------------------------------------ any descriptor --- */
 
 static void change(struct call *call, int fd, unsigned int which, uint32_t n)
 {
-	struct stat st;
 	const struct timespec times[2] = { { n % 1000, n % 3 ? 7 : UTIME_OMIT },
 					   { n % 99, n % 5 ? UTIME_NOW : 8 } };
 
-	/*
-	 * By a descriptor the kernel judges after what it saw last of the owner and the mode, which
-	 * need not be through it (bpfrefs(8), DIFFERENCES): so it is shown them.
-	 */
-	if (fstat(fd, &st))
-		tell_result(call, "fstat", -1);
 	switch (which) {
 	case 0:
 		tell_result(call, "fchmod", fchmod(fd, n & 07777));
@@ -184,6 +178,22 @@ static void change(struct call *call, int fd, unsigned int which, uint32_t n)
 	}
 }
 
+/*
+ * By a descriptor the kernel judges after what it saw last of the owner and the mode, which need not
+ * be through it (bpfrefs(8), DIFFERENCES): so it is shown them where they were changed behind the
+ * mirror.
+ */
+static void change_held(struct call *call, int fd, struct held *held, uint32_t n)
+{
+	struct stat st;
+
+	if (held->changed && fstat(fd, &st))
+		tell_result(call, "fstat", -1);
+	if (call->number == MIRRORED)
+		held->changed = false;
+	change(call, fd, n % 8, n / 8);
+}
+
 static void control(struct call *call, int fd, unsigned int which, uint32_t n)
 {
 	struct pollfd poller = { .fd = fd, .events = (short)(n & 0x7ff) };
@@ -201,12 +211,12 @@ static void control(struct call *call, int fd, unsigned int which, uint32_t n)
 		tell_result(call, "TCGETS", ioctl(fd, TCGETS, buf));
 		break;
 	case 2:
+		tell_result(call, "flags", ioctl(fd, FS_IOC_GETFLAGS, &value));
+		break;
 	case 3:
-		/* Through FUSE they open the file once more: who may not is told that. */
+		/* Who does not own the file FUSE tells just that. */
 		if (call->step->user == 0)
-			tell_result(
-				call, "flags",
-				ioctl(fd, which == 2 ? FS_IOC_GETFLAGS : FS_IOC_SETFLAGS, &value));
+			tell_result(call, "flags", ioctl(fd, FS_IOC_SETFLAGS, &value));
 		break;
 	case 4:
 		tell_result(call, "flock", flock(fd, LOCK_EX | LOCK_NB));
@@ -289,12 +299,13 @@ static void transfer(struct call *call, int fd, unsigned int which, uint32_t n)
 static void run_file(struct call *call)
 {
 	uint32_t n = call->step->n;
+	struct held *held = &call->world->held_files[n % FILES];
 	int fd = call->side->files[n % FILES];
 
 	n /= FILES;
 	switch (n % 8) {
 	case 0:
-		change(call, fd, n / 8 % 8, n / 64);
+		change_held(call, fd, held, n / 8);
 		break;
 	case 1:
 		control(call, fd, n / 8 % 13, n / 104);
@@ -351,18 +362,19 @@ static void on_directory(struct call *call, int fd, const char *up, uint32_t n)
 static void run_held(struct call *call)
 {
 	uint32_t n = call->step->n, slot = n % DIRS;
+	struct held *held = &call->world->held_dirs[slot];
 	int fd = call->side->dirs[slot];
 
 	n /= DIRS;
 	switch (n % 4) {
 	case 0:
-		change(call, fd, n / 4 % 8, n / 32);
+		change_held(call, fd, held, n / 4);
 		break;
 	case 1:
 		control(call, fd, n / 4 % 13, n / 52);
 		break;
 	default:
-		on_directory(call, fd, call->world->moved[slot] ? "." : "..", n / 4);
+		on_directory(call, fd, held->moved ? "." : "..", n / 4);
 	}
 }
 
@@ -398,6 +410,38 @@ static void run_opath(struct call *call)
 	close(fd);
 }
 
+/*
+ * Another name for what is open as a place: what root changes by that, who has the first one is judged
+ * by; and when the first is gone it is still there.
+ */
+static void run_two_names(struct call *call)
+{
+	static const uid_t ids[] = { (uid_t)-1, 0, 1000, 1001, 100 };
+	const char *y = call->step->y.name;
+	uint32_t n = call->step->n;
+	int fd = open_x(call, O_PATH | O_NOFOLLOW), linked;
+
+	if (fd < 0)
+		return;
+	become_root();
+	linked = linkat(call->xdir, x_of(call), call->ydir, y, 0);
+	tell_result(call, "link", linked);
+	tell_result(call, "chown",
+		    fchownat(call->ydir, y, ids[n % 5], ids[n / 5 % 5], AT_SYMLINK_NOFOLLOW));
+	become(call->step->user);
+	n /= 25;
+	change(call, fd, n % 8, n / 8);
+	tell_fstat(call, fd, true);
+	/* Without another name that is known it would be nothing any more (bpfrefs(8), DIFFERENCES). */
+	if (n / 64 % 2 && linked == 0)
+		tell_result(call, "unlink", unlinkat(call->xdir, x_of(call), 0));
+	else
+		tell_result(call, "rename", renameat(call->xdir, x_of(call), call->ydir, y));
+	tell_fstat(call, fd, true);
+	change(call, fd, n / 128 % 8, n / 1024);
+	close(fd);
+}
+
 /* ---------------------------------------------------- a short-lived one --- */
 
 /* Created, opened, removed: what is still to be done with it? */
@@ -429,6 +473,7 @@ const struct operation file_operations[] = {
 	{ "file", 14, run_file, true, true, true },
 	{ "held", 6, run_held, true, true, true },
 	{ "opath", 5, run_opath, true, false, false },
+	{ "two names", 4, run_two_names, true, false, false },
 	{ "removed", 2, run_removed, true, false, false },
 	{ NULL, 0, NULL, false, false, false },
 };

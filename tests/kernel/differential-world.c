@@ -62,39 +62,67 @@ static int make_prog(void)
 	return bpf_prog_load(BPF_PROG_TYPE_SOCKET_FILTER, "differential", "GPL", insns, 2, NULL);
 }
 
-/* An iterator over the elements of a map that writes eight bytes for each: a link to pin. */
-static int make_iterator(int map)
+/* As much as the elements of the map take, so that it is read in several pieces. */
+enum { TIMES = 600, INSNS = 3 + 5 * TIMES + 2 };
+
+/* What an iterator's program does for each element: writes eight bytes, many times. */
+static void make_writes(struct bpf_insn insns[INSNS], unsigned int times)
 {
-	struct bpf_insn insns[] = {
-		/* r1 = ctx->meta->seq */
-		{ .code = BPF_LDX | BPF_MEM | BPF_DW, .dst_reg = 1, .src_reg = 1 },
-		{ .code = BPF_LDX | BPF_MEM | BPF_DW, .dst_reg = 1, .src_reg = 1 },
-		{ .code = BPF_LD | BPF_IMM | BPF_DW, .dst_reg = 2, .imm = 0x6d656c65 },
-		{ .imm = 0x0a746e65 },
-		{ .code = BPF_STX | BPF_MEM | BPF_DW, .dst_reg = 10, .src_reg = 2, .off = -8 },
+	const struct bpf_insn begin[] = {
+		/* r6 = ctx->meta->seq */
+		{ .code = BPF_LDX | BPF_MEM | BPF_DW, .dst_reg = 6, .src_reg = 1 },
+		{ .code = BPF_LDX | BPF_MEM | BPF_DW, .dst_reg = 6, .src_reg = 6 },
+		{ .code = BPF_ST | BPF_MEM | BPF_DW, .dst_reg = 10, .off = -8, .imm = 0x0a746e65 },
+	};
+	const struct bpf_insn write[] = {
+		{ .code = BPF_ALU64 | BPF_MOV | BPF_X, .dst_reg = 1, .src_reg = 6 },
 		{ .code = BPF_ALU64 | BPF_MOV | BPF_X, .dst_reg = 2, .src_reg = 10 },
 		{ .code = BPF_ALU64 | BPF_ADD | BPF_K, .dst_reg = 2, .imm = -8 },
 		{ .code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = 3, .imm = 8 },
 		{ .code = BPF_JMP | BPF_CALL, .imm = BPF_FUNC_seq_write },
+	};
+	const struct bpf_insn end[] = {
 		{ .code = BPF_ALU64 | BPF_MOV | BPF_K },
 		{ .code = BPF_JMP | BPF_EXIT },
 	};
-	union bpf_iter_link_info info = { .map.map_fd = (unsigned int)map };
+
+	memcpy(insns, begin, sizeof(begin));
+	insns += 3;
+	for (unsigned int i = 0; i < times; i++, insns += 5)
+		memcpy(insns, write, sizeof(write));
+	memcpy(insns, end, sizeof(end));
+}
+
+/* An iterator, which is a link to pin. */
+static int make_iterator(const char *target, unsigned int times, union bpf_iter_link_info *info)
+{
+	static struct bpf_insn insns[INSNS];
 	LIBBPF_OPTS(bpf_prog_load_opts, load, .expected_attach_type = BPF_TRACE_ITER);
-	LIBBPF_OPTS(bpf_link_create_opts, attach, .iter_info = &info,
-		    .iter_info_len = sizeof(info));
-	int id = libbpf_find_vmlinux_btf_id("bpf_map_elem", BPF_TRACE_ITER), prog, link;
+	LIBBPF_OPTS(bpf_link_create_opts, attach, .iter_info = info,
+		    .iter_info_len = sizeof(*info));
+	int id = libbpf_find_vmlinux_btf_id(target, BPF_TRACE_ITER), prog, link;
 
 	if (id < 0)
 		return -1;
 	load.attach_btf_id = (unsigned int)id;
-	prog = bpf_prog_load(BPF_PROG_TYPE_TRACING, "differential", "GPL", insns,
-			     sizeof(insns) / sizeof(*insns), &load);
+	make_writes(insns, times);
+	prog = bpf_prog_load(BPF_PROG_TYPE_TRACING, "differential", "GPL", insns, 5 + 5 * times,
+			     &load);
 	if (prog < 0)
 		return -1;
 	link = bpf_link_create(prog, 0, BPF_TRACE_ITER, &attach);
 	close(prog);
 	return link;
+}
+
+/* Over what nobody else changes: a map's elements, or where no program may see those ourselves. */
+static int make_steady_iterator(int map)
+{
+	union bpf_iter_link_info of_map = { .map.map_fd = (unsigned int)map };
+	union bpf_iter_link_info of_task = { .task.tid = (unsigned int)getpid() };
+	int link = make_iterator("bpf_map_elem", 1, &of_map);
+
+	return link < 0 ? make_iterator("task", TIMES, &of_task) : link;
 }
 
 static int make_objects(struct world *world)
@@ -104,10 +132,11 @@ static int make_objects(struct world *world)
 		return -1;
 	world->objects[1] = make_map(true);
 	world->objects[2] = make_prog();
-	world->objects[3] = make_iterator(world->objects[0]);
+	world->objects[3] = make_steady_iterator(world->objects[0]);
 	/* Without BTF in the kernel there are fewer kinds. */
+	world->kinds = OBJECTS;
 	for (int i = 1; i < OBJECTS; i++)
-		if (world->objects[i] < 0)
+		if (world->objects[i] < 0 && world->kinds--)
 			world->objects[i] = fcntl(world->objects[0], F_DUPFD_CLOEXEC, 3);
 	return 0;
 }
@@ -287,8 +316,8 @@ static int reset_side(const struct world *world, const struct side *side)
 int world_reset(struct world *world)
 {
 	umask(022);
-	memset(world->gone, 0, sizeof(world->gone));
-	memset(world->moved, 0, sizeof(world->moved));
+	memset(world->held_dirs, 0, sizeof(world->held_dirs));
+	memset(world->held_files, 0, sizeof(world->held_files));
 	for (int s = 0; s < SIDES; s++) {
 		for (int i = 0; i < DIRS; i++)
 			let_go(&world->sides[s].dirs[i]);

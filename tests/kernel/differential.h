@@ -29,6 +29,14 @@ struct side {
 	int dirs[DIRS], files[FILES]; /* -1: none */
 };
 
+/* What was done behind the mirror to what is held. */
+struct held {
+	bool gone, moved; /* a directory; or one above it */
+	bool changed;	  /* its owner or mode, and nobody has looked since */
+	struct stat st;	  /* as it was the last time */
+	uint64_t up;
+};
+
 struct world {
 	char top[64];
 	bool pins_symlink;
@@ -36,9 +44,8 @@ struct world {
 	bool has_acls, has_fchmodat2;		/* what FUSE and the kernel know: 6.2, 6.6 */
 	struct side sides[SIDES];
 	struct side source; /* what the mirror shows, directly */
-	bool gone[DIRS];    /* held directories that were removed behind the mirror */
-	bool moved[DIRS];   /* those that perhaps were moved so */
-	int objects[OBJECTS];
+	struct held held_dirs[DIRS], held_files[FILES];
+	int objects[OBJECTS], kinds; /* how many of them are of a kind of their own */
 	pid_t daemon;
 };
 

@@ -204,6 +204,14 @@ class Object:
         self.helper.do("close", self.var)
 
 
+def over_a_map(helper):
+    """A program that iterates over the elements of a map, which hardened kernels let nobody load."""
+    try:
+        return helper.make("prog", "tracing", attach="trace_iter", target="bpf_map_elem")
+    except PermissionError as error:
+        raise Skip("this kernel lets no program iterate over what is in a map") from error
+
+
 class Helper:
     """A mkobj process."""
 

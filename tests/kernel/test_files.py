@@ -8,7 +8,7 @@ import os
 import sys
 import time
 
-from harness import Skip, check, equal, eventually, fields, main
+from harness import Skip, check, equal, eventually, fields, main, over_a_map
 
 RINGBUF = {"max": 4096}
 ARENA = 33
@@ -128,7 +128,7 @@ def test_inflight_of_each_kind(env):
 def test_inflight_iterator(env):
     daemon, helper = env.daemon(), env.helper()
     counted, (one, two) = helper.make("map", "array"), pair(helper)
-    prog = helper.make("prog", "tracing", attach="trace_iter", target="bpf_map_elem")
+    prog = over_a_map(helper)
     link = helper.make("link", "iter", prog, map=counted)
     iterator = helper.make("iter", link)
     helper.do("send", one, iterator.var)

@@ -6,7 +6,7 @@ import os
 import socket
 import sys
 
-from harness import Skip, check, compare, equal, eventually, fields, main
+from harness import Skip, check, compare, equal, eventually, fields, main, over_a_map
 
 
 def shared(daemon, key):
@@ -352,10 +352,9 @@ def test_link_that_was_detached(env):
     daemon.expect(prog, [prog.held()])
 
 
-def iterator(helper, target, obj=None):
+def iterator(helper, target):
     prog = helper.make("prog", "tracing", attach="trace_iter", target=target, name="show")
-    options = {"map": obj} if obj else {}
-    return prog, helper.make("link", "iter", prog, **options)
+    return prog, helper.make("link", "iter", prog)
 
 
 def test_iter(env):
@@ -377,7 +376,8 @@ def test_iter(env):
 def test_iter_over_a_map(env):
     daemon, helper = env.daemon(), env.helper()
     array = helper.make("map", "array", name="shown")
-    prog, link = iterator(helper, "bpf_map_elem", array)
+    prog = over_a_map(helper)
+    link = helper.make("link", "iter", prog, map=array)
     by_link = f"{array.key} link ref=1 user=1 id={link.id} name= via=target"
     daemon.expect(array, [array.held(), by_link])
     look = helper.make("iter", link)

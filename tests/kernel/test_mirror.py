@@ -7,11 +7,14 @@ import errno
 import os
 import stat
 import sys
+import threading
 
-from harness import (MNT_DETACH, check, equal, fails, libc, main, mount, must, names, protected,
-                     tool, umount)
+from harness import (MNT_DETACH, Skip, check, equal, fails, libc, main, mount, must, names,
+                     protected, tool, umount)
 
 MS_BIND = 4096
+AT_EMPTY_PATH = 0x1000
+AT_FDCWD = -100
 GETDENTS64 = 61 if os.uname().machine in ("aarch64", "riscv64", "loongarch64") else 217
 
 
@@ -25,6 +28,20 @@ def outcome(action, *args):
         return action(*args)
     except OSError as error:
         return errno.errorcode[error.errno]
+
+
+def as_user(action, *args):
+    os.seteuid(1000)
+    try:
+        return action(*args)
+    finally:
+        os.seteuid(0)
+
+
+def chown_place(fd, uid):
+    if libc.fchownat(fd, b"", uid, -1, AT_EMPTY_PATH) != 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))
 
 
 def offsets(fd):
@@ -185,6 +202,24 @@ def test_statfs(env):
     equal(os.statvfs(daemon.mnt).f_namemax, os.statvfs(env.bpffs).f_namemax)
 
 
+def handle(path):
+    """Asks for a file's handle, as the kernel has them for nothing in bpffs."""
+    buf = ctypes.create_string_buffer((128).to_bytes(4, "little"), 136)
+    if libc.name_to_handle_at(AT_FDCWD, str(path).encode(), buf,
+                              ctypes.byref(ctypes.c_int()), 0) != 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))
+
+
+def test_handles(env):
+    daemon = mirrored(env)
+    (env.bpffs / "d").mkdir()
+    fails(errno.EOPNOTSUPP, handle, env.bpffs / "d")
+    if outcome(handle, daemon.mnt / "d") is None:
+        raise Skip("libfuse (3.17) or the kernel (6.9) is too old to refuse them")
+    fails(errno.EOPNOTSUPP, handle, daemon.mnt / "d")
+
+
 def test_mounts_in_source_are_not_crossed(env):
     for name in ("d", "e"):
         (env.bpffs / name).mkdir()
@@ -289,6 +324,56 @@ def test_a_place_holds_nothing(env):
         daemon.gone(obj)
     finally:
         os.close(fd)
+
+
+def test_hard_links_are_one_file(env):
+    """What is done by one name is so by the other at once; a rename of one over the other is done,
+    whoever asks; and a place goes on being the pin while that has any name."""
+    helper = env.helper()
+    os.chmod(env.tmp, 0o711)
+    helper.do("pin", helper.make("map", "array").var, env.bpffs / "p")
+    (env.bpffs / "d").mkdir()
+    os.link(env.bpffs / "p", env.bpffs / "d" / "q")
+    for mode in ("file", "symlink"):
+        daemon = mirrored(env, "-o", f"allow_other,pins={mode}")
+        p, q = daemon.mnt / "p", daemon.mnt / "d" / "q"
+        place = os.open(p, os.O_PATH | os.O_NOFOLLOW)
+        try:
+            for root in (env.bpffs, daemon.mnt):
+                as_user(os.rename, root / "p", root / "d" / "q")
+                fails(errno.EPERM, as_user, os.rename, root / "p", root / "d" / "n")
+            os.chown(q, 1000, 1000, follow_symlinks=False)
+            as_user(chown_place, place, 1000)
+            os.rename(q, daemon.mnt / "d" / "r")
+            os.unlink(p)
+            equal((os.fstat(place).st_uid, os.fstat(place).st_nlink), (1000, 1))
+        finally:
+            os.close(place)
+        os.link(daemon.mnt / "d" / "r", p, follow_symlinks=False)
+        os.rename(daemon.mnt / "d" / "r", q)
+        os.chown(p, 0, 0, follow_symlinks=False)
+        daemon.stop()
+
+
+def test_each_name_has_its_own_path(env):
+    """A pin's link says the name that was asked for, also while others ask for its other names."""
+    daemon, helper = mirrored(env), env.helper()
+    helper.do("pin", helper.make("map", "array").var, env.bpffs / "n0")
+    for number in range(1, 4):
+        os.link(env.bpffs / "n0", env.bpffs / f"n{number}")
+    wrong = []
+
+    def ask(name):
+        for _ in range(500):
+            told = os.readlink(daemon.mnt / name)
+            if told != str(env.bpffs / name):
+                wrong.append((name, told))
+    threads = [threading.Thread(target=ask, args=(f"n{number}",)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    equal(wrong[:3], [])
 
 
 def test_name_of_an_open_pin_is_another_pins(env):

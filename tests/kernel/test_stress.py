@@ -15,7 +15,7 @@ import test_net
 import test_objects
 import test_perf
 import test_sockets
-from harness import Skip, check, equal, eventually, fields, main, run, sanitized
+from harness import Skip, check, equal, eventually, fields, main, over_a_map, run, sanitized
 
 SECONDS = int(os.environ.get("STRESS_SECONDS", "60"))
 # A remainder that stands this long, the same in every snapshot, is no holder on its way.
@@ -115,7 +115,10 @@ def sockmaps(env, helper, rng):
 
 def iterators(env, helper, rng):
     counted = helper.make("map", "array")
-    prog = helper.make("prog", "tracing", attach="trace_iter", target="bpf_map_elem")
+    try:
+        prog = over_a_map(helper)
+    except Skip:
+        return
     link = helper.make("link", "iter", prog, map=counted)
     helper.make("iter", link)
     for obj in rng.sample([counted, prog, link], 2):

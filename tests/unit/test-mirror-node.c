@@ -51,7 +51,7 @@ static uint64_t find(struct world *w, uint64_t parent, const char *name)
 {
 	struct entry entry;
 
-	g_assert_cmpint(mirror_lookup(w->mirror, parent, name, &entry), ==, 0);
+	g_assert_cmpint(mirror_lookup(w->mirror, 0, parent, name, &entry), ==, 0);
 	return entry.ino;
 }
 
@@ -78,9 +78,9 @@ static void test_same_node(struct world *w, gconstpointer data)
 	g_assert_cmpuint(find(w, MIRROR_ROOT_INO, "d"), ==, dir);
 	pin = find(w, dir, "x");
 	g_assert_cmpuint(find(w, dir, "x"), ==, pin);
-	/* Hard links are two nodes: each has its own path. */
+	/* Hard links are one node. */
 	link = find(w, dir, "y");
-	g_assert_cmpuint(link, !=, pin);
+	g_assert_cmpuint(link, ==, pin);
 	mirror_forget(w->mirror, pin, 2);
 	mirror_forget(w->mirror, link, 1);
 	mirror_forget(w->mirror, dir, 2);
@@ -121,6 +121,100 @@ static void test_replaced(struct world *w, gconstpointer data)
 	g_assert_cmpint(mirror_getattr(w->mirror, pin, &st), ==, -ESTALE);
 }
 
+static void test_names(struct world *w, gconstpointer data)
+{
+	unsigned int before;
+	uint64_t dir, pin;
+	struct stat st;
+
+	(void)data;
+	g_assert_cmpint(mkdirat(w->fd, "d", 0700), ==, 0);
+	make_file(w, "x");
+	g_assert_cmpint(linkat(w->fd, "x", w->fd, "d/y", 0), ==, 0);
+	before = open_descriptors();
+	pin = find(w, MIRROR_ROOT_INO, "x");
+	dir = find(w, MIRROR_ROOT_INO, "d");
+	g_assert_cmpuint(find(w, dir, "y"), ==, pin);
+	/* By either name, as long as there is one. */
+	g_assert_cmpint(unlinkat(w->fd, "d/y", 0), ==, 0);
+	g_assert_cmpint(mirror_getattr(w->mirror, pin, &st), ==, 0);
+	g_assert_cmpint(linkat(w->fd, "x", w->fd, "d/y", 0), ==, 0);
+	g_assert_cmpuint(find(w, dir, "y"), ==, pin);
+	g_assert_cmpint(unlinkat(w->fd, "x", 0), ==, 0);
+	make_file(w, "x");
+	g_assert_cmpint(mirror_getattr(w->mirror, pin, &st), ==, 0);
+	/* A directory stays while one is in it, and goes with the last name in it. */
+	mirror_forget(w->mirror, dir, 1);
+	g_assert_cmpuint(open_descriptors(), ==, before + 1);
+	g_assert_cmpint(unlinkat(w->fd, "d/y", 0), ==, 0);
+	g_assert_cmpint(mirror_getattr(w->mirror, pin, &st), ==, -ESTALE);
+	g_assert_cmpuint(open_descriptors(), ==, before);
+	mirror_forget(w->mirror, pin, 3);
+}
+
+/* Names that come and go behind the mirror leave no more than a few directories held. */
+static void test_many_names(struct world *w, gconstpointer data)
+{
+	unsigned int before = open_descriptors();
+	uint64_t pin;
+
+	(void)data;
+	make_file(w, "x");
+	pin = find(w, MIRROR_ROOT_INO, "x");
+	for (int i = 0; i < 100; i++) {
+		g_autofree char *dir = g_strdup_printf("d%d", i),
+				*name = g_strdup_printf("d%d/y", i);
+		uint64_t ino;
+
+		g_assert_cmpint(mkdirat(w->fd, dir, 0700), ==, 0);
+		g_assert_cmpint(linkat(w->fd, "x", w->fd, name, 0), ==, 0);
+		ino = find(w, MIRROR_ROOT_INO, dir);
+		g_assert_cmpuint(find(w, ino, "y"), ==, pin);
+		mirror_forget(w->mirror, ino, 1);
+	}
+	g_assert_cmpuint(open_descriptors(), <=, before + 16);
+	/* Once it has one name alone, that is the only one that counts. */
+	for (int i = 0; i < 100; i++) {
+		g_autofree char *name = g_strdup_printf("d%d/y", i);
+
+		g_assert_cmpint(unlinkat(w->fd, name, 0), ==, 0);
+	}
+	g_assert_cmpuint(find(w, MIRROR_ROOT_INO, "x"), ==, pin);
+	g_assert_cmpuint(open_descriptors(), ==, before);
+	mirror_forget(w->mirror, pin, 102);
+}
+
+/* Each thread is told the name that it has looked up itself. */
+static void test_asked_name(struct world *w, gconstpointer data)
+{
+	char target[PATH_MAX];
+	struct entry entry;
+
+	(void)data;
+	make_file(w, "x");
+	g_assert_cmpint(linkat(w->fd, "x", w->fd, "y", 0), ==, 0);
+	for (pid_t tid = 1; tid < 3; tid++)
+		g_assert_cmpint(mirror_lookup(w->mirror, tid, MIRROR_ROOT_INO, tid == 1 ? "x" : "y",
+					      &entry),
+				==, 0);
+	for (pid_t tid = 1; tid < 3; tid++) {
+		g_assert_cmpint(mirror_readlink(w->mirror, tid, entry.ino, target, sizeof(target)),
+				==, 0);
+		g_assert_true(g_str_has_suffix(target, tid == 1 ? "/x" : "/y"));
+	}
+	/* Of several, no other than that: whose it is need not be one that the asker trusts. */
+	g_assert_cmpint(mirror_readlink(w->mirror, 3, entry.ino, target, sizeof(target)), ==,
+			-ESTALE);
+	g_assert_cmpint(unlinkat(w->fd, "x", 0), ==, 0);
+	g_assert_cmpint(mirror_readlink(w->mirror, 1, entry.ino, target, sizeof(target)), ==,
+			-ESTALE);
+	/* When it has one alone, it is that, for whoever asks. */
+	g_assert_cmpint(mirror_lookup(w->mirror, 2, MIRROR_ROOT_INO, "y", &entry), ==, 0);
+	g_assert_cmpint(mirror_readlink(w->mirror, 3, entry.ino, target, sizeof(target)), ==, 0);
+	g_assert_true(g_str_has_suffix(target, "/y"));
+	mirror_forget(w->mirror, entry.ino, 3);
+}
+
 static void test_shown_as(struct world *w, gconstpointer pins_file)
 {
 	char target[PATH_MAX];
@@ -129,7 +223,7 @@ static void test_shown_as(struct world *w, gconstpointer pins_file)
 	g_assert_cmpint(mkdirat(w->fd, "d", 0700), ==, 0);
 	make_file(w, "d/x");
 	g_assert_cmpint(symlinkat("to", w->fd, "s"), ==, 0);
-	g_assert_cmpint(mirror_lookup(w->mirror, find(w, MIRROR_ROOT_INO, "d"), "x", &entry), ==,
+	g_assert_cmpint(mirror_lookup(w->mirror, 0, find(w, MIRROR_ROOT_INO, "d"), "x", &entry), ==,
 			0);
 	if (pins_file) {
 		g_assert_cmpint(entry.attr.st_mode, ==, S_IFREG | 0640);
@@ -137,15 +231,15 @@ static void test_shown_as(struct world *w, gconstpointer pins_file)
 		g_autofree char *want = g_strdup_printf("%s/d/x", w->top);
 
 		g_assert_cmpint(entry.attr.st_mode, ==, S_IFLNK | 0777);
-		g_assert_cmpint(mirror_readlink(w->mirror, entry.ino, target, sizeof(target)), ==,
-				0);
+		g_assert_cmpint(mirror_readlink(w->mirror, 0, entry.ino, target, sizeof(target)),
+				==, 0);
 		g_assert_cmpstr(target, ==, want);
-		g_assert_cmpint(mirror_readlink(w->mirror, entry.ino, target, 5), ==,
+		g_assert_cmpint(mirror_readlink(w->mirror, 0, entry.ino, target, 5), ==,
 				-ENAMETOOLONG);
 	}
-	g_assert_cmpint(
-		mirror_readlink(w->mirror, find(w, MIRROR_ROOT_INO, "s"), target, sizeof(target)),
-		==, 0);
+	g_assert_cmpint(mirror_readlink(w->mirror, 0, find(w, MIRROR_ROOT_INO, "s"), target,
+					sizeof(target)),
+			==, 0);
 	g_assert_cmpstr(target, ==, "to");
 }
 
@@ -232,7 +326,7 @@ static void test_removed_directory(struct world *w, gconstpointer data)
 	g_assert_cmpint(mirror_readdir(dir, 0, note_name, &names), ==, -ENOENT);
 	mirror_releasedir(dir);
 	g_assert_cmpint(mirror_getattr(w->mirror, ino, &st), ==, 0);
-	g_assert_cmpint(mirror_lookup(w->mirror, ino, "x", &entry), ==, -ENOENT);
+	g_assert_cmpint(mirror_lookup(w->mirror, 0, ino, "x", &entry), ==, -ENOENT);
 }
 
 static gpointer look_and_forget(gpointer data)
@@ -241,9 +335,9 @@ static gpointer look_and_forget(gpointer data)
 	struct entry dir, pin;
 
 	for (int i = 0; i < 2000; i++) {
-		if (mirror_lookup(w->mirror, MIRROR_ROOT_INO, "d", &dir) != 0)
+		if (mirror_lookup(w->mirror, 0, MIRROR_ROOT_INO, "d", &dir) != 0)
 			return GINT_TO_POINTER(1);
-		if (mirror_lookup(w->mirror, dir.ino, "x", &pin) != 0)
+		if (mirror_lookup(w->mirror, 0, dir.ino, "x", &pin) != 0)
 			return GINT_TO_POINTER(1);
 		mirror_forget(w->mirror, dir.ino, 1);
 		mirror_forget(w->mirror, pin.ino, 1);
@@ -266,6 +360,49 @@ static void test_many_threads(struct world *w, gconstpointer data)
 	g_assert_cmpuint(open_descriptors(), ==, before);
 }
 
+/* Looks up two names and asks by either, while they come and go. */
+static gpointer look_at_names(gpointer data)
+{
+	struct world *w = data;
+	struct entry dir, pin;
+	char target[PATH_MAX];
+	struct stat st;
+
+	for (int i = 0; i < 2000; i++) {
+		if (mirror_lookup(w->mirror, i % 7, MIRROR_ROOT_INO, "d", &dir) != 0)
+			return GINT_TO_POINTER(1);
+		if (mirror_lookup(w->mirror, i % 7, i % 2 ? dir.ino : MIRROR_ROOT_INO, "x", &pin) ==
+		    0) {
+			mirror_getattr(w->mirror, pin.ino, &st);
+			mirror_readlink(w->mirror, i % 7, pin.ino, target, sizeof(target));
+			mirror_forget(w->mirror, pin.ino, 1);
+		}
+		mirror_forget(w->mirror, dir.ino, 1);
+	}
+	return NULL;
+}
+
+static void test_many_threads_and_names(struct world *w, gconstpointer data)
+{
+	unsigned int before = open_descriptors();
+	GThread *threads[4];
+
+	(void)data;
+	g_assert_cmpint(mkdirat(w->fd, "d", 0700), ==, 0);
+	make_file(w, "y");
+	for (size_t i = 0; i < G_N_ELEMENTS(threads); i++)
+		threads[i] = g_thread_new("look", look_at_names, w);
+	for (int i = 0; i < 500; i++) {
+		g_assert_cmpint(linkat(w->fd, "y", w->fd, "d/x", 0), ==, 0);
+		g_assert_cmpint(renameat(w->fd, "y", w->fd, "x"), ==, 0);
+		g_assert_cmpint(unlinkat(w->fd, "d/x", 0), ==, 0);
+		g_assert_cmpint(renameat(w->fd, "x", w->fd, "y"), ==, 0);
+	}
+	for (size_t i = 0; i < G_N_ELEMENTS(threads); i++)
+		g_assert_null(g_thread_join(threads[i]));
+	g_assert_cmpuint(open_descriptors(), ==, before);
+}
+
 #define ADD(name, pins_file, function) \
 	g_test_add("/mirror/" name, struct world, pins_file, setup, function, teardown)
 
@@ -275,11 +412,15 @@ int main(int argc, char **argv)
 	ADD("same-node", NULL, test_same_node);
 	ADD("forget-closes", NULL, test_forget_closes);
 	ADD("replaced", NULL, test_replaced);
+	ADD("names", NULL, test_names);
+	ADD("many-names", NULL, test_many_names);
+	ADD("asked-name", NULL, test_asked_name);
 	ADD("shown-as-symlink", NULL, test_shown_as);
 	ADD("shown-as-file", "file", test_shown_as);
 	ADD("depth", NULL, test_depth);
 	ADD("listing", NULL, test_listing);
 	ADD("removed-directory", NULL, test_removed_directory);
 	ADD("many-threads", NULL, test_many_threads);
+	ADD("many-threads-and-names", NULL, test_many_threads_and_names);
 	return g_test_run();
 }
