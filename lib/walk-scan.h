@@ -41,6 +41,7 @@ struct walk_state {
 	bool looked_hidden;	 /* there was such a walk */
 	bool hidden_carriers;	 /* and something that carries files */
 	struct cgroups *cgroups; /* holder-cgroup.c: what it has been told */
+	GHashTable *qdiscs;	 /* holder-struct_ops.c: maps of kinds of qdiscs, their names */
 };
 
 static inline struct walk_state *walk_state_of(struct scan *scan)
