@@ -40,6 +40,7 @@ struct walk_netdev {
 	__u32 ifindex;
 	__u32 xdp_prog[WALK_XDP_MODES];
 	__u32 xdp_link[WALK_XDP_MODES]; /* that attached it, 0: none */
+	__u32 driver_more, pad;		/* references of the driver's beyond one */
 	char name[16];
 };
 

@@ -16,7 +16,7 @@ import sysconfig
 # Found in PATH and copied; what of them is not installed here is missing there as well.
 TOOLS = """bash dash bpftool ip tc mount umount unshare nsenter setpriv prlimit jq rsync fusermount3
     awk cat chroot cp cut dd diff du find grep head install ls mkdir rm sed sleep sort
-    stat tail tar tee wc printf""".split()
+    stat stdbuf tail tar tee timeout wc printf""".split()
 # Parts of Python's library that no test uses, half of its size.
 NOT_OF_PYTHON = re.compile(
     r"(test|tests|idlelib|tkinter|lib2to3|ensurepip|site-packages|dist-packages|turtledemo|"
@@ -90,6 +90,8 @@ class Image:
                 target = self.root / "usr/bin" / name
                 self.program(path, f"/usr/bin/{name}")
                 target.chmod(0o755)  # not setuid: mount(8)
+        for path in pathlib.Path("/usr/libexec/coreutils").glob("libstdbuf.so"):
+            self.add(path)
 
     def python(self):
         library = pathlib.Path(sysconfig.get_path("stdlib"))
