@@ -58,6 +58,31 @@ static int tell_btf(__u32 index, struct part *part)
 	return 0;
 }
 
+struct bpf_prog___assoc {
+	enum bpf_prog_type type;
+	struct bpf_prog_aux___assoc {
+		struct bpf_map *st_ops_assoc; /* 7.0 */
+	} __pai *aux;
+} __pai;
+
+/* False: the buffer is full. */
+static __always_inline bool tell_assoc(__u64 address, __u32 holder)
+{
+	struct bpf_prog___assoc *prog = (void *)address;
+	struct bpf_map *map;
+
+	if (!bpf_core_field_exists(((struct bpf_prog_aux___assoc *)0)->st_ops_assoc))
+		return true;
+	/* a member leads to its map, or to nowhere if it is of several, and holds none */
+	if (BPF_CORE_READ(prog, type) == BPF_PROG_TYPE_STRUCT_OPS)
+		return true;
+	map = BPF_CORE_READ(prog, aux, st_ops_assoc);
+	if (!map || (walk.only && (__u64)map != walk.only))
+		return true;
+	return walk_edge(holder, WALK_KIND_PROG, BPF_CORE_READ(map, id), WALK_KIND_MAP,
+			 WALK_VIA_ST_OPS_ASSOC, 0);
+}
+
 SEC("iter/bpf_prog")
 int walk_used(struct bpf_iter__bpf_prog *ctx)
 {
@@ -80,6 +105,8 @@ int walk_used(struct bpf_iter__bpf_prog *ctx)
 		bpf_loop(count - begin, tell_map, &part, 0);
 	if (part.stopped)
 		return walk_later(part.holder, part.stopped - 1);
+	if (begin <= count && !tell_assoc(walk_scalar(ctx->prog), part.holder))
+		return walk_later(part.holder, count);
 	if (walk.only) { /* no BTF and no program */
 		walk_done();
 		return 0;

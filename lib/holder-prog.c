@@ -3,7 +3,8 @@
  * What programs hold: the maps they use (resolve_pseudo_ldimm64(), bpf_prog_bind_map()), the BTF of
  * their functions (check_btf_func()), the BTF they attach by (bpf_prog_load()), the BTFs of kernel
  * variables and of modules' kfuncs that they name, and the program that they are loaded for
- * (freplace, or tracing of a program: bpf_prog_load()).
+ * (freplace, or tracing of a program: bpf_prog_load()); the struct_ops map that they are associated
+ * with (bpf_prog_assoc_struct_ops()).
  */
 #include "holders.h"
 #include "walk-scan.h"

@@ -10,6 +10,7 @@
  * as the closed peers of unix sockets: they keep their filter until the other end is closed.
  */
 #include "walk.bpf.h"
+#include "walk-ops.bpf.h"
 
 #define FAMILY_UNIX   1
 #define FAMILY_INET   2
@@ -26,12 +27,6 @@
 
 #define FANOUT_CBPF 6
 #define FANOUT_EBPF 7
-
-/*
- * The owner of what a struct_ops map registered, BPF_MODULE_OWNER: the upper half differs between
- * architectures; the lower is no module's, whose addresses are aligned to cache lines.
- */
-#define BPF_OWNER (0xeb9fu << 2)
 
 struct tcp_congestion_ops {
 	void *owner;
@@ -108,15 +103,6 @@ struct request_sock_queue {
 struct inet_connection_sock {
 	struct request_sock_queue icsk_accept_queue;
 	struct tcp_congestion_ops *icsk_ca_ops;
-} __pai;
-
-struct bpf_struct_ops_value {
-	char data[0];
-} __pai;
-
-struct bpf_struct_ops_map {
-	struct bpf_map map;
-	struct bpf_struct_ops_value kvalue;
 } __pai;
 
 struct sockaddr_un {
@@ -266,13 +252,7 @@ static __always_inline bool is_tcp(struct sock *sk, __u16 family)
 /* The struct_ops map that a congestion control is part of, or NULL. */
 static __always_inline struct bpf_map *map_of(const struct tcp_congestion_ops *ops)
 {
-	if (!bpf_core_type_exists(struct bpf_struct_ops_map))
-		return NULL;
-	if (!ops || (__u32)(__u64)BPF_CORE_READ(ops, owner) != BPF_OWNER)
-		return NULL;
-	return (void *)((__u64)ops - bpf_core_field_offset(struct bpf_struct_ops_map, kvalue) -
-			bpf_core_field_offset(struct bpf_struct_ops_value, data) +
-			bpf_core_field_offset(struct bpf_struct_ops_map, map));
+	return ops ? map_of_ops(ops, BPF_CORE_READ(ops, owner)) : NULL;
 }
 
 static __always_inline struct bpf_map *ops_map(struct sock *sk)

@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * Where tc can have filters: the qdiscs of a device, their classes, and the blocks of filters of
- * each; walk-tc.bpf.c looks into a block.
+ * each; walk-tc.bpf.c looks into a block. A qdisc that a struct_ops map has registered holds the map
+ * (bpf_try_module_get() in qdisc_create()).
  *
  * Which blocks a qdisc has only its own code can say (Qdisc_class_ops.tcf_block()): here is where
  * each kind in the kernel keeps them. One that we do not know, or whose module was not loaded when
  * our programs were, is told as such.
  */
 #include "walk-net.bpf.h"
+#include "walk-ops.bpf.h"
 
 struct Qdisc_class_ops {
 	void *tcf_block;
@@ -16,6 +18,7 @@ struct Qdisc_class_ops {
 struct Qdisc_ops {
 	const struct Qdisc_class_ops *cl_ops;
 	char id[16];
+	struct module *owner;
 } __pai;
 
 struct netdev_queue {
@@ -26,7 +29,7 @@ struct netdev_queue {
 struct Qdisc {
 	const struct Qdisc_ops *ops;
 	struct hlist_node hash;
-	__u32 handle;
+	__u32 handle, parent;
 	struct netdev_queue *dev_queue;
 	long privdata[0];
 } __pai;
@@ -92,16 +95,6 @@ ONE_BLOCK(prio_sched_data);
 ONE_BLOCK(qfq_sched);
 ONE_BLOCK(sfb_sched_data);
 ONE_BLOCK(sfq_sched_data);
-
-/* The first eight bytes of a name, as a number. */
-#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
-#define BYTE(c, i) ((__u64)(c) << 8 * (i))
-#else
-#define BYTE(c, i) ((__u64)(c) << 8 * (7 - (i)))
-#endif
-#define NAME(a, b, c, d, e, f, g, h)                                                   \
-	(BYTE(a, 0) | BYTE(b, 1) | BYTE(c, 2) | BYTE(d, 3) | BYTE(e, 4) | BYTE(f, 5) | \
-	 BYTE(g, 6) | BYTE(h, 7))
 
 /* Where its block is in such a qdisc; -1: not known. */
 #define block_of(type)                                            \
@@ -182,7 +175,10 @@ static __always_inline bool tell_ingress(struct walk_qdisc *out, __u64 name, voi
 static __always_inline bool tell_qdisc(struct Qdisc *qdisc)
 {
 	void *data = (void *)qdisc + bpf_core_field_offset(struct Qdisc, privdata);
+	const struct Qdisc_ops *ops = BPF_CORE_READ(qdisc, ops);
+	struct bpf_map *map = map_of_ops(ops, BPF_CORE_READ(ops, owner));
 	struct walk_qdisc *out = walk_room();
+	bool classes = BPF_CORE_READ(ops, cl_ops, tcf_block) != NULL;
 	__u64 name = 0;
 	int offset;
 
@@ -190,16 +186,19 @@ static __always_inline bool tell_qdisc(struct Qdisc *qdisc)
 		walk.ended = WALK_FULL;
 		return false;
 	}
-	if (!BPF_CORE_READ(qdisc, ops, cl_ops, tcf_block))
-		return true; /* it can have no filters */
+	if (!classes && !map)
+		return true; /* it can have no filters, and holds nothing */
 	__builtin_memset(out, 0, sizeof(*out));
 	out->qdisc = (__u64)qdisc;
 	out->handle = BPF_CORE_READ(qdisc, handle);
+	out->parent = BPF_CORE_READ(qdisc, parent);
+	out->ops_map = map ? BPF_CORE_READ(map, id) : 0;
 	bpf_probe_read_kernel(&name, sizeof(name),
-			      (void *)BPF_CORE_READ(qdisc, ops) +
-				      bpf_core_field_offset(struct Qdisc_ops, id));
+			      (void *)ops + bpf_core_field_offset(struct Qdisc_ops, id));
 	offset = only_block(name);
-	if (offset >= 0)
+	if (!classes)
+		out->unknown = 0;
+	else if (offset >= 0)
 		bpf_probe_read_kernel(&out->block[0], sizeof(out->block[0]), data + offset);
 	else if (!tell_ingress(out, name, data) && !tell_classful(out, name, data))
 		out->unknown = 1;
@@ -252,7 +251,7 @@ static int qdisc_step(__u32 index, void *ctx)
 	return walk.ended != WALK_DONE ? 1 : 0;
 }
 
-/* Tells the qdiscs of the device walk.net.object that can have filters. */
+/* Tells the qdiscs of the device walk.net.object that can have filters or hold a map. */
 SEC("syscall")
 int walk_qdiscs(void *ctx)
 {

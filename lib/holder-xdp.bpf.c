@@ -5,6 +5,7 @@
  * entries of tcx and netkit.
  */
 #include "walk-net.bpf.h"
+#include "walk-ops.bpf.h"
 
 struct net___ops {
 	struct ns_common___net ns;
@@ -35,8 +36,27 @@ struct rtnl_link_ops {
 	const char *kind;
 } __pai;
 
+struct device_driver {
+	const char *name;
+} __pai;
+
+struct device {
+	struct device *parent;
+	struct device_driver *driver;
+} __pai;
+
+struct virtnet_info {
+	__u16 max_queue_pairs;
+} __pai;
+
+struct bonding {
+	struct bpf_prog *xdp_prog; /* 5.15 */
+	int slave_cnt;
+} __pai;
+
 struct net_device___xdp {
 	char name[16];
+	struct device dev;
 	struct bpf_xdp_entity xdp_state[WALK_XDP_MODES];
 	const struct rtnl_link_ops *rtnl_link_ops;
 } __pai;
@@ -119,25 +139,58 @@ int walk_nets(void *ctx)
 		}                                                                             \
 	})
 
-static __always_inline void tell_netkit(struct walk_netdev *out, void *address)
+/* What its driver has of its own. */
+static __always_inline void *private_of(void *dev)
 {
-	struct net_device___xdp *dev = address;
-	struct netkit *netkit;
-	char kind[8] = {};
-
-	if (!bpf_core_type_exists(struct netkit))
-		return;
-	bpf_probe_read_kernel_str(kind, sizeof(kind), BPF_CORE_READ(dev, rtnl_link_ops, kind));
-	if (kind[0] != 'n' || kind[1] != 'e' || kind[2] != 't' || kind[3] != 'k' ||
-	    kind[4] != 'i' || kind[5] != 't' || kind[6])
-		return;
 	if (bpf_core_field_exists(((struct net_device___66 *)0)->priv))
-		netkit = address + bpf_core_field_offset(struct net_device___66, priv);
-	else
-		netkit = address + ((bpf_core_type_size(struct net_device) + NETDEV_ALIGN - 1) &
-				    ~(__u32)(NETDEV_ALIGN - 1));
+		return dev + bpf_core_field_offset(struct net_device___66, priv);
+	return dev + ((bpf_core_type_size(struct net_device) + NETDEV_ALIGN - 1) &
+		      ~(__u32)(NETDEV_ALIGN - 1));
+}
+
+static __always_inline __u64 kind_of(void *dev)
+{
+	__u64 kind = 0;
+
+	bpf_probe_read_kernel_str(&kind, sizeof(kind),
+				  BPF_CORE_READ((struct net_device___xdp *)dev, rtnl_link_ops,
+						kind));
+	return kind;
+}
+
+static __always_inline void tell_netkit(struct walk_netdev *out, void *dev)
+{
+	struct netkit *netkit = private_of(dev);
+
+	if (!bpf_core_type_exists(struct netkit) ||
+	    kind_of(dev) != NAME('n', 'e', 't', 'k', 'i', 't', 0, 0))
+		return;
 	out->netkit = (__u64)BPF_CORE_READ(netkit, active);
 	out->netkit_primary = BPF_CORE_READ(netkit, primary);
+}
+
+/*
+ * How often a driver holds its program more than once: for each pair of queues but the first
+ * (virtnet_xdp_set()), for each device that is bonded (bond_xdp_set()).
+ */
+static __always_inline __u32 held_more(void *dev)
+{
+	struct virtnet_info *virtio = private_of(dev);
+	struct bonding *bond = private_of(dev);
+	__u64 name[2] = {};
+
+	if (bpf_core_field_exists(bond->xdp_prog) &&
+	    kind_of(dev) == NAME('b', 'o', 'n', 'd', 0, 0, 0, 0))
+		return BPF_CORE_READ(bond, xdp_prog) ? BPF_CORE_READ(bond, slave_cnt) : 0;
+	if (!bpf_core_field_exists(virtio->max_queue_pairs))
+		return 0;
+	bpf_probe_read_kernel_str(name, sizeof(name),
+				  BPF_CORE_READ((struct net_device___xdp *)dev, dev.parent, driver,
+						name));
+	if (name[0] != NAME('v', 'i', 'r', 't', 'i', 'o', '_', 'n') ||
+	    name[1] != NAME('e', 't', 0, 0, 0, 0, 0, 0))
+		return 0;
+	return BPF_CORE_READ(virtio, max_queue_pairs) - 1;
 }
 
 static __always_inline bool tell_device(void *address)
@@ -162,6 +215,7 @@ static __always_inline bool tell_device(void *address)
 	tell_xdp(out, dev, 0);
 	tell_xdp(out, dev, 1);
 	tell_xdp(out, dev, 2);
+	out->driver_more = out->xdp_prog[1] ? held_more(address) : 0;
 	bpf_probe_read_kernel(out->name, sizeof(out->name),
 			      address + bpf_core_field_offset(struct net_device___xdp, name));
 	walk_emit(&out->rec, WALK_NETDEV, sizeof(*out), 0);

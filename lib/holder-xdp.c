@@ -6,8 +6,9 @@
  * dispatcher of all devices: one reference more, for however many devices and modes, but not for
  * programs that run in the hardware (bpf_dispatcher_change_prog()).
  *
- * The dispatcher is not to be found without symbols: it is inferred. Drivers that count one
- * reference for each of their queues (virtio_net, mlx4) leave a remainder.
+ * The dispatcher is not to be found without symbols: it is inferred. A driver may take more than
+ * one: virtio_net's and bonding's are told; other drivers that count one for each of their queues
+ * (mlx4, mlx5) leave a remainder.
  */
 #include "holders.h"
 #include "net.h"
@@ -15,6 +16,7 @@
 enum { XDP_MODE = 3, XDP_LINK };
 
 #define DISPATCHER_MAX 48 /* BPF_DISPATCHER_MAX */
+#define MODE_DRIVER    1
 #define MODE_HARDWARE  2
 
 static const char *const keys[] = { "ifname", "ifindex", "netns", "mode", "link", NULL };
@@ -53,7 +55,8 @@ static int device(struct scan *scan, const struct walk_net *net, const struct wa
 	for (unsigned int mode = 0; mode < WALK_XDP_MODES; mode++) {
 		struct bpfrefs_key prog = { BPFREFS_PROG, dev->xdp_prog[mode] };
 		uint32_t link = dev->xdp_link[mode];
-		struct bpfrefs_ref *ref = prog.id ? scan_add(scan, prog, link ? 1 : 2, 0) : NULL;
+		uint32_t count = (link ? 1 : 2) + (mode == MODE_DRIVER ? dev->driver_more : 0);
+		struct bpfrefs_ref *ref = prog.id ? scan_add(scan, prog, count, 0) : NULL;
 
 		if (!ref)
 			continue;

@@ -211,6 +211,8 @@ static const char *const via_names[WALK_VIA_COUNT] = {
 	[WALK_VIA_WQ] = "wq",
 	[WALK_VIA_TASK_WORK] = "task_work",
 	[WALK_VIA_TARGET] = "target",
+	[WALK_VIA_ST_OPS_ASSOC] = "st_ops_assoc",
+	[WALK_VIA_ARENA] = "arena",
 };
 
 const char *walk_via_name(unsigned int via)

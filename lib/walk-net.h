@@ -40,6 +40,7 @@ struct walk_netdev {
 	__u32 ifindex;
 	__u32 xdp_prog[WALK_XDP_MODES];
 	__u32 xdp_link[WALK_XDP_MODES]; /* that attached it, 0: none */
+	__u32 driver_more, pad;		/* references of the driver's beyond one */
 	char name[16];
 };
 
@@ -56,6 +57,8 @@ struct walk_qdisc {
 	__u32 class_block;   /* where in a class the block is, from its hash node */
 	__u32 handle, sides; /* sides: enum walk_qdisc_sides */
 	__u32 unknown;	     /* it may have filters, and we do not know where */
+	__u32 ops_map;	     /* the struct_ops map that it is of, 0: none */
+	__u32 parent;
 };
 
 enum walk_qdisc_sides { WALK_QDISC_ROOT, WALK_QDISC_INGRESS, WALK_QDISC_CLSACT };

@@ -42,6 +42,7 @@ struct walk_state {
 	bool hidden_carriers;	 /* and something that carries files */
 	struct cgroups *cgroups; /* holder-cgroup.c: what it has been told */
 	uint64_t takers[WALK_TYPES]; /* the classes that take a type of record, by their places */
+	GHashTable *qdiscs;	 /* holder-struct_ops.c: maps of kinds of qdiscs, their names */
 };
 
 /* A type of record among those that a class takes. */

@@ -38,7 +38,7 @@ enum walk_type {
 	WALK_CARRIED, /* a socket, perf event or tun file that no descriptor of its process is */
 	WALK_CGROUP,	  /* a cgroup on the way to one with programs */
 	WALK_CGROUP_PROG, /* a program attached to the cgroup just told */
-	WALK_STRUCT_OPS, /* a struct_ops map registered without a link */
+	WALK_STRUCT_OPS, /* a struct_ops map that is registered */
 	WALK_XSK,	 /* a slot of an xskmap that an AF_XDP socket is in */
 	WALK_TYPES,
 };
@@ -113,6 +113,8 @@ enum walk_via {
 	WALK_VIA_WQ,
 	WALK_VIA_TASK_WORK,
 	WALK_VIA_TARGET,
+	WALK_VIA_ST_OPS_ASSOC,
+	WALK_VIA_ARENA, /* of a registered sched_ext_ops_cid */
 	WALK_VIA_COUNT,
 };
 
@@ -217,11 +219,12 @@ struct walk_held {
 	__u32 pad;
 };
 
-/* A struct_ops map registered without a link. */
+/* A struct_ops map that is registered. */
 struct walk_struct_ops {
 	struct walk_rec rec;
-	char ops[32];	    /* its type */
-	char algorithm[16]; /* of tcp_congestion_ops, else meaningless */
+	char ops[32];	     /* its type */
+	char algorithm[128]; /* its own name, where its type has any */
+	__u32 held, pad;     /* held: the map is held by that, not by a link */
 };
 
 struct walk_xsk {

@@ -473,7 +473,7 @@ def have_walkers():
     env = Env()
     try:
         daemon = env.daemon()
-        return "BPF walk" in daemon.read("status")
+        return daemon.pairs("status")["source"] == "bpf"
     finally:
         env.close()
 

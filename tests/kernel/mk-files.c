@@ -163,10 +163,10 @@ static int cmd_drop(char **args)
 
 /* ------------------------------------------------------------- io_uring --- */
 
-/* uring VAR */
+/* uring VAR [flags=] */
 static int cmd_uring(char **args)
 {
-	struct io_uring_params params = { 0 };
+	struct io_uring_params params = { .flags = option_num(args, "flags", 0) };
 	int fd = (int)syscall(SYS_io_uring_setup, RING_ENTRIES, &params);
 
 	return fd < 0 ? -errno : var_set(args[0], fd);

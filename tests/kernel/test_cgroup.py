@@ -266,4 +266,5 @@ def test_lsm_cgroup(env):
     eventually(lambda: equal(hooks(daemon), (0, rest), "none"))
 
 
-sys.exit(main(globals()))
+if __name__ == "__main__":
+    sys.exit(main(globals()))

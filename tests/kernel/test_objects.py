@@ -205,10 +205,10 @@ def test_sockmap_link(env):
     daemon.expect(prog, [prog.held()])
 
 
-def load(env, file, *names, **options):
+def load(env, file, *names, helper=None, **options):
     if "OBJECT_FILES" not in os.environ:
         raise Skip("built without BPF")
-    helper, path = env.helper(), os.path.join(os.environ["OBJECT_FILES"], file)
+    helper, path = helper or env.helper(), os.path.join(os.environ["OBJECT_FILES"], file)
     other = path.replace(".bpf.o", "-implicit.bpf.o")
     try:
         try:

@@ -16,7 +16,7 @@ import sysconfig
 # Found in PATH and copied; what of them is not installed here is missing there as well.
 TOOLS = """bash dash bpftool ip tc mount umount unshare nsenter setpriv prlimit jq rsync fusermount3
     awk cat chroot cp cut dd diff du find grep head install ls mkdir rm sed sleep sort
-    stat tail tar tee wc printf""".split()
+    stat stdbuf tail tar tee timeout wc printf""".split()
 # Parts of Python's library that no test uses, half of its size.
 NOT_OF_PYTHON = re.compile(
     r"(test|tests|idlelib|tkinter|lib2to3|ensurepip|site-packages|dist-packages|turtledemo|"
@@ -26,7 +26,7 @@ NOT_OF_PYTHON = re.compile(
 MODULES = """crc32c_generic fuse veth dummy tun tap sch_ingress sch_htb sch_prio cls_bpf cls_u32 cls_basic
     cls_matchall act_bpf act_gact ip_tables iptable_filter iptable_nat ip6_tables ip6table_filter
     ip6table_nat xt_bpf x_tables overlay nf_tables nft_compat nft_chain_nat nf_nat nf_conntrack
-    unix af_packet algif_hash af_alg tcp_bbr tcp_dctcp tcp_bic""".split()
+    unix af_packet algif_hash af_alg tcp_bbr tcp_dctcp tcp_bic hid uhid bonding kcm virtio_pci virtio_net""".split()
 ACCOUNTS = {
     "passwd": "root:x:0:0:root:/:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/sh\n",
     "group": "root:x:0:\nnogroup:x:65534:\n",
@@ -90,6 +90,8 @@ class Image:
                 target = self.root / "usr/bin" / name
                 self.program(path, f"/usr/bin/{name}")
                 target.chmod(0o755)  # not setuid: mount(8)
+        for path in pathlib.Path("/usr/libexec/coreutils").glob("libstdbuf.so"):
+            self.add(path)
 
     def python(self):
         library = pathlib.Path(sysconfig.get_path("stdlib"))

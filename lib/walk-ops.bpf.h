@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Operations that the kernel calls: their names, and the struct_ops map that registered them.
+ * Include walk.bpf.h first.
+ */
+#ifndef WALK_OPS_BPF_H
+#define WALK_OPS_BPF_H
+
+/* The first eight bytes of a name, as a number. */
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+#define BYTE(c, i) ((__u64)(c) << 8 * (i))
+#else
+#define BYTE(c, i) ((__u64)(c) << 8 * (7 - (i)))
+#endif
+#define NAME(a, b, c, d, e, f, g, h)                                                   \
+	(BYTE(a, 0) | BYTE(b, 1) | BYTE(c, 2) | BYTE(d, 3) | BYTE(e, 4) | BYTE(f, 5) | \
+	 BYTE(g, 6) | BYTE(h, 7))
+/*
+ * The owner of what a struct_ops map registered, BPF_MODULE_OWNER: the upper half differs between
+ * architectures; the lower is no module's, whose addresses are aligned to cache lines.
+ */
+#define BPF_OWNER (0xeb9fu << 2)
+
+struct bpf_struct_ops_value___ops {
+	char data[0];
+} __pai;
+
+struct bpf_struct_ops_map___ops {
+	struct bpf_map map;
+	struct bpf_struct_ops_value___ops kvalue;
+} __pai;
+
+/* The struct_ops map that operations with this owner are part of, or NULL. */
+static __always_inline struct bpf_map *map_of_ops(const void *ops, const void *owner)
+{
+	if (!bpf_core_type_exists(struct bpf_struct_ops_map___ops))
+		return NULL;
+	if (!ops || (__u32)(__u64)owner != BPF_OWNER)
+		return NULL;
+	return (void *)((__u64)ops - bpf_core_field_offset(struct bpf_struct_ops_map___ops, kvalue) -
+			bpf_core_field_offset(struct bpf_struct_ops_value___ops, data) +
+			bpf_core_field_offset(struct bpf_struct_ops_map___ops, map));
+}
+
+#endif
