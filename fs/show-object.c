@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "node.h"
+#include "put.h"
 #include "show.h"
 
 int show_info(const struct where *w, GString *out)
@@ -139,10 +140,14 @@ void show_object(GString *out, const struct bpfrefs_object *object)
 	g_string_append_c(out, '\n');
 }
 
+/* What an object's line takes, about. */
+#define LINE_MEAN 160
+
 int show_objects(const struct where *w, GString *out)
 {
 	const struct bpfrefs_object *object;
 
+	put_end(out, put_begin(out, LINE_MEAN * bpfrefs_snapshot_object_count(w->snap)));
 	for (size_t i = 0; (object = bpfrefs_snapshot_object(w->snap, i)); i++)
 		show_object(out, object);
 	show_gaps(out, w->snap, NULL, NULL);

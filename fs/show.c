@@ -4,37 +4,64 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "put.h"
 #include "show.h"
 
 /* ------------------------------------------------------- one record --- */
 
-static void show_field(GString *out, const char *key, struct bpfrefs_value value)
+/* The most that a record's fixed part takes: two keys' digits and words, and blanks. */
+#define LINE_ROOM (2 * BPFREFS_KEY_MAX + 64)
+
+/* What a record takes, about. */
+#define LINE_MEAN 80
+
+static size_t field_room(const char *key, struct bpfrefs_value value)
+{
+	size_t room = strlen(key) + 2;
+
+	return room + (value.type == BPFREFS_VALUE_STR ? PUT_ESCAPED_MAX(value.str) : PUT_DIGITS_MAX);
+}
+
+static char *put_field(char *at, const char *key, struct bpfrefs_value value)
 {
 	if (value.type == BPFREFS_VALUE_ABSENT)
-		return;
-	g_string_append_c(out, ' ');
-	g_string_append(out, key);
-	g_string_append_c(out, '=');
-	if (value.type == BPFREFS_VALUE_NUM)
-		show_number(out, value.num);
-	else
-		show_value(out, value.type == BPFREFS_VALUE_STR ? value.str : NULL);
+		return at;
+	*at++ = ' ';
+	at = put_str(at, key);
+	*at++ = '=';
+	if (value.type == BPFREFS_VALUE_NUM && value.num != BPFREFS_UNKNOWN)
+		return put_digits(at, value.num);
+	return put_escaped(at, value.type == BPFREFS_VALUE_STR ? value.str : NULL, 0x21);
+}
+
+static char *put_start(char *at, const struct bpfrefs_ref *ref, const struct bpfrefs_class *class_)
+{
+	struct bpfrefs_key target = bpfrefs_ref_target(ref);
+
+	at = put_str(at, bpfrefs_kind_name(target.kind));
+	*at++ = '/';
+	at = put_digits(at, target.id);
+	*at++ = ' ';
+	at = put_str(at, class_->name);
+	at = put_str(at, " ref=");
+	at = put_digits(at, bpfrefs_ref_count(ref));
+	at = put_str(at, " user=");
+	return put_digits(at, bpfrefs_ref_user(ref));
 }
 
 void show_line(GString *out, const struct bpfrefs_ref *ref)
 {
 	const struct bpfrefs_class *class_ = bpfrefs_ref_class(ref);
+	size_t room = LINE_ROOM + strlen(class_->name);
+	char *at;
 
-	show_key(out, bpfrefs_ref_target(ref));
-	g_string_append_c(out, ' ');
-	g_string_append(out, class_->name);
-	g_string_append(out, " ref=");
-	show_digits(out, bpfrefs_ref_count(ref));
-	g_string_append(out, " user=");
-	show_digits(out, bpfrefs_ref_user(ref));
 	for (size_t i = 0; class_->keys[i]; i++)
-		show_field(out, class_->keys[i], bpfrefs_ref_value(ref, i));
-	g_string_append_c(out, '\n');
+		room += field_room(class_->keys[i], bpfrefs_ref_value(ref, i));
+	at = put_start(put_begin(out, room), ref, class_);
+	for (size_t i = 0; class_->keys[i]; i++)
+		at = put_field(at, class_->keys[i], bpfrefs_ref_value(ref, i));
+	*at++ = '\n';
+	put_end(out, at);
 }
 
 static int append_line(const struct bpfrefs_ref *ref, void *data)
@@ -144,6 +171,8 @@ int show_all_holders(const struct where *w, GString *out)
 {
 	const struct bpfrefs_ref *ref;
 
+	/* at once, or it would be copied each time that it has become twice as long */
+	put_end(out, put_begin(out, LINE_MEAN * bpfrefs_snapshot_ref_count(w->snap)));
 	for (size_t i = 0; (ref = bpfrefs_snapshot_ref_at(w->snap, i)); i++)
 		show_line(out, ref);
 	show_gaps(out, w->snap, NULL, NULL);

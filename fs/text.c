@@ -5,34 +5,12 @@
 #include <string.h>
 #include <time.h>
 
+#include "put.h"
 #include "show.h"
-
-/* Stands for itself; the NUL at the end does not. */
-static bool is_plain(char c, unsigned char least)
-{
-	unsigned char byte = (unsigned char)c;
-
-	return byte >= least && byte <= 0x7e && byte != '\\';
-}
 
 static void escape(GString *out, const char *str, unsigned char least)
 {
-	if (!str) {
-		g_string_append_c(out, '?');
-		return;
-	}
-	/* What is called so is known, and shall not look as if it were not. */
-	if (strcmp(str, "?") == 0) {
-		g_string_append(out, "\\077");
-		return;
-	}
-	for (const char *plain = str; *str; plain = str) {
-		while (is_plain(*str, least))
-			str++;
-		g_string_append_len(out, plain, str - plain);
-		if (*str)
-			g_string_append_printf(out, "\\%03o", (unsigned char)*str++);
-	}
+	put_end(out, put_escaped(put_begin(out, PUT_ESCAPED_MAX(str)), str, least));
 }
 
 void show_value(GString *out, const char *str)
@@ -93,16 +71,9 @@ void show_number(GString *out, uint64_t number)
 		show_digits(out, number);
 }
 
-/* Answers have a hundred thousand numbers, and a printf takes ten times as long. */
 void show_digits(GString *out, uint64_t number)
 {
-	char digits[20], *first = digits + sizeof(digits);
-
-	do {
-		*--first = (char)('0' + number % 10);
-		number /= 10;
-	} while (number);
-	g_string_append_len(out, first, digits + sizeof(digits) - first);
+	put_end(out, put_digits(put_begin(out, PUT_DIGITS_MAX), number));
 }
 
 void show_key(GString *out, struct bpfrefs_key key)

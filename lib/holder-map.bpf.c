@@ -104,7 +104,7 @@ static __always_inline void tell_xsk(const struct held *held, __u32 index)
 static int slot_step(__u32 index, struct held *held)
 {
 	__u64 object = index < STEP ? held->ptrs[index & (STEP - 1)] : 0;
-	__u32 id, kind = WALK_KIND_PROG;
+	__u32 kind = WALK_KIND_PROG;
 
 	if (object && held->hop)
 		bpf_probe_read_kernel(&object, sizeof(object), (void *)(object + held->hop));
@@ -114,13 +114,10 @@ static int slot_step(__u32 index, struct held *held)
 		tell_xsk(held, index);
 		return 0;
 	}
-	if (held->via == WALK_VIA_INNER) {
+	if (held->via == WALK_VIA_INNER)
 		kind = WALK_KIND_MAP;
-		id = BPF_CORE_READ((struct bpf_map *)object, id);
-	} else {
-		id = walk_prog_id((void *)object);
-	}
-	walk_edge(held->map, WALK_KIND_MAP, id, kind, held->via, held->first + index);
+	walk_edge(held->map, WALK_KIND_MAP, walk_id(object, kind), kind, held->via,
+		  held->first + index);
 	return 0;
 }
 

@@ -132,10 +132,9 @@ static __always_inline void tell_carried(__u64 file, __u64 release)
 
 int walk_tell_held(__u64 address, __u64 at, __u64 end, __u32 how)
 {
-	struct file *file = (void *)address;
-	__u64 release = (__u64)BPF_CORE_READ(file, f_op, release);
+	__u64 release = walk_release(address);
 	__u32 kind = kind_of(release);
-	void *private_data = BPF_CORE_READ(file, private_data);
+	void *private_data = (void *)walk_private(address);
 	struct walk_held *out;
 	__u64 inside = 0;
 

@@ -31,8 +31,8 @@ static int tell_map(__u32 index, struct part *part)
 	bpf_probe_read_kernel(&map, sizeof(map), (void *)(part->list + at * sizeof(map)));
 	if (walk.only && (__u64)map != walk.only)
 		return 0;
-	if (map && !walk_edge(part->holder, WALK_KIND_PROG, BPF_CORE_READ(map, id), WALK_KIND_MAP,
-			      WALK_VIA_USED_MAPS, 0))
+	if (map && !walk_edge(part->holder, WALK_KIND_PROG, walk_id((__u64)map, WALK_KIND_MAP),
+			      WALK_KIND_MAP, WALK_VIA_USED_MAPS, 0))
 		return stop(part, at);
 	return 0;
 }

@@ -413,12 +413,11 @@ static __always_inline void tell_socket(struct sock *sk, __u32 fd)
 
 int walk_use_file(__u64 address, __u32 fd, __u32 other)
 {
-	struct file *file = (struct file *)address;
 	void *data;
 
 	if (!(walk.uses >> (other & 31) & 1))
 		return 0;
-	data = BPF_CORE_READ(file, private_data);
+	data = (void *)walk_private(address);
 	if (other == WALK_OTHER_SOCKET)
 		tell_socket(BPF_CORE_READ((struct socket *)data, sk), fd);
 	else if (other == WALK_OTHER_PERF)

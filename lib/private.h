@@ -193,7 +193,7 @@ struct bpfrefs_snapshot {
 	struct arena *arena;
 	GPtrArray *objects;    /* struct bpfrefs_object *, key order, in the arena */
 	GPtrArray *refs;       /* struct bpfrefs_ref *, by target, class, as found; in the arena */
-	GPtrArray *by_holder;  /* those with an object as holder, by holder, then as in refs */
+	GPtrArray *by_holder;  /* those with an object as holder, by holder, then as in refs; made when asked for */
 	GPtrArray *by_pid;     /* those with a pid, by pid, then as in refs */
 	GPtrArray *processes;  /* struct bpfrefs_process *, by pid */
 	GPtrArray *bpffs;      /* struct bpfrefs_bpffs * */
@@ -203,6 +203,8 @@ struct bpfrefs_snapshot {
 	struct bpfrefs_snapshot_stats stats;
 	GMutex judging; /* protects the objects' states while they are found, and judged */
 	gint judged;	/* the objects have their states */
+	GMutex indexing; /* protects by_holder and by_pid while they are made, and indexed */
+	gint indexed;	 /* they have been */
 };
 
 /* A snapshot in the making. */

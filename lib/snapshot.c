@@ -32,6 +32,7 @@ struct bpfrefs_snapshot *snapshot_new(void)
 	snap->bpffs = g_ptr_array_new();
 	snap->classes = g_array_new(FALSE, TRUE, sizeof(struct bpfrefs_class_status));
 	g_mutex_init(&snap->judging);
+	g_mutex_init(&snap->indexing);
 	snap->dirs = g_hash_table_new(dir_hash, dir_equal);
 	return snap;
 }
@@ -55,6 +56,7 @@ void bpfrefs_snapshot_unref(struct bpfrefs_snapshot *snap)
 	g_array_unref(snap->classes);
 	idmap_clear(&snap->by_key);
 	g_mutex_clear(&snap->judging);
+	g_mutex_clear(&snap->indexing);
 	g_hash_table_unref(snap->dirs);
 	arena_free(snap->arena);
 	g_free(snap);
@@ -145,10 +147,6 @@ static void sum_up(struct bpfrefs_snapshot *snap)
 		object->user_explained += ref->user;
 		if (ref->place && strcmp(ref->class->pub.name, "pin") == 0)
 			object->pins++;
-		if (ref->holder.kind != BPFREFS_KIND_COUNT)
-			g_ptr_array_add(snap->by_holder, ref);
-		if (ref->pid)
-			g_ptr_array_add(snap->by_pid, ref);
 	}
 }
 
@@ -228,11 +226,38 @@ void snapshot_freeze(struct bpfrefs_snapshot *snap)
 	order(snap->refs, snap->classes->len, place_of_class, NULL);
 	order(snap->refs, objects, place_of_target, NULL);
 	sum_up(snap);
-	/* a holder need not be in the snapshot: it may be newer */
-	if (!order(snap->by_holder, objects, place_of_holder, snap))
-		g_ptr_array_sort(snap->by_holder, by_holder);
 	processes_unique(snap->processes);
+}
+
+static void build_index(struct bpfrefs_snapshot *snap)
+{
+	for (guint i = 0; i < snap->refs->len; i++) {
+		struct bpfrefs_ref *ref = g_ptr_array_index(snap->refs, i);
+
+		if (ref->holder.kind != BPFREFS_KIND_COUNT)
+			g_ptr_array_add(snap->by_holder, ref);
+		if (ref->pid)
+			g_ptr_array_add(snap->by_pid, ref);
+	}
+	/* a holder need not be in the snapshot: it may be newer */
+	if (!order(snap->by_holder, snap->objects->len, place_of_holder, snap))
+		g_ptr_array_sort(snap->by_holder, by_holder);
 	order_by_pid(snap);
+}
+
+/* Not what everybody asks for, and so made for the first who does. */
+static void index_holders(const struct bpfrefs_snapshot *frozen)
+{
+	struct bpfrefs_snapshot *snap = (struct bpfrefs_snapshot *)(uintptr_t)frozen;
+
+	if (g_atomic_int_get(&snap->indexed))
+		return;
+	g_mutex_lock(&snap->indexing);
+	if (!snap->indexed) {
+		build_index(snap);
+		g_atomic_int_set(&snap->indexed, 1);
+	}
+	g_mutex_unlock(&snap->indexing);
 }
 
 /* --------------------------------------------------------------- judge --- */
@@ -356,6 +381,7 @@ int bpfrefs_snapshot_holding(const struct bpfrefs_snapshot *snap, struct bpfrefs
 {
 	struct bpfrefs_ref probe = { .holder = holder };
 
+	index_holders(snap);
 	return each_equal(snap->by_holder, &probe, by_holder, fn, data);
 }
 
@@ -364,6 +390,7 @@ int bpfrefs_snapshot_pid_holding(const struct bpfrefs_snapshot *snap, uint32_t p
 {
 	struct bpfrefs_ref probe = { .pid = pid };
 
+	index_holders(snap);
 	return each_equal(snap->by_pid, &probe, by_pid, fn, data);
 }
 

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "ahead.h"
 #include "walk.skel.h"
 #include "walkers-btf.h"
 
@@ -248,12 +249,52 @@ int walkers_open_iterator(struct walkers *walkers, const char *program)
 	return fd < 0 ? -errno : fd;
 }
 
+/* One read of the iterator: 0 at its end, 1 if it goes on, -errno. */
+static int read_once(int fd)
+{
+	char nothing[64]; /* our programs write to their own buffer only */
+	ssize_t n = read(fd, nothing, sizeof(nothing));
+
+	if (n == 0)
+		return 0;
+	/* EAGAIN: the buffer was full (walk_later()), or a million objects were seen */
+	return n > 0 || errno == EAGAIN || errno == EINTR ? 1 : -errno;
+}
+
+/* Hands on what one read brought: to *ahead, if it may go on for long. How many bytes there were. */
+static uint32_t hand_on(struct walkers *walkers, bool more, struct ahead **ahead, walk_fn fn,
+			void *data)
+{
+	struct walk__bss *bss = walkers->skeleton->bss;
+	uint32_t len = MIN(bss->walk.len, (uint32_t)WALK_OUT_SIZE);
+
+	if (!*ahead && more && len > WALK_OUT_SIZE / 4)
+		*ahead = ahead_begin(fn, data);
+	if (!*ahead)
+		return drain(walkers, fn, data);
+	ahead_give(*ahead, bss->walk_out, len);
+	bss->walk.len = 0;
+	return len;
+}
+
+static int read_all(struct walkers *walkers, int fd, walk_fn fn, void *data)
+{
+	struct ahead *ahead = NULL;
+	unsigned int idle = 0;
+	int more;
+
+	do {
+		more = read_once(fd);
+		idle = hand_on(walkers, more > 0, &ahead, fn, data) ? 0 : idle + 1;
+	} while (more > 0 && idle < IDLE_MAX);
+	ahead_end(ahead);
+	return more > 0 ? -ELOOP : more;
+}
+
 int walkers_iterate(struct walkers *walkers, const char *program, walk_fn fn, void *data)
 {
 	struct walk_control *control = walkers_control(walkers);
 	bpfrefs_autofd fd = walkers_open_iterator(walkers, program);
-	unsigned int idle = 0;
-	char nothing[64]; /* our programs write to their own buffer only */
 
 	if (fd < 0)
 		return walkers_lack(walkers, program) ? -ENOPKG : fd;
@@ -262,18 +303,7 @@ int walkers_iterate(struct walkers *walkers, const char *program, walk_fn fn, vo
 	control->last_ns = 0;
 	control->self_pid = (uint32_t)getpid();
 	control->self_fd = (uint32_t)fd;
-	while (idle < IDLE_MAX) {
-		ssize_t n = read(fd, nothing, sizeof(nothing));
-		int err = n < 0 ? errno : 0;
-
-		/* EAGAIN: the buffer was full (walk_later()), or a million objects were seen */
-		idle = drain(walkers, fn, data) ? 0 : idle + 1;
-		if (n == 0)
-			return 0;
-		if (err && err != EAGAIN && err != EINTR)
-			return -err;
-	}
-	return -ELOOP;
+	return read_all(walkers, fd, fn, data);
 }
 
 int walkers_call(struct walkers *walkers, const char *program, walk_fn fn, void *data)
