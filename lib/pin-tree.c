@@ -29,7 +29,6 @@ struct pin_tree *pin_tree_new(void)
 
 	tree->supers = g_ptr_array_new_with_free_func(super_free);
 	tree->inodes = g_ptr_array_new_with_free_func(inode_free);
-	tree->names = g_hash_table_new(g_int64_hash, g_int64_equal);
 	return tree;
 }
 
@@ -39,7 +38,7 @@ void pin_tree_free(struct pin_tree *tree)
 		return;
 	g_ptr_array_unref(tree->inodes);
 	g_ptr_array_unref(tree->supers);
-	g_hash_table_unref(tree->names);
+	idmap_clear(&tree->names);
 	g_free(tree);
 }
 
@@ -115,15 +114,15 @@ static struct pin_inode *add_inode(struct pin_tree *tree, struct pin_super *supe
 static void add_name(struct pin_tree *tree, struct pin_inode *inode,
 		     const struct walk_dentry *dentry)
 {
-	struct pin_name *name = g_new0(struct pin_name, 1);
-	size_t room = MIN(dentry->rec.size - sizeof(*dentry), sizeof(name->name) - 1);
+	size_t room = MIN(dentry->rec.size - sizeof(*dentry), (size_t)dentry->len);
+	struct pin_name *name = g_malloc0(sizeof(*name) + room + 1);
 
 	name->dentry = dentry->dentry;
 	name->parent = dentry->parent;
 	name->hashed = dentry->hashed;
 	name->inode = inode;
-	memcpy(name->name, dentry->name, MIN(room, (size_t)dentry->len));
-	g_hash_table_replace(tree->names, &name->dentry, name);
+	memcpy(name->name, dentry->name, room);
+	idmap_set(&tree->names, name->dentry, name);
 	g_ptr_array_add(inode->names, name);
 }
 
@@ -136,7 +135,7 @@ static void take_inode(const struct walk_rec *rec, void *data)
 	if (told)
 		taking->inode = add_inode(taking->tree, taking->super, told);
 	else if (dentry && taking->inode &&
-		 !g_hash_table_contains(taking->tree->names, &dentry->dentry))
+		 !idmap_get(&taking->tree->names, dentry->dentry))
 		/* a directory is told for each pin in it, where one object is looked for */
 		add_name(taking->tree, taking->inode, dentry);
 }
@@ -150,25 +149,41 @@ void pin_tree_inodes(struct pin_tree *tree, struct pin_super *super, const GByte
 
 static const struct pin_name *parent_of(const struct pin_tree *tree, const struct pin_name *name)
 {
-	return g_hash_table_lookup(tree->names, &name->parent);
+	return idmap_get(&tree->names, name->parent);
+}
+
+/* How long the path to a name is, without its NUL; 0 if it no longer leads to the root. */
+static size_t path_length(const struct pin_tree *tree, const struct pin_name *name)
+{
+	size_t length = 0;
+
+	for (unsigned int depth = 0; name && depth < DEPTH_MAX; depth++) {
+		if (name->parent == name->dentry)
+			return length ? length : 1;
+		length += strlen(name->name) + 1;
+		name = parent_of(tree, name);
+	}
+	return 0;
 }
 
 char *pin_tree_path(const struct pin_tree *tree, const struct pin_name *name)
 {
-	GString *path = g_string_new(NULL);
+	size_t length = path_length(tree, name);
+	char *path, *at;
 
-	for (unsigned int depth = 0; name && depth < DEPTH_MAX; depth++) {
-		if (name->parent == name->dentry) {
-			if (!path->len)
-				g_string_append_c(path, '/');
-			return g_string_free(path, FALSE);
-		}
-		g_string_prepend(path, name->name);
-		g_string_prepend_c(path, '/');
-		name = parent_of(tree, name);
+	if (!length)
+		return NULL;
+	path = g_malloc(length + 1);
+	path[0] = '/';
+	path[length] = '\0';
+	for (at = path + length; name->parent != name->dentry; name = parent_of(tree, name)) {
+		size_t part = strlen(name->name);
+
+		at -= part;
+		memcpy(at, name->name, part);
+		*--at = '/';
 	}
-	g_string_free(path, TRUE);
-	return NULL;
+	return path;
 }
 
 static bool is_private_dir(const struct pin_name *name)

@@ -28,13 +28,13 @@ struct pin_name {
 	uint64_t dentry;
 	const struct pin_inode *inode;
 	bool hashed;
-	char name[256];
+	char name[];
 };
 
 struct pin_tree {
 	GPtrArray *supers; /* struct pin_super * */
 	GPtrArray *inodes; /* struct pin_inode * */
-	GHashTable *names; /* dentry -> struct pin_name *, borrowed: the one told last */
+	struct idmap names; /* dentry -> struct pin_name *, borrowed: the one told last */
 };
 
 struct pin_tree *pin_tree_new(void);

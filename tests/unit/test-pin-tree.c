@@ -170,7 +170,7 @@ static void short_records_are_not_read(void)
 	g_byte_array_append(out, (const guint8 *)"abc", 3);
 	tree = tree_of(out);
 	g_assert_cmpuint(tree->inodes->len, ==, 0);
-	g_assert_cmpuint(g_hash_table_size(tree->names), ==, 0);
+	g_assert_cmpuint(tree->names.count, ==, 0);
 	pin_tree_free(tree);
 }
 
