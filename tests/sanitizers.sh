@@ -12,6 +12,9 @@ export ASAN_OPTIONS=exitcode=66:detect_leaks=1:detect_stack_use_after_return=1
 export UBSAN_OPTIONS=print_stacktrace=1
 export TSAN_OPTIONS=exitcode=66:second_deadlock_stack=1
 
+# A daemon starts and answers several times as slowly: seconds that a test waits at most.
+export PATIENCE="${PATIENCE:-30}"
+
 run() {
 	compiler=${1%%:*} sanitizers=${1#*:}
 	dir=build-$compiler-$(echo "$sanitizers" | tr , -)
