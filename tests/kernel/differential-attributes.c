@@ -222,13 +222,13 @@ static bool told_of_symlink(struct call *call, const char *name, bool change)
 }
 
 /*
- * What FUSE says of ACLs, which the kernel always takes it to have, before or instead of asking
- * (bpfrefs(8), DIFFERENCES): that there is none, not that there can be none; that one who is not
- * the owner may not take it away; that one that only directories have is gone.
+ * What FUSE says of taking an ACL away, which the kernel always takes it to have, before or instead of
+ * asking (bpfrefs(8), DIFFERENCES): that one who is not the owner may not; that one that only
+ * directories have is gone.
  */
-static bool told_of_acl(struct call *call, const char *name, bool follow, bool remove)
+static bool told_of_acl(struct call *call, const char *name, bool follow)
 {
-	const char *said = "ENODATA";
+	const char *said = "EPERM";
 	struct stat st;
 
 	if (!speaks_for_mirror(call) || errno != EOPNOTSUPP || !call->world->has_acls ||
@@ -236,12 +236,10 @@ static bool told_of_acl(struct call *call, const char *name, bool follow, bool r
 	    fstatat(call->xdir, x_of(call), &st, follow ? 0 : AT_SYMLINK_NOFOLLOW) ||
 	    (!S_ISDIR(st.st_mode) && call->world->pins_symlink) || S_ISLNK(st.st_mode))
 		return false;
-	if (remove && strcmp(name + 17, "default") == 0 && !S_ISDIR(st.st_mode))
+	if (strcmp(name + 17, "default") == 0 && !S_ISDIR(st.st_mode))
 		said = "0";
-	else if (remove && owns(call->step->user, st.st_uid))
+	else if (owns(call->step->user, st.st_uid))
 		said = "EOPNOTSUPP";
-	else if (remove)
-		said = "EPERM";
 	tell(call, "xattr=%s ", said);
 	return true;
 }
@@ -284,7 +282,7 @@ static void run_xattr(struct call *call)
 	default:
 		result = llistxattr(path, NULL, 0);
 	}
-	if (result < 0 && which % 2 == 0 && told_of_acl(call, name, follow, which % 4 == 2))
+	if (result < 0 && which % 4 == 2 && told_of_acl(call, name, follow))
 		return;
 	tell_result(call, "xattr", result);
 }

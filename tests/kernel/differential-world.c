@@ -253,9 +253,10 @@ static void probe(struct world *world)
 	world->guards_symlinks = sysctl_is_set("/proc/sys/fs/protected_symlinks");
 	world->guards_hardlinks = sysctl_is_set("/proc/sys/fs/protected_hardlinks");
 	world->has_fchmodat2 = syscall(SYS_fchmodat2, -1, "x", 0, 0) < 0 && errno != ENOSYS;
-	world->has_acls =
-		getxattr(world->sides[MIRRORED].root, "system.posix_acl_access", NULL, 0) < 0 &&
-		errno == ENODATA;
+	become(1);
+	world->has_acls = removexattr(world->sides[MIRRORED].root, "system.posix_acl_access") < 0 &&
+			  errno == EPERM;
+	become_root();
 }
 
 int world_open(struct world *world, const char *bpfrefs, const char **what)
