@@ -10,7 +10,7 @@ export G_SLICE=always-malloc
 # What a daemon reports goes to its log, and its exit status fails the test that ran it.
 export ASAN_OPTIONS=exitcode=66:detect_leaks=1:detect_stack_use_after_return=1
 export UBSAN_OPTIONS=print_stacktrace=1
-export TSAN_OPTIONS=exitcode=66:second_deadlock_stack=1
+export TSAN_OPTIONS="exitcode=66:second_deadlock_stack=1:suppressions=$PWD/tests/tsan.supp"
 
 # A daemon starts and answers several times as slowly: seconds that a test waits at most.
 export PATIENCE="${PATIENCE:-30}"

@@ -72,14 +72,58 @@ static inline gboolean tsan_ref_count_dec(gatomicrefcount *count)
 	return last;
 }
 
+/* What a pool's threads run, and whom it is of. */
+struct tsan_pool {
+	GFunc function;
+	gpointer data;
+};
+
+/* What was done before something was pushed is over when it is run, as is that when the pool is freed. */
+static inline void tsan_pool_run(gpointer pushed, gpointer data)
+{
+	struct tsan_pool *pool = data;
+
+	__tsan_acquire(pushed);
+	pool->function(pushed, pool->data);
+	__tsan_release(pool);
+}
+
+static inline GThreadPool *tsan_pool_new(GFunc function, gpointer data, gint max,
+					 gboolean exclusive, GError **error)
+{
+	struct tsan_pool *pool = g_new(struct tsan_pool, 1);
+
+	*pool = (struct tsan_pool){ function, data };
+	return g_thread_pool_new(tsan_pool_run, pool, max, exclusive, error);
+}
+
+static inline gboolean tsan_pool_push(GThreadPool *pool, gpointer pushed, GError **error)
+{
+	__tsan_release(pushed);
+	return g_thread_pool_push(pool, pushed, error);
+}
+
+/* Only ones that are waited for: at the end. */
+static inline void tsan_pool_free(GThreadPool *pool, gboolean immediate, gboolean wait)
+{
+	struct tsan_pool *mine = pool->user_data;
+
+	g_thread_pool_free(pool, immediate, wait);
+	__tsan_acquire(mine);
+	g_free(mine);
+}
+
 #define g_mutex_init(mutex)		    tsan_mutex_init(mutex)
 #define g_mutex_clear(mutex)		    tsan_mutex_clear(mutex)
 #define g_mutex_lock(mutex)		    tsan_mutex_lock(mutex)
 #define g_mutex_unlock(mutex)		    tsan_mutex_unlock(mutex)
 #define g_cond_wait(cond, mutex)	    tsan_cond_wait(cond, mutex)
 #define g_cond_wait_until(cond, mutex, end) tsan_cond_wait_until(cond, mutex, end)
+#define g_thread_pool_new		    tsan_pool_new
+#define g_thread_pool_push		    tsan_pool_push
+#define g_thread_pool_free		    tsan_pool_free
 #undef g_atomic_ref_count_dec
-#define g_atomic_ref_count_dec(count)	    tsan_ref_count_dec(count)
+#define g_atomic_ref_count_dec(count) tsan_ref_count_dec(count)
 
 #endif
 #endif
