@@ -230,6 +230,19 @@ static bool may_go_up(int dir, const char *name)
 	       (fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISLNK(st.st_mode));
 }
 
+/* One that was moved so is another directory to the kernel, also when it is removed by the mirror. */
+static bool is_gone(const struct test *test, int dir)
+{
+	const struct held *held;
+	struct stat st;
+
+	if (dir < 0)
+		return false;
+	held = &test->world.held_dirs[dir];
+	return held->gone ||
+	       (held->moved && !fstat(dir_of(&test->world.sides[PLAIN], dir), &st) && !st.st_nlink);
+}
+
 /* Takes from a step what cannot be compared. */
 static void restrict_step(struct test *test)
 {
@@ -241,9 +254,9 @@ static void restrict_step(struct test *test)
 		    (is_rename(step) ||
 		     may_go_up(dir_of(&test->world.sides[PLAIN], path->dir), path->name)))
 			path->dir = -1;
-	if (step->y.dir >= 0 && held[step->y.dir].gone)
+	if (is_gone(test, step->y.dir))
 		step->y.dir = -1;
-	if (step->x.dir >= 0 && held[step->x.dir].gone)
+	if (is_gone(test, step->x.dir))
 		step->user = 0;
 	/* A pin's symlink is followed from the root: not by who may not go where he already is. */
 	if (step->x.dir >= 0 && test->world.pins_symlink)
