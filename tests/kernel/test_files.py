@@ -102,6 +102,28 @@ def test_mmap_of_two_processes(env):
     daemon.gone(obj)
 
 
+def test_mmap_that_comes_later(env):
+    """A process whose mappings led nowhere is looked at again when they have changed, and only then;
+    after an exec, or in a child, it is another one."""
+    daemon, helper = env.daemon(), env.helper()
+    obj = mmapable(helper)
+    for _ in range(3):
+        daemon.expect(obj, [obj.held()])
+    for _ in range(3):
+        helper.do("map_file", obj.var)
+        daemon.expect(obj, [obj.held(), line(obj, "mmap", "addr=*", own=False)])
+        helper.do("unmap")
+        daemon.expect(obj, [obj.held()])
+    helper.do("map_file", obj.var)
+    obj.close()
+    daemon.expect(obj, [line(obj, "mmap", "addr=*")])
+    child = int(helper.do("fork")["child"])
+    helper.do("unmap")
+    daemon.expect(obj, [line(obj, "mmap", "addr=*", pid=child)])
+    helper.do("reap", child)
+    daemon.gone(obj)
+
+
 # ------------------------------------------------------------ inflight
 
 

@@ -50,11 +50,30 @@ static void a_second_value_replaces(void)
 	idmap_clear(&map);
 }
 
+/* Room made beforehand changes nothing but that it is there. */
+static void room_beforehand(void)
+{
+	struct idmap map = { 0 };
+	size_t slots;
+
+	idmap_reserve(&map, 1000);
+	slots = map.slots;
+	g_assert_cmpuint(slots, >=, 2000);
+	for (guint i = 1; i <= 1000; i++)
+		idmap_set(&map, i, GUINT_TO_POINTER(i));
+	g_assert_cmpuint(map.slots, ==, slots);
+	for (guint i = 1; i <= 1000; i++)
+		g_assert_cmpuint(GPOINTER_TO_UINT(idmap_get(&map, i)), ==, i);
+	g_assert_null(idmap_get(&map, 1001));
+	idmap_clear(&map);
+}
+
 int main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
 	g_test_add_func("/idmap/empty", empty);
 	g_test_add_func("/idmap/numbers", ids_keys_and_addresses);
 	g_test_add_func("/idmap/replace", a_second_value_replaces);
+	g_test_add_func("/idmap/reserve", room_beforehand);
 	return g_test_run();
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Freshness and single flight. */
 #include "fake.h"
+#include "idle.h"
 
 struct reader {
 	struct view *view;
@@ -214,6 +215,58 @@ static void test_storm(void)
 	fake_clear(&fs, &fake);
 }
 
+/* Is there a snapshot that the view keeps? */
+static bool has_last(struct view *view)
+{
+	struct bpfrefs_snapshot *last;
+
+	view_scans(view, &last);
+	bpfrefs_snapshot_unref(last);
+	return last != NULL;
+}
+
+/* Nobody asks: a snapshot that may not be shown again goes, one that may stays. */
+static void test_rest(void)
+{
+	struct view *lasting;
+	struct fake fake;
+	struct fs fs;
+
+	fake_init(&fs, &fake);
+	g_assert_cmpint(get(fs.view, view_get), ==, 0);
+	g_assert_true(has_last(fs.view));
+	g_assert_true(view_rest(fs.view));
+	g_assert_false(has_last(fs.view));
+	g_assert_cmpint(get(fs.view, view_recent), ==, 0);
+	lasting = view_new(fs.ctx, 100000);
+	g_assert_cmpint(get(lasting, view_get), ==, 0);
+	g_assert_true(view_rest(lasting));
+	g_assert_true(has_last(lasting));
+	view_free(lasting);
+	fake_clear(&fs, &fake);
+}
+
+/* The same by itself, a moment after the last scan; and again after the next one. */
+static void test_idle(void)
+{
+	struct idle *idle;
+	struct fake fake;
+	struct fs fs;
+
+	fake_init(&fs, &fake);
+	g_assert_cmpint(idle_start(fs.view, &idle), ==, 0);
+	for (int i = 0; i < 2; i++) {
+		g_assert_cmpint(get(fs.view, view_get), ==, 0);
+		while (has_last(fs.view))
+			g_usleep(1000);
+	}
+	idle_touch(idle);
+	idle_stop(idle);
+	idle_touch(NULL);
+	idle_stop(NULL);
+	fake_clear(&fs, &fake);
+}
+
 int main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
@@ -224,5 +277,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/view/single-flight", test_single_flight);
 	g_test_add_func("/view/invalidate-running", test_invalidate_running);
 	g_test_add_func("/view/storm", test_storm);
+	g_test_add_func("/view/rest", test_rest);
+	g_test_add_func("/view/idle", test_idle);
 	return g_test_run();
 }
