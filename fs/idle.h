@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Gives memory back to the kernel when nobody has asked for a moment. */
+/*
+ * Gives memory back to the kernel when nobody has asked for a moment. Not with keep=auto: whoever must
+ * catch what a loader leaves within a millisecond shall wait for nobody who holds the heap.
+ */
 #ifndef IDLE_H
 #define IDLE_H
 

@@ -25,7 +25,8 @@ static int prepare_process(const struct fs_options *opt)
 {
 	struct rlimit limit;
 
-	idle_prepare();
+	if (!opt->keep_auto)
+		idle_prepare();
 	umask(0); /* the kernel has taken the caller's off already */
 	/* caller_leave() can then always go back to how it was. */
 	syscall(SYS_setgroups, 0, NULL);
@@ -166,7 +167,7 @@ static int start_threads(struct fs *fs)
 	sigaddset(&ends, SIGQUIT);
 	pthread_sigmask(SIG_BLOCK, &ends, &before);
 	err = auto_start(fs, fs->opt.keep_auto, &keeping);
-	if (!err)
+	if (!err && !fs->opt.keep_auto)
 		err = idle_start(fs->view, &fs->idle);
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	return err ? fail("starting to look after program arrays and memory", err) : 0;
