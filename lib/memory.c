@@ -4,6 +4,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 /* What malloc(3) wants, too. */
 #define ALIGNMENT 16
@@ -14,33 +15,30 @@
  * aligned_alloc(3), since no other call in the process uses it: a program that keeps a reserve for
  * those who cannot be refused (the daemon, fs/reserve.h) can tell us from them.
  */
-static void *ask(size_t size)
-{
-	if (size > SIZE_MAX / 2)
-		return NULL;
-	return aligned_alloc(ALIGNMENT, (size + ALIGNMENT - 1) & ~(size_t)(ALIGNMENT - 1));
-}
-
 void *memory_try(size_t count, size_t size)
 {
 	size_t bytes;
 	void *result;
 
-	if (__builtin_mul_overflow(count, size, &bytes))
+	if (__builtin_mul_overflow(count, size, &bytes) || bytes > SIZE_MAX / 2)
 		return NULL;
 	bytes = bytes ? bytes : 1;
-	result = ask(bytes);
+	result = aligned_alloc(ALIGNMENT, (bytes + ALIGNMENT - 1) & ~(size_t)(ALIGNMENT - 1));
 	if (result)
 		memset(result, 0, bytes);
 	return result;
 }
 
+/* By mmap(2): what malloc(3) gave and got back would change how it serves what follows. */
 bool memory_is_there(size_t size)
 {
-	void *result = ask(size);
+	void *result = mmap(NULL, size ? size : 1, PROT_READ | PROT_WRITE,
+			    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
-	free(result);
-	return result != NULL;
+	if (result == MAP_FAILED)
+		return false;
+	munmap(result, size ? size : 1);
+	return true;
 }
 
 /* The power of two that is not less. */
