@@ -252,7 +252,7 @@ int show_slots(const struct where *w, GString *out)
 		return -ENOENT;
 	if (!reserve_spares(bpfrefs_snapshot_ref_count(w->snap) * SLOT_BYTES))
 		return -ENOMEM;
-	bpfrefs_snapshot_holding(w->snap, w->key, collect_slot, slots);
+	err = bpfrefs_snapshot_holding(w->snap, w->key, collect_slot, slots);
 	g_ptr_array_sort(slots, by_slot);
 	for (guint i = 0; !err && i < slots->len; i++) {
 		show_slot(out, w->snap, slots->pdata[i]);
