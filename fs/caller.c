@@ -47,7 +47,7 @@ static char *proc_read(pid_t tid, const char *name)
 	char path[64], *text;
 
 	snprintf(path, sizeof(path), "/proc/%d/%s", (int)tid, name);
-	return tid > 0 && g_file_get_contents(path, &text, NULL, NULL) ? text : NULL;
+	return tid > 0 && text_read(path, &text, NULL) == 0 ? text : NULL;
 }
 
 /* What follows "\nKEY:" and its tab, up to the end of the text; NULL if there is no such line. */

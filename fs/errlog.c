@@ -70,12 +70,17 @@ void errlog_add(struct errlog *log, const struct caller *caller, const char *com
 	g_mutex_unlock(&log->lock);
 }
 
-void errlog_show(struct errlog *log, GString *out)
+int errlog_show(struct errlog *log, GString *out)
 {
+	int err = 0;
+
 	g_mutex_lock(&log->lock);
-	for (const GList *item = log->lines.head; item; item = item->next)
+	for (const GList *item = log->lines.head; !err && item; item = item->next) {
 		g_string_append(out, item->data);
+		err = text_room(out);
+	}
 	g_mutex_unlock(&log->lock);
+	return err;
 }
 
 uint64_t errlog_count(struct errlog *log)

@@ -5,6 +5,8 @@
 #include <errno.h>
 #include <string.h>
 
+#include "reserve.h"
+
 /* The kernel asks for a longer read in parts, at least this long, and goes on after a full one. */
 #define PART 4096
 
@@ -109,6 +111,10 @@ struct state *events_state(struct events *events, const struct bpfrefs_snapshot 
 	if (last && state_is_of(last, snap))
 		return last;
 	now = state_new(snap, &events->used);
+	if (!now) {
+		state_unref(last);
+		return NULL;
+	}
 	if (last && state_equal(last, now)) {
 		state_unref(now);
 		return last;
@@ -127,15 +133,19 @@ bool events_are_full(struct events *events, gsize bytes)
 	return (gsize)g_atomic_pointer_get(&events->used) >= bytes;
 }
 
-/* What a look shows to those at the state @then: owned, NULL if nothing. */
-static struct change *change_from(struct state *then, struct state *now,
-				  const struct bpfrefs_snapshot *snap)
+/* What a look shows to those at the state @then: owned, NULL if nothing. -ENOMEM. */
+static int change_from(struct state *then, struct state *now, const struct bpfrefs_snapshot *snap,
+		       struct change **change)
 {
-	struct change *change = then == now ? NULL : change_new(then, now, snap);
-
-	if (change && !change_text(change)->len)
-		g_clear_pointer(&change, change_unref);
-	return change;
+	*change = NULL;
+	if (then == now)
+		return 0;
+	*change = change_new(then, now, snap);
+	if (!*change)
+		return -ENOMEM;
+	if (!change_text(*change)->len)
+		g_clear_pointer(change, change_unref);
+	return 0;
 }
 
 /* Called with the lock held. */
@@ -152,7 +162,7 @@ int reader_look(struct reader *reader)
 	struct events *events = reader->events;
 	struct bpfrefs_snapshot *snap;
 	struct state *then, *now;
-	struct change *change;
+	struct change *change = NULL;
 	int err = events_are_full(events, BYTES_MAX) ? -ENOMEM : view_get(events->view, &snap);
 
 	if (err)
@@ -161,7 +171,7 @@ int reader_look(struct reader *reader)
 	g_mutex_lock(&events->lock);
 	then = state_ref(reader->seen);
 	g_mutex_unlock(&events->lock);
-	change = change_from(then, now, snap);
+	err = now ? change_from(then, now, snap, &change) : -ENOMEM;
 	bpfrefs_snapshot_unref(snap);
 	g_mutex_lock(&events->lock);
 	if (change && !reader->pending && reader->seen == then)
@@ -170,7 +180,7 @@ int reader_look(struct reader *reader)
 	change_unref(change);
 	state_unref(then);
 	state_unref(now);
-	return 0;
+	return err;
 }
 
 /* The states that those are at who wait, each with room for its change. The lock is held. */
@@ -204,10 +214,15 @@ static int find_changes(struct events *events, GHashTable *states)
 	if (err)
 		return err;
 	now = events_state(events, snap);
+	err = now ? 0 : -ENOMEM;
 	g_hash_table_iter_init(&iter, states);
 	while (!err && g_hash_table_iter_next(&iter, &then, NULL)) {
-		g_hash_table_iter_replace(&iter, change_from(then, now, snap));
-		err = events_are_full(events, BYTES_MAX) ? -ENOMEM : 0;
+		struct change *change;
+
+		err = change_from(then, now, snap, &change);
+		g_hash_table_iter_replace(&iter, change);
+		if (events_are_full(events, BYTES_MAX))
+			err = -ENOMEM;
 	}
 	state_unref(now);
 	bpfrefs_snapshot_unref(snap);
@@ -288,6 +303,7 @@ gpointer events_run(gpointer data)
 {
 	struct events *events = data;
 
+	reserve_enter();
 	g_mutex_lock(&events->lock);
 	while (!events->stopping) {
 		if (!events_are_awaited(events))

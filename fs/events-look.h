@@ -70,7 +70,10 @@ int reader_look(struct reader *reader);
 void answer_give(const struct events *events, const struct answer *answer);
 void poll_unref(const struct events *events, struct poll *poll);
 
-/* Without the lock: the state of a snapshot, and of two that are equal the one that is there; owned. */
+/*
+ * Without the lock: the state of a snapshot, and of two that are equal the one that is there; owned.
+ * NULL where there is no memory.
+ */
 struct state *events_state(struct events *events, const struct bpfrefs_snapshot *snap);
 bool events_are_full(struct events *events, gsize bytes);
 bool events_are_awaited(const struct events *events);

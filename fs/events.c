@@ -58,6 +58,8 @@ int events_open(struct events *events, bool others, struct reader **reader)
 		return err;
 	state = events_state(events, snap);
 	bpfrefs_snapshot_unref(snap);
+	if (!state)
+		return -ENOMEM;
 	g_mutex_lock(&events->lock);
 	err = add_reader(events, others, state, reader);
 	g_mutex_unlock(&events->lock);

@@ -14,6 +14,14 @@
 
 #include "bpfrefs.h"
 
+/* --------------------------------------------------------------- text.c --- */
+
+/*
+ * Reads a file of procfs to its end; @text is owned, @length may be NULL. (g_file_get_contents() leaves
+ * the descriptor open where fdopen(3) fails.)
+ */
+int text_read(const char *path, char **text, size_t *length);
+
 /* ------------------------------------------------------------ options --- */
 
 struct fs_options {
@@ -49,6 +57,7 @@ struct fs {
 	uint32_t source_major, source_minor;
 	uint64_t source_ino;
 	dev_t mount_dev;	     /* our own mount's number, as mountinfo has it; 0 before it is there */
+	uint64_t scan_bytes_max;     /* what a snapshot in the making may take */
 	struct timespec started;     /* CLOCK_REALTIME: times of what has no snapshot */
 	struct idle *idle;	     /* idle.c */
 	struct auto_keep *auto_keep; /* auto.c sets it while its thread runs; borrowed */
@@ -118,7 +127,7 @@ void errlog_free(struct errlog *log);
 /* Adds a line; the newest 256 are kept. command is escaped. caller NULL: the daemon itself. */
 void errlog_add(struct errlog *log, const struct caller *caller, const char *command, int error,
 		const char *reason);
-void errlog_show(struct errlog *log, GString *out);
+int errlog_show(struct errlog *log, GString *out); /* -ENOMEM */
 /* Lines ever added. */
 uint64_t errlog_count(struct errlog *log);
 

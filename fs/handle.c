@@ -267,6 +267,7 @@ static void end_large(struct handles *handles, const struct node *row)
 static int show(struct where *w, GString *out)
 {
 	bool large = w->row->in == DIR_ROOT;
+	char *shrunk;
 	int err;
 
 	if (large)
@@ -275,8 +276,11 @@ static int show(struct where *w, GString *out)
 	if (large)
 		end_large(w->fs->handles, w->row);
 	/* A string grows to twice its length, and this one stays. */
-	out->str = g_realloc(out->str, out->len + 1);
-	out->allocated_len = out->len + 1;
+	shrunk = g_try_realloc(out->str, out->len + 1);
+	if (shrunk) {
+		out->str = shrunk;
+		out->allocated_len = out->len + 1;
+	}
 	return err;
 }
 

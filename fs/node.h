@@ -90,6 +90,7 @@ struct pid_fd {
 	uint32_t fd;
 	struct bpfrefs_key key;
 };
+/* Owned; NULL where there is no memory. */
 GArray *pid_fds(const struct bpfrefs_snapshot *snap, uint32_t pid);
 /*
  * Does the process hold anything (fd negative), or that descriptor? A snapshot of the last second

@@ -330,8 +330,11 @@ static void release_dir(fuse_ino_t ino, const struct fuse_file_info *fi)
 
 void op_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
-	int err = open_dir(req, ino, fi);
+	int err;
 
+	if (is_refused(req))
+		return;
+	err = open_dir(req, ino, fi);
 	if (err)
 		reply_result(req, err);
 	else if (fuse_reply_open(req, fi) == -ENOENT)

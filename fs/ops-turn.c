@@ -48,8 +48,25 @@ static void run_waiting(gpointer data, gpointer unused)
 	struct waiting *waiting = data;
 
 	(void)unused;
-	waiting->turn.run(&waiting->turn);
+	reserve_enter();
+	if (waiting->turn.run)
+		waiting->turn.run(&waiting->turn);
 	g_free(waiting);
+}
+
+/* What comes with a request and is not its reply's. */
+static void drop(const struct turn *turn)
+{
+	if (turn->poll)
+		fuse_pollhandle_destroy(turn->poll);
+}
+
+static bool refused(const struct turn *turn)
+{
+	if (!is_refused(turn->req))
+		return false;
+	drop(turn);
+	return true;
 }
 
 static const char *copy(char **at, const char *from, size_t size)
@@ -72,8 +89,7 @@ static void wait_in(GThreadPool *pool, const struct turn *turn)
 	char *at;
 
 	if (!waiting) {
-		if (turn->poll)
-			fuse_pollhandle_destroy(turn->poll);
+		drop(turn);
 		reply_result(turn->req, -ENOMEM);
 		return;
 	}
@@ -99,6 +115,8 @@ static void serve_slow(const struct turn *turn)
 {
 	struct turns *turns = turns_of(turn->req);
 
+	if (refused(turn))
+		return;
 	if (g_atomic_int_add(&turns->here, 1) < SLOW_HERE)
 		turn->run(turn);
 	else
@@ -262,10 +280,12 @@ void turn_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t size, of
 				   .fi = fi };
 
 	/* Who may not command is told so at once, and cannot fill the queue. */
-	if (is_virtual(ino) && caller_is_admin(&caller) == 0)
-		wait_in(turns_of(req)->orders, &turn);
-	else
+	if (is_virtual(ino) && caller_is_admin(&caller) == 0) {
+		if (!refused(&turn))
+			wait_in(turns_of(req)->orders, &turn);
+	} else {
 		op_write(req, ino, buf, size, offset, fi);
+	}
 }
 
 static void run_unlink(const struct turn *turn)
@@ -316,7 +336,13 @@ struct turns *turns_new(void)
 	sigfillset(&all);
 	pthread_sigmask(SIG_BLOCK, &all, &before);
 	turns->slow = g_thread_pool_new(run_waiting, NULL, SLOW_THERE, FALSE, NULL);
-	turns->orders = g_thread_pool_new(run_waiting, NULL, 1, FALSE, NULL);
+	/*
+	 * The first thread of each is made now and stays, since there may be no memory for one when it
+	 * is wanted: commands have a thread of their own, and one that has nothing to do never ends.
+	 */
+	turns->orders = g_thread_pool_new(run_waiting, NULL, 1, TRUE, NULL);
+	g_thread_pool_set_max_idle_time(0);
+	g_thread_pool_push(turns->slow, g_new0(struct waiting, 1), NULL);
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	return turns;
 }

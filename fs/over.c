@@ -5,6 +5,7 @@
  * mountinfo alone, in each mount namespace that a process is in: a look at a mount itself could be
  * one at ours, and wait for us.
  */
+#include <dirent.h>
 #include <errno.h>
 #include <libmount/libmount.h>
 #include <limits.h>
@@ -129,12 +130,13 @@ static int search_text(struct search *search, char *text, size_t length, pid_t p
 static int search_namespace(struct search *search, const char *process, pid_t pid, ino_t ns)
 {
 	g_autofree char *path = g_strdup_printf("/proc/%s/mountinfo", process), *text = NULL;
-	g_autoptr(GError) error = NULL;
 	char dev[32];
 	size_t length;
+	int err;
 
-	if (!g_file_get_contents(path, &text, &length, &error))
-		return g_error_matches(error, G_FILE_ERROR, G_FILE_ERROR_ACCES) ? -EACCES : -ESRCH;
+	err = text_read(path, &text, &length);
+	if (err)
+		return err;
 	/* No mount is in two namespaces. */
 	if (!g_hash_table_add(search->firsts, GINT_TO_POINTER(atoi(text))) && !ns)
 		return 0;
@@ -143,16 +145,21 @@ static int search_namespace(struct search *search, const char *process, pid_t pi
 	return strstr(text, dev) ? search_text(search, text, length, pid, ns) : 0;
 }
 
+static bool is_gone(int err)
+{
+	return err == -ENOENT || err == -ESRCH;
+}
+
 /* Of one with more capabilities than ours the namespace's number is closed to us, but no more. */
 static void search_process(struct search *search, const char *process, pid_t pid)
 {
 	g_autofree char *path = g_strdup_printf("/proc/%s/ns/mnt", process), *view = NULL;
 	char root[PATH_MAX] = "";
 	struct stat st = { 0 };
-	int err;
+	int err = 0;
 
-	if (stat(path, &st) != 0 && errno != EACCES && errno != EPERM)
-		return; /* it is gone */
+	if (stat(path, &st) != 0)
+		err = errno == EACCES || errno == EPERM ? 0 : -errno;
 	g_free(path);
 	path = g_strdup_printf("/proc/%s/root", process);
 	if (readlink(path, root, sizeof(root) - 1) < 0)
@@ -160,27 +167,33 @@ static void search_process(struct search *search, const char *process, pid_t pid
 	view = g_strdup_printf("%lu %s", (unsigned long)st.st_ino, root);
 	if (st.st_ino && g_hash_table_contains(search->views, view))
 		return;
-	err = search_namespace(search, process, pid, st.st_ino);
+	if (!err)
+		err = search_namespace(search, process, pid, st.st_ino);
 	if (!err)
 		g_hash_table_add(search->views, g_steal_pointer(&view));
-	if (err && err != -ESRCH && !search->unread++)
+	if (err && !is_gone(err) && !search->unread++)
 		search->err = err;
 }
 
 void show_mounted_over(GString *out, const struct fs *fs)
 {
 	struct search search = { .out = out, .mirror = fs->mount_dev };
-	GDir *proc = g_dir_open("/proc", 0, NULL);
-	const char *name;
+	DIR *proc = opendir("/proc");
+	int err = proc ? 0 : -errno;
+	const struct dirent *entry;
 
 	search.views = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
 	search.firsts = g_hash_table_new(NULL, NULL);
 	search.ids = g_hash_table_new(NULL, NULL);
 	search.told = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
 	search_process(&search, "self", 0);
-	while (proc && (name = g_dir_read_name(proc)))
-		if (g_ascii_isdigit(*name))
-			search_process(&search, name, (pid_t)strtol(name, NULL, 10));
+	for (errno = 0; proc && (entry = readdir(proc)); errno = 0)
+		if (g_ascii_isdigit(*entry->d_name))
+			search_process(&search, entry->d_name,
+				       (pid_t)strtol(entry->d_name, NULL, 10));
+	err = err ? err : -errno;
+	if (err && !search.unread++)
+		search.err = err;
 	if (search.unread)
 		g_string_append_printf(out, "# mounted_over: partial: %u processes: %s\n",
 				       search.unread, g_strerror(-search.err));
@@ -189,5 +202,5 @@ void show_mounted_over(GString *out, const struct fs *fs)
 	g_hash_table_unref(search.ids);
 	g_hash_table_unref(search.told);
 	if (proc)
-		g_dir_close(proc);
+		closedir(proc);
 }

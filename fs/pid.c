@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "node.h"
+#include "reserve.h"
 
 static int by_fd(gconstpointer a, gconstpointer b)
 {
@@ -23,17 +24,25 @@ static bool is_own_descriptor(const struct bpfrefs_ref *ref)
 	return strcmp(class_, "fd") == 0 || strcmp(class_, "iter") == 0;
 }
 
+/* Below that, what they take is not worth asking for. */
+#define MANY 1024
+
 static int collect_fd(const struct bpfrefs_ref *ref, void *data)
 {
 	struct bpfrefs_value fd = bpfrefs_ref_get(ref, "fd");
 	struct pid_fd found = { .key = bpfrefs_ref_target(ref) };
+	GArray *fds = data;
 
 	if (!is_own_descriptor(ref) || fd.type != BPFREFS_VALUE_NUM || fd.num > UINT32_MAX)
 		return 0;
 	if (bpfrefs_ref_get(ref, "tid").type != BPFREFS_VALUE_ABSENT)
 		return 0;
 	found.fd = (uint32_t)fd.num;
-	g_array_append_val((GArray *)data, found);
+	/* it grows to powers of two, and is then put in order */
+	if (fds->len >= MANY && !(fds->len & (fds->len - 1)) &&
+	    !reserve_spares(4 * sizeof(found) * fds->len))
+		return -ENOMEM;
+	g_array_append_val(fds, found);
 	return 0;
 }
 
@@ -42,7 +51,10 @@ GArray *pid_fds(const struct bpfrefs_snapshot *snap, uint32_t pid)
 	GArray *fds = g_array_new(FALSE, FALSE, sizeof(struct pid_fd));
 	guint kept = 0;
 
-	bpfrefs_snapshot_pid_holding(snap, pid, collect_fd, fds);
+	if (bpfrefs_snapshot_pid_holding(snap, pid, collect_fd, fds) != 0) {
+		g_array_unref(fds);
+		return NULL;
+	}
 	g_array_sort(fds, by_fd);
 	/* An iterator's descriptor holds its program and perhaps a map: the link shows the program. */
 	for (guint i = 0; i < fds->len; i++) {
@@ -59,7 +71,7 @@ GArray *pid_fds(const struct bpfrefs_snapshot *snap, uint32_t pid)
 	return fds;
 }
 
-/* What the snapshot says: 0 or -ENOENT. */
+/* What the snapshot says: 0 or -ENOENT, or -ENOMEM. */
 static int snapshot_holds(const struct bpfrefs_snapshot *snap, uint32_t pid, int64_t fd,
 			  struct bpfrefs_key *target)
 {
@@ -68,6 +80,8 @@ static int snapshot_holds(const struct bpfrefs_snapshot *snap, uint32_t pid, int
 	if (fd < 0)
 		return bpfrefs_snapshot_find_pid(snap, pid) ? 0 : -ENOENT;
 	fds = pid_fds(snap, pid);
+	if (!fds)
+		return -ENOMEM;
 	for (guint i = 0; i < fds->len; i++) {
 		const struct pid_fd *found = &g_array_index(fds, struct pid_fd, i);
 
@@ -101,8 +115,8 @@ int pid_holds(struct fs *fs, uint32_t pid, int64_t fd, struct bpfrefs_key *targe
 		return err;
 	err = snapshot_holds(snap, pid, fd, target);
 	bpfrefs_snapshot_unref(snap);
-	if (!err && proc_shows(pid, fd))
-		return 0;
+	if (err == -ENOMEM || (!err && proc_shows(pid, fd)))
+		return err;
 	err = view_fresh(fs->view, &snap);
 	if (err)
 		return err;

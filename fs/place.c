@@ -17,6 +17,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "fs.h"
 #include "place.h"
 
 /* PROC_PID_INIT_INO of the kernel, fixed since 3.8. */
@@ -282,7 +283,7 @@ static int mount_id(int fd)
 	const char *line;
 
 	snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", fd);
-	if (!g_file_get_contents(path, &text, NULL, NULL))
+	if (text_read(path, &text, NULL) != 0)
 		return -ENOENT;
 	line = strstr(text, "mnt_id:");
 	return line ? atoi(line + strlen("mnt_id:")) : -ENOENT;

@@ -19,11 +19,20 @@
 #include "mirror.h"
 #include "ops-turn.h"
 #include "place.h"
+#include "reserve.h"
+
+/*
+ * Of the memory: what all open texts may take together, and one snapshot in the making, beside which
+ * there may be the last one.
+ */
+#define TEXTS_PART 16
+#define SCAN_PART  8
 
 /* What belongs to the whole process, once, before there is another thread. */
 static int prepare_process(const struct fs_options *opt)
 {
 	struct rlimit limit;
+	int err;
 
 	if (!opt->keep_auto)
 		idle_prepare();
@@ -35,7 +44,8 @@ static int prepare_process(const struct fs_options *opt)
 		limit.rlim_cur = limit.rlim_max;
 		setrlimit(RLIMIT_NOFILE, &limit);
 	}
-	return caps_drop(opt);
+	err = caps_drop(opt);
+	return err ? err : reserve_open();
 }
 
 static int fail(const char *what, int err)
@@ -46,7 +56,9 @@ static int fail(const char *what, int err)
 
 static int open_context(struct fs *fs, enum bpfrefs_source source)
 {
-	struct bpfrefs_options options = { .size = sizeof(options), .source = source };
+	struct bpfrefs_options options = { .size = sizeof(options),
+					   .source = source,
+					   .memory = fs->scan_bytes_max };
 	const char *why;
 	int err = bpfrefs_ctx_open(&options, &fs->ctx);
 
@@ -64,15 +76,15 @@ static int open_context(struct fs *fs, enum bpfrefs_source source)
 	return 0;
 }
 
-/* A sixteenth of the machine's memory, or of what the process may have of it. */
-static uint64_t room_for_texts(void)
+/* That part of the machine's memory, or of what the process may have of it. */
+static uint64_t share_of_memory(unsigned int part)
 {
 	uint64_t memory = (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE);
 	struct rlimit limit;
 
 	if (getrlimit(RLIMIT_DATA, &limit) == 0)
 		memory = MIN(memory, limit.rlim_cur);
-	return memory / 16;
+	return memory / part;
 }
 
 static int open_fs(struct fs *fs, const struct session_config *config)
@@ -88,6 +100,7 @@ static int open_fs(struct fs *fs, const struct session_config *config)
 	fs->source_minor = minor(st.st_dev);
 	fs->source_ino = st.st_ino;
 	clock_gettime(CLOCK_REALTIME, &fs->started);
+	fs->scan_bytes_max = share_of_memory(SCAN_PART);
 	err = open_context(fs, config->source);
 	if (err)
 		return err;
@@ -97,7 +110,7 @@ static int open_fs(struct fs *fs, const struct session_config *config)
 	fs->mirror = mirror_new(fs->source_fd, &fs->opt);
 	fs->view = view_new(fs->ctx, fs->opt.max_age);
 	fs->errors = errlog_new();
-	fs->handles = handles_new(room_for_texts());
+	fs->handles = handles_new(share_of_memory(TEXTS_PART));
 	fs->events = events_new(fs->view, &ops_events_calls);
 	return 0;
 }
@@ -238,7 +251,8 @@ int session_run(const struct session_config *config)
 	int err = prepare_process(&config->options);
 
 	if (err)
-		return fail("giving up capabilities", err);
+		return fail(err == -ENOMEM ? "taking memory for bad times" : "giving up capabilities",
+			    err);
 	err = run(&session, config);
 	if (session.fuse)
 		fuse_session_destroy(session.fuse);

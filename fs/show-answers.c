@@ -16,11 +16,11 @@ static int show_root(const struct bpfrefs_ref *root, const struct bpfrefs_key *c
 
 	show_line(out, root);
 	g_string_truncate(out, out->len - 1); /* the newline */
-	for (size_t i = 0; i < count; i++)
+	for (size_t i = 0; text_room(out) == 0 && i < count; i++)
 		g_string_append_printf(out, "%s%s",
 				       i ? "," : " chain=", bpfrefs_key_format(chain[i], key));
 	g_string_append_c(out, '\n');
-	return 0;
+	return text_room(out);
 }
 
 int show_roots(const struct where *w, GString *out)
@@ -51,7 +51,7 @@ static int show_retained(const struct bpfrefs_object *object, enum bpfrefs_effec
 	g_string_append_printf(retains->out, " effect=%s memlock=", bpfrefs_effect_name(effect));
 	show_number(retains->out, bpfrefs_memlock(w->fs->ctx, w->snap, object->key));
 	g_string_append_c(retains->out, '\n');
-	return 0;
+	return text_room(retains->out);
 }
 
 int show_retains(const struct where *w, GString *out)
@@ -74,21 +74,27 @@ static bool is_prog_array(const struct bpfrefs_object *object)
 	return g_strcmp0(object->type, "prog_array") == 0;
 }
 
-static void show_in_trouble(const struct where *w, GString *out, bool arrays)
+static int show_in_trouble(const struct where *w, GString *out, bool arrays)
 {
 	const struct bpfrefs_object *object;
+	int err = 0;
 
-	for (size_t i = 0; (object = bpfrefs_snapshot_object(w->snap, i)); i++)
+	for (size_t i = 0; !err && (object = bpfrefs_snapshot_object(w->snap, i)); i++) {
 		if ((object->state == BPFREFS_AT_RISK || object->state == BPFREFS_CLEARED) &&
 		    is_prog_array(object) == arrays)
 			show_object(out, object);
+		err = text_room(out);
+	}
+	return err;
 }
 
 /* Program arrays first: they break what runs. */
 int show_at_risk(const struct where *w, GString *out)
 {
-	show_in_trouble(w, out, true);
-	show_in_trouble(w, out, false);
+	int err = show_in_trouble(w, out, true);
+
+	if (!err)
+		err = show_in_trouble(w, out, false);
 	show_gaps(out, w->snap, NULL, NULL);
-	return 0;
+	return err;
 }

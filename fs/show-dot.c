@@ -9,6 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "reserve.h"
 #include "show.h"
 
 /* ----------------------------------------------------------- ourselves --- */
@@ -22,15 +23,13 @@ static int add_own(const struct bpfrefs_object *object, enum bpfrefs_effect effe
 
 /*
  * What only this process holds: its walkers, with all that belongs to them. Where it keeps objects
- * of others by descriptors, nothing is folded, since they would be too. Owned set of objects.
+ * of others by descriptors, nothing is folded, since they would be too. -ENOMEM.
  */
-static GHashTable *own_objects(const struct where *w)
+static int own_objects(const struct where *w, GHashTable *own)
 {
-	GHashTable *own = g_hash_table_new(NULL, NULL);
-
-	if (w->fs->keeper && bpfrefs_keep_count(w->fs->keeper, BPFREFS_KEEP_FD) == 0)
-		bpfrefs_retains(w->fs->ctx, w->snap, (uint32_t)getpid(), add_own, own);
-	return own;
+	if (!w->fs->keeper || bpfrefs_keep_count(w->fs->keeper, BPFREFS_KEEP_FD) != 0)
+		return 0;
+	return bpfrefs_retains(w->fs->ctx, w->snap, (uint32_t)getpid(), add_own, own);
 }
 
 static void show_own_node(GString *out, GHashTable *own)
@@ -183,7 +182,7 @@ static void add_arrow(struct arrows *arrows, const char *from, const struct bpfr
 			    GUINT_TO_POINTER(GPOINTER_TO_UINT(count) + 1));
 }
 
-static void show_arrows(GString *out, const struct arrows *arrows)
+static int show_arrows(GString *out, const struct arrows *arrows)
 {
 	for (guint i = 0; i < arrows->names->len; i++) {
 		const char *name = arrows->names->pdata[i];
@@ -193,7 +192,10 @@ static void show_arrows(GString *out, const struct arrows *arrows)
 		if (count > 1)
 			g_string_append_printf(out, " \xc3\x97%u", count);
 		g_string_append(out, "\"];\n");
+		if (text_room(out))
+			return -ENOMEM;
 	}
+	return 0;
 }
 
 static void show_edge(GString *out, struct arrows *arrows, const struct bpfrefs_ref *ref,
@@ -216,16 +218,24 @@ static void show_edge(GString *out, struct arrows *arrows, const struct bpfrefs_
 	add_arrow(arrows, from, ref);
 }
 
-static void show_edges(GString *out, const struct bpfrefs_snapshot *snap, GHashTable *own)
+/* What an arrow takes until all are counted. */
+#define ARROW_BYTES 256
+
+static int show_edges(GString *out, const struct bpfrefs_snapshot *snap, GHashTable *own)
 {
 	g_autoptr(GPtrArray) names = g_ptr_array_new();
 	g_autoptr(GHashTable) counts = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
 	struct arrows arrows = { snap, own, names, counts };
 	const struct bpfrefs_ref *ref;
+	int err = 0;
 
-	for (size_t i = 0; (ref = bpfrefs_snapshot_ref_at(snap, i)); i++)
+	if (!reserve_spares(bpfrefs_snapshot_ref_count(snap) * ARROW_BYTES))
+		return -ENOMEM;
+	for (size_t i = 0; !err && (ref = bpfrefs_snapshot_ref_at(snap, i)); i++) {
 		show_edge(out, &arrows, ref, i);
-	show_arrows(out, &arrows);
+		err = text_room(out);
+	}
+	return err ? err : show_arrows(out, &arrows);
 }
 
 /* A process that holds something, that is: others may have been seen on the way. */
@@ -238,24 +248,30 @@ static int holds_something(const struct bpfrefs_ref *ref, void *data)
 
 int show_dot(const struct where *w, GString *out)
 {
-	g_autoptr(GHashTable) own = own_objects(w);
+	g_autoptr(GHashTable) own = g_hash_table_new(NULL, NULL);
 	const struct bpfrefs_process *process;
 	const struct bpfrefs_object *object;
+	int err = own_objects(w, own);
 
 	g_string_append(out, "digraph bpfrefs {\n"
 			     "\trankdir=LR;\n"
 			     "\tranksep=1;\n"
 			     "\tnode [style=filled fontname=\"sans-serif\" fontsize=11];\n"
 			     "\tedge [fontname=\"sans-serif\" fontsize=9 color=\"#666666\"];\n");
-	for (size_t i = 0; (process = bpfrefs_snapshot_process(w->snap, i)); i++)
+	for (size_t i = 0; !err && (process = bpfrefs_snapshot_process(w->snap, i)); i++) {
 		if (bpfrefs_snapshot_pid_holding(w->snap, process->pid, holds_something, NULL))
 			show_process_node(out, process);
-	for (size_t i = 0; (object = bpfrefs_snapshot_object(w->snap, i)); i++)
+		err = text_room(out);
+	}
+	for (size_t i = 0; !err && (object = bpfrefs_snapshot_object(w->snap, i)); i++) {
 		if (!g_hash_table_contains(own, object))
 			show_object_node(out, object);
+		err = text_room(out);
+	}
 	show_own_node(out, own);
-	show_edges(out, w->snap, own);
+	if (!err)
+		err = show_edges(out, w->snap, own);
 	g_string_append(out, "}\n");
 	show_gaps(out, w->snap, NULL, NULL);
-	return 0;
+	return err;
 }

@@ -7,6 +7,7 @@
 #include <json-glib/json-glib.h>
 #include <string.h>
 
+#include "reserve.h"
 #include "show.h"
 
 /* -------------------------------------------------------------- values --- */
@@ -88,8 +89,15 @@ static void add_fields(JsonBuilder *json, const struct bpfrefs_ref *ref)
 		add_field(json, class_->keys[i], bpfrefs_ref_value(ref, i));
 }
 
+/* What the tree of one record takes, but for few. */
+#define TREE_BYTES ((size_t)64 * 1024)
+/* And its text. */
+#define TEXT_BYTES 1024
+
 static int add_record(const struct bpfrefs_ref *ref, void *json)
 {
+	if (!reserve_spares(TREE_BYTES))
+		return -ENOMEM;
 	json_builder_begin_object(json);
 	add_fields(json, ref);
 	json_builder_end_object(json);
@@ -167,12 +175,17 @@ static void add_info(JsonBuilder *json, const struct where *w)
 	bpfrefs_info_free(info);
 }
 
+/* What the tree takes for one object of a chain. */
+#define CHAINED_BYTES 256
+
 static int add_root(const struct bpfrefs_ref *root, const struct bpfrefs_key *chain, size_t count,
 		    void *data)
 {
 	JsonBuilder *json = data;
 	char key[BPFREFS_KEY_MAX];
 
+	if (!reserve_spares(TREE_BYTES + count * CHAINED_BYTES))
+		return -ENOMEM;
 	json_builder_begin_object(json);
 	add_fields(json, root);
 	begin_array(json, "chain");
@@ -183,20 +196,24 @@ static int add_root(const struct bpfrefs_ref *root, const struct bpfrefs_key *ch
 	return 0;
 }
 
-static void add_holders(JsonBuilder *json, const struct where *w)
+static int add_holders(JsonBuilder *json, const struct where *w)
 {
 	size_t first, count = bpfrefs_snapshot_holders(w->snap, w->key, &first);
+	int err = 0;
 
 	begin_array(json, "holders");
-	for (size_t i = first; i < first + count; i++)
-		add_record(bpfrefs_snapshot_ref_at(w->snap, i), json);
+	for (size_t i = first; !err && i < first + count; i++)
+		err = add_record(bpfrefs_snapshot_ref_at(w->snap, i), json);
 	json_builder_end_array(json);
 	begin_array(json, "holding");
-	bpfrefs_snapshot_holding(w->snap, w->key, add_record, json);
+	if (!err)
+		err = bpfrefs_snapshot_holding(w->snap, w->key, add_record, json);
 	json_builder_end_array(json);
 	begin_array(json, "roots");
-	bpfrefs_snapshot_roots(w->snap, w->key, add_root, json);
+	if (!err)
+		err = bpfrefs_snapshot_roots(w->snap, w->key, add_root, json);
 	json_builder_end_array(json);
+	return err;
 }
 
 /* Ends the outermost object and writes it. */
@@ -218,6 +235,8 @@ int show_json(const struct where *w, GString *out)
 {
 	const struct bpfrefs_object *object = bpfrefs_snapshot_find(w->snap, w->key);
 	g_autoptr(JsonBuilder) json = NULL;
+	size_t first;
+	int err;
 
 	if (!object)
 		return -ENOENT;
@@ -226,10 +245,14 @@ int show_json(const struct where *w, GString *out)
 	add_head(json, object);
 	add_account(json, object);
 	add_info(json, w);
-	add_holders(json, w);
+	err = add_holders(json, w);
 	add_gaps(json, w->snap);
+	/* each holder is a root at most once */
+	if (!err)
+		err = text_room_for(out, 2 * TEXT_BYTES *
+						 bpfrefs_snapshot_holders(w->snap, w->key, &first));
 	finish(json, out);
-	return 0;
+	return err;
 }
 
 /* ---------------------------------------------------- the whole system --- */
@@ -245,8 +268,8 @@ struct stream {
 	const char *between; /* it and the one before */
 };
 
-/* Ends the object at hand and writes it. */
-static void stream_object(struct stream *stream)
+/* Ends the object at hand and writes it. -ENOMEM: it is the last one. */
+static int stream_object(struct stream *stream)
 {
 	g_autoptr(JsonNode) root = NULL;
 
@@ -257,6 +280,7 @@ static void stream_object(struct stream *stream)
 	json_generator_to_gstring(stream->generator, stream->out);
 	json_builder_reset(stream->json);
 	stream->between = ",\n";
+	return text_room(stream->out);
 }
 
 /* The same, but as members of the outermost one. */
@@ -281,45 +305,51 @@ static void stream_array_end(struct stream *stream)
 	stream->between = ",\n";
 }
 
-static void stream_objects(struct stream *stream, const struct bpfrefs_snapshot *snap)
+static int stream_objects(struct stream *stream, const struct bpfrefs_snapshot *snap)
 {
 	const struct bpfrefs_object *object;
+	int err = 0;
 
 	stream_array(stream, "objects");
-	for (size_t i = 0; (object = bpfrefs_snapshot_object(snap, i)); i++) {
+	for (size_t i = 0; !err && (object = bpfrefs_snapshot_object(snap, i)); i++) {
 		json_builder_begin_object(stream->json);
 		add_head(stream->json, object);
 		add_account(stream->json, object);
-		stream_object(stream);
+		err = stream_object(stream);
 	}
 	stream_array_end(stream);
+	return err;
 }
 
-static void stream_holders(struct stream *stream, const struct bpfrefs_snapshot *snap)
+static int stream_holders(struct stream *stream, const struct bpfrefs_snapshot *snap)
 {
 	const struct bpfrefs_ref *ref;
+	int err = 0;
 
 	stream_array(stream, "holders");
-	for (size_t i = 0; (ref = bpfrefs_snapshot_ref_at(snap, i)); i++) {
+	for (size_t i = 0; !err && (ref = bpfrefs_snapshot_ref_at(snap, i)); i++) {
 		json_builder_begin_object(stream->json);
 		add_fields(stream->json, ref);
-		stream_object(stream);
+		err = stream_object(stream);
 	}
 	stream_array_end(stream);
+	return err;
 }
 
-static void stream_processes(struct stream *stream, const struct bpfrefs_snapshot *snap)
+static int stream_processes(struct stream *stream, const struct bpfrefs_snapshot *snap)
 {
 	const struct bpfrefs_process *process;
+	int err = 0;
 
 	stream_array(stream, "processes");
-	for (size_t i = 0; (process = bpfrefs_snapshot_process(snap, i)); i++) {
+	for (size_t i = 0; !err && (process = bpfrefs_snapshot_process(snap, i)); i++) {
 		json_builder_begin_object(stream->json);
 		add_number(stream->json, "pid", process->pid);
 		add_text(stream->json, "comm", process->comm);
-		stream_object(stream);
+		err = stream_object(stream);
 	}
 	stream_array_end(stream);
+	return err;
 }
 
 static void add_when(JsonBuilder *json, const struct bpfrefs_snapshot *snap)
@@ -338,15 +368,20 @@ int show_all_json(const struct where *w, GString *out)
 	g_autoptr(JsonGenerator) generator = json_generator_new();
 	g_autoptr(JsonBuilder) json = json_builder_new();
 	struct stream stream = { out, json, generator, "" };
+	int err;
 
 	g_string_append_c(out, '{');
 	json_builder_begin_object(json);
 	add_text(json, "version", bpfrefs_version());
 	add_when(json, w->snap);
 	stream_members(&stream);
-	stream_objects(&stream, w->snap);
-	stream_holders(&stream, w->snap);
-	stream_processes(&stream, w->snap);
+	err = stream_objects(&stream, w->snap);
+	if (!err)
+		err = stream_holders(&stream, w->snap);
+	if (!err)
+		err = stream_processes(&stream, w->snap);
+	if (err)
+		return err;
 	json_builder_begin_object(json);
 	add_gaps(json, w->snap);
 	stream_members(&stream);

@@ -146,12 +146,14 @@ void show_object(GString *out, const struct bpfrefs_object *object)
 int show_objects(const struct where *w, GString *out)
 {
 	const struct bpfrefs_object *object;
+	int err = text_room_for(out, LINE_MEAN * bpfrefs_snapshot_object_count(w->snap));
 
-	put_end(out, put_begin(out, LINE_MEAN * bpfrefs_snapshot_object_count(w->snap)));
-	for (size_t i = 0; (object = bpfrefs_snapshot_object(w->snap, i)); i++)
+	for (size_t i = 0; !err && (object = bpfrefs_snapshot_object(w->snap, i)); i++) {
 		show_object(out, object);
+		err = text_room(out);
+	}
 	show_gaps(out, w->snap, NULL, NULL);
-	return 0;
+	return err;
 }
 
 /* ----------------------------------------------------- pins and keeps --- */
@@ -167,11 +169,12 @@ int show_pins(const struct where *w, GString *out)
 {
 	const struct fs *fs = w->fs;
 	size_t first, count;
+	int err = 0;
 
 	if (!bpfrefs_snapshot_has(w->snap, w->key))
 		return -ENOENT;
 	count = bpfrefs_snapshot_holders(w->snap, w->key, &first);
-	for (size_t i = 0; i < count; i++) {
+	for (size_t i = 0; !err && i < count; i++) {
 		const struct bpfrefs_ref *ref = bpfrefs_snapshot_ref_at(w->snap, first + i);
 		const char *path;
 
@@ -184,9 +187,10 @@ int show_pins(const struct where *w, GString *out)
 		path = show_line_start(out, path);
 		show_value(out, path);
 		g_string_append_c(out, '\n');
+		err = text_room(out);
 	}
 	show_gaps(out, w->snap, is_pin_class, NULL);
-	return 0;
+	return err;
 }
 
 int show_keep(const struct where *w, GString *out)

@@ -6,6 +6,7 @@
 #include <sys/utsname.h>
 
 #include "caps.h"
+#include "reserve.h"
 #include "show.h"
 
 /* -------------------------------------------------------------- bpffs --- */
@@ -20,7 +21,7 @@ static bool is_pin_class(const struct bpfrefs_class *class_, const void *data)
  * One instance a line. Its mounts follow, three keys for each: mnt_ns is the namespace, pid a
  * process in it, path the mount point as that process sees it.
  */
-static void show_instance(GString *out, const struct bpfrefs_bpffs *bpffs)
+static int show_instance(GString *out, const struct bpfrefs_bpffs *bpffs)
 {
 	g_string_append_printf(out, "%" PRIu32 ":%" PRIu32 " pins=", bpffs->major, bpffs->minor);
 	show_number(out, bpffs->pins);
@@ -32,18 +33,22 @@ static void show_instance(GString *out, const struct bpfrefs_bpffs *bpffs)
 		show_number(out, mount->pid ? mount->pid : BPFREFS_UNKNOWN);
 		g_string_append(out, " path=");
 		show_value(out, mount->path);
+		if (text_room(out))
+			return -ENOMEM;
 	}
 	g_string_append_c(out, '\n');
+	return text_room(out);
 }
 
 int show_bpffs(const struct where *w, GString *out)
 {
 	const struct bpfrefs_bpffs *bpffs;
+	int err = 0;
 
-	for (size_t i = 0; (bpffs = bpfrefs_snapshot_bpffs(w->snap, i)); i++)
-		show_instance(out, bpffs);
+	for (size_t i = 0; !err && (bpffs = bpfrefs_snapshot_bpffs(w->snap, i)); i++)
+		err = show_instance(out, bpffs);
 	show_gaps(out, w->snap, is_pin_class, NULL);
-	return 0;
+	return err;
 }
 
 int show_source_link(const struct where *w, GString *out)
@@ -102,6 +107,7 @@ static void show_scan(GString *out, const struct bpfrefs_snapshot *snap)
 	g_string_append_printf(out, "\nlast_scan_ms: %" PRIu64 ".%03" PRIu64 "\n",
 			       stats.took_ns / 1000000, stats.took_ns / 1000 % 1000);
 	show_pair_number(out, "attempts", stats.attempts);
+	show_pair_number(out, "last_scan_bytes", stats.memory);
 	show_pair_number(out, "objects", bpfrefs_snapshot_object_count(snap));
 	show_pair_number(out, "references", bpfrefs_snapshot_ref_count(snap));
 }
@@ -141,6 +147,8 @@ int show_status(const struct where *w, GString *out)
 	show_pair_number(out, "scans", view_scans(fs->view, &last));
 	if (last)
 		show_scan(out, last);
+	show_pair_number(out, "scan_bytes_max", fs->scan_bytes_max);
+	show_pair(out, "memory", reserve_is_low() ? "short" : "ok");
 	show_keeps(out, fs);
 	show_pair_number(out, "control_errors", errlog_count(fs->errors));
 	show_mounted_over(out, fs);
@@ -154,8 +162,7 @@ int show_status(const struct where *w, GString *out)
 
 int show_errors(const struct where *w, GString *out)
 {
-	errlog_show(w->fs->errors, out);
-	return 0;
+	return errlog_show(w->fs->errors, out);
 }
 
 /* What may be written. */

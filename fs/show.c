@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "put.h"
+#include "reserve.h"
 #include "show.h"
 
 /* ------------------------------------------------------- one record --- */
@@ -67,7 +68,7 @@ void show_line(GString *out, const struct bpfrefs_ref *ref)
 static int append_line(const struct bpfrefs_ref *ref, void *data)
 {
 	show_line(data, ref);
-	return 0;
+	return text_room(data);
 }
 
 /* --------------------------------------------------------------- gaps --- */
@@ -139,44 +140,49 @@ static bool is_class_of_processes(const struct bpfrefs_class *class_, const void
 int show_holders(const struct where *w, GString *out)
 {
 	size_t first, count;
+	int err = 0;
 
 	if (!bpfrefs_snapshot_has(w->snap, w->key))
 		return -ENOENT;
 	count = bpfrefs_snapshot_holders(w->snap, w->key, &first);
-	for (size_t i = 0; i < count; i++)
-		show_line(out, bpfrefs_snapshot_ref_at(w->snap, first + i));
+	for (size_t i = 0; !err && i < count; i++)
+		err = append_line(bpfrefs_snapshot_ref_at(w->snap, first + i), out);
 	show_gaps(out, w->snap, can_hold, &w->key);
-	return 0;
+	return err;
 }
 
 int show_holding(const struct where *w, GString *out)
 {
+	int err;
+
 	if (!bpfrefs_snapshot_has(w->snap, w->key))
 		return -ENOENT;
-	bpfrefs_snapshot_holding(w->snap, w->key, append_line, out);
+	err = bpfrefs_snapshot_holding(w->snap, w->key, append_line, out);
 	show_gaps(out, w->snap, is_class_of, &w->key);
-	return 0;
+	return err;
 }
 
 int show_pid_holding(const struct where *w, GString *out)
 {
+	int err;
+
 	if (!bpfrefs_snapshot_find_pid(w->snap, w->pid))
 		return -ENOENT;
-	bpfrefs_snapshot_pid_holding(w->snap, w->pid, append_line, out);
+	err = bpfrefs_snapshot_pid_holding(w->snap, w->pid, append_line, out);
 	show_gaps(out, w->snap, is_class_of_processes, NULL);
-	return 0;
+	return err;
 }
 
 int show_all_holders(const struct where *w, GString *out)
 {
 	const struct bpfrefs_ref *ref;
-
 	/* at once, or it would be copied each time that it has become twice as long */
-	put_end(out, put_begin(out, LINE_MEAN * bpfrefs_snapshot_ref_count(w->snap)));
-	for (size_t i = 0; (ref = bpfrefs_snapshot_ref_at(w->snap, i)); i++)
-		show_line(out, ref);
+	int err = text_room_for(out, LINE_MEAN * bpfrefs_snapshot_ref_count(w->snap));
+
+	for (size_t i = 0; !err && (ref = bpfrefs_snapshot_ref_at(w->snap, i)); i++)
+		err = append_line(ref, out);
 	show_gaps(out, w->snap, NULL, NULL);
-	return 0;
+	return err;
 }
 
 /* -------------------------------------------------------------- slots --- */
@@ -234,16 +240,24 @@ static void show_slot(GString *out, const struct bpfrefs_snapshot *snap,
 	g_string_append_c(out, '\n');
 }
 
+/* An array of them as it grows, and to put them in order. */
+#define SLOT_BYTES (5 * sizeof(gpointer))
+
 int show_slots(const struct where *w, GString *out)
 {
 	g_autoptr(GPtrArray) slots = g_ptr_array_new();
+	int err = 0;
 
 	if (!bpfrefs_snapshot_has(w->snap, w->key))
 		return -ENOENT;
-	bpfrefs_snapshot_holding(w->snap, w->key, collect_slot, slots);
+	if (!reserve_spares(bpfrefs_snapshot_ref_count(w->snap) * SLOT_BYTES))
+		return -ENOMEM;
+	err = bpfrefs_snapshot_holding(w->snap, w->key, collect_slot, slots);
 	g_ptr_array_sort(slots, by_slot);
-	for (guint i = 0; i < slots->len; i++)
+	for (guint i = 0; !err && i < slots->len; i++) {
 		show_slot(out, w->snap, slots->pdata[i]);
+		err = text_room(out);
+	}
 	show_gaps(out, w->snap, is_class_of, &w->key);
-	return 0;
+	return err;
 }

@@ -24,6 +24,13 @@ const char *show_line_start(GString *out, const char *str);
  * for an escaped NUL. @out gets an owned string.
  */
 int text_unescape(const char *text, char **out);
+/*
+ * Room for one more record, for what may become long: GLib would end the process where there is none.
+ * -ENOMEM: the text cannot be had, and goes no further.
+ */
+int text_room(GString *out);
+/* The same, for so much more at once. */
+int text_room_for(GString *out, size_t more);
 /* A number, or "?" for BPFREFS_UNKNOWN. */
 void show_number(GString *out, uint64_t number);
 /* The same, but of what is known. */

@@ -14,6 +14,7 @@
 
 #include <string.h>
 
+#include "reserve.h"
 #include "show.h"
 
 /* One record. */
@@ -113,11 +114,12 @@ static uint32_t class_index(const struct state *state, const struct bpfrefs_clas
 	return i;
 }
 
-static void add_lines(struct state *state, const struct bpfrefs_snapshot *snap)
+static int add_lines(struct state *state, const struct bpfrefs_snapshot *snap)
 {
 	const struct bpfrefs_ref *ref;
+	int err = 0;
 
-	for (size_t i = 0; (ref = bpfrefs_snapshot_ref_at(snap, i)); i++) {
+	for (size_t i = 0; !err && (ref = bpfrefs_snapshot_ref_at(snap, i)); i++) {
 		struct line line = { .target = bpfrefs_ref_target(ref),
 				     .class = class_index(state, bpfrefs_ref_class(ref)),
 				     .at = (uint32_t)state->text->len };
@@ -127,8 +129,10 @@ static void add_lines(struct state *state, const struct bpfrefs_snapshot *snap)
 		cut_token(state->text, &line);
 		line.length = (uint32_t)state->text->len - line.at;
 		g_array_append_val(state->lines, line);
+		err = text_room(state->text);
 	}
 	g_array_sort_with_data(state->lines, in_order, state);
+	return err;
 }
 
 /* "+ map/12 fd ref=1 user=1 file=3 pid=4 comm=x fd=5" */
@@ -197,14 +201,31 @@ static void add_coverage(struct state *state, const struct bpfrefs_snapshot *sna
 	}
 }
 
+/* Arrays grow to twice their length, and are put in order by another. */
+#define ARRAY_FACTOR 3
+
+/* Could there be a state with so many lines and objects? (Of its text text_room() tells.) */
+static bool can_be(size_t lines, size_t objects)
+{
+	return reserve_spares(ARRAY_FACTOR *
+			      (lines * sizeof(struct line) + objects * sizeof(struct standing)));
+}
+
 struct state *state_new(const struct bpfrefs_snapshot *snap, gsize *used)
 {
-	struct state *state = state_alloc(used);
+	size_t objects = bpfrefs_snapshot_object_count(snap);
 	const struct bpfrefs_object *object;
+	struct state *state;
 
+	if (!can_be(bpfrefs_snapshot_ref_count(snap), objects))
+		return NULL;
+	state = state_alloc(used);
 	state->started_ns = bpfrefs_snapshot_stats(snap).started_ns;
 	add_coverage(state, snap);
-	add_lines(state, snap);
+	if (add_lines(state, snap)) {
+		state_unref(state);
+		return NULL;
+	}
 	for (size_t i = 0; (object = bpfrefs_snapshot_object(snap, i)); i++) {
 		struct standing standing = { object->key, object->state };
 
@@ -361,12 +382,25 @@ static bool is_all_trusted(const struct state *then, const struct state *now)
 	return true;
 }
 
+/* Every record of both may be told, and everything of both be carried along. */
+static bool can_be_told(const struct state *then, const struct state *now)
+{
+	size_t text = then->text->len + now->text->len;
+	size_t lines = (size_t)then->lines->len + now->lines->len;
+
+	return can_be(lines, now->objects->len) &&
+	       reserve_spares(3 * text + lines * sizeof("+ 4294967295"));
+}
+
 struct change *change_new(struct state *then, struct state *now,
 			  const struct bpfrefs_snapshot *snap)
 {
-	struct change *change = g_new0(struct change, 1);
 	g_autoptr(GArray) carried = NULL;
+	struct change *change;
 
+	if (!can_be_told(then, now))
+		return NULL;
+	change = g_new0(struct change, 1);
 	g_atomic_ref_count_init(&change->count);
 	change->text = g_string_new(NULL);
 	carried = tell_lines(change->text, then, now);

@@ -10,6 +10,7 @@
  * that states and changes take are added to *used (atomically), which outlives them.
  */
 struct state;
+/* NULL where there is no memory. */
 struct state *state_new(const struct bpfrefs_snapshot *snap, gsize *used);
 struct state *state_ref(struct state *state);
 void state_unref(struct state *state); /* NULL is allowed */
@@ -20,7 +21,7 @@ bool state_equal(const struct state *a, const struct state *b);
 
 /* What those who saw one state are told of a later one; shared likewise. */
 struct change;
-/* @snap is the one that @now is of. */
+/* @snap is the one that @now is of. NULL where there is no memory. */
 struct change *change_new(struct state *then, struct state *now,
 			  const struct bpfrefs_snapshot *snap);
 struct change *change_ref(struct change *change);

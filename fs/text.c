@@ -1,12 +1,69 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* The octal escapes of the grammar, as /proc/self/mountinfo has them, and other small text. */
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "put.h"
+#include "reserve.h"
 #include "show.h"
+
+/* What is shorter than that is left to GLib, and to the reserve. */
+#define LONG_TEXT ((size_t)32 * 1024)
+/* The longest record but for few: a path, all of whose bytes are escaped, and the rest. */
+#define RECORD	  ((size_t)24 * 1024)
+
+int text_room(GString *out)
+{
+	if (reserve_is_low())
+		return -ENOMEM;
+	return out->len < LONG_TEXT - RECORD ? 0 : text_room_for(out, RECORD);
+}
+
+int text_room_for(GString *out, size_t more)
+{
+	size_t size = out->len + MAX(out->len, more) + RECORD;
+	char *text;
+
+	if (out->allocated_len - out->len > more)
+		return 0;
+	text = reserve_spares(size) ? g_try_realloc(out->str, size) : NULL;
+	if (!text)
+		return -ENOMEM;
+	out->str = text;
+	out->allocated_len = size;
+	return 0;
+}
+
+#define PART 4096
+
+int text_read(const char *path, char **out, size_t *length)
+{
+	GString *text = g_string_new(NULL);
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	int err = fd < 0 ? -errno : 0;
+	ssize_t got = err;
+
+	while (!err) {
+		err = text_room_for(text, PART);
+		got = err ? err : read(fd, text->str + text->len, PART);
+		if (!err && got < 0 && errno != EINTR)
+			err = -errno;
+		if (got == 0)
+			break;
+		if (got > 0)
+			g_string_set_size(text, text->len + (size_t)got);
+	}
+	if (fd >= 0)
+		close(fd);
+	if (length)
+		*length = text->len;
+	*out = g_string_free(text, err != 0);
+	return err;
+}
 
 static void escape(GString *out, const char *str, unsigned char least)
 {

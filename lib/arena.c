@@ -9,11 +9,22 @@
 
 #define ARENA_BLOCK ((size_t)64 * 1024)
 
+/* What else grows with a snapshot must find room too: so much is to be left at each new block. */
+#define HEADROOM ((size_t)1024 * 1024)
+
 struct arena {
 	GPtrArray *blocks;
-	GHashTable *strings; /* interned copies: comms and paths repeat */
+	struct idmap strings; /* hash -> the last interned copy with it: comms and paths repeat */
 	char *next;
 	size_t left;
+	uint64_t used, limit; /* bytes; limit 0: none */
+	bool failed;
+};
+
+/* An interned string, and the one before it with the same hash. */
+struct interned {
+	struct interned *before;
+	char str[];
 };
 
 struct arena *arena_new(void)
@@ -21,7 +32,6 @@ struct arena *arena_new(void)
 	struct arena *arena = g_new0(struct arena, 1);
 
 	arena->blocks = g_ptr_array_new_with_free_func(g_free);
-	arena->strings = g_hash_table_new(g_str_hash, g_str_equal);
 	return arena;
 }
 
@@ -29,25 +39,66 @@ void arena_free(struct arena *arena)
 {
 	if (!arena)
 		return;
-	g_hash_table_unref(arena->strings);
+	idmap_clear(&arena->strings);
 	g_ptr_array_unref(arena->blocks);
 	g_free(arena);
+}
+
+void arena_limit(struct arena *arena, uint64_t limit)
+{
+	arena->limit = limit;
+}
+
+bool arena_charge(struct arena *arena, size_t size)
+{
+	arena->used += size;
+	if (arena->limit && arena->used > arena->limit)
+		arena->failed = true;
+	return !arena->failed;
+}
+
+bool arena_failed(const struct arena *arena)
+{
+	return arena->failed;
+}
+
+void arena_fail(struct arena *arena)
+{
+	arena->failed = true;
+}
+
+size_t arena_used(const struct arena *arena)
+{
+	return arena->used;
+}
+
+static void *add_block(struct arena *arena, size_t size)
+{
+	void *block = NULL;
+
+	if (arena_charge(arena, size) && memory_is_there(arena->used / 2 + HEADROOM))
+		block = memory_try(1, size);
+	if (block)
+		g_ptr_array_add(arena->blocks, block);
+	else
+		arena->failed = true;
+	return block;
 }
 
 void *arena_alloc(struct arena *arena, size_t size)
 {
 	void *result;
 
+	if (arena->failed)
+		return NULL;
 	size = (size + 7) & ~(size_t)7;
-	if (size > ARENA_BLOCK / 4) { /* a block of its own leaves the current one in use */
-		result = g_malloc0(size);
-		g_ptr_array_add(arena->blocks, result);
-		return result;
-	}
+	if (size > ARENA_BLOCK / 4) /* a block of its own leaves the current one in use */
+		return add_block(arena, size);
 	if (size > arena->left) {
-		arena->next = g_malloc0(ARENA_BLOCK);
-		arena->left = ARENA_BLOCK;
-		g_ptr_array_add(arena->blocks, arena->next);
+		arena->next = add_block(arena, ARENA_BLOCK);
+		arena->left = arena->next ? ARENA_BLOCK : 0;
+		if (!arena->next)
+			return NULL;
 	}
 	result = arena->next;
 	arena->next += size;
@@ -57,17 +108,24 @@ void *arena_alloc(struct arena *arena, size_t size)
 
 const char *arena_str(struct arena *arena, const char *str)
 {
+	struct interned *first, *copy;
 	size_t size;
-	char *copy;
+	uint64_t hash;
 
 	if (!str)
 		return NULL;
-	copy = g_hash_table_lookup(arena->strings, str);
-	if (copy)
-		return copy;
+	hash = g_str_hash(str);
+	first = idmap_get(&arena->strings, hash);
+	for (copy = first; copy; copy = copy->before)
+		if (strcmp(copy->str, str) == 0)
+			return copy->str;
 	size = strlen(str) + 1;
-	copy = arena_alloc(arena, size);
-	memcpy(copy, str, size);
-	g_hash_table_add(arena->strings, copy);
-	return copy;
+	copy = arena_alloc(arena, sizeof(*copy) + size);
+	if (!copy)
+		return "";
+	copy->before = first;
+	memcpy(copy->str, str, size);
+	if (!idmap_set(&arena->strings, hash, copy))
+		arena->failed = true;
+	return copy->str;
 }

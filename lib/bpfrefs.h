@@ -95,6 +95,9 @@ struct bpfrefs_options {
 	enum bpfrefs_source source; /**< which source to use */
 	int proc_fd;		    /**< a directory descriptor of procfs, borrowed for the context's
 				     *   life; 0 or less: open /proc */
+	uint64_t memory;	    /**< bytes that a snapshot in the making may take, with what
+				     *   grows with it; one that would take more fails with
+				     *   -ENOMEM, and others are as they were. 0: no limit */
 };
 
 /** A connection to the running kernel's BPF objects: loaded walkers, kept descriptors, caches. */
@@ -307,6 +310,7 @@ struct bpfrefs_snapshot_stats {
 	uint64_t took_ns;
 	uint64_t wall_ns; /**< CLOCK_REALTIME at the start, for st_mtime */
 	uint32_t attempts; /**< walks made, 1 if nothing moved */
+	uint64_t memory;   /**< bytes that it took in the making, as bpfrefs_options.memory counts */
 };
 
 /**
@@ -314,7 +318,8 @@ struct bpfrefs_snapshot_stats {
  * times at most, while they differ. Takes no reference that lasts.
  *
  * @param snapshot gets one owned reference; drop it with bpfrefs_snapshot_unref()
- * @return -EPERM, -ENOMEM; what a single class could not learn is no error but a gap in its status
+ * @return -EPERM; -ENOMEM where there is no memory, or it takes more than bpfrefs_options.memory;
+ *	what a single class could not learn is no error but a gap in its status
  */
 int bpfrefs_snapshot_take(struct bpfrefs_ctx *ctx, struct bpfrefs_snapshot **snapshot);
 
@@ -355,7 +360,7 @@ size_t bpfrefs_snapshot_holders(const struct bpfrefs_snapshot *snapshot, struct 
 				size_t *first);
 /**
  * Calls @p fn for each reference that @p holder holds (an object). Stops when it returns non-zero
- * and returns that.
+ * and returns that. -ENOMEM where there is no memory to find them.
  */
 int bpfrefs_snapshot_holding(const struct bpfrefs_snapshot *snapshot, struct bpfrefs_key holder,
 			     int (*fn)(const struct bpfrefs_ref *ref, void *data), void *data);
@@ -396,7 +401,7 @@ typedef int (*bpfrefs_root_fn)(const struct bpfrefs_ref *root, const struct bpfr
  * The roots that lead to an object, nearest first, each with one shortest chain. Processes, pins,
  * attachments and the kernel are roots; automatic keeps are not. Stops when @p fn returns non-zero
  * and returns that.
- * @return -ENOENT if there is no such object
+ * @return -ENOENT if there is no such object, -ENOMEM
  */
 int bpfrefs_snapshot_roots(const struct bpfrefs_snapshot *snapshot, struct bpfrefs_key key,
 			   bpfrefs_root_fn fn, void *data);
@@ -418,7 +423,8 @@ typedef int (*bpfrefs_retain_fn)(const struct bpfrefs_object *object, enum bpfre
 /**
  * What would be freed or cleared if a process exited now, by the snapshot, in key order. What is
  * counted and not explained stays. Objects that only automatic keeps hold then count as freed.
- * Stops when @p fn returns non-zero and returns that; else 0, also for a process that holds nothing.
+ * Stops when @p fn returns non-zero and returns that; else 0, also for a process that holds nothing,
+ * or -ENOMEM.
  */
 int bpfrefs_retains(struct bpfrefs_ctx *ctx, const struct bpfrefs_snapshot *snapshot, uint32_t pid,
 		    bpfrefs_retain_fn fn, void *data);
@@ -457,7 +463,7 @@ int bpfrefs_pin_identify(struct bpfrefs_ctx *ctx, int dir_fd, const char *name,
  * What removing one linked pin of @p key would do, by the snapshot: 0 nothing, -EBUSY if the object
  * would be freed or its user state cleared, as far as is known: an unexplained count is a holder, less
  * the pin itself where the snapshot has not found it; a counter that could not be read (procfs) is
- * none. A pin that is a keep counts as one.
+ * none. A pin that is a keep counts as one. -ENOMEM: it could not be found out.
  *
  * @param pin_ino inode number of the pin on device @p major : @p minor
  */
@@ -526,7 +532,7 @@ int bpfrefs_keep_release(struct bpfrefs_keeper *keeper);
  *
  * @param keys gets an owned array, free(3) it
  * @param count gets its length
- * @return -EAGAIN where a class has a gap: nothing can be said then
+ * @return -EAGAIN where a class has a gap: nothing can be said then; -ENOMEM
  */
 int bpfrefs_graph_garbage(const struct bpfrefs_snapshot *snapshot, struct bpfrefs_key **keys,
 			  size_t *count);

@@ -13,6 +13,8 @@
 
 /* Walks of one snapshot, while counters move under them. */
 #define ATTEMPTS 4
+/* Objects with references unexplained that are remembered from one to the next. */
+#define REMAINDERS_MAX 16384
 
 static int in_initial_pid_ns(int proc_fd)
 {
@@ -108,6 +110,7 @@ int bpfrefs_ctx_open(const struct bpfrefs_options *options, struct bpfrefs_ctx *
 	if (options->size != sizeof(*options) || options->source >= BPFREFS_SOURCE_COUNT)
 		return -EINVAL;
 	ctx = ctx_new(NULL);
+	ctx->memory = options->memory;
 	err = ctx_setup(ctx, options);
 	if (err) {
 		bpfrefs_ctx_close(ctx);
@@ -221,6 +224,9 @@ static bool settled(struct bpfrefs_ctx *ctx, const struct bpfrefs_snapshot *snap
 		/* It may have moved, but nothing is missing: another walk would say no more. */
 		if (rest.ref == 0 && rest.user == 0)
 			continue;
+		/* The first of so many speak for the rest. */
+		if (g_hash_table_size(now) >= REMAINDERS_MAX)
+			break;
 		before = g_hash_table_lookup(ctx->remainders, &object->key);
 		if (object->changing || !before || before->ref != rest.ref ||
 		    before->user != rest.user)
@@ -248,14 +254,16 @@ static int walk_once(struct bpfrefs_ctx *ctx, const struct bpfrefs_key *one,
 		err = ctx->source->collect(scan);
 		scan_found(scan);
 	}
+	/* what went wrong for want of memory is not the last word of it */
+	err = scan_failed(scan) ? scan_failed(scan) : err;
 	snap = scan_finish(scan);
-	if (err) {
+	if (!err)
+		err = snapshot_freeze(snap);
+	if (err)
 		bpfrefs_snapshot_unref(snap);
-		return err;
-	}
-	snapshot_freeze(snap);
-	*out = snap;
-	return 0;
+	else
+		*out = snap;
+	return err;
 }
 
 /* What moves, moves for a moment: give it one, a little longer each time. */
@@ -289,6 +297,7 @@ int bpfrefs_snapshot_take(struct bpfrefs_ctx *ctx, struct bpfrefs_snapshot **out
 	if (err)
 		return err;
 	stats.took_ns = now_ns(CLOCK_MONOTONIC) - stats.started_ns;
+	stats.memory = arena_used(snap->arena);
 	snap->stats = stats;
 	*out = snap;
 	return 0;
@@ -323,6 +332,7 @@ int bpfrefs_snapshot_take_one(struct bpfrefs_ctx *ctx, struct bpfrefs_key key,
 		return err;
 	}
 	stats.took_ns = now_ns(CLOCK_MONOTONIC) - stats.started_ns;
+	stats.memory = arena_used(snap->arena);
 	snap->stats = stats;
 	*out = snap;
 	return 0;

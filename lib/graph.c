@@ -140,17 +140,20 @@ static void edge_init(struct graph *graph, struct edge *edge, const struct bpfre
 }
 
 /* Sorts the edges by the node that they are from, by counting. */
-static void order_by_from(struct graph *graph)
+static bool order_by_from(struct graph *graph)
 {
 	uint32_t nodes = 2 * graph->objects;
-	g_autofree uint32_t *next = g_new(uint32_t, nodes + 1);
+	g_autofree uint32_t *next = memory_try((size_t)nodes + 1, sizeof(*next));
 
+	if (!next)
+		return false;
 	for (uint32_t i = 0; i < nodes; i++)
 		graph->out_first[i + 1] += graph->out_first[i];
 	memcpy(next, graph->out_first, (nodes + 1) * sizeof(*next));
 	for (uint32_t i = 0; i < graph->edges; i++)
 		if (graph->edge[i].kind == EDGE_HELD)
 			graph->out[next[graph->edge[i].from]++] = i;
+	return true;
 }
 
 static struct graph *graph_alloc(const struct bpfrefs_snapshot *snap)
@@ -160,12 +163,15 @@ static struct graph *graph_alloc(const struct bpfrefs_snapshot *snap)
 	graph->snap = snap;
 	graph->objects = snap->objects->len;
 	graph->edges = snap->refs->len;
-	graph->edge = g_malloc0_n(graph->edges, sizeof(*graph->edge));
-	graph->in_first = g_malloc0_n(graph->objects + 1, sizeof(*graph->in_first));
-	graph->out_first = g_malloc0_n(2 * (size_t)graph->objects + 1, sizeof(*graph->out_first));
-	graph->out = g_malloc0_n(graph->edges, sizeof(*graph->out));
-	graph->outside = g_malloc0_n(graph->edges, sizeof(*graph->outside));
-	graph->kept_auto = g_malloc0_n(graph->objects, sizeof(*graph->kept_auto));
+	graph->edge = memory_try(graph->edges, sizeof(*graph->edge));
+	graph->in_first = memory_try(graph->objects + 1, sizeof(*graph->in_first));
+	graph->out_first = memory_try(2 * (size_t)graph->objects + 1, sizeof(*graph->out_first));
+	graph->out = memory_try(graph->edges, sizeof(*graph->out));
+	graph->outside = memory_try(graph->edges, sizeof(*graph->outside));
+	graph->kept_auto = memory_try(graph->objects, sizeof(*graph->kept_auto));
+	if (!graph->edge || !graph->in_first || !graph->out_first || !graph->out ||
+	    !graph->outside || !graph->kept_auto)
+		g_clear_pointer(&graph, graph_free);
 	return graph;
 }
 
@@ -174,6 +180,8 @@ struct graph *graph_new(const struct bpfrefs_snapshot *snap)
 	struct graph *graph = graph_alloc(snap);
 	uint32_t edge = 0;
 
+	if (!graph)
+		return NULL;
 	for (uint32_t i = 0; i < graph->objects; i++) {
 		graph->in_first[i] = edge;
 		for (; edge < graph->edges; edge++) {
@@ -185,7 +193,8 @@ struct graph *graph_new(const struct bpfrefs_snapshot *snap)
 		}
 	}
 	graph->in_first[graph->objects] = edge;
-	order_by_from(graph);
+	if (!order_by_from(graph))
+		g_clear_pointer(&graph, graph_free);
 	return graph;
 }
 
@@ -206,13 +215,19 @@ void graph_free(struct graph *graph)
 
 struct mark *mark_new(const struct graph *graph)
 {
-	struct mark *mark = g_new0(struct mark, 1);
-	size_t nodes = 2 * (size_t)graph->objects;
+	struct mark *mark;
+	size_t nodes;
 
+	if (!graph)
+		return NULL;
+	mark = g_new0(struct mark, 1);
+	nodes = 2 * (size_t)graph->objects;
 	mark->graph = graph;
-	mark->reached = g_malloc0_n(nodes, sizeof(*mark->reached));
-	mark->by = g_malloc0_n(nodes, sizeof(const struct edge *));
-	mark->queue = g_malloc0_n(nodes, sizeof(*mark->queue));
+	mark->reached = memory_try(nodes, sizeof(*mark->reached));
+	mark->by = memory_try(nodes, sizeof(const struct edge *));
+	mark->queue = memory_try(nodes, sizeof(*mark->queue));
+	if (!mark->reached || !mark->by || !mark->queue)
+		g_clear_pointer(&mark, mark_free);
 	return mark;
 }
 
@@ -295,6 +310,8 @@ int bpfrefs_graph_garbage(const struct bpfrefs_snapshot *snap, struct bpfrefs_ke
 		return -EAGAIN;
 	graph = graph_new(snap);
 	mark = mark_new(graph);
+	if (!mark)
+		return -ENOMEM;
 	mark_kind(mark, EDGE_ROOT, 1);
 	mark_kind(mark, EDGE_PROCESS, 1);
 	mark_doubts(mark, 1);
@@ -392,11 +409,13 @@ int bpfrefs_unpin_check(const struct bpfrefs_snapshot *snap, struct bpfrefs_key 
 	if (index == UINT32_MAX)
 		return 0; /* there is no such object (any more) */
 	graph = graph_new(snap);
+	mark = mark_new(graph);
+	if (!mark)
+		return -ENOMEM;
 	names = pin_names(graph, index, &pin);
 	if (names > 1)
 		return 0;
 	graph->kept_auto[index] = kept_without(graph, index, &pin);
-	mark = mark_new(graph);
 	mark_without(mark, &pin, index, names == 0);
 	object = graph_object(graph, index);
 	if (!mark->reached[node_object(index)])

@@ -48,6 +48,7 @@ static inline uint32_t node_user(uint32_t index)
 	return 2 * index + 1;
 }
 
+/* NULL where there is no memory. */
 struct graph *graph_new(const struct bpfrefs_snapshot *snap);
 void graph_free(struct graph *graph);
 
@@ -69,6 +70,7 @@ struct mark {
 	uint32_t *queue, head, tail;
 };
 
+/* NULL where there is no memory, or no graph. */
 struct mark *mark_new(const struct graph *graph);
 void mark_free(struct mark *mark);
 /* Reaches a node from outside. */

@@ -41,15 +41,11 @@ struct reaches {
 
 /* ------------------------------------------------------------- walking --- */
 
-static void append(const struct walk_rec *rec, void *data)
-{
-	g_byte_array_append(data, (const guint8 *)rec, rec->size);
-}
-
 /* Reads all records of one instance; they count only if its list held still. */
 static int walk_instance(struct walkers *walkers, uint64_t sb, GByteArray *records)
 {
 	struct walk_control *control = walkers_control(walkers);
+	struct walk_kept kept = { .bytes = records };
 	int err;
 
 	for (unsigned int attempt = 0; attempt < (control->only ? 1 : TORN_MAX); attempt++) {
@@ -58,9 +54,9 @@ static int walk_instance(struct walkers *walkers, uint64_t sb, GByteArray *recor
 		control->inode_at = 0;
 		control->name_at = 0;
 		do {
-			err = walkers_call(walkers, "walk_inodes", append, records);
-			if (err)
-				return err;
+			err = walkers_call(walkers, "walk_inodes", walk_keep, &kept);
+			if (err || kept.err)
+				return err ? err : kept.err;
 		} while (control->ended == WALK_FULL);
 		if (control->ended == WALK_DONE)
 			return 0;
@@ -71,21 +67,25 @@ static int walk_instance(struct walkers *walkers, uint64_t sb, GByteArray *recor
 static int walk_supers(struct walkers *walkers, GByteArray *records)
 {
 	struct walk_control *control = walkers_control(walkers);
+	struct walk_kept kept = { .bytes = records };
 	int err;
 
 	for (unsigned int attempt = 0; attempt < TORN_MAX; attempt++) {
 		g_byte_array_set_size(records, 0);
 		control->sb_at = 0;
 		do {
-			err = walkers_call(walkers, "walk_supers", append, records);
-			if (err)
-				return err;
+			err = walkers_call(walkers, "walk_supers", walk_keep, &kept);
+			if (err || kept.err)
+				return err ? err : kept.err;
 		} while (control->ended == WALK_FULL && control->sb_at);
 		if (control->ended == WALK_DONE)
 			return 0;
 	}
 	return -EAGAIN;
 }
+
+/* The tree of what records tell takes so many times their size, at most. */
+#define TREE_FACTOR 4
 
 static int walk(struct scan *scan)
 {
@@ -106,6 +106,10 @@ static int walk(struct scan *scan)
 			err = 0;
 			continue;
 		}
+		if (!err && !memory_is_there((size_t)records->len * TREE_FACTOR))
+			err = -ENOMEM;
+		if (!err)
+			err = scan_charge(scan, (size_t)records->len * TREE_FACTOR);
 		if (!err)
 			pin_tree_inodes(tree, super, records);
 	}

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "idmap.h"
 
+#include "memory.h"
+
 /*
  * Open addressing with linear probing, at most half full. A scan of a large system asks some hundred
  * thousand times: GHashTable, with its functions to hash and compare by pointer and an allocation for
@@ -35,34 +37,40 @@ void *idmap_get(const struct idmap *map, uint64_t key)
 	return map->slots ? find(map, key)->value : NULL;
 }
 
-static void grow(struct idmap *map, size_t slots)
+static bool grow(struct idmap *map, size_t slots)
 {
 	struct idmap old = *map;
+	struct idmap_entry *entries = memory_try(slots, sizeof(*entries));
 
+	if (!entries)
+		return false;
 	map->slots = slots;
-	map->entries = g_new0(struct idmap_entry, map->slots);
+	map->entries = entries;
 	for (size_t i = 0; i < old.slots; i++)
 		if (old.entries[i].value)
 			*find(map, old.entries[i].key) = old.entries[i];
 	g_free(old.entries);
+	return true;
 }
 
-void idmap_reserve(struct idmap *map, size_t count)
+bool idmap_reserve(struct idmap *map, size_t count)
 {
 	size_t slots = LEAST_SLOTS;
 
 	while (slots < 2 * count)
 		slots *= 2;
-	grow(map, slots);
+	return grow(map, slots);
 }
 
-void idmap_set(struct idmap *map, uint64_t key, void *value)
+bool idmap_set(struct idmap *map, uint64_t key, void *value)
 {
 	struct idmap_entry *entry;
 
-	if (2 * (map->count + 1) > map->slots)
-		grow(map, MAX((size_t)LEAST_SLOTS, map->slots * 2));
+	if (2 * (map->count + 1) > map->slots &&
+	    !grow(map, MAX((size_t)LEAST_SLOTS, map->slots * 2)))
+		return false;
 	entry = find(map, key);
 	map->count += !entry->value;
 	*entry = (struct idmap_entry){ key, value };
+	return true;
 }

@@ -4,6 +4,7 @@
 #define BPFREFS_IDMAP_H
 
 #include <glib.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 struct idmap_entry {
@@ -19,9 +20,10 @@ struct idmap {
 };
 
 void *idmap_get(const struct idmap *map, uint64_t key); /* NULL: not there */
-void idmap_set(struct idmap *map, uint64_t key, void *value);
-/* An empty one, with room for so many. */
-void idmap_reserve(struct idmap *map, size_t count);
+/* False where there is no memory for one more: then it is as before. */
+bool idmap_set(struct idmap *map, uint64_t key, void *value);
+/* An empty one, with room for so many; false where there is none. */
+bool idmap_reserve(struct idmap *map, size_t count);
 void idmap_clear(struct idmap *map); /* frees what it has taken; it is empty then */
 
 #endif

@@ -22,6 +22,7 @@ struct kind {
 struct known {
 	struct kind kinds[BPFREFS_KIND_COUNT]; /* of links nothing: much of them changes */
 	bool complete;			       /* all maps and programs up to highest are noted */
+	bool failed;			       /* there was no memory for one */
 };
 
 static const size_t sizes[BPFREFS_KIND_COUNT] = {
@@ -61,12 +62,12 @@ static bool has_newer(const struct known *known, enum bpfrefs_kind kind)
 
 bool known_is_outdated(const struct known *known)
 {
-	return !known->complete || has_newer(known, BPFREFS_MAP) || has_newer(known, BPFREFS_PROG);
+	return !known->complete || known->failed || has_newer(known, BPFREFS_MAP) || has_newer(known, BPFREFS_PROG);
 }
 
 void known_begin(struct known *known)
 {
-	known->complete = false;
+	known->complete = known->failed = false;
 	for (unsigned int kind = BPFREFS_MAP; kind <= BPFREFS_PROG; kind++) {
 		g_byte_array_set_size(known->kinds[kind].records, 0);
 		idmap_clear(&known->kinds[kind].by_id);
@@ -98,8 +99,14 @@ void known_note(struct known *known, const struct walk_rec *rec)
 
 	if (!kind || rec->id == 0 || rec->size != kind->size || idmap_get(&kind->by_id, rec->id))
 		return;
+	/* What there is no memory for is learnt again at the next scan. */
+	if (!memory_can_grow(kind->records->len, kind->size) ||
+	    !idmap_set(&kind->by_id, rec->id,
+		       GUINT_TO_POINTER(kind->records->len / kind->size + 1))) {
+		known->failed = true;
+		return;
+	}
 	g_byte_array_append(kind->records, (const guint8 *)rec, (guint)kind->size);
-	idmap_set(&kind->by_id, rec->id, GUINT_TO_POINTER(kind->records->len / kind->size));
 	kind->highest = MAX(kind->highest, rec->id);
 }
 
@@ -159,9 +166,10 @@ static bool is_there(const struct walk_rec *rec)
 }
 
 /* Forgets what is gone. */
-static void compact(struct kind *kind)
+static bool compact(struct kind *kind)
 {
 	guint kept = 0, count = (guint)(kind->records->len / kind->size);
+	bool noted = true;
 
 	for (guint i = 0; i < count; i++) {
 		guint8 *from = kind->records->data + i * kind->size;
@@ -170,17 +178,19 @@ static void compact(struct kind *kind)
 			memmove(kind->records->data + kept++ * kind->size, from, kind->size);
 	}
 	if (kept == count)
-		return;
+		return true;
 	g_byte_array_set_size(kind->records, (guint)(kept * kind->size));
 	idmap_clear(&kind->by_id);
 	for (guint i = 0; i < kept; i++) {
 		const struct walk_rec *rec = (void *)(kind->records->data + i * kind->size);
 
-		idmap_set(&kind->by_id, rec->id, GUINT_TO_POINTER(i + 1));
+		noted = noted && idmap_set(&kind->by_id, rec->id, GUINT_TO_POINTER(i + 1));
 	}
+	return noted;
 }
 
-static int read_kind(struct kind *kind, struct walkers *walkers, walk_fn fn, void *data)
+static int read_kind(struct known *known, struct kind *kind, struct walkers *walkers, walk_fn fn,
+		     void *data)
 {
 	guint count = (guint)(kind->records->len / kind->size);
 
@@ -190,7 +200,8 @@ static int read_kind(struct kind *kind, struct walkers *walkers, walk_fn fn, voi
 		if (err)
 			return err;
 	}
-	compact(kind);
+	if (!compact(kind))
+		known->failed = true;
 	for (guint at = 0; at < kind->records->len; at += (guint)kind->size)
 		fn((void *)(kind->records->data + at), data);
 	return 0;
@@ -202,7 +213,7 @@ int known_read(struct known *known, struct walkers *walkers, walk_fn fn, void *d
 	int err = 0;
 
 	for (guint i = 0; !err && i < G_N_ELEMENTS(kinds); i++)
-		err = read_kind(&known->kinds[kinds[i]], walkers, fn, data);
+		err = read_kind(known, &known->kinds[kinds[i]], walkers, fn, data);
 	return err;
 }
 

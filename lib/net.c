@@ -36,21 +36,17 @@ bool net_loaded(struct scan *scan, uint64_t types)
 	return false;
 }
 
-static void keep_record(const struct walk_rec *rec, void *data)
-{
-	g_byte_array_append(data, (const void *)rec, rec->size);
-}
-
 /* One walk to its end: walk_control.ended, or -errno. */
 static int walk_to_end(struct walkers *walkers, const char *program, GByteArray *records)
 {
 	struct walk_control *control = walkers_control(walkers);
+	struct walk_kept kept = { .bytes = records };
 
 	for (unsigned int i = 0; i < CALLS_MAX; i++) {
-		int err = walkers_call(walkers, program, keep_record, records);
+		int err = walkers_call(walkers, program, walk_keep, &kept);
 
-		if (err)
-			return err;
+		if (err || kept.err)
+			return err ? err : kept.err;
 		if (control->net.gone || control->ended != WALK_FULL)
 			return (int)control->ended;
 	}

@@ -12,6 +12,7 @@
 
 #include "bpfrefs.h"
 #include "idmap.h"
+#include "memory.h"
 
 /* ------------------------------------------------------------ cleanup --- */
 
@@ -46,13 +47,22 @@ static inline uint64_t key_number(struct bpfrefs_key key)
 
 /* ---------------------------------------------------- bump allocation --- */
 
-/* Memory that is freed all at once with its snapshot. Never fails (GLib aborts), so callers bound
- * what they ask for. */
+/*
+ * Memory that is freed all at once with its snapshot. Where there is none, or more than the limit was
+ * asked for, the arena has failed: from then on nothing is to be had of it, and its snapshot is not
+ * to be shown.
+ */
 struct arena;
 struct arena *arena_new(void);
 void arena_free(struct arena *arena);
-void *arena_alloc(struct arena *arena, size_t size);	     /* zeroed, aligned to 8 */
+void arena_limit(struct arena *arena, uint64_t limit);	     /* 0: none */
+void *arena_alloc(struct arena *arena, size_t size);	     /* zeroed, aligned to 8; or NULL */
 const char *arena_str(struct arena *arena, const char *str); /* a copy; NULL stays NULL */
+/* Counts memory that is not the arena's, but grows with it. False where the arena has failed. */
+bool arena_charge(struct arena *arena, size_t size);
+bool arena_failed(const struct arena *arena);
+void arena_fail(struct arena *arena);
+size_t arena_used(const struct arena *arena);
 
 /* ------------------------------------------------- info, all the kinds --- */
 
@@ -96,6 +106,7 @@ struct bpfrefs_ctx {
 	char *why;	  /* why BPF is not used, or NULL */
 	int proc_fd;	  /* procfs, owned */
 	uint32_t self;	  /* our pid */
+	uint64_t memory;  /* what a snapshot in the making may take; 0: no limit */
 	/*
 	 * Held over every walk, and while a transient BPF descriptor is open. Taken by ctx_lock(),
 	 * with @next held: a GMutex alone goes to whoever runs, and that is he who just had it.
@@ -216,6 +227,7 @@ struct scan {
 	struct idmap files; /* file address (or any identity) -> token */
 	/* names of holders that are not in the snapshot, where it is of one object; else NULL */
 	const char *(*name_of)(struct scan *scan, struct bpfrefs_key holder);
+	struct object spare; /* given where there is no memory for one more */
 	void *source_data; /* the source's own */
 };
 
@@ -225,6 +237,13 @@ void scan_expect(struct scan *scan);
 void scan_found(const struct scan *scan);
 /* Frees it and gives its snapshot, not yet frozen. */
 struct bpfrefs_snapshot *scan_finish(struct scan *scan);
+/*
+ * There was no memory, or not so much: -ENOMEM, else 0. What is added then is lost, and who walks need
+ * not go on.
+ */
+int scan_failed(const struct scan *scan);
+/* Counts @size bytes that are not the snapshot's, but grow with it; scan_failed(). */
+int scan_charge(struct scan *scan, size_t size);
 /* Gives the turn to a class, by its place in the list or by itself. */
 void scan_turn(struct scan *scan, unsigned int class_index);
 void scan_turn_to(struct scan *scan, const struct holder_class *class);

@@ -56,6 +56,11 @@ int proc_numbers(int proc_fd, const char *path, GArray **numbers)
 		if (!is_number(entry->d_name))
 			continue;
 		number = (uint32_t)strtoul(entry->d_name, NULL, 10);
+		/* sorting takes as much again */
+		if (!memory_can_grow(2 * sizeof(number) * (*numbers)->len, 2 * sizeof(number))) {
+			errno = ENOMEM;
+			break;
+		}
 		g_array_append_val(*numbers, number);
 	}
 	err = -errno;
@@ -84,6 +89,14 @@ static int classify(const char *target)
 	return g_str_has_prefix(target, "bpf") || strcmp(target, "btf") == 0 ? 1 : 0;
 }
 
+/* Room for one more, and to put them in order. */
+static bool can_add(const GArray *files)
+{
+	const size_t size = 2 * sizeof(struct proc_file);
+
+	return memory_can_grow(size * files->len, size);
+}
+
 /* Reads one descriptor. 0 also for one that is not BPF's or was closed meanwhile. */
 static int read_fd(const struct fd_table *table, int links_fd, uint32_t fd, struct proc_fds *fds)
 {
@@ -100,6 +113,8 @@ static int read_fd(const struct fd_table *table, int links_fd, uint32_t fd, stru
 		return proc_is_gone(-errno) ? 0 : -errno;
 	target[len] = '\0';
 	what = classify(target);
+	if (what && !can_add(what == 2 ? fds->iters : fds->files))
+		return -ENOMEM;
 	if (what == 2)
 		g_array_append_val(fds->iters, file);
 	if (what != 1)

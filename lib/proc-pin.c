@@ -99,11 +99,20 @@ static int identify(int dir_fd, const char *name, struct bpfrefs_key *key, struc
 	return fd < 0 ? fd : bpf_identify(fd, key);
 }
 
+/* What a pin or a directory takes, its names and its places in tables too. */
+#define NAMED_BYTES 512
+
+/* Room for one more, and to put them in order. */
+static bool can_add(const GArray *named)
+{
+	return memory_can_grow((size_t)NAMED_BYTES * named->len, NAMED_BYTES);
+}
+
 static void walk_pin(struct walk *walk, const struct open_dir *dir, const struct dirent *entry)
 {
 	struct proc_pin pin = { .pid = walk->place->pid };
 	struct stat st;
-	int err = identify(dir->fd, entry->d_name, &pin.key, &st);
+	int err = !can_add(walk->pins->pins) ? -ENOMEM : identify(dir->fd, entry->d_name, &pin.key, &st);
 
 	if (err == -EXDEV)
 		g_hash_table_add(walk->blocked, inode_new(walk, entry->d_ino));
@@ -207,6 +216,8 @@ static int walk_dir(struct walk *walk, const struct pending *pending)
 		return fd;
 	if (fstat(fd, &st) != 0)
 		return -errno;
+	if (!can_add(walk->pins->dirs))
+		return -ENOMEM;
 	dir.again = !g_hash_table_add(walk->dirs, inode_new(walk, st.st_ino));
 	dir.private = st.st_uid == 0 && (st.st_mode & 07777) == 0700;
 	if (!dir.again)

@@ -13,8 +13,8 @@ enum { MAP_PROG_ARRAY = 3, MAP_ARRAY_OF_MAPS = 12, MAP_HASH_OF_MAPS = 13 };
 /* More are not looked up one by one, at a system call each. */
 #define SLOTS_MAX (1u << 20)
 
-static void add_slot(struct proc_edges *edges, const struct map_facts *map, uint32_t id,
-		     uint32_t slot)
+static struct proc_edge *add_slot(struct proc_edges *edges, const struct map_facts *map,
+				  uint32_t id, uint32_t slot)
 {
 	struct bpfrefs_key holder = { BPFREFS_MAP, map->id };
 	struct bpfrefs_key target = { BPFREFS_MAP, id };
@@ -22,10 +22,13 @@ static void add_slot(struct proc_edges *edges, const struct map_facts *map, uint
 
 	if (map->type == MAP_PROG_ARRAY)
 		target.kind = BPFREFS_PROG;
-	proc_edge_add(edges, holder, target, map->type == MAP_PROG_ARRAY ? "slot" : "inner", 0);
-	edge = &g_array_index(edges->edges, struct proc_edge, edges->edges->len - 1);
+	edge = proc_edge_add(edges, holder, target,
+			     map->type == MAP_PROG_ARRAY ? "slot" : "inner", 0);
+	if (!edge)
+		return NULL;
 	edge->has_slot = true;
 	edge->slot = slot;
+	return edge;
 }
 
 static void read_array(struct proc_edges *edges, int fd, const struct map_facts *map)
@@ -64,15 +67,13 @@ static char *hex(const unsigned char *bytes, uint32_t len)
 static void add_key(struct proc_edges *edges, const struct map_facts *map, uint32_t id,
 		    const unsigned char *key)
 {
+	struct proc_edge *edge;
 	uint32_t slot = 0;
 
 	if (map->key_size == sizeof(slot))
 		memcpy(&slot, key, sizeof(slot));
-	add_slot(edges, map, id, slot);
-	if (map->key_size != sizeof(slot)) {
-		struct proc_edge *edge =
-			&g_array_index(edges->edges, struct proc_edge, edges->edges->len - 1);
-
+	edge = add_slot(edges, map, id, slot);
+	if (edge && map->key_size != sizeof(slot)) {
 		edge->has_slot = false;
 		edge->slot_text = hex(key, map->key_size);
 	}

@@ -167,13 +167,18 @@ static int collect_all(struct scan *scan, struct proc_scan *proc)
 
 	if (!err)
 		err = proc_pins_read(scan->ctx->proc_fd, &proc->pins);
+	if (!err)
+		err = scan_charge(scan, proc->fds.files->len * sizeof(struct proc_file) +
+						proc->pins.pins->len * sizeof(struct proc_pin));
 	if (err)
 		return err;
 	find_users(proc);
 	err = proc_objects(scan);
+	if (!err && proc->edges.failed)
+		err = -ENOMEM;
 	if (err)
 		return err;
-	for (unsigned int i = 0; holder_classes[i]; i++) {
+	for (unsigned int i = 0; holder_classes[i] && !scan_failed(scan); i++) {
 		scan_turn(scan, i);
 		collect_class(scan);
 	}

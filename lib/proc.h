@@ -115,6 +115,7 @@ struct proc_edge {
 
 struct proc_edges {
 	GArray *edges;					/* struct proc_edge */
+	bool failed;					/* there was no memory for one more */
 	struct proc_missed objects[BPFREFS_KIND_COUNT]; /* holders that could not be opened */
 	struct proc_missed arrays;    /* program arrays whose slots may not be read */
 	struct proc_missed slots;     /* maps whose slots could not all be read */
@@ -124,8 +125,9 @@ struct proc_edges {
 /* The edges of a program array's or map of maps' slots (proc-slot.c). */
 struct map_facts;
 void proc_slots_read(struct proc_edges *edges, int fd, const struct map_facts *facts);
-void proc_edge_add(struct proc_edges *edges, struct bpfrefs_key holder, struct bpfrefs_key target,
-		   const char *via, uint32_t user);
+/* The edge, valid until the next one; NULL where there is no memory for it. */
+struct proc_edge *proc_edge_add(struct proc_edges *edges, struct bpfrefs_key holder,
+				struct bpfrefs_key target, const char *via, uint32_t user);
 
 /* ----------------------------------------------------- the source (proc.c) --- */
 

@@ -110,6 +110,8 @@ int bpfrefs_retains(struct bpfrefs_ctx *ctx, const struct bpfrefs_snapshot *snap
 	struct leaver leaver = { pid, false };
 	int stop = 0;
 
+	if (!before || !after)
+		return -ENOMEM;
 	if (has_pins_behind(graph, pid))
 		leaver.alone = is_alone(ctx->proc_fd, pid);
 	mark_roots(before, NULL);

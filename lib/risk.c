@@ -197,14 +197,16 @@ static void judge(struct states *st, struct search *search, uint32_t index)
 	}
 }
 
-void risk_judge(struct states *st)
+int risk_judge(struct states *st)
 {
 	size_t nodes = 2 * (size_t)st->graph->objects;
-	g_autofree uint8_t *verdict = g_new(uint8_t, nodes);
-	g_autofree uint32_t *queue = g_new(uint32_t, nodes);
+	g_autofree uint8_t *verdict = memory_try(nodes, sizeof(*verdict));
+	g_autofree uint32_t *queue = memory_try(nodes, sizeof(*queue));
 	GHashTableIter iter;
 	gpointer set, maps;
 
+	if (!verdict || !queue)
+		return -ENOMEM;
 	g_hash_table_iter_init(&iter, st->groups);
 	while (g_hash_table_iter_next(&iter, &set, &maps)) {
 		const GArray *group = maps;
@@ -217,4 +219,5 @@ void risk_judge(struct states *st)
 		for (guint i = 0; i < group->len; i++)
 			judge(st, &search, g_array_index(group, uint32_t, i));
 	}
+	return 0;
 }

@@ -101,11 +101,17 @@ static size_t chain_keys(const struct search *search, const struct chain *chain,
 
 static int tell(const struct search *search, bpfrefs_root_fn fn, void *data)
 {
-	g_autoptr(GArray) chains = chains_found(search);
+	/* sorting them takes as much again */
+	g_autoptr(GArray) chains =
+		memory_is_there(3 * sizeof(struct chain) * (size_t)search->graph->outsides)
+			? chains_found(search)
+			: NULL;
 	g_autofree struct bpfrefs_key *keys =
-		g_new(struct bpfrefs_key, 2 * (size_t)search->graph->objects);
+		memory_try(2 * (size_t)search->graph->objects, sizeof(*keys));
 	int stop = 0;
 
+	if (!chains || !keys)
+		return -ENOMEM;
 	g_array_sort(chains, nearest_first);
 	for (guint i = 0; !stop && i < chains->len; i++) {
 		const struct chain *chain = &g_array_index(chains, struct chain, i);
@@ -122,14 +128,16 @@ int bpfrefs_snapshot_roots(const struct bpfrefs_snapshot *snap, struct bpfrefs_k
 	uint32_t index = graph_index(snap, key);
 	graph_auto *graph = NULL;
 	size_t nodes = 2 * (size_t)snap->objects->len;
-	g_autofree uint32_t *next = g_new(uint32_t, nodes);
-	g_autofree uint32_t *length = g_new0(uint32_t, nodes);
-	g_autofree uint32_t *queue = g_new(uint32_t, nodes);
+	g_autofree uint32_t *next = memory_try(nodes, sizeof(*next));
+	g_autofree uint32_t *length = memory_try(nodes, sizeof(*length));
+	g_autofree uint32_t *queue = memory_try(nodes, sizeof(*queue));
 	struct search search = { NULL, next, length, queue, 0, 0 };
 
 	if (index == UINT32_MAX)
 		return -ENOENT;
 	graph = graph_new(snap);
+	if (!graph || !next || !length || !queue)
+		return -ENOMEM;
 	search.graph = graph;
 	for (uint32_t i = 0; i < nodes; i++)
 		next[i] = i;

@@ -6,12 +6,16 @@
 
 #include "snapshot.h"
 
+/* What a hash table takes for one directory, at most. */
+#define DIR_BYTES 64
+
 struct scan *scan_new(struct bpfrefs_ctx *ctx)
 {
 	struct scan *scan = g_new0(struct scan, 1);
 
 	scan->ctx = ctx;
 	scan->snap = snapshot_new();
+	arena_limit(scan->snap->arena, ctx ? ctx->memory : 0);
 	for (unsigned int i = 0; holder_classes[i]; i++) {
 		struct bpfrefs_class_status status = {
 			.class_ = &holder_classes[i]->pub,
@@ -34,8 +38,11 @@ void scan_expect(struct scan *scan)
 	const struct bpfrefs_ctx *ctx = scan->ctx;
 	struct bpfrefs_snapshot *snap = scan->snap;
 
+	/* what there is no room for now may be there when it is needed, or the scan fails then */
 	idmap_reserve(&scan->files, roomy(ctx->last_files));
 	idmap_reserve(&snap->by_key, roomy(ctx->last_objects));
+	if (!memory_is_there(4 * sizeof(gpointer) * roomy(ctx->last_refs + ctx->last_objects)))
+		return;
 	g_ptr_array_unref(snap->refs);
 	snap->refs = g_ptr_array_sized_new((guint)roomy(ctx->last_refs));
 	g_ptr_array_unref(snap->objects);
@@ -53,9 +60,30 @@ struct bpfrefs_snapshot *scan_finish(struct scan *scan)
 {
 	struct bpfrefs_snapshot *snap = scan->snap;
 
+	/* what is said of its states later is no longer the scan's */
+	arena_limit(snap->arena, 0);
 	idmap_clear(&scan->files);
 	g_free(scan);
 	return snap;
+}
+
+int scan_failed(const struct scan *scan)
+{
+	return arena_failed(scan->snap->arena) ? -ENOMEM : 0;
+}
+
+int scan_charge(struct scan *scan, size_t size)
+{
+	arena_charge(scan->snap->arena, size);
+	return scan_failed(scan);
+}
+
+/* Room for one more item: @count arrays will have it. */
+static bool can_add(struct scan *scan, const GPtrArray *array, unsigned int count)
+{
+	if (!memory_can_grow(array->len * sizeof(gpointer), sizeof(gpointer)))
+		arena_fail(scan->snap->arena);
+	return scan_charge(scan, count * sizeof(gpointer)) == 0;
 }
 
 void scan_turn(struct scan *scan, unsigned int class_index)
@@ -85,7 +113,9 @@ bool scan_file(struct scan *scan, uint64_t identity, uint32_t *token)
 		return false;
 	}
 	*token = (uint32_t)scan->files.count + 1;
-	idmap_set(&scan->files, identity, GUINT_TO_POINTER(*token));
+	if (scan_charge(scan, sizeof(struct idmap_entry)) == 0 &&
+	    !idmap_set(&scan->files, identity, GUINT_TO_POINTER(*token)))
+		arena_fail(scan->snap->arena);
 	return true;
 }
 
@@ -102,16 +132,23 @@ struct bpfrefs_object *scan_object(struct scan *scan, struct bpfrefs_key key)
 struct bpfrefs_object *scan_object_add(struct scan *scan, struct bpfrefs_key key)
 {
 	struct bpfrefs_object *object = scan_object(scan, key);
+	struct object *added;
 
 	if (object)
 		return object;
-	object = &((struct object *)arena_alloc(scan->snap->arena, sizeof(struct object)))->pub;
+	added = can_add(scan, scan->snap->objects, 1)
+			? arena_alloc(scan->snap->arena, sizeof(*added))
+			: NULL;
+	if (added && !idmap_set(&scan->snap->by_key, key_number(key), &added->pub))
+		arena_fail(scan->snap->arena);
+	if (scan_failed(scan))
+		return &scan->spare.pub;
+	object = &added->pub;
 	object->key = key;
 	object->refcnt = BPFREFS_UNKNOWN;
 	object->usercnt = key.kind == BPFREFS_MAP ? BPFREFS_UNKNOWN : 0;
 	object->memlock = BPFREFS_UNKNOWN;
 	g_ptr_array_add(scan->snap->objects, object);
-	idmap_set(&scan->snap->by_key, key_number(key), object);
 	return object;
 }
 
@@ -122,11 +159,14 @@ struct bpfrefs_ref *scan_add(struct scan *scan, struct bpfrefs_key target, uint3
 	struct bpfrefs_ref *result;
 	size_t keys = 0;
 
-	if (!object)
+	/* it will be in three arrays more, once it is in order */
+	if (!object || !can_add(scan, scan->snap->refs, 4))
 		return NULL;
 	while (keys < REF_FIELDS_MAX && scan->class->pub.keys[keys])
 		keys++;
 	result = arena_alloc(scan->snap->arena, sizeof(*result) + keys * sizeof(result->values[0]));
+	if (!result)
+		return NULL;
 	result->target = target;
 	result->object = object;
 	result->holder.kind = BPFREFS_KIND_COUNT;
@@ -188,6 +228,8 @@ void ref_set_place(struct scan *scan, struct bpfrefs_ref *ref, struct pin_place 
 {
 	struct pin_place *copy = arena_alloc(scan->snap->arena, sizeof(*copy));
 
+	if (!copy)
+		return;
 	*copy = place;
 	copy->inner = scan_str(scan, place.inner);
 	ref->place = copy;
@@ -234,7 +276,11 @@ void scan_process(struct scan *scan, uint32_t pid, const char *comm)
 		if (process->pid == pid)
 			return;
 	}
+	if (!can_add(scan, all, 1))
+		return;
 	process = arena_alloc(scan->snap->arena, sizeof(*process));
+	if (!process)
+		return;
 	process->pid = pid;
 	process->comm = scan_str(scan, comm);
 	g_ptr_array_add(all, process);
@@ -259,6 +305,8 @@ void scan_bpffs(struct scan *scan, uint32_t major, uint32_t minor, uint64_t pins
 
 	if (!bpffs) {
 		bpffs = arena_alloc(scan->snap->arena, sizeof(*bpffs));
+		if (!bpffs)
+			return;
 		bpffs->major = major;
 		bpffs->minor = minor;
 		g_ptr_array_add(scan->snap->bpffs, bpffs);
@@ -276,6 +324,8 @@ void scan_bpffs_mount(struct scan *scan, uint32_t major, uint32_t minor,
 	if (!bpffs)
 		return;
 	mounts = arena_alloc(scan->snap->arena, (bpffs->mount_count + 1) * sizeof(*mounts));
+	if (!mounts)
+		return;
 	if (bpffs->mount_count)
 		memcpy(mounts, bpffs->mounts, bpffs->mount_count * sizeof(*mounts));
 	mounts[bpffs->mount_count] = *mount;
@@ -289,6 +339,8 @@ void scan_bpffs_dir(struct scan *scan, uint32_t major, uint32_t minor, uint64_t 
 {
 	struct dir_key *key = arena_alloc(scan->snap->arena, sizeof(*key));
 
+	if (!key || scan_charge(scan, DIR_BYTES))
+		return;
 	*key = (struct dir_key){ major, minor, ino };
 	g_hash_table_replace(scan->snap->dirs, key, (gpointer)scan_str(scan, inner));
 }

@@ -201,25 +201,33 @@ static bool order(GPtrArray *refs, uint32_t places, place_fn place, const void *
 	return true;
 }
 
-static void order_by_pid(struct bpfrefs_snapshot *snap)
+static int order_by_pid(struct bpfrefs_snapshot *snap)
 {
 	struct idmap places = { 0 };
+	bool known = true;
 
 	for (guint i = 0; i < snap->processes->len; i++) {
 		const struct bpfrefs_process *process = g_ptr_array_index(snap->processes, i);
 
-		idmap_set(&places, process->pid, GUINT_TO_POINTER(i + 1));
+		known = known && idmap_set(&places, process->pid, GUINT_TO_POINTER(i + 1));
 	}
 	/* a keep's daemon need not be among the processes */
-	if (!order(snap->by_pid, snap->processes->len, place_of_pid, &places))
+	if (known && !order(snap->by_pid, snap->processes->len, place_of_pid, &places))
 		g_ptr_array_sort(snap->by_pid, by_pid);
 	idmap_clear(&places);
+	return known ? 0 : -ENOMEM;
 }
 
-void snapshot_freeze(struct bpfrefs_snapshot *snap)
+/* What putting it in order takes beside it for each reference, each object and each process. */
+#define ORDER_BYTES 64
+
+int snapshot_freeze(struct bpfrefs_snapshot *snap)
 {
 	uint32_t objects = snap->objects->len;
+	size_t items = (size_t)objects + snap->refs->len + snap->processes->len;
 
+	if (arena_failed(snap->arena) || !memory_is_there(items * ORDER_BYTES))
+		return -ENOMEM;
 	order_objects(snap->objects);
 	for (uint32_t i = 0; i < objects; i++)
 		object_inner(snap->objects->pdata[i])->index = i;
@@ -227,10 +235,16 @@ void snapshot_freeze(struct bpfrefs_snapshot *snap)
 	order(snap->refs, objects, place_of_target, NULL);
 	sum_up(snap);
 	processes_unique(snap->processes);
+	return 0;
 }
 
-static void build_index(struct bpfrefs_snapshot *snap)
+/* -ENOMEM: nothing is indexed. */
+static int build_index(struct bpfrefs_snapshot *snap)
 {
+	int err;
+
+	if (!memory_is_there(snap->refs->len * (size_t)ORDER_BYTES))
+		return -ENOMEM;
 	for (guint i = 0; i < snap->refs->len; i++) {
 		struct bpfrefs_ref *ref = g_ptr_array_index(snap->refs, i);
 
@@ -242,22 +256,29 @@ static void build_index(struct bpfrefs_snapshot *snap)
 	/* a holder need not be in the snapshot: it may be newer */
 	if (!order(snap->by_holder, snap->objects->len, place_of_holder, snap))
 		g_ptr_array_sort(snap->by_holder, by_holder);
-	order_by_pid(snap);
+	err = order_by_pid(snap);
+	if (err) {
+		g_ptr_array_set_size(snap->by_holder, 0);
+		g_ptr_array_set_size(snap->by_pid, 0);
+	}
+	return err;
 }
 
 /* Not what everybody asks for, and so made for the first who does. */
-static void index_holders(const struct bpfrefs_snapshot *frozen)
+static int index_holders(const struct bpfrefs_snapshot *frozen)
 {
 	struct bpfrefs_snapshot *snap = (struct bpfrefs_snapshot *)(uintptr_t)frozen;
+	int err = 0;
 
 	if (g_atomic_int_get(&snap->indexed))
-		return;
+		return 0;
 	g_mutex_lock(&snap->indexing);
 	if (!snap->indexed) {
-		build_index(snap);
-		g_atomic_int_set(&snap->indexed, 1);
+		err = build_index(snap);
+		g_atomic_int_set(&snap->indexed, !err);
 	}
 	g_mutex_unlock(&snap->indexing);
+	return err;
 }
 
 /* --------------------------------------------------------------- judge --- */
@@ -380,18 +401,18 @@ int bpfrefs_snapshot_holding(const struct bpfrefs_snapshot *snap, struct bpfrefs
 			     int (*fn)(const struct bpfrefs_ref *ref, void *data), void *data)
 {
 	struct bpfrefs_ref probe = { .holder = holder };
+	int err = index_holders(snap);
 
-	index_holders(snap);
-	return each_equal(snap->by_holder, &probe, by_holder, fn, data);
+	return err ? err : each_equal(snap->by_holder, &probe, by_holder, fn, data);
 }
 
 int bpfrefs_snapshot_pid_holding(const struct bpfrefs_snapshot *snap, uint32_t pid,
 				 int (*fn)(const struct bpfrefs_ref *ref, void *data), void *data)
 {
 	struct bpfrefs_ref probe = { .pid = pid };
+	int err = index_holders(snap);
 
-	index_holders(snap);
-	return each_equal(snap->by_pid, &probe, by_pid, fn, data);
+	return err ? err : each_equal(snap->by_pid, &probe, by_pid, fn, data);
 }
 
 const struct bpfrefs_process *bpfrefs_snapshot_process(const struct bpfrefs_snapshot *snap,

@@ -12,7 +12,7 @@ struct dir_key {
 };
 
 struct bpfrefs_snapshot *snapshot_new(void);
-/* Sorts, indexes, sums up. Nothing is added afterwards. */
-void snapshot_freeze(struct bpfrefs_snapshot *snap);
+/* Sorts, indexes, sums up. Nothing is added afterwards. -ENOMEM: it is of no use. */
+int snapshot_freeze(struct bpfrefs_snapshot *snap);
 
 #endif

@@ -4,12 +4,16 @@
 
 #include <string.h>
 
+static const char no_memory[] = "there was no memory to find out";
+
 void states_set(struct states *st, uint32_t index, enum bpfrefs_state state, const char *why)
 {
 	struct bpfrefs_object *object = st->snap->objects->pdata[index];
 
 	object->state = state;
 	object->because = arena_str(st->snap->arena, why);
+	if (arena_failed(st->snap->arena))
+		object->because = no_memory;
 }
 
 /* ---------------------------------------------------------- sentences --- */
@@ -233,13 +237,19 @@ static void judge(struct states *st, uint32_t index)
 		risk_suspect(st, index);
 }
 
-void graph_states(struct bpfrefs_snapshot *snap)
+/* What judging takes beside the graph, for each object. */
+#define JUDGING_BYTES 256
+
+static int judge_all(struct bpfrefs_snapshot *snap)
 {
 	graph_auto *graph = graph_new(snap);
 	mark_auto *certain = mark_new(graph);
 	mark_auto *doubt = mark_new(graph);
 	struct states st = { snap, graph, certain, doubt, graph_gap(snap), NULL };
+	int err;
 
+	if (!certain || !doubt || !memory_is_there(snap->objects->len * (size_t)JUDGING_BYTES))
+		return -ENOMEM;
 	/* What stays spreads first, so that a node's level says whether it needs a process. */
 	mark_kind(certain, EDGE_ROOT, BY_STAYING);
 	mark_spread(certain);
@@ -252,6 +262,19 @@ void graph_states(struct bpfrefs_snapshot *snap)
 				      (GDestroyNotify)g_array_unref);
 	for (uint32_t i = 0; i < graph->objects; i++)
 		judge(&st, i);
-	risk_judge(&st);
+	err = risk_judge(&st);
 	g_hash_table_unref(st.groups);
+	return err;
+}
+
+void graph_states(struct bpfrefs_snapshot *snap)
+{
+	if (judge_all(snap) == 0)
+		return;
+	for (guint i = 0; i < snap->objects->len; i++) {
+		struct bpfrefs_object *object = snap->objects->pdata[i];
+
+		object->state = BPFREFS_STATE_UNKNOWN;
+		object->because = no_memory;
+	}
 }

@@ -26,6 +26,6 @@ bool states_is_user(const struct states *st, const struct edge *edge);
 /* A map that is held, and has a user state: might processes alone hold that? Then it is noted. */
 void risk_suspect(struct states *st, uint32_t index);
 /* Judges those that were noted: sets the state of those at risk. */
-void risk_judge(struct states *st);
+int risk_judge(struct states *st); /* -ENOMEM: not all was judged */
 
 #endif

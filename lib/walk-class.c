@@ -179,11 +179,11 @@ void walk_classes(struct scan *scan)
 {
 	GHashTable *results = g_hash_table_new(g_str_hash, g_str_equal);
 
-	for (unsigned int i = 0; holder_classes[i]; i++)
+	for (unsigned int i = 0; holder_classes[i] && !scan_failed(scan); i++)
 		if (concerns(scan, holder_classes[i]))
 			walk_class(scan, i, results);
 	g_hash_table_unref(results);
-	for (unsigned int i = 0; holder_classes[i]; i++) {
+	for (unsigned int i = 0; holder_classes[i] && !scan_failed(scan); i++) {
 		if (!holder_classes[i]->derive || !concerns(scan, holder_classes[i]))
 			continue;
 		scan_turn(scan, i);

@@ -11,6 +11,7 @@
 #include <sys/syscall.h>
 
 #include "bpf.h"
+#include "fdinfo.h"
 #include "walk-scan.h"
 
 static void ignore(const struct walk_rec *rec, void *data)
@@ -136,9 +137,9 @@ static int own_tun(void)
 /* A device node may be missing where its driver is not. */
 static bool has_tun(void)
 {
-	g_autofree char *devices = NULL;
+	char devices[16384];
 
-	return !g_file_get_contents("/proc/misc", &devices, NULL, NULL) ||
+	return text_read_at(AT_FDCWD, "/proc/misc", devices, sizeof(devices)) < 0 ||
 	       strstr(devices, " tun\n") != NULL;
 }
 

@@ -53,6 +53,14 @@ static inline struct walk_state *walk_state_of(struct scan *scan)
 	return scan->source_data;
 }
 
+/* Records kept until a walk has ended; -ENOMEM where there is no memory for all of them. */
+struct walk_kept {
+	GByteArray *bytes;
+	int err;
+};
+
+void walk_keep(const struct walk_rec *rec, void *kept);
+
 /* A record of this type, checked for its size; else NULL. */
 #define walk_record(rec, wanted, type_name)                          \
 	((rec)->type == (wanted) && (rec)->size >= sizeof(type_name) \

@@ -309,6 +309,8 @@ void walk_dispatch(const struct walk_rec *rec, void *data)
 	struct walk_state *state = walk_state_of(scan);
 	uint64_t takers = rec->type < WALK_TYPES ? state->takers[rec->type] : 0;
 
+	if (scan_failed(scan))
+		return;
 	if (state->after) {
 		walk_recount(scan, rec);
 		return;
@@ -324,6 +326,16 @@ void walk_dispatch(const struct walk_rec *rec, void *data)
 		if (holder_classes[i]->decode(scan, rec))
 			return;
 	}
+}
+
+void walk_keep(const struct walk_rec *rec, void *data)
+{
+	struct walk_kept *kept = data;
+
+	if (!kept->err && !memory_can_grow(kept->bytes->len, rec->size))
+		kept->err = -ENOMEM;
+	if (!kept->err)
+		g_byte_array_append(kept->bytes, (const void *)rec, rec->size);
 }
 
 /* ------------------------------------------------------------- BTFs ------ */
@@ -472,6 +484,8 @@ static int source_collect(struct scan *scan)
 	err = add_btfs(scan);
 	if (!err)
 		err = walk_objects(scan);
+	if (!err)
+		err = scan_failed(scan);
 	if (!err) {
 		use_prepare(scan);
 		walk_classes(scan);

@@ -1,129 +1,129 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * Preloaded into the daemon: lets the Nth call fail of those that ask the kernel for something by
- * name or by descriptor, bpf(2) among them. Who tests says which, in a file that both map:
- * FAULT_CONTROL names it. Not read(2): libfuse itself lives by it.
+ * Preloaded into the daemon: lets calls fail that ask the kernel or the C library's allocator for
+ * something. Who tests says which, in a file that both map. Where a call is made from is told by the
+ * return addresses on the stack, some deep: a function that opens for many is as many places.
  */
-/* Both names of each call are to be had here, not one for the other. */
-#undef _FILE_OFFSET_BITS
+#include "fault.h"
 
-#include <dirent.h>
 #include <dlfcn.h>
 #include <errno.h>
+#include <execinfo.h>
 #include <fcntl.h>
-#include <stdarg.h>
-#include <stdint.h>
+#include <link.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
-#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
-static struct control {
-	uint32_t armed, error;
-	uint64_t at, count;
-	char name[48]; /* of the call that failed */
-} *control;
+/* Callers that tell one place from another, from the call on; of allocations GLib has some between. */
+#define DEPTH_CALL	 6
+#define DEPTH_ALLOCATION 8
 
-static struct control nothing;
+static struct control *control;
+static uintptr_t libfuse_start, libfuse_end;
+static __thread bool busy;
+
+static int find_libfuse(struct dl_phdr_info *info, size_t size, void *data)
+{
+	(void)size;
+	(void)data;
+	if (!strstr(info->dlpi_name, "libfuse3"))
+		return 0;
+	libfuse_start = info->dlpi_addr;
+	for (int i = 0; i < info->dlpi_phnum; i++) {
+		uintptr_t end = info->dlpi_addr + info->dlpi_phdr[i].p_vaddr +
+				info->dlpi_phdr[i].p_memsz;
+
+		libfuse_end = end > libfuse_end ? end : libfuse_end;
+	}
+	return 1;
+}
+
+bool is_of_libfuse(const void *return_address)
+{
+	uintptr_t at = (uintptr_t)return_address;
+
+	return at >= libfuse_start && at < libfuse_end;
+}
 
 __attribute__((constructor)) static void begin(void)
 {
 	const char *path = getenv("FAULT_CONTROL");
 	long fd = path ? syscall(SYS_openat, AT_FDCWD, path, O_RDWR | O_CLOEXEC) : -1;
-	void *map;
+	void *frames[4], *map;
 
-	control = &nothing;
+	backtrace(frames, 4); /* the first time it loads a library */
+	dl_iterate_phdr(find_libfuse, NULL);
 	if (fd < 0)
 		return;
 	map = mmap(NULL, sizeof(*control), PROT_READ | PROT_WRITE, MAP_SHARED, (int)fd, 0);
 	if (map != MAP_FAILED)
-		control = map;
-	close((int)fd);
+		__atomic_store_n(&control, map, __ATOMIC_RELEASE);
+	syscall(SYS_close, fd);
 }
 
-static int fails(const char *name)
+static uint64_t place_of(enum kind kind, const char *name)
 {
-	if (!control || !__atomic_load_n(&control->armed, __ATOMIC_ACQUIRE))
-		return 0;
-	if (__atomic_add_fetch(&control->count, 1, __ATOMIC_ACQ_REL) != control->at)
-		return 0;
-	snprintf(control->name, sizeof(control->name), "%s", name);
-	errno = (int)control->error;
-	return 1;
+	void *frames[2 + DEPTH_ALLOCATION];
+	int depth = 2 + (kind == CALL ? DEPTH_CALL : DEPTH_ALLOCATION);
+	int count = backtrace(frames, depth);
+	uint64_t hash = 14695981039346656037u;
+
+	for (int i = 2; i < count; i++)
+		hash = (hash ^ (uintptr_t)frames[i]) * 1099511628211u;
+	for (; *name; name++)
+		hash = (hash ^ (unsigned char)*name) * 1099511628211u;
+	return hash ? hash : 1;
 }
 
-#define NEXT(name) ((__typeof__(&(name)))dlsym(RTLD_NEXT, #name))
-
-long syscall(long number, ...)
+static void list(enum kind kind, const char *name)
 {
-	static long (*next)(long, ...);
-	long arg[6];
-	va_list args;
+	uint64_t hash = place_of(kind, name);
 
-	va_start(args, number);
-	for (int i = 0; i < 6; i++)
-		arg[i] = va_arg(args, long);
-	va_end(args);
-	if (!next)
-		next = NEXT(syscall);
-	if (number == SYS_bpf && fails("bpf"))
-		return -1;
-	if (number == SYS_openat2 && fails("openat2"))
-		return -1;
-	return next(number, arg[0], arg[1], arg[2], arg[3], arg[4], arg[5]);
+	for (uint64_t i = 0; i < SITES; i++) {
+		struct site *site = &control->sites[(hash + i) % SITES];
+		uint64_t none = 0;
+
+		if (__atomic_compare_exchange_n(&site->hash, &none, hash, false, __ATOMIC_ACQ_REL,
+						__ATOMIC_ACQUIRE))
+			snprintf(site->name, sizeof(site->name), "%s", name);
+		else if (none != hash)
+			continue;
+		__atomic_add_fetch(&site->count, 1, __ATOMIC_ACQ_REL);
+		return;
+	}
 }
 
-static mode_t mode_of(int flags, va_list args)
+static bool is_chosen(enum kind kind, const char *name)
 {
-	return flags & (O_CREAT | O_TMPFILE) ? va_arg(args, mode_t) : 0;
+	uint64_t number;
+
+	if (control->how == PLACE && place_of(kind, name) != control->site)
+		return false;
+	number = __atomic_add_fetch(&control->count, 1, __ATOMIC_ACQ_REL);
+	if (control->how == LIST)
+		list(kind, name);
+	if (control->how == FROM)
+		return number >= control->at;
+	return (control->how == NTH || control->how == PLACE) && number == control->at;
 }
 
-#define OPEN(name)                                                                                 \
-	int name(const char *path, int flags, ...)                                                 \
-	{                                                                                          \
-		mode_t mode;                                                                       \
-		va_list args;                                                                      \
-                                                                                                   \
-		va_start(args, flags);                                                             \
-		mode = mode_of(flags, args);                                                       \
-		va_end(args);                                                                      \
-		return fails(#name) ? -1 : NEXT(name)(path, flags, mode);                          \
-	}
-#define OPENAT(name)                                                                               \
-	int name(int dir, const char *path, int flags, ...)                                        \
-	{                                                                                          \
-		mode_t mode;                                                                       \
-		va_list args;                                                                      \
-                                                                                                   \
-		va_start(args, flags);                                                             \
-		mode = mode_of(flags, args);                                                       \
-		va_end(args);                                                                      \
-		return fails(#name) ? -1 : NEXT(name)(dir, path, flags, mode);                     \
-	}
-#define CALL(type, failed, name, params, args)                                                     \
-	type name params                                                                           \
-	{                                                                                          \
-		return fails(#name) ? (failed) : NEXT(name) args;                                  \
-	}
+bool fails(enum kind kind, const char *name)
+{
+	int saved = errno;
+	bool chosen;
 
-/* clang-format off */
-OPEN(open)
-OPEN(open64)
-OPENAT(openat)
-OPENAT(openat64)
-CALL(int, -1, fstat64, (int fd, struct stat64 *st), (fd, st))
-CALL(int, -1, fstatat64, (int d, const char *p, struct stat64 *st, int f), (d, p, st, f))
-CALL(int, -1, statx, (int d, const char *p, int f, unsigned int m, struct statx *st), (d, p, f, m, st))
-CALL(int, -1, mkdirat, (int d, const char *p, mode_t m), (d, p, m))
-CALL(int, -1, unlinkat, (int d, const char *p, int f), (d, p, f))
-CALL(int, -1, linkat, (int d, const char *p, int e, const char *q, int f), (d, p, e, q, f))
-CALL(int, -1, symlinkat, (const char *t, int d, const char *p), (t, d, p))
-CALL(int, -1, renameat2, (int d, const char *p, int e, const char *q, unsigned int f), (d, p, e, q, f))
-CALL(ssize_t, -1, readlink, (const char *p, char *b, size_t n), (p, b, n))
-CALL(ssize_t, -1, readlinkat, (int d, const char *p, char *b, size_t n), (d, p, b, n))
-CALL(ssize_t, -1, getdents64, (int fd, void *b, size_t n), (fd, b, n))
-CALL(ssize_t, -1, pread64, (int fd, void *b, size_t n, off64_t o), (fd, b, n, o))
-CALL(DIR *, NULL, fdopendir, (int fd), (fd))
-/* clang-format on */
+	if (!control || busy || !__atomic_load_n(&control->armed, __ATOMIC_ACQUIRE) ||
+	    control->kind != (uint32_t)kind)
+		return false;
+	busy = true;
+	chosen = is_chosen(kind, name);
+	if (chosen && __atomic_add_fetch(&control->failed, 1, __ATOMIC_ACQ_REL) == 1)
+		snprintf(control->name, sizeof(control->name), "%s", name);
+	busy = false;
+	errno = chosen ? (int)control->error : saved;
+	return chosen;
+}

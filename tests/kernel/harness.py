@@ -21,7 +21,7 @@ import time
 import traceback
 
 CLONE_NEWNS = 0x00020000
-MS_REC, MS_PRIVATE, MNT_DETACH = 16384, 1 << 18, 2
+MS_BIND, MS_REC, MS_PRIVATE, MNT_DETACH = 4096, 16384, 1 << 18, 2
 SUSPICIOUS = re.compile(r"CRITICAL|WARNING \*\*|ERROR \*\*|Sanitizer|runtime error|assertion|abort",
                         re.I)
 # Deferred frees (RCU, work queues) and other processes' short looks pass within this, on a machine

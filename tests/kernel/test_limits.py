@@ -46,13 +46,18 @@ def limited(env, data):
 
 def many(env, *words):
     """The helper that makes much; the key of what it made."""
-    process = subprocess.Popen([os.environ["MANY"], *map(str, words)], stdin=subprocess.PIPE,
-                               stdout=subprocess.PIPE, text=True)
+    process, key = start_many(*words)
     env.cleanup(process.wait)
     env.cleanup(process.stdin.close)
+    return key
+
+
+def start_many(*words):
+    process = subprocess.Popen([os.environ["MANY"], *map(str, words)], stdin=subprocess.PIPE,
+                               stdout=subprocess.PIPE, text=True)
     key = process.stdout.readline().strip()
     check(key, f"many {words} failed")
-    return key
+    return process, key
 
 
 @contextlib.contextmanager
@@ -299,6 +304,43 @@ def drop_admin():
     words[0] &= ~(1 << 21)
     data = ctypes.create_string_buffer(struct.pack("=6I", *words), 24)
     syscall(numbers[1], header, data)
+
+
+def test_snapshot_beyond_its_share(env):
+    """A scan may take an eighth of what the daemon may have. One that would take more fails, and what
+    was known stays known; nobody else is kept waiting."""
+    own_memory(env)
+    limited(env, 256 * MIB)
+    daemon, helper = env.daemon(), env.helper()
+    obj = helper.make("map", "array")
+    facts = dict(x.split(": ", 1) for x in daemon.read("status").splitlines())
+    equal(int(facts["scan_bytes_max"]), 32 * MIB)
+    check(0 < int(facts["last_scan_bytes"]) < 8 * MIB, facts["last_scan_bytes"])
+    before = memory(daemon)
+    with many_for_now("slots", 300000) as key:
+        for name in ("holders", "json", f"{key}/refs", "events"):
+            fails(errno.ENOMEM, daemon.read, name)
+        status = daemon.read("status")
+        check("scan_failed: Cannot allocate memory" in status, status)
+        check(f"objects: {facts['objects']}\n" in status, "the last snapshot")
+        others_are_served(daemon, obj.key)
+        check(memory(daemon) < before + 64 * MIB, f"{memory(daemon)}, first {before}")
+        daemon.write(f"{obj.key}/keep", "fd")
+        daemon.write(f"{obj.key}/keep", "off")
+    # the kernel frees them a moment later
+    eventually(lambda: os.close(reopen(daemon.tree / "holders")))
+    check(f"{obj.key} fd" in daemon.read("holders"), "afterwards")
+
+
+@contextlib.contextmanager
+def many_for_now(*words):
+    process, key = start_many(*words)
+    try:
+        yield key
+    finally:
+        process.stdin.close()
+        process.stdout.close()
+        process.wait()
 
 
 def test_large_graph(env):

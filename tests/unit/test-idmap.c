@@ -68,6 +68,25 @@ static void room_beforehand(void)
 	idmap_clear(&map);
 }
 
+/* What nobody has is refused, and what is small is not asked about. */
+static void too_much(void)
+{
+	unsigned char *some = memory_try(3, 1000);
+
+	g_assert_nonnull(some);
+	for (guint i = 0; i < 3000; i++)
+		g_assert_cmpint(some[i], ==, 0);
+	g_free(some);
+	g_assert_null(memory_try(SIZE_MAX / 2, 3));
+	g_assert_null(memory_try(1, SIZE_MAX - 8));
+	g_assert_false(memory_is_there(SIZE_MAX / 4));
+	g_assert_true(memory_is_there(0));
+	g_assert_true(memory_is_there(1 << 20));
+	g_assert_true(memory_can_grow(0, 1000));
+	g_assert_true(memory_can_grow(1 << 20, 8));
+	g_assert_false(memory_can_grow(SIZE_MAX / 4 - 8, 100));
+}
+
 int main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
@@ -75,5 +94,6 @@ int main(int argc, char **argv)
 	g_test_add_func("/idmap/numbers", ids_keys_and_addresses);
 	g_test_add_func("/idmap/replace", a_second_value_replaces);
 	g_test_add_func("/idmap/reserve", room_beforehand);
+	g_test_add_func("/idmap/memory", too_much);
 	return g_test_run();
 }

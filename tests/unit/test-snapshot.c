@@ -30,7 +30,7 @@ static struct bpfrefs_snapshot *end(struct scan *scan)
 {
 	struct bpfrefs_snapshot *snap = scan_finish(scan);
 
-	snapshot_freeze(snap);
+	g_assert_cmpint(snapshot_freeze(snap), ==, 0);
 	return snap;
 }
 
@@ -237,6 +237,72 @@ static void large_strings_survive(void)
 	arena_free(arena);
 }
 
+/* A snapshot in the making may take so much. */
+static void less_than_the_limit_is_had(void)
+{
+	struct bpfrefs_ctx ctx = { .memory = 1 << 20 };
+	struct scan *scan = scan_new(&ctx);
+	struct bpfrefs_snapshot *snap;
+
+	scan_object_add(scan, map12);
+	turn(scan, "fd");
+	for (uint64_t i = 0; i < 1000; i++) {
+		struct bpfrefs_ref *ref = scan_add(scan, map12, 1, 1);
+
+		g_assert_nonnull(ref);
+		ref_set_str(scan, ref, 3, "loader");
+	}
+	g_assert_cmpint(scan_failed(scan), ==, 0);
+	snap = scan_finish(scan);
+	g_assert_cmpint(snapshot_freeze(snap), ==, 0);
+	g_assert_cmpuint(bpfrefs_snapshot_find(snap, map12)->explained, ==, 1000);
+	bpfrefs_snapshot_unref(snap);
+}
+
+/* Whatever grows counts: references, objects, names, files. What is added afterwards is lost. */
+static void grow(struct scan *scan, unsigned int what, uint32_t i)
+{
+	char text[32];
+
+	g_snprintf(text, sizeof(text), "a name, the %uth", i);
+	if (what == 0)
+		scan_add(scan, map12, 1, 1);
+	else if (what == 1)
+		scan_object_add(scan, (struct bpfrefs_key){ BPFREFS_PROG, i })->name = "p";
+	else if (what == 2)
+		scan_str(scan, text);
+	else if (what == 3)
+		scan_file(scan, 1000 + i, &i);
+	else if (what == 4)
+		scan_bpffs_dir(scan, 0, 30, i, text);
+	else
+		scan_process(scan, i, text);
+}
+
+static void whatever_grows_counts(void)
+{
+	struct bpfrefs_ctx ctx = { .memory = 1 << 20 };
+
+	for (unsigned int what = 0; what < 6; what++) {
+		struct scan *scan = scan_new(&ctx);
+		struct bpfrefs_snapshot *snap;
+		uint32_t i = 1;
+
+		scan_object_add(scan, map12);
+		turn(scan, "fd");
+		while (!scan_failed(scan) && i < 1000000)
+			grow(scan, what, i++);
+		g_assert_cmpint(scan_failed(scan), ==, -ENOMEM);
+		for (uint32_t more = 0; more < 10000; more++)
+			grow(scan, what, i++);
+		g_assert_null(scan_add(scan, map12, 1, 1));
+		snap = scan_finish(scan);
+		g_assert_cmpuint(arena_used(snap->arena), <, 2 << 20);
+		g_assert_cmpint(snapshot_freeze(snap), ==, -ENOMEM);
+		bpfrefs_snapshot_unref(snap);
+	}
+}
+
 int main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
@@ -248,5 +314,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/snapshot/pin-path", pins_are_told_from_a_directory);
 	g_test_add_func("/snapshot/processes", processes_are_told_once);
 	g_test_add_func("/snapshot/arena", large_strings_survive);
+	g_test_add_func("/snapshot/below-limit", less_than_the_limit_is_had);
+	g_test_add_func("/snapshot/limit", whatever_grows_counts);
 	return g_test_run();
 }

@@ -57,6 +57,30 @@ static void test_fresh(void)
 	fake_clear(&fs, &fake);
 }
 
+/* A scan that would take more than it may fails, and leaves the last one as it was. */
+static void test_limit(void)
+{
+	struct bpfrefs_snapshot *before, *after;
+	struct fs fs;
+	struct fake fake;
+
+	fake_init(&fs, &fake);
+	g_assert_cmpint(get(fs.view, view_get), ==, 0);
+	view_scans(fs.view, &before);
+	g_assert_cmpuint(bpfrefs_snapshot_stats(before).memory, >, 1000);
+	fs.ctx->memory = 1000;
+	g_assert_cmpint(get(fs.view, view_get), ==, -ENOMEM);
+	g_assert_cmpint(get(fs.view, view_recent), ==, 0);
+	view_scans(fs.view, &after);
+	g_assert_true(before == after);
+	g_assert_cmpstr(bpfrefs_snapshot_find(after, fake_map)->name, ==, "conns");
+	bpfrefs_snapshot_unref(before);
+	bpfrefs_snapshot_unref(after);
+	fs.ctx->memory = 0;
+	g_assert_cmpint(get(fs.view, view_get), ==, 0);
+	fake_clear(&fs, &fake);
+}
+
 static void test_recent(void)
 {
 	struct fs fs;
@@ -270,6 +294,7 @@ static void test_idle(void)
 int main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
+	g_test_add_func("/view/limit", test_limit);
 	g_test_add_func("/view/fresh", test_fresh);
 	g_test_add_func("/view/recent", test_recent);
 	g_test_add_func("/view/max-age", test_max_age);
