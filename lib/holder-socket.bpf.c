@@ -16,6 +16,7 @@
 #define FAMILY_INET   2
 #define FAMILY_INET6  10
 #define FAMILY_PACKET 17
+#define FAMILY_KCM    41
 #define FAMILY_XDP    44
 
 #define PROTOCOL_TCP 6
@@ -409,6 +410,8 @@ static __always_inline void tell_socket(struct sock *sk, __u32 fd)
 		tell_peer(sk, fd);
 	else if (family == FAMILY_XDP && fd != WALK_IN_PID)
 		walk_use_xsk((__u64)sk, fd); /* without a descriptor: told by class map */
+	else if (family == FAMILY_KCM)
+		walk_use_kcm((__u64)sk, fd);
 }
 
 int walk_use_file(__u64 address, __u32 fd, __u32 other)

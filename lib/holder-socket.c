@@ -4,7 +4,8 @@
  * programs of a sockmap, copied into each socket in it (sock_map_link()); the map of a struct_ops
  * congestion control, once for each socket that uses it, and for each network namespace whose
  * default for new sockets it is (bpf_try_module_get()); an xskmap, once for each of its slots that
- * an AF_XDP socket is in (xsk_map_inc()).
+ * an AF_XDP socket is in (xsk_map_inc()); the program of each connection that is attached to a KCM
+ * socket (kcm_attach()).
  *
  * All sockets with a descriptor are seen, those in their accept queues, and the closed peers of
  * unix sockets. A closed TCP socket that is still sending is not: it goes by itself.
@@ -22,6 +23,7 @@ static const char *const walks[] = { "walk_tasks", NULL };
 static const char *const via_words[] = {
 	[WALK_USE_FILTER] = "filter",
 	[WALK_USE_PSOCK] = "psock",
+	[WALK_USE_KCM] = "kcm",
 	[WALK_USE_STRUCT_OPS] = "struct_ops",
 	[WALK_USE_XSKMAP] = "xskmap",
 };
@@ -40,6 +42,10 @@ static bool decode(struct scan *scan, const struct walk_rec *rec)
 
 	if (gap && gap->kind == WALK_GAP_ACCEPT) {
 		scan_gap(scan, 1, "queues of connections not yet accepted", 0);
+		return true;
+	}
+	if (gap && gap->kind == WALK_GAP_KCM) {
+		scan_gap(scan, 1, "connections of KCM sockets", 0);
 		return true;
 	}
 	if (!sock || !via_word(sock->use.use))

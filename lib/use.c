@@ -23,7 +23,7 @@ static const struct {
 } families[] = {
 	{ AF_UNIX, "unix" },   { AF_PACKET, "packet" },	  { AF_NETLINK, "netlink" },
 	{ AF_VSOCK, "vsock" }, { AF_ALG, "alg" },	  { AF_XDP, "xdp" },
-	{ AF_TIPC, "tipc" },   { AF_QIPCRTR, "qipcrtr" },
+	{ AF_TIPC, "tipc" },   { AF_QIPCRTR, "qipcrtr" }, { AF_KCM, "kcm" },
 };
 
 static const struct {

@@ -321,6 +321,7 @@ int walk_use_event(__u64 event, __u64 holder, __u32 slot, __u32 fd);
 #define WALK_NO_HOLDER 0
 int walk_use_tun(__u64 file, __u32 fd); /* holder-tun.bpf.c */
 int walk_use_xsk(__u64 sock, __u32 fd); /* walk-xsk.bpf.c */
+int walk_use_kcm(__u64 sock, __u32 fd); /* walk-kcm.bpf.c */
 
 /* Tells that a socket holds an object (holder-socket.bpf.c). */
 int walk_tell_sock(__u64 address, __u64 what, __u64 use, __u32 id, __u32 fd);

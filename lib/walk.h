@@ -243,6 +243,7 @@ enum walk_gap_kind {
 	WALK_GAP_ACCEPT, /* a queue of connections not yet accepted */
 	WALK_GAP_PACKET, /* a packet socket, or a tun, whose module came after our programs */
 	WALK_GAP_TUN,
+	WALK_GAP_KCM,	 /* connections of a KCM socket */
 	WALK_GAP_CHILDREN, /* the inherited events of an event */
 	WALK_GAP_COUNT,
 };
@@ -258,6 +259,7 @@ enum walk_use_kind {
 	WALK_USE_PSOCK,
 	WALK_USE_XSKMAP,     /* the object is a map */
 	WALK_USE_STRUCT_OPS, /* the object is a map */
+	WALK_USE_KCM,
 	WALK_USE_REUSEPORT,
 	WALK_USE_FANOUT,
 	WALK_USE_STEERING,

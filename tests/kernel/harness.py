@@ -125,7 +125,7 @@ def leaves_open(reason):
 
 def run(*command, **kwargs):
     """A command's (exit status, standard output, standard error)."""
-    kwargs.setdefault("timeout", 60)
+    kwargs.setdefault("timeout", 12 * PATIENCE)
     done = subprocess.run([str(word) for word in command], stdin=subprocess.DEVNULL,
                           capture_output=True, text=True, check=False, **kwargs)
     return done.returncode, done.stdout, done.stderr

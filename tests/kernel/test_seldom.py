@@ -10,8 +10,8 @@ import struct
 import subprocess
 import sys
 
-from harness import Skip, check, equal, eventually, fields, main, mount, umount
-from made import taken, update
+from harness import Skip, check, equal, fields, main, mount, umount
+from made import OURS, taken, update
 from test_cgroup import attach, line
 from test_holders import pinned
 
@@ -145,11 +145,8 @@ def test_kcm(env):
             with taken(prog) as fd:
                 fcntl.ioctl(kcm, SIOCKCMATTACH, struct.pack("=ii", sock.fileno(), fd))
         prog.close()
-
-        def look():
-            lines, refs = daemon.lines(f"{prog.key}/holders")[0], daemon.pairs(f"{prog.key}/refs")
-            equal((lines, refs["unexplained"], refs["state"]), ([], "2", "unknown"))
-        eventually(look)
+        held = f"{prog.key} socket ref=1 user=0 share=* {OURS} fd={kcm.fileno()} via=kcm type=kcm_dgram netns=*"
+        daemon.expect(prog, [held, held])
     daemon.gone(prog)
 
 
