@@ -356,6 +356,16 @@ void op_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_t n
 	reply_result(req, err);
 }
 
+/* bpffs has none. Left out, the answer is ENOSYS, of which 6.1 makes ENOTTY, and 5.10 does not. */
+static void op_ioctl(fuse_req_t req, fuse_ino_t ino, unsigned int cmd, void *arg,
+		     struct fuse_file_info *fi, unsigned int flags, const void *in, size_t in_size,
+		     size_t out_size)
+{
+	(void)ino, (void)cmd, (void)arg, (void)fi, (void)flags, (void)in, (void)in_size;
+	(void)out_size;
+	fuse_reply_err(req, ENOTTY);
+}
+
 /*
  * Left out on purpose: create (the kernel asks mknod instead, and gets bpffs's EACCES); flush, so
  * that a shell's ">" costs no round trip for each dup2(2); setxattr and removexattr, which the kernel
@@ -389,4 +399,5 @@ const struct fuse_lowlevel_ops fs_ops = {
 	.readdirplus = turn_readdirplus,
 	.releasedir = op_releasedir,
 	.poll = turn_poll,
+	.ioctl = op_ioctl,
 };

@@ -81,8 +81,10 @@ static void run_access(struct call *call)
 {
 	static const int flags[] = { 0, AT_EACCESS, AT_SYMLINK_NOFOLLOW | AT_EACCESS, 0x8000 };
 	int chosen = flags[call->step->n >> 4 & 3];
+	/* what the kernel refuses before it looks up any name */
+	bool invalid = call->step->n & 8 || chosen == 0x8000;
 
-	if (!(chosen & AT_SYMLINK_NOFOLLOW) && told_refused(call, "access"))
+	if (!invalid && !(chosen & AT_SYMLINK_NOFOLLOW) && told_refused(call, "access"))
 		return;
 	/* A symlink may do everything. */
 	if (chosen & AT_SYMLINK_NOFOLLOW && stands_for_symlink(call, call->xdir, x_of(call)))

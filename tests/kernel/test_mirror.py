@@ -4,6 +4,7 @@
 sees to."""
 import ctypes
 import errno
+import fcntl
 import os
 import stat
 import sys
@@ -15,6 +16,7 @@ from harness import (MNT_DETACH, Skip, check, equal, fails, libc, main, mount, m
 MS_BIND = 4096
 AT_EMPTY_PATH = 0x1000
 AT_FDCWD = -100
+FS_IOC_GETFLAGS = 0x80086601
 GETDENTS64 = 61 if os.uname().machine in ("aarch64", "riscv64", "loongarch64") else 217
 
 
@@ -487,6 +489,18 @@ def test_sigterm_with_removed_things_open(env):
     equal(daemon.process.wait(20), 0)
     fails(errno.ENOTCONN, os.listdir, fd)
     os.close(fd)
+
+
+def test_inode_flags(env):
+    """bpffs has none, and says so; not that the call is not known."""
+    daemon = env.daemon()
+    (env.bpffs / "d").mkdir()
+    for place in (env.bpffs, daemon.mnt):
+        fd = os.open(place / "d", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            fails(errno.ENOTTY, fcntl.ioctl, fd, FS_IOC_GETFLAGS, bytes(8))
+        finally:
+            os.close(fd)
 
 
 if __name__ == "__main__":
