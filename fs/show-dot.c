@@ -62,7 +62,10 @@ static void quote(GString *out, const char *text)
 		if (*c == '"' || *c == '\\')
 			g_string_append_c(out, '\\');
 		/* dot(1) reads entities of HTML in every string: "&#10;" would begin a line. */
-		g_string_append(out, *c == '&' ? "&amp;" : (char[]){ *c, '\0' });
+		if (*c == '&')
+			g_string_append(out, "&amp;");
+		else
+			g_string_append_c(out, *c);
 	}
 }
 

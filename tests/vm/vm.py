@@ -227,8 +227,8 @@ def boot(name, kernel, initramfs, console, results):
     _, processors, cgroups, more, _ = MACHINES[name]
     network, alone = device()
     # A busy host stalls an emulated processor: that is no lockup of the guest's kernel.
-    words = ("console=ttyS0 quiet panic=-1 oops=panic nowatchdog audit=0 mitigations=off "
-             f"init_on_alloc=0 lsm=lockdown,yama,bpf bpfrefs_cgroups={cgroups} {more}")
+    words = ("console=ttyS0 quiet panic=-1 oops=panic nowatchdog no_timer_check audit=0 "
+             f"mitigations=off init_on_alloc=0 lsm=lockdown,yama,bpf bpfrefs_cgroups={cgroups} {more}")
     process = subprocess.Popen(
         [*alone, "qemu-system-x86_64", "-accel", "tcg,thread=single,tb-size=1024", "-cpu", "max",
          "-smp", str(processors), "-m", MEMORY, "-display", "none", "-monitor", "none", *network,
