@@ -22,7 +22,11 @@ struct idle {
 	bool stopping;
 };
 
-void idle_prepare(void)
+/*
+ * How the allocator keeps memory until then. Not from the start: what the load of the walkers needs is
+ * large, is moved as it grows, which is cheap while it lies alone, and is never needed again.
+ */
+static void keep_memory(void)
 {
 #ifdef __GLIBC__
 	/* One heap, that one thread's answer is made from what another's has left. */
@@ -87,6 +91,7 @@ int idle_start(struct view *view, struct idle **out)
 {
 	struct idle *idle = g_new0(struct idle, 1);
 
+	keep_memory();
 	idle->view = view;
 	idle->touched = g_get_monotonic_time();
 	g_mutex_init(&idle->lock);

@@ -10,8 +10,6 @@
 
 struct idle;
 
-/* Once, at the start of the process: how the allocator keeps memory until then. */
-void idle_prepare(void);
 /* Starts the thread. 0 or -EAGAIN. @view must outlive it. */
 int idle_start(struct view *view, struct idle **out);
 void idle_stop(struct idle *idle); /* NULL is allowed */

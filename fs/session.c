@@ -34,8 +34,6 @@ static int prepare_process(const struct fs_options *opt)
 	struct rlimit limit;
 	int err;
 
-	if (!opt->keep_auto)
-		idle_prepare();
 	umask(0); /* the kernel has taken the caller's off already */
 	/* caller_leave() can then always go back to how it was. */
 	syscall(SYS_setgroups, 0, NULL);

@@ -230,7 +230,7 @@ struct memory {
 /* Processes with no mapping that leads anywhere, and mm_lock_seq before that was seen. */
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
-	__uint(max_entries, 32768);
+	__uint(max_entries, 8192);
 	__type(key, struct memory);
 	__type(value, __u32);
 } walk_nothing SEC(".maps");

@@ -207,10 +207,16 @@ static const char *const cast_names[WALK_CASTS] = { WALK_CAST_TYPES(CAST_NAME) }
 
 static void find_casts(const struct btf *vmlinux, uint32_t casts[WALK_CASTS])
 {
-	for (unsigned int i = 0; i < WALK_CASTS; i++) {
-		int id = btf__find_by_name_kind(vmlinux, cast_names[i], BTF_KIND_STRUCT);
+	for (uint32_t id = 1; id < btf__type_cnt(vmlinux); id++) {
+		const struct btf_type *type = btf__type_by_id(vmlinux, id);
+		const char *name;
 
-		casts[i] = id > 0 ? (uint32_t)id : 0;
+		if (!btf_is_struct(type))
+			continue;
+		name = btf__name_by_offset(vmlinux, type->name_off);
+		for (unsigned int i = 0; name && i < WALK_CASTS; i++)
+			if (!casts[i] && strcmp(name, cast_names[i]) == 0)
+				casts[i] = id;
 	}
 }
 
