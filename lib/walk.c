@@ -278,66 +278,6 @@ void walk_recount(struct scan *scan, const struct walk_rec *rec)
 	object_inner(object)->seen = true;
 }
 
-static void note_task(struct scan *scan, const struct walk_rec *rec)
-{
-	const struct walk_task *task = walk_record(rec, WALK_TASK, struct walk_task);
-	const struct walk_ns *ns = walk_record(rec, WALK_NS, struct walk_ns);
-	struct walk_state *state = walk_state_of(scan);
-
-	if (ns && !g_hash_table_contains(state->ns_pid, GUINT_TO_POINTER(ns->mnt_ns)))
-		g_hash_table_insert(state->ns_pid, GUINT_TO_POINTER(ns->mnt_ns),
-				    GUINT_TO_POINTER(rec->id));
-	if (!task)
-		return;
-	state->pid = rec->id;
-	state->tid = task->tid;
-	state->comm = walk_name(scan, task->comm, sizeof(task->comm));
-	scan_process(scan, state->pid, state->comm);
-}
-
-void walk_state_begin(struct walk_state *state)
-{
-	for (unsigned int i = 0; holder_classes[i]; i++)
-		for (unsigned int type = 0; type < WALK_TYPES; type++)
-			if (holder_classes[i]->takes & WALK_BIT(type))
-				state->takers[type] |= (uint64_t)1 << i;
-}
-
-void walk_dispatch(const struct walk_rec *rec, void *data)
-{
-	struct scan *scan = data;
-	struct walk_state *state = walk_state_of(scan);
-	uint64_t takers = rec->type < WALK_TYPES ? state->takers[rec->type] : 0;
-
-	if (scan_failed(scan))
-		return;
-	if (state->after) {
-		walk_recount(scan, rec);
-		return;
-	}
-	if (!state->one)
-		walk_count(scan, rec);
-	note_task(scan, rec);
-	walk_note(scan, rec);
-	for (; takers; takers &= takers - 1) {
-		unsigned int i = (unsigned int)__builtin_ctzll(takers);
-
-		scan_turn(scan, i);
-		if (holder_classes[i]->decode(scan, rec))
-			return;
-	}
-}
-
-void walk_keep(const struct walk_rec *rec, void *data)
-{
-	struct walk_kept *kept = data;
-
-	if (!kept->err && !memory_can_grow(kept->bytes->len, rec->size))
-		kept->err = -ENOMEM;
-	if (!kept->err)
-		g_byte_array_append(kept->bytes, (const void *)rec, rec->size);
-}
-
 /* ------------------------------------------------------------- BTFs ------ */
 
 static int add_btfs(struct scan *scan)
