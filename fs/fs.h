@@ -117,7 +117,14 @@ void view_set_idle(struct view *view, struct idle *idle);
  * nothing is done, while somebody waits for one.
  */
 bool view_rest(struct view *view);
-/* For status: scans made so far, and the last snapshot or NULL; owned. */
+/* What the last scan that succeeded found, also when its snapshot has been let go. */
+struct view_last {
+	struct bpfrefs_snapshot_stats stats;
+	size_t objects, references;
+};
+/* False: there was none yet. */
+bool view_last(struct view *view, struct view_last *last);
+/* Scans made so far; *last, where that is asked for, gets the last snapshot if it is kept, owned. */
 uint64_t view_scans(struct view *view, struct bpfrefs_snapshot **last);
 
 /* --------------------------------------------------- errlog (errlog.c) --- */

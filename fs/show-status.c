@@ -96,9 +96,9 @@ static void show_class_states(GString *out, const struct bpfrefs_snapshot *snap)
 	}
 }
 
-static void show_scan(GString *out, const struct bpfrefs_snapshot *snap)
+static void show_scan(GString *out, const struct view_last *last)
 {
-	struct bpfrefs_snapshot_stats stats = bpfrefs_snapshot_stats(snap);
+	struct bpfrefs_snapshot_stats stats = last->stats;
 	struct timespec when = { .tv_sec = (time_t)(stats.wall_ns / 1000000000u),
 				 .tv_nsec = (long)(stats.wall_ns % 1000000000u) };
 
@@ -108,8 +108,8 @@ static void show_scan(GString *out, const struct bpfrefs_snapshot *snap)
 			       stats.took_ns / 1000000, stats.took_ns / 1000 % 1000);
 	show_pair_number(out, "attempts", stats.attempts);
 	show_pair_number(out, "last_scan_bytes", stats.memory);
-	show_pair_number(out, "objects", bpfrefs_snapshot_object_count(snap));
-	show_pair_number(out, "references", bpfrefs_snapshot_ref_count(snap));
+	show_pair_number(out, "objects", last->objects);
+	show_pair_number(out, "references", last->references);
 }
 
 static void show_keeps(GString *out, const struct fs *fs)
@@ -130,7 +130,8 @@ static void show_keeps(GString *out, const struct fs *fs)
 int show_status(const struct where *w, GString *out)
 {
 	struct fs *fs = w->fs;
-	struct bpfrefs_snapshot *snap, *last;
+	struct bpfrefs_snapshot *snap;
+	struct view_last last;
 	struct utsname uts;
 	/* A scan that fails is something that status is there to tell. */
 	int err = view_get(fs->view, &snap);
@@ -144,15 +145,14 @@ int show_status(const struct where *w, GString *out)
 		show_class_states(out, snap);
 	else
 		show_pair(out, "scan_failed", g_strerror(-err));
-	show_pair_number(out, "scans", view_scans(fs->view, &last));
-	if (last)
-		show_scan(out, last);
+	show_pair_number(out, "scans", view_scans(fs->view, NULL));
+	if (view_last(fs->view, &last))
+		show_scan(out, &last);
 	show_pair_number(out, "scan_bytes_max", fs->scan_bytes_max);
 	show_pair(out, "memory", reserve_is_low() ? "short" : "ok");
 	show_keeps(out, fs);
 	show_pair_number(out, "control_errors", errlog_count(fs->errors));
 	show_mounted_over(out, fs);
-	bpfrefs_snapshot_unref(last);
 	if (!err)
 		bpfrefs_snapshot_unref(snap);
 	return 0;

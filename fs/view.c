@@ -24,6 +24,7 @@ struct view {
 	uint64_t obsolete;	       /* scans up to this number began before the last control */
 	int error;		       /* of scan number done */
 	struct bpfrefs_snapshot *last; /* one reference; the last scan that succeeded */
+	struct view_last found; /* what it was, also when it has been let go */
 	uint64_t last_number;
 	gint64 last_begun; /* g_get_monotonic_time() */
 };
@@ -69,6 +70,11 @@ static void scan_locked(struct view *view)
 		return;
 	old = view->last;
 	view->last = snap;
+	view->found = (struct view_last){
+		.stats = bpfrefs_snapshot_stats(snap),
+		.objects = bpfrefs_snapshot_object_count(snap),
+		.references = bpfrefs_snapshot_ref_count(snap),
+	};
 	view->last_number = number;
 	view->last_begun = begun;
 	bpfrefs_snapshot_unref(old);
@@ -168,13 +174,25 @@ bool view_rest(struct view *view)
 	return !busy;
 }
 
+bool view_last(struct view *view, struct view_last *last)
+{
+	bool any;
+
+	g_mutex_lock(&view->lock);
+	any = view->last_number != 0;
+	*last = view->found;
+	g_mutex_unlock(&view->lock);
+	return any;
+}
+
 uint64_t view_scans(struct view *view, struct bpfrefs_snapshot **last)
 {
 	uint64_t scans;
 
 	g_mutex_lock(&view->lock);
 	scans = view->done + view->ones;
-	*last = view->last ? bpfrefs_snapshot_ref(view->last) : NULL;
+	if (last)
+		*last = view->last ? bpfrefs_snapshot_ref(view->last) : NULL;
 	g_mutex_unlock(&view->lock);
 	return scans;
 }

@@ -252,15 +252,21 @@ static bool has_last(struct view *view)
 /* Nobody asks: a snapshot that may not be shown again goes, one that may stays. */
 static void test_rest(void)
 {
+	struct view_last before, after;
 	struct view *lasting;
 	struct fake fake;
 	struct fs fs;
 
 	fake_init(&fs, &fake);
+	g_assert_false(view_last(fs.view, &before));
 	g_assert_cmpint(get(fs.view, view_get), ==, 0);
 	g_assert_true(has_last(fs.view));
+	g_assert_true(view_last(fs.view, &before));
 	g_assert_true(view_rest(fs.view));
 	g_assert_false(has_last(fs.view));
+	g_assert_true(view_last(fs.view, &after)); /* what it found is still told */
+	g_assert_cmpuint(after.stats.wall_ns, ==, before.stats.wall_ns);
+	g_assert_cmpuint(after.objects, ==, before.objects);
 	g_assert_cmpint(get(fs.view, view_recent), ==, 0);
 	lasting = view_new(fs.ctx, 100000);
 	g_assert_cmpint(get(lasting, view_get), ==, 0);
