@@ -12,6 +12,8 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "bpfrefs.h"
+
 #define PUT_DIGITS_MAX 20
 /* An escaped string's, at most; "?" of NULL is shorter. */
 #define PUT_ESCAPED_MAX(str) ((str) ? 4 * strlen(str) + 4 : 4)
@@ -50,6 +52,15 @@ static inline char *put_digits(char *at, uint64_t number)
 	len = (size_t)(digits + sizeof(digits) - first);
 	memcpy(at, first, len);
 	return at + len;
+}
+
+#define PUT_KEY_MAX BPFREFS_KEY_MAX
+
+static inline char *put_key(char *at, struct bpfrefs_key key) /* KIND/ID */
+{
+	at = put_str(at, bpfrefs_kind_name(key.kind));
+	*at++ = '/';
+	return put_digits(at, key.id);
 }
 
 /* Stands for itself; the NUL at the end does not. */

@@ -37,11 +37,7 @@ static char *put_field(char *at, const char *key, struct bpfrefs_value value)
 
 static char *put_start(char *at, const struct bpfrefs_ref *ref, const struct bpfrefs_class *class_)
 {
-	struct bpfrefs_key target = bpfrefs_ref_target(ref);
-
-	at = put_str(at, bpfrefs_kind_name(target.kind));
-	*at++ = '/';
-	at = put_digits(at, target.id);
+	at = put_key(at, bpfrefs_ref_target(ref));
 	*at++ = ' ';
 	at = put_str(at, class_->name);
 	at = put_str(at, " ref=");

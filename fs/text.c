@@ -135,9 +135,7 @@ void show_digits(GString *out, uint64_t number)
 
 void show_key(GString *out, struct bpfrefs_key key)
 {
-	g_string_append(out, bpfrefs_kind_name(key.kind));
-	g_string_append_c(out, '/');
-	show_digits(out, key.id);
+	put_end(out, put_key(put_begin(out, PUT_KEY_MAX), key));
 }
 
 void show_pair(GString *out, const char *key, const char *text)

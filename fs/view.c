@@ -157,7 +157,10 @@ void view_invalidate(struct view *view)
 
 void view_set_idle(struct view *view, struct idle *idle)
 {
+	/* who tells it has the lock: afterwards nobody is about to tell the one before */
+	g_mutex_lock(&view->lock);
 	view->idle = idle;
+	g_mutex_unlock(&view->lock);
 }
 
 bool view_rest(struct view *view)
