@@ -3,58 +3,110 @@
 
 #include <string.h>
 
-/* Buffers that wait to be decoded, at most: whoever walks faster waits too. */
-#define WAITING_MAX 4
+#include "memory.h"
 
-struct ahead {
-	walk_fn fn;
-	void *data;
-	GThread *thread;
-	GMutex lock;	/* protects what follows */
-	GCond changed;
-	GQueue waiting; /* owned GBytes */
-	bool ended;	/* nothing more will be given */
+/* Buffers that wait to be decoded, at most: whoever reads faster waits too. */
+#define WAITING_MAX 8
+
+struct buffer {
+	struct buffer *next;
+	uint32_t len;
+	_Alignas(8) char records[];
 };
 
-/* The next buffer, owned, or NULL at the end. */
-static GBytes *take(struct ahead *ahead)
-{
-	GBytes *records;
+struct ahead {
+	ahead_fn read;
+	void *data;
+	GThread *thread;
+	GMutex lock; /* protects what follows */
+	GCond changed;
+	struct buffer *first, *last;
+	unsigned int waiting;
+	bool ended; /* nothing more will be read */
+	int err;    /* and why */
+};
 
+/* Puts what was read last at the end of the queue, and marks that end if nothing more comes. */
+static void put(struct ahead *ahead, struct buffer *buffer, int more)
+{
 	g_mutex_lock(&ahead->lock);
-	while (!ahead->waiting.length && !ahead->ended)
+	while (ahead->waiting >= WAITING_MAX)
 		g_cond_wait(&ahead->changed, &ahead->lock);
-	records = g_queue_pop_head(&ahead->waiting);
+	if (buffer) {
+		*(ahead->last ? &ahead->last->next : &ahead->first) = buffer;
+		ahead->last = buffer;
+		ahead->waiting++;
+	}
+	if (more <= 0) {
+		ahead->ended = true;
+		ahead->err = more;
+	}
 	g_cond_signal(&ahead->changed);
 	g_mutex_unlock(&ahead->lock);
-	return records;
+}
+
+/* The next buffer, owned, or NULL at the end. */
+static struct buffer *take(struct ahead *ahead)
+{
+	struct buffer *buffer;
+
+	g_mutex_lock(&ahead->lock);
+	while (!ahead->first && !ahead->ended)
+		g_cond_wait(&ahead->changed, &ahead->lock);
+	buffer = ahead->first;
+	if (buffer) {
+		ahead->first = buffer->next;
+		ahead->last = ahead->first ? ahead->last : NULL;
+		ahead->waiting--;
+	}
+	g_cond_signal(&ahead->changed);
+	g_mutex_unlock(&ahead->lock);
+	return buffer;
+}
+
+static struct buffer *copy(const void *records, uint32_t len)
+{
+	struct buffer *buffer = memory_try(1, sizeof(*buffer) + len);
+
+	if (!buffer)
+		return NULL;
+	buffer->len = len;
+	memcpy(buffer->records, records, len);
+	return buffer;
 }
 
 static gpointer run(gpointer data)
 {
 	struct ahead *ahead = data;
-	GBytes *records;
+	const void *records;
+	uint32_t len;
+	int more;
 
-	while ((records = take(ahead))) {
-		gsize len;
-		const void *first = g_bytes_get_data(records, &len);
+	do {
+		struct buffer *buffer = NULL;
 
-		walk_each(first, (uint32_t)len, ahead->fn, ahead->data);
-		g_bytes_unref(records);
-	}
+		len = 0;
+		more = ahead->read(ahead->data, &records, &len);
+		if (len) {
+			buffer = copy(records, len);
+			more = buffer ? more : -ENOMEM;
+		}
+		put(ahead, buffer, more);
+	} while (more > 0);
 	return NULL;
 }
 
-struct ahead *ahead_begin(walk_fn fn, void *data)
+struct ahead *ahead_begin(ahead_fn read, void *data)
 {
-	struct ahead *ahead = g_new0(struct ahead, 1);
+	struct ahead *ahead = memory_try(1, sizeof(*ahead));
 
-	ahead->fn = fn;
+	if (!ahead)
+		return NULL;
+	ahead->read = read;
 	ahead->data = data;
 	g_mutex_init(&ahead->lock);
 	g_cond_init(&ahead->changed);
-	g_queue_init(&ahead->waiting);
-	ahead->thread = g_thread_try_new("decode", run, ahead, NULL);
+	ahead->thread = g_thread_try_new("read-ahead", run, ahead, NULL);
 	if (ahead->thread)
 		return ahead;
 	g_cond_clear(&ahead->changed);
@@ -63,26 +115,19 @@ struct ahead *ahead_begin(walk_fn fn, void *data)
 	return NULL;
 }
 
-void ahead_give(struct ahead *ahead, const void *records, uint32_t len)
+int ahead_end(struct ahead *ahead, walk_fn fn, void *data)
 {
-	g_mutex_lock(&ahead->lock);
-	while (ahead->waiting.length >= WAITING_MAX)
-		g_cond_wait(&ahead->changed, &ahead->lock);
-	g_queue_push_tail(&ahead->waiting, g_bytes_new(records, len));
-	g_cond_signal(&ahead->changed);
-	g_mutex_unlock(&ahead->lock);
-}
+	struct buffer *buffer;
+	int err;
 
-void ahead_end(struct ahead *ahead)
-{
-	if (!ahead)
-		return;
-	g_mutex_lock(&ahead->lock);
-	ahead->ended = true;
-	g_cond_signal(&ahead->changed);
-	g_mutex_unlock(&ahead->lock);
+	while ((buffer = take(ahead))) {
+		walk_each(buffer->records, buffer->len, fn, data);
+		g_free(buffer);
+	}
 	g_thread_join(ahead->thread);
+	err = ahead->err;
 	g_cond_clear(&ahead->changed);
 	g_mutex_clear(&ahead->lock);
 	g_free(ahead);
+	return err;
 }

@@ -1,20 +1,27 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Decoding beside the walk: while the kernel fills one buffer, a thread decodes the one before. Only
- * where there is more than one: to begin a thread costs more than to decode a few records.
+ * Reading ahead: a thread has the kernel fill one buffer after another while what the ones before told
+ * is decoded. Decoding itself stays in one thread, in order.
  */
 #ifndef BPFREFS_AHEAD_H
 #define BPFREFS_AHEAD_H
 
 #include "walkers.h"
 
+/*
+ * Reads once: @records, valid until the next call, and their @len in bytes, which may be 0. 1: there
+ * is more; 0: that was the end; -errno: it ended early.
+ */
+typedef int (*ahead_fn)(void *data, const void **records, uint32_t *len);
+
 struct ahead;
 
-/* Begins a thread that calls @fn for each record it is given, in order. NULL: there can be none. */
-struct ahead *ahead_begin(walk_fn fn, void *data);
-/* Gives it @len bytes of records, which are copied. */
-void ahead_give(struct ahead *ahead, const void *records, uint32_t len);
-/* Waits until all have been decoded, and frees it. NULL is allowed. */
-void ahead_end(struct ahead *ahead);
+/* Begins a thread that calls @read until it ends. NULL: there can be none, and nothing was read. */
+struct ahead *ahead_begin(ahead_fn read, void *data);
+/*
+ * Hands @fn each record that is read, in order, waits for the end and frees it. 0 or -errno: how the
+ * reading ended, -ENOMEM where there was no room for what it read.
+ */
+int ahead_end(struct ahead *ahead, walk_fn fn, void *data);
 
 #endif

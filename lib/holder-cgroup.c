@@ -232,6 +232,7 @@ static int proc(struct scan *scan)
 const struct holder_class holder_cgroup = {
 	.pub = { "cgroup", keys, 1u << BPFREFS_PROG },
 	.walk = walk,
+	.apart = true,
 	.takes = WALK_BIT(WALK_CGROUP) | WALK_BIT(WALK_CGROUP_PROG),
 	.decode = decode,
 	.proc = proc,

@@ -32,10 +32,14 @@ static void add(struct scan *scan, struct bpfrefs_key key, const struct walk_ite
 static bool decode(struct scan *scan, const struct walk_rec *rec)
 {
 	const struct walk_iter *iter = walk_record(rec, WALK_ITER, struct walk_iter);
+	const struct walk_state *state = walk_state_of(scan);
 	uint32_t token, count;
 
 	if (!iter)
 		return false;
+	/* what runs beside this walk (walkers_begin()) holds for as long as it runs */
+	if (state->pid == scan->ctx->self && walkers_own_program(state->walkers, rec->id))
+		return true;
 	count = scan_file(scan, iter->file, &token);
 	add(scan, (struct bpfrefs_key){ BPFREFS_PROG, rec->id }, iter, count);
 	if (iter->map_id)

@@ -192,6 +192,7 @@ const struct holder_class holder_map = {
 	.pub = { "map", keys },
 	.walks = walks,
 	.walk = walk,
+	.apart = true,
 	.takes = WALK_BIT(WALK_MAP) | WALK_BIT(WALK_EDGE) | WALK_BIT(WALK_GAP) | WALK_BIT(WALK_XSK),
 	.decode = decode,
 	.proc = proc_scan_map,

@@ -317,6 +317,7 @@ static void derive(struct scan *scan)
 const struct holder_class holder_pin = {
 	.pub = { "pin", keys },
 	.walk = walk,
+	.apart = true,
 	.derive = derive,
 	.proc = proc_scan_pin,
 	.proc_gap = "procfs does not show pins that are unlinked or in a bpffs that is not mounted",

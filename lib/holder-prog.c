@@ -34,6 +34,7 @@ static bool decode(struct scan *scan, const struct walk_rec *rec)
 const struct holder_class holder_prog = {
 	.pub = { "prog", keys },
 	.walks = walks,
+	.apart = true,
 	.takes = WALK_BIT(WALK_PROG) | WALK_BIT(WALK_EDGE),
 	.decode = decode,
 	.proc = proc_scan_prog,

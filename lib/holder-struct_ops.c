@@ -167,6 +167,7 @@ static int proc(struct scan *scan)
 const struct holder_class holder_struct_ops = {
 	.pub = { "struct_ops", keys },
 	.walks = walks,
+	.apart = true,
 	.takes = WALK_BIT(WALK_STRUCT_OPS),
 	.decode = decode,
 	.derive = derive,

@@ -167,5 +167,6 @@ static int walk(struct scan *scan)
 const struct holder_class holder_tc = {
 	.pub = { "tc", keys, 1u << BPFREFS_PROG },
 	.walk = walk,
+	.apart = true,
 	.proc = net_proc,
 };

@@ -25,5 +25,6 @@ static int walk(struct scan *scan)
 const struct holder_class holder_tcx = {
 	.pub = { "tcx", keys, 1u << BPFREFS_PROG },
 	.walk = walk,
+	.apart = true,
 	.proc = net_proc,
 };

@@ -146,6 +146,9 @@ struct holder_class {
 	const char *const *walks;
 	/* BPF source: a walk of its own, instead of walks. */
 	int (*walk)(struct scan *scan);
+	/* BPF source: those need nothing that the walk over descriptors tells, which may run beside
+	 * them (walk_classes()). */
+	bool apart;
 	/* BPF source: the types of records that decode may take, WALK_BIT() of each. */
 	uint64_t takes;
 	/* BPF source: takes one record of these. Returns true if it was this class's. */

@@ -239,13 +239,25 @@ static bool concerns(struct scan *scan, const struct holder_class *class)
 	       class->pub.kinds & 1u << BPFREFS_MAP;
 }
 
+static void walk_those(struct scan *scan, bool apart, GHashTable *results)
+{
+	for (unsigned int i = 0; holder_classes[i] && !scan_failed(scan); i++)
+		if (holder_classes[i]->apart == apart && concerns(scan, holder_classes[i]))
+			walk_class(scan, i, results);
+}
+
+/* The walk over descriptors takes as long as most others together: they run beside it. */
 void walk_classes(struct scan *scan)
 {
+	const struct walk_state *state = walk_state_of(scan);
 	GHashTable *results = g_hash_table_new(g_str_hash, g_str_equal);
+	struct walkers_walk *tasks = state->one ? NULL : walkers_begin(state->walkers, "walk_tasks");
 
-	for (unsigned int i = 0; holder_classes[i] && !scan_failed(scan); i++)
-		if (concerns(scan, holder_classes[i]))
-			walk_class(scan, i, results);
+	walk_those(scan, true, results);
+	if (tasks)
+		g_hash_table_insert(results, (gpointer) "walk_tasks",
+				    GINT_TO_POINTER(walkers_end(tasks, walk_dispatch, scan)));
+	walk_those(scan, false, results);
 	g_hash_table_unref(results);
 	for (unsigned int i = 0; holder_classes[i] && !scan_failed(scan); i++) {
 		if (!holder_classes[i]->derive || !concerns(scan, holder_classes[i]))

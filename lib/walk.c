@@ -420,6 +420,7 @@ static int source_collect(struct scan *scan)
 	walk_state_begin(&state);
 	reload_outdated(scan->ctx);
 	state.walkers = scan->ctx->source_data;
+	walkers_prepare(state.walkers);
 	scan->source_data = &state;
 	err = add_btfs(scan);
 	if (!err)

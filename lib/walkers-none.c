@@ -71,3 +71,28 @@ uint32_t walkers_program_id(struct walkers *walkers, const char *program)
 	(void)program;
 	return 0;
 }
+
+void walkers_prepare(struct walkers *walkers)
+{
+	(void)walkers;
+}
+
+struct walkers_walk *walkers_begin(struct walkers *walkers, const char *program)
+{
+	(void)walkers;
+	(void)program;
+	return NULL;
+}
+
+int walkers_end(struct walkers_walk *walk, walk_fn fn, void *data)
+{
+	(void)walk;
+	(void)fn;
+	(void)data;
+	return -EOPNOTSUPP;
+}
+
+bool walkers_own_program(const struct walkers *walkers, uint32_t id)
+{
+	return walkers_own_map(walkers, id);
+}

@@ -3,13 +3,15 @@
 
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
+#include <fcntl.h>
 #include <malloc.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
-#include "ahead.h"
 #include "walk.skel.h"
 #include "walkers-btf.h"
+#include "walkers-read.h"
 
 /* Records stand one behind the other, so each must keep the next one aligned. */
 _Static_assert(sizeof(struct walk_map) % 8 == 0, "walk_map");
@@ -36,18 +38,32 @@ _Static_assert(sizeof(struct walk_carried) % 8 == 0, "walk_carried");
 _Static_assert(sizeof(struct walk_cgroup) % 8 == 0, "walk_cgroup");
 _Static_assert(sizeof(struct walk_cgroup_prog) % 8 == 0, "walk_cgroup_prog");
 
-/* Reads of one iterator that end early without a record, before we give up on it. */
-#define IDLE_MAX 4096
-
 /* Without these there is nothing to walk from: procfs does better then. */
 static const char *const needed[] = { "walk_maps",  "walk_progs",     "walk_links",
 				      "walk_tasks", "walk_peek_prog", "walk_counts",
 				      NULL };
 
+/* The program that takes longest by far where there are many descriptors, and is loaded twice then. */
+#define BESIDE "walk_tasks"
+
+/*
+ * A second instance of one program, with a buffer and a control of its own, that runs in a thread
+ * while the others run. Loaded once a walk took long; what libbpf knows of it is not kept.
+ */
+struct beside {
+	int link;
+	int map;	       /* the file that is mapped */
+	struct walk__bss *bss; /* NULL: there is none */
+	bool tried;
+};
+
 struct walkers {
 	struct walk *skeleton;
+	struct beside beside;
+	bool took_long;	     /* to walk BESIDE */
 	GHashTable *maps;    /* ids of our maps */
 	GHashTable *missing; /* programs that do not load on this kernel: owned names */
+	GHashTable *programs; /* ids of ours, once there is something beside */
 	uint32_t newest_btf; /* of all, modules' and others, whose types are known */
 };
 
@@ -73,33 +89,32 @@ __attribute__((format(printf, 2, 0))) static int keep_warning(enum libbpf_print_
 
 /*
  * Opens the skeleton and gives it the kernel's types cut down, in a file that the load reads. Where
- * that fails libbpf searches them all: it is only slower.
+ * that fails libbpf searches them all: it is only slower. NULL: errno says why.
  */
-static int open_skeleton(struct walkers *walkers, int types)
+static struct walk *open_skeleton(int types)
 {
 	g_autofree char *path = g_strdup_printf("/proc/self/fd/%d", types);
 	LIBBPF_OPTS(bpf_object_open_opts, opts, .btf_custom_path = path);
+	struct walk *skeleton = types < 0 ? NULL : walk__open_opts(&opts);
 	uint32_t casts[WALK_CASTS] = { 0 };
 
-	walkers->skeleton = types < 0 ? NULL : walk__open_opts(&opts);
-	if (walkers->skeleton &&
-	    walkers_btf_write(bpf_object__btf(walkers->skeleton->obj), types, casts) == 0) {
-		memcpy((void *)walkers->skeleton->rodata->walk_casts, casts, sizeof(casts));
-		return 0;
+	if (skeleton && walkers_btf_write(bpf_object__btf(skeleton->obj), types, casts) == 0) {
+		memcpy((void *)skeleton->rodata->walk_casts, casts, sizeof(casts));
+		return skeleton;
 	}
-	walk__destroy(walkers->skeleton);
-	walkers->skeleton = walk__open();
-	return walkers->skeleton ? 0 : -errno;
+	walk__destroy(skeleton);
+	return walk__open();
 }
 
 static int load_once(struct walkers *walkers)
 {
 	bpfrefs_autofd types = memfd_create("bpfrefs-types", MFD_CLOEXEC);
 	struct bpf_program *prog;
-	int err = open_skeleton(walkers, types);
+	int err;
 
-	if (err)
-		return err;
+	walkers->skeleton = open_skeleton(types);
+	if (!walkers->skeleton)
+		return -errno;
 	bpf_object__for_each_program(
 		prog, walkers->skeleton->obj) if (g_hash_table_contains(walkers->missing,
 									bpf_program__name(prog)))
@@ -142,11 +157,11 @@ static int load(struct walkers *walkers)
 	}
 }
 
-static void note_maps(struct walkers *walkers)
+static void note_maps(struct walkers *walkers, struct walk *skeleton)
 {
 	struct bpf_map *map;
 
-	bpf_object__for_each_map(map, walkers->skeleton->obj)
+	bpf_object__for_each_map(map, skeleton->obj)
 	{
 		struct bpf_map_info info = { 0 };
 		uint32_t len = sizeof(info);
@@ -164,6 +179,8 @@ int walkers_load(struct walkers **out, char **why)
 
 	walkers->missing = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
 	walkers->maps = g_hash_table_new(NULL, NULL);
+	walkers->programs = g_hash_table_new(NULL, NULL);
+	walkers->beside = (struct beside){ .link = -1, .map = -1 };
 	walkers_outdated(walkers); /* before the load: a module that comes meanwhile is newer */
 	err = load(walkers);
 	libbpf_set_print(before);
@@ -172,7 +189,7 @@ int walkers_load(struct walkers **out, char **why)
 				       last_warning ? ": " : "", last_warning ? last_warning : "");
 		walkers_free(walkers);
 	} else {
-		note_maps(walkers);
+		note_maps(walkers, walkers->skeleton);
 		*out = walkers;
 	}
 	g_clear_pointer(&last_warning, g_free);
@@ -182,13 +199,26 @@ int walkers_load(struct walkers **out, char **why)
 	return err;
 }
 
+static void free_beside(struct beside *beside)
+{
+	if (beside->bss)
+		munmap(beside->bss, sizeof(*beside->bss));
+	if (beside->link >= 0)
+		close(beside->link);
+	if (beside->map >= 0)
+		close(beside->map);
+	*beside = (struct beside){ .link = -1, .map = -1 };
+}
+
 void walkers_free(struct walkers *walkers)
 {
 	if (!walkers)
 		return;
+	free_beside(&walkers->beside);
 	walk__destroy(walkers->skeleton);
 	g_hash_table_unref(walkers->missing);
 	g_hash_table_unref(walkers->maps);
+	g_hash_table_unref(walkers->programs);
 	g_free(walkers);
 }
 
@@ -249,61 +279,23 @@ int walkers_open_iterator(struct walkers *walkers, const char *program)
 	return fd < 0 ? -errno : fd;
 }
 
-/* One read of the iterator: 0 at its end, 1 if it goes on, -errno. */
-static int read_once(int fd)
-{
-	char nothing[64]; /* our programs write to their own buffer only */
-	ssize_t n = read(fd, nothing, sizeof(nothing));
-
-	if (n == 0)
-		return 0;
-	/* EAGAIN: the buffer was full (walk_later()), or a million objects were seen */
-	return n > 0 || errno == EAGAIN || errno == EINTR ? 1 : -errno;
-}
-
-/* Hands on what one read brought: to *ahead, if it may go on for long. How many bytes there were. */
-static uint32_t hand_on(struct walkers *walkers, bool more, struct ahead **ahead, walk_fn fn,
-			void *data)
-{
-	struct walk__bss *bss = walkers->skeleton->bss;
-	uint32_t len = MIN(bss->walk.len, (uint32_t)WALK_OUT_SIZE);
-
-	if (!*ahead && more && len > WALK_OUT_SIZE / 4)
-		*ahead = ahead_begin(fn, data);
-	if (!*ahead)
-		return drain(walkers, fn, data);
-	ahead_give(*ahead, bss->walk_out, len);
-	bss->walk.len = 0;
-	return len;
-}
-
-static int read_all(struct walkers *walkers, int fd, walk_fn fn, void *data)
-{
-	struct ahead *ahead = NULL;
-	unsigned int idle = 0;
-	int more;
-
-	do {
-		more = read_once(fd);
-		idle = hand_on(walkers, more > 0, &ahead, fn, data) ? 0 : idle + 1;
-	} while (more > 0 && idle < IDLE_MAX);
-	ahead_end(ahead);
-	return more > 0 ? -ELOOP : more;
-}
-
 int walkers_iterate(struct walkers *walkers, const char *program, walk_fn fn, void *data)
 {
-	struct walk_control *control = walkers_control(walkers);
 	bpfrefs_autofd fd = walkers_open_iterator(walkers, program);
+	struct reading reading = {
+		.control = walkers_control(walkers),
+		.out = walkers->skeleton->bss->walk_out,
+		.fd = fd,
+	};
+	bool took_long = false;
+	int err;
 
 	if (fd < 0)
 		return walkers_lack(walkers, program) ? -ENOPKG : fd;
-	control->len = 0;
-	control->resume_key = 0;
-	control->last_ns = 0;
-	control->self_pid = (uint32_t)getpid();
-	control->self_fd = (uint32_t)fd;
-	return read_all(walkers, fd, fn, data);
+	reading_begin(&reading);
+	err = reading_all(&reading, fn, data, &took_long);
+	walkers->took_long |= took_long && strcmp(program, BESIDE) == 0;
+	return err;
 }
 
 int walkers_call(struct walkers *walkers, const char *program, walk_fn fn, void *data)
@@ -323,6 +315,123 @@ int walkers_call(struct walkers *walkers, const char *program, walk_fn fn, void 
 	if (fn)
 		drain(walkers, fn, data);
 	return 0;
+}
+
+/* --------------------------------------------------------- beside --- */
+
+/* Of the whole object only that program, and the maps that hold its variables. */
+static int load_one(struct walk *skeleton, const char *program)
+{
+	struct bpf_program *prog;
+	struct bpf_map *map;
+	int err;
+
+	bpf_object__for_each_program(prog, skeleton->obj)
+		bpf_program__set_autoload(prog, strcmp(bpf_program__name(prog), program) == 0);
+	bpf_object__for_each_map(map, skeleton->obj) bpf_map__set_autocreate(map, bpf_map__is_internal(map));
+	err = walk__load(skeleton);
+	return err ? err : walk__attach(skeleton);
+}
+
+static int take_over(struct beside *beside, struct walk *skeleton)
+{
+	void *bss;
+
+	beside->link = fcntl(bpf_link__fd(skeleton->links.walk_tasks), F_DUPFD_CLOEXEC, 0);
+	beside->map = fcntl(bpf_map__fd(skeleton->maps.bss), F_DUPFD_CLOEXEC, 0);
+	if (beside->link < 0 || beside->map < 0)
+		return -errno;
+	bss = mmap(NULL, sizeof(*beside->bss), PROT_READ | PROT_WRITE, MAP_SHARED, beside->map, 0);
+	if (bss == MAP_FAILED)
+		return -errno;
+	beside->bss = bss;
+	return 0;
+}
+
+static void note_programs(struct walkers *walkers)
+{
+	struct bpf_program *prog;
+
+	bpf_object__for_each_program(prog, walkers->skeleton->obj)
+	{
+		uint32_t id = walkers_program_id(walkers, bpf_program__name(prog));
+
+		if (id)
+			g_hash_table_add(walkers->programs, GUINT_TO_POINTER(id));
+	}
+}
+
+void walkers_prepare(struct walkers *walkers)
+{
+	bpfrefs_autofd types = -1;
+	libbpf_print_fn_t before;
+	struct walk *skeleton;
+	int err;
+
+	if (!walkers->took_long || walkers->beside.tried)
+		return;
+	walkers->beside.tried = true;
+	types = memfd_create("bpfrefs-types", MFD_CLOEXEC);
+	before = libbpf_set_print(keep_warning);
+	skeleton = open_skeleton(types);
+	err = skeleton ? load_one(skeleton, BESIDE) : -errno;
+	if (!err)
+		err = take_over(&walkers->beside, skeleton);
+	if (!err) {
+		note_maps(walkers, skeleton);
+		note_programs(walkers);
+	} else {
+		free_beside(&walkers->beside); /* the first instance does it all, as before */
+		walkers->beside.tried = true;
+	}
+	walk__destroy(skeleton);
+	libbpf_set_print(before);
+	g_clear_pointer(&last_warning, g_free);
+#ifdef __GLIBC__
+	malloc_trim(0);
+#endif
+}
+
+struct walkers_walk {
+	struct reading reading;
+	struct ahead *ahead;
+};
+
+struct walkers_walk *walkers_begin(struct walkers *walkers, const char *program)
+{
+	struct beside *beside = &walkers->beside;
+	struct walkers_walk *walk;
+	int fd;
+
+	if (!beside->bss || strcmp(program, BESIDE) != 0)
+		return NULL;
+	fd = bpf_iter_create(beside->link);
+	if (fd < 0)
+		return NULL;
+	walk = g_new0(struct walkers_walk, 1);
+	beside->bss->walk = *walkers_control(walkers);
+	walk->reading = (struct reading){ &beside->bss->walk, beside->bss->walk_out, fd, 0, false };
+	reading_begin(&walk->reading);
+	walk->ahead = ahead_begin(reading_next, &walk->reading);
+	if (walk->ahead)
+		return walk;
+	close(fd);
+	g_free(walk);
+	return NULL;
+}
+
+int walkers_end(struct walkers_walk *walk, walk_fn fn, void *data)
+{
+	int err = ahead_end(walk->ahead, fn, data);
+
+	close(walk->reading.fd);
+	g_free(walk);
+	return err;
+}
+
+bool walkers_own_program(const struct walkers *walkers, uint32_t id)
+{
+	return g_hash_table_contains(walkers->programs, GUINT_TO_POINTER(id));
 }
 
 int walkers_own_fd(struct walkers *walkers, enum bpfrefs_kind kind)

@@ -50,6 +50,19 @@ bool walkers_lack(const struct walkers *walkers, const char *program);
 
 /* Runs one iterator program to its end; @fn sees each record. */
 int walkers_iterate(struct walkers *walkers, const char *program, walk_fn fn, void *data);
+
+/*
+ * Walks beside the others. walkers_prepare(), before a scan looks at anything, loads what that needs
+ * once an earlier walk took long; it may take some ten ms, once. walkers_begin() has a thread run
+ * @program (walk_tasks can) from the beginning, with the control as it is now; NULL: run it with
+ * walkers_iterate(). walkers_end() hands on its records in order, as they come, to its end, and frees
+ * it: 0 or -errno.
+ */
+struct walkers_walk;
+void walkers_prepare(struct walkers *walkers);
+struct walkers_walk *walkers_begin(struct walkers *walkers, const char *program);
+int walkers_end(struct walkers_walk *walk, walk_fn fn, void *data);
+
 /* Room for WALK_LIST_MAX objects that walk_counts is asked about; valid as long as @walkers. */
 struct walk_listed *walkers_list(struct walkers *walkers);
 
@@ -62,6 +75,8 @@ int walkers_own_fd(struct walkers *walkers, enum bpfrefs_kind kind);
 int walkers_open_iterator(struct walkers *walkers, const char *program);
 /* Is this map one of our programs'? */
 bool walkers_own_map(const struct walkers *walkers, uint32_t id);
+/* And this program, whose iterators a walk beside the others may meet? Known once there was one. */
+bool walkers_own_program(const struct walkers *walkers, uint32_t id);
 /* The id of a program of ours, or 0. */
 uint32_t walkers_program_id(struct walkers *walkers, const char *program);
 
