@@ -16,6 +16,9 @@
 /* What a record takes, about. */
 #define LINE_MEAN 80
 
+/* So many records take longer to show than a thread takes to begin. */
+#define LONG_ANSWER 2000
+
 static size_t field_room(const char *key, struct bpfrefs_value value)
 {
 	size_t room = strlen(key) + 2;
@@ -169,16 +172,59 @@ int show_pid_holding(const struct where *w, GString *out)
 	return err;
 }
 
+/* Some of the references, as text. */
+struct part {
+	const struct bpfrefs_snapshot *snap;
+	size_t first, end;
+	GString *out;
+	int err;
+};
+
+static gpointer show_part(gpointer data)
+{
+	struct part *part = data;
+
+	/* at once, or it would be copied each time that it has become twice as long */
+	part->err = text_room_for(part->out, LINE_MEAN * (part->end - part->first));
+	for (size_t i = part->first; !part->err && i < part->end; i++)
+		part->err = append_line(bpfrefs_snapshot_ref_at(part->snap, i), part->out);
+	return NULL;
+}
+
+static gpointer show_beside(gpointer data)
+{
+	reserve_enter(); /* for the same request */
+	return show_part(data);
+}
+
+/* Half of them in a thread: false, and nothing is shown, where there can be none. */
+static bool show_halves(struct part *whole)
+{
+	size_t middle = whole->first + (whole->end - whole->first) / 2;
+	g_autoptr(GString) more = g_string_new(NULL);
+	struct part second = { whole->snap, middle, whole->end, more, 0 };
+	GThread *thread = g_thread_try_new("show", show_beside, &second, NULL);
+
+	if (!thread)
+		return false;
+	whole->end = middle;
+	show_part(whole);
+	g_thread_join(thread);
+	if (!whole->err)
+		whole->err = second.err ? second.err : text_room_for(whole->out, more->len);
+	if (!whole->err)
+		g_string_append_len(whole->out, more->str, (gssize)more->len);
+	return true;
+}
+
 int show_all_holders(const struct where *w, GString *out)
 {
-	const struct bpfrefs_ref *ref;
-	/* at once, or it would be copied each time that it has become twice as long */
-	int err = text_room_for(out, LINE_MEAN * bpfrefs_snapshot_ref_count(w->snap));
+	struct part all = { w->snap, 0, bpfrefs_snapshot_ref_count(w->snap), out, 0 };
 
-	for (size_t i = 0; !err && (ref = bpfrefs_snapshot_ref_at(w->snap, i)); i++)
-		err = append_line(ref, out);
+	if (all.end < LONG_ANSWER || !show_halves(&all))
+		show_part(&all);
 	show_gaps(out, w->snap, NULL, NULL);
-	return err;
+	return all.err;
 }
 
 /* -------------------------------------------------------------- slots --- */

@@ -62,15 +62,25 @@ bool idmap_reserve(struct idmap *map, size_t count)
 	return grow(map, slots);
 }
 
-bool idmap_set(struct idmap *map, uint64_t key, void *value)
+struct idmap_entry *idmap_place(struct idmap *map, uint64_t key)
 {
-	struct idmap_entry *entry;
-
 	if (2 * (map->count + 1) > map->slots &&
 	    !grow(map, MAX((size_t)LEAST_SLOTS, map->slots * 2)))
-		return false;
-	entry = find(map, key);
-	map->count += !entry->value;
-	*entry = (struct idmap_entry){ key, value };
-	return true;
+		return NULL;
+	return find(map, key);
+}
+
+void idmap_fill(struct idmap *map, struct idmap_entry *place, uint64_t key, void *value)
+{
+	map->count += !place->value;
+	*place = (struct idmap_entry){ key, value };
+}
+
+bool idmap_set(struct idmap *map, uint64_t key, void *value)
+{
+	struct idmap_entry *place = idmap_place(map, key);
+
+	if (place)
+		idmap_fill(map, place, key, value);
+	return place != NULL;
 }

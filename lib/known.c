@@ -17,6 +17,7 @@ struct kind {
 	size_t size;	  /* of one */
 	struct idmap by_id; /* id -> place in records + 1 */
 	uint32_t highest; /* id ever noted */
+	uint64_t types;	  /* a bit for each type below 64 of those noted */
 };
 
 struct known {
@@ -71,6 +72,7 @@ void known_begin(struct known *known)
 	for (unsigned int kind = BPFREFS_MAP; kind <= BPFREFS_PROG; kind++) {
 		g_byte_array_set_size(known->kinds[kind].records, 0);
 		idmap_clear(&known->kinds[kind].by_id);
+		known->kinds[kind].types = 0;
 	}
 }
 
@@ -93,6 +95,16 @@ static struct kind *kind_of(struct known *known, const struct walk_rec *rec)
 	}
 }
 
+static uint64_t type_bit(const struct walk_rec *rec)
+{
+	uint32_t type = rec->type == WALK_MAP ? ((const struct walk_map *)(const void *)rec)->type
+		      : rec->type == WALK_PROG
+			      ? ((const struct walk_prog *)(const void *)rec)->type
+			      : 64;
+
+	return type < 64 ? (uint64_t)1 << type : 0;
+}
+
 void known_note(struct known *known, const struct walk_rec *rec)
 {
 	struct kind *kind = kind_of(known, rec);
@@ -108,6 +120,12 @@ void known_note(struct known *known, const struct walk_rec *rec)
 	}
 	g_byte_array_append(kind->records, (const guint8 *)rec, (guint)kind->size);
 	kind->highest = MAX(kind->highest, rec->id);
+	kind->types |= type_bit(rec);
+}
+
+uint64_t known_types(const struct known *known, enum bpfrefs_kind kind)
+{
+	return known->kinds[kind].types;
 }
 
 /* -------------------------------------------------------------- reading --- */
@@ -189,8 +207,7 @@ static bool compact(struct kind *kind)
 	return noted;
 }
 
-static int read_kind(struct known *known, struct kind *kind, struct walkers *walkers, walk_fn fn,
-		     void *data)
+static int read_kind(struct known *known, struct kind *kind, struct walkers *walkers)
 {
 	guint count = (guint)(kind->records->len / kind->size);
 
@@ -202,19 +219,25 @@ static int read_kind(struct known *known, struct kind *kind, struct walkers *wal
 	}
 	if (!compact(kind))
 		known->failed = true;
-	for (guint at = 0; at < kind->records->len; at += (guint)kind->size)
-		fn((void *)(kind->records->data + at), data);
 	return 0;
 }
 
-int known_read(struct known *known, struct walkers *walkers, walk_fn fn, void *data)
+int known_read(struct known *known, struct walkers *walkers)
 {
 	static const enum bpfrefs_kind kinds[] = { BPFREFS_MAP, BPFREFS_PROG, BPFREFS_BTF };
 	int err = 0;
 
 	for (guint i = 0; !err && i < G_N_ELEMENTS(kinds); i++)
-		err = read_kind(known, &known->kinds[kinds[i]], walkers, fn, data);
+		err = read_kind(known, &known->kinds[kinds[i]], walkers);
 	return err;
+}
+
+void known_each(const struct known *known, enum bpfrefs_kind kind, walk_fn fn, void *data)
+{
+	const struct kind *of = &known->kinds[kind];
+
+	for (guint at = 0; at < of->records->len; at += (guint)of->size)
+		fn((void *)(of->records->data + at), data);
 }
 
 int known_read_map(struct known *known, struct walkers *walkers, uint32_t id, walk_fn fn,
@@ -235,14 +258,6 @@ int known_read_map(struct known *known, struct walkers *walkers, uint32_t id, wa
 		return -ENOENT;
 	fn(rec, data);
 	return 0;
-}
-
-void known_each_map(const struct known *known, walk_fn fn, void *data)
-{
-	const struct kind *maps = &known->kinds[BPFREFS_MAP];
-
-	for (guint at = 0; at < maps->records->len; at += (guint)maps->size)
-		fn((void *)(maps->records->data + at), data);
 }
 
 const struct walk_rec *known_find(const struct known *known, struct bpfrefs_key key)

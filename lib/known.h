@@ -22,13 +22,12 @@ void known_begin(struct known *known);
 void known_end(struct known *known);
 /* Notes the record of an object, if it is one of a map, program or BTF. */
 void known_note(struct known *known, const struct walk_rec *rec);
-/*
- * Reads the counters of all known objects, and hands on a record of each that is still there, in the
- * order in which they were noted.
- */
-int known_read(struct known *known, struct walkers *walkers, walk_fn fn, void *data);
-/* Hands on the record of each known map, with its counters as they were read last. */
-void known_each_map(const struct known *known, walk_fn fn, void *data);
+/* Reads the counters of all known objects, and forgets those that are gone. */
+int known_read(struct known *known, struct walkers *walkers);
+/* Hands on the record of each of that kind, its counters as they were read last, as they were noted. */
+void known_each(const struct known *known, enum bpfrefs_kind kind, walk_fn fn, void *data);
+/* A bit for each type below 64 that a map or program of those may have. */
+uint64_t known_types(const struct known *known, enum bpfrefs_kind kind);
 /* The record of a map or program, its counters as they were read last; NULL: it is not known. */
 const struct walk_rec *known_find(const struct known *known, struct bpfrefs_key key);
 /* Reads one map's; -ENOENT if it is not there, or not known. */

@@ -26,14 +26,7 @@ _Static_assert(sizeof(struct walk_rule) % 8 == 0, "walk_rule");
 
 bool net_loaded(struct scan *scan, uint64_t types)
 {
-	for (guint i = 0; i < scan->snap->objects->len; i++) {
-		const struct bpfrefs_object *object = g_ptr_array_index(scan->snap->objects, i);
-
-		if (object->key.kind == BPFREFS_PROG && object->type_number < 64 &&
-		    types >> object->type_number & 1)
-			return true;
-	}
-	return false;
+	return walk_state_of(scan)->prog_types & types;
 }
 
 /* One walk to its end: walk_control.ended, or -errno. */

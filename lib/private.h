@@ -177,7 +177,7 @@ struct pin_place {
 /* What a snapshot has of an object beside what everyone sees. */
 struct object {
 	struct bpfrefs_object pub;
-	uint32_t index; /* once frozen: its place in snapshot.objects */
+	uint32_t index; /* its place in snapshot.objects */
 	bool seen;	/* by the source's second look */
 };
 
@@ -230,6 +230,7 @@ struct scan {
 	struct idmap files; /* file address (or any identity) -> token */
 	/* names of holders that are not in the snapshot, where it is of one object; else NULL */
 	const char *(*name_of)(struct scan *scan, struct bpfrefs_key holder);
+	const struct bpfrefs_object *last_holder; /* scan_add_held()'s last, or NULL */
 	struct object spare; /* given where there is no memory for one more */
 	void *source_data; /* the source's own */
 };

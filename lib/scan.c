@@ -106,16 +106,17 @@ static struct bpfrefs_class_status *status_of(struct scan *scan)
 
 bool scan_file(struct scan *scan, uint64_t identity, uint32_t *token)
 {
-	gpointer known = idmap_get(&scan->files, identity);
+	struct idmap_entry *place = idmap_place(&scan->files, identity);
 
-	if (known) {
-		*token = GPOINTER_TO_UINT(known);
+	if (place && place->value) {
+		*token = GPOINTER_TO_UINT(place->value);
 		return false;
 	}
 	*token = (uint32_t)scan->files.count + 1;
-	if (scan_charge(scan, sizeof(struct idmap_entry)) == 0 &&
-	    !idmap_set(&scan->files, identity, GUINT_TO_POINTER(*token)))
+	if (!place)
 		arena_fail(scan->snap->arena);
+	else if (scan_charge(scan, sizeof(*place)) == 0)
+		idmap_fill(&scan->files, place, identity, GUINT_TO_POINTER(*token));
 	return true;
 }
 
@@ -131,23 +132,27 @@ struct bpfrefs_object *scan_object(struct scan *scan, struct bpfrefs_key key)
 
 struct bpfrefs_object *scan_object_add(struct scan *scan, struct bpfrefs_key key)
 {
-	struct bpfrefs_object *object = scan_object(scan, key);
+	struct idmap *by_key = &scan->snap->by_key;
+	struct idmap_entry *place = idmap_place(by_key, key_number(key));
+	struct bpfrefs_object *object;
 	struct object *added;
 
-	if (object)
-		return object;
+	if (place && place->value)
+		return place->value;
+	if (!place)
+		arena_fail(scan->snap->arena);
 	added = can_add(scan, scan->snap->objects, 1)
 			? arena_alloc(scan->snap->arena, sizeof(*added))
 			: NULL;
-	if (added && !idmap_set(&scan->snap->by_key, key_number(key), &added->pub))
-		arena_fail(scan->snap->arena);
-	if (scan_failed(scan))
+	if (!place || !added)
 		return &scan->spare.pub;
 	object = &added->pub;
+	idmap_fill(by_key, place, key_number(key), object);
 	object->key = key;
 	object->refcnt = BPFREFS_UNKNOWN;
 	object->usercnt = key.kind == BPFREFS_MAP ? BPFREFS_UNKNOWN : 0;
 	object->memlock = BPFREFS_UNKNOWN;
+	added->index = scan->snap->objects->len;
 	g_ptr_array_add(scan->snap->objects, object);
 	return object;
 }
@@ -184,10 +189,13 @@ struct bpfrefs_ref *scan_add_held(struct scan *scan, struct bpfrefs_key target, 
 				  uint32_t user, struct bpfrefs_key holder, const char *via)
 {
 	struct bpfrefs_ref *result = scan_add(scan, target, ref, user);
-	const struct bpfrefs_object *object = scan_object(scan, holder);
+	const struct bpfrefs_object *object = scan->last_holder;
 
 	if (!result)
 		return NULL;
+	/* what one holds is told at a stretch */
+	if (!object || bpfrefs_key_compare(object->key, holder) != 0)
+		object = scan->last_holder = scan_object(scan, holder);
 	result->holder = holder;
 	ref_set_num(result, 0, holder.id);
 	if (!object && scan->name_of)

@@ -7,6 +7,7 @@
 #include <sys/socket.h>
 
 #include "carrier.h"
+#include "known.h"
 #include "net.h"
 
 /* Words for a socket's type in the families that have no protocols of their own. */
@@ -37,17 +38,6 @@ static const struct {
 
 #define MAP_TYPE_XSKMAP 17
 
-static bool have_xskmap(const struct scan *scan)
-{
-	for (guint i = 0; i < scan->snap->objects->len; i++) {
-		const struct bpfrefs_object *object = g_ptr_array_index(scan->snap->objects, i);
-
-		if (object->key.kind == BPFREFS_MAP && object->type_number == MAP_TYPE_XSKMAP)
-			return true;
-	}
-	return false;
-}
-
 void use_prepare(struct scan *scan)
 {
 	static const uint64_t sockets = NET_TYPE(SOCKET_FILTER) | NET_TYPE(SK_SKB) |
@@ -55,15 +45,19 @@ void use_prepare(struct scan *scan)
 					NET_TYPE(STRUCT_OPS);
 	static const uint64_t events =
 		NET_TYPE(KPROBE) | NET_TYPE(TRACEPOINT) | NET_TYPE(PERF_EVENT);
+	struct walk_state *state = walk_state_of(scan);
 	uint32_t uses = 0;
 
-	if (net_loaded(scan, sockets) || have_xskmap(scan))
+	/* maps and programs are told after that, unless they were told anew */
+	state->prog_types |= known_types(scan->ctx->known, BPFREFS_PROG);
+	state->map_types |= known_types(scan->ctx->known, BPFREFS_MAP);
+	if (net_loaded(scan, sockets) || state->map_types >> MAP_TYPE_XSKMAP & 1)
 		uses |= 1u << WALK_OTHER_SOCKET;
 	if (net_loaded(scan, NET_TYPE(SOCKET_FILTER)))
 		uses |= 1u << WALK_OTHER_TUN;
 	if (net_loaded(scan, events))
 		uses |= 1u << WALK_OTHER_PERF;
-	walkers_control(walk_state_of(scan)->walkers)->uses = uses;
+	walkers_control(state->walkers)->uses = uses;
 }
 
 struct bpfrefs_ref *use_add(struct scan *scan, const struct walk_use *use)

@@ -69,9 +69,13 @@ void walk_note(struct scan *scan, const struct walk_rec *rec)
 {
 	const struct walk_map *map = walk_record(rec, WALK_MAP, struct walk_map);
 	const struct walk_held *held = walk_record(rec, WALK_HELD, struct walk_held);
+	const struct walk_prog *prog = walk_record(rec, WALK_PROG, struct walk_prog);
 	struct walk_state *state = walk_state_of(scan);
 
+	if (prog && prog->type < 64)
+		state->prog_types |= (uint64_t)1 << prog->type;
 	if (map) {
+		state->map_types |= map->type < 64 ? (uint64_t)1 << map->type : 0;
 		state->traits |= traits_of(map);
 		if (is_mappable(map))
 			state->mappable |= !walkers_own_map(state->walkers, map->rec.id);
@@ -246,12 +250,9 @@ static void walk_those(struct scan *scan, bool apart, GHashTable *results)
 			walk_class(scan, i, results);
 }
 
-/* The walk over descriptors takes as long as most others together: they run beside it. */
-void walk_classes(struct scan *scan)
+void walk_classes(struct scan *scan, struct walkers_walk *tasks)
 {
-	const struct walk_state *state = walk_state_of(scan);
 	GHashTable *results = g_hash_table_new(g_str_hash, g_str_equal);
-	struct walkers_walk *tasks = state->one ? NULL : walkers_begin(state->walkers, "walk_tasks");
 
 	walk_those(scan, true, results);
 	if (tasks)

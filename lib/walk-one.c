@@ -50,12 +50,12 @@ static int walk_one(struct scan *scan, const struct walk_one_map *one)
 
 	walk_count(scan, &one->map.rec);
 	walk_note(scan, &one->map.rec);
-	known_each_map(scan->ctx->known, note_outer, scan);
+	known_each(scan->ctx->known, BPFREFS_MAP, note_outer, scan);
 	control->only = one->map.address;
 	control->uses = 0;
 	err = walkers_iterate(state->walkers, "walk_links", walk_dispatch, scan);
 	if (!err)
-		walk_classes(scan);
+		walk_classes(scan, NULL);
 	control->only = 0;
 	if (!err)
 		err = walk_read_map(scan->ctx, one->map.rec.id, &after);

@@ -22,6 +22,9 @@ struct cgroups;
 struct walk_state {
 	struct walkers *walkers;
 	bool after;	  /* the second reading of the counters */
+	bool learnt;	  /* maps and programs were told anew */
+	guint recounted;  /* the second reading: the place in snap->objects behind the last one's */
+	uint64_t prog_types, map_types; /* a bit for each type below 64 that there may be */
 	const struct walk_map *one; /* the only object whose holders are looked for, else NULL */
 	bool unnamed;	  /* a holder was found that is not known */
 	/* the process whose descriptors are being told */
@@ -92,8 +95,11 @@ void walk_state_begin(struct walk_state *state);
 void walk_dispatch(const struct walk_rec *rec, void *scan);
 /* Notes what this record says of which of walk_program()'s programs are worth running. */
 void walk_note(struct scan *scan, const struct walk_rec *rec);
-/* Gives every class its turn: its programs, then what it derives. */
-void walk_classes(struct scan *scan);
+/*
+ * Gives every class its turn: its programs, then what it derives. @tasks: the walk over descriptors,
+ * which goes on beside those that need not wait for it, and is ended here; NULL: it has its turn too.
+ */
+void walk_classes(struct scan *scan, struct walkers_walk *tasks);
 /* Runs an iterator program that feeds classes, if it can tell anything new. */
 int walk_program(struct scan *scan, const char *program);
 /* Notes a map whose slots may hold the one map whose holders are looked for (holder-map.c). */

@@ -262,6 +262,25 @@ void walk_count(struct scan *scan, const struct walk_rec *rec)
 	object->usercnt = usercnt;
 }
 
+/*
+ * The object that a record of the second reading is about. They come as they came first, but for those
+ * that are gone: the next one is mostly it.
+ */
+static struct bpfrefs_object *counted(struct scan *scan, struct bpfrefs_key key)
+{
+	struct walk_state *state = walk_state_of(scan);
+	const GPtrArray *objects = scan->snap->objects;
+	struct bpfrefs_object *object = NULL;
+
+	if (state->recounted < objects->len)
+		object = g_ptr_array_index(objects, state->recounted);
+	if (!object || bpfrefs_key_compare(object->key, key) != 0)
+		object = scan_object(scan, key);
+	if (object)
+		state->recounted = object_inner(object)->index + 1;
+	return object;
+}
+
 void walk_recount(struct scan *scan, const struct walk_rec *rec)
 {
 	struct bpfrefs_object *object;
@@ -270,7 +289,7 @@ void walk_recount(struct scan *scan, const struct walk_rec *rec)
 
 	if (!counters_of(rec, &key, &refcnt, &usercnt))
 		return;
-	object = scan_object(scan, key);
+	object = counted(scan, key);
 	if (!object)
 		return; /* newer than this snapshot */
 	if (object->refcnt != refcnt || object->usercnt != usercnt)
@@ -364,22 +383,37 @@ int walk_learn_objects(struct bpfrefs_ctx *ctx, walk_fn note, void *data)
 	return err;
 }
 
-/* The objects and their counters, as they are now. What is newer than the first look is left out. */
-static int walk_objects(struct scan *scan)
+/* The counters of everything, as they are now, and what tells them. Links are told to @links. */
+static int read_counters(struct scan *scan, struct walk_kept *links)
 {
 	struct walk_state *state = walk_state_of(scan);
 	struct known *known = scan->ctx->known;
 	int err;
 
-	if (!state->after && known_is_outdated(known))
+	/* what is newer than the first look is left out of the second */
+	state->learnt = !state->after && known_is_outdated(known);
+	if (state->learnt)
 		err = walk_learn_objects(scan->ctx, learn_object, scan);
 	else
-		err = known_read(known, state->walkers, walk_dispatch, scan);
+		err = known_read(known, state->walkers);
 	if (!err)
-		err = walkers_iterate(state->walkers, "walk_links", walk_dispatch, scan);
+		err = walkers_iterate(state->walkers, "walk_links", walk_keep, links);
+	if (!err)
+		err = links->err;
+	if (!err && !state->learnt)
+		known_each(known, BPFREFS_BTF, walk_dispatch, scan);
 	if (!err)
 		peek_btfs(scan);
 	return err;
+}
+
+static void tell_objects(struct scan *scan, const struct walk_kept *links)
+{
+	if (!walk_state_of(scan)->learnt) {
+		known_each(scan->ctx->known, BPFREFS_MAP, walk_dispatch, scan);
+		known_each(scan->ctx->known, BPFREFS_PROG, walk_dispatch, scan);
+	}
+	walk_each(links->bytes->data, links->bytes->len, walk_dispatch, scan);
 }
 
 /* What the second reading did not show is gone. */
@@ -410,6 +444,33 @@ void walk_state_clear(struct scan *scan)
 	scan->source_data = NULL;
 }
 
+/* Between the two readings of the counters: who holds what. */
+static int collect(struct scan *scan)
+{
+	struct walk_state *state = walk_state_of(scan);
+	g_autoptr(GByteArray) bytes = g_byte_array_new();
+	struct walk_kept links = { .bytes = bytes };
+	struct walkers_walk *tasks;
+	int err = add_btfs(scan);
+
+	if (!err)
+		err = read_counters(scan, &links);
+	if (!err)
+		err = scan_failed(scan);
+	if (err)
+		return err;
+	use_prepare(scan);
+	tasks = walkers_begin(state->walkers, "walk_tasks");
+	tell_objects(scan, &links);
+	walk_classes(scan, tasks);
+	state->after = true;
+	g_byte_array_set_size(bytes, 0);
+	err = read_counters(scan, &links);
+	if (!err)
+		tell_objects(scan, &links);
+	return err;
+}
+
 static int source_collect(struct scan *scan)
 {
 	struct walk_state state = {
@@ -422,17 +483,7 @@ static int source_collect(struct scan *scan)
 	state.walkers = scan->ctx->source_data;
 	walkers_prepare(state.walkers);
 	scan->source_data = &state;
-	err = add_btfs(scan);
-	if (!err)
-		err = walk_objects(scan);
-	if (!err)
-		err = scan_failed(scan);
-	if (!err) {
-		use_prepare(scan);
-		walk_classes(scan);
-		state.after = true;
-		err = walk_objects(scan);
-	}
+	err = collect(scan);
 	if (!err)
 		mark_gone(scan);
 	scan->ctx->thorough = state.hidden;
