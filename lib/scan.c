@@ -106,7 +106,9 @@ static struct bpfrefs_class_status *status_of(struct scan *scan)
 
 bool scan_file(struct scan *scan, uint64_t identity, uint32_t *token)
 {
-	struct idmap_entry *place = idmap_place(&scan->files, identity);
+	/* addresses of objects that the kernel aligns: neighbours become neighbours */
+	uint64_t key = identity >> 6 | identity << 58;
+	struct idmap_entry *place = idmap_place(&scan->files, key);
 
 	if (place && place->value) {
 		*token = GPOINTER_TO_UINT(place->value);
@@ -116,7 +118,7 @@ bool scan_file(struct scan *scan, uint64_t identity, uint32_t *token)
 	if (!place)
 		arena_fail(scan->snap->arena);
 	else if (scan_charge(scan, sizeof(*place)) == 0)
-		idmap_fill(&scan->files, place, identity, GUINT_TO_POINTER(*token));
+		idmap_fill(&scan->files, place, key, GUINT_TO_POINTER(*token));
 	return true;
 }
 
