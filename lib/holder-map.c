@@ -23,15 +23,10 @@ static const uint32_t slotted_types[] = {
 	16 /* cpumap */,    17 /* xskmap */,	    25 /* devmap_hash */,  26 /* struct_ops */,
 };
 
-struct slotted {
-	uint64_t address;
-	uint32_t id;
-};
-
 static void note_slotted(struct scan *scan, const struct walk_map *map)
 {
 	struct walk_state *state = walk_state_of(scan);
-	struct slotted slotted = { map->address, map->rec.id };
+	struct walk_place slotted = { map->address, map->rec.id };
 
 	for (guint i = 0; i < G_N_ELEMENTS(slotted_types); i++) {
 		if (slotted_types[i] != map->type)
@@ -50,38 +45,11 @@ void holder_map_note(struct scan *scan, const struct walk_rec *rec)
 		note_slotted(scan, map);
 }
 
-/* Looks into @count maps, at most WALK_LIST_MAX. */
-static int walk_slots(struct scan *scan, const struct slotted *maps, guint count)
-{
-	struct walkers *walkers = walk_state_of(scan)->walkers;
-	struct walk_control *control = walkers_control(walkers);
-	struct walk_listed *list = walkers_list(walkers);
-	int err;
-
-	for (guint i = 0; i < count; i++)
-		list[i] = (struct walk_listed){ .address = maps[i].address, .id = maps[i].id };
-	control->listed = count;
-	control->list_at = 0;
-	control->resume_at = 0;
-	do {
-		err = walkers_call(walkers, "walk_slots", walk_dispatch, scan);
-	} while (!err && control->ended == WALK_FULL);
-	return err;
-}
-
 static int walk(struct scan *scan)
 {
-	struct walk_state *state = walk_state_of(scan);
-	GArray *all = g_steal_pointer(&state->slotted);
-	int err = walkers_lack(state->walkers, "walk_slots") ? -ENOPKG : 0;
-	guint count = all ? all->len : 0;
+	g_autoptr(GArray) all = g_steal_pointer(&walk_state_of(scan)->slotted);
 
-	for (guint first = 0; !err && first < count; first += WALK_LIST_MAX)
-		err = walk_slots(scan, &g_array_index(all, struct slotted, first),
-				 MIN(count - first, (guint)WALK_LIST_MAX));
-	if (all)
-		g_array_unref(all);
-	return err;
+	return walk_places(scan, "walk_slots", all);
 }
 
 /* A key of a hash of maps: a number if it has a number's size, else its bytes. */

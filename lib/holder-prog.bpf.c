@@ -58,20 +58,12 @@ static int tell_btf(__u32 index, struct part *part)
 	return 0;
 }
 
-struct bpf_prog___assoc {
-	enum bpf_prog_type type;
-	struct bpf_prog_aux___assoc {
-		struct bpf_map *st_ops_assoc; /* 7.0 */
-	} __pai *aux;
-} __pai;
-
 /* False: the buffer is full. */
-static __always_inline bool tell_assoc(__u64 address, __u32 holder)
+static __always_inline bool tell_assoc(struct bpf_prog *prog, __u32 holder)
 {
-	struct bpf_prog___assoc *prog = (void *)address;
 	struct bpf_map *map;
 
-	if (!bpf_core_field_exists(((struct bpf_prog_aux___assoc *)0)->st_ops_assoc))
+	if (!bpf_core_field_exists(((struct bpf_prog_aux *)0)->st_ops_assoc))
 		return true;
 	/* a member leads to its map, or to nowhere if it is of several, and holds none */
 	if (BPF_CORE_READ(prog, type) == BPF_PROG_TYPE_STRUCT_OPS)
@@ -83,43 +75,49 @@ static __always_inline bool tell_assoc(__u64 address, __u32 holder)
 			 WALK_VIA_ST_OPS_ASSOC, 0);
 }
 
-SEC("iter/bpf_prog")
-int walk_used(struct bpf_iter__bpf_prog *ctx)
+static __always_inline int full(__u64 at)
 {
-	struct bpf_prog *prog = ctx->prog, *target;
-	struct bpf_kfunc_btf_tab *tab;
-	struct bpf_prog_aux *aux;
-	struct part part = {};
-	__u64 begin, count;
+	walk.ended = WALK_FULL;
+	walk.resume_at = at;
+	return 0;
+}
 
-	if (!prog)
+/*
+ * Tells what one program holds, from walk.resume_at on; where it ends as WALK_FULL, walk.resume_at is
+ * where to go on. Global: verified once, not for each state of the loop over programs.
+ */
+int walk_used_of(__u64 address, __u32 id)
+{
+	struct bpf_prog *prog = (void *)address, *target;
+	__u64 begin = walk.resume_at, count;
+	struct bpf_kfunc_btf_tab *tab;
+	struct part part = {};
+
+	/* gone, see walk_counts */
+	if (walk_id(address, WALK_KIND_PROG) != id)
 		return 0;
-	aux = prog->aux;
-	part.holder = aux->id;
-	begin = walk_begin(part.holder);
+	part.holder = id;
 	part.list = (__u64)BPF_CORE_READ(prog, aux, used_maps);
 	part.at = begin;
 	part.via = WALK_VIA_USED_MAPS;
-	count = aux->used_map_cnt;
+	count = BPF_CORE_READ(prog, aux, used_map_cnt);
 	if (begin < count)
 		bpf_loop(count - begin, tell_map, &part, 0);
 	if (part.stopped)
-		return walk_later(part.holder, part.stopped - 1);
-	if (begin <= count && !tell_assoc(walk_scalar(ctx->prog), part.holder))
-		return walk_later(part.holder, count);
-	if (walk.only) { /* no BTF and no program */
-		walk_done();
+		return full(part.stopped - 1);
+	if (begin <= count && !tell_assoc(prog, part.holder))
+		return full(count);
+	if (walk.only) /* no BTF and no program */
 		return 0;
-	}
 
 	part.list = (__u64)BPF_CORE_READ(prog, aux, used_btfs);
 	part.at = begin >= PART_BTFS && begin < PART_KFUNCS ? begin - PART_BTFS : 0;
 	part.via = WALK_VIA_USED_BTFS;
-	count = aux->used_btf_cnt;
+	count = BPF_CORE_READ(prog, aux, used_btf_cnt);
 	if (begin < PART_KFUNCS && part.at < count)
 		bpf_loop(count - part.at, tell_btf, &part, 0);
 	if (part.stopped)
-		return walk_later(part.holder, PART_BTFS + part.stopped - 1);
+		return full(PART_BTFS + part.stopped - 1);
 
 	tab = BPF_CORE_READ(prog, aux, kfunc_btf_tab);
 	part.list = (__u64)tab + bpf_core_field_offset(struct bpf_kfunc_btf_tab, descs);
@@ -129,13 +127,33 @@ int walk_used(struct bpf_iter__bpf_prog *ctx)
 	if (part.at < count)
 		bpf_loop(count - part.at, tell_btf, &part, 0);
 	if (part.stopped)
-		return walk_later(part.holder, PART_KFUNCS + part.stopped - 1);
+		return full(PART_KFUNCS + part.stopped - 1);
 
 	target = BPF_CORE_READ(prog, aux, dst_prog);
 	if (target && !walk_edge(part.holder, WALK_KIND_PROG, walk_prog_id(target), WALK_KIND_PROG,
 				 WALK_VIA_TARGET, 0))
-		return walk_later(part.holder, PART_KFUNCS + count);
-	walk_done();
+		return full(PART_KFUNCS + count);
+	return 0;
+}
+
+static int prog_step(__u32 index, void *data)
+{
+	const struct walk_listed *listed = &walk_list[walk.list_at & (WALK_LIST_MAX - 1)];
+
+	walk_used_of(listed->address, listed->id);
+	if (walk.ended != WALK_DONE)
+		return 1;
+	walk.resume_at = 0;
+	walk.list_at++;
+	return 0;
+}
+
+/* Tells what the programs in walk_list hold, from walk.list_at on. */
+SEC("syscall")
+int walk_used(void *ctx)
+{
+	walk.ended = WALK_DONE;
+	bpf_loop(walk.listed - walk.list_at, prog_step, NULL, 0);
 	return 0;
 }
 

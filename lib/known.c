@@ -20,7 +20,19 @@ struct kind {
 	uint64_t types;	  /* a bit for each type below 64 of those noted */
 };
 
+/* In walk_prog.used. */
+#define ASSOCIATED (1u << 31)
+
+/* The maps that a program uses: a part of known->maps. */
+struct used {
+	uint32_t first, count;
+	bool learnt;
+	bool more; /* it holds, or held, what is not noted */
+};
+
 struct known {
+	GArray *used; /* struct used, for each record of a program */
+	GArray *maps; /* ids */
 	struct kind kinds[BPFREFS_KIND_COUNT]; /* of links nothing: much of them changes */
 	bool complete;			       /* all maps and programs up to highest are noted */
 	bool failed;			       /* there was no memory for one */
@@ -36,6 +48,8 @@ struct known *known_new(void)
 {
 	struct known *known = g_new0(struct known, 1);
 
+	known->used = g_array_new(FALSE, TRUE, sizeof(struct used));
+	known->maps = g_array_new(FALSE, FALSE, sizeof(uint32_t));
 	for (unsigned int kind = 0; kind < BPFREFS_KIND_COUNT; kind++) {
 		known->kinds[kind].records = g_byte_array_new();
 		known->kinds[kind].size = sizes[kind];
@@ -51,6 +65,8 @@ void known_free(struct known *known)
 		g_byte_array_unref(known->kinds[kind].records);
 		idmap_clear(&known->kinds[kind].by_id);
 	}
+	g_array_unref(known->used);
+	g_array_unref(known->maps);
 	g_free(known);
 }
 
@@ -69,6 +85,8 @@ bool known_is_outdated(const struct known *known)
 void known_begin(struct known *known)
 {
 	known->complete = known->failed = false;
+	g_array_set_size(known->used, 0);
+	g_array_set_size(known->maps, 0);
 	for (unsigned int kind = BPFREFS_MAP; kind <= BPFREFS_PROG; kind++) {
 		g_byte_array_set_size(known->kinds[kind].records, 0);
 		idmap_clear(&known->kinds[kind].by_id);
@@ -113,12 +131,15 @@ void known_note(struct known *known, const struct walk_rec *rec)
 		return;
 	/* What there is no memory for is learnt again at the next scan. */
 	if (!memory_can_grow(kind->records->len, kind->size) ||
+	    !memory_can_grow(known->used->len * sizeof(struct used), sizeof(struct used)) ||
 	    !idmap_set(&kind->by_id, rec->id,
 		       GUINT_TO_POINTER(kind->records->len / kind->size + 1))) {
 		known->failed = true;
 		return;
 	}
 	g_byte_array_append(kind->records, (const guint8 *)rec, (guint)kind->size);
+	if (rec->type == WALK_PROG)
+		g_array_set_size(known->used, known->used->len + 1);
 	kind->highest = MAX(kind->highest, rec->id);
 	kind->types |= type_bit(rec);
 }
@@ -154,6 +175,8 @@ static void set_counters(struct walk_rec *rec, const struct walk_listed *listed)
 		((struct walk_map *)(void *)rec)->usercnt = listed->usercnt;
 	} else if (rec->type == WALK_PROG) {
 		((struct walk_prog *)(void *)rec)->refcnt = listed->refcnt;
+		((struct walk_prog *)(void *)rec)->used =
+			(uint32_t)listed->usercnt | (listed->usercnt & WALK_ASSOC ? ASSOCIATED : 0);
 	} else {
 		((struct walk_btf *)(void *)rec)->refcnt = listed->refcnt;
 	}
@@ -184,19 +207,26 @@ static bool is_there(const struct walk_rec *rec)
 }
 
 /* Forgets what is gone. */
-static bool compact(struct kind *kind)
+static bool compact(struct known *known, struct kind *kind)
 {
 	guint kept = 0, count = (guint)(kind->records->len / kind->size);
+	struct used *used = (struct used *)(void *)known->used->data;
 	bool noted = true;
 
 	for (guint i = 0; i < count; i++) {
 		guint8 *from = kind->records->data + i * kind->size;
 
-		if (is_there((void *)from))
-			memmove(kind->records->data + kept++ * kind->size, from, kind->size);
+		if (!is_there((void *)from))
+			continue;
+		memmove(kind->records->data + kept * kind->size, from, kind->size);
+		if (kind == &known->kinds[BPFREFS_PROG])
+			used[kept] = used[i];
+		kept++;
 	}
 	if (kept == count)
 		return true;
+	if (kind == &known->kinds[BPFREFS_PROG])
+		g_array_set_size(known->used, kept);
 	g_byte_array_set_size(kind->records, (guint)(kept * kind->size));
 	idmap_clear(&kind->by_id);
 	for (guint i = 0; i < kept; i++) {
@@ -217,7 +247,7 @@ static int read_kind(struct known *known, struct kind *kind, struct walkers *wal
 		if (err)
 			return err;
 	}
-	if (!compact(kind))
+	if (!compact(known, kind))
 		known->failed = true;
 	return 0;
 }
@@ -266,4 +296,50 @@ const struct walk_rec *known_find(const struct known *known, struct bpfrefs_key 
 	guint place = GPOINTER_TO_UINT(idmap_get(&kind->by_id, key.id));
 
 	return place ? (void *)(kind->records->data + (place - 1) * kind->size) : NULL;
+}
+
+/* ----------------------------------------------------------- used maps --- */
+
+/* @rec is a record of known_each()'s. */
+static struct used *used_of(const struct known *known, const struct walk_rec *rec)
+{
+	const struct kind *kind = &known->kinds[BPFREFS_PROG];
+	size_t at = (size_t)((const guint8 *)(const void *)rec - kind->records->data);
+
+	return &g_array_index(known->used, struct used, at / kind->size);
+}
+
+bool known_used(const struct known *known, const struct walk_rec *rec, const uint32_t **maps,
+		uint32_t *count)
+{
+	const struct walk_prog *prog = (const void *)rec;
+	const struct used *used = used_of(known, rec);
+
+	*maps = &g_array_index(known->maps, uint32_t, used->first);
+	*count = used->count;
+	return used->learnt && !used->more && prog->used == used->count;
+}
+
+void known_use_begin(struct known *known, const struct walk_rec *rec)
+{
+	*used_of(known, rec) = (struct used){ .learnt = true };
+}
+
+void known_use(struct known *known, uint32_t prog, uint32_t map)
+{
+	const struct walk_rec *rec = known_find(known, (struct bpfrefs_key){ BPFREFS_PROG, prog });
+	struct used *used = rec ? used_of(known, rec) : NULL;
+
+	if (!used)
+		return;
+	if (used->count == 0)
+		used->first = known->maps->len;
+	/* what is not told at a stretch is told by the kernel again each time, as is what has no room */
+	if (!map || used->first + used->count != known->maps->len ||
+	    !memory_can_grow(known->maps->len * sizeof(map), sizeof(map))) {
+		used->more = true;
+		return;
+	}
+	g_array_append_val(known->maps, map);
+	used->count++;
 }

@@ -30,6 +30,16 @@ void known_each(const struct known *known, enum bpfrefs_kind kind, walk_fn fn, v
 uint64_t known_types(const struct known *known, enum bpfrefs_kind kind);
 /* The record of a map or program, its counters as they were read last; NULL: it is not known. */
 const struct walk_rec *known_find(const struct known *known, struct bpfrefs_key key);
+/*
+ * The maps that a program uses, if they are those that it used when that was learnt, and all that it
+ * holds beside what its record tells. @prog is one of known_each()'s; @maps is valid until the next
+ * change.
+ */
+bool known_used(const struct known *known, const struct walk_rec *prog, const uint32_t **maps,
+		uint32_t *count);
+/* That is about to be told: known_use() for each map, in order; 0: something that is no used map. */
+void known_use_begin(struct known *known, const struct walk_rec *prog);
+void known_use(struct known *known, uint32_t prog, uint32_t map);
 /* Reads one map's; -ENOENT if it is not there, or not known. */
 int known_read_map(struct known *known, struct walkers *walkers, uint32_t id, walk_fn fn,
 		   void *data);

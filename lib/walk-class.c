@@ -209,6 +209,37 @@ int walk_program(struct scan *scan, const char *program)
 	return err;
 }
 
+/* At most WALK_LIST_MAX of them. */
+static int walk_some(struct scan *scan, const char *program, const struct walk_place *places,
+		     guint count)
+{
+	struct walkers *walkers = walk_state_of(scan)->walkers;
+	struct walk_control *control = walkers_control(walkers);
+	struct walk_listed *list = walkers_list(walkers);
+	int err;
+
+	for (guint i = 0; i < count; i++)
+		list[i] = (struct walk_listed){ .address = places[i].address, .id = places[i].id };
+	control->listed = count;
+	control->list_at = 0;
+	control->resume_at = 0;
+	do {
+		err = walkers_call(walkers, program, walk_dispatch, scan);
+	} while (!err && control->ended == WALK_FULL);
+	return err;
+}
+
+int walk_places(struct scan *scan, const char *program, const GArray *places)
+{
+	int err = walkers_lack(walk_state_of(scan)->walkers, program) ? -ENOPKG : 0;
+	guint count = places ? places->len : 0;
+
+	for (guint first = 0; !err && first < count; first += WALK_LIST_MAX)
+		err = walk_some(scan, program, &g_array_index(places, struct walk_place, first),
+				MIN(count - first, (guint)WALK_LIST_MAX));
+	return err;
+}
+
 /* Runs what feeds one class, unless another class has had it run already. */
 static void walk_class(struct scan *scan, unsigned int index, GHashTable *results)
 {

@@ -36,7 +36,7 @@ struct walk_state {
 	GHashTable *carried;	   /* use.c: files to be looked into */
 	struct carriers *carriers; /* carrier.c: sockets and rings to be looked into */
 	uint32_t traits; /* of the maps there are: enum walk_trait (walk-class.c) */
-	GArray *slotted; /* holder-map.c: the maps with slots */
+	GArray *slotted; /* holder-map.c: the maps with slots, struct walk_place */
 	/* maps of others that can be mapped or polled, files in descriptor tables that carry others */
 	bool mappable, carries;
 	bool in_hidden;		 /* these records are of a walk of what descriptors do not show */
@@ -102,6 +102,14 @@ void walk_note(struct scan *scan, const struct walk_rec *rec);
 void walk_classes(struct scan *scan, struct walkers_walk *tasks);
 /* Runs an iterator program that feeds classes, if it can tell anything new. */
 int walk_program(struct scan *scan, const char *program);
+/* An object to be looked into where it is known to be. */
+struct walk_place {
+	uint64_t address;
+	uint32_t id;
+};
+
+/* Runs a program that looks into those (walk_slots, walk_used) for all of them. 0 or -errno. */
+int walk_places(struct scan *scan, const char *program, const GArray *places);
 /* Notes a map whose slots may hold the one map whose holders are looked for (holder-map.c). */
 void holder_map_note(struct scan *scan, const struct walk_rec *rec);
 /* The `via` of an edge, as shown. */

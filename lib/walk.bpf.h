@@ -124,6 +124,7 @@ struct bpf_prog_aux {
 	struct btf *btf, *attach_btf;
 	struct bpf_prog *dst_prog;
 	struct bpf_kfunc_btf_tab *kfunc_btf_tab;
+	struct bpf_map *st_ops_assoc; /* 7.0 */
 	char name[16];
 } __pai;
 

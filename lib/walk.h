@@ -70,7 +70,8 @@ struct walk_prog {
 	struct walk_rec rec;
 	__u64 address;
 	__s64 refcnt;
-	__u32 type, btf_id, attach_btf_id, pad;
+	__u32 type, btf_id, attach_btf_id;
+	__u32 used; /* lib/known.c's own: what walk_listed said of its maps last */
 	char name[16];
 };
 
@@ -363,8 +364,11 @@ struct walk_listed {
 	__u64 address;
 	__u32 id, kind;
 	__s64 refcnt; /* below 1: it is gone */
-	__s64 usercnt;
+	__s64 usercnt; /* of a program: how many maps it uses, and perhaps WALK_ASSOC */
 };
+
+/* It is associated with a struct_ops map. */
+#define WALK_ASSOC (1ll << 32)
 
 #define WALK_LIST_MAX 4096 /* a power of two */
 
