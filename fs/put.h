@@ -88,7 +88,7 @@ static inline char *put_escaped(char *at, const char *str, unsigned char least)
 		return at;
 	}
 	/* What is called so is known, and shall not look as if it were not. */
-	if (strcmp(str, "?") == 0)
+	if (str[0] == '?' && !str[1])
 		return put_octal(at, '?');
 	for (; *str; str++) {
 		if (put_is_plain(*str, least))

@@ -10,56 +10,88 @@
 
 /* ------------------------------------------------------- one record --- */
 
-/* The most that a record's fixed part takes: two keys' digits and words, and blanks. */
-#define LINE_ROOM (2 * BPFREFS_KEY_MAX + 64)
-
 /* What a record takes, about. */
 #define LINE_MEAN 80
 
 /* So many records take longer to show than a thread takes to begin. */
 #define LONG_ANSWER 2000
 
-static size_t field_room(const char *key, struct bpfrefs_value value)
-{
-	size_t room = strlen(key) + 2;
+/* Classes and fields of one, at most, and the longest " KEY=". */
+#define CLASSES_MAX 64
+#define FIELDS_MAX  16
+#define WORD_MAX    24
 
-	return room + (value.type == BPFREFS_VALUE_STR ? PUT_ESCAPED_MAX(value.str) : PUT_DIGITS_MAX);
+/* The words of one class's records, prepared once. */
+struct words {
+	unsigned int fields;
+	size_t room; /* that words and numbers take, at most */
+	struct {
+		char text[WORD_MAX];
+		size_t len;
+	} keys[FIELDS_MAX], start;
+};
+
+static void prepare(struct words *words, const struct bpfrefs_class *class_)
+{
+	/* two keys' digits and words, blanks, and what is copied beyond the last word */
+	words->room = 2 * BPFREFS_KEY_MAX + 4 * PUT_DIGITS_MAX + 2 * WORD_MAX;
+	words->start.len = (size_t)g_snprintf(words->start.text, WORD_MAX, " %s ref=", class_->name);
+	for (words->fields = 0; words->fields < FIELDS_MAX && class_->keys[words->fields];
+	     words->fields++) {
+		words->keys[words->fields].len = (size_t)g_snprintf(
+			words->keys[words->fields].text, WORD_MAX, " %s=", class_->keys[words->fields]);
+		words->room += WORD_MAX + PUT_DIGITS_MAX;
+	}
 }
 
-static char *put_field(char *at, const char *key, struct bpfrefs_value value)
+static const struct words *words_of(const struct bpfrefs_ref *ref)
 {
-	if (value.type == BPFREFS_VALUE_ABSENT)
-		return at;
-	*at++ = ' ';
-	at = put_str(at, key);
-	*at++ = '=';
+	static struct words all[CLASSES_MAX];
+	static gsize prepared[CLASSES_MAX];
+	size_t index = MIN(bpfrefs_ref_class_index(ref), (size_t)CLASSES_MAX - 1);
+
+	if (g_once_init_enter(&prepared[index])) {
+		prepare(&all[index], bpfrefs_ref_class(ref));
+		g_once_init_leave(&prepared[index], 1);
+	}
+	return &all[index];
+}
+
+/* Always WORD_MAX bytes, which is faster than to count: there is room. */
+static char *put_word(char *at, const char text[WORD_MAX], size_t len)
+{
+	memcpy(at, text, WORD_MAX);
+	return at + len;
+}
+
+static char *put_value(char *at, struct bpfrefs_value value)
+{
 	if (value.type == BPFREFS_VALUE_NUM && value.num != BPFREFS_UNKNOWN)
 		return put_digits(at, value.num);
 	return put_escaped(at, value.type == BPFREFS_VALUE_STR ? value.str : NULL, 0x21);
 }
 
-static char *put_start(char *at, const struct bpfrefs_ref *ref, const struct bpfrefs_class *class_)
-{
-	at = put_key(at, bpfrefs_ref_target(ref));
-	*at++ = ' ';
-	at = put_str(at, class_->name);
-	at = put_str(at, " ref=");
-	at = put_digits(at, bpfrefs_ref_count(ref));
-	at = put_str(at, " user=");
-	return put_digits(at, bpfrefs_ref_user(ref));
-}
-
 void show_line(GString *out, const struct bpfrefs_ref *ref)
 {
-	const struct bpfrefs_class *class_ = bpfrefs_ref_class(ref);
-	size_t room = LINE_ROOM + strlen(class_->name);
+	const struct words *words = words_of(ref);
+	struct bpfrefs_value values[FIELDS_MAX];
+	size_t room = words->room;
 	char *at;
 
-	for (size_t i = 0; class_->keys[i]; i++)
-		room += field_room(class_->keys[i], bpfrefs_ref_value(ref, i));
-	at = put_start(put_begin(out, room), ref, class_);
-	for (size_t i = 0; class_->keys[i]; i++)
-		at = put_field(at, class_->keys[i], bpfrefs_ref_value(ref, i));
+	for (unsigned int i = 0; i < words->fields; i++) {
+		values[i] = bpfrefs_ref_value(ref, i);
+		if (values[i].type == BPFREFS_VALUE_STR)
+			room += PUT_ESCAPED_MAX(values[i].str);
+	}
+	at = put_key(put_begin(out, room), bpfrefs_ref_target(ref));
+	at = put_word(at, words->start.text, words->start.len);
+	at = put_digits(at, bpfrefs_ref_count(ref));
+	at = put_str(at, " user=");
+	at = put_digits(at, bpfrefs_ref_user(ref));
+	for (unsigned int i = 0; i < words->fields; i++)
+		if (values[i].type != BPFREFS_VALUE_ABSENT)
+			at = put_value(put_word(at, words->keys[i].text, words->keys[i].len),
+				       values[i]);
 	*at++ = '\n';
 	put_end(out, at);
 }
@@ -186,8 +218,11 @@ static gpointer show_part(gpointer data)
 
 	/* at once, or it would be copied each time that it has become twice as long */
 	part->err = text_room_for(part->out, LINE_MEAN * (part->end - part->first));
-	for (size_t i = part->first; !part->err && i < part->end; i++)
+	for (size_t i = part->first; !part->err && i < part->end; i++) {
+		/* each is somewhere else in memory */
+		__builtin_prefetch(bpfrefs_snapshot_ref_at(part->snap, i + 4));
 		part->err = append_line(bpfrefs_snapshot_ref_at(part->snap, i), part->out);
+	}
 	return NULL;
 }
 

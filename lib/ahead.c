@@ -115,13 +115,42 @@ struct ahead *ahead_begin(ahead_fn read, void *data)
 	return NULL;
 }
 
-int ahead_end(struct ahead *ahead, walk_fn fn, void *data)
+/* Records that are seen by @soon before any of them by @fn. */
+#define SOON 8
+
+/* Where the next SOON records from @at end. */
+static uint32_t soon_end(const struct buffer *buffer, uint32_t at)
+{
+	for (unsigned int i = 0; i < SOON && at < buffer->len; i++) {
+		const struct walk_rec *rec = (const void *)(buffer->records + at);
+
+		if (buffer->len - at < sizeof(*rec) || rec->size < sizeof(*rec) ||
+		    rec->size > buffer->len - at)
+			return buffer->len; /* none of ours: walk_each() ends there */
+		at += rec->size;
+	}
+	return at;
+}
+
+static void each(const struct buffer *buffer, walk_fn soon, walk_fn fn, void *data)
+{
+	uint32_t at = 0, end;
+
+	for (; at < buffer->len; at = end) {
+		end = soon ? soon_end(buffer, at) : buffer->len;
+		if (soon)
+			walk_each(buffer->records + at, end - at, soon, data);
+		walk_each(buffer->records + at, end - at, fn, data);
+	}
+}
+
+int ahead_end(struct ahead *ahead, walk_fn soon, walk_fn fn, void *data)
 {
 	struct buffer *buffer;
 	int err;
 
 	while ((buffer = take(ahead))) {
-		walk_each(buffer->records, buffer->len, fn, data);
+		each(buffer, soon, fn, data);
 		g_free(buffer);
 	}
 	g_thread_join(ahead->thread);

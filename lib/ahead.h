@@ -19,9 +19,10 @@ struct ahead;
 /* Begins a thread that calls @read until it ends. NULL: there can be none, and nothing was read. */
 struct ahead *ahead_begin(ahead_fn read, void *data);
 /*
- * Hands @fn each record that is read, in order, waits for the end and frees it. 0 or -errno: how the
- * reading ended, -ENOMEM where there was no room for what it read.
+ * Hands @fn each record that is read, in order, waits for the end and frees it; @soon, which may be
+ * NULL, sees each a few records before. 0 or -errno: how the reading ended, -ENOMEM where there was no
+ * room for what it read.
  */
-int ahead_end(struct ahead *ahead, walk_fn fn, void *data);
+int ahead_end(struct ahead *ahead, walk_fn soon, walk_fn fn, void *data);
 
 #endif

@@ -42,6 +42,12 @@ void *idmap_get(const struct idmap *map, uint64_t key)
 	return map->slots ? find(map, key)->value : NULL;
 }
 
+void idmap_soon(const struct idmap *map, uint64_t key)
+{
+	if (map->slots)
+		__builtin_prefetch(&map->entries[slot_of(map, key)], 1);
+}
+
 static bool grow(struct idmap *map, size_t slots)
 {
 	struct idmap old = *map;

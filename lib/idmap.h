@@ -28,6 +28,8 @@ bool idmap_set(struct idmap *map, uint64_t key, void *value);
  */
 struct idmap_entry *idmap_place(struct idmap *map, uint64_t key);
 void idmap_fill(struct idmap *map, struct idmap_entry *place, uint64_t key, void *value);
+/* Has the processor fetch where @key is: it will be asked about soon. */
+void idmap_soon(const struct idmap *map, uint64_t key);
 /* An empty one, with room for so many; false where there is none. */
 bool idmap_reserve(struct idmap *map, size_t count);
 void idmap_clear(struct idmap *map); /* frees what it has taken; it is empty then */

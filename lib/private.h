@@ -254,6 +254,8 @@ void scan_turn_to(struct scan *scan, const struct holder_class *class);
 
 /* An open file description with this identity: its token, and true the first time it is seen. */
 bool scan_file(struct scan *scan, uint64_t identity, uint32_t *token);
+/* It will be asked about soon. */
+void scan_file_soon(const struct scan *scan, uint64_t identity);
 
 /* Adds an object, or finds it. The caller fills it; strings go through scan_str(). */
 struct bpfrefs_object *scan_object_add(struct scan *scan, struct bpfrefs_key key);

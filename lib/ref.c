@@ -19,6 +19,11 @@ const struct bpfrefs_class *bpfrefs_ref_class(const struct bpfrefs_ref *ref)
 	return &ref->class->pub;
 }
 
+size_t bpfrefs_ref_class_index(const struct bpfrefs_ref *ref)
+{
+	return ref->class_index;
+}
+
 uint32_t bpfrefs_ref_count(const struct bpfrefs_ref *ref)
 {
 	return ref->ref;

@@ -104,10 +104,20 @@ static struct bpfrefs_class_status *status_of(struct scan *scan)
 	return &g_array_index(scan->snap->classes, struct bpfrefs_class_status, scan->class_index);
 }
 
+/* Addresses of objects that the kernel aligns: neighbours become neighbours. */
+static uint64_t file_key(uint64_t identity)
+{
+	return identity >> 6 | identity << 58;
+}
+
+void scan_file_soon(const struct scan *scan, uint64_t identity)
+{
+	idmap_soon(&scan->files, file_key(identity));
+}
+
 bool scan_file(struct scan *scan, uint64_t identity, uint32_t *token)
 {
-	/* addresses of objects that the kernel aligns: neighbours become neighbours */
-	uint64_t key = identity >> 6 | identity << 58;
+	uint64_t key = file_key(identity);
 	struct idmap_entry *place = idmap_place(&scan->files, key);
 
 	if (place && place->value) {

@@ -153,18 +153,6 @@ static void sum_up(struct bpfrefs_snapshot *snap)
 /* Where a reference belongs: a number below the count given; UINT32_MAX: that is not known. */
 typedef uint32_t (*place_fn)(const struct bpfrefs_ref *ref, const void *data);
 
-static uint32_t place_of_class(const struct bpfrefs_ref *ref, const void *data)
-{
-	(void)data;
-	return ref->class_index;
-}
-
-static uint32_t place_of_target(const struct bpfrefs_ref *ref, const void *data)
-{
-	(void)data;
-	return object_inner(ref->object)->index;
-}
-
 static uint32_t place_of_holder(const struct bpfrefs_ref *ref, const void *data)
 {
 	const struct bpfrefs_snapshot *snap = data;
@@ -218,6 +206,36 @@ static int order_by_pid(struct bpfrefs_snapshot *snap)
 	return known ? 0 : -ENOMEM;
 }
 
+/*
+ * By target, then by class; those of the same class stay in order. Each reference is somewhere else in
+ * memory, and so it is looked at once.
+ */
+static void order_refs(struct bpfrefs_snapshot *snap)
+{
+	GPtrArray *refs = snap->refs;
+	g_autofree uint32_t *by_target = g_new0(uint32_t, (size_t)snap->objects->len + 1);
+	g_autofree uint64_t *keys = g_new(uint64_t, refs->len);
+	g_autofree uint32_t *classed = g_new(uint32_t, refs->len);
+	g_autofree gpointer *old = g_memdup2(refs->pdata, refs->len * sizeof(gpointer));
+	uint32_t by_class[UINT8_MAX + 2] = { 0 };
+
+	for (guint i = 0; i < refs->len; i++) {
+		const struct bpfrefs_ref *ref = old[i];
+
+		keys[i] = (uint64_t)object_inner(ref->object)->index << 8 | ref->class_index;
+		by_class[(keys[i] & UINT8_MAX) + 1]++;
+		by_target[(keys[i] >> 8) + 1]++;
+	}
+	for (unsigned int i = 1; i <= UINT8_MAX; i++)
+		by_class[i] += by_class[i - 1];
+	for (uint32_t i = 1; i <= snap->objects->len; i++)
+		by_target[i] += by_target[i - 1];
+	for (guint i = 0; i < refs->len; i++)
+		classed[by_class[keys[i] & UINT8_MAX]++] = i;
+	for (guint i = 0; i < refs->len; i++)
+		refs->pdata[by_target[keys[classed[i]] >> 8]++] = old[classed[i]];
+}
+
 /* What putting it in order takes beside it for each reference, each object and each process. */
 #define ORDER_BYTES 64
 
@@ -231,8 +249,7 @@ int snapshot_freeze(struct bpfrefs_snapshot *snap)
 	order_objects(snap->objects);
 	for (uint32_t i = 0; i < objects; i++)
 		object_inner(snap->objects->pdata[i])->index = i;
-	order(snap->refs, snap->classes->len, place_of_class, NULL);
-	order(snap->refs, objects, place_of_target, NULL);
+	order_refs(snap);
 	sum_up(snap);
 	processes_unique(snap->processes);
 	return 0;

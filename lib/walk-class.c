@@ -21,7 +21,7 @@
  * What is kept that way alone then shows as a remainder, and a new remainder makes the next walk a
  * thorough one.
  */
-static const char *const hidden_walks[] = { "walk_mappings", "walk_ring_fds", "walk_aio", NULL };
+static const char *const hidden_walks[WALK_HIDDEN + 1] = { "walk_mappings", "walk_ring_fds", "walk_aio" };
 
 /* What at least one map has, so that the walk for it has something to tell. */
 enum walk_trait {
@@ -144,6 +144,15 @@ void walk_dispatch(const struct walk_rec *rec, void *data)
 	}
 }
 
+/* A few records before walk_dispatch() takes it: what that will look up comes into the cache. */
+static void walk_soon(const struct walk_rec *rec, void *data)
+{
+	const struct walk_file *file = walk_record(rec, WALK_FILE, struct walk_file);
+
+	if (file)
+		scan_file_soon(data, file->file);
+}
+
 void walk_keep(const struct walk_rec *rec, void *data)
 {
 	struct walk_kept *kept = data;
@@ -175,7 +184,7 @@ static bool is_worth_it(struct scan *scan, const char *program)
  * walk_mappings looks at each mapping of each process; walk_vmas, where a kernel lets it, at those of
  * processes alone that have changed, or had something to tell.
  */
-static int iterate(struct scan *scan, const char *program)
+static int iterate(struct scan *scan, const char *program, walk_fn fn, void *data)
 {
 	struct walkers *walkers = walk_state_of(scan)->walkers;
 	struct walk_control *control = walkers_control(walkers);
@@ -183,24 +192,66 @@ static int iterate(struct scan *scan, const char *program)
 
 	if (strcmp(program, "walk_mappings") == 0 && control->vmas != WALK_VMAS_UNABLE) {
 		control->vmas_busy = 0;
-		err = walkers_iterate(walkers, "walk_vmas", walk_dispatch, scan);
+		err = walkers_iterate(walkers, "walk_vmas", fn, data);
 		if (err || control->vmas != WALK_VMAS_ABLE)
 			control->vmas = WALK_VMAS_UNABLE;
 		else if (!control->vmas_busy)
 			return 0;
 	}
-	return walkers_iterate(walkers, program, walk_dispatch, scan);
+	return walkers_iterate(walkers, program, fn, data);
+}
+
+/*
+ * Runs what is worth it whatever descriptors show, while they are walked. What it tells is kept for
+ * its turn: the descriptors' records come first.
+ */
+static void walk_early(struct scan *scan)
+{
+	struct walk_state *state = walk_state_of(scan);
+
+	for (guint i = 0; i < WALK_HIDDEN; i++) {
+		struct walk_kept *kept = &state->early[i];
+
+		state->in_hidden = true;
+		if (is_worth_it(scan, hidden_walks[i])) {
+			kept->bytes = g_byte_array_new();
+			kept->walked = iterate(scan, hidden_walks[i], walk_keep, kept);
+		}
+		state->in_hidden = false;
+	}
+}
+
+/* Tells what was kept, if it was walked early. */
+static int tell_early(struct scan *scan, const char *program, bool *early)
+{
+	struct walk_state *state = walk_state_of(scan);
+	int err = 0;
+
+	for (guint i = 0; i < WALK_HIDDEN; i++) {
+		struct walk_kept *kept = &state->early[i];
+
+		if (strcmp(hidden_walks[i], program) != 0 || !kept->bytes)
+			continue;
+		walk_each(kept->bytes->data, kept->bytes->len, walk_dispatch, scan);
+		g_clear_pointer(&kept->bytes, g_byte_array_unref);
+		err = kept->err ? kept->err : kept->walked;
+		*early = true;
+	}
+	return err;
 }
 
 int walk_program(struct scan *scan, const char *program)
 {
 	struct walk_state *state = walk_state_of(scan);
+	bool early = false;
 	int err;
 
 	state->in_hidden = g_strv_contains(hidden_walks, program);
-	if (is_worth_it(scan, program)) {
+	err = tell_early(scan, program, &early);
+	if (early || is_worth_it(scan, program)) {
 		state->looked_hidden |= state->in_hidden;
-		err = iterate(scan, program);
+		if (!early)
+			err = iterate(scan, program, walk_dispatch, scan);
 	} else {
 		/* not worth it is one thing, not possible another: that is a gap all the same */
 		err = walkers_lack(state->walkers, program) ? -ENOPKG : 0;
@@ -286,9 +337,11 @@ void walk_classes(struct scan *scan, struct walkers_walk *tasks)
 	GHashTable *results = g_hash_table_new(g_str_hash, g_str_equal);
 
 	walk_those(scan, true, results);
-	if (tasks)
+	if (tasks) {
+		walk_early(scan);
 		g_hash_table_insert(results, (gpointer) "walk_tasks",
-				    GINT_TO_POINTER(walkers_end(tasks, walk_dispatch, scan)));
+				    GINT_TO_POINTER(walkers_end(tasks, walk_soon, walk_dispatch, scan)));
+	}
 	walk_those(scan, false, results);
 	g_hash_table_unref(results);
 	for (unsigned int i = 0; holder_classes[i] && !scan_failed(scan); i++) {

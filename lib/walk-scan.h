@@ -19,6 +19,16 @@ struct pin_tree;
 struct carriers;
 struct cgroups;
 
+/* Records kept until a walk has ended; -ENOMEM where there is no memory for all of them. */
+struct walk_kept {
+	GByteArray *bytes;
+	int err;
+	int walked; /* how the walk ended */
+};
+
+/* Walks of what descriptors do not show (walk-class.c). */
+#define WALK_HIDDEN 3
+
 struct walk_state {
 	struct walkers *walkers;
 	bool after;	  /* the second reading of the counters */
@@ -42,6 +52,7 @@ struct walk_state {
 	bool in_hidden;		 /* these records are of a walk of what descriptors do not show */
 	bool hidden;		 /* which told something */
 	bool looked_hidden;	 /* there was such a walk */
+	struct walk_kept early[WALK_HIDDEN]; /* walked before their turn; bytes NULL: not */
 	bool hidden_carriers;	 /* and something that carries files */
 	struct cgroups *cgroups; /* holder-cgroup.c: what it has been told */
 	uint64_t takers[WALK_TYPES]; /* the classes that take a type of record, by their places */
@@ -56,12 +67,7 @@ static inline struct walk_state *walk_state_of(struct scan *scan)
 	return scan->source_data;
 }
 
-/* Records kept until a walk has ended; -ENOMEM where there is no memory for all of them. */
-struct walk_kept {
-	GByteArray *bytes;
-	int err;
-};
-
+/* Keeps one. */
 void walk_keep(const struct walk_rec *rec, void *kept);
 
 /* A record of this type, checked for its size; else NULL. */

@@ -441,6 +441,8 @@ void walk_state_clear(struct scan *scan)
 	g_clear_pointer(&state->carried, g_hash_table_unref);
 	g_clear_pointer(&state->qdiscs, g_hash_table_unref);
 	g_hash_table_unref(state->ns_pid);
+	for (unsigned int i = 0; i < WALK_HIDDEN; i++)
+		g_clear_pointer(&state->early[i].bytes, g_byte_array_unref);
 	scan->source_data = NULL;
 }
 

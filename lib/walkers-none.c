@@ -84,9 +84,10 @@ struct walkers_walk *walkers_begin(struct walkers *walkers, const char *program)
 	return NULL;
 }
 
-int walkers_end(struct walkers_walk *walk, walk_fn fn, void *data)
+int walkers_end(struct walkers_walk *walk, walk_fn soon, walk_fn fn, void *data)
 {
 	(void)walk;
+	(void)soon;
 	(void)fn;
 	(void)data;
 	return -EOPNOTSUPP;

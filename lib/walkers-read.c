@@ -60,7 +60,7 @@ int reading_all(struct reading *reading, walk_fn fn, void *data, bool *took_long
 			reading->pending = true;
 			ahead = ahead_begin(reading_next, reading);
 			if (ahead)
-				return ahead_end(ahead, fn, data);
+				return ahead_end(ahead, NULL, fn, data);
 			reading_next(reading, &records, &len);
 		}
 		walk_each(records, len, fn, data);

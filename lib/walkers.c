@@ -420,9 +420,9 @@ struct walkers_walk *walkers_begin(struct walkers *walkers, const char *program)
 	return NULL;
 }
 
-int walkers_end(struct walkers_walk *walk, walk_fn fn, void *data)
+int walkers_end(struct walkers_walk *walk, walk_fn soon, walk_fn fn, void *data)
 {
-	int err = ahead_end(walk->ahead, fn, data);
+	int err = ahead_end(walk->ahead, soon, fn, data);
 
 	close(walk->reading.fd);
 	g_free(walk);

@@ -56,12 +56,12 @@ int walkers_iterate(struct walkers *walkers, const char *program, walk_fn fn, vo
  * once an earlier walk took long; it may take some ten ms, once. walkers_begin() has a thread run
  * @program (walk_tasks can) from the beginning, with the control as it is now; NULL: run it with
  * walkers_iterate(). walkers_end() hands on its records in order, as they come, to its end, and frees
- * it: 0 or -errno.
+ * it: 0 or -errno; @soon, which may be NULL, sees each some records before.
  */
 struct walkers_walk;
 void walkers_prepare(struct walkers *walkers);
 struct walkers_walk *walkers_begin(struct walkers *walkers, const char *program);
-int walkers_end(struct walkers_walk *walk, walk_fn fn, void *data);
+int walkers_end(struct walkers_walk *walk, walk_fn soon, walk_fn fn, void *data);
 
 /* Room for WALK_LIST_MAX objects that walk_counts is asked about; valid as long as @walkers. */
 struct walk_listed *walkers_list(struct walkers *walkers);
