@@ -4,6 +4,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "beside.h"
 #include "put.h"
 #include "reserve.h"
 #include "show.h"
@@ -212,7 +213,7 @@ struct part {
 	int err;
 };
 
-static gpointer show_part(gpointer data)
+static void *show_part(void *data)
 {
 	struct part *part = data;
 
@@ -226,38 +227,38 @@ static gpointer show_part(gpointer data)
 	return NULL;
 }
 
-static gpointer show_beside(gpointer data)
+static void *show_beside(void *data)
 {
 	reserve_enter(); /* for the same request */
 	return show_part(data);
 }
 
-/* Half of them in a thread: false, and nothing is shown, where there can be none. */
-static bool show_halves(struct part *whole)
+/* Half of them beside the other half. */
+static void show_halves(struct part *all)
 {
-	size_t middle = whole->first + (whole->end - whole->first) / 2;
+	size_t middle = all->first + (all->end - all->first) / 2;
 	g_autoptr(GString) more = g_string_new(NULL);
-	struct part second = { whole->snap, middle, whole->end, more, 0 };
-	GThread *thread = g_thread_try_new("show", show_beside, &second, NULL);
+	struct part second = { all->snap, middle, all->end, more, 0 };
+	struct beside beside;
 
-	if (!thread)
-		return false;
-	whole->end = middle;
-	show_part(whole);
-	g_thread_join(thread);
-	if (!whole->err)
-		whole->err = second.err ? second.err : text_room_for(whole->out, more->len);
-	if (!whole->err)
-		g_string_append_len(whole->out, more->str, (gssize)more->len);
-	return true;
+	beside_begin(&beside, show_beside, &second);
+	all->end = middle;
+	show_part(all);
+	beside_end(&beside);
+	if (!all->err)
+		all->err = second.err ? second.err : text_room_for(all->out, more->len);
+	if (!all->err)
+		g_string_append_len(all->out, more->str, (gssize)more->len);
 }
 
 int show_all_holders(const struct where *w, GString *out)
 {
 	struct part all = { w->snap, 0, bpfrefs_snapshot_ref_count(w->snap), out, 0 };
 
-	if (all.end < LONG_ANSWER || !show_halves(&all))
+	if (all.end < LONG_ANSWER)
 		show_part(&all);
+	else
+		show_halves(&all);
 	show_gaps(out, w->snap, NULL, NULL);
 	return all.err;
 }

@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "beside.h"
 #include "memory.h"
 
 /* Buffers that wait to be decoded, at most: whoever reads faster waits too. */
@@ -17,7 +18,7 @@ struct buffer {
 struct ahead {
 	ahead_fn read;
 	void *data;
-	GThread *thread;
+	struct beside beside;
 	GMutex lock; /* protects what follows */
 	GCond changed;
 	struct buffer *first, *last;
@@ -75,7 +76,7 @@ static struct buffer *copy(const void *records, uint32_t len)
 	return buffer;
 }
 
-static gpointer run(gpointer data)
+static void *run(void *data)
 {
 	struct ahead *ahead = data;
 	const void *records;
@@ -106,8 +107,7 @@ struct ahead *ahead_begin(ahead_fn read, void *data)
 	ahead->data = data;
 	g_mutex_init(&ahead->lock);
 	g_cond_init(&ahead->changed);
-	ahead->thread = g_thread_try_new("read-ahead", run, ahead, NULL);
-	if (ahead->thread)
+	if (beside_begin(&ahead->beside, run, ahead))
 		return ahead;
 	g_cond_clear(&ahead->changed);
 	g_mutex_clear(&ahead->lock);
@@ -153,7 +153,7 @@ int ahead_end(struct ahead *ahead, walk_fn soon, walk_fn fn, void *data)
 		each(buffer, soon, fn, data);
 		g_free(buffer);
 	}
-	g_thread_join(ahead->thread);
+	beside_end(&ahead->beside);
 	err = ahead->err;
 	g_cond_clear(&ahead->changed);
 	g_mutex_clear(&ahead->lock);

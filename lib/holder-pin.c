@@ -319,6 +319,7 @@ const struct holder_class holder_pin = {
 	.walk = walk,
 	.apart = true,
 	.derive = derive,
+	.derives_alone = true,
 	.proc = proc_scan_pin,
 	.proc_gap = "procfs does not show pins that are unlinked or in a bpffs that is not mounted",
 };

@@ -155,6 +155,8 @@ struct holder_class {
 	bool (*decode)(struct scan *scan, const struct walk_rec *rec);
 	/* BPF source: after all records, what follows from the objects' own facts. */
 	void (*derive)(struct scan *scan);
+	/* BPF source: derive runs none of our programs, so that one may run beside it. */
+	bool derives_alone;
 	/* procfs source: everything. -errno if nothing could be learnt; gaps by scan_gap(). */
 	int (*proc)(struct scan *scan);
 	/* procfs source: why its answer is never complete there, or NULL if it is */

@@ -344,8 +344,14 @@ void walk_classes(struct scan *scan, struct walkers_walk *tasks)
 	}
 	walk_those(scan, false, results);
 	g_hash_table_unref(results);
+	walk_derive(scan, false);
+}
+
+void walk_derive(struct scan *scan, bool alone)
+{
 	for (unsigned int i = 0; holder_classes[i] && !scan_failed(scan); i++) {
-		if (!holder_classes[i]->derive || !concerns(scan, holder_classes[i]))
+		if (!holder_classes[i]->derive || !concerns(scan, holder_classes[i]) ||
+		    holder_classes[i]->derives_alone != alone)
 			continue;
 		scan_turn(scan, i);
 		holder_classes[i]->derive(scan);

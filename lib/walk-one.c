@@ -54,8 +54,10 @@ static int walk_one(struct scan *scan, const struct walk_one_map *one)
 	control->only = one->map.address;
 	control->uses = 0;
 	err = walkers_iterate(state->walkers, "walk_links", walk_dispatch, scan);
-	if (!err)
+	if (!err) {
 		walk_classes(scan, NULL);
+		walk_derive(scan, true);
+	}
 	control->only = 0;
 	if (!err)
 		err = walk_read_map(scan->ctx, one->map.rec.id, &after);

@@ -102,10 +102,12 @@ void walk_dispatch(const struct walk_rec *rec, void *scan);
 /* Notes what this record says of which of walk_program()'s programs are worth running. */
 void walk_note(struct scan *scan, const struct walk_rec *rec);
 /*
- * Gives every class its turn: its programs, then what it derives. @tasks: the walk over descriptors,
+ * Gives every class its turn: its programs, then what it derives by programs. @tasks: the walk over descriptors,
  * which goes on beside those that need not wait for it, and is ended here; NULL: it has its turn too.
  */
 void walk_classes(struct scan *scan, struct walkers_walk *tasks);
+/* Has those classes derive whose derives_alone is @alone; walk_classes() has had the others. */
+void walk_derive(struct scan *scan, bool alone);
 /* Runs an iterator program that feeds classes, if it can tell anything new. */
 int walk_program(struct scan *scan, const char *program);
 /* An object to be looked into where it is known to be. */

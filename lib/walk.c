@@ -5,6 +5,7 @@
  */
 #include <string.h>
 
+#include "beside.h"
 #include "bpf.h"
 #include "carrier.h"
 #include "info.h"
@@ -383,28 +384,68 @@ int walk_learn_objects(struct bpfrefs_ctx *ctx, walk_fn note, void *data)
 	return err;
 }
 
-/* The counters of everything, as they are now, and what tells them. Links are told to @links. */
-static int read_counters(struct scan *scan, struct walk_kept *links)
-{
-	struct walk_state *state = walk_state_of(scan);
-	struct known *known = scan->ctx->known;
+/* What tells the counters of everything, as they are now. */
+struct counters {
+	struct scan *scan;
+	struct walk_kept links; /* their records */
 	int err;
+};
 
-	/* what is newer than the first look is left out of the second */
-	state->learnt = !state->after && known_is_outdated(known);
+/* In a thread of its own: touches what is known, and nothing of the scan. */
+static void *read_known(void *data)
+{
+	struct counters *counters = data;
+	const struct walk_state *state = walk_state_of(counters->scan);
+
+	counters->err = known_read(counters->scan->ctx->known, state->walkers);
+	return NULL;
+}
+
+/* Once what is known has been read, or learnt. */
+static int read_rest(struct counters *counters)
+{
+	struct scan *scan = counters->scan;
+	struct walk_state *state = walk_state_of(scan);
+
+	if (!counters->err)
+		counters->err = walkers_iterate(state->walkers, "walk_links", walk_keep,
+						&counters->links);
+	if (!counters->err)
+		counters->err = counters->links.err;
+	if (counters->err)
+		return counters->err;
+	if (!state->learnt)
+		known_each(scan->ctx->known, BPFREFS_BTF, walk_dispatch, scan);
+	peek_btfs(scan);
+	return scan_failed(scan);
+}
+
+static int read_before(struct counters *counters)
+{
+	struct scan *scan = counters->scan;
+	struct walk_state *state = walk_state_of(scan);
+
+	state->learnt = known_is_outdated(scan->ctx->known);
 	if (state->learnt)
-		err = walk_learn_objects(scan->ctx, learn_object, scan);
+		counters->err = walk_learn_objects(scan->ctx, learn_object, scan);
 	else
-		err = known_read(known, state->walkers);
-	if (!err)
-		err = walkers_iterate(state->walkers, "walk_links", walk_keep, links);
-	if (!err)
-		err = links->err;
-	if (!err && !state->learnt)
-		known_each(known, BPFREFS_BTF, walk_dispatch, scan);
-	if (!err)
-		peek_btfs(scan);
-	return err;
+		read_known(counters);
+	return read_rest(counters);
+}
+
+/* What is newer than the first reading is left out. What needs no program goes on meanwhile. */
+static int read_after(struct counters *counters)
+{
+	struct walk_state *state = walk_state_of(counters->scan);
+	struct beside beside;
+
+	g_byte_array_set_size(counters->links.bytes, 0);
+	beside_begin(&beside, read_known, counters);
+	walk_derive(counters->scan, true);
+	beside_end(&beside);
+	state->after = true;
+	state->learnt = false;
+	return read_rest(counters);
 }
 
 static void tell_objects(struct scan *scan, const struct walk_kept *links)
@@ -449,27 +490,22 @@ void walk_state_clear(struct scan *scan)
 /* Between the two readings of the counters: who holds what. */
 static int collect(struct scan *scan)
 {
-	struct walk_state *state = walk_state_of(scan);
-	g_autoptr(GByteArray) bytes = g_byte_array_new();
-	struct walk_kept links = { .bytes = bytes };
+	g_autoptr(GByteArray) links = g_byte_array_new();
+	struct counters counters = { .scan = scan, .links.bytes = links };
 	struct walkers_walk *tasks;
 	int err = add_btfs(scan);
 
 	if (!err)
-		err = read_counters(scan, &links);
-	if (!err)
-		err = scan_failed(scan);
+		err = read_before(&counters);
 	if (err)
 		return err;
 	use_prepare(scan);
-	tasks = walkers_begin(state->walkers, "walk_tasks");
-	tell_objects(scan, &links);
+	tasks = walkers_begin(walk_state_of(scan)->walkers, "walk_tasks");
+	tell_objects(scan, &counters.links);
 	walk_classes(scan, tasks);
-	state->after = true;
-	g_byte_array_set_size(bytes, 0);
-	err = read_counters(scan, &links);
+	err = read_after(&counters);
 	if (!err)
-		tell_objects(scan, &links);
+		tell_objects(scan, &counters.links);
 	return err;
 }
 
