@@ -4,12 +4,18 @@
 #include "memory.h"
 
 /*
- * Open addressing with linear probing, at most half full. A scan of a large system asks some hundred
+ * Open addressing with linear probing, at most five eighths full. A scan of a large system asks some hundred
  * thousand times: GHashTable, with its functions to hash and compare by pointer and an allocation for
  * each 64-bit key, takes five times as long.
  */
 
 #define LEAST_SLOTS 64
+
+/* In so many slots are searches short. */
+static bool fits(size_t slots, size_t count)
+{
+	return count <= slots / 8 * 5;
+}
 
 /*
  * Eight keys that follow each other share two lines of the processor's cache: ids are dense, and are
@@ -68,14 +74,14 @@ bool idmap_reserve(struct idmap *map, size_t count)
 {
 	size_t slots = LEAST_SLOTS;
 
-	while (slots < 2 * count)
+	while (!fits(slots, count))
 		slots *= 2;
 	return grow(map, slots);
 }
 
 struct idmap_entry *idmap_place(struct idmap *map, uint64_t key)
 {
-	if (2 * (map->count + 1) > map->slots &&
+	if (!fits(map->slots, map->count + 1) &&
 	    !grow(map, MAX((size_t)LEAST_SLOTS, map->slots * 2)))
 		return NULL;
 	return find(map, key);
