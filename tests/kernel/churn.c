@@ -32,7 +32,10 @@
 /* At once, this many; what is done is looked at when the kernel must have cleared what it clears. */
 enum { PARALLEL = 3, BATCH = 60, CLEARED_MS = 300, GONE_MS = 120000, KEPT_MS = 30000 };
 
-/* How long a loader lives on after it attached, if it does not exit at once. */
+/*
+ * How long a loader lives on after it attached, if it does not exit at once: LIFE_US, or CHURN_LIFE_US
+ * in the environment, where a millisecond is not a millisecond (tests/vm), and up to LIFE_MORE_US more.
+ */
 enum { LIFE_US = 1000, LIFE_MORE_US = 3000 };
 
 enum root { NO_ROOT, BY_PIN, BY_SOCKET, ROOTS };
@@ -55,6 +58,7 @@ struct loader {
 static struct {
 	const char *bpffs;
 	uint64_t random;
+	unsigned int life_us;
 	unsigned int lived, lost, instant, caught, unrooted, failed, left, exist, times;
 	uint32_t *time_us;
 } all;
@@ -149,7 +153,7 @@ static void loader_plan(struct loader *loader, unsigned int number)
 		.root = (enum root)random_below(ROOTS),
 		.lives = random_below(3) != 0,
 		.timed = number % 8 == 0,
-		.life_us = LIFE_US + random_below(LIFE_MORE_US),
+		.life_us = all.life_us + random_below(LIFE_MORE_US),
 		.socket = { -1, -1 },
 	};
 	/* In the others the array is used by a program that is loaded earlier. */
@@ -298,6 +302,7 @@ static int by_time(const void *a, const void *b)
 int main(int argc, char **argv)
 {
 	unsigned int count = argc == 4 ? (unsigned int)atoi(argv[2]) : 0;
+	const char *life = getenv("CHURN_LIFE_US");
 	struct loader *loaders;
 
 	if (!count) {
@@ -306,6 +311,7 @@ int main(int argc, char **argv)
 	}
 	all.bpffs = argv[1];
 	all.random = strtoull(argv[3], NULL, 0) | 1;
+	all.life_us = life ? (unsigned int)atoi(life) : LIFE_US;
 	all.time_us = calloc(count, sizeof(*all.time_us));
 	loaders = mmap(NULL, count * sizeof(*loaders), PROT_READ | PROT_WRITE,
 		       MAP_SHARED | MAP_ANONYMOUS, -1, 0);

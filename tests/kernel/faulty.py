@@ -195,7 +195,7 @@ def state(env, daemon, obj):
             pin = os.path.isfile(path) and not os.path.islink(path)
             found[os.path.relpath(path, env.bpffs)] = pinned_key(path) if pin else ""
     st = os.stat(env.bpffs / "d")
-    times = (int(st.st_atime), int(st.st_mtime)) if st.st_mtime < 10 else ()
+    times = (int(st.st_mtime),) if st.st_mtime < 10 else () # the walk above is an access
     return found, (st.st_mode, st.st_uid, st.st_gid, *times), daemon.read(f"{obj.key}/keep")
 
 

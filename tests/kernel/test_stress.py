@@ -190,6 +190,7 @@ class Churner(threading.Thread):
         self.scenes, self.played, self.skipped = 0, {}, {}
 
     def run(self):
+        scene = None
         try:
             while not self.stopping:
                 scene = self.rng.choice(SCENES)
@@ -203,7 +204,7 @@ class Churner(threading.Thread):
                     self.helper.end()
                     self.helper = self.env.helper()
         except Exception as error:  # pylint: disable=broad-except
-            self.error = error
+            self.error = (scene.__name__, error)
 
     def stop(self):
         self.stopping = True

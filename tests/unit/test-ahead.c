@@ -1,67 +1,123 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Decoding beside the walk: everything is decoded, once, in order, before the end returns. */
+/* Reading ahead: everything is decoded, once, in order, before the end returns; and how it ended. */
 #include "ahead.h"
+
+#include <string.h>
 
 #define BUFFERS 200
 #define EACH	50
 
+/* What a reader gives: EACH records at a time, numbered, always in the same buffer. */
+struct input {
+	struct walk_rec records[EACH];
+	uint32_t id;
+	unsigned int reads, empty; /* so many more; every such one brings nothing (0: none) */
+	int end;
+	unsigned int slow; /* microseconds for each */
+};
+
+struct sink {
+	GArray *seen, *soon;
+	unsigned int slow;
+};
+
+static int read_one(void *data, const void **records, uint32_t *len)
+{
+	struct input *input = data;
+
+	memset(input->records, 0xff, sizeof(input->records)); /* what was read is a copy by now */
+	*records = input->records;
+	g_usleep(input->slow);
+	if (input->reads == 0)
+		return input->end;
+	input->reads--;
+	if (input->empty && input->reads % input->empty == 0)
+		return 1;
+	for (int i = 0; i < EACH; i++)
+		input->records[i] =
+			(struct walk_rec){ WALK_FILE, sizeof(struct walk_rec), input->id++ };
+	*len = sizeof(input->records);
+	return 1;
+}
+
 static void note(const struct walk_rec *rec, void *data)
 {
-	g_array_append_val((GArray *)data, rec->id);
+	struct sink *sink = data;
+
+	if (rec->id % EACH == 0)
+		g_usleep(sink->slow);
+	g_array_append_val(sink->seen, rec->id);
 }
 
-/* Slower than who gives: he must wait, and nothing is lost. */
-static void note_slowly(const struct walk_rec *rec, void *data)
+static void note_soon(const struct walk_rec *rec, void *data)
 {
-	if (rec->id % 1000 == 0)
-		g_usleep(1000);
-	note(rec, data);
+	struct sink *sink = data;
+
+	g_assert_cmpuint(sink->soon->len, ==, rec->id);
+	g_assert_cmpuint(rec->id, >=, sink->seen->len);
+	g_array_append_val(sink->soon, rec->id);
 }
 
-static void give_all(walk_fn fn)
+static void check(struct input input, unsigned int slow, walk_fn soon, int want)
 {
-	g_autoptr(GArray) seen = g_array_new(FALSE, FALSE, sizeof(uint32_t));
-	struct ahead *ahead = ahead_begin(fn, seen);
-	struct walk_rec records[EACH];
-	uint32_t id = 0;
+	struct sink sink = { g_array_new(FALSE, FALSE, sizeof(uint32_t)),
+			     g_array_new(FALSE, FALSE, sizeof(uint32_t)), slow };
+	struct ahead *ahead = ahead_begin(read_one, &input);
 
 	g_assert_nonnull(ahead);
-	for (int i = 0; i < BUFFERS; i++) {
-		for (int j = 0; j < EACH; j++)
-			records[j] = (struct walk_rec){ WALK_FILE, sizeof(records[j]), id++ };
-		ahead_give(ahead, records, sizeof(records));
-		memset(records, 0xff, sizeof(records)); /* it has a copy */
-	}
-	ahead_end(ahead);
-	g_assert_cmpuint(seen->len, ==, id);
-	for (uint32_t i = 0; i < id; i++)
-		g_assert_cmpuint(g_array_index(seen, uint32_t, i), ==, i);
+	g_assert_cmpint(ahead_end(ahead, soon, note, &sink), ==, want);
+	g_assert_cmpuint(sink.seen->len, ==, input.id);
+	for (uint32_t i = 0; i < input.id; i++)
+		g_assert_cmpuint(g_array_index(sink.seen, uint32_t, i), ==, i);
+	g_assert_cmpuint(sink.soon->len, ==, soon ? input.id : 0);
+	g_array_unref(sink.seen);
+	g_array_unref(sink.soon);
 }
 
 static void in_order(void)
 {
-	give_all(note);
+	check((struct input){ .reads = BUFFERS }, 0, NULL, 0);
 }
 
-static void slower_than_given(void)
+static void slower_than_read(void)
 {
-	give_all(note_slowly);
+	check((struct input){ .reads = BUFFERS }, 200, NULL, 0);
 }
 
-static void nothing_given(void)
+static void faster_than_read(void)
 {
-	g_autoptr(GArray) seen = g_array_new(FALSE, FALSE, sizeof(uint32_t));
+	check((struct input){ .reads = BUFFERS, .slow = 200 }, 0, NULL, 0);
+}
 
-	ahead_end(ahead_begin(note, seen));
-	ahead_end(NULL);
-	g_assert_cmpuint(seen->len, ==, 0);
+static void seen_before(void)
+{
+	check((struct input){ .reads = BUFFERS }, 0, note_soon, 0);
+}
+
+static void reads_that_bring_nothing(void)
+{
+	check((struct input){ .reads = BUFFERS, .empty = 3 }, 0, note_soon, 0);
+}
+
+static void nothing_at_all(void)
+{
+	check((struct input){ .reads = 0 }, 0, NULL, 0);
+}
+
+static void ended_early(void)
+{
+	check((struct input){ .reads = BUFFERS, .end = -ELOOP }, 0, NULL, -ELOOP);
 }
 
 int main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
 	g_test_add_func("/ahead/in-order", in_order);
-	g_test_add_func("/ahead/slow", slower_than_given);
-	g_test_add_func("/ahead/nothing", nothing_given);
+	g_test_add_func("/ahead/slow-decoding", slower_than_read);
+	g_test_add_func("/ahead/slow-reading", faster_than_read);
+	g_test_add_func("/ahead/soon", seen_before);
+	g_test_add_func("/ahead/empty-reads", reads_that_bring_nothing);
+	g_test_add_func("/ahead/nothing", nothing_at_all);
+	g_test_add_func("/ahead/ended-early", ended_early);
 	return g_test_run();
 }
