@@ -124,6 +124,25 @@ static void add_xsk(struct scan *scan, const struct walk_xsk *xsk)
 	ref_set_num(ref, MAP_SLOT, xsk->slot);
 }
 
+static void note_xsk(struct scan *scan, const struct walk_xsk *xsk)
+{
+	struct walk_state *state = walk_state_of(scan);
+
+	if (!state->xsks)
+		state->xsks = g_array_new(FALSE, FALSE, sizeof(*xsk));
+	if (scan_charge(scan, sizeof(*xsk)) == 0)
+		g_array_append_val(state->xsks, *xsk);
+}
+
+/* When the walk over descriptors has told all sockets that have one. */
+static void derive(struct scan *scan)
+{
+	const GArray *xsks = walk_state_of(scan)->xsks;
+
+	for (guint i = 0; xsks && i < xsks->len; i++)
+		add_xsk(scan, &g_array_index(xsks, struct walk_xsk, i));
+}
+
 static bool decode(struct scan *scan, const struct walk_rec *rec)
 {
 	const struct walk_map *map = walk_record(rec, WALK_MAP, struct walk_map);
@@ -133,7 +152,7 @@ static bool decode(struct scan *scan, const struct walk_rec *rec)
 	struct bpfrefs_key holder = { BPFREFS_MAP, rec->id };
 
 	if (xsk) {
-		add_xsk(scan, xsk);
+		note_xsk(scan, xsk);
 		return true;
 	}
 	if (map) {
@@ -163,5 +182,7 @@ const struct holder_class holder_map = {
 	.apart = true,
 	.takes = WALK_BIT(WALK_MAP) | WALK_BIT(WALK_EDGE) | WALK_BIT(WALK_GAP) | WALK_BIT(WALK_XSK),
 	.decode = decode,
+	.derive = derive,
+	.derives_alone = true,
 	.proc = proc_scan_map,
 };

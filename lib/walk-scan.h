@@ -46,6 +46,7 @@ struct walk_state {
 	GHashTable *carried;	   /* use.c: files to be looked into */
 	struct carriers *carriers; /* carrier.c: sockets and rings to be looked into */
 	uint32_t traits; /* of the maps there are: enum walk_trait (walk-class.c) */
+	GArray *xsks;	 /* holder-map.c: slots of xskmaps, struct walk_xsk */
 	GArray *slotted; /* holder-map.c: the maps with slots, struct walk_place */
 	/* maps of others that can be mapped or polled, files in descriptor tables that carry others */
 	bool mappable, carries;

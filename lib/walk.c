@@ -335,6 +335,7 @@ void walk_state_clear(struct scan *scan)
 	pin_tree_free(state->pins);
 	g_clear_pointer(&state->metas, g_array_unref);
 	g_clear_pointer(&state->slotted, g_array_unref);
+	g_clear_pointer(&state->xsks, g_array_unref);
 	g_clear_pointer(&state->carried, g_hash_table_unref);
 	g_clear_pointer(&state->qdiscs, g_hash_table_unref);
 	g_hash_table_unref(state->ns_pid);
