@@ -128,9 +128,10 @@ static const struct row map_rows[] = {
 	MAP(type, MAP_TYPE), MAP(id, NUM), MAP(key_size, NUM), MAP(value_size, NUM),
 	MAP(max_entries, NUM), MAP(map_flags, NUM), MAP(name, NAME), MAP(ifindex, NUM),
 	MAP(btf_vmlinux_value_type_id, NUM), MAP(netns_dev, NUM), MAP(netns_ino, NUM),
-	MAP(btf_id, NUM), MAP(btf_key_type_id, NUM), MAP(btf_value_type_id, NUM),
-	MAP(btf_vmlinux_id, NUM), MAP(map_extra, NUM), END,
+	MAP(btf_id, NUM), MAP(btf_key_type_id, NUM), MAP(btf_value_type_id, NUM), END,
 };
+/* Since 5.16; btf_vmlinux_id since 6.9, where there was a hole before. */
+static const struct row map_more_rows[] = { MAP(btf_vmlinux_id, SET), MAP(map_extra, NUM), END };
 
 /* Before map_ids, and after. */
 static const struct row prog_rows[] = {
@@ -312,6 +313,8 @@ void info_map(struct bpfrefs_info *info, const struct map_facts *facts)
 {
 	info_str(info, "kind", bpfrefs_kind_name(BPFREFS_MAP));
 	add_rows(info, map_rows, facts, sizeof(*facts));
+	if (!facts->short_info)
+		add_rows(info, map_more_rows, facts, sizeof(*facts));
 }
 
 void info_prog(struct bpfrefs_info *info, const struct prog_facts *facts)

@@ -16,6 +16,7 @@ struct map_facts {
 	uint32_t btf_id, btf_key_type_id, btf_value_type_id, btf_vmlinux_id;
 	uint64_t map_extra;
 	char name[16];
+	bool short_info; /* the kernel tells nothing beyond btf_value_type_id (before 5.16) */
 };
 
 /* All of a map's facts, "kind" first. */

@@ -44,6 +44,7 @@ int raw_map_read(int fd, struct map_facts *facts)
 		.btf_value_type_id = raw.btf_value_type_id,
 		.btf_vmlinux_id = raw.btf_vmlinux_id,
 		.map_extra = raw.map_extra,
+		.short_info = len < sizeof(raw),
 	};
 	memcpy(facts->name, raw.name, sizeof(facts->name));
 	return 0;

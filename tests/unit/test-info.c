@@ -40,8 +40,35 @@ static void test_map(void)
 	check(info, "kind: map\ntype: prog_array\nid: 12\nkey_size: 4\nvalue_size: 4\n"
 		    "max_entries: 8\nmap_flags: 128\nname: jump_table_12345\nifindex: 0\n"
 		    "btf_vmlinux_value_type_id: 0\nnetns_dev: 0\nnetns_ino: 0\nbtf_id: 7\n"
-		    "btf_key_type_id: 0\nbtf_value_type_id: 0\nbtf_vmlinux_id: 0\n"
-		    "map_extra: 18446744073709551615\n");
+		    "btf_key_type_id: 0\nbtf_value_type_id: 0\nmap_extra: 18446744073709551615\n");
+}
+
+/* What the kernel does not tell is left out, not 0. */
+static void test_map_of_an_older_kernel(void)
+{
+	struct map_facts facts = { .type = 2, .id = 5, .short_info = true };
+	struct bpfrefs_info *info = info_new();
+
+	info_map(info, &facts);
+	check(info, "kind: map\ntype: array\nid: 5\nkey_size: 0\nvalue_size: 0\nmax_entries: 0\n"
+		    "map_flags: 0\nname: \nifindex: 0\nbtf_vmlinux_value_type_id: 0\n"
+		    "netns_dev: 0\nnetns_ino: 0\nbtf_id: 0\nbtf_key_type_id: 0\n"
+		    "btf_value_type_id: 0\n");
+}
+
+/* Of a struct_ops map alone. */
+static void test_map_of_a_kernels_type(void)
+{
+	struct map_facts facts = { .type = 26, .id = 5, .btf_vmlinux_id = 3 };
+	struct bpfrefs_info *info = info_new();
+	bool found = false;
+
+	info_map(info, &facts);
+	for (size_t i = 0; bpfrefs_info_field(info, i); i++)
+		if (strcmp(bpfrefs_info_field(info, i)->key, "btf_vmlinux_id") == 0)
+			found = bpfrefs_info_field(info, i)->num == 3;
+	g_assert_true(found);
+	bpfrefs_info_free(info);
 }
 
 static void test_new_type(void)
@@ -201,6 +228,8 @@ int main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
 	g_test_add_func("/info/map", test_map);
+	g_test_add_func("/info/map-of-an-older-kernel", test_map_of_an_older_kernel);
+	g_test_add_func("/info/map-of-a-kernels-type", test_map_of_a_kernels_type);
 	g_test_add_func("/info/new-type", test_new_type);
 	g_test_add_func("/info/prog", test_prog);
 	g_test_add_func("/info/btf", test_btf);
