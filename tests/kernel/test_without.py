@@ -74,6 +74,17 @@ def test_what_is_told(env):
     check({o.key for o in (array, prog, inner, outer, raw, link)} <= listed, f"{listed}")
 
 
+def test_facts_that_a_kernel_does_not_tell(env):
+    """bpf_map_info ends before map_extra until 5.16: it is not there then, and not 0."""
+    daemon, helper = without(env), env.helper()
+    table = helper.make("map", "array")
+    version = tuple(int(x) for x in os.uname().release.split("-")[0].split(".")[:2])
+    facts = daemon.pairs(f"{table.key}/info")
+    equal(facts.get("map_extra"), "0" if version >= (5, 16) else None, str(facts))
+    check("btf_vmlinux_id" not in facts, "of struct_ops maps alone")
+    equal(facts["btf_value_type_id"], "0")
+
+
 def test_each_class_says_what_it_misses(env):
     """None is silently empty: what is not complete says so in status and at the end of each file."""
     daemon = without(env)
