@@ -74,9 +74,13 @@ static int walk(struct scan *scan)
 {
 	g_autoptr(GArray) places = g_array_new(FALSE, FALSE, sizeof(struct walk_place));
 	struct looking looking = { scan, places, 0 };
+	int err;
 
 	known_each(scan->ctx->known, BPFREFS_PROG, tell_used, &looking);
-	return looking.err ? looking.err : walk_places(scan, "walk_used", places);
+	err = looking.err ? looking.err : walk_places(scan, "walk_used", places);
+	if (!err && !scan_failed(scan) && !walk_state_of(scan)->one)
+		known_use_end(scan->ctx->known);
+	return err;
 }
 
 const struct holder_class holder_prog = {

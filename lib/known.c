@@ -26,7 +26,7 @@ struct kind {
 /* The maps that a program uses: a part of known->maps. */
 struct used {
 	uint32_t first, count;
-	bool learnt;
+	bool begun, learnt;
 	bool more; /* it holds, or held, what is not noted */
 };
 
@@ -322,7 +322,21 @@ bool known_used(const struct known *known, const struct walk_rec *rec, const uin
 
 void known_use_begin(struct known *known, const struct walk_rec *rec)
 {
-	*used_of(known, rec) = (struct used){ .learnt = true };
+	*used_of(known, rec) = (struct used){ .begun = true };
+}
+
+void known_use_end(struct known *known)
+{
+	const struct kind *kind = &known->kinds[BPFREFS_PROG];
+
+	for (guint i = 0; i < known->used->len; i++) {
+		struct used *used = &g_array_index(known->used, struct used, i);
+		const struct walk_prog *prog = (void *)(kind->records->data + i * kind->size);
+
+		if (used->begun)
+			used->learnt = used->count == prog->used;
+		used->begun = false;
+	}
 }
 
 void known_use(struct known *known, uint32_t prog, uint32_t map)

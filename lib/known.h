@@ -40,6 +40,11 @@ bool known_used(const struct known *known, const struct walk_rec *prog, const ui
 /* That is about to be told: known_use() for each map, in order; 0: something that is no used map. */
 void known_use_begin(struct known *known, const struct walk_rec *prog);
 void known_use(struct known *known, uint32_t prog, uint32_t map);
+/*
+ * All was told of those that had begun, without a failure: it is learnt where a program uses as many
+ * maps as were counted before. (While one more is bound, what is told may be nonsense.)
+ */
+void known_use_end(struct known *known);
 /* Reads one map's; -ENOENT if it is not there, or not known. */
 int known_read_map(struct known *known, struct walkers *walkers, uint32_t id, walk_fn fn,
 		   void *data);

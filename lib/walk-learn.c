@@ -209,5 +209,6 @@ int walk_learn(struct walkers *walkers, char **why)
 	else
 		learn_others(walkers);
 	walkers_control(walkers)->self_prog = walkers_program_id(walkers, "walk_progs");
+	walkers_control(walkers)->counts_prog = walkers_program_id(walkers, "walk_counts");
 	return err;
 }

@@ -74,6 +74,9 @@ static int count_step(__u32 index, void *data)
 	} else if (listed->kind == WALK_KIND_PROG) {
 		id = walk_load2(bpf_prog, address, aux, id);
 		refcnt = walk_load2(bpf_prog, address, aux, refcnt.counter);
+		/* while it runs it is held for that (bpf_prog_test_run()) */
+		if (listed->id == walk.counts_prog)
+			refcnt--;
 		/* what it holds changes by bpf_prog_bind_map() and bpf_prog_assoc_struct_ops() alone */
 		listed->usercnt = walk_load2(bpf_prog, address, aux, used_map_cnt);
 		if (bpf_core_field_exists(((struct bpf_prog_aux *)0)->st_ops_assoc) &&

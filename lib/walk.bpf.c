@@ -123,6 +123,7 @@ int walk_progs(struct bpf_iter__bpf_prog *ctx)
 	out->type = prog->type;
 	out->btf_id = btf_id_of(BPF_CORE_READ(prog, aux, btf));
 	out->attach_btf_id = btf_id_of(BPF_CORE_READ(prog, aux, attach_btf));
+	out->used = prog->aux->used_map_cnt;
 	bpf_probe_read_kernel(out->name, sizeof(out->name), &prog->aux->name);
 	walk_emit(&out->rec, WALK_PROG, sizeof(*out), id);
 	walk_tell_btf(BPF_CORE_READ(prog, aux, btf));

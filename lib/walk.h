@@ -71,7 +71,7 @@ struct walk_prog {
 	__u64 address;
 	__s64 refcnt;
 	__u32 type, btf_id, attach_btf_id;
-	__u32 used; /* lib/known.c's own: what walk_listed said of its maps last */
+	__u32 used; /* how many maps it uses; see lib/known.c */
 	char name[16];
 };
 
@@ -418,8 +418,8 @@ struct walk_control {
 	struct walk_known known;
 	/* bytes of records in the buffer; lib sets it to 0 when it has read them */
 	__u32 len;
-	/* objects: not 0, tell this map alone; our program that iterates programs */
-	__u32 only_id, self_prog;
+	/* objects: not 0, tell this map alone; our programs that tell programs, and hold themselves then */
+	__u32 only_id, self_prog, counts_prog, pad;
 	/* not 0: the address of the one map whose holders are looked for; what else is held is left out */
 	__u64 only;
 	/* objects in walk_list, and where walk_slots goes on in it */

@@ -257,6 +257,43 @@ def test_prog_used_maps(env):
         daemon.expect(obj, [obj.held()])
 
 
+def test_what_programs_use_is_learnt(env):
+    """Once a scan has looked into a program it is not looked into again unless it uses another map: the
+    answers are the same, whatever changes between them."""
+    daemon, helper = env.daemon(), env.helper()
+    maps = [helper.make("map", "array", name=f"m{i}") for i in range(6)]
+    progs = [helper.make("prog", "socket_filter", name=f"p{i}", maps=maps[i:i + 3])
+             for i in range(3)]
+    used = {prog.key: maps[i:i + 3] for i, prog in enumerate(progs)}
+
+    def all_is_told():
+        lines = daemon.lines("holders")[0]
+        for i, prog in enumerate(progs):
+            want = [f"{m.key} prog ref=1 user=0 id={prog.id} name=p{i} via=used_maps"
+                    for m in used[prog.key]]
+            equal(sorted(x for x in lines if f" prog ref=1 user=0 id={prog.id} " in x), sorted(want))
+        odd = {x for x in daemon.lines("objects")[0] if fields(x)["unexplained"] != "0"}
+        equal({x for x in odd if x.split(" ")[0] in {o.key for o in maps + progs}}, set())
+
+    def thrice():
+        for _ in range(3):
+            eventually(all_is_told)
+    thrice()
+    helper.do("bind", progs[1].var, maps[5].var)
+    used[progs[1].key] = used[progs[1].key] + [maps[5]]
+    thrice()
+    gone = progs.pop(0) # those behind it move
+    gone.close()
+    progs.insert(0, helper.make("prog", "socket_filter", name="p0", maps=maps[4:]))
+    used[progs[0].key] = maps[4:]
+    thrice()
+    helper.do("bind", progs[0].var, maps[0].var)
+    helper.do("bind", progs[2].var, maps[1].var)
+    used[progs[0].key] = used[progs[0].key] + [maps[0]]
+    used[progs[2].key] = used[progs[2].key] + [maps[1]]
+    thrice()
+
+
 def test_map_program_array(env):
     daemon, helper = env.daemon(), env.helper()
     array = helper.make("map", "prog_array", name="jmp", max=8)

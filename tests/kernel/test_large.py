@@ -52,6 +52,41 @@ def test_descriptors(env):
     end(process, daemon, key)
 
 
+def test_walks_beside_each_other(env):
+    """Once the descriptors take long to walk they are walked beside all else, by a second instance of
+    the program: its own objects are told and explained, and so is what changes then."""
+    daemon, helper = env.daemon(), env.helper()
+    _, key = many(env, "fds", COUNT)
+
+    def links():
+        return sum(x.startswith("link/") and f" pid={daemon.pid} " in x
+                   for x in daemon.lines("holders")[0])
+
+    before = links()  # that was the first long walk
+    eventually(lambda: equal(links(), before + 1, "the daemon's links, one for each iterator program"))
+    daemon.open_before = daemon.descriptors()  # it keeps them
+    for turn in range(4):
+        array = helper.make("map", "prog_array", name=f"a{turn}", max=4)
+        prog = helper.make("prog", "socket_filter", name=f"p{turn}", maps=[array])
+        helper.do("slot", array.var, 1, prog.var)
+        helper.do("pin", prog.var, env.bpffs / f"p{turn}")
+        check_account(daemon, key, 1, COUNT, 1)
+
+        def all_explained():
+            rows = {x.split(" ")[0]: fields(x) for x in daemon.lines("objects")[0]}
+            ours = {k: x for k, x in rows.items() if k in (array.key, prog.key) or
+                    x["name"].startswith("walk")}
+            check(len(ours) > 40, "ours")
+            equal({k: x for k, x in ours.items() if x["unexplained"] != "0"}, {}, "unexplained")
+            lines = daemon.lines("holders")[0]
+            equal(sum(x.startswith(f"{key} fd ") for x in lines), COUNT, "descriptors")
+            equal(sum(x.startswith(f"{prog.key} ") for x in lines), 3, "fd, slot and pin")
+            equal([x for x in lines if " iter " in x and f" pid={daemon.pid} " in x], [],
+                  "iterators of the daemon's own")
+        eventually(all_explained)
+    equal(links(), before + 1, "no third one")
+
+
 def test_slots(env):
     daemon = env.daemon()
     process, key = many(env, "slots", COUNT)
