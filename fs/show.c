@@ -2,6 +2,7 @@
 /* Records: who holds what, one reference a line. */
 #include <errno.h>
 #include <inttypes.h>
+#include <stdatomic.h>
 #include <string.h>
 
 #include "beside.h"
@@ -48,12 +49,16 @@ static void prepare(struct words *words, const struct bpfrefs_class *class_)
 static const struct words *words_of(const struct bpfrefs_ref *ref)
 {
 	static struct words all[CLASSES_MAX];
-	static gsize prepared[CLASSES_MAX];
+	static atomic_bool prepared[CLASSES_MAX];
+	static GMutex lock;
 	size_t index = MIN(bpfrefs_ref_class_index(ref), (size_t)CLASSES_MAX - 1);
 
-	if (g_once_init_enter(&prepared[index])) {
-		prepare(&all[index], bpfrefs_ref_class(ref));
-		g_once_init_leave(&prepared[index], 1);
+	if (!atomic_load_explicit(&prepared[index], memory_order_acquire)) {
+		g_mutex_lock(&lock);
+		if (!atomic_load_explicit(&prepared[index], memory_order_relaxed))
+			prepare(&all[index], bpfrefs_ref_class(ref));
+		atomic_store_explicit(&prepared[index], true, memory_order_release);
+		g_mutex_unlock(&lock);
 	}
 	return &all[index];
 }
