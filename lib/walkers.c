@@ -157,6 +157,22 @@ static int load(struct walkers *walkers)
 	}
 }
 
+/* The load is over, and what it needed lies idle: the kernel's types, and pages of the object's image. */
+static void give_back(void)
+{
+	uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+	size_t size;
+	uintptr_t start = (uintptr_t)walk__elf_bytes(&size);
+	uintptr_t first = (start + page - 1) & ~(page - 1), end = (start + size) & ~(page - 1);
+
+	/* of the file's own pages, which are read again if need be */
+	if (first < end)
+		madvise((void *)first, end - first, MADV_DONTNEED);
+#ifdef __GLIBC__
+	malloc_trim(0);
+#endif
+}
+
 static void note_maps(struct walkers *walkers, struct walk *skeleton)
 {
 	struct bpf_map *map;
@@ -193,9 +209,7 @@ int walkers_load(struct walkers **out, char **why)
 		*out = walkers;
 	}
 	g_clear_pointer(&last_warning, g_free);
-#ifdef __GLIBC__
-	malloc_trim(0); /* the kernel's types, all of them, were only needed for the load */
-#endif
+	give_back();
 	return err;
 }
 
@@ -387,9 +401,7 @@ void walkers_prepare(struct walkers *walkers)
 	walk__destroy(skeleton);
 	libbpf_set_print(before);
 	g_clear_pointer(&last_warning, g_free);
-#ifdef __GLIBC__
-	malloc_trim(0);
-#endif
+	give_back();
 }
 
 struct walkers_walk {
