@@ -345,14 +345,7 @@ int walk_slots_of(__u64 address, __u32 id)
 
 static int map_step(__u32 index, void *data)
 {
-	const struct walk_listed *listed = &walk_list[walk.list_at & (WALK_LIST_MAX - 1)];
-
-	walk_slots_of(listed->address, listed->id);
-	if (walk.ended != WALK_DONE)
-		return 1;
-	walk.resume_at = 0;
-	walk.list_at++;
-	return 0;
+	return walk_listed_step(walk_slots_of);
 }
 
 /*
@@ -362,9 +355,7 @@ static int map_step(__u32 index, void *data)
 SEC("syscall")
 int walk_slots(void *ctx)
 {
-	walk.ended = WALK_DONE;
-	bpf_loop(walk.listed - walk.list_at, map_step, NULL, 0);
-	return 0;
+	return walk_all_listed(map_step);
 }
 
 /* ------------------------------------------------------------- sockmaps --- */

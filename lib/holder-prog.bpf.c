@@ -138,23 +138,14 @@ int walk_used_of(__u64 address, __u32 id)
 
 static int prog_step(__u32 index, void *data)
 {
-	const struct walk_listed *listed = &walk_list[walk.list_at & (WALK_LIST_MAX - 1)];
-
-	walk_used_of(listed->address, listed->id);
-	if (walk.ended != WALK_DONE)
-		return 1;
-	walk.resume_at = 0;
-	walk.list_at++;
-	return 0;
+	return walk_listed_step(walk_used_of);
 }
 
 /* Tells what the programs in walk_list hold, from walk.list_at on. */
 SEC("syscall")
 int walk_used(void *ctx)
 {
-	walk.ended = WALK_DONE;
-	bpf_loop(walk.listed - walk.list_at, prog_step, NULL, 0);
-	return 0;
+	return walk_all_listed(prog_step);
 }
 
 char LICENSE[] SEC("license") = "GPL";

@@ -254,6 +254,30 @@ static __always_inline int walk_later(__u64 key, __u64 at)
 
 #define WALK_AGAIN 1
 
+/*
+ * The same for programs that look into the objects in walk_list: @look tells of one from walk.resume_at
+ * on, and where it ends as WALK_FULL walk.resume_at is where to go on.
+ */
+static __always_inline int walk_listed_step(int (*look)(__u64 address, __u32 id))
+{
+	const struct walk_listed *listed = &walk_list[walk.list_at & (WALK_LIST_MAX - 1)];
+
+	look(listed->address, listed->id);
+	if (walk.ended != WALK_DONE)
+		return 1;
+	walk.resume_at = 0;
+	walk.list_at++;
+	return 0;
+}
+
+/* From walk.list_at on; @step calls walk_listed_step(). */
+static __always_inline int walk_all_listed(int (*step)(__u32 index, void *data))
+{
+	walk.ended = WALK_DONE;
+	bpf_loop(walk.listed - walk.list_at, step, NULL, 0);
+	return 0;
+}
+
 static __always_inline __u32 walk_prog_id(const struct bpf_prog *prog)
 {
 	return prog ? BPF_CORE_READ(prog, aux, id) : 0;
