@@ -343,6 +343,39 @@ static void test_status(void)
 	world_clear(&world);
 }
 
+/* A record of each class, all of whose fields are as long as can be, word by word. */
+static void test_each_class(void)
+{
+	static const char text[] = "a b\001\377";
+
+	for (unsigned int i = 0; holder_classes[i]; i++) {
+		const struct holder_class *class = holder_classes[i];
+		g_autofree struct bpfrefs_ref *ref =
+			g_malloc0(sizeof(*ref) + REF_FIELDS_MAX * sizeof(ref->values[0]));
+		g_autoptr(GString) want = g_string_new(NULL), got = g_string_new(NULL);
+
+		ref->target = (struct bpfrefs_key){ BPFREFS_PROG, UINT32_MAX };
+		ref->class = class;
+		ref->class_index = (uint8_t)i;
+		ref->ref = ref->user = UINT32_MAX;
+		g_string_printf(want, "prog/4294967295 %s ref=4294967295 user=4294967295",
+				class->pub.name);
+		for (unsigned int key = 0; class->pub.keys[key]; key++) {
+			g_assert_cmpuint(key, <, REF_FIELDS_MAX);
+			ref->keys++;
+			if (key % 2)
+				ref_set_static(ref, key, text);
+			else
+				ref_set_num(ref, key, UINT64_MAX - 1);
+			g_string_append_printf(want, " %s=%s", class->pub.keys[key],
+					       key % 2 ? "a\\040b\\001\\377" : "18446744073709551614");
+		}
+		g_string_append_c(want, '\n');
+		show_line(got, ref);
+		g_assert_cmpstr(got->str, ==, want->str);
+	}
+}
+
 int main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
@@ -355,6 +388,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/records/slots", test_slots);
 	g_test_add_func("/records/all", test_all_holders);
 	g_test_add_func("/records/gone", test_gone);
+	g_test_add_func("/records/each-class", test_each_class);
 	g_test_add_func("/object/info", test_info);
 	g_test_add_func("/object/refs", test_refs);
 	g_test_add_func("/object/changing", test_refs_changing);
