@@ -7,7 +7,10 @@
 
 #include <string.h>
 
+/* Blocks grow with the snapshot: the first is enough for one object's, and asks for nothing else. */
+#define FIRST_BLOCK ((size_t)8 * 1024)
 #define ARENA_BLOCK ((size_t)64 * 1024)
+#define LARGE_BLOCK ((size_t)512 * 1024)
 
 /* What else grows with a snapshot must find room too: so much is to be left at each new block. */
 #define HEADROOM ((size_t)1024 * 1024)
@@ -72,11 +75,17 @@ size_t arena_used(const struct arena *arena)
 	return arena->used;
 }
 
+static size_t next_size(const struct arena *arena)
+{
+	return arena->blocks->len ? CLAMP(arena->used / 8, ARENA_BLOCK, LARGE_BLOCK) : FIRST_BLOCK;
+}
+
 static void *add_block(struct arena *arena, size_t size)
 {
+	bool small = !arena->blocks->len && size <= FIRST_BLOCK;
 	void *block = NULL;
 
-	if (arena_charge(arena, size) && memory_is_there(arena->used / 2 + HEADROOM))
+	if (arena_charge(arena, size) && (small || memory_is_there(arena->used / 2 + HEADROOM)))
 		block = memory_try(1, size);
 	if (block)
 		g_ptr_array_add(arena->blocks, block);
@@ -92,11 +101,12 @@ void *arena_alloc(struct arena *arena, size_t size)
 	if (arena->failed)
 		return NULL;
 	size = (size + 7) & ~(size_t)7;
-	if (size > ARENA_BLOCK / 4) /* a block of its own leaves the current one in use */
+	if (size > FIRST_BLOCK / 2) /* a block of its own leaves the current one in use */
 		return add_block(arena, size);
 	if (size > arena->left) {
-		arena->next = add_block(arena, ARENA_BLOCK);
-		arena->left = arena->next ? ARENA_BLOCK : 0;
+		arena->left = next_size(arena);
+		arena->next = add_block(arena, arena->left);
+		arena->left = arena->next ? arena->left : 0;
 		if (!arena->next)
 			return NULL;
 	}

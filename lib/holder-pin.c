@@ -36,7 +36,8 @@ static void reach_free(gpointer data)
 struct reaches {
 	struct scan *scan;
 	GHashTable *by_ns; /* mount namespace -> struct reach */
-	uint32_t own_ns;
+	uint32_t own_ns; /* by own_mount_ns() */
+	bool own_known;
 };
 
 /* ------------------------------------------------------------- walking --- */
@@ -119,11 +120,16 @@ static int walk(struct scan *scan)
 
 /* -------------------------------------------------------------- telling --- */
 
-static uint32_t own_mount_ns(const struct scan *scan)
+/* Looked at for the first pin: there may be none of the object that is asked about. */
+static uint32_t own_mount_ns(struct reaches *reaches)
 {
 	struct stat st;
 
-	return fstatat(scan->ctx->proc_fd, "self/ns/mnt", &st, 0) == 0 ? (uint32_t)st.st_ino : 0;
+	if (!reaches->own_known &&
+	    fstatat(reaches->scan->ctx->proc_fd, "self/ns/mnt", &st, 0) == 0)
+		reaches->own_ns = (uint32_t)st.st_ino;
+	reaches->own_known = true;
+	return reaches->own_ns;
 }
 
 /* The bpffs mounts of a namespace: read once, through a process that is in it. */
@@ -135,10 +141,10 @@ static struct reach *reach_of(struct reaches *reaches, uint32_t ns)
 	if (reach)
 		return reach;
 	reach = g_new0(struct reach, 1);
-	if (ns != reaches->own_ns)
+	if (ns != own_mount_ns(reaches))
 		reach->pid =
 			GPOINTER_TO_UINT(g_hash_table_lookup(state->ns_pid, GUINT_TO_POINTER(ns)));
-	if ((reach->pid || ns == reaches->own_ns) &&
+	if ((reach->pid || ns == own_mount_ns(reaches)) &&
 	    mounts_read(reaches->scan->ctx->proc_fd, reach->pid, &reach->mounts) != 0)
 		reach->mounts = NULL;
 	g_hash_table_insert(reaches->by_ns, GUINT_TO_POINTER(ns), reach);
@@ -150,8 +156,8 @@ static void tell_mounts(struct reaches *reaches, const struct pin_super *super, 
 	struct reach *reach = reach_of(reaches, ns);
 	struct bpfrefs_mount told = {
 		.mnt_ns = ns,
-		.pid = ns == reaches->own_ns ? reaches->scan->ctx->self : reach->pid,
-		.here = ns == reaches->own_ns,
+		.pid = ns == own_mount_ns(reaches) ? reaches->scan->ctx->self : reach->pid,
+		.here = ns == own_mount_ns(reaches),
 	};
 	bool any = false;
 
@@ -183,7 +189,7 @@ static void tell_super(struct reaches *reaches, const struct pin_super *super)
 static char *visible_path(struct reaches *reaches, const struct pin_super *super, const char *inner,
 			  uint32_t *pid)
 {
-	const struct reach *here = reach_of(reaches, reaches->own_ns);
+	const struct reach *here = reach_of(reaches, own_mount_ns(reaches));
 	char *path = NULL;
 
 	*pid = 0;
@@ -298,7 +304,6 @@ static void derive(struct scan *scan)
 	struct reaches reaches = {
 		.scan = scan,
 		.by_ns = g_hash_table_new_full(NULL, NULL, NULL, reach_free),
-		.own_ns = own_mount_ns(scan),
 	};
 
 	for (guint i = 0; !walk_state_of(scan)->one && i < tree->supers->len; i++)

@@ -32,12 +32,14 @@ void *memory_try(size_t count, size_t size)
 /* By mmap(2): what malloc(3) gave and got back would change how it serves what follows. */
 bool memory_is_there(size_t size)
 {
-	void *result = mmap(NULL, size ? size : 1, PROT_READ | PROT_WRITE,
-			    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	void *result;
 
+	if (size <= LARGE)
+		return true;
+	result = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (result == MAP_FAILED)
 		return false;
-	munmap(result, size ? size : 1);
+	munmap(result, size);
 	return true;
 }
 
@@ -52,5 +54,5 @@ bool memory_can_grow(size_t now, size_t more)
 	size_t then = now + more;
 
 	/* the old one and the new one at a time, where the new one cannot be where the old one is */
-	return then <= LARGE || above(now) == above(then) || memory_is_there(above(then));
+	return above(now) == above(then) || memory_is_there(above(then));
 }
