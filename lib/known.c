@@ -315,7 +315,7 @@ bool known_used(const struct known *known, const struct walk_rec *rec, const uin
 	const struct walk_prog *prog = (const void *)rec;
 	const struct used *used = used_of(known, rec);
 
-	*maps = &g_array_index(known->maps, uint32_t, used->first);
+	*maps = used->count ? &g_array_index(known->maps, uint32_t, used->first) : NULL;
 	*count = used->count;
 	return used->learnt && !used->more && prog->used == used->count;
 }
