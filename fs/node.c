@@ -19,6 +19,8 @@
 
 /* The tree's shape does not change while we are mounted. What has a number comes and goes. */
 #define TIMEOUT_STATIC 3600.0
+/* An object's name may be as old as an answer, but no older than that. */
+#define NAME_AGE_MAX_MS 1000u
 
 /* -------------------------------------------------------------- codec --- */
 
@@ -128,6 +130,9 @@ void node_entry(const struct node *table, const struct where *w, struct entry *e
 	/* It may be gone any moment, but as long as it is there it stays as it is. */
 	if (!w->row->name && S_ISDIR(w->row->mode))
 		entry->attr_timeout = TIMEOUT_STATIC;
+	/* An id is not given again so soon: what opens it then finds nothing. */
+	if (entry->attr_timeout > 0 && !w->pid)
+		entry->entry_timeout = MIN(fs->opt.max_age, NAME_AGE_MAX_MS) / 1000.0;
 	if (!w->row->name)
 		return;
 	entry->entry_timeout = TIMEOUT_STATIC;

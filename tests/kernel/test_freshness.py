@@ -2,12 +2,13 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """An open never shows a state older than itself; what it shows does not change while it is open;
 concurrent opens share scans."""
+import errno
 import os
 import shutil
 import sys
 import threading
 
-from harness import check, equal, main, matches
+from harness import check, equal, eventually, fails, main, matches
 
 
 def test_fresh_at_every_open(env):
@@ -42,6 +43,19 @@ def test_max_age_is_used(env):
     for _ in range(20):
         daemon.read("holders")
     equal(int(daemon.pairs("status")["scans"].split()[0]), before, "scans")
+
+
+def test_names_with_max_age(env):
+    """What is gone may have its name for a second more, but is nothing that could be opened."""
+    daemon, helper = env.daemon("-o", "max_age=60000"), env.helper()
+    for _ in range(5):
+        obj = helper.make("map", "array")
+        path = daemon.tree / obj.key
+        check(path.is_dir(), "there")
+        daemon.read(f"{obj.key}/info")
+        obj.close()
+        eventually(lambda p=path: fails(errno.ENOENT, open, p / "info", encoding="utf-8"))
+        eventually(lambda p=path: check(not p.exists(), "still there"))
 
 
 def test_concurrent_opens_share_scans(env):

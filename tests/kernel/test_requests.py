@@ -19,8 +19,8 @@ ROOT = ("GETATTR", 1)
 class Counted:
     """A daemon that tells its requests."""
 
-    def __init__(self, env):
-        self.daemon = Daemon(env, "-o", "debug")
+    def __init__(self, env, *options):
+        self.daemon = Daemon(env, "-o", "debug", *options)
 
     def requests(self, start):
         text = self.daemon.log.read_bytes()[start:].decode(errors="replace")
@@ -69,6 +69,19 @@ def test_reading(env):
     for name in ("holders", "info"):
         counted.expect(name, ["LOOKUP", *opened], read_file, counted.daemon.tree / obj.key / name)
     counted.expect("control", opened, read_file, counted.daemon.tree / "control")
+
+
+def test_reading_with_max_age(env):
+    """A name may be as old as an answer may be, at most a second."""
+    obj = env.helper().make("map", "array", name="counted")
+    counted = Counted(env, "-o", "max_age=60000")
+    path = counted.daemon.tree / obj.key / "holders"
+    opened = ["GETATTR", "OPEN", "GETATTR", "READ", "READ", "RELEASE"]
+
+    def no_lookup():
+        """Within that second; a slow machine may need another try."""
+        counted.expect("holders", opened, read_file, path)
+    eventually(no_lookup)
 
 
 def test_attributes(env):

@@ -174,6 +174,13 @@ static void test_attributes(void)
 	g_assert_cmpuint(entry.attr.st_nlink, ==, 2);
 	g_assert_cmpfloat(entry.entry_timeout, ==, 0);
 	g_assert_cmpfloat(entry.attr_timeout, >, 60);
+	fs.opt.max_age = 250; /* a name may be as old as an answer, but not as old as any */
+	g_assert_cmpint(walk(&fs, "map/12", &entry), ==, 0);
+	g_assert_cmpfloat(entry.entry_timeout, ==, 0.25);
+	fs.opt.max_age = 86400000;
+	g_assert_cmpint(walk(&fs, "map/12", &entry), ==, 0);
+	g_assert_cmpfloat(entry.entry_timeout, ==, 1);
+	fs.opt.max_age = 0;
 	g_assert_cmpint(walk(&fs, "source", &entry), ==, 0);
 	g_assert_cmpint(entry.attr.st_size, ==, (int)strlen("/sys/fs/bpf/app"));
 	fs.opt.has_gid = true;
