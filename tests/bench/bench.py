@@ -29,7 +29,8 @@ SIZES = {
     # as large, but for its descriptors: a quarter, and four times as many
     "quarter": {"maps": 10000, "progs": 2500, "links": 250, "pins": 2551, "processes": 500,
                 "fds": 100},
-    "huge": {"maps": 20000, "progs": 5000, "links": 250, "pins": 5000, "processes": 8000,
+    # as many objects as one process may hold where no more than 20,000 descriptors are allowed
+    "huge": {"maps": 14000, "progs": 3500, "links": 250, "pins": 3551, "processes": 8000,
              "fds": 120},
 }
 ROUNDS = {"small": 100, "medium": 40, "large": 11, "quarter": 11, "huge": 5}
