@@ -245,14 +245,14 @@ struct bpfrefs_key bpfrefs_ref_target(const struct bpfrefs_ref *ref);
 struct bpfrefs_key bpfrefs_ref_holder(const struct bpfrefs_ref *ref);
 /** The class that found it. Borrowed, static. */
 const struct bpfrefs_class *bpfrefs_ref_class(const struct bpfrefs_ref *ref);
+/** The place of that class in output order, as bpfrefs_snapshot_class() takes it. */
+size_t bpfrefs_ref_class_index(const struct bpfrefs_ref *ref);
 /** How much of the target's refcnt it explains; 0 for a second name of the same reference. */
 uint32_t bpfrefs_ref_count(const struct bpfrefs_ref *ref);
 /** How much of a map's usercnt it explains. */
 uint32_t bpfrefs_ref_user(const struct bpfrefs_ref *ref);
 /** The process that holds it, or 0 where no process does. */
 uint32_t bpfrefs_ref_pid(const struct bpfrefs_ref *ref);
-/** The place of that class in output order, as bpfrefs_snapshot_class() takes it. */
-size_t bpfrefs_ref_class_index(const struct bpfrefs_ref *ref);
 /** The field at @p index of its class's keys. Absent past the last. */
 struct bpfrefs_value bpfrefs_ref_value(const struct bpfrefs_ref *ref, size_t index);
 /** The field of that name. Absent where its class has none such. */
