@@ -56,6 +56,7 @@ struct fs {
 	int source_fd;		 /* O_PATH of SOURCE, opened before the mount */
 	uint32_t source_major, source_minor;
 	uint64_t source_ino;
+	bool has_xattrs; /* SOURCE */
 	dev_t mount_dev;	     /* our own mount's number, as mountinfo has it; 0 before it is there */
 	uint64_t scan_bytes_max;     /* what a snapshot in the making may take */
 	struct timespec started;     /* CLOCK_REALTIME: times of what has no snapshot */

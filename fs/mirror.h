@@ -90,6 +90,25 @@ struct mirror_name {
 int mirror_rename(struct mirror *mirror, const struct caller *caller, struct mirror_name from,
 		  struct mirror_name to, unsigned int flags);
 
+/* Has this bpffs extended attributes? Else the four below are not called. */
+bool mirror_xattrs_are_there(int source_fd);
+struct mirror_xattr {
+	const char *name;
+	const void *value;
+	size_t size;
+	int flags; /* XATTR_CREATE, XATTR_REPLACE */
+};
+/* Its length, also where @size is 0, and it is not copied then. */
+ssize_t mirror_getxattr(struct mirror *mirror, const struct caller *caller, uint64_t ino,
+			const char *name, void *value, size_t size);
+/* The names, at most XATTR_LIST_MAX bytes: there must be room for those. */
+ssize_t mirror_listxattr(struct mirror *mirror, const struct caller *caller, uint64_t ino,
+			 char *list);
+int mirror_setxattr(struct mirror *mirror, const struct caller *caller, uint64_t ino,
+		    const struct mirror_xattr *xattr);
+int mirror_removexattr(struct mirror *mirror, const struct caller *caller, uint64_t ino,
+		       const char *name);
+
 /* Opens the pin itself; @flags as open(2). */
 int mirror_open(struct mirror *mirror, const struct caller *caller, uint64_t ino, int flags,
 		struct mirror_file **file);

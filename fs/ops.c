@@ -239,29 +239,6 @@ static void op_statfs(fuse_req_t req, fuse_ino_t ino)
 		fuse_reply_statfs(req, &st);
 }
 
-/* bpffs has none, and says so by an empty list; the other xattr calls it does not support. */
-static void op_listxattr(fuse_req_t req, fuse_ino_t ino, size_t size)
-{
-	(void)ino;
-	if (size)
-		fuse_reply_buf(req, NULL, 0);
-	else
-		fuse_reply_xattr(req, 0);
-}
-
-/*
- * Told each time: were it left out, the kernel would remember that, and say of ACLs that there are none
- * (ENODATA), where bpffs says that it has no such thing. ls -l asks a file system that says so once,
- * and one that does not for two ACLs of each name.
- */
-static void op_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t size)
-{
-	(void)ino;
-	(void)name;
-	(void)size;
-	fuse_reply_err(req, EOPNOTSUPP);
-}
-
 /* ---------------------------------------------------------- namespace --- */
 
 static void op_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, dev_t dev)
@@ -368,8 +345,7 @@ static void op_ioctl(fuse_req_t req, fuse_ino_t ino, unsigned int cmd, void *arg
 
 /*
  * Left out on purpose: create (the kernel asks mknod instead, and gets bpffs's EACCES); flush, so
- * that a shell's ">" costs no round trip for each dup2(2); setxattr and removexattr, which the kernel
- * then answers with EOPNOTSUPP itself, as bpffs does; access, which default_permissions decides.
+ * that a shell's ">" costs no round trip for each dup2(2); access, which default_permissions decides.
  */
 const struct fuse_lowlevel_ops fs_ops = {
 	.init = op_init,
@@ -382,6 +358,8 @@ const struct fuse_lowlevel_ops fs_ops = {
 	.statfs = op_statfs,
 	.getxattr = op_getxattr,
 	.listxattr = op_listxattr,
+	.setxattr = op_setxattr,
+	.removexattr = op_removexattr,
 	.mknod = op_mknod,
 	.mkdir = op_mkdir,
 	.symlink = op_symlink,

@@ -105,6 +105,7 @@ static int open_fs(struct fs *fs, const struct session_config *config)
 	err = bpfrefs_keeper_open(fs->ctx, fs->source_fd, &fs->keeper);
 	if (err)
 		return fail("opening the keeps in SOURCE", err);
+	fs->has_xattrs = mirror_xattrs_are_there(fs->source_fd);
 	fs->mirror = mirror_new(fs->source_fd, &fs->opt);
 	fs->view = view_new(fs->ctx, fs->opt.max_age);
 	fs->errors = errlog_new();
