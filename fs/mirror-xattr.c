@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Extended attributes, which bpffs has on Linux 7.2 (6.18 has none): user., trusted. and security. Where
- * it supports none the kernel is told so once (ops-xattr.c).
+ * Extended attributes, which bpffs has on Linux 7.2 (6.18 has none): trusted. and security. ones. Where it
+ * supports none the kernel is told so once (ops-xattr.c).
  */
 #include <linux/limits.h>
 #include <stdio.h>
@@ -10,7 +10,8 @@
 
 #include "mirror-node.h"
 
-#define TRUSTED "trusted."
+#define TRUSTED	 "trusted."
+#define SECURITY "security."
 
 /* A descriptor's name in /proc: an O_PATH one serves no f*xattr(2). It leads to the inode itself. */
 struct fd_path {
@@ -30,18 +31,23 @@ bool mirror_xattrs_are_there(int source_fd)
 	return getxattr(path_of(source_fd).path, TRUSTED "bpfrefs", NULL, 0) < 0 && errno == ENODATA;
 }
 
+static bool begins(const char *name, const char *with)
+{
+	return strncmp(name, with, strlen(with)) == 0;
+}
+
 /*
  * What the kernel asks of who uses trusted. and security. it has asked of the caller already
  * (xattr_permission(), cap_inode_setxattr()); but of us it would ask it again, and we have it.
  */
-static bool may_trusted(const struct caller *caller, const char *name)
+static bool may_read(const struct caller *caller, const char *name)
 {
-	return strncmp(name, TRUSTED, strlen(TRUSTED)) != 0 || caller_is_admin(caller) == 0;
+	return !begins(name, TRUSTED) || caller_is_admin(caller) == 0;
 }
 
 static bool may_change(const struct caller *caller, const char *name)
 {
-	return strncmp(name, "user.", strlen("user.")) == 0 || caller_is_admin(caller) == 0;
+	return (!begins(name, TRUSTED) && !begins(name, SECURITY)) || caller_is_admin(caller) == 0;
 }
 
 /* The node itself, as the caller: a descriptor, owned, or -errno. To be ended by leave(). */
@@ -78,7 +84,7 @@ ssize_t mirror_getxattr(struct mirror *mirror, const struct caller *caller, uint
 {
 	int fd;
 
-	if (!may_trusted(caller, name))
+	if (!may_read(caller, name))
 		return -ENODATA;
 	fd = enter(mirror, caller, ino);
 	return fd < 0 ? fd : leave(fd, getxattr(path_of(fd).path, name, value, size));
@@ -115,7 +121,7 @@ static size_t without_trusted(char *list, size_t len)
 
 	for (size_t at = 0, size; at < len; at += size) {
 		size = strnlen(list + at, len - at - 1) + 1;
-		if (strncmp(list + at, TRUSTED, strlen(TRUSTED)) == 0)
+		if (begins(list + at, TRUSTED))
 			continue;
 		memmove(list + kept, list + at, size);
 		kept += size;
