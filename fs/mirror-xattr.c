@@ -36,6 +36,17 @@ static bool begins(const char *name, const char *with)
 	return strncmp(name, with, strlen(with)) == 0;
 }
 
+/* Any other is nobody's, once who may write has been asked for, which the kernel has done. */
+static bool is_known(const char *name)
+{
+	static const char *const prefixes[] = { "user.", TRUSTED, SECURITY, "system." };
+
+	for (size_t i = 0; i < G_N_ELEMENTS(prefixes); i++)
+		if (begins(name, prefixes[i]))
+			return true;
+	return false;
+}
+
 /*
  * What the kernel asks of who uses trusted. and security. it has asked of the caller already
  * (xattr_permission(), cap_inode_setxattr()); but of us it would ask it again, and we have it.
@@ -84,6 +95,8 @@ ssize_t mirror_getxattr(struct mirror *mirror, const struct caller *caller, uint
 {
 	int fd;
 
+	if (!is_known(name))
+		return -EOPNOTSUPP;
 	if (!may_read(caller, name))
 		return -ENODATA;
 	fd = enter(mirror, caller, ino);
@@ -95,6 +108,8 @@ int mirror_setxattr(struct mirror *mirror, const struct caller *caller, uint64_t
 {
 	int fd;
 
+	if (!is_known(xattr->name))
+		return -EOPNOTSUPP;
 	if (!may_change(caller, xattr->name))
 		return -EPERM;
 	fd = enter(mirror, caller, ino);
@@ -108,6 +123,8 @@ int mirror_removexattr(struct mirror *mirror, const struct caller *caller, uint6
 {
 	int fd;
 
+	if (!is_known(name))
+		return -EOPNOTSUPP;
 	if (!may_change(caller, name))
 		return -EPERM;
 	fd = enter(mirror, caller, ino);
