@@ -83,6 +83,7 @@ static void run_access(struct call *call)
 	int chosen = flags[call->step->n >> 4 & 3];
 	/* what the kernel refuses before it looks up any name */
 	bool invalid = call->step->n & 8 || chosen == 0x8000;
+	int mode = (int)(call->step->n & (call->world->is_noexec ? 14 : 15));
 
 	if (!invalid && !(chosen & AT_SYMLINK_NOFOLLOW) && told_refused(call, "access"))
 		return;
@@ -91,8 +92,7 @@ static void run_access(struct call *call)
 		tell(call, call->step->n & 8 ? "access=EINVAL " : "access=0 ");
 	else
 		tell_result(call, "access",
-			    syscall(SYS_faccessat2, call->xdir, x_of(call), call->step->n & 15,
-				    chosen));
+			    syscall(SYS_faccessat2, call->xdir, x_of(call), mode, chosen));
 }
 
 static void run_stat(struct call *call)

@@ -247,12 +247,27 @@ static bool sysctl_is_set(const char *path)
 	return set != '0';
 }
 
+/* Is nothing in a bpffs ever to be executed (7.2), whatever its mode says? FUSE's mounts know nothing of it. */
+static bool bpffs_is_noexec(const struct world *world)
+{
+	char path[PATH_ROOM + 16];
+	bool refused;
+
+	snprintf(path, sizeof(path), "%s/probe", world->sides[PLAIN].root);
+	if (bpf_obj_pin(world->objects[0], path))
+		return false;
+	refused = chmod(path, 0700) == 0 && access(path, X_OK) < 0 && errno == EACCES;
+	unlink(path);
+	return refused;
+}
+
 /* What differs from kernel to kernel. */
 static void probe(struct world *world)
 {
 	world->guards_symlinks = sysctl_is_set("/proc/sys/fs/protected_symlinks");
 	world->guards_hardlinks = sysctl_is_set("/proc/sys/fs/protected_hardlinks");
 	world->has_fchmodat2 = syscall(SYS_fchmodat2, -1, "x", 0, 0) < 0 && errno != ENOSYS;
+	world->is_noexec = bpffs_is_noexec(world);
 	become(1);
 	world->has_acls = removexattr(world->sides[MIRRORED].root, "system.posix_acl_access") < 0 &&
 			  errno == EPERM;
