@@ -243,7 +243,9 @@ static void control(struct call *call, int fd, unsigned int which, uint32_t n)
 		break;
 	case 11:
 		tell_result(call, "faccessat",
-			    syscall(SYS_faccessat2, fd, "", n & 7, AT_EMPTY_PATH | AT_EACCESS));
+			    syscall(SYS_faccessat2, fd, "",
+				    n & (call->world->is_noexec ? 6 : 7),
+				    AT_EMPTY_PATH | AT_EACCESS));
 		break;
 	default:
 		tell_result(call, "readlinkat", readlinkat(fd, "", buf, sizeof(buf)));
