@@ -54,6 +54,18 @@ def fails(number, action, *args, **kwargs):
     raise AssertionError(f"no error, want {errno.errorcode[number]}")
 
 
+def settled(read):
+    """What @read gives once it has given the same for a while: what a daemon's start or an earlier test
+    has let go of is put some tenths of a second later (programs are freed after a grace period)."""
+    last, since = read(), time.monotonic()
+    while time.monotonic() - since < max(0.5, PATIENCE / 20):
+        time.sleep(0.05)
+        now = read()
+        if now != last:
+            last, since = now, time.monotonic()
+    return last
+
+
 def eventually(action, patience=PATIENCE):
     """Tries until the action does not raise AssertionError; its last error if it never does."""
     end = time.monotonic() + patience

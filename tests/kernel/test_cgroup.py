@@ -6,7 +6,7 @@ import signal
 import socket
 import sys
 
-from harness import Skip, check, equal, eventually, fields, main, run
+from harness import Skip, check, equal, eventually, fields, main, run, settled
 
 MULTI, OVERRIDE = 2, 1
 
@@ -235,7 +235,7 @@ def test_lsm_cgroup(env):
     """One reference to the function's BTF for each function, whoever attaches to it: the program
     behind which they run is the kernel's own, and has no id."""
     daemon, helper, group = env.daemon(), env.helper(), env.cgroup()
-    rest = hooks(daemon)[1]
+    rest = settled(lambda: hooks(daemon))[1]
     try:
         prog = helper.make("prog", "lsm", attach="lsm_cgroup", target="socket_bind")
     except OSError as error:

@@ -5,7 +5,7 @@ attached and after; and what holds a module's BTF."""
 import os
 import sys
 
-from harness import Skip, check, equal, eventually, main
+from harness import Skip, check, equal, eventually, main, settled
 
 # The kernel has the first for tests of this.
 FUNCTION, FUNCTION_OF_MODULE = "bpf_fentry_test1", ("veth", "veth_xmit")
@@ -32,13 +32,7 @@ def by_prog(btf, prog, via="attach_btf"):
 
 
 def remainder(daemon, btf):
-    return int(daemon.pairs(f"{btf}/refs")["unexplained"])
-
-
-def no_more(daemon, rest):
-    """What earlier tests have let go of may still be on its way, and go meanwhile."""
-    now = remainder(daemon, "btf/1")
-    check(now <= rest, f"the kernel's types: {now} unexplained, and {rest} before")
+    return daemon.pairs(f"{btf}/refs")["unexplained"]
 
 
 def of_vmlinux(daemon, prog, rest):
@@ -48,14 +42,14 @@ def of_vmlinux(daemon, prog, rest):
         lines = [x for x in daemon.lines("btf/1/holders")[0] if f" prog ref=1 user=0 id={prog.id} "
                  in x]
         equal(lines, [by_prog("btf/1", prog)])
-        no_more(daemon, rest)
+        equal(remainder(daemon, "btf/1"), rest, "the remainder on the kernel's types")
     eventually(look)
 
 
 def traced(env, *words, **options):
     """Loaded, attached, held by its link alone, gone."""
     daemon, helper = env.daemon(), env.helper()
-    rest = remainder(daemon, "btf/1")
+    rest = settled(lambda: remainder(daemon, "btf/1"))
     prog = load(helper, *words, **options)
     daemon.expect(prog, [prog.held()])
     of_vmlinux(daemon, prog, rest)
@@ -66,7 +60,7 @@ def traced(env, *words, **options):
     equal(daemon.row(prog.key)["state"], "held")
     link.close()
     daemon.gone(prog)
-    eventually(lambda: no_more(daemon, rest))
+    eventually(lambda: equal(remainder(daemon, "btf/1"), rest, "after the end"))
 
 
 def test_fentry(env):
