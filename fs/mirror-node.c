@@ -275,6 +275,13 @@ int node_dup_file(struct mirror *mirror, const struct mnode *node)
 	return fd;
 }
 
+int node_open_any(struct mirror *mirror, struct mnode *node)
+{
+	int fd = node_open(mirror, node);
+
+	return fd < 0 ? node_dup_file(mirror, node) : fd; /* removed while open */
+}
+
 static int stat_open_file(struct mirror *mirror, const struct mnode *node, struct stat *st)
 {
 	mirror_autofd fd = node_dup_file(mirror, node);

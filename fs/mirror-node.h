@@ -123,6 +123,8 @@ int node_check_inside(struct mirror *mirror, struct mnode *node);
  * gone. -ESTALE if nobody has.
  */
 int node_dup_file(struct mirror *mirror, const struct mnode *node);
+/* A transient descriptor of a node, owned, by a name or else by who has it open; -ESTALE likewise. */
+int node_open_any(struct mirror *mirror, struct mnode *node);
 /* How the mirror shows what bpffs has. */
 void show_stat(const struct mirror *mirror, struct stat *st);
 

@@ -56,9 +56,11 @@ static bool may_read(const struct caller *caller, const char *name)
 	return !begins(name, TRUSTED) || caller_is_admin(caller) == 0;
 }
 
-static bool may_change(const struct caller *caller, const char *name)
+static int may_change(const struct caller *caller, const char *name)
 {
-	return (!begins(name, TRUSTED) && !begins(name, SECURITY)) || caller_is_admin(caller) == 0;
+	if (!is_known(name))
+		return -EOPNOTSUPP;
+	return begins(name, TRUSTED) || begins(name, SECURITY) ? caller_is_admin(caller) : 0;
 }
 
 /* The node itself, as the caller: a descriptor, owned, or -errno. To be ended by leave(). */
@@ -69,9 +71,7 @@ static int enter(struct mirror *mirror, const struct caller *caller, uint64_t in
 
 	if (node_check_inside(mirror, node) != 0)
 		return -ESTALE;
-	fd = node_open(mirror, node);
-	if (fd < 0)
-		fd = node_dup_file(mirror, node); /* removed while open */
+	fd = node_open_any(mirror, node);
 	if (fd < 0)
 		return fd;
 	err = caller_enter(caller);
@@ -106,13 +106,10 @@ ssize_t mirror_getxattr(struct mirror *mirror, const struct caller *caller, uint
 int mirror_setxattr(struct mirror *mirror, const struct caller *caller, uint64_t ino,
 		    const struct mirror_xattr *xattr)
 {
-	int fd;
+	int fd = may_change(caller, xattr->name);
 
-	if (!is_known(xattr->name))
-		return -EOPNOTSUPP;
-	if (!may_change(caller, xattr->name))
-		return -EPERM;
-	fd = enter(mirror, caller, ino);
+	if (!fd)
+		fd = enter(mirror, caller, ino);
 	return fd < 0 ? fd
 		      : (int)leave(fd, setxattr(path_of(fd).path, xattr->name, xattr->value,
 						xattr->size, xattr->flags));
@@ -121,13 +118,10 @@ int mirror_setxattr(struct mirror *mirror, const struct caller *caller, uint64_t
 int mirror_removexattr(struct mirror *mirror, const struct caller *caller, uint64_t ino,
 		       const char *name)
 {
-	int fd;
+	int fd = may_change(caller, name);
 
-	if (!is_known(name))
-		return -EOPNOTSUPP;
-	if (!may_change(caller, name))
-		return -EPERM;
-	fd = enter(mirror, caller, ino);
+	if (!fd)
+		fd = enter(mirror, caller, ino);
 	return fd < 0 ? fd : (int)leave(fd, removexattr(path_of(fd).path, name));
 }
 

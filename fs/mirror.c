@@ -300,9 +300,7 @@ int mirror_setattr(struct mirror *mirror, const struct caller *caller, uint64_t 
 	/* Found with our own rights: who has it open needs no right to its directory any more. */
 	if (!file && node_check_inside(mirror, node) != 0)
 		return -ESTALE;
-	fd = node_open(mirror, node);
-	if (fd < 0)
-		fd = node_dup_file(mirror, node); /* removed while open */
+	fd = node_open_any(mirror, node);
 	if (fd < 0)
 		return fd;
 	err = caller_enter(caller);

@@ -4,9 +4,9 @@
 #include "memory.h"
 
 /*
- * Open addressing with linear probing, at most five eighths full. A scan of a large system asks some hundred
- * thousand times: GHashTable, with its functions to hash and compare by pointer and an allocation for
- * each 64-bit key, takes five times as long.
+ * Open addressing with linear probing, at most five eighths full. A scan of a large system asks some
+ * hundred thousand times: GHashTable, with its functions to hash and compare by pointer and an
+ * allocation for each 64-bit key, takes five times as long.
  */
 
 #define LEAST_SLOTS 64

@@ -129,6 +129,7 @@ void known_note(struct known *known, const struct walk_rec *rec)
 
 	if (!kind || rec->id == 0 || rec->size != kind->size || idmap_get(&kind->by_id, rec->id))
 		return;
+	kind->types |= type_bit(rec);
 	/* What there is no memory for is learnt again at the next scan. */
 	if (!memory_can_grow(kind->records->len, kind->size) ||
 	    !memory_can_grow(known->used->len * sizeof(struct used), sizeof(struct used)) ||
@@ -141,7 +142,6 @@ void known_note(struct known *known, const struct walk_rec *rec)
 	if (rec->type == WALK_PROG)
 		g_array_set_size(known->used, known->used->len + 1);
 	kind->highest = MAX(kind->highest, rec->id);
-	kind->types |= type_bit(rec);
 }
 
 uint64_t known_types(const struct known *known, enum bpfrefs_kind kind)

@@ -48,10 +48,9 @@ void use_prepare(struct scan *scan)
 	struct walk_state *state = walk_state_of(scan);
 	uint32_t uses = 0;
 
-	/* maps and programs are told after that, unless they were told anew */
-	state->prog_types |= known_types(scan->ctx->known, BPFREFS_PROG);
-	state->map_types |= known_types(scan->ctx->known, BPFREFS_MAP);
-	if (net_loaded(scan, sockets) || state->map_types >> MAP_TYPE_XSKMAP & 1)
+	state->prog_types = known_types(scan->ctx->known, BPFREFS_PROG);
+	if (net_loaded(scan, sockets) ||
+	    known_types(scan->ctx->known, BPFREFS_MAP) >> MAP_TYPE_XSKMAP & 1)
 		uses |= 1u << WALK_OTHER_SOCKET;
 	if (net_loaded(scan, NET_TYPE(SOCKET_FILTER)))
 		uses |= 1u << WALK_OTHER_TUN;

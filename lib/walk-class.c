@@ -21,7 +21,8 @@
  * What is kept that way alone then shows as a remainder, and a new remainder makes the next walk a
  * thorough one.
  */
-static const char *const hidden_walks[WALK_HIDDEN + 1] = { "walk_mappings", "walk_ring_fds", "walk_aio" };
+static const char *const hidden_walks[WALK_HIDDEN] = { "walk_mappings", "walk_ring_fds",
+							"walk_aio" };
 
 /* What at least one map has, so that the walk for it has something to tell. */
 enum walk_trait {
@@ -69,13 +70,9 @@ void walk_note(struct scan *scan, const struct walk_rec *rec)
 {
 	const struct walk_map *map = walk_record(rec, WALK_MAP, struct walk_map);
 	const struct walk_held *held = walk_record(rec, WALK_HELD, struct walk_held);
-	const struct walk_prog *prog = walk_record(rec, WALK_PROG, struct walk_prog);
 	struct walk_state *state = walk_state_of(scan);
 
-	if (prog && prog->type < 64)
-		state->prog_types |= (uint64_t)1 << prog->type;
 	if (map) {
-		state->map_types |= map->type < 64 ? (uint64_t)1 << map->type : 0;
 		state->traits |= traits_of(map);
 		if (is_mappable(map))
 			state->mappable |= !walkers_own_map(state->walkers, map->rec.id);
@@ -201,6 +198,16 @@ static int iterate(struct scan *scan, const char *program, walk_fn fn, void *dat
 	return walkers_iterate(walkers, program, fn, data);
 }
 
+/* The place of a program among hidden_walks; WALK_HIDDEN: it is none of them. */
+static guint hidden_place(const char *program)
+{
+	guint place = 0;
+
+	while (place < WALK_HIDDEN && strcmp(hidden_walks[place], program) != 0)
+		place++;
+	return place;
+}
+
 /*
  * Runs what is worth it whatever descriptors show, while they are walked. What it tells is kept for
  * its turn: the descriptors' records come first.
@@ -209,49 +216,39 @@ static void walk_early(struct scan *scan)
 {
 	struct walk_state *state = walk_state_of(scan);
 
+	state->in_hidden = true;
 	for (guint i = 0; i < WALK_HIDDEN; i++) {
 		struct walk_kept *kept = &state->early[i];
 
-		state->in_hidden = true;
 		if (is_worth_it(scan, hidden_walks[i])) {
 			kept->bytes = g_byte_array_new();
 			kept->walked = iterate(scan, hidden_walks[i], walk_keep, kept);
 		}
-		state->in_hidden = false;
 	}
+	state->in_hidden = false;
 }
 
-/* Tells what was kept, if it was walked early. */
-static int tell_early(struct scan *scan, const char *program, bool *early)
+/* Tells what was kept of an early walk, and how that ended. */
+static int tell_early(struct scan *scan, struct walk_kept *kept)
 {
-	struct walk_state *state = walk_state_of(scan);
-	int err = 0;
-
-	for (guint i = 0; i < WALK_HIDDEN; i++) {
-		struct walk_kept *kept = &state->early[i];
-
-		if (strcmp(hidden_walks[i], program) != 0 || !kept->bytes)
-			continue;
-		walk_each(kept->bytes->data, kept->bytes->len, walk_dispatch, scan);
-		g_clear_pointer(&kept->bytes, g_byte_array_unref);
-		err = kept->err ? kept->err : kept->walked;
-		*early = true;
-	}
-	return err;
+	walk_each(kept->bytes->data, kept->bytes->len, walk_dispatch, scan);
+	g_clear_pointer(&kept->bytes, g_byte_array_unref);
+	return kept->err ? kept->err : kept->walked;
 }
 
 int walk_program(struct scan *scan, const char *program)
 {
 	struct walk_state *state = walk_state_of(scan);
-	bool early = false;
+	guint place = hidden_place(program);
+	struct walk_kept *early = place < WALK_HIDDEN ? &state->early[place] : NULL;
+	bool is_early = early && early->bytes;
 	int err;
 
-	state->in_hidden = g_strv_contains(hidden_walks, program);
-	err = tell_early(scan, program, &early);
-	if (early || is_worth_it(scan, program)) {
+	state->in_hidden = place < WALK_HIDDEN;
+	if (is_early || is_worth_it(scan, program)) {
 		state->looked_hidden |= state->in_hidden;
-		if (!early)
-			err = iterate(scan, program, walk_dispatch, scan);
+		err = is_early ? tell_early(scan, early)
+			       : iterate(scan, program, walk_dispatch, scan);
 	} else {
 		/* not worth it is one thing, not possible another: that is a gap all the same */
 		err = walkers_lack(state->walkers, program) ? -ENOPKG : 0;

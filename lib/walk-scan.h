@@ -34,7 +34,7 @@ struct walk_state {
 	bool after;	  /* the second reading of the counters */
 	bool learnt;	  /* maps and programs were told anew */
 	guint recounted;  /* the second reading: the place in snap->objects behind the last one's */
-	uint64_t prog_types, map_types; /* a bit for each type below 64 that there may be */
+	uint64_t prog_types; /* a bit for each type below 64 that programs may have: use_prepare() */
 	const struct walk_map *one; /* the only object whose holders are looked for, else NULL */
 	bool unnamed;	  /* a holder was found that is not known */
 	/* the process whose descriptors are being told */
@@ -103,8 +103,9 @@ void walk_dispatch(const struct walk_rec *rec, void *scan);
 /* Notes what this record says of which of walk_program()'s programs are worth running. */
 void walk_note(struct scan *scan, const struct walk_rec *rec);
 /*
- * Gives every class its turn: its programs, then what it derives by programs. @tasks: the walk over descriptors,
- * which goes on beside those that need not wait for it, and is ended here; NULL: it has its turn too.
+ * Gives every class its turn: its programs, then what it derives by programs. @tasks: the walk over
+ * descriptors, which goes on beside those that need not wait for it, and is ended here; NULL: it has
+ * its turn too.
  */
 void walk_classes(struct scan *scan, struct walkers_walk *tasks);
 /* Has those classes derive whose derives_alone is @alone; walk_classes() has had the others. */

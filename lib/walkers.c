@@ -50,16 +50,16 @@ static const char *const needed[] = { "walk_maps",  "walk_progs",     "walk_link
  * A second instance of one program, with a buffer and a control of its own, that runs in a thread
  * while the others run. Loaded once a walk took long; what libbpf knows of it is not kept.
  */
-struct beside {
+struct second {
 	int link;
 	int map;	       /* the file that is mapped */
 	struct walk__bss *bss; /* NULL: there is none */
-	bool tried;
 };
 
 struct walkers {
 	struct walk *skeleton;
-	struct beside beside;
+	struct second second;
+	bool second_tried;   /* to load that */
 	bool took_long;	     /* to walk BESIDE */
 	GHashTable *maps;    /* ids of our maps */
 	GHashTable *missing; /* programs that do not load on this kernel: owned names */
@@ -157,7 +157,7 @@ static int load(struct walkers *walkers)
 	}
 }
 
-/* The load is over, and what it needed lies idle: the kernel's types, and pages of the object's image. */
+/* The load is over: what it needed lies idle, the kernel's types and pages of the object's image. */
 static void give_back(void)
 {
 	uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
@@ -196,7 +196,7 @@ int walkers_load(struct walkers **out, char **why)
 	walkers->missing = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
 	walkers->maps = g_hash_table_new(NULL, NULL);
 	walkers->programs = g_hash_table_new(NULL, NULL);
-	walkers->beside = (struct beside){ .link = -1, .map = -1 };
+	walkers->second = (struct second){ .link = -1, .map = -1 };
 	walkers_outdated(walkers); /* before the load: a module that comes meanwhile is newer */
 	err = load(walkers);
 	libbpf_set_print(before);
@@ -213,22 +213,22 @@ int walkers_load(struct walkers **out, char **why)
 	return err;
 }
 
-static void free_beside(struct beside *beside)
+static void free_second(struct second *second)
 {
-	if (beside->bss)
-		munmap(beside->bss, sizeof(*beside->bss));
-	if (beside->link >= 0)
-		close(beside->link);
-	if (beside->map >= 0)
-		close(beside->map);
-	*beside = (struct beside){ .link = -1, .map = -1 };
+	if (second->bss)
+		munmap(second->bss, sizeof(*second->bss));
+	if (second->link >= 0)
+		close(second->link);
+	if (second->map >= 0)
+		close(second->map);
+	*second = (struct second){ .link = -1, .map = -1 };
 }
 
 void walkers_free(struct walkers *walkers)
 {
 	if (!walkers)
 		return;
-	free_beside(&walkers->beside);
+	free_second(&walkers->second);
 	walk__destroy(walkers->skeleton);
 	g_hash_table_unref(walkers->missing);
 	g_hash_table_unref(walkers->maps);
@@ -347,18 +347,18 @@ static int load_one(struct walk *skeleton, const char *program)
 	return err ? err : walk__attach(skeleton);
 }
 
-static int take_over(struct beside *beside, struct walk *skeleton)
+static int take_over(struct second *second, struct walk *skeleton)
 {
 	void *bss;
 
-	beside->link = fcntl(bpf_link__fd(skeleton->links.walk_tasks), F_DUPFD_CLOEXEC, 0);
-	beside->map = fcntl(bpf_map__fd(skeleton->maps.bss), F_DUPFD_CLOEXEC, 0);
-	if (beside->link < 0 || beside->map < 0)
+	second->link = fcntl(bpf_link__fd(skeleton->links.walk_tasks), F_DUPFD_CLOEXEC, 0);
+	second->map = fcntl(bpf_map__fd(skeleton->maps.bss), F_DUPFD_CLOEXEC, 0);
+	if (second->link < 0 || second->map < 0)
 		return -errno;
-	bss = mmap(NULL, sizeof(*beside->bss), PROT_READ | PROT_WRITE, MAP_SHARED, beside->map, 0);
+	bss = mmap(NULL, sizeof(*second->bss), PROT_READ | PROT_WRITE, MAP_SHARED, second->map, 0);
 	if (bss == MAP_FAILED)
 		return -errno;
-	beside->bss = bss;
+	second->bss = bss;
 	return 0;
 }
 
@@ -382,21 +382,20 @@ void walkers_prepare(struct walkers *walkers)
 	struct walk *skeleton;
 	int err;
 
-	if (!walkers->took_long || walkers->beside.tried)
+	if (!walkers->took_long || walkers->second_tried)
 		return;
-	walkers->beside.tried = true;
+	walkers->second_tried = true;
 	types = memfd_create("bpfrefs-types", MFD_CLOEXEC);
 	before = libbpf_set_print(keep_warning);
 	skeleton = open_skeleton(types);
 	err = skeleton ? load_one(skeleton, BESIDE) : -errno;
 	if (!err)
-		err = take_over(&walkers->beside, skeleton);
+		err = take_over(&walkers->second, skeleton);
 	if (!err) {
 		note_maps(walkers, skeleton);
 		note_programs(walkers);
 	} else {
-		free_beside(&walkers->beside); /* the first instance does it all, as before */
-		walkers->beside.tried = true;
+		free_second(&walkers->second); /* the first instance does it all, as before */
 	}
 	walk__destroy(skeleton);
 	libbpf_set_print(before);
@@ -411,18 +410,18 @@ struct walkers_walk {
 
 struct walkers_walk *walkers_begin(struct walkers *walkers, const char *program)
 {
-	struct beside *beside = &walkers->beside;
+	struct second *second = &walkers->second;
 	struct walkers_walk *walk;
 	int fd;
 
-	if (!beside->bss || strcmp(program, BESIDE) != 0)
+	if (!second->bss || strcmp(program, BESIDE) != 0)
 		return NULL;
-	fd = bpf_iter_create(beside->link);
+	fd = bpf_iter_create(second->link);
 	if (fd < 0)
 		return NULL;
 	walk = g_new0(struct walkers_walk, 1);
-	beside->bss->walk = *walkers_control(walkers);
-	walk->reading = (struct reading){ &beside->bss->walk, beside->bss->walk_out, fd, 0, false };
+	second->bss->walk = *walkers_control(walkers);
+	walk->reading = (struct reading){ &second->bss->walk, second->bss->walk_out, fd, 0, false };
 	reading_begin(&walk->reading);
 	walk->ahead = ahead_begin(reading_next, &walk->reading);
 	if (walk->ahead)

@@ -268,7 +268,7 @@ static void restrict_step(struct test *test)
 	/* A pin's symlink is followed from the root: not by who may not go where he already is. */
 	if (step->x.dir >= 0 && test->world.pins_symlink)
 		step->user = 0;
-	/* 5.10 follows a symlink before a slash even with O_NOFOLLOW: where others may not (would_be_refused()) */
+	/* 5.10 follows a symlink before a slash even with O_NOFOLLOW, as would_be_refused() does not expect */
 	if (test->world.pins_symlink && ends_in_slash(step->x.name))
 		step->user = 0;
 }
