@@ -400,7 +400,9 @@ class Daemon:
             umount(self.mnt, MNT_DETACH)
 
     def scan_log(self):
-        bad = [x for x in self.log_text().splitlines() if SUSPICIOUS.search(x)]
+        # So libfuse tells of a request that the mount's end, an umount -l, met half read.
+        end = f"fuse: reading device: {os.strerror(errno.ECONNABORTED)}"
+        bad = [x for x in self.log_text().splitlines() if x != end and SUSPICIOUS.search(x)]
         check(not bad, "in the daemon's log:\n  " + "\n  ".join(bad))
 
 
