@@ -61,20 +61,21 @@ static void run_utimens(struct call *call)
 	struct timespec times[2] = { { n % 1000, kinds[n % 6] }, { n % 777, kinds[n / 6 % 6] } };
 	int flags = n / 36 % 2 ? AT_SYMLINK_NOFOLLOW : 0;
 
-	if (!flags && told_refused(call, "utimens"))
-		return;
-	tell_result(call, "utimens",
-		    utimensat(call->xdir, x_of(call), n % 7 ? times : NULL, flags));
+	const char *name = flags ? x_of(call) : followed(call, x_of(call));
+	long result = utimensat(call->xdir, name, n % 7 ? times : NULL, flags);
+
+	tell_result(call, "utimens", flags ? result : followed_result(call, result));
 }
 
 static void run_truncate(struct call *call)
 {
 	char path[PATH_ROOM + 128];
 
-	if (told_refused(call, "truncate"))
-		return;
+	long result;
+
 	snprintf(path, sizeof(path), "%s/%s", call->side->root, x_of(call));
-	tell_result(call, "truncate", truncate(path, (off_t)(call->step->n % 100) - 1));
+	result = truncate(followed(call, path), (off_t)(call->step->n % 100) - 1);
+	tell_result(call, "truncate", followed_result(call, result));
 }
 
 static void run_access(struct call *call)
@@ -250,13 +251,14 @@ static void run_xattr(struct call *call)
 {
 	const char *name = xattr_names[call->step->n % 10];
 	unsigned int which = call->step->n / 10 % 8;
-	char path[PATH_ROOM + 128], value[64] = "value";
+	char place[PATH_ROOM + 128], value[64] = "value";
+	const char *path = place;
 	bool follow = which < 4;
 	long result = 0;
 
-	snprintf(path, sizeof(path), "%s/%s", call->side->root, x_of(call));
-	if (follow && told_refused(call, "xattr"))
-		return;
+	snprintf(place, sizeof(place), "%s/%s", call->side->root, x_of(call));
+	if (follow)
+		path = followed(call, place);
 	if (!follow && which != 7 && told_of_symlink(call, name, which != 4))
 		return;
 	switch (which) {
@@ -286,7 +288,7 @@ static void run_xattr(struct call *call)
 	}
 	if (result < 0 && which % 4 == 2 && told_of_acl(call, name, follow))
 		return;
-	tell_result(call, "xattr", result);
+	tell_result(call, "xattr", follow ? followed_result(call, result) : result);
 }
 
 /* -------------------------------------------------------------- listing --- */

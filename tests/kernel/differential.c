@@ -87,12 +87,28 @@ bool stands_for_symlink(const struct call *call, int dir, const char *name)
 	       S_ISREG(st.st_mode);
 }
 
+bool is_refused(const struct call *call)
+{
+	return call->step->refused && speaks_for_symlinks(call);
+}
+
 bool told_refused(struct call *call, const char *what)
 {
-	if (!call->step->refused || !speaks_for_symlinks(call))
-		return false;
-	tell(call, "%s=EACCES ", what);
-	return true;
+	if (is_refused(call))
+		tell(call, "%s=EACCES ", what);
+	return is_refused(call);
+}
+
+const char *followed(const struct call *call, const char *path)
+{
+	return is_refused(call) ? "" : path;
+}
+
+long followed_result(const struct call *call, long result)
+{
+	if (result < 0 && errno == ENOENT && is_refused(call))
+		errno = EACCES;
+	return result;
 }
 
 static void print_step(const struct step *step, unsigned long number)
@@ -128,11 +144,20 @@ static void run_on(struct test *test, int number)
 	step->op->run(call);
 }
 
+static void drop_slashes(char *name)
+{
+	size_t end = strlen(name);
+
+	while (end > 1 && name[end - 1] == '/')
+		end--;
+	name[end] = '\0';
+}
+
 /*
  * fs.protected_symlinks: in a sticky directory that all may write to, a symlink is followed by its
  * owner and for the directory's owner only. So for a pin that is shown as one.
  */
-static bool would_be_refused(const struct test *test)
+static bool would_be_refused(const struct test *test, const struct path *at, unsigned int user)
 {
 	const struct side *side = &test->world.sides[PLAIN];
 	char name[PATH_ROOM], link[64], path[PATH_MAX];
@@ -142,10 +167,11 @@ static bool would_be_refused(const struct test *test)
 
 	if (!test->world.pins_symlink || !test->world.guards_symlinks)
 		return false;
-	strcpy(name, test->step.x.name);
-	for (size_t end = strlen(name); end > 1 && name[end - 1] == '/'; end--)
-		name[end - 1] = '\0';
-	fd = openat(dir_of(side, test->step.x.dir), name, O_PATH | O_CLOEXEC);
+	strcpy(name, at->name);
+	drop_slashes(name);
+	become(user); /* root may not follow each symlink on the way */
+	fd = openat(dir_of(side, at->dir), name, O_PATH | O_CLOEXEC);
+	become_root();
 	if (fd < 0)
 		return false;
 	snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
@@ -158,7 +184,7 @@ static bool would_be_refused(const struct test *test)
 	path[length] = '\0';
 	*strrchr(path, '/') = '\0';
 	return stat(path, &dir) == 0 && dir.st_mode & S_ISVTX && dir.st_mode & S_IWOTH &&
-	       dir.st_uid != pin.st_uid && uid_of(test->step.user) != pin.st_uid;
+	       dir.st_uid != pin.st_uid && uid_of(user) != pin.st_uid;
 }
 
 /* Or does it do one too? */
@@ -243,13 +269,6 @@ static bool is_gone(const struct test *test, int dir)
 	       (held->moved && !fstat(dir_of(&test->world.sides[PLAIN], dir), &st) && !st.st_nlink);
 }
 
-static bool ends_in_slash(const char *name)
-{
-	size_t length = strlen(name);
-
-	return length > 1 && name[length - 1] == '/';
-}
-
 /* Takes from a step what cannot be compared. */
 static void restrict_step(struct test *test)
 {
@@ -268,15 +287,17 @@ static void restrict_step(struct test *test)
 	/* A pin's symlink is followed from the root: not by who may not go where he already is. */
 	if (step->x.dir >= 0 && test->world.pins_symlink)
 		step->user = 0;
-	/* 5.10 follows a symlink before a slash even with O_NOFOLLOW, as would_be_refused() does not expect */
-	if (test->world.pins_symlink && ends_in_slash(step->x.name))
-		step->user = 0;
+	/* Before a slash that is asked of those too who do not follow (O_NOFOLLOW, link). */
+	step->refused = would_be_refused(test, &step->x, step->user);
+	if (step->refused)
+		drop_slashes(step->x.name);
+	if (would_be_refused(test, &step->y, 0))
+		drop_slashes(step->y.name);
 }
 
 static bool step_differs(struct test *test)
 {
 	restrict_step(test);
-	test->step.refused = would_be_refused(test);
 	note_behind(test, true);
 	become(test->step.user);
 	for (int s = 0; s < SIDES; s++)
