@@ -133,7 +133,7 @@ static bool is_asked_name(const struct call *call, const char *target)
 	struct stat asked, told;
 
 	if (slash)
-		snprintf(dir, sizeof(dir), "%.*s/", (int)(slash - name), name);
+		snprintf(dir, sizeof(dir), "%.*s/.", (int)(slash - name), name);
 	snprintf(there, sizeof(there), "%.*s", (int)(last - target), target);
 	if (strcmp(slash ? slash + 1 : name, last + 1) != 0 || fstatat(call->xdir, dir, &asked, 0))
 		return false;

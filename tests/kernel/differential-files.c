@@ -121,9 +121,15 @@ static void run_hold_dir(struct call *call)
 				   O_PATH | O_DIRECTORY, O_PATH | O_DIRECTORY | O_NOFOLLOW };
 
 	uint32_t slot = call->step->n / 4 % DIRS;
+	int by = call->step->x.dir;
+	struct held held = { 0 };
 
+	if (by >= 0) {
+		held.gone = call->world->held_dirs[by].gone;
+		held.moved = call->world->held_dirs[by].moved;
+	}
 	replace(&call->side->dirs[slot], open_x(call, all[call->step->n % 4]));
-	call->world->held_dirs[slot] = (struct held){ 0 };
+	call->world->held_dirs[slot] = held; /* as that which it was reached by */
 }
 
 static void run_hold_file(struct call *call)
