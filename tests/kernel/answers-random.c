@@ -24,6 +24,7 @@
 #include <unistd.h>
 
 #include "bpfrefs.h"
+#include "chance.h"
 
 enum { ARRAYS = 4, PROGS = 6, OBJECTS = ARRAYS + PROGS, SLOTS = 3, HOLDERS = 4 };
 enum { ROUNDS = 200, SEED = 1 };
@@ -73,22 +74,6 @@ static void step(void)
 	nanosleep(&ts, NULL);
 }
 
-/* xorshift64*: the same everywhere for the same seed. */
-static uint32_t below(struct test *test, uint32_t limit)
-{
-	uint64_t *state = &test->random;
-
-	*state ^= *state >> 12;
-	*state ^= *state << 25;
-	*state ^= *state >> 27;
-	return (uint32_t)(*state * 0x2545F4914F6CDD1Dull >> 33) % limit;
-}
-
-static bool one_in(struct test *test, uint32_t chances)
-{
-	return below(test, chances) == 0;
-}
-
 /* -------------------------------------------------------------- making --- */
 
 static int load_prog(struct test *test)
@@ -97,7 +82,7 @@ static int load_prog(struct test *test)
 	size_t n = 0;
 
 	for (int a = 0; a < ARRAYS; a++) {
-		if (!one_in(test, 3))
+		if (!one_in(&test->random, 3))
 			continue;
 		insns[n++] = (struct bpf_insn){ .code = BPF_LD | BPF_DW | BPF_IMM,
 						.dst_reg = BPF_REG_1,
@@ -135,14 +120,14 @@ static int make_objects(struct test *test)
 		if (test->fd[i] < 0 || identify(test, i))
 			return fail(test, "making object %d: %s", i, strerror(errno));
 		snprintf(path, sizeof(path), "%s/%d", test->dir, i);
-		if (one_in(test, 6) && bpf_obj_pin(test->fd[i], path))
+		if (one_in(&test->random, 6) && bpf_obj_pin(test->fd[i], path))
 			return fail(test, "pinning object %d: %s", i, strerror(errno));
 	}
 	for (int a = 0; a < ARRAYS; a++) {
 		for (uint32_t s = 0; s < SLOTS; s++) {
-			int prog = test->fd[ARRAYS + below(test, PROGS)];
+			int prog = test->fd[ARRAYS + below(&test->random, PROGS)];
 
-			if (one_in(test, 2))
+			if (one_in(&test->random, 2))
 				continue;
 			if (bpf_map_update_elem(test->fd[a], &s, &prog, BPF_ANY))
 				return fail(test, "filling a slot: %s", strerror(errno));
@@ -197,7 +182,7 @@ static int make_holder(struct test *test, int h)
 	bool ok = false;
 
 	for (int i = 0; i < OBJECTS; i++)
-		how[i] = one_in(test, 3) ? (enum hold)below(test, test->holds) : NOT;
+		how[i] = one_in(&test->random, 3) ? (enum hold)below(&test->random, test->holds) : NOT;
 	if (pipe2(ready, O_CLOEXEC))
 		return fail(test, "pipe: %s", strerror(errno));
 	test->holder[h] = fork();

@@ -27,6 +27,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "chance.h"
 #include "churn.h"
 
 /* At once, this many; what is done is looked at when the kernel must have cleared what it clears. */
@@ -62,15 +63,6 @@ static struct {
 	unsigned int lived, lost, instant, caught, unrooted, failed, left, exist, times;
 	uint32_t *time_us;
 } all;
-
-/* xorshift64*: the same everywhere for the same seed. */
-static uint32_t random_below(uint32_t limit)
-{
-	all.random ^= all.random >> 12;
-	all.random ^= all.random << 25;
-	all.random ^= all.random >> 27;
-	return (uint32_t)(all.random * 0x2545F4914F6CDD1Dull >> 33) % limit;
-}
 
 static uint64_t now_ns(void)
 {
@@ -149,11 +141,11 @@ static void loader_run(struct loader *loader)
 static void loader_plan(struct loader *loader, unsigned int number)
 {
 	*loader = (struct loader){
-		.graph = (enum graph)random_below(GRAPHS),
-		.root = (enum root)random_below(ROOTS),
-		.lives = random_below(3) != 0,
+		.graph = (enum graph)below(&all.random, GRAPHS),
+		.root = (enum root)below(&all.random, ROOTS),
+		.lives = below(&all.random, 3) != 0,
 		.timed = number % 8 == 0,
-		.life_us = all.life_us + random_below(LIFE_MORE_US),
+		.life_us = all.life_us + below(&all.random, LIFE_MORE_US),
 		.socket = { -1, -1 },
 	};
 	/* In the others the array is used by a program that is loaded earlier. */

@@ -1,24 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* The next step, by chance. */
+#include "chance.h"
 #include "differential.h"
 
 #include <stdio.h>
 #include <string.h>
 
 enum { LONG = 1500 };
-
-uint32_t below(uint64_t *random, uint32_t limit)
-{
-	*random ^= *random >> 12;
-	*random ^= *random << 25;
-	*random ^= *random >> 27;
-	return (uint32_t)(*random * UINT64_C(0x2545F4914F6CDD1D) >> 33) % limit;
-}
-
-static bool one_in(uint64_t *random, uint32_t chances)
-{
-	return below(random, chances) == 0;
-}
 
 /* Names of limits and of what bpffs has a rule for: those with a dot. */
 static void odd_name(uint64_t *random, char *name)

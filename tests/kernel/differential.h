@@ -114,7 +114,6 @@ long followed_result(const struct call *call, long result);
 
 /* ------------------------------------------------------------ chance --- */
 
-uint32_t below(uint64_t *random, uint32_t limit);
 /* A step, from what is there. */
 struct scan;
 void step_choose(uint64_t *random, const struct scan *there, struct step *step);

@@ -22,6 +22,7 @@
 #include <unistd.h>
 
 #include "bpfrefs.h"
+#include "chance.h"
 #include "keep-random.h"
 
 enum { STAGES = 3, ROUNDS = 200, SEED = 1 };
@@ -30,20 +31,6 @@ enum { STAGES = 3, ROUNDS = 200, SEED = 1 };
 enum { PATIENCE_MS = 10000, STEP_MS = 5 };
 
 /* --------------------------------------------------------------- random --- */
-
-/* xorshift64*: the same everywhere for the same seed. */
-static uint32_t random_below(uint64_t *state, uint32_t limit)
-{
-	*state ^= *state >> 12;
-	*state ^= *state << 25;
-	*state ^= *state >> 27;
-	return (uint32_t)(*state * 0x2545F4914F6CDD1Dull >> 33) % limit;
-}
-
-static bool one_in(uint64_t *state, uint32_t chances)
-{
-	return random_below(state, chances) == 0;
-}
 
 /* Everything has a descriptor at first, as it has when it is made. */
 static void random_graph(uint64_t *state, struct graph *graph)
@@ -58,7 +45,7 @@ static void random_graph(uint64_t *state, struct graph *graph)
 	for (int a = 0; a < ARRAYS; a++) {
 		for (int s = 0; s < SLOTS; s++)
 			graph->slots[a][s] =
-				one_in(state, 2) ? (int)random_below(state, PROGS) : -1;
+				one_in(state, 2) ? (int)below(state, PROGS) : -1;
 		graph->roots.array_fd[a] = true;
 		graph->roots.array_pin[a] = one_in(state, 5);
 	}

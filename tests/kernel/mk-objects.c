@@ -219,18 +219,6 @@ static int cmd_register(char **args)
 	return var_set(args[0], fd);
 }
 
-/* call PROG NUMBER: runs a syscall program with that number as its context */
-static int cmd_call(char **args)
-{
-	uint32_t number = (uint32_t)strtoul(args[1], NULL, 0);
-	LIBBPF_OPTS(bpf_test_run_opts, opts, .ctx_in = &number, .ctx_size_in = sizeof(number));
-	int error = bpf_prog_test_run_opts(var_get(args[0]), &opts);
-
-	if (!error)
-		say(" retval=%u", opts.retval);
-	return error;
-}
-
 const struct cmd object_cmds[] = {
 	/* clang-format off */
 	{ "entry",    4, cmd_entry },
@@ -245,7 +233,6 @@ const struct cmd object_cmds[] = {
 	{ "unload",   0, cmd_unload },
 	{ "take",     2, cmd_take },
 	{ "register", 2, cmd_register },
-	{ "call",     2, cmd_call },
 	{ NULL,       0, NULL },
 	/* clang-format on */
 };

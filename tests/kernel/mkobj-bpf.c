@@ -383,14 +383,19 @@ static int cmd_get(char **args)
 	return var_set(args[0], bpf_obj_get(args[1]));
 }
 
-/* run PROG: BPF_PROG_TEST_RUN */
+/* run PROG [ctx=NUMBER]: BPF_PROG_TEST_RUN, on a packet, or of a syscall program with that context */
 static int cmd_run(char **args)
 {
 	LIBBPF_OPTS(bpf_test_run_opts, opts);
+	const char *context = option(args, "ctx");
+	uint32_t number = context ? (uint32_t)strtoul(context, NULL, 0) : 0;
 	char packet[64] = { 0 };
 	int error;
 
-	if (!option(args, "no_data")) {
+	if (context) {
+		opts.ctx_in = &number;
+		opts.ctx_size_in = sizeof(number);
+	} else {
 		opts.data_in = packet;
 		opts.data_size_in = sizeof(packet);
 	}
