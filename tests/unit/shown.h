@@ -49,4 +49,23 @@ static inline char *shown(struct world *world, struct bpfrefs_key key, uint32_t 
 	return g_strdup(out->str);
 }
 
+/* Each says ENOENT, and nothing else, of an object and of a process that are gone. */
+static inline void check_gone(const show_fn *shows, size_t count)
+{
+	struct world world;
+
+	world_init(&world);
+	for (size_t i = 0; i < count; i++) {
+		struct where w = { .fs = &world.fs,
+				   .key = { BPFREFS_MAP, 99 },
+				   .pid = NODE_PID_MAX - 5,
+				   .snap = world.snap };
+		g_autoptr(GString) out = g_string_new(NULL);
+
+		g_assert_cmpint(shows[i](&w, out), ==, -ENOENT);
+		g_assert_cmpstr(out->str, ==, "");
+	}
+	world_clear(&world);
+}
+
 #endif

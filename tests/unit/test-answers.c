@@ -87,20 +87,8 @@ static void test_at_risk(void)
 static void test_gone(void)
 {
 	static const show_fn shows[] = { show_roots, show_retains, show_json };
-	struct world world;
 
-	world_init(&world);
-	for (size_t i = 0; i < G_N_ELEMENTS(shows); i++) {
-		struct where w = { .fs = &world.fs,
-				   .key = { BPFREFS_MAP, 99 },
-				   .pid = NODE_PID_MAX - 5,
-				   .snap = world.snap };
-		g_autoptr(GString) out = g_string_new(NULL);
-
-		g_assert_cmpint(shows[i](&w, out), ==, -ENOENT);
-		g_assert_cmpstr(out->str, ==, "");
-	}
-	world_clear(&world);
+	check_gone(shows, G_N_ELEMENTS(shows));
 }
 
 /* ---------------------------------------------------------------- JSON --- */

@@ -142,24 +142,12 @@ static void test_all_holders(void)
 
 static void test_gone(void)
 {
-	static int (*const shows[])(const struct where *w, GString *out) = {
+	static const show_fn shows[] = {
 		show_info,  show_holders, show_holding,	    show_refs,
 		show_slots, show_pins,	  show_pid_holding, show_comm,
 	};
-	struct world world;
 
-	world_init(&world);
-	for (size_t i = 0; i < G_N_ELEMENTS(shows); i++) {
-		struct where w = { .fs = &world.fs,
-				   .key = { BPFREFS_MAP, 99 },
-				   .pid = NODE_PID_MAX - 5,
-				   .snap = world.snap };
-		g_autoptr(GString) out = g_string_new(NULL);
-
-		g_assert_cmpint(shows[i](&w, out), ==, -ENOENT);
-		g_assert_cmpstr(out->str, ==, "");
-	}
-	world_clear(&world);
+	check_gone(shows, G_N_ELEMENTS(shows));
 }
 
 /* ------------------------------------------------------------- objects --- */
