@@ -36,6 +36,7 @@ struct known {
 	struct kind kinds[BPFREFS_KIND_COUNT]; /* of links nothing: much of them changes */
 	bool complete;			       /* all maps and programs up to highest are noted */
 	bool failed;			       /* there was no memory for one */
+	bool links_told, links_hold_maps;      /* all links up to highest; one of them at least */
 };
 
 static const size_t sizes[BPFREFS_KIND_COUNT] = {
@@ -142,6 +143,34 @@ void known_note(struct known *known, const struct walk_rec *rec)
 	if (rec->type == WALK_PROG)
 		g_array_set_size(known->used, known->used->len + 1);
 	kind->highest = MAX(kind->highest, rec->id);
+}
+
+/* ---------------------------------------------------------------- links --- */
+
+void known_links_begin(struct known *known)
+{
+	known->links_told = known->links_hold_maps = false;
+}
+
+void known_link(struct known *known, const struct walk_rec *rec)
+{
+	const struct walk_link *link = (const void *)rec;
+	struct kind *kind = &known->kinds[BPFREFS_LINK];
+
+	if (rec->type != WALK_LINK || rec->size != sizeof(*link))
+		return;
+	kind->highest = MAX(kind->highest, rec->id);
+	known->links_hold_maps |= link->map_id != 0;
+}
+
+void known_links_end(struct known *known)
+{
+	known->links_told = true;
+}
+
+bool known_links_hold_no_map(const struct known *known)
+{
+	return known->links_told && !known->links_hold_maps && !has_newer(known, BPFREFS_LINK);
 }
 
 uint64_t known_types(const struct known *known, enum bpfrefs_kind kind)

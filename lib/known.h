@@ -45,6 +45,14 @@ void known_use(struct known *known, uint32_t prog, uint32_t map);
  * maps as were counted before. (While one more is bound, what is told may be nonsense.)
  */
 void known_use_end(struct known *known);
+/*
+ * Is it known of all links that none holds a map? All are told by known_link() between the first and the third. Which
+ * map an attached one holds may change, but not that it holds one.
+ */
+void known_links_begin(struct known *known);
+void known_link(struct known *known, const struct walk_rec *rec);
+void known_links_end(struct known *known);
+bool known_links_hold_no_map(const struct known *known);
 /* Reads one map's; -ENOENT if it is not there, or not known. */
 int known_read_map(struct known *known, struct walkers *walkers, uint32_t id, walk_fn fn,
 		   void *data);

@@ -41,6 +41,29 @@ static void note_outer(const struct walk_rec *rec, void *data)
 	holder_map_note(data, rec);
 }
 
+static void tell_link(const struct walk_rec *rec, void *data)
+{
+	struct scan *scan = data;
+
+	known_link(scan->ctx->known, rec);
+	walk_dispatch(rec, scan);
+}
+
+/* None holds a map on most systems, and to find that again would take long beside the rest. */
+static int walk_links(struct scan *scan)
+{
+	struct known *known = scan->ctx->known;
+	int err;
+
+	if (known_links_hold_no_map(known))
+		return 0;
+	known_links_begin(known);
+	err = walkers_iterate(walk_state_of(scan)->walkers, "walk_links", tell_link, scan);
+	if (!err)
+		known_links_end(known);
+	return err;
+}
+
 static int walk_one(struct scan *scan, const struct walk_one_map *one)
 {
 	struct walk_state *state = walk_state_of(scan);
@@ -53,7 +76,7 @@ static int walk_one(struct scan *scan, const struct walk_one_map *one)
 	known_each(scan->ctx->known, BPFREFS_MAP, note_outer, scan);
 	control->only = one->map.address;
 	control->uses = 0;
-	err = walkers_iterate(state->walkers, "walk_links", walk_dispatch, scan);
+	err = walk_links(scan);
 	if (!err) {
 		walk_classes(scan, NULL);
 		walk_derive(scan, true);

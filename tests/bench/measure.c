@@ -134,8 +134,11 @@ static unsigned long act(struct bound *skeleton, const char *line)
 	unsigned long count, times, result = 0;
 	char path[4096];
 
-	if (strcmp(line, "walk") == 0)
-		return walk(skeleton);
+	if (sscanf(line, "walk %lu", &times) == 1) {
+		for (count = 0; count < times; count++)
+			result = walk(skeleton);
+		return result;
+	}
 	if (strcmp(line, "seen") == 0)
 		return skeleton->bss->bound.seen;
 	if (strcmp(line, "iterate") == 0)

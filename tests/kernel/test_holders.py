@@ -415,6 +415,7 @@ def test_iter_over_a_map(env):
     daemon, helper = env.daemon(), env.helper()
     array = helper.make("map", "array", name="shown")
     prog = over_a_map(helper)
+    daemon.expect(array, [array.held()])  # while no link holds it
     link = helper.make("link", "iter", prog, map=array)
     by_link = f"{array.key} link ref=1 user=1 id={link.id} name= via=target"
     daemon.expect(array, [array.held(), by_link])

@@ -3,6 +3,7 @@
 #include "known.h"
 
 #include <string.h>
+#include <unistd.h>
 
 static void note_prog(struct known *known, uint32_t id, uint32_t used)
 {
@@ -150,6 +151,43 @@ static void types(void)
 	known_free(known);
 }
 
+static void note_link(struct known *known, uint32_t id, uint32_t map_id)
+{
+	struct walk_link link = {
+		.rec = { WALK_LINK, sizeof(link), id },
+		.refcnt = 1,
+		.map_id = map_id,
+	};
+
+	known_link(known, &link.rec);
+}
+
+/* Ids that no link has yet, and so nothing newer: to be heard by who may ask the kernel. */
+static void links(void)
+{
+	const uint32_t last = (1u << 30) - 1;
+	struct known *known = known_new();
+
+	g_assert_false(known_links_hold_no_map(known));
+	known_links_begin(known);
+	note_link(known, last, 0);
+	note_link(known, last - 1, 0);
+	g_assert_false(known_links_hold_no_map(known)); /* not all was told */
+	known_links_end(known);
+	if (geteuid() == 0)
+		g_assert_true(known_links_hold_no_map(known));
+	known_links_begin(known);
+	note_link(known, last, 0);
+	note_link(known, last - 1, 5);
+	known_links_end(known);
+	g_assert_false(known_links_hold_no_map(known));
+	known_links_begin(known);
+	note_link(known, last + 1, 0); /* ids may begin again */
+	known_links_end(known);
+	g_assert_false(known_links_hold_no_map(known));
+	known_free(known);
+}
+
 int main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
@@ -158,5 +196,6 @@ int main(int argc, char **argv)
 	g_test_add_func("/known/used/something-else", something_else);
 	g_test_add_func("/known/used/not-ended", not_ended);
 	g_test_add_func("/known/types", types);
+	g_test_add_func("/known/links", links);
 	return g_test_run();
 }
