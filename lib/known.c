@@ -33,7 +33,7 @@ struct used {
 struct known {
 	GArray *used; /* struct used, for each record of a program */
 	GArray *maps; /* ids */
-	struct kind kinds[BPFREFS_KIND_COUNT]; /* of links nothing: much of them changes */
+	struct kind kinds[BPFREFS_KIND_COUNT]; /* of links their ids alone */
 	bool complete;			       /* all maps and programs up to highest are noted */
 	bool failed;			       /* there was no memory for one */
 	bool links_told, links_hold_maps;      /* all links up to highest; one of them at least */

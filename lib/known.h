@@ -46,8 +46,8 @@ void known_use(struct known *known, uint32_t prog, uint32_t map);
  */
 void known_use_end(struct known *known);
 /*
- * Is it known of all links that none holds a map? All are told by known_link() between the first and the third. Which
- * map an attached one holds may change, but not that it holds one.
+ * Is it known of all links that none holds a map? All are told by known_link() between the first and
+ * the third of these. Which map an attached one holds may change, but not whether it holds one.
  */
 void known_links_begin(struct known *known);
 void known_link(struct known *known, const struct walk_rec *rec);
