@@ -330,6 +330,8 @@ void turn_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_t
 struct turns *turns_new(void)
 {
 	struct turns *turns = g_new0(struct turns, 1);
+	struct waiting *first = g_new0(struct waiting, 1);
+	g_autoptr(GError) error = NULL;
 	sigset_t all, before;
 
 	/* Signals are for the thread of the loop to see. GLib makes threads by one that it makes now. */
@@ -340,11 +342,19 @@ struct turns *turns_new(void)
 	 * The first thread of each is made now and stays, since there may be no memory for one when it
 	 * is wanted: commands have a thread of their own, and one that has nothing to do never ends.
 	 */
-	turns->orders = g_thread_pool_new(run_waiting, NULL, 1, TRUE, NULL);
+	turns->orders = g_thread_pool_new(run_waiting, NULL, 1, TRUE, &error);
 	g_thread_pool_set_max_idle_time(0);
-	g_thread_pool_push(turns->slow, g_new0(struct waiting, 1), NULL);
+	if (!error)
+		g_thread_pool_push(turns->slow, first, &error);
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	return turns;
+	if (!error)
+		return turns;
+	/* What is pushed waits for a thread, which there will not be. */
+	g_thread_pool_free(turns->orders, TRUE, TRUE);
+	g_thread_pool_free(turns->slow, TRUE, TRUE);
+	g_free(first);
+	g_free(turns);
+	return NULL;
 }
 
 void turns_free(struct turns *turns)

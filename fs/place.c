@@ -181,7 +181,7 @@ int place_top_mount(const char *path, dev_t *dev)
 	int id;
 
 	if (!mounts)
-		return -ENOENT;
+		return errno ? -errno : -ENOENT;
 	top = mnt_table_find_target(mounts, path, MNT_ITER_BACKWARD);
 	id = top ? mnt_fs_get_id(top) : -ENOENT;
 	if (top && dev)

@@ -206,8 +206,12 @@ static int loop(struct session *session)
 	if (fuse_session_mount(session->fuse, session->fs.opt.mountpoint) != 0)
 		return fail(session->fs.opt.mountpoint, -EIO); /* libfuse has said why */
 	ours = place_top_mount(session->fs.opt.mountpoint, &session->fs.mount_dev);
+	if (ours < 0) { /* without that, unmount() would take its own for another's */
+		fuse_session_unmount(session->fuse);
+		return fail("looking for the mount in mountinfo", ours);
+	}
 	session->turns = turns_new();
-	err = compat_loop(session->fuse, SESSION_THREADS);
+	err = session->turns ? compat_loop(session->fuse, SESSION_THREADS) : -EAGAIN;
 	/* Before the mount goes, so that who waits is told why. */
 	events_stop(session->fs.events);
 	turns_free(session->turns);

@@ -120,6 +120,9 @@ static int load_once(struct walkers *walkers)
 									bpf_program__name(prog)))
 		bpf_program__set_autoload(prog, false);
 	err = walk__load(walkers->skeleton);
+	/* No arrays that can be mapped (5.5), or libbpf could not find out. */
+	if (!err && !walkers->skeleton->bss)
+		err = -ENOTSUP;
 	if (!err)
 		err = walk__attach(walkers->skeleton);
 	return err;

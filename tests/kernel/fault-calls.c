@@ -45,7 +45,8 @@ long syscall(long number, ...)
 	va_end(args);
 	if (!next)
 		next = NEXT(syscall);
-	if (number != SYS_futex && number != SYS_gettid) {
+	/* GLib takes the scheduler's settings over into a pool's new thread, and ends the process if it may not. */
+	if (number != SYS_futex && number != SYS_gettid && number != SYS_sched_setattr) {
 		snprintf(name, sizeof(name), number == SYS_bpf ? "bpf" : "syscall %ld", number);
 		if (fails(CALL, name))
 			return -1;

@@ -49,9 +49,9 @@ class Fault:
 
 
 class Faults:
-    """A daemon into which fault.so is loaded."""
+    """Daemons into which fault.so is loaded."""
 
-    def __init__(self, env, *options, kind=CALL):
+    def __init__(self, env, kind=CALL):
         if sanitized(env.bpfrefs):
             raise Skip("a sanitizer wants to be loaded before anything else")
         path = env.tmp / "faults"
@@ -60,11 +60,17 @@ class Faults:
             self.control = Control.from_buffer(mmap.mmap(file.fileno(), 0))
         self.control.kind = kind
         self.seen, self.rng = set(), random.Random(SEED)
-        os.environ.update(LD_PRELOAD=os.environ["FAULT_SO"], FAULT_CONTROL=str(path))
+        self.environ = {"LD_PRELOAD": os.environ["FAULT_SO"], "FAULT_CONTROL": str(path)}
+        self.daemon = None
+
+    def begin(self, env, *options):
+        """The daemon; none of its calls fails yet."""
+        os.environ.update(self.environ)
         try:
             self.daemon = env.daemon(*options)
         finally:
-            del os.environ["LD_PRELOAD"], os.environ["FAULT_CONTROL"]
+            for name in self.environ:
+                del os.environ[name]
 
     def run(self, action, fault=Fault(COUNT, 0, 0)):
         """The action's result or its error, with that fault."""
@@ -210,7 +216,8 @@ def world(env, *options, kind=CALL):
         helper.do("pin", obj.var, env.bpffs / name)
     if "--source=proc" in options:
         hide_crowds(env)
-    faults = Faults(env, *options, kind=kind)
+    faults = Faults(env, kind)
+    faults.begin(env, *options)
     for mode in ("pin", "auto", "off"): # the directories are there from now on
         faults.daemon.write(f"{obj.key}/keep", mode)
     look(faults.daemon) # and the thread that looks for readers

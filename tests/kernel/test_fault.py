@@ -3,12 +3,18 @@
 """Calls of the daemon to the kernel fail, one at a time, in the midst of each kind of request: it
 answers with an error, or rightly, or says what it could not learn; a command has happened or it has
 not; nothing leaks; and the next request finds everything as it was. Each place that calls are made from
-is tried once (faulty.py)."""
+is tried once (faulty.py). So is each while it starts: it says why it does not, and leaves nothing
+mounted, or it starts and answers."""
 import errno
+import os
+import pathlib
+import signal
+import subprocess
 import sys
+import time
 
-from faulty import SEED, reads, try_changes, try_reads, world
-from harness import check, main
+from faulty import Faults, SEED, reads, try_changes, try_reads, world
+from harness import PATIENCE, check, equal, is_mounted, libc, main
 
 ERRORS = (errno.ENOMEM, errno.EMFILE, errno.EPERM)
 
@@ -43,6 +49,88 @@ def test_changes(env):
 
 def test_changes_by_procfs(env):
     change_faults(env, "--source=proc")
+
+
+# So that a place has the same address each time that it starts.
+ADDR_NO_RANDOMIZE = 0x0040000
+# Where libbpf takes the kernel to have no global functions the verifier gives up on a program only after
+# a million instructions, and is asked again for its reasons.
+LIMIT = 24 * PATIENCE
+
+
+class Start:
+    """One start, with a fault or without, and an end."""
+
+    def __init__(self, env, faults, *options):
+        self.env, self.faults, self.command = env, faults, [env.bpfrefs, "-f", *options, env.bpffs, env.mnt]
+        self.log, self.fault = env.tmp / "starting", None
+
+    def __call__(self):
+        """What it answered of all holders and of itself, or None if it did not start."""
+        with open(self.log, "wb") as log:
+            process = subprocess.Popen([str(word) for word in self.command], stdin=subprocess.DEVNULL,
+                                       stdout=log, stderr=log, env={**os.environ, **self.faults.environ},
+                                       preexec_fn=lambda: libc.personality(ADDR_NO_RANDOMIZE))
+        try:
+            return self.answers(process)
+        finally:
+            process.kill()
+            process.wait()
+
+    def answers(self, process):
+        end = time.monotonic() + LIMIT
+        while not is_mounted(self.env.mnt):
+            status = process.poll()
+            if status is not None:
+                equal(status, 1, f"{self.fault}: exit status, log: {self.log.read_text()}")
+                return None
+            check(time.monotonic() < end, f"{self.fault}: neither mounted nor gone")
+            time.sleep(0.005)
+        self.faults.control.armed = 0
+        try:
+            found = [(self.env.mnt / ".bpf" / name).read_text() for name in ("holders", "status")]
+            process.send_signal(signal.SIGTERM)
+        except OSError:
+            found = None  # it goes again
+        try:
+            status = process.wait(LIMIT)
+        except subprocess.TimeoutExpired:
+            status = "none, it does not end"
+        equal(status, 0 if found else 1, f"{self.fault}: exit status, log: {self.log.read_text()}")
+        return found
+
+
+def start_faults(env, *options):
+    faults, helper = Faults(env), env.helper()
+    obj = helper.make("map", "prog_array")
+    helper.do("pin", obj.var, env.bpffs / "p")
+    start, before = Start(env, faults, *options), os.listdir(env.bpffs)
+    check(start(), "it must start without a fault")
+    tried = refused = 0
+    for fault in faults.faults(start, ERRORS):
+        start.fault = fault
+        answered = faults.run(start, fault)
+        where = f"{fault} ({faults.control.name.decode()})"
+        check(not isinstance(answered, OSError), f"{where}: {answered}")
+        check(not is_mounted(env.mnt), f"{where}: a mount is left, log: {start.log.read_text()}")
+        equal(os.listdir(env.bpffs), before, where)
+        if answered:
+            check(obj.key in answered[0] or "# " in answered[0], f"{where}: no gap is told: {answered[1]}")
+            check("version" in answered[1], f"{where}: {answered[1]}")
+        else:
+            check("bpfrefs: " in start.log.read_text(), f"{where}: it does not say why it does not start")
+        tried += faults.control.failed > 0
+        refused += answered is None
+    print(f"# seed {SEED}: {tried} calls failed, for {refused} of them it did not start")
+    check(tried > refused > 0, "no fault was ever felt, or each")
+
+
+def test_start(env):
+    start_faults(env)
+
+
+def test_start_by_procfs(env):
+    start_faults(env, "--source=proc")
 
 
 if __name__ == "__main__":

@@ -15,11 +15,12 @@ import test_net
 import test_objects
 import test_perf
 import test_sockets
-from harness import Skip, check, equal, eventually, fields, main, over_a_map, run, sanitized
+from harness import (PATIENCE, Skip, check, equal, eventually, fields, main, over_a_map, run,
+                     sanitized)
 
 SECONDS = int(os.environ.get("STRESS_SECONDS", "60"))
 # A remainder that stands this long, the same in every snapshot, is no holder on its way.
-LASTING = 3.0
+LASTING = 0.6 * PATIENCE
 # What the daemon may grow by: its allocator's caches, and what others on the machine have made
 # meanwhile. One snapshot in a hundred that is not freed is more.
 GROWTH_KIB = 65536
