@@ -22,6 +22,14 @@ run() {
 		CC=$compiler meson setup "$dir" -Db_sanitize="$sanitizers" -Db_lundef=false || return 1
 	fi
 	ninja -C "$dir" || return 1
+	if [ "$compiler" = clang ]; then
+		# The symbolizer that a daemon in the background starts would keep its caller's standard
+		# error open, and who reads that to its end would wait for the daemon's.
+		symbolizer=$(dirname "$(readlink -f "$(command -v clang)")")/llvm-symbolizer
+		printf '#!/bin/sh\nexec %s "$@" 2>/dev/null\n' "$symbolizer" >"$dir/llvm-symbolizer"
+		chmod +x "$dir/llvm-symbolizer"
+		TSAN_OPTIONS=$TSAN_OPTIONS:external_symbolizer_path=$PWD/$dir/llvm-symbolizer
+	fi
 	rm -f "$dir/meson-logs/testlog.json"
 	# In virtual machines the same tests run again, which is what takes longest and tells no more.
 	# The thread sanitizer needs its memory at places where a random one may be taken.
