@@ -516,6 +516,9 @@ def main(namespace, needs_bpf=True):
     chosen = sys.argv[1:]
     tests = [f for f in tests if not chosen or f.__name__ in chosen]
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    # What who started us ignores (nohup, a shell's &) a daemon would ignore too.
+    for number in (signal.SIGHUP, signal.SIGINT):
+        signal.signal(number, signal.SIG_DFL)
     try:
         reason = whole_reason(needs_bpf)
     except (OSError, AssertionError) as error:
