@@ -5,7 +5,7 @@
 
 #include "ops.h"
 
-/* Called when there is no other thread that changes signal masks or credentials. NULL: no thread can be made. */
+/* When no other thread changes signal masks or credentials. NULL: no thread can be made. */
 struct turns *turns_new(void);
 /* Serves all that waits, and then frees it. */
 void turns_free(struct turns *turns);

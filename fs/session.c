@@ -254,7 +254,8 @@ int session_run(const struct session_config *config)
 	int err = prepare_process(&config->options);
 
 	if (err)
-		return fail(err == -ENOMEM ? "taking memory for bad times" : "giving up capabilities",
+		return fail(err == -ENOMEM ? "taking memory for bad times"
+					   : "giving up capabilities",
 			    err);
 	err = run(&session, config);
 	if (session.fuse)

@@ -14,10 +14,10 @@
 /* Each kind's records stand one behind the other, as they came. */
 struct kind {
 	GByteArray *records;
-	size_t size;	  /* of one */
+	size_t size;	    /* of one */
 	struct idmap by_id; /* id -> place in records + 1 */
-	uint32_t highest; /* id ever noted */
-	uint64_t types;	  /* a bit for each type below 64 of those noted */
+	uint32_t highest;   /* id ever noted */
+	uint64_t types;	    /* a bit for each type below 64 of those noted */
 };
 
 /* In walk_prog.used. */
@@ -31,8 +31,8 @@ struct used {
 };
 
 struct known {
-	GArray *used; /* struct used, for each record of a program */
-	GArray *maps; /* ids */
+	GArray *used;			       /* struct used, for each record of a program */
+	GArray *maps;			       /* ids */
 	struct kind kinds[BPFREFS_KIND_COUNT]; /* of links their ids alone */
 	bool complete;			       /* all maps and programs up to highest are noted */
 	bool failed;			       /* there was no memory for one */
@@ -80,7 +80,8 @@ static bool has_newer(const struct known *known, enum bpfrefs_kind kind)
 
 bool known_is_outdated(const struct known *known)
 {
-	return !known->complete || known->failed || has_newer(known, BPFREFS_MAP) || has_newer(known, BPFREFS_PROG);
+	return !known->complete || known->failed || has_newer(known, BPFREFS_MAP) ||
+	       has_newer(known, BPFREFS_PROG);
 }
 
 void known_begin(struct known *known)
@@ -117,9 +118,9 @@ static struct kind *kind_of(struct known *known, const struct walk_rec *rec)
 static uint64_t type_bit(const struct walk_rec *rec)
 {
 	uint32_t type = rec->type == WALK_MAP ? ((const struct walk_map *)(const void *)rec)->type
-		      : rec->type == WALK_PROG
-			      ? ((const struct walk_prog *)(const void *)rec)->type
-			      : 64;
+			: rec->type == WALK_PROG
+				? ((const struct walk_prog *)(const void *)rec)->type
+				: 64;
 
 	return type < 64 ? (uint64_t)1 << type : 0;
 }

@@ -28,10 +28,10 @@ static const char *name_of_holder(struct scan *scan, struct bpfrefs_key holder)
 	rec = known_find(scan->ctx->known, holder);
 	if (rec && rec->type == WALK_MAP)
 		return walk_name(scan, ((const struct walk_map *)(const void *)rec)->name,
-				  sizeof(((struct walk_map *)0)->name));
+				 sizeof(((struct walk_map *)0)->name));
 	if (rec && rec->type == WALK_PROG)
 		return walk_name(scan, ((const struct walk_prog *)(const void *)rec)->name,
-				  sizeof(((struct walk_prog *)0)->name));
+				 sizeof(((struct walk_prog *)0)->name));
 	walk_state_of(scan)->unnamed = true;
 	return NULL;
 }

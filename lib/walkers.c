@@ -345,7 +345,8 @@ static int load_one(struct walk *skeleton, const char *program)
 
 	bpf_object__for_each_program(prog, skeleton->obj)
 		bpf_program__set_autoload(prog, strcmp(bpf_program__name(prog), program) == 0);
-	bpf_object__for_each_map(map, skeleton->obj) bpf_map__set_autocreate(map, bpf_map__is_internal(map));
+	bpf_object__for_each_map(map, skeleton->obj)
+		bpf_map__set_autocreate(map, bpf_map__is_internal(map));
 	err = walk__load(skeleton);
 	return err ? err : walk__attach(skeleton);
 }

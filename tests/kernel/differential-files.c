@@ -249,8 +249,7 @@ static void control(struct call *call, int fd, unsigned int which, uint32_t n)
 		break;
 	case 11:
 		tell_result(call, "faccessat",
-			    syscall(SYS_faccessat2, fd, "",
-				    n & (call->world->is_noexec ? 6 : 7),
+			    syscall(SYS_faccessat2, fd, "", n & (call->world->is_noexec ? 6 : 7),
 				    AT_EMPTY_PATH | AT_EACCESS));
 		break;
 	default:

@@ -41,7 +41,7 @@ struct world {
 	char top[64];
 	bool pins_symlink;
 	bool guards_symlinks, guards_hardlinks; /* fs.protected_symlinks, fs.protected_hardlinks */
-	bool is_noexec; /* its superblock (bpfrefs(8), DIFFERENCES) */
+	bool is_noexec;				/* its superblock (bpfrefs(8), DIFFERENCES) */
 	bool has_acls, has_fchmodat2;		/* what FUSE and the kernel know: 6.2, 6.6 */
 	struct side sides[SIDES];
 	struct side source; /* what the mirror shows, directly */
