@@ -212,12 +212,63 @@ static int loop(struct session *session)
 	}
 	session->turns = turns_new();
 	err = session->turns ? compat_loop(session->fuse, SESSION_THREADS) : -EAGAIN;
+	alarm(0);
 	/* Before the mount goes, so that who waits is told why. */
 	events_stop(session->fs.events);
 	turns_free(session->turns);
 	auto_stop(session->fs.auto_keep);
 	unmount(session, ours);
 	return err < 0 ? fail("serving requests", err) : 0;
+}
+
+/* -------------------------------------------------------------- signals --- */
+
+/* What the handlers end; NULL: nothing any more. */
+static struct fuse_session *volatile to_end;
+
+static void wake_again(int number)
+{
+	(void)number;
+	alarm(1);
+}
+
+static void end_session(int number)
+{
+	struct fuse_session *fuse = to_end;
+
+	(void)number;
+	if (fuse) {
+		fuse_session_exit(fuse);
+		alarm(1);
+	}
+}
+
+/*
+ * As libfuse sets them, of which those that we were started to ignore stay ignored. Its loop looks and
+ * then sleeps: for a signal that comes in between it would sleep on (until 3.17), so it is woken until
+ * it has looked again.
+ */
+static int catch_signals(struct fuse_session *fuse)
+{
+	static const int ends[] = { SIGTERM, SIGINT, SIGHUP };
+	const struct sigaction wake = { .sa_handler = wake_again }, end = { .sa_handler = end_session };
+	struct sigaction now;
+
+	if (fuse_set_signal_handlers(fuse) != 0)
+		return fail("signal handlers", -EINVAL);
+	to_end = fuse;
+	sigaction(SIGALRM, &wake, NULL);
+	for (size_t i = 0; i < sizeof(ends) / sizeof(*ends); i++)
+		if (sigaction(ends[i], NULL, &now) == 0 && now.sa_handler != SIG_IGN)
+			sigaction(ends[i], &end, NULL);
+	return 0;
+}
+
+static void ignore_signals(struct fuse_session *fuse)
+{
+	to_end = NULL;
+	alarm(0);
+	fuse_remove_signal_handlers(fuse);
 }
 
 static int serve(struct session *session)
@@ -240,11 +291,11 @@ static int run(struct session *session, const struct session_config *config)
 		err = new_fuse_session(session, config);
 	if (err)
 		return err;
-	err = fuse_set_signal_handlers(session->fuse);
+	err = catch_signals(session->fuse);
 	if (err)
-		return fail("signal handlers", -EINVAL);
+		return err;
 	err = serve(session);
-	fuse_remove_signal_handlers(session->fuse);
+	ignore_signals(session->fuse);
 	return err;
 }
 

@@ -12,7 +12,8 @@ import sys
 import threading
 import time
 
-from harness import MNT_DETACH, check, equal, eventually, fails, is_mounted, main, umount
+from harness import (MNT_DETACH, Skip, check, equal, eventually, fails, is_mounted, main, sanitized,
+                     umount)
 
 ROUNDS = int(os.environ.get("ENDING_ROUNDS", "4"))
 # A daemon that takes this long hangs, however slow the machine.
@@ -146,6 +147,23 @@ def test_signal_while_starting(env):
         check(statuses[-1] in (0, -signal.SIGTERM), f"exit status {statuses[-1]}")
         check(not is_mounted(env.mnt), f"a stale mount, exit status {statuses[-1]}")
     print(f"# {statuses.count(0)} of {len(statuses)} had begun to mount")
+
+
+def test_signal_before_the_loop_sleeps(env):
+    """libfuse's loop has looked whether it shall end, and not yet begun to wait for that."""
+    if sanitized(env.bpfrefs):
+        raise Skip("a sanitizer wants to be loaded before anything else")
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        with open(env.tmp / "starting", "wb") as log:
+            process = subprocess.Popen([env.bpfrefs, "-f", "--source=proc", env.bpffs, env.mnt],
+                                       stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                                       env={**os.environ, "LD_PRELOAD": os.environ["FAULT_SO"],
+                                            "FAULT_SIGNAL": str(int(number))})
+        try:
+            equal(process.wait(LIMIT), 0, f"signal {number}")
+        finally:
+            process.kill()
+        check(not is_mounted(env.mnt), "a stale mount")
 
 
 def test_umount_under_load(env):
