@@ -245,13 +245,14 @@ static void end_session(int number)
 
 /*
  * As libfuse sets them, of which those that we were started to ignore stay ignored. Its loop looks and
- * then sleeps: for a signal that comes in between it would sleep on (until 3.17), so it is woken until
+ * then sleeps: for a signal that comes in between it would sleep on (until 3.18), so it is woken until
  * it has looked again.
  */
 static int catch_signals(struct fuse_session *fuse)
 {
 	static const int ends[] = { SIGTERM, SIGINT, SIGHUP };
-	const struct sigaction wake = { .sa_handler = wake_again }, end = { .sa_handler = end_session };
+	const struct sigaction wake = { .sa_handler = wake_again },
+			       end = { .sa_handler = end_session };
 	struct sigaction now;
 
 	if (fuse_set_signal_handlers(fuse) != 0)
