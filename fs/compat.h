@@ -68,7 +68,8 @@ static inline int compat_reply_stream(fuse_req_t req, const struct fuse_file_inf
 
 /*
  * Serves requests by as many threads as @threads until the file system is unmounted or a signal
- * says so. 0, the signal's number, or -errno.
+ * says so. 0, the signal's number, or -errno. libfuse looks whether it shall end, and then sleeps: until
+ * 3.18 it sleeps on for a signal in between, so another must come.
  */
 static inline int compat_loop(struct fuse_session *session, unsigned int threads)
 {

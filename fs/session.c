@@ -199,28 +199,6 @@ static void unmount(struct session *session, int ours)
 	fuse_session_unmount(session->fuse);
 }
 
-static int loop(struct session *session)
-{
-	int ours, err;
-
-	if (fuse_session_mount(session->fuse, session->fs.opt.mountpoint) != 0)
-		return fail(session->fs.opt.mountpoint, -EIO); /* libfuse has said why */
-	ours = place_top_mount(session->fs.opt.mountpoint, &session->fs.mount_dev);
-	if (ours < 0) { /* without that, unmount() would take its own for another's */
-		fuse_session_unmount(session->fuse);
-		return fail("looking for the mount in mountinfo", ours);
-	}
-	session->turns = turns_new();
-	err = session->turns ? compat_loop(session->fuse, SESSION_THREADS) : -EAGAIN;
-	alarm(0);
-	/* Before the mount goes, so that who waits is told why. */
-	events_stop(session->fs.events);
-	turns_free(session->turns);
-	auto_stop(session->fs.auto_keep);
-	unmount(session, ours);
-	return err < 0 ? fail("serving requests", err) : 0;
-}
-
 /* -------------------------------------------------------------- signals --- */
 
 /* What the handlers end; NULL: nothing any more. */
@@ -229,7 +207,8 @@ static struct fuse_session *volatile to_end;
 static void wake_again(int number)
 {
 	(void)number;
-	alarm(1);
+	if (to_end)
+		alarm(1);
 }
 
 static void end_session(int number)
@@ -244,9 +223,8 @@ static void end_session(int number)
 }
 
 /*
- * As libfuse sets them, of which those that we were started to ignore stay ignored. Its loop looks and
- * then sleeps: for a signal that comes in between it would sleep on (until 3.18), so it is woken until
- * it has looked again.
+ * As libfuse sets them, of which those that we were started to ignore stay ignored. Its loop may sleep
+ * on for one that comes before it sleeps (compat_loop()), so it is woken until it has looked again.
  */
 static int catch_signals(struct fuse_session *fuse)
 {
@@ -265,11 +243,35 @@ static int catch_signals(struct fuse_session *fuse)
 	return 0;
 }
 
-static void ignore_signals(struct fuse_session *fuse)
+/* From now on they end nothing, and interrupt nothing again. */
+static void leave_signals(void)
 {
 	to_end = NULL;
 	alarm(0);
-	fuse_remove_signal_handlers(fuse);
+}
+
+/* ----------------------------------------------------------------- loop --- */
+
+static int loop(struct session *session)
+{
+	int ours, err;
+
+	if (fuse_session_mount(session->fuse, session->fs.opt.mountpoint) != 0)
+		return fail(session->fs.opt.mountpoint, -EIO); /* libfuse has said why */
+	ours = place_top_mount(session->fs.opt.mountpoint, &session->fs.mount_dev);
+	if (ours < 0) { /* without that, unmount() would take its own for another's */
+		fuse_session_unmount(session->fuse);
+		return fail("looking for the mount in mountinfo", ours);
+	}
+	session->turns = turns_new();
+	err = session->turns ? compat_loop(session->fuse, SESSION_THREADS) : -EAGAIN;
+	leave_signals();
+	/* Before the mount goes, so that who waits is told why. */
+	events_stop(session->fs.events);
+	turns_free(session->turns);
+	auto_stop(session->fs.auto_keep);
+	unmount(session, ours);
+	return err < 0 ? fail("serving requests", err) : 0;
 }
 
 static int serve(struct session *session)
@@ -296,7 +298,8 @@ static int run(struct session *session, const struct session_config *config)
 	if (err)
 		return err;
 	err = serve(session);
-	ignore_signals(session->fuse);
+	leave_signals(); /* if it came to no loop */
+	fuse_remove_signal_handlers(session->fuse);
 	return err;
 }
 

@@ -146,6 +146,11 @@ void known_note(struct known *known, const struct walk_rec *rec)
 	kind->highest = MAX(kind->highest, rec->id);
 }
 
+uint64_t known_types(const struct known *known, enum bpfrefs_kind kind)
+{
+	return known->kinds[kind].types;
+}
+
 /* ---------------------------------------------------------------- links --- */
 
 void known_links_begin(struct known *known)
@@ -172,11 +177,6 @@ void known_links_end(struct known *known)
 bool known_links_hold_no_map(const struct known *known)
 {
 	return known->links_told && !known->links_hold_maps && !has_newer(known, BPFREFS_LINK);
-}
-
-uint64_t known_types(const struct known *known, enum bpfrefs_kind kind)
-{
-	return known->kinds[kind].types;
 }
 
 /* -------------------------------------------------------------- reading --- */

@@ -87,7 +87,7 @@ bool stands_for_symlink(const struct call *call, int dir, const char *name)
 	       S_ISREG(st.st_mode);
 }
 
-bool is_refused(const struct call *call)
+static bool is_refused(const struct call *call)
 {
 	return call->step->refused && speaks_for_symlinks(call);
 }

@@ -104,9 +104,7 @@ bool speaks_for_mirror(const struct call *call);
 bool speaks_for_symlinks(const struct call *call);
 /* That, and is the name itself a pin's? */
 bool stands_for_symlink(const struct call *call, int dir, const char *name);
-/* That, and would the kernel refuse to follow? */
-bool is_refused(const struct call *call);
-/* Then says so. */
+/* That, and would the kernel refuse to follow? Then says so. */
 bool told_refused(struct call *call, const char *what);
 /* Then no name, to hear what the kernel says before it looks any up; and what it would say of @path. */
 const char *followed(const struct call *call, const char *path);

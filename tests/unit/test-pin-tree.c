@@ -162,10 +162,10 @@ static void keeps_need_private_directories(void)
 static void short_records_are_not_read(void)
 {
 	GByteArray *out = g_byte_array_new();
-	struct walk_rec stub = { WALK_INODE, sizeof(stub), 12 };
+	struct walk_rec bare = { WALK_INODE, sizeof(bare), 12 };
 	struct pin_tree *tree;
 
-	g_byte_array_append(out, (const guint8 *)&stub, sizeof(stub));
+	g_byte_array_append(out, (const guint8 *)&bare, sizeof(bare));
 	add_name(out, 40, 20, "nobody's");
 	g_byte_array_append(out, (const guint8 *)"abc", 3);
 	tree = tree_of(out);
