@@ -194,6 +194,7 @@ struct bpfrefs_ref {
 	const struct holder_class *class;
 	const struct pin_place *place; /* pins and keeps that are linked, else NULL */
 	uint32_t ref, user, pid;
+	uint32_t owner;		       /* what it lasts as long as: an index in snap->owners + 1; 0: none */
 	uint8_t class_index;	       /* output order */
 	uint8_t keys;		       /* how many the class has */
 	uint8_t types[REF_FIELDS_MAX]; /* enum bpfrefs_value_type, one a field */
@@ -213,6 +214,8 @@ struct bpfrefs_snapshot {
 	GPtrArray *by_pid;     /* those with a pid, by pid, then as in refs */
 	GPtrArray *processes;  /* struct bpfrefs_process *, by pid */
 	GPtrArray *bpffs;      /* struct bpfrefs_bpffs * */
+	GPtrArray *owners;     /* struct owner *, in the arena (owner.h) */
+	GArray *holds;	       /* struct owner_hold: what keeps owners alive */
 	GArray *classes;       /* struct bpfrefs_class_status, one a holder class */
 	struct idmap by_key;   /* key -> object */
 	GHashTable *dirs;      /* (device, inode) -> path inside the instance */
@@ -229,6 +232,7 @@ struct scan {
 	struct bpfrefs_snapshot *snap;
 	const struct holder_class *class; /* whose turn it is: who adds references and gaps */
 	unsigned int class_index;
+	struct idmap owners[5]; /* by enum owner_kind: id -> struct owner * */
 	struct idmap files; /* file address (or any identity) -> token */
 	/* names of holders that are not in the snapshot, where it is of one object; else NULL */
 	const char *(*name_of)(struct scan *scan, struct bpfrefs_key holder);

@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#include "owner.h"
 #include "snapshot.h"
 
 /* What a hash table takes for one directory, at most. */
@@ -63,6 +64,8 @@ struct bpfrefs_snapshot *scan_finish(struct scan *scan)
 	/* what is said of its states later is no longer the scan's */
 	arena_limit(snap->arena, 0);
 	idmap_clear(&scan->files);
+	for (unsigned int kind = 0; kind < OWNER_KINDS; kind++)
+		idmap_clear(&scan->owners[kind]);
 	g_free(scan);
 	return snap;
 }

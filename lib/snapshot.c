@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Snapshots: freeze, index, query. Immutable once frozen, so shared without a lock. */
+#include "owner.h"
 #include "snapshot.h"
 
 #include <string.h>
@@ -30,6 +31,8 @@ struct bpfrefs_snapshot *snapshot_new(void)
 	snap->by_pid = g_ptr_array_new();
 	snap->processes = g_ptr_array_new();
 	snap->bpffs = g_ptr_array_new();
+	snap->owners = g_ptr_array_new();
+	snap->holds = g_array_new(FALSE, FALSE, sizeof(struct owner_hold));
 	snap->classes = g_array_new(FALSE, TRUE, sizeof(struct bpfrefs_class_status));
 	g_mutex_init(&snap->judging);
 	g_mutex_init(&snap->indexing);
@@ -53,6 +56,8 @@ void bpfrefs_snapshot_unref(struct bpfrefs_snapshot *snap)
 	g_ptr_array_unref(snap->by_pid);
 	g_ptr_array_unref(snap->processes);
 	g_ptr_array_unref(snap->bpffs);
+	g_ptr_array_unref(snap->owners);
+	g_array_unref(snap->holds);
 	g_array_unref(snap->classes);
 	idmap_clear(&snap->by_key);
 	g_mutex_clear(&snap->judging);

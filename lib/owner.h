@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Owners: graph nodes that are neither BPF objects nor processes. A mount namespace owns the bpffs
+ * mounts in it, a bpffs instance its pins, a network namespace its devices and attachments, a device
+ * its programs. A reference with an owner is no root by itself: it lasts as long as its owner, and an
+ * owner lasts as long as anything holds it.
+ *
+ * An owner for which no hold was found is kept by something that was not found: it counts as a root,
+ * so that nothing is said to be freed that might stay.
+ */
+#ifndef BPFREFS_OWNER_H
+#define BPFREFS_OWNER_H
+
+#include "private.h"
+
+enum owner_kind {
+	OWNER_MNT_NS, /* id: inode number of the namespace */
+	OWNER_NET_NS, /* id: inode number of the namespace */
+	OWNER_BPFFS,  /* id: major << 32 | minor of the superblock */
+	OWNER_NETDEV, /* id: address of the net_device */
+	OWNER_SOCKET, /* id: address of the struct sock */
+	OWNER_KINDS
+};
+
+/* How a hold came about: the words are made in owner.c. */
+enum owner_how {
+	OWNER_BY_TASK,	  /* a process or thread whose nsproxy has the namespace */
+	OWNER_BY_FD,	  /* a descriptor of the namespace, mount, directory, device or socket */
+	OWNER_BY_CWD,	  /* a working directory */
+	OWNER_BY_ROOT_DIR, /* a root directory (chroot(2)) */
+	OWNER_BY_MOUNT,	  /* a mount: of the bpffs, or a bind mount of a namespace's file */
+	OWNER_BY_MEMBER,  /* something that is in it: a socket in its network namespace */
+	OWNER_BY_KERNEL,  /* the kernel itself: the initial namespace, a persistent device */
+	OWNER_HOWS
+};
+
+/* One thing that keeps an owner alive: a process, another owner, or what stays. */
+struct owner_hold {
+	uint32_t owner; /* index in snap->owners of what is held */
+	uint32_t by;	/* index in snap->owners of the holder, or OWNER_NONE */
+	uint32_t pid;	/* the holding process, or 0; with neither @by nor @pid, the hold is a root */
+	enum owner_how how;
+	uint64_t detail; /* OWNER_BY_FD: the descriptor; OWNER_BY_TASK: the thread, where it is not the leader */
+};
+
+#define OWNER_NONE UINT32_MAX
+
+struct owner {
+	enum owner_kind kind;
+	uint64_t id;
+};
+
+/* Finds an owner, or adds it. Returns its index, OWNER_NONE where there is no memory. */
+uint32_t scan_owner(struct scan *scan, enum owner_kind kind, uint64_t id);
+/* Finds an owner; OWNER_NONE where it is not in this snapshot. */
+uint32_t scan_owner_find(const struct scan *scan, enum owner_kind kind, uint64_t id);
+/* Adds one hold; a hold equal to one that is there already may be added again. */
+void scan_owner_hold(struct scan *scan, struct owner_hold hold);
+/* Makes the reference one that lasts as long as its owner. OWNER_NONE changes nothing. */
+void ref_set_owner(struct bpfrefs_ref *ref, uint32_t owner);
+
+static inline uint64_t owner_bpffs_id(uint32_t major, uint32_t minor)
+{
+	return (uint64_t)major << 32 | minor;
+}
+
+#endif
