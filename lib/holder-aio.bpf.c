@@ -7,6 +7,7 @@
  * that is a gap.
  */
 #include "walk-file.bpf.h"
+#include "walk-thread.bpf.h"
 
 struct io_event {
 	__u64 obj; /* where the process has its struct iocb */
@@ -113,14 +114,12 @@ int walk_aio(struct bpf_iter__task *ctx)
 	struct task_struct *task = ctx->task;
 	struct kioctx_table *table;
 	__u64 key, contexts;
-	struct mm_struct *mm;
 
 	if (!task || !HAVE_AIO)
 		return 0;
-	mm = BPF_CORE_READ(task, mm);
-	if (!mm || (task->pid != task->tgid && BPF_CORE_READ(task, group_leader, mm) == mm))
+	if (walk_is_repeated(task, ctx->task, mm, WALK_PART_MM))
 		return 0;
-	table = BPF_CORE_READ(mm, ioctx_table);
+	table = BPF_CORE_READ(task, mm, ioctx_table);
 	if (!table)
 		return 0;
 	walk_table.told = 0;

@@ -4,7 +4,7 @@
  * table is read through its open_fds bitmap, 32 descriptors a step: iter/task_file would visit, and
  * take a reference on, every file there is (63 ms against 13 at 230,000 descriptors).
  */
-#include "walk.bpf.h"
+#include "walk-thread.bpf.h"
 
 struct file_operations {
 	void *release;
@@ -212,8 +212,8 @@ int walk_tasks(struct bpf_iter__task *ctx)
 	walk_table.told = 0;
 	if (task->pid == task->tgid)
 		tell_namespace(task);
-	else if (BPF_CORE_READ(task, group_leader, files) == files)
-		return 0; /* the leader's table, told with the leader */
+	if (walk_is_repeated(task, ctx->task, files, WALK_PART_FILES))
+		return 0; /* emitted with the leader, or with another thread */
 	fdt = BPF_CORE_READ(files, fdt);
 	walk_table.fds = (__u64)BPF_CORE_READ(fdt, fd);
 	walk_table.open = (__u64)BPF_CORE_READ(fdt, open_fds);

@@ -5,6 +5,7 @@
  * whoever holds it.
  */
 #include "walk-file.bpf.h"
+#include "walk-thread.bpf.h"
 
 #define AF_UNIX 1
 
@@ -286,12 +287,13 @@ int walk_vmas(struct bpf_iter__task *ctx)
 	if ((void *)bpf_iter_task_vma_new == NULL || (!HAVE_LOCK_SEQ && !HAVE_LOCK_SEQCOUNT))
 		return 0;
 	walk.vmas = WALK_VMAS_ABLE;
-	if (!task || task->pid != task->tgid || (__u32)task->tgid == walk.self_pid)
+	if (!task || (__u32)task->tgid == walk.self_pid ||
+	    walk_is_repeated(task, ctx->task, mm, WALK_PART_MM))
 		return 0;
 	memory.mm = (__u64)BPF_CORE_READ(task, mm);
 	if (!memory.mm)
-		return 0;
-	memory.start = task->start_boottime;
+		return 0; /* it has just exited */
+	memory.start = BPF_CORE_READ(task, group_leader, start_boottime);
 	memory.exec = task->self_exec_id;
 	memory.tgid = task->tgid;
 	seq = lock_seq((struct mm_struct *)memory.mm);

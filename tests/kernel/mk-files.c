@@ -7,11 +7,13 @@
 #include <fcntl.h>
 #include <linux/aio_abi.h>
 #include <linux/io_uring.h>
+#include <linux/perf_event.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
@@ -271,6 +273,28 @@ static int cmd_aio_end(char **args)
 	return syscall(SYS_io_destroy, requests) < 0 ? -errno : 0;
 }
 
+/* ---------------------------------------------------------------- perf --- */
+
+/* perf_event VAR PROG: an event that counts, with a program. */
+static int cmd_perf_event(char **args)
+{
+	struct perf_event_attr attr = {
+		.type = PERF_TYPE_SOFTWARE,
+		.config = PERF_COUNT_SW_CPU_CLOCK,
+		.size = sizeof(attr),
+		.sample_period = 1000000000,
+	};
+	int fd = (int)syscall(SYS_perf_event_open, &attr, 0, -1, -1, PERF_FLAG_FD_CLOEXEC), error;
+
+	if (fd < 0)
+		return -errno;
+	if (ioctl(fd, PERF_EVENT_IOC_SET_BPF, var_get(args[1])) == 0)
+		return var_set(args[0], fd);
+	error = -errno;
+	close(fd);
+	return error;
+}
+
 /* --------------------------------------------------------------- churn --- */
 
 /* One round of all of it with a new open file of the map; nothing of it is left. */
@@ -333,6 +357,7 @@ const struct cmd file_cmds[] = {
 	{ "uring_poll",     2, cmd_uring_poll },
 	{ "aio_poll",       1, cmd_aio_poll },
 	{ "aio_end",        0, cmd_aio_end },
+	{ "perf_event",     2, cmd_perf_event },
 	{ "churn",          1, cmd_churn },
 	{ NULL,             0, NULL },
 	/* clang-format on */

@@ -132,6 +132,38 @@ static int cmd_join(char **args)
 	return 0;
 }
 
+static void *idle_main(void *unused)
+{
+	(void)unused;
+	for (;;)
+		pause();
+	return NULL;
+}
+
+static void *server_main(void *leader)
+{
+	pthread_join(*(pthread_t *)leader, NULL);
+	printf("ok tid=%d\n", gettid());
+	serve();
+	exit(0);
+}
+
+/* leave [threads=]: the main thread exits; another one goes on, with so many idle ones before it. */
+static int cmd_leave(char **args)
+{
+	static pthread_t leader, other;
+	int error = 0;
+
+	leader = pthread_self();
+	for (unsigned int i = option_num(args, "threads", 0); i && !error; i--)
+		error = pthread_create(&other, NULL, idle_main, NULL);
+	if (!error)
+		error = pthread_create(&other, NULL, server_main, &leader);
+	if (error)
+		return -error;
+	pthread_exit(NULL);
+}
+
 /* pass VAR PATH: sends the descriptor over a unix socket to whoever listens at PATH. */
 static int cmd_pass(char **args)
 {
@@ -219,6 +251,7 @@ const struct cmd sys_cmds[] = {
 	{ "reap",      1, cmd_reap },
 	{ "thread",    0, cmd_thread },
 	{ "join",      0, cmd_join },
+	{ "leave",     0, cmd_leave },
 	{ "pass",      2, cmd_pass },
 	{ "newns",     0, cmd_newns },
 	{ "mount",     1, cmd_mount },

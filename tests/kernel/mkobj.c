@@ -159,13 +159,11 @@ static int run(char *line)
 	return cmd->run(words + 1);
 }
 
-int main(void)
+void serve(void)
 {
 	char line[8192];
 	int error;
 
-	setvbuf(stdout, NULL, _IOLBF, 0);
-	printf("ok pid=%d\n", getpid());
 	while (fgets(line, sizeof(line), stdin)) {
 		answer_begin();
 		error = run(line);
@@ -174,5 +172,12 @@ int main(void)
 		else
 			printf("ok%s\n", answer);
 	}
+}
+
+int main(void)
+{
+	setvbuf(stdout, NULL, _IOLBF, 0);
+	printf("ok pid=%d\n", getpid());
+	serve();
 	return 0;
 }

@@ -17,6 +17,8 @@ struct cmd {
 
 extern const struct cmd bpf_cmds[], sys_cmds[], object_cmds[], file_cmds[]; /* a NULL name ends each */
 
+/* Runs commands until the standard input ends. */
+void serve(void);
 /* Forgets what was said so far. */
 void answer_begin(void);
 /* Adds " KEY=VALUE" to the answer. */
