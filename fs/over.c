@@ -151,7 +151,7 @@ static bool is_gone(int err)
 }
 
 /* Of one with more capabilities than ours the namespace's number is closed to us, but no more. */
-static void search_process(struct search *search, const char *process, pid_t pid)
+static int search_task(struct search *search, const char *process, pid_t pid)
 {
 	g_autofree char *path = g_strdup_printf("/proc/%s/ns/mnt", process), *view = NULL;
 	char root[PATH_MAX] = "";
@@ -166,11 +166,39 @@ static void search_process(struct search *search, const char *process, pid_t pid
 		root[0] = '\0';
 	view = g_strdup_printf("%lu %s", (unsigned long)st.st_ino, root);
 	if (st.st_ino && g_hash_table_contains(search->views, view))
-		return;
+		return 0;
 	if (!err)
 		err = search_namespace(search, process, pid, st.st_ino);
 	if (!err)
 		g_hash_table_add(search->views, g_steal_pointer(&view));
+	return err;
+}
+
+/* Where the main thread has exited and others live, one of those has the namespace. */
+static int search_threads(struct search *search, pid_t pid)
+{
+	g_autofree char *path = g_strdup_printf("/proc/%d/task", (int)pid);
+	DIR *threads = opendir(path);
+	const struct dirent *entry;
+	int err = -ENOENT;
+
+	while (threads && err && (entry = readdir(threads))) {
+		pid_t tid = (pid_t)strtol(entry->d_name, NULL, 10);
+
+		if (tid > 0 && tid != pid)
+			err = search_task(search, entry->d_name, tid);
+	}
+	if (threads)
+		closedir(threads);
+	return err;
+}
+
+static void search_process(struct search *search, const char *process, pid_t pid)
+{
+	int err = search_task(search, process, pid);
+
+	if (pid && is_gone(err))
+		err = search_threads(search, pid);
 	if (err && !is_gone(err) && !search->unread++)
 		search->err = err;
 }

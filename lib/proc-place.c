@@ -31,6 +31,29 @@ static int read_namespace(int proc_fd, uint32_t pid, uint32_t *mnt_ns)
 	return 0;
 }
 
+/*
+ * The same where the main thread has exited and others live: it has no namespaces, and so @tid gets the
+ * number of a thread that has, by which procfs shows what it shows of a process.
+ */
+static int read_namespace_of_thread(int proc_fd, uint32_t pid, uint32_t *tid, uint32_t *mnt_ns)
+{
+	g_autoptr(GArray) threads = NULL;
+	char path[32];
+	int err;
+
+	snprintf(path, sizeof(path), "%u/task", pid);
+	err = proc_numbers(proc_fd, path, &threads);
+	if (err)
+		return err;
+	err = -ENOENT;
+	for (guint i = 0; i < threads->len && err; i++) {
+		*tid = g_array_index(threads, uint32_t, i);
+		if (*tid != pid)
+			err = read_namespace(proc_fd, *tid, mnt_ns);
+	}
+	return err;
+}
+
 static int read_mounts(int proc_fd, uint32_t pid, uint32_t mnt_ns, struct proc_pins *pins)
 {
 	GPtrArray *mounts;
@@ -87,6 +110,8 @@ int proc_places_read(int proc_fd, struct proc_pins *pins)
 		uint32_t pid = g_array_index(pids, uint32_t, i);
 
 		err = read_namespace(proc_fd, pid, &mnt_ns);
+		if (err == -ENOENT)
+			err = read_namespace_of_thread(proc_fd, pid, &pid, &mnt_ns);
 		if (!err && g_hash_table_contains(seen, GUINT_TO_POINTER(mnt_ns)))
 			continue;
 		if (!err)

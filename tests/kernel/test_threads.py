@@ -6,7 +6,7 @@ import os
 import pathlib
 import sys
 
-from harness import Skip, equal, eventually, fields, main
+from harness import Skip, check, equal, eventually, fields, main
 
 BPF_F_MMAPABLE = 1 << 10
 
@@ -192,6 +192,42 @@ def test_leader_gone_of_procfs(env):
     daemon.expect(obj, [obj.held(tid=first_thread(helper))], exact=False)
     helper.end()
     daemon.gone(obj)
+
+
+def test_leader_gone_mount_namespace(env):
+    """A bpffs in a mount namespace of its own: by a thread's number, which leads there."""
+    helper = env.helper()
+    place = env.tmp / "private"
+    place.mkdir()
+    helper.do("newns")
+    helper.do("mount", place)
+    obj = helper.make("map", "array")
+    helper.do("pin", obj.var, place / "x")
+    tid = leave(helper, threads=0)
+    daemon = env.daemon("--source=proc")
+
+    def look():
+        found = [fields(x) for x in daemon.lines(f"{obj.key}/holders")[0] if " pin " in x]
+        equal([(x["path"], x.get("pid")) for x in found], [("?", str(tid))])
+    eventually(look)
+    os.lstat(f"/proc/{tid}/root/{place}/x")
+
+
+def test_leader_gone_mounted_over(env):
+    """What such a process mounts on the mirror, in a mount namespace of its own."""
+    (env.bpffs / "d").mkdir()
+    daemon, helper = env.daemon(), env.helper()
+    helper.do("newns")
+    helper.do("mount", env.mnt / "d")
+    tid = leave(helper, threads=1)
+
+    def look():
+        found = [x for x in daemon.read("status").splitlines() if x.startswith("mounted_over: ")]
+        equal(len(found), 1, str(found))
+        check(fields(found[0])["pid"] in os.listdir(f"/proc/{tid}/task"), found[0])
+    eventually(look)
+    helper.end()
+    eventually(lambda: check("mounted_over: " not in daemon.read("status"), "still there"))
 
 
 if __name__ == "__main__":

@@ -305,13 +305,20 @@ static void test_comm(void)
 	fixture_close(&proc);
 }
 
-/* Of each mount namespace one process is asked; hidden and partial mounts come last. */
+/*
+ * Each mount namespace is read through one process, or through a thread of one whose main thread has
+ * exited; hidden and partial mounts come last.
+ */
 static void test_places(void)
 {
 	static const struct {
-		uint32_t pid, minor;
+		uint32_t pid, minor, mnt_ns;
 		const char *target;
-	} want[] = { { 0, 30, "/bpf" }, { 0, 30, "/app" }, { 30, 31, "/c" }, { 0, 31, "/low" } };
+	} want[] = { { 0, 30, 100, "/bpf" },
+		     { 0, 30, 100, "/app" },
+		     { 30, 31, 200, "/c" },
+		     { 0, 31, 100, "/low" },
+		     { 72, 32, 300, "/t" } };
 	struct proc_pins pins = { 0 };
 	struct fixture proc;
 
@@ -331,6 +338,15 @@ static void test_places(void)
 	fixture_link(&proc, "40/ns/mnt", "mnt:[200]");
 	fixture_dir(&proc, "50");
 	fixture_link(&proc, "60/ns/mnt", "nonsense");
+	fixture_dir(&proc, "70/task/70");
+	fixture_dir(&proc, "70/task/71");
+	fixture_dir(&proc, "70/task/72");
+	fixture_dir(&proc, "70/task/73");
+	fixture_link(&proc, "72/ns/mnt", "mnt:[300]");
+	fixture_file(&proc, "72/mountinfo",
+		     "1 0 254:0 / / rw - ext4 x rw\n"
+		     "43 1 0:32 / /t rw - bpf bpf rw\n");
+	fixture_link(&proc, "73/ns/mnt", "mnt:[400]");
 	pins.places = g_array_new(FALSE, TRUE, sizeof(struct proc_place));
 	pins.others = g_ptr_array_new_with_free_func((GDestroyNotify)g_ptr_array_unref);
 	g_assert_cmpint(proc_places_read(proc.fd, &pins), ==, 0);
@@ -341,7 +357,7 @@ static void test_places(void)
 		g_assert_cmpuint(place->pid, ==, want[i].pid);
 		g_assert_cmpuint(place->mount->minor, ==, want[i].minor);
 		g_assert_cmpstr(place->mount->target, ==, want[i].target);
-		g_assert_cmpuint(place->mnt_ns, ==, want[i].pid ? 200 : 100);
+		g_assert_cmpuint(place->mnt_ns, ==, want[i].mnt_ns);
 	}
 	g_assert_cmpuint(pins.namespaces.count, ==, 1);
 	g_array_unref(pins.places);
