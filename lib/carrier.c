@@ -163,6 +163,18 @@ void held_take(struct scan *scan, const struct walk_held *held, held_fill_fn fil
 		take_file(scan, held, fill);
 }
 
+bool held_is_new(struct scan *scan, uint64_t what)
+{
+	const struct carrier *by = carriers_of(scan)->current;
+	struct told told = { .what = what, .class_index = scan->class_index };
+
+	if (!by)
+		return true;
+	told.where = by->inside;
+	told.pid = by->pid;
+	return first_time(scan, told);
+}
+
 void held_set_fd(struct bpfrefs_ref *ref, unsigned int index, const struct carrier *carrier)
 {
 	if (carrier->how == WALK_HOW_FD)
@@ -180,11 +192,15 @@ void held_set_fd(struct bpfrefs_ref *ref, unsigned int index, const struct carri
 static int look_into(struct scan *scan, const struct carrier *carrier)
 {
 	const char *program = carrier->kind == WALK_HELD_RING ? "walk_ring" : "walk_queue";
-	struct walkers *walkers = walk_state_of(scan)->walkers;
+	struct walk_state *state = walk_state_of(scan);
+	struct walkers *walkers = state->walkers;
 	struct walk_control *control = walkers_control(walkers);
 	int err;
 
+	state->pid = carrier->pid;
+	state->comm = carrier->comm;
 	control->inside = carrier->inside;
+	control->inside_fd = carrier->how == WALK_HOW_FD ? (uint32_t)carrier->fd : WALK_IN_PID;
 	for (unsigned int attempt = 0; attempt < TORN_MAX; attempt++) {
 		control->inside_at = 0;
 		do {

@@ -36,6 +36,12 @@ typedef void (*held_fill_fn)(struct scan *scan, struct bpfrefs_ref *ref,
  */
 void held_take(struct scan *scan, const struct walk_held *held, held_fill_fn fill);
 
+/*
+ * Is this the first time that @what is found in the socket or ring that is being looked into, for that
+ * process? Always true while none is.
+ */
+bool held_is_new(struct scan *scan, uint64_t what);
+
 /* The process that holds what is told just now, and its name. */
 uint32_t held_pid(struct scan *scan, const char **comm);
 

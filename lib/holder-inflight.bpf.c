@@ -4,10 +4,18 @@
  * by scm_fp_copy(): one reference each). A listener's queue has the sockets of connections that
  * nobody has accepted.
  *
+ * A message keeps the socket that sent it (sock_alloc_send_pskb() sets skb->sk) until it is read, and
+ * so do the connection of a listener's queue and what is in that one's own: where such a socket is
+ * closed, what it holds is emitted here.
+ *
  * A queue is read without its lock: each step is checked by the pointer back, and where it does not
  * fit the walk ends as torn.
  */
 #include "walk-file.bpf.h"
+
+struct unix_sock {
+	struct sock *peer;
+} __pai;
 
 #define TCP_LISTEN 10
 
@@ -73,6 +81,8 @@ struct queue {
 	__u32 first;	/* how many were told already */
 	__u32 number;
 	__u32 listens;
+	__u64 peer;	/* what walk_use_file() has looked at */
+	__u64 sender;	/* that of the message before */
 	__u32 ended; /* enum walk_end, -1: goes on */
 };
 
@@ -94,6 +104,28 @@ static __always_inline void tell_message(struct queue *queue)
 		walk_message((__u64)list);
 }
 
+/*
+ * Emits what the message's closed sender holds. While the message is in the queue the sender is not
+ * freed; if it has left the queue meanwhile, what was read may be of anything.
+ */
+static __always_inline void tell_sender(struct queue *queue)
+{
+	struct sk_buff *skb = (void *)queue->at;
+	__u64 sender = (__u64)BPF_CORE_READ(skb, sk);
+	__u32 len = walk.len;
+
+	if (queue->listens && sender)
+		sender = (__u64)BPF_CORE_READ((struct unix_sock *)sender, peer);
+	if (!sender || sender == queue->peer || sender == queue->sender)
+		return;
+	queue->sender = sender;
+	walk_use_closed(sender, walk.inside_fd);
+	if (walk.len != len && (__u64)BPF_CORE_READ(skb, prev) != queue->before) {
+		walk.len = len;
+		queue->ended = WALK_TORN;
+	}
+}
+
 static int queue_step(__u32 index, struct queue *queue)
 {
 	struct sk_buff *skb = (void *)queue->at;
@@ -102,12 +134,16 @@ static int queue_step(__u32 index, struct queue *queue)
 		queue->ended = WALK_DONE;
 	else if (!skb || (__u64)BPF_CORE_READ(skb, prev) != queue->before)
 		queue->ended = WALK_TORN;
-	else if (walk_full(MESSAGE_ROOM))
+	else if (walk_full(MESSAGE_ROOM + WALK_USE_ROOM))
 		queue->ended = WALK_FULL;
 	if (queue->ended != QUEUE_GOES_ON)
 		return 1;
-	if (queue->number >= queue->first)
+	if (queue->number >= queue->first) {
 		tell_message(queue);
+		tell_sender(queue);
+	}
+	if (queue->ended != QUEUE_GOES_ON)
+		return 1;
 	queue->number++;
 	queue->before = queue->at;
 	queue->at = (__u64)BPF_CORE_READ(skb, next);
@@ -125,6 +161,8 @@ int walk_queue(void *ctx)
 	queue.head = (__u64)sk + bpf_core_field_offset(struct sock, sk_receive_queue);
 	queue.before = queue.head;
 	queue.at = (__u64)BPF_CORE_READ(sk, sk_receive_queue.next);
+	if (bpf_core_type_exists(struct unix_sock))
+		queue.peer = (__u64)BPF_CORE_READ((struct unix_sock *)sk, peer);
 	queue.listens = BPF_CORE_READ(sk, __sk_common.skc_state) == TCP_LISTEN;
 	bpf_loop(QUEUE_MAX, queue_step, &queue, 0);
 	if (queue.ended == QUEUE_GOES_ON) {

@@ -6,8 +6,9 @@
  * tcp_assign_congestion_control(), tcp_create_openreq_child()), a reuseport group's program
  * (reuseport_attach_prog()), a packet fanout's (fanout_set_data_ebpf()).
  *
- * Sockets come by descriptors (holder-fd.bpf.c), from queues of connections not yet accepted, and
- * as the closed peers of unix sockets: they keep their filter until the other end is closed.
+ * Sockets come by descriptors (holder-fd.bpf.c), from queues of connections not yet accepted, as the
+ * closed peers of unix sockets, which keep their filter until the other end is closed, and as closed
+ * senders of what is in a unix socket's queue (holder-inflight.bpf.c).
  */
 #include "walk.bpf.h"
 #include "walk-ops.bpf.h"
@@ -384,14 +385,24 @@ static __always_inline void tell_tcp(struct sock *sk, __u32 fd)
 		walk_tell_accepts((__u64)sk, fd);
 }
 
+/* A closed socket (sock_orphan()) that something else keeps. Global: see walk_tell_sock(). */
+int walk_use_closed(__u64 address, __u32 fd)
+{
+	struct sock *sk = (struct sock *)address;
+
+	if (walk.only || !(walk.uses >> WALK_OTHER_SOCKET & 1) || BPF_CORE_READ(sk, sk_socket))
+		return 0;
+	tell_filter(sk, fd);
+	tell_psock(sk, fd);
+	return 0;
+}
+
 static __always_inline void tell_peer(struct sock *sk, __u32 fd)
 {
 	struct sock *peer = BPF_CORE_READ((struct unix_sock *)sk, peer);
 
-	if (!peer || BPF_CORE_READ(peer, sk_socket))
-		return;
-	tell_filter(peer, fd);
-	tell_psock(peer, fd);
+	if (peer)
+		walk_use_closed((__u64)peer, fd);
 }
 
 static __always_inline void tell_socket(struct sock *sk, __u32 fd)

@@ -7,9 +7,10 @@
  * an AF_XDP socket is in (xsk_map_inc()); the program of each connection that is attached to a KCM
  * socket (kcm_attach()).
  *
- * All sockets with a descriptor are seen, those in their accept queues, and the closed peers of
- * unix sockets. A closed TCP socket that is still sending is not: it goes by itself.
+ * All sockets with a descriptor are seen, those in their accept queues, the closed peers of unix
+ * sockets, and the closed senders of messages in their queues. A closed TCP socket that is still sending is not: it goes by itself.
  */
+#include "carrier.h"
 #include "holders.h"
 #include "net.h"
 #include "use.h"
@@ -50,7 +51,8 @@ static bool decode(struct scan *scan, const struct walk_rec *rec)
 	}
 	if (!sock || !via_word(sock->use.use))
 		return false;
-	ref = use_add(scan, &sock->use);
+	/* a closed socket may have sent many of the messages in a queue */
+	ref = held_is_new(scan, sock->use.what) ? use_add(scan, &sock->use) : NULL;
 	if (!ref)
 		return true;
 	ref_set_static(ref, SOCKET_VIA, via_word(sock->use.use));

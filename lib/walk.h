@@ -440,6 +440,8 @@ struct walk_control {
 	__u32 btf_id, meta_at;
 	/* the socket or ring to look into, and how far */
 	__u64 inside, inside_at;
+	/* the descriptor that leads there, or WALK_IN_PID */
+	__u32 inside_fd, pad_fd;
 	/* a file to be looked into, and what it is: enum walk_other */
 	__u64 use_file;
 	__u32 use_other;
