@@ -286,6 +286,7 @@ struct bpfrefs_mount {
 	uint32_t pid;	  /**< a process in that namespace, 0 unknown */
 	const char *path; /**< mount point as that process sees it; NULL unknown */
 	bool here;	  /**< it is our own mount namespace */
+	bool covered;	  /**< another mount lies over it: @ref path leads elsewhere */
 };
 
 /** One instance (super block) of bpffs. */

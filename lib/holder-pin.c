@@ -167,6 +167,7 @@ static void tell_mounts(struct reaches *reaches, const struct pin_super *super, 
 		if (mount->major != super->major || mount->minor != super->minor)
 			continue;
 		told.path = mount->target;
+		told.covered = mount->hidden;
 		scan_bpffs_mount(reaches->scan, super->major, super->minor, &told);
 		any = true;
 	}
@@ -209,10 +210,31 @@ static char *visible_path(struct reaches *reaches, const struct pin_super *super
 	return path;
 }
 
-static const char *state_name(const struct pin_inode *inode)
+/*
+ * Is a path that visible_path() did not find under another mount wherever its instance is mounted? Not
+ * where one of the namespaces could not be read.
+ */
+static bool is_covered(struct reaches *reaches, const struct pin_super *super, const char *inner)
+{
+	bool covered = false;
+
+	for (guint i = 0; i < super->namespaces->len; i++) {
+		const struct reach *there =
+			reach_of(reaches, g_array_index(super->namespaces, uint32_t, i));
+
+		if (!there->mounts)
+			return false;
+		covered = covered || mounts_have(there->mounts, super->major, super->minor, inner);
+	}
+	return covered;
+}
+
+static const char *state_name(const struct pin_inode *inode, bool covered)
 {
 	if (!inode->nlink)
 		return "unlinked";
+	if (covered)
+		return "covered";
 	return inode->super->namespaces->len ? "live" : "detached";
 }
 
@@ -229,11 +251,14 @@ static void tell_name(struct reaches *reaches, const struct pin_inode *inode, co
 	const struct pin_super *super = inode->super;
 	g_autofree char *path = NULL;
 	struct bpfrefs_ref *ref;
+	bool covered = false;
 	uint32_t pid = 0;
 	char dev[24];
 
 	if (inner)
 		path = visible_path(reaches, super, inner, &pid);
+	if (inner && !path && !pid)
+		covered = is_covered(reaches, super, inner);
 	ref = scan_add(scan, inode->key, count, inode->key.kind == BPFREFS_MAP ? count : 0);
 	if (!ref)
 		return;
@@ -243,7 +268,7 @@ static void tell_name(struct reaches *reaches, const struct pin_inode *inode, co
 	ref_set_num(ref, PIN_INO, inode->ino);
 	ref_set_num(ref, PIN_UID, inode->uid);
 	ref_set_num(ref, PIN_MTIME, (uint64_t)inode->mtime);
-	ref_set_static(ref, PIN_STATE, state_name(inode));
+	ref_set_static(ref, PIN_STATE, state_name(inode, covered));
 	if (pid)
 		ref_set_num(ref, PIN_PID, pid);
 	if (inode->nlink)

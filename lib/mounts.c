@@ -285,6 +285,20 @@ static bool is_over(const struct bpffs_mount *mount, const char *path)
 	return false;
 }
 
+static bool mount_has(const struct bpffs_mount *mount, uint32_t major, uint32_t minor,
+		      const char *inner)
+{
+	return mount->major == major && mount->minor == minor && is_within(inner, mount->root);
+}
+
+bool mounts_have(const GPtrArray *mounts, uint32_t major, uint32_t minor, const char *inner)
+{
+	for (guint i = 0; i < mounts->len; i++)
+		if (mount_has(g_ptr_array_index(mounts, i), major, minor, inner))
+			return true;
+	return false;
+}
+
 char *mounts_path(const GPtrArray *mounts, uint32_t major, uint32_t minor, const char *inner)
 {
 	for (guint i = 0; i < mounts->len; i++) {
@@ -292,8 +306,7 @@ char *mounts_path(const GPtrArray *mounts, uint32_t major, uint32_t minor, const
 		const char *below = inner;
 		g_autofree char *path = NULL;
 
-		if (mount->major != major || mount->minor != minor || mount->hidden ||
-		    !is_within(inner, mount->root))
+		if (mount->hidden || !mount_has(mount, major, minor, inner))
 			continue;
 		if (strcmp(mount->root, "/") != 0)
 			below = inner + strlen(mount->root);

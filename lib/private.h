@@ -333,6 +333,8 @@ int mounts_read(int proc_fd, uint32_t pid, GPtrArray **mounts);
  * The path of @inner of an instance through these mounts, owned, or NULL where none reaches it.
  */
 char *mounts_path(const GPtrArray *mounts, uint32_t major, uint32_t minor, const char *inner);
+/* Do some of these mounts have @inner, which is then under another mount if mounts_path() is NULL? */
+bool mounts_have(const GPtrArray *mounts, uint32_t major, uint32_t minor, const char *inner);
 
 /* ------------------------------------------------- classes' procfs sides --- */
 

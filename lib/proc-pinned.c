@@ -42,6 +42,7 @@ static void add_mount(struct scan *scan, const struct proc_place *place)
 		.pid = place->pid ? place->pid : scan->ctx->self,
 		.path = place->mount->target,
 		.here = place->pid == 0,
+		.covered = place->mount->hidden,
 	};
 
 	scan_bpffs_mount(scan, place->mount->major, place->mount->minor, &mount);

@@ -67,6 +67,8 @@ static void test_bind(void)
 	check_path(mounts, 30, "/app", "/srv/app");
 	check_path(mounts, 30, "/app/conns", "/srv/app/conns");
 	check_path(mounts, 30, "/application", NULL);
+	g_assert_true(mounts_have(mounts, 0, 30, "/app/conns"));
+	g_assert_false(mounts_have(mounts, 0, 30, "/application"));
 	check_path(mounts, 30, "/", NULL);
 }
 
@@ -85,6 +87,8 @@ static void test_covered(void)
 	g_assert_false(((struct bpffs_mount *)stacked->pdata[1])->hidden);
 	check_path(stacked, 30, "/x", NULL);
 	check_path(stacked, 31, "/x", "/bpf/x");
+	g_assert_true(mounts_have(stacked, 0, 30, "/x"));
+	g_assert_false(mounts_have(stacked, 0, 32, "/x"));
 }
 
 static void test_above(void)
