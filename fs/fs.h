@@ -40,6 +40,7 @@ struct fs_options {
 struct view;
 struct errlog;
 struct mirror;
+struct source;
 struct handles;
 struct events;
 struct idle;
@@ -53,6 +54,7 @@ struct fs {
 	struct handles *handles; /* handle.c */
 	struct events *events;	 /* events.c */
 	struct mirror *mirror;	 /* mirror.c */
+	struct source *source;	 /* source.c */
 	int source_fd;		 /* O_PATH of SOURCE, opened before the mount */
 	uint32_t source_major, source_minor;
 	uint64_t source_ino;

@@ -8,6 +8,7 @@
 #include <sys/sysmacros.h>
 
 #include "mirror-node.h"
+#include "source.h"
 
 /* ---------------------------------------------------------- the table --- */
 
@@ -55,14 +56,15 @@ static int read_fd_limit(void)
 	return getrlimit(RLIMIT_NOFILE, &limit) == 0 ? (int)MIN(limit.rlim_cur, INT_MAX) : INT_MAX;
 }
 
-struct mirror *mirror_new(int source_fd, const struct fs_options *options)
+struct mirror *mirror_new(struct source *source, const struct fs_options *options)
 {
 	struct mirror *mirror = g_new0(struct mirror, 1);
 
 	mirror->options = options;
+	mirror->source = source;
 	mirror->fd_limit = read_fd_limit();
 	mirror->root = g_new0(struct mnode, 1);
-	mirror->root->fd = source_fd;
+	mirror->root->fd = source_fd(source);
 	mirror->root->type = S_IFDIR;
 	mirror->nodes = g_hash_table_new(node_hash, node_equal);
 	mirror->dirs = g_hash_table_new(NULL, NULL);
@@ -339,14 +341,31 @@ int node_open(struct mirror *mirror, struct mnode *node)
 	return fd < 0 ? -errno : fd;
 }
 
-/* The directory above, owned; the root of a mount has none here. */
+/* The directory above, owned; -EXDEV where that is in another mount. */
 static int open_above(int dir_fd)
 {
 	struct open_how how = { .flags = O_PATH | O_DIRECTORY | O_CLOEXEC,
 				.resolve = RESOLVE_NO_XDEV };
 	int fd = (int)syscall(SYS_openat2, dir_fd, "..", &how, sizeof(how));
 
-	return fd < 0 ? -ESTALE : fd;
+	return fd < 0 ? -errno : fd;
+}
+
+int node_path(const struct mirror *mirror, int dir_fd, char path[PATH_MAX])
+{
+	char root[PATH_MAX];
+	size_t len;
+	int err = source_path_of_fd(mirror->root->fd, root);
+
+	if (!err)
+		err = source_path_of_fd(dir_fd, path);
+	if (err)
+		return err;
+	len = strcmp(root, "/") == 0 ? 0 : strlen(root);
+	if (strncmp(path, root, len) != 0 || path[len] != '/')
+		return -ESTALE;
+	memmove(path, path + len, strlen(path + len) + 1);
+	return 0;
 }
 
 static bool same_inode(int a, int b)
@@ -359,6 +378,7 @@ static bool same_inode(int a, int b)
 static int check_dir_inside(const struct mirror *mirror, const struct mnode *dir)
 {
 	mirror_autofd at = -1;
+	char path[PATH_MAX];
 
 	for (int from = dir->fd; dir != mirror->root && !same_inode(from, mirror->root->fd);) {
 		int above = open_above(from);
@@ -368,8 +388,15 @@ static int check_dir_inside(const struct mirror *mirror, const struct mnode *dir
 			close(above);
 			above = -ESTALE;
 		}
+		/*
+		 * Either the directory is the root of the mount, or something is mounted on the one
+		 * above, where ".." leads too (follow_dotdot()). The kernel's account of both is
+		 * without such mounts.
+		 */
+		if (above == -EXDEV)
+			return node_path(mirror, from, path);
 		if (above < 0)
-			return above;
+			return -ESTALE;
 		if (at >= 0)
 			close(at);
 		from = at = above;

@@ -41,6 +41,7 @@ enum mirror_share {
 
 struct mirror {
 	const struct fs_options *options;
+	struct source *source;
 	int fd_limit; /* of the process */
 	struct mnode *root;
 	GMutex lock;	     /* never held over a system call that could wait, nor over a reply */
@@ -118,6 +119,11 @@ int node_open(struct mirror *mirror, struct mnode *node);
  * directory or an open descriptor outlives.
  */
 int node_check_inside(struct mirror *mirror, struct mnode *node);
+/*
+ * The path of a directory that is not SOURCE below it, by the kernel's account: "/app". -ESTALE if it
+ * is not below SOURCE.
+ */
+int node_path(const struct mirror *mirror, int dir_fd, char path[PATH_MAX]);
 /*
  * One more descriptor, owned, of a pin that somebody has open: what is left of it once its name is
  * gone. -ESTALE if nobody has.

@@ -7,6 +7,7 @@
 #include <sys/syscall.h>
 
 #include "mirror-node.h"
+#include "source.h"
 
 /* Lookups that find the name to be another's by the time it is opened, before giving up. */
 #define LOOKUP_TRIES 8
@@ -102,47 +103,20 @@ int mirror_statfs(struct mirror *mirror, struct statvfs *st)
 	return fstatvfs(mirror->root->fd, st) == 0 ? 0 : -errno;
 }
 
-/* Where a descriptor is, by the kernel's own account: right whoever moved it. */
-static int fd_path(int fd, char *path, size_t size)
-{
-	char link[32];
-	ssize_t len;
-
-	snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
-	len = readlink(link, path, size);
-	if (len < 0)
-		return -errno;
-	if ((size_t)len == size)
-		return -ENAMETOOLONG;
-	path[len] = '\0';
-	return 0;
-}
-
 /* A directory's path below SOURCE: "" for the root, "/app". -ESTALE if it is no longer there. */
 static int dir_path(const struct mirror *mirror, const struct mnode *dir, char path[PATH_MAX])
 {
-	char root[PATH_MAX];
 	struct stat st;
-	size_t len;
 	int err;
 
-	if (dir == mirror->root) {
-		path[0] = '\0';
+	path[0] = '\0';
+	if (dir == mirror->root)
 		return 0;
-	}
-	err = fd_path(mirror->root->fd, root, sizeof(root));
-	if (!err)
-		err = fd_path(dir->fd, path, PATH_MAX);
-	if (err)
-		return err;
-	len = strcmp(root, "/") == 0 ? 0 : strlen(root);
-	if (strncmp(path, root, len) != 0 || path[len] != '/')
-		return -ESTALE;
+	err = node_path(mirror, dir->fd, path);
 	/* The kernel marks a removed directory by " (deleted)", which could also be its name. */
-	if (fstat(dir->fd, &st) != 0 || st.st_nlink == 0)
-		return -ESTALE;
-	memmove(path, path + len, strlen(path + len) + 1);
-	return 0;
+	if (!err && (fstat(dir->fd, &st) != 0 || st.st_nlink == 0))
+		err = -ESTALE;
+	return err;
 }
 
 int mirror_path(struct mirror *mirror, uint64_t ino, char path[PATH_MAX])
@@ -175,19 +149,20 @@ struct text {
 static int try_path(struct mirror *mirror, const struct mnode *node, const struct mnode *dir,
 		    const char *name, void *data)
 {
-	const char *source = mirror->options->source;
 	struct text *text = data;
-	char path[PATH_MAX];
+	char below[PATH_MAX], path[PATH_MAX];
 	struct stat st;
 	size_t len;
 	int err = stat_at(dir->fd, name, &st);
 
 	if (!err)
-		err = st.st_ino == node->ino ? dir_path(mirror, dir, path) : -ESTALE;
+		err = st.st_ino == node->ino ? dir_path(mirror, dir, below) : -ESTALE;
+	if (!err)
+		err = source_path(mirror->source, below, path);
 	if (err)
 		return err;
-	len = (size_t)snprintf(text->buf, text->size, "%s%s/%s",
-			       strcmp(source, "/") == 0 ? "" : source, path, name);
+	len = (size_t)snprintf(text->buf, text->size, "%s/%s", strcmp(path, "/") == 0 ? "" : path,
+			       name);
 	return len < text->size ? 0 : -ENAMETOOLONG;
 }
 

@@ -24,8 +24,8 @@
 
 struct mirror;
 
-/* @source_fd is borrowed for the mirror's life, as is @options. */
-struct mirror *mirror_new(int source_fd, const struct fs_options *options);
+/* @source is borrowed for the mirror's life, as is @options. */
+struct mirror *mirror_new(struct source *source, const struct fs_options *options);
 /* Frees it with all nodes, which the kernel no longer knows by then. */
 void mirror_free(struct mirror *mirror);
 

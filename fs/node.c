@@ -139,6 +139,9 @@ void node_entry(const struct node *table, const struct where *w, struct entry *e
 	/* Opening stores a byte in the page cache, which ends what was believed before: so length
 	 * and times may be believed for long as long as nobody has it open. */
 	entry->attr_timeout = open ? 0 : TIMEOUT_STATIC;
+	/* Where SOURCE is may change at any time. */
+	if (S_ISLNK(w->row->mode))
+		entry->attr_timeout = 0;
 }
 
 int node_exists(const struct where *w)

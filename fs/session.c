@@ -20,6 +20,7 @@
 #include "ops-turn.h"
 #include "place.h"
 #include "reserve.h"
+#include "source.h"
 
 /*
  * Of the memory: what all open texts may take together, and one snapshot in the making, beside which
@@ -106,7 +107,8 @@ static int open_fs(struct fs *fs, const struct session_config *config)
 	if (err)
 		return fail("opening the keeps in SOURCE", err);
 	fs->has_xattrs = mirror_xattrs_are_there(fs->source_fd);
-	fs->mirror = mirror_new(fs->source_fd, &fs->opt);
+	fs->source = source_new(fs->source_fd);
+	fs->mirror = mirror_new(fs->source, &fs->opt);
 	fs->view = view_new(fs->ctx, fs->opt.max_age);
 	fs->errors = errlog_new();
 	fs->handles = handles_new(share_of_memory(TEXTS_PART));
@@ -124,6 +126,7 @@ static void close_fs(struct fs *fs)
 	if (fs->view)
 		view_free(fs->view);
 	mirror_free(fs->mirror);
+	source_free(fs->source);
 	bpfrefs_keeper_close(fs->keeper);
 	bpfrefs_ctx_close(fs->ctx);
 }

@@ -8,6 +8,7 @@
 #include "caps.h"
 #include "reserve.h"
 #include "show.h"
+#include "source.h"
 
 /* -------------------------------------------------------------- bpffs --- */
 
@@ -19,7 +20,8 @@ static bool is_pin_class(const struct bpfrefs_class *class_, const void *data)
 
 /*
  * One instance a line. Its mounts follow, three keys for each: mnt_ns is the namespace, pid a
- * process in it, path the mount point as that process sees it.
+ * process in it, path the mount point as that process sees it, or covered where another mount lies
+ * over it there.
  */
 static int show_instance(GString *out, const struct bpfrefs_bpffs *bpffs)
 {
@@ -31,7 +33,7 @@ static int show_instance(GString *out, const struct bpfrefs_bpffs *bpffs)
 
 		g_string_append_printf(out, " mnt_ns=%" PRIu32 " pid=", mount->mnt_ns);
 		show_number(out, mount->pid ? mount->pid : BPFREFS_UNKNOWN);
-		g_string_append(out, " path=");
+		g_string_append(out, mount->covered ? " covered=" : " path=");
 		show_value(out, mount->path);
 		if (text_room(out))
 			return -ENOMEM;
@@ -53,17 +55,58 @@ int show_bpffs(const struct where *w, GString *out)
 
 int show_source_link(const struct where *w, GString *out)
 {
-	g_string_append(out, w->fs->opt.source);
-	return 0;
+	char path[PATH_MAX];
+	int err = source_path(w->fs->source, "", path);
+
+	if (!err)
+		g_string_append(out, path);
+	return err;
 }
 
 /* ------------------------------------------------------------- status --- */
+
+/* Does the path that SOURCE was given by still lead to it, and what does? */
+static void show_directory(GString *out, const struct fs *fs)
+{
+	static const char *const states[] = {
+		[SOURCE_VISIBLE] = "visible",	[SOURCE_COVERED] = "covered",
+		[SOURCE_DETACHED] = "detached", [SOURCE_REMOVED] = "removed",
+		[SOURCE_UNKNOWN] = "unknown",
+	};
+	static const char *const reasons[] = {
+		[SOURCE_COVERED] =
+			"another mount lies over it or over a directory on the way to it",
+		[SOURCE_DETACHED] = "its mount was removed from this mount namespace, and lasts as "
+				    "long as this bpfrefs",
+		[SOURCE_REMOVED] = "the directory was removed",
+		[SOURCE_UNKNOWN] = "the mounts could not be read",
+	};
+	char path[PATH_MAX], proc_path[PATH_MAX];
+	enum source_state state = source_state(fs->source, path);
+
+	show_pair(out, "directory", fs->opt.source);
+	if (state == SOURCE_VISIBLE && strcmp(path, fs->opt.source) != 0) {
+		show_pair(out, "directory_state", "moved");
+		show_pair(out, "directory_now", path);
+		return;
+	}
+	if (state == SOURCE_VISIBLE) {
+		show_pair(out, "directory_state", states[state]);
+		return;
+	}
+	source_proc_path(fs->source, proc_path);
+	g_string_append_printf(out,
+			       "directory_state: %s: %s: its path shows another directory or none; "
+			       "the mirror shows the one that it was started with, and its "
+			       "symlinks lead there by way of %s\n",
+			       states[state], reasons[state], proc_path);
+}
 
 static void show_options(GString *out, const struct fs *fs)
 {
 	const struct fs_options *opt = &fs->opt;
 
-	show_pair(out, "directory", opt->source);
+	show_directory(out, fs);
 	show_pair(out, "mountpoint", opt->mountpoint);
 	g_string_append_printf(out, "options: %s,pins=%s,max_age=%u,keep=%s", opt->ro ? "ro" : "rw",
 			       opt->pins_file ? "file" : "symlink", opt->max_age,

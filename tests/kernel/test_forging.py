@@ -29,7 +29,7 @@ GAP = rf"# [a-z_]+: (?:partial|unavailable|changing)(?:: {TEXT})?"
 OBJECT = (rf"{KEY} name={VALUE} type={VALUE} refcnt={COUNT} usercnt=(?:{COUNT})? unexplained={COUNT}"
           rf" pins={COUNT} state=[a-z-]+ because={VALUE}")
 PAIR = rf"[a-z_]+(?: [a-z_]+)*: {TEXT}"
-MOUNT = rf" mnt_ns=[0-9]+ pid={COUNT} path={VALUE}"
+MOUNT = rf" mnt_ns=[0-9]+ pid={COUNT} (?:path|covered)={VALUE}"
 TIME = r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:]{8}\.[0-9]{3}Z"
 FORMS = {
     "holders": rf"{RECORD}|{GAP}", "holding": rf"{RECORD}|{GAP}",

@@ -3,11 +3,14 @@
 #ifndef FAKE_H
 #define FAKE_H
 
+#include <fcntl.h>
 #include <glib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "node.h"
 #include "private.h"
+#include "source.h"
 
 /* What the tests change, and what they count. */
 struct fake {
@@ -207,6 +210,7 @@ static inline void fake_init(struct fs *fs, struct fake *fake)
 	fs->errors = errlog_new();
 	fs->handles = handles_new(UINT64_MAX);
 	fs->source_fd = -1;
+	fs->source = source_new(open("/", O_PATH | O_DIRECTORY | O_CLOEXEC));
 	fs->source_minor = 30;
 	fs->source_ino = 2;
 	fs->started.tv_sec = 1000;
@@ -216,6 +220,8 @@ static inline void fake_init(struct fs *fs, struct fake *fake)
 
 static inline void fake_clear(struct fs *fs, struct fake *fake)
 {
+	close(source_fd(fs->source));
+	source_free(fs->source);
 	handles_free(fs->handles);
 	errlog_free(fs->errors);
 	view_free(fs->view);

@@ -8,11 +8,13 @@
 #include <unistd.h>
 
 #include "mirror.h"
+#include "source.h"
 
 struct world {
 	char *top;
 	int fd;
 	struct fs_options options;
+	struct source *source;
 	struct mirror *mirror;
 };
 
@@ -25,7 +27,8 @@ static void setup(struct world *w, gconstpointer pins_file)
 	w->fd = open(w->top, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	w->options.source = w->top;
 	w->options.pins_file = pins_file != NULL;
-	w->mirror = mirror_new(w->fd, &w->options);
+	w->source = source_new(w->fd);
+	w->mirror = mirror_new(w->source, &w->options);
 }
 
 static void teardown(struct world *w, gconstpointer data)
@@ -34,6 +37,7 @@ static void teardown(struct world *w, gconstpointer data)
 
 	(void)data;
 	mirror_free(w->mirror);
+	source_free(w->source);
 	close(w->fd);
 	g_assert_true(g_spawn_command_line_sync(command, NULL, NULL, NULL, NULL));
 	g_free(w->top);
