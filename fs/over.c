@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * What somebody mounted on the mirror or in it (bpftool's pin does so, of its own accord, where a
- * directory is not a bpffs): it hides part of the mirror, which cannot be seen from within. By
- * mountinfo alone, in each mount namespace that a process is in: a look at a mount itself could be
+ * directory is not a bpffs): it hides part of the mirror, which cannot be seen from within. And where
+ * other mount namespaces have the mirror's own mount. By mountinfo alone, in each mount namespace that a process is in: a look at a mount itself could be
  * one at ours, and wait for us.
  */
 #include <dirent.h>
@@ -24,6 +24,7 @@
 struct search {
 	GString *out;
 	dev_t mirror;
+	bool copies; /* look for mounts of the mirror itself, else for what is mounted over it */
 	GHashTable *
 		views; /* "NAMESPACE ROOT" that were read: each process sees what is below its root */
 	GHashTable *firsts;  /* the numbers of the mounts that their tables begin with */
@@ -69,12 +70,15 @@ static void tell_mount(struct search *search, struct libmnt_fs *fs, pid_t pid, i
 	if (!g_hash_table_add(search->ids, GINT_TO_POINTER(mnt_fs_get_id(fs))))
 		return;
 	key = g_strdup_printf("%lu %s", (unsigned long)mnt_fs_get_devno(fs), target);
-	if (!g_hash_table_add(search->told, key))
+	/* Each copy has to go. */
+	if (!g_hash_table_add(search->told, key) && !search->copies)
 		return;
-	g_string_append(search->out, "mounted_over: ");
+	g_string_append(search->out, search->copies ? "mounted_elsewhere: " : "mounted_over: ");
 	show_value(search->out, target);
-	g_string_append(search->out, " type=");
-	show_value(search->out, mnt_fs_get_fstype(fs));
+	if (!search->copies) {
+		g_string_append(search->out, " type=");
+		show_value(search->out, mnt_fs_get_fstype(fs));
+	}
 	if (pid) {
 		g_string_append(search->out, " mnt_ns=");
 		show_number(search->out, ns ? ns : BPFREFS_UNKNOWN);
@@ -102,9 +106,13 @@ static void tell_mounts(struct search *search, struct libmnt_table *mounts, pid_
 		return;
 	by_id = index_mounts(mounts, iter);
 	mnt_reset_iter(iter, MNT_ITER_FORWARD);
-	while (mnt_table_next_fs(mounts, iter, &fs) == 0)
-		if (mnt_fs_get_target(fs) && is_over_mirror(search, by_id, fs))
+	while (mnt_table_next_fs(mounts, iter, &fs) == 0) {
+		bool wanted = search->copies ? mnt_fs_get_devno(fs) == search->mirror
+					     : is_over_mirror(search, by_id, fs);
+
+		if (mnt_fs_get_target(fs) && wanted)
 			tell_mount(search, fs, pid, ns);
+	}
 	g_hash_table_unref(by_id);
 	mnt_free_iter(iter);
 }
@@ -203,32 +211,46 @@ static void search_process(struct search *search, const char *process, pid_t pid
 		search->err = err;
 }
 
-void show_mounted_over(GString *out, const struct fs *fs)
+static void search_all(struct search *search)
 {
-	struct search search = { .out = out, .mirror = fs->mount_dev };
 	DIR *proc = opendir("/proc");
 	int err = proc ? 0 : -errno;
 	const struct dirent *entry;
 
-	search.views = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
-	search.firsts = g_hash_table_new(NULL, NULL);
-	search.ids = g_hash_table_new(NULL, NULL);
-	search.told = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
-	search_process(&search, "self", 0);
+	search->views = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+	search->firsts = g_hash_table_new(NULL, NULL);
+	search->ids = g_hash_table_new(NULL, NULL);
+	search->told = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+	search_process(search, "self", 0);
 	for (errno = 0; proc && (entry = readdir(proc)); errno = 0)
 		if (g_ascii_isdigit(*entry->d_name))
-			search_process(&search, entry->d_name,
+			search_process(search, entry->d_name,
 				       (pid_t)strtol(entry->d_name, NULL, 10));
 	err = err ? err : -errno;
-	if (err && !search.unread++)
-		search.err = err;
-	if (search.unread)
-		g_string_append_printf(out, "# mounted_over: partial: %u processes: %s\n",
-				       search.unread, g_strerror(-search.err));
-	g_hash_table_unref(search.views);
-	g_hash_table_unref(search.firsts);
-	g_hash_table_unref(search.ids);
-	g_hash_table_unref(search.told);
+	if (err && !search->unread++)
+		search->err = err;
+	if (search->unread)
+		g_string_append_printf(search->out, "# %s: partial: %u processes: %s\n",
+				       search->copies ? "mounted_elsewhere" : "mounted_over",
+				       search->unread, g_strerror(-search->err));
+	g_hash_table_unref(search->views);
+	g_hash_table_unref(search->firsts);
+	g_hash_table_unref(search->ids);
+	g_hash_table_unref(search->told);
 	if (proc)
 		closedir(proc);
+}
+
+void show_mounted_over(GString *out, const struct fs *fs)
+{
+	struct search search = { .out = out, .mirror = fs->mount_dev };
+
+	search_all(&search);
+}
+
+void show_mounted_elsewhere(GString *out, const struct fs *fs)
+{
+	struct search search = { .out = out, .mirror = fs->mount_dev, .copies = true };
+
+	search_all(&search);
 }

@@ -16,7 +16,9 @@
 
 #include "caps.h"
 #include "idle.h"
+#include "log.h"
 #include "mirror.h"
+#include "mounted.h"
 #include "ops-turn.h"
 #include "place.h"
 #include "reserve.h"
@@ -49,7 +51,7 @@ static int prepare_process(const struct fs_options *opt)
 
 static int fail(const char *what, int err)
 {
-	fprintf(stderr, "bpfrefs: %s: %s\n", what, g_strerror(-err));
+	log_message(LOG_ERR, "%s: %s", what, g_strerror(-err));
 	return err;
 }
 
@@ -70,8 +72,8 @@ static int open_context(struct fs *fs, enum bpfrefs_source source)
 			    err);
 	if (source == BPFREFS_SOURCE_AUTO &&
 	    bpfrefs_ctx_source(fs->ctx, &why) == BPFREFS_SOURCE_PROC)
-		fprintf(stderr, "bpfrefs: going on with procfs, without counters: %s\n",
-			why ? why : "BPF programs cannot be loaded");
+		log_message(LOG_WARNING, "going on with procfs, without counters: %s",
+			    why ? why : "BPF programs cannot be loaded");
 	return 0;
 }
 
@@ -168,19 +170,29 @@ static int new_fuse_session(struct session *session, const struct session_config
 	return err;
 }
 
-/* Their threads must not be the ones that a signal to end interrupts: that is the loop's to see. */
-static int start_threads(struct fs *fs)
+/*
+ * For threads that are started now: they must not be the ones that a signal to end interrupts, which
+ * is for the loop to see.
+ */
+static void block_ends(sigset_t *before)
 {
-	struct auto_keep *keeping;
-	sigset_t ends, before;
-	int err;
+	sigset_t ends;
 
 	sigemptyset(&ends);
 	sigaddset(&ends, SIGTERM);
 	sigaddset(&ends, SIGINT);
 	sigaddset(&ends, SIGHUP);
 	sigaddset(&ends, SIGQUIT);
-	pthread_sigmask(SIG_BLOCK, &ends, &before);
+	pthread_sigmask(SIG_BLOCK, &ends, before);
+}
+
+static int start_threads(struct fs *fs)
+{
+	struct auto_keep *keeping;
+	sigset_t before;
+	int err;
+
+	block_ends(&before);
 	err = auto_start(fs, fs->opt.keep_auto, &keeping);
 	if (!err && !fs->opt.keep_auto)
 		err = idle_start(fs->view, &fs->idle);
@@ -255,8 +267,20 @@ static void leave_signals(void)
 
 /* ----------------------------------------------------------------- loop --- */
 
+static int start_watch(const struct fs *fs, struct mounted **watch)
+{
+	sigset_t before;
+	int err;
+
+	block_ends(&before);
+	err = mounted_start(fs, watch);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	return err;
+}
+
 static int loop(struct session *session)
 {
+	struct mounted *watch = NULL;
 	int ours, err;
 
 	if (fuse_session_mount(session->fuse, session->fs.opt.mountpoint) != 0)
@@ -267,13 +291,18 @@ static int loop(struct session *session)
 		return fail("looking for the mount in mountinfo", ours);
 	}
 	session->turns = turns_new();
-	err = session->turns ? compat_loop(session->fuse, SESSION_THREADS) : -EAGAIN;
+	err = session->turns ? start_watch(&session->fs, &watch) : -EAGAIN;
+	if (!err)
+		err = compat_loop(session->fuse, SESSION_THREADS);
+	mounted_stop(watch);
 	leave_signals();
 	/* Before the mount goes, so that who waits is told why. */
 	events_stop(session->fs.events);
 	turns_free(session->turns);
 	auto_stop(session->fs.auto_keep);
 	unmount(session, ours);
+	if (session->background && err >= 0)
+		log_message(LOG_INFO, "%s is no longer mounted: ended", session->fs.opt.mountpoint);
 	return err < 0 ? fail("serving requests", err) : 0;
 }
 
@@ -308,7 +337,8 @@ static int run(struct session *session, const struct session_config *config)
 
 int session_run(const struct session_config *config)
 {
-	struct session session = { .ready_fd = config->ready_fd };
+	struct session session = { .ready_fd = config->ready_fd,
+				   .background = config->ready_fd >= 0 };
 	int err = prepare_process(&config->options);
 
 	if (err)
@@ -322,6 +352,22 @@ int session_run(const struct session_config *config)
 	return err;
 }
 
+static void log_of_libfuse(enum fuse_log_level level, const char *format, va_list args)
+{
+	log_message_v((int)level, format, args); /* its levels are syslog's */
+}
+
+/* The first message: what is mounted where, and how it is read. */
+static void log_mount(const struct fs *fs)
+{
+	const char *why = NULL;
+	enum bpfrefs_source source = bpfrefs_ctx_source(fs->ctx, &why);
+
+	log_message(LOG_INFO, "%s is mirrored at %s (source %s%s%s)", fs->opt.source,
+		    fs->opt.mountpoint, bpfrefs_source_name(source), why ? ": " : "",
+		    why ? why : "");
+}
+
 void session_ready(struct session *session)
 {
 	ssize_t told;
@@ -329,12 +375,15 @@ void session_ready(struct session *session)
 
 	if (session->ready_fd < 0)
 		return;
-	/* From here on nobody reads what we say: let go of the terminal. */
+	/* From here on nobody reads standard error: close the terminal. */
 	null = open("/dev/null", O_RDWR | O_CLOEXEC);
 	for (int fd = 0; null >= 0 && fd <= 2; fd++)
 		dup2(null, fd);
 	if (null > 2)
 		close(null);
+	log_to_syslog();
+	fuse_set_log_func(log_of_libfuse);
+	log_mount(&session->fs);
 	/* If the parent is gone nobody waits, and the mount works all the same (SIGPIPE is off). */
 	told = write(session->ready_fd, "", 1);
 	(void)told;

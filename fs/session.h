@@ -17,6 +17,7 @@ struct session {
 	struct fuse_session *fuse;
 	struct turns *turns; /* while it serves */
 	int ready_fd; /* who waits for the mount to work, or -1 */
+	bool background;
 };
 
 struct session_config {

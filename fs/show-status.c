@@ -6,6 +6,7 @@
 #include <sys/utsname.h>
 
 #include "caps.h"
+#include "mounted.h"
 #include "reserve.h"
 #include "show.h"
 #include "source.h"
@@ -170,6 +171,19 @@ static void show_keeps(GString *out, const struct fs *fs)
 	g_string_append_c(out, '\n');
 }
 
+/* What keeps the daemon, and so SOURCE busy, after an unmount here. */
+static void show_own_mount(GString *out, const struct fs *fs)
+{
+	if (mounted_is_here(fs)) {
+		show_pair(out, "mount_state", "mounted");
+		return;
+	}
+	show_pair(out, "mount_state",
+		  "unmounted here: this bpfrefs goes on, and SOURCE stays busy, until each copy of "
+		  "the mount has gone and no process uses anything of it");
+	show_mounted_elsewhere(out, fs);
+}
+
 int show_status(const struct where *w, GString *out)
 {
 	struct fs *fs = w->fs;
@@ -196,6 +210,7 @@ int show_status(const struct where *w, GString *out)
 	show_keeps(out, fs);
 	show_pair_number(out, "control_errors", errlog_count(fs->errors));
 	show_mounted_over(out, fs);
+	show_own_mount(out, fs);
 	if (!err)
 		bpfrefs_snapshot_unref(snap);
 	return 0;

@@ -4,13 +4,15 @@
 import errno
 import os
 import pathlib
+import re
 import signal
+import socket
 import subprocess
 import sys
 import time
 
-from harness import (MNT_DETACH, Daemon, Skip, check, equal, eventually, fails, is_mounted, main,
-                     mount, must, run, tool, umount)
+from harness import (MNT_DETACH, MS_BIND, MS_REC, PATIENCE, Daemon, Skip, check, equal, eventually,
+                     fails, is_mounted, main, mount, must, run, settled, tool, umount)
 
 
 def mount_line(path):
@@ -80,6 +82,104 @@ def test_background(env):
     def ended():
         check(not os.path.exists(f"/proc/{pids[0]}"), "the daemon goes on")
     eventually(ended)
+
+
+def copied(env):
+    """A process in a mount namespace that has a copy of the mount, and keeps it."""
+    process = subprocess.Popen([tool("unshare"), "--mount", "--propagation=private", "sh", "-c",
+                                "echo ready && read -r _"], stdin=subprocess.PIPE,
+                               stdout=subprocess.PIPE, text=True)
+    env.cleanup(process.communicate)
+    equal(process.stdout.readline(), "ready\n")
+    return process
+
+
+def test_unmounted_while_another_namespace_has_it(env):
+    """The daemon goes on, and says so once; it ends with the last copy."""
+    daemon = env.daemon()
+    equal(daemon.pairs("status")["mount_state"], "mounted")
+    process = copied(env)
+    umount(env.mnt)
+    text = f"until this copy of the mount has gone too: {env.mnt} mnt_ns="
+    eventually(lambda: check(text in daemon.log_text(), daemon.log_text()), 4 * PATIENCE)
+    elsewhere = pathlib.Path(f"/proc/{process.pid}/root{env.mnt}/.bpf/status")
+    ns = os.stat(f"/proc/{process.pid}/ns/mnt").st_ino
+    status = elsewhere.read_text()
+    check("\nmount_state: unmounted here" in status, status)
+    check(f"\nmounted_elsewhere: {env.mnt} mnt_ns={ns} pid={process.pid}\n" in status, status)
+    fails(errno.EBUSY, umount, env.bpffs)
+    mount("tmpfs", env.mnt, "tmpfs") # wakes it again
+    umount(env.mnt)
+    time.sleep(2)
+    equal(daemon.log_text().count("no longer mounted here"), 1, daemon.log_text())
+    process.communicate("\n")
+    equal(daemon.process.wait(4 * PATIENCE), 0, daemon.log_text())
+
+
+def test_unmounted_lazily_while_in_use(env):
+    daemon = env.daemon()
+    fd = os.open(daemon.tree, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        umount(env.mnt, MNT_DETACH)
+        text = "until no process uses a file or a directory of it any more"
+        eventually(lambda: check(text in daemon.log_text(), daemon.log_text()), 4 * PATIENCE)
+        with open(os.open("status", os.O_RDONLY, dir_fd=fd), encoding="ascii") as file:
+            check("\nmount_state: unmounted here" in file.read(), "status")
+    finally:
+        os.close(fd)
+    equal(daemon.process.wait(4 * PATIENCE), 0, daemon.log_text())
+
+
+def test_nothing_wakes_it_but_mounts(env):
+    """The thread that looks for the mount sleeps while no mount in its namespace changes."""
+    daemon = env.daemon()
+    threads = pathlib.Path(f"/proc/{daemon.pid}/task")
+    thread = next(x for x in threads.iterdir() if (x / "comm").read_text() == "mounted\n")
+
+    def switches():
+        words = (thread / "status").read_text().split()
+        return int(words[words.index("voluntary_ctxt_switches:") + 1])
+    before = settled(switches)
+    time.sleep(2)
+    equal(switches(), before, "wakes")
+    mount("tmpfs", env.tmp / "bpf", "tmpfs")
+    umount(env.tmp / "bpf")
+    eventually(lambda: check(switches() > before, "sleeps on"))
+    check("no longer" not in daemon.log_text(), daemon.log_text())
+
+
+def own_dev(env):
+    """A /dev of our own, in our mount namespace, with a socket for syslog(3)."""
+    dev = env.tmp / "dev"
+    dev.mkdir()
+    mount("tmpfs", dev, "tmpfs")
+    env.cleanup(umount, dev, MNT_DETACH)
+    for name in ("null", "zero", "urandom", "fuse"):
+        (dev / name).touch()
+        mount(f"/dev/{name}", dev / name, None, MS_BIND)
+    log = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    env.cleanup(log.close)
+    log.bind(str(dev / "log"))
+    log.settimeout(4 * PATIENCE)
+    mount(dev, "/dev", None, MS_BIND | MS_REC)
+    env.cleanup(umount, "/dev", MNT_DETACH)
+    return log
+
+
+def test_messages_in_the_background(env):
+    """They go to syslog(3), the first line saying what is mounted where."""
+    log = own_dev(env)
+    equal(run(env.bpfrefs, env.bpffs, env.mnt)[0], 0, "exit status of the foreground part")
+    line = log.recv(4096).decode()
+    check(re.fullmatch(rf"<30>.* bpfrefs\[\d+\]: {env.bpffs} is mirrored at {env.mnt}"
+                       r" \(source (bpf|proc: .*)\)\n?\0?", line), repr(line))
+    process = copied(env)
+    umount(env.mnt)
+    line = log.recv(4096).decode()
+    check(line.startswith("<28>") and f"{env.mnt} is no longer mounted here" in line, repr(line))
+    process.communicate("\n")
+    line = log.recv(4096).decode()
+    check(line.startswith("<30>") and f"{env.mnt} is no longer mounted: ended" in line, repr(line))
 
 
 def test_stale_mount_is_recovered(env):

@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Messages for who runs the machine: on standard error, and in the background to syslog(3). */
+#ifndef LOG_H
+#define LOG_H
+
+#include <glib.h>
+#include <stdarg.h>
+#include <syslog.h>
+
+/* @priority is syslog's. One line, without its newline. */
+void log_message(int priority, const char *format, ...) G_GNUC_PRINTF(2, 3);
+void log_message_v(int priority, const char *format, va_list args) G_GNUC_PRINTF(2, 0);
+/* From now on all messages, GLib's too, go to syslog(3). */
+void log_to_syslog(void);
+
+#endif
