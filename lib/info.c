@@ -101,26 +101,39 @@ enum how {
 	HOW_WORDS,
 };
 
-/* One field of a structure. A kernel that fills less than up to its end does not know it. */
+/* One field of a structure. A kernel that fills less than @since bytes does not know it. */
 struct row {
 	const char *key;
 	uint16_t offset, size;
 	enum how how;
 	const struct words *words;
+	uint16_t since; /* 0: up to its own end */
 };
 
 #define ROW(type, member, key, how, ...)                                                   \
 	{                                                                                  \
 		key, offsetof(struct type, member), sizeof(((struct type *)NULL)->member), \
-			HOW_##how, __VA_ARGS__                                             \
+			HOW_##how, __VA_ARGS__, 0                                          \
 	}
 #define MAP(member, how)	ROW(map_facts, member, #member, how, NULL)
 #define PROG(member, how)	ROW(raw_prog, member, #member, how, NULL)
 #define BTF(member, how)	ROW(raw_btf, member, #member, how, NULL)
 #define LINK(part, member, how) ROW(raw_link, part.member, #member, how, NULL)
-#define END                               \
-	{                                 \
-		NULL, 0, 0, HOW_NUM, NULL \
+#define END                                  \
+	{                                    \
+		NULL, 0, 0, HOW_NUM, NULL, 0 \
+	}
+
+/*
+ * kprobe_multi.missed came with perf_event.kprobe.missed (6.7). It lies within the size that
+ * struct bpf_link_info had before, so the size that tells is the one up to the end of the latter.
+ */
+#define MISSED_SINCE (offsetof(struct raw_link, perf_event.kprobe.cookie))
+#define MISSED                                                                         \
+	{                                                                              \
+		"missed", offsetof(struct raw_link, kprobe_multi.missed),              \
+			sizeof(((struct raw_link *)NULL)->kprobe_multi.missed), HOW_NUM, \
+			NULL, MISSED_SINCE                                             \
 	}
 
 /* clang-format off */
@@ -161,13 +174,16 @@ static const struct row cgroup_rows[] = {
 static const struct row netns_rows[] = {
 	LINK(netns, netns_ino, NUM), LINK(netns, attach_type, ATTACH_TYPE), END,
 };
-static const struct row xdp_rows[] = { LINK(dev, ifindex, NUM), END };
-static const struct row dev_rows[] = {
-	LINK(dev, ifindex, NUM), LINK(dev, attach_type, ATTACH_TYPE), END,
+static const struct row xdp_rows[] = { LINK(xdp, ifindex, NUM), END };
+static const struct row tcx_rows[] = {
+	LINK(tcx, ifindex, NUM), LINK(tcx, attach_type, ATTACH_TYPE), END,
 };
-static const struct row struct_ops_rows[] = { LINK(map, map_id, NUM), END };
+static const struct row netkit_rows[] = {
+	LINK(netkit, ifindex, NUM), LINK(netkit, attach_type, ATTACH_TYPE), END,
+};
+static const struct row struct_ops_rows[] = { LINK(struct_ops, map_id, NUM), END };
 static const struct row sockmap_rows[] = {
-	LINK(map, map_id, NUM), LINK(map, attach_type, ATTACH_TYPE), END,
+	LINK(sockmap, map_id, NUM), LINK(sockmap, attach_type, ATTACH_TYPE), END,
 };
 static const struct row netfilter_rows[] = {
 	ROW(raw_link, netfilter.pf, "pf", WORDS, &netfilter_protocols),
@@ -175,15 +191,14 @@ static const struct row netfilter_rows[] = {
 	LINK(netfilter, priority, INT), LINK(netfilter, flags, NUM), END,
 };
 static const struct row kprobe_multi_rows[] = {
-	LINK(kprobe_multi, count, NUM), LINK(kprobe_multi, flags, NUM),
-	LINK(kprobe_multi, missed, NUM), END,
+	LINK(kprobe_multi, count, NUM), LINK(kprobe_multi, flags, NUM), MISSED, END,
 };
 static const struct row uprobe_multi_rows[] = {
 	LINK(uprobe_multi, count, NUM), LINK(uprobe_multi, flags, NUM),
 	LINK(uprobe_multi, pid, SET), END,
 };
 
-static const struct row iter_map_rows[] = { LINK(iter, map_id, NUM), END };
+static const struct row iter_map_rows[] = { LINK(iter.map, map_id, NUM), END };
 static const struct row iter_cgroup_rows[] = {
 	LINK(iter.cgroup, cgroup_id, NUM),
 	ROW(raw_link, iter.cgroup.order, "order", WORDS, &cgroup_iter_orders), END,
@@ -305,7 +320,7 @@ static void add_rows(struct bpfrefs_info *info, const struct row *rows, const vo
 		     uint32_t len)
 {
 	for (const struct row *row = rows; row->key; row++)
-		if ((uint32_t)row->offset + row->size <= len)
+		if (MAX(row->since, row->offset + row->size) <= (int)len)
 			add_row(info, row, base);
 }
 
@@ -400,10 +415,10 @@ static const struct link_type link_types[RAW_LINK_COUNT] = {
 	[RAW_LINK_KPROBE_MULTI] = { .rows = kprobe_multi_rows, .zero_is_unknown = true },
 	[RAW_LINK_STRUCT_OPS] = { .rows = struct_ops_rows, .has_target = true },
 	[RAW_LINK_NETFILTER] = { .rows = netfilter_rows },
-	[RAW_LINK_TCX] = { .rows = dev_rows, .has_target = true },
+	[RAW_LINK_TCX] = { .rows = tcx_rows, .has_target = true },
 	[RAW_LINK_UPROBE_MULTI] = { .rows = uprobe_multi_rows, .text = "path",
 				    .zero_is_unknown = true },
-	[RAW_LINK_NETKIT] = { .rows = dev_rows, .has_target = true },
+	[RAW_LINK_NETKIT] = { .rows = netkit_rows, .has_target = true },
 	[RAW_LINK_SOCKMAP] = { .rows = sockmap_rows, .has_target = true },
 };
 /* clang-format on */

@@ -175,10 +175,12 @@ static uint32_t link_map(const struct link_facts *facts, uint32_t *user)
 	const struct raw_link *raw = &facts->raw;
 
 	*user = raw->type != RAW_LINK_STRUCT_OPS;
-	if (raw->type == RAW_LINK_STRUCT_OPS || raw->type == RAW_LINK_SOCKMAP)
-		return raw->map.map_id;
+	if (raw->type == RAW_LINK_STRUCT_OPS)
+		return raw->struct_ops.map_id;
+	if (raw->type == RAW_LINK_SOCKMAP)
+		return raw->sockmap.map_id;
 	if (raw->type == RAW_LINK_ITER && raw_iter_has_map(facts->text))
-		return raw->iter.map_id;
+		return raw->iter.map.map_id;
 	return 0;
 }
 

@@ -1,21 +1,63 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "raw.h"
 
+#include <linux/bpf.h>
 #include <string.h>
 
 #include "bpf.h"
+#include "raw-members.h"
 
-/* struct bpf_map_info; its tail (a hash's buffer, since 6.18) is of no use without signed maps. */
-struct raw_map {
-	uint32_t type, id, key_size, value_size, max_entries, map_flags;
-	char name[16];
-	uint32_t ifindex, btf_vmlinux_value_type_id;
-	uint64_t netns_dev, netns_ino;
-	uint32_t btf_id, btf_key_type_id, btf_value_type_id, btf_vmlinux_id;
-	uint64_t map_extra;
-};
+/*
+ * Our structures against those of the system's linux/bpf.h, member by member. The header of Debian 12
+ * (6.1) has all of RAW_MEMBERS; what is newer is compared where the header has it. The unit test
+ * "layout" compares all with the running kernel's BTF.
+ */
+#define SAME(ours, uapi, member)                                                         \
+	_Static_assert(offsetof(struct ours, member) == offsetof(struct uapi, member) && \
+			       sizeof(((struct ours *)NULL)->member) ==                  \
+				       sizeof(((struct uapi *)NULL)->member),            \
+		       #uapi "." #member);
 
-_Static_assert(sizeof(struct raw_map) == 88, "struct bpf_map_info up to map_extra");
+RAW_MEMBERS(SAME)
+#if HAVE_BPF_LINK_INFO_STRUCT_OPS
+RAW_MEMBERS_STRUCT_OPS(SAME)
+#endif
+#if HAVE_BPF_LINK_INFO_NETFILTER
+RAW_MEMBERS_NETFILTER(SAME)
+#endif
+#if HAVE_BPF_LINK_INFO_PERF_EVENT
+RAW_MEMBERS_PERF_EVENT(SAME)
+#endif
+#if HAVE_BPF_LINK_INFO_TCX
+RAW_MEMBERS_TCX(SAME)
+#endif
+#if HAVE_BPF_LINK_INFO_NETKIT
+RAW_MEMBERS_NETKIT(SAME)
+#endif
+#if HAVE_BPF_LINK_INFO_MISSED
+RAW_MEMBERS_MISSED(SAME)
+#endif
+#if HAVE_BPF_LINK_INFO_UPROBE_MULTI
+RAW_MEMBERS_UPROBE_MULTI(SAME)
+#endif
+#if HAVE_BPF_LINK_INFO_COOKIES
+RAW_MEMBERS_COOKIES(SAME)
+#endif
+#if HAVE_BPF_LINK_INFO_SOCKMAP
+RAW_MEMBERS_SOCKMAP(SAME)
+#endif
+#if HAVE_BPF_LINK_INFO_TRACING_COOKIE
+RAW_MEMBERS_TRACING_COOKIE(SAME)
+#endif
+#if HAVE_BPF_LINK_INFO_RAW_TRACEPOINT_COOKIE
+RAW_MEMBERS_RAW_TRACEPOINT_COOKIE(SAME)
+#endif
+#if HAVE_BPF_LINK_INFO_REF_CTR_OFFSET
+RAW_MEMBERS_REF_CTR_OFFSET(SAME)
+#endif
+#if HAVE_BPF_MAP_INFO_BTF_VMLINUX_ID
+RAW_MEMBERS_BTF_VMLINUX_ID(SAME)
+#endif
 
 /* A program has at most 64 maps from its load; BPF_PROG_BIND_MAP adds to them. */
 #define MAP_IDS_MAX 65536
@@ -85,41 +127,55 @@ int raw_prog_read(int fd, struct prog_facts *facts)
 	}
 }
 
-/* Points the one string of a link of this type at its buffer. False: it has none. */
-static bool link_want_text(struct link_facts *facts, uint32_t type, uint32_t perf_type)
+/* Where to copy a string, and how much room there is: two members of one structure. */
+static void want_text(struct link_facts *facts, uint64_t *at, uint32_t *len)
 {
-	struct raw_link *raw = &facts->raw;
-	uint64_t at = (uintptr_t)facts->text;
-	uint32_t len = sizeof(facts->text);
+	*at = (uintptr_t)facts->text;
+	*len = sizeof(facts->text);
+}
 
-	switch (type) {
-	case RAW_LINK_RAW_TRACEPOINT:
-		raw->raw_tracepoint.tp_name = (struct raw_text){ at, len };
+static bool perf_want_text(struct link_facts *facts, uint32_t perf_type)
+{
+	struct raw_perf *perf = &facts->raw.perf_event;
+
+	switch (perf_type) {
+	case RAW_PERF_UPROBE:
+	case RAW_PERF_URETPROBE:
+		want_text(facts, &perf->uprobe.file_name, &perf->uprobe.name_len);
 		return true;
-	case RAW_LINK_ITER:
-		raw->iter.target_name = at;
-		raw->iter.target_name_len = len;
+	case RAW_PERF_KPROBE:
+	case RAW_PERF_KRETPROBE:
+		want_text(facts, &perf->kprobe.func_name, &perf->kprobe.name_len);
 		return true;
-	case RAW_LINK_UPROBE_MULTI:
-		raw->uprobe_multi.path = at;
-		raw->uprobe_multi.path_size = len;
-		return true;
-	case RAW_LINK_PERF_EVENT:
-		/* Its names are all at one place (checked below). */
-		if (perf_type < RAW_PERF_UPROBE || perf_type > RAW_PERF_TRACEPOINT)
-			return false;
-		raw->perf_event.tracepoint.tp_name = (struct raw_text){ at, len };
+	case RAW_PERF_TRACEPOINT:
+		want_text(facts, &perf->tracepoint.tp_name, &perf->tracepoint.name_len);
 		return true;
 	default:
 		return false;
 	}
 }
 
-_Static_assert(offsetof(struct raw_perf, tracepoint.tp_name.at) ==
-			       offsetof(struct raw_perf, kprobe.func_name) &&
-		       offsetof(struct raw_perf, tracepoint.tp_name.len) ==
-			       offsetof(struct raw_perf, kprobe.name_len),
-	       "a perf event link's name is at one place");
+/* Points the one string of a link of this type at its buffer. False: it has none. */
+static bool link_want_text(struct link_facts *facts, const struct raw_link *first)
+{
+	struct raw_link *raw = &facts->raw;
+
+	switch (first->type) {
+	case RAW_LINK_RAW_TRACEPOINT:
+		want_text(facts, &raw->raw_tracepoint.tp_name, &raw->raw_tracepoint.tp_name_len);
+		return true;
+	case RAW_LINK_ITER:
+		want_text(facts, &raw->iter.target_name, &raw->iter.target_name_len);
+		return true;
+	case RAW_LINK_UPROBE_MULTI:
+		want_text(facts, &raw->uprobe_multi.path, &raw->uprobe_multi.path_size);
+		return true;
+	case RAW_LINK_PERF_EVENT:
+		return perf_want_text(facts, first->perf_event.type);
+	default:
+		return false;
+	}
+}
 
 int raw_link_read(int fd, struct link_facts *facts)
 {
@@ -131,7 +187,7 @@ int raw_link_read(int fd, struct link_facts *facts)
 		return err;
 	memset(facts, 0, sizeof(*facts));
 	facts->len = sizeof(facts->raw);
-	if (link_want_text(facts, first.type, first.perf_event.type)) {
+	if (link_want_text(facts, &first)) {
 		err = bpf_info_raw(fd, &facts->raw, &facts->len);
 		facts->text[sizeof(facts->text) - 1] = '\0';
 		if (!err)

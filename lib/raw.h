@@ -9,6 +9,16 @@
 
 #include "info.h"
 
+/* Its tail (a hash and where to copy it, since 6.18) is of no use without signed maps. */
+struct raw_map {
+	uint32_t type, id, key_size, value_size, max_entries, map_flags;
+	char name[16];
+	uint32_t ifindex, btf_vmlinux_value_type_id;
+	uint64_t netns_dev, netns_ino;
+	uint32_t btf_id, btf_key_type_id, btf_value_type_id, btf_vmlinux_id;
+	uint64_t map_extra;
+};
+
 struct raw_prog {
 	uint32_t type, id;
 	uint8_t tag[8];
@@ -20,7 +30,7 @@ struct raw_prog {
 	uint64_t map_ids;
 	char name[16];
 	uint32_t ifindex;
-	uint32_t flags; /* bit 0: gpl_compatible */
+	uint32_t flags; /* bit 0: gpl_compatible, a bit field in the UAPI */
 	uint64_t netns_dev, netns_ino;
 	uint32_t nr_jited_ksyms, nr_jited_func_lens;
 	uint64_t jited_ksyms, jited_func_lens;
@@ -67,18 +77,17 @@ enum {
 	RAW_LINK_COUNT,
 };
 
-/* A string that the kernel copies out: where to, and how much room there is. */
-struct raw_text {
-	uint64_t at;
-	uint32_t len;
-};
-
+/*
+ * The members have the names and the order of the UAPI's, so that raw-members.h can list each once for
+ * both. A member of 8 bytes after one of 4 leaves a hole of 4; do not put a pointer and its length into
+ * a structure of their own, which would end in such a hole, where the UAPI has the next member.
+ */
 struct raw_perf {
 	uint32_t type;
 	union {
 		struct {
-			struct raw_text file_name;
-			uint32_t offset;
+			uint64_t file_name;
+			uint32_t name_len, offset;
 			uint64_t cookie, ref_ctr_offset;
 		} uprobe;
 		struct {
@@ -87,7 +96,8 @@ struct raw_perf {
 			uint64_t addr, missed, cookie;
 		} kprobe;
 		struct {
-			struct raw_text tp_name;
+			uint64_t tp_name;
+			uint32_t name_len;
 			uint64_t cookie;
 		} tracepoint;
 		struct {
@@ -101,7 +111,9 @@ struct raw_perf {
 struct raw_iter {
 	uint64_t target_name;
 	uint32_t target_name_len;
-	uint32_t map_id;
+	struct {
+		uint32_t map_id;
+	} map;
 	union {
 		struct {
 			uint64_t cgroup_id;
@@ -117,7 +129,8 @@ struct raw_link {
 	uint32_t type, id, prog_id;
 	union {
 		struct {
-			struct raw_text tp_name;
+			uint64_t tp_name;
+			uint32_t tp_name_len;
 			uint64_t cookie;
 		} raw_tracepoint;
 		struct {
@@ -133,11 +146,11 @@ struct raw_link {
 			uint32_t netns_ino, attach_type;
 		} netns;
 		struct {
-			uint32_t ifindex, attach_type; /* attach_type: tcx and netkit only */
-		} dev;
+			uint32_t ifindex;
+		} xdp;
 		struct {
-			uint32_t map_id, attach_type; /* attach_type: sockmap only */
-		} map;
+			uint32_t map_id;
+		} struct_ops;
 		struct {
 			uint32_t pf, hooknum;
 			int32_t priority;
@@ -153,6 +166,15 @@ struct raw_link {
 			uint32_t path_size, count, flags, pid;
 		} uprobe_multi;
 		struct raw_perf perf_event;
+		struct {
+			uint32_t ifindex, attach_type;
+		} tcx;
+		struct {
+			uint32_t ifindex, attach_type;
+		} netkit;
+		struct {
+			uint32_t map_id, attach_type;
+		} sockmap;
 	};
 };
 
@@ -162,12 +184,6 @@ struct raw_btf {
 	uint64_t name;
 	uint32_t name_len, kernel_btf;
 };
-
-_Static_assert(sizeof(struct raw_prog) == 232, "struct bpf_prog_info");
-_Static_assert(offsetof(struct raw_link, cgroup) == 16, "struct bpf_link_info");
-_Static_assert(sizeof(struct raw_perf) == 48, "struct bpf_link_info.perf_event");
-_Static_assert(sizeof(struct raw_link) == 64, "struct bpf_link_info");
-_Static_assert(sizeof(struct raw_btf) == 32, "struct bpf_btf_info");
 
 /* A program's facts and the maps that it uses. */
 struct prog_facts {

@@ -157,17 +157,17 @@ static void test_link_detached(void)
 		   "", "cgroup_id: 77\nattach_type: cgroup_inet_egress\n");
 	check_link((struct raw_link){ .type = RAW_LINK_CGROUP, .cgroup = { 0, 1 } }, "",
 		   "cgroup_id: 0\nattach_type: cgroup_inet_egress\nattached: no\n");
-	check_link((struct raw_link){ .type = RAW_LINK_XDP, .dev = { 2, 0 } }, "", "ifindex: 2\n");
+	check_link((struct raw_link){ .type = RAW_LINK_XDP, .xdp = { 2 } }, "", "ifindex: 2\n");
 	check_link((struct raw_link){ .type = RAW_LINK_XDP }, "", "ifindex: 0\nattached: no\n");
-	check_link((struct raw_link){ .type = RAW_LINK_TCX, .dev = { 2, 46 } }, "",
+	check_link((struct raw_link){ .type = RAW_LINK_TCX, .tcx = { 2, 46 } }, "",
 		   "ifindex: 2\nattach_type: tcx_ingress\n");
-	check_link((struct raw_link){ .type = RAW_LINK_NETKIT, .dev = { 0, 54 } }, "",
+	check_link((struct raw_link){ .type = RAW_LINK_NETKIT, .netkit = { 0, 54 } }, "",
 		   "ifindex: 0\nattach_type: netkit_primary\nattached: no\n");
 	check_link((struct raw_link){ .type = RAW_LINK_NETNS, .netns = { 0, 36 } }, "",
 		   "netns_ino: 0\nattach_type: sk_lookup\nattached: no\n");
-	check_link((struct raw_link){ .type = RAW_LINK_STRUCT_OPS, .map = { 6, 0 } }, "",
+	check_link((struct raw_link){ .type = RAW_LINK_STRUCT_OPS, .struct_ops = { 6 } }, "",
 		   "map_id: 6\n");
-	check_link((struct raw_link){ .type = RAW_LINK_SOCKMAP, .map = { 6, 38 } }, "",
+	check_link((struct raw_link){ .type = RAW_LINK_SOCKMAP, .sockmap = { 6, 38 } }, "",
 		   "map_id: 6\nattach_type: sk_skb_verdict\n");
 }
 
@@ -191,9 +191,9 @@ static void test_link_tracing(void)
 
 static void test_link_iter(void)
 {
-	check_link((struct raw_link){ .type = RAW_LINK_ITER, .iter.map_id = 8 }, "bpf_map_elem",
+	check_link((struct raw_link){ .type = RAW_LINK_ITER, .iter.map.map_id = 8 }, "bpf_map_elem",
 		   "target_name: bpf_map_elem\nmap_id: 8\n");
-	check_link((struct raw_link){ .type = RAW_LINK_ITER, .iter.map_id = 8 }, "bpf_map",
+	check_link((struct raw_link){ .type = RAW_LINK_ITER, .iter.map.map_id = 8 }, "bpf_map",
 		   "target_name: bpf_map\n");
 	check_link((struct raw_link){ .type = RAW_LINK_ITER, .iter.cgroup = { 5, 2 } }, "cgroup",
 		   "target_name: cgroup\ncgroup_id: 5\norder: descendants_pre\n");
@@ -224,6 +224,20 @@ static void test_link_perf(void)
 	check_link((struct raw_link){ .type = RAW_LINK_PERF_EVENT }, "", "");
 }
 
+/* A kernel of 6.6 has kprobe_multi links' counts, and no number of missed calls. */
+static void test_link_missed(void)
+{
+	g_autofree struct link_facts *facts = g_new0(struct link_facts, 1);
+	struct bpfrefs_info *info = info_new();
+
+	facts->raw = (struct raw_link){ .type = RAW_LINK_KPROBE_MULTI,
+					.id = 3,
+					.kprobe_multi = { .count = 2 } };
+	facts->len = offsetof(struct raw_link, perf_event.kprobe.missed);
+	info_link(info, facts);
+	check(info, "kind: link\ntype: kprobe_multi\nid: 3\nprog_id: 0\ncount: 2\nflags: 0\n");
+}
+
 int main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
@@ -236,6 +250,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/info/link/detached", test_link_detached);
 	g_test_add_func("/info/link/tracing", test_link_tracing);
 	g_test_add_func("/info/link/iter", test_link_iter);
+	g_test_add_func("/info/link/missed", test_link_missed);
 	g_test_add_func("/info/link/perf", test_link_perf);
 	return g_test_run();
 }

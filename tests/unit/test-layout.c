@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The structures of raw.h, member by member, against the running kernel's BTF. */
+#include <bpf/btf.h>
+#include <string.h>
+
+#include "raw-members.h"
+#include "raw.h"
+
+struct member {
+	const char *type; /* the UAPI's structure */
+	const char *path; /* "perf_event.uprobe.offset" */
+	size_t offset, size;
+};
+
+#define MEMBER(ours, uapi, member) \
+	{ #uapi, #member, offsetof(struct ours, member), sizeof(((struct ours *)NULL)->member) },
+
+/* clang-format off */
+static const struct member members[] = { RAW_MEMBERS(MEMBER) };
+static const struct member newer[] = { RAW_NEWER_MEMBERS(MEMBER) };
+/* clang-format on */
+
+/* What is a structure or a union of that kernel, or NULL. */
+static const struct btf_type *composite(const struct btf *btf, uint32_t id)
+{
+	const struct btf_type *type;
+	int resolved = btf__resolve_type(btf, id);
+
+	type = resolved < 0 ? NULL : btf__type_by_id(btf, (uint32_t)resolved);
+	return type && btf_is_composite(type) ? type : NULL;
+}
+
+/* The member of that name, also one of an unnamed structure or union. Adds its offset in bits. */
+static const struct btf_member *find(const struct btf *btf, const struct btf_type *type,
+				     const char *name, size_t len, uint32_t *bits)
+{
+	const struct btf_member *list = btf_members(type);
+
+	for (uint32_t i = 0; i < btf_vlen(type); i++) {
+		const char *found = btf__name_by_offset(btf, list[i].name_off);
+		const struct btf_type *inner = composite(btf, list[i].type);
+		const struct btf_member *deeper = NULL;
+		uint32_t at = *bits + btf_member_bit_offset(type, i);
+
+		if (strlen(found) == len && strncmp(found, name, len) == 0) {
+			*bits = at;
+			return &list[i];
+		}
+		if (!*found && inner)
+			deeper = find(btf, inner, name, len, &at);
+		if (deeper) {
+			*bits = at;
+			return deeper;
+		}
+	}
+	return NULL;
+}
+
+/* False: this kernel has no such member. */
+static bool check_member(const struct btf *btf, const struct member *member)
+{
+	int id = btf__find_by_name_kind(btf, member->type, BTF_KIND_STRUCT);
+	const struct btf_type *type = id < 0 ? NULL : btf__type_by_id(btf, (uint32_t)id);
+	g_auto(GStrv) parts = g_strsplit(member->path, ".", -1);
+	const struct btf_member *found = NULL;
+	uint32_t bits = 0;
+
+	for (char **part = parts; *part; part++) {
+		found = type ? find(btf, type, *part, strlen(*part), &bits) : NULL;
+		if (!found)
+			return false;
+		type = composite(btf, found->type);
+	}
+	if (bits != member->offset * 8 ||
+	    btf__resolve_size(btf, found->type) != (int64_t)member->size)
+		g_error("%s.%s is at %u, %d bytes; ours at %zu, %zu bytes", member->type,
+			member->path, bits / 8, (int)btf__resolve_size(btf, found->type),
+			member->offset, member->size);
+	return true;
+}
+
+static void test_kernel(void)
+{
+	struct btf *btf = btf__load_vmlinux_btf();
+	unsigned int absent = 0;
+
+	if (!btf) {
+		g_test_skip("the running kernel has no BTF");
+		return;
+	}
+	for (size_t i = 0; i < G_N_ELEMENTS(members); i++)
+		if (!check_member(btf, &members[i]))
+			g_error("no member %s.%s", members[i].type, members[i].path);
+	for (size_t i = 0; i < G_N_ELEMENTS(newer); i++)
+		absent += !check_member(btf, &newer[i]);
+	g_test_message("%u of %zu newer members are not in this kernel", absent,
+		       G_N_ELEMENTS(newer));
+	btf__free(btf);
+}
+
+/* The numbers of the types that have facts of their own. */
+static void test_link_types(void)
+{
+	static const char *const words[RAW_LINK_COUNT] = {
+		[RAW_LINK_RAW_TRACEPOINT] = "raw_tracepoint",
+		[RAW_LINK_TRACING] = "tracing",
+		[RAW_LINK_CGROUP] = "cgroup",
+		[RAW_LINK_ITER] = "iter",
+		[RAW_LINK_NETNS] = "netns",
+		[RAW_LINK_XDP] = "xdp",
+		[RAW_LINK_PERF_EVENT] = "perf_event",
+		[RAW_LINK_KPROBE_MULTI] = "kprobe_multi",
+		[RAW_LINK_STRUCT_OPS] = "struct_ops",
+		[RAW_LINK_NETFILTER] = "netfilter",
+		[RAW_LINK_TCX] = "tcx",
+		[RAW_LINK_UPROBE_MULTI] = "uprobe_multi",
+		[RAW_LINK_NETKIT] = "netkit",
+		[RAW_LINK_SOCKMAP] = "sockmap",
+	};
+
+	for (uint32_t i = 1; i < RAW_LINK_COUNT; i++)
+		g_assert_cmpstr(bpfrefs_enum_name(BPFREFS_ENUM_LINK_TYPE, i), ==, words[i]);
+}
+
+int main(int argc, char **argv)
+{
+	g_test_init(&argc, &argv, NULL);
+	g_test_add_func("/layout/kernel", test_kernel);
+	g_test_add_func("/layout/link-types", test_link_types);
+	return g_test_run();
+}
