@@ -129,11 +129,11 @@ struct row {
  * struct bpf_link_info had before, so the size that tells is the one up to the end of the latter.
  */
 #define MISSED_SINCE (offsetof(struct raw_link, perf_event.kprobe.cookie))
-#define MISSED                                                                         \
-	{                                                                              \
-		"missed", offsetof(struct raw_link, kprobe_multi.missed),              \
-			sizeof(((struct raw_link *)NULL)->kprobe_multi.missed), HOW_NUM, \
-			NULL, MISSED_SINCE                                             \
+#define MISSED                                                                                 \
+	{                                                                                      \
+		"missed", offsetof(struct raw_link, kprobe_multi.missed),                      \
+			sizeof(((struct raw_link *)NULL)->kprobe_multi.missed), HOW_NUM, NULL, \
+			MISSED_SINCE                                                           \
 	}
 
 /* clang-format off */

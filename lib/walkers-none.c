@@ -97,3 +97,15 @@ bool walkers_own_program(const struct walkers *walkers, uint32_t id)
 {
 	return walkers_own_map(walkers, id);
 }
+
+bool walkers_outdated(struct walkers *walkers)
+{
+	(void)walkers;
+	return false;
+}
+
+struct walk_listed *walkers_list(struct walkers *walkers)
+{
+	(void)walkers;
+	return NULL;
+}
