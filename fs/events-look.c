@@ -5,7 +5,6 @@
 #include <errno.h>
 #include <string.h>
 
-#include "reserve.h"
 
 /* The kernel asks for a longer read in parts, at least this long, and goes on after a full one. */
 #define PART 4096
@@ -303,7 +302,6 @@ gpointer events_run(gpointer data)
 {
 	struct events *events = data;
 
-	reserve_enter();
 	g_mutex_lock(&events->lock);
 	while (!events->stopping) {
 		if (!events_are_awaited(events))

@@ -21,6 +21,8 @@
  * the descriptor open where fdopen(3) fails.)
  */
 int text_read(const char *path, char **text, size_t *length);
+/* What one text may take: where it would become longer, it fails with -ENOMEM (text_room() in show.h). */
+void text_set_limit(size_t bytes);
 
 /* ------------------------------------------------------------ options --- */
 

@@ -330,11 +330,8 @@ static void release_dir(fuse_ino_t ino, const struct fuse_file_info *fi)
 
 void op_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
-	int err;
+	int err = open_dir(req, ino, fi);
 
-	if (is_refused(req))
-		return;
-	err = open_dir(req, ino, fi);
 	if (err)
 		reply_result(req, err);
 	else if (fuse_reply_open(req, fi) == -ENOENT)

@@ -48,7 +48,6 @@ static void run_waiting(gpointer data, gpointer unused)
 	struct waiting *waiting = data;
 
 	(void)unused;
-	reserve_enter();
 	if (waiting->turn.run)
 		waiting->turn.run(&waiting->turn);
 	g_free(waiting);
@@ -59,14 +58,6 @@ static void drop(const struct turn *turn)
 {
 	if (turn->poll)
 		fuse_pollhandle_destroy(turn->poll);
-}
-
-static bool refused(const struct turn *turn)
-{
-	if (!is_refused(turn->req))
-		return false;
-	drop(turn);
-	return true;
 }
 
 static const char *copy(char **at, const char *from, size_t size)
@@ -115,8 +106,6 @@ static void serve_slow(const struct turn *turn)
 {
 	struct turns *turns = turns_of(turn->req);
 
-	if (refused(turn))
-		return;
 	if (g_atomic_int_add(&turns->here, 1) < SLOW_HERE)
 		turn->run(turn);
 	else
@@ -280,12 +269,10 @@ void turn_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t size, of
 				   .fi = fi };
 
 	/* Who may not command is told so at once, and cannot fill the queue. */
-	if (is_virtual(ino) && caller_is_admin(&caller) == 0) {
-		if (!refused(&turn))
-			wait_in(turns_of(req)->orders, &turn);
-	} else {
+	if (is_virtual(ino) && caller_is_admin(&caller) == 0)
+		wait_in(turns_of(req)->orders, &turn);
+	else
 		op_write(req, ino, buf, size, offset, fi);
-	}
 }
 
 static void run_unlink(const struct turn *turn)

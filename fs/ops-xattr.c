@@ -79,7 +79,7 @@ void op_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name, const char *v
 	struct caller caller = caller_of(req);
 	struct mirror_xattr xattr = { name, value, size, flags };
 
-	if (!is_unsupported(req, ino) && !is_refused(req))
+	if (!is_unsupported(req, ino))
 		reply_result(req, mirror_setxattr(fs_of(req)->mirror, &caller, ino, &xattr));
 }
 
@@ -87,6 +87,6 @@ void op_removexattr(fuse_req_t req, fuse_ino_t ino, const char *name)
 {
 	struct caller caller = caller_of(req);
 
-	if (!is_unsupported(req, ino) && !is_refused(req))
+	if (!is_unsupported(req, ino))
 		reply_result(req, mirror_removexattr(fs_of(req)->mirror, &caller, ino, name));
 }

@@ -102,8 +102,7 @@ static void reply_made(fuse_req_t req, int err, fuse_ino_t parent, const char *n
 
 void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
-	if (!is_refused(req))
-		reply_found(req, parent, name);
+	reply_found(req, parent, name);
 }
 
 static void op_forget(fuse_req_t req, fuse_ino_t ino, uint64_t count)
@@ -246,8 +245,6 @@ static void op_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t
 	struct caller caller = caller_of(req);
 	int err;
 
-	if (is_refused(req))
-		return;
 	if (is_virtual(parent)) /* as where a file system has no such operation */
 		err = S_ISREG(mode) ? -EACCES : -EPERM;
 	else
@@ -260,8 +257,6 @@ static void op_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t
 	struct caller caller = caller_of(req);
 	int err = -EPERM;
 
-	if (is_refused(req))
-		return;
 	if (!is_virtual(parent))
 		err = mirror_mkdir(fs_of(req)->mirror, &caller, parent, name, mode);
 	reply_made(req, err, parent, name);
@@ -272,8 +267,6 @@ static void op_symlink(fuse_req_t req, const char *target, fuse_ino_t parent, co
 	struct caller caller = caller_of(req);
 	int err = -EPERM;
 
-	if (is_refused(req))
-		return;
 	if (!is_virtual(parent))
 		err = mirror_symlink(fs_of(req)->mirror, &caller, target, parent, name);
 	reply_made(req, err, parent, name);
@@ -284,8 +277,6 @@ static void op_link(fuse_req_t req, fuse_ino_t ino, fuse_ino_t parent, const cha
 	struct caller caller = caller_of(req);
 	int err = -EPERM;
 
-	if (is_refused(req))
-		return;
 	if (!is_virtual(ino) && !is_virtual(parent))
 		err = mirror_link(fs_of(req)->mirror, &caller, ino, parent, name);
 	reply_made(req, err, parent, name);

@@ -5,7 +5,6 @@
 
 #include "compat.h"
 #include "events.h"
-#include "reserve.h"
 #include "session.h"
 
 extern const struct fuse_lowlevel_ops fs_ops;
@@ -13,16 +12,6 @@ extern const struct fuse_lowlevel_ops fs_ops;
 static inline struct session *session_of(fuse_req_t req)
 {
 	return fuse_req_userdata(req);
-}
-
-/* Where there is no memory a request that needs some is answered at once, and does not begin. */
-static inline bool is_refused(fuse_req_t req)
-{
-	reserve_enter();
-	if (reserve_is_whole())
-		return false;
-	fuse_reply_err(req, ENOMEM);
-	return true;
 }
 
 static inline struct fs *fs_of(fuse_req_t req)

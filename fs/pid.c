@@ -7,7 +7,6 @@
 #include <unistd.h>
 
 #include "node.h"
-#include "reserve.h"
 
 static int by_fd(gconstpointer a, gconstpointer b)
 {
@@ -24,9 +23,6 @@ static bool is_own_descriptor(const struct bpfrefs_ref *ref)
 	return strcmp(class_, "fd") == 0 || strcmp(class_, "iter") == 0;
 }
 
-/* Below that, what they take is not worth asking for. */
-#define MANY 1024
-
 static int collect_fd(const struct bpfrefs_ref *ref, void *data)
 {
 	struct bpfrefs_value fd = bpfrefs_ref_get(ref, "fd");
@@ -38,10 +34,6 @@ static int collect_fd(const struct bpfrefs_ref *ref, void *data)
 	if (bpfrefs_ref_get(ref, "tid").type != BPFREFS_VALUE_ABSENT)
 		return 0;
 	found.fd = (uint32_t)fd.num;
-	/* it grows to powers of two, and is then put in order */
-	if (fds->len >= MANY && !(fds->len & (fds->len - 1)) &&
-	    !reserve_spares(4 * sizeof(found) * fds->len))
-		return -ENOMEM;
 	g_array_append_val(fds, found);
 	return 0;
 }
@@ -51,10 +43,7 @@ GArray *pid_fds(const struct bpfrefs_snapshot *snap, uint32_t pid)
 	GArray *fds = g_array_new(FALSE, FALSE, sizeof(struct pid_fd));
 	guint kept = 0;
 
-	if (bpfrefs_snapshot_pid_holding(snap, pid, collect_fd, fds) != 0) {
-		g_array_unref(fds);
-		return NULL;
-	}
+	bpfrefs_snapshot_pid_holding(snap, pid, collect_fd, fds);
 	g_array_sort(fds, by_fd);
 	/* An iterator's descriptor holds its program and perhaps a map: the link shows the program. */
 	for (guint i = 0; i < fds->len; i++) {
@@ -71,7 +60,7 @@ GArray *pid_fds(const struct bpfrefs_snapshot *snap, uint32_t pid)
 	return fds;
 }
 
-/* What the snapshot says: 0 or -ENOENT, or -ENOMEM. */
+/* What the snapshot says: 0 or -ENOENT. */
 static int snapshot_holds(const struct bpfrefs_snapshot *snap, uint32_t pid, int64_t fd,
 			  struct bpfrefs_key *target)
 {
@@ -80,8 +69,6 @@ static int snapshot_holds(const struct bpfrefs_snapshot *snap, uint32_t pid, int
 	if (fd < 0)
 		return bpfrefs_snapshot_find_pid(snap, pid) ? 0 : -ENOENT;
 	fds = pid_fds(snap, pid);
-	if (!fds)
-		return -ENOMEM;
 	for (guint i = 0; i < fds->len; i++) {
 		const struct pid_fd *found = &g_array_index(fds, struct pid_fd, i);
 
@@ -115,8 +102,8 @@ int pid_holds(struct fs *fs, uint32_t pid, int64_t fd, struct bpfrefs_key *targe
 		return err;
 	err = snapshot_holds(snap, pid, fd, target);
 	bpfrefs_snapshot_unref(snap);
-	if (err == -ENOMEM || (!err && proc_shows(pid, fd)))
-		return err;
+	if (!err && proc_shows(pid, fd))
+		return 0;
 	err = view_fresh(fs->view, &snap);
 	if (err)
 		return err;

@@ -143,8 +143,6 @@ static int list_fds(struct listing *list, struct where *w, int64_t after)
 		return err;
 	fds = pid_fds(snap, w->pid);
 	bpfrefs_snapshot_unref(snap);
-	if (!fds)
-		return -ENOMEM;
 	for (guint i = 0; i < fds->len; i++) {
 		w->fd = g_array_index(fds, struct pid_fd, i).fd;
 		if (w->fd > after && w->fd <= NODE_FD_MAX && !list_number(list, w, w->fd))

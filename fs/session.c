@@ -21,12 +21,11 @@
 #include "mounted.h"
 #include "ops-turn.h"
 #include "place.h"
-#include "reserve.h"
 #include "source.h"
 
 /*
- * Of the memory: what all open texts may take together, and one snapshot in the making, beside which
- * there may be the last one.
+ * Of the memory: what all open texts may take together; and what one snapshot in the making may take,
+ * while the last one is still there, or one text in the making.
  */
 #define TEXTS_PART 16
 #define SCAN_PART  8
@@ -35,7 +34,6 @@
 static int prepare_process(const struct fs_options *opt)
 {
 	struct rlimit limit;
-	int err;
 
 	umask(0); /* the kernel has taken the caller's off already */
 	/* caller_leave() can then always go back to how it was. */
@@ -45,8 +43,7 @@ static int prepare_process(const struct fs_options *opt)
 		limit.rlim_cur = limit.rlim_max;
 		setrlimit(RLIMIT_NOFILE, &limit);
 	}
-	err = caps_drop(opt);
-	return err ? err : reserve_open();
+	return caps_drop(opt);
 }
 
 static int fail(const char *what, int err)
@@ -102,6 +99,7 @@ static int open_fs(struct fs *fs, const struct session_config *config)
 	fs->source_ino = st.st_ino;
 	clock_gettime(CLOCK_REALTIME, &fs->started);
 	fs->scan_bytes_max = share_of_memory(SCAN_PART);
+	text_set_limit(fs->scan_bytes_max);
 	err = open_context(fs, config->source);
 	if (err)
 		return err;
@@ -342,9 +340,7 @@ int session_run(const struct session_config *config)
 	int err = prepare_process(&config->options);
 
 	if (err)
-		return fail(err == -ENOMEM ? "taking memory for bad times"
-					   : "giving up capabilities",
-			    err);
+		return fail("giving up capabilities", err);
 	err = run(&session, config);
 	if (session.fuse)
 		fuse_session_destroy(session.fuse);

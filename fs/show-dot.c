@@ -9,7 +9,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "reserve.h"
 #include "show.h"
 
 /* ----------------------------------------------------------- ourselves --- */
@@ -221,9 +220,6 @@ static void show_edge(GString *out, struct arrows *arrows, const struct bpfrefs_
 	add_arrow(arrows, from, ref);
 }
 
-/* What an arrow takes until all are counted. */
-#define ARROW_BYTES 256
-
 static int show_edges(GString *out, const struct bpfrefs_snapshot *snap, GHashTable *own)
 {
 	g_autoptr(GPtrArray) names = g_ptr_array_new();
@@ -232,8 +228,6 @@ static int show_edges(GString *out, const struct bpfrefs_snapshot *snap, GHashTa
 	const struct bpfrefs_ref *ref;
 	int err = 0;
 
-	if (!reserve_spares(bpfrefs_snapshot_ref_count(snap) * ARROW_BYTES))
-		return -ENOMEM;
 	for (size_t i = 0; !err && (ref = bpfrefs_snapshot_ref_at(snap, i)); i++) {
 		show_edge(out, &arrows, ref, i);
 		err = text_room(out);

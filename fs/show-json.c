@@ -7,7 +7,6 @@
 #include <json-glib/json-glib.h>
 #include <string.h>
 
-#include "reserve.h"
 #include "show.h"
 
 /* -------------------------------------------------------------- values --- */
@@ -89,15 +88,8 @@ static void add_fields(JsonBuilder *json, const struct bpfrefs_ref *ref)
 		add_field(json, class_->keys[i], bpfrefs_ref_value(ref, i));
 }
 
-/* What the tree of one record takes, but for few. */
-#define TREE_BYTES ((size_t)64 * 1024)
-/* And its text. */
-#define TEXT_BYTES 1024
-
 static int add_record(const struct bpfrefs_ref *ref, void *json)
 {
-	if (!reserve_spares(TREE_BYTES))
-		return -ENOMEM;
 	json_builder_begin_object(json);
 	add_fields(json, ref);
 	json_builder_end_object(json);
@@ -175,17 +167,12 @@ static void add_info(JsonBuilder *json, const struct where *w)
 	bpfrefs_info_free(info);
 }
 
-/* What the tree takes for one object of a chain. */
-#define CHAINED_BYTES 256
-
 static int add_root(const struct bpfrefs_ref *root, const struct bpfrefs_key *chain, size_t count,
 		    void *data)
 {
 	JsonBuilder *json = data;
 	char key[BPFREFS_KEY_MAX];
 
-	if (!reserve_spares(TREE_BYTES + count * CHAINED_BYTES))
-		return -ENOMEM;
 	json_builder_begin_object(json);
 	add_fields(json, root);
 	begin_array(json, "chain");
@@ -235,7 +222,6 @@ int show_json(const struct where *w, GString *out)
 {
 	const struct bpfrefs_object *object = bpfrefs_snapshot_find(w->snap, w->key);
 	g_autoptr(JsonBuilder) json = NULL;
-	size_t first;
 	int err;
 
 	if (!object)
@@ -247,12 +233,8 @@ int show_json(const struct where *w, GString *out)
 	add_info(json, w);
 	err = add_holders(json, w);
 	add_gaps(json, w->snap);
-	/* each holder is a root at most once */
-	if (!err)
-		err = text_room_for(out, 2 * TEXT_BYTES *
-						 bpfrefs_snapshot_holders(w->snap, w->key, &first));
 	finish(json, out);
-	return err;
+	return err ? err : text_room(out);
 }
 
 /* ---------------------------------------------------- the whole system --- */

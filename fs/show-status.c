@@ -7,7 +7,6 @@
 
 #include "caps.h"
 #include "mounted.h"
-#include "reserve.h"
 #include "show.h"
 #include "source.h"
 
@@ -206,7 +205,6 @@ int show_status(const struct where *w, GString *out)
 	if (view_last(fs->view, &last))
 		show_scan(out, &last);
 	show_pair_number(out, "scan_bytes_max", fs->scan_bytes_max);
-	show_pair(out, "memory", reserve_is_low() ? "short" : "ok");
 	show_keeps(out, fs);
 	show_pair_number(out, "control_errors", errlog_count(fs->errors));
 	show_mounted_over(out, fs);

@@ -7,7 +7,6 @@
 
 #include "beside.h"
 #include "put.h"
-#include "reserve.h"
 #include "show.h"
 
 /* ------------------------------------------------------- one record --- */
@@ -232,12 +231,6 @@ static void *show_part(void *data)
 	return NULL;
 }
 
-static void *show_beside(void *data)
-{
-	reserve_enter(); /* for the same request */
-	return show_part(data);
-}
-
 /* Half of them beside the other half. */
 static void show_halves(struct part *all)
 {
@@ -246,7 +239,7 @@ static void show_halves(struct part *all)
 	struct part second = { all->snap, middle, all->end, more, 0 };
 	struct beside beside;
 
-	beside_begin(&beside, show_beside, &second);
+	beside_begin(&beside, show_part, &second);
 	all->end = middle;
 	show_part(all);
 	beside_end(&beside);
@@ -323,9 +316,6 @@ static void show_slot(GString *out, const struct bpfrefs_snapshot *snap,
 	g_string_append_c(out, '\n');
 }
 
-/* An array of them as it grows, and to put them in order. */
-#define SLOT_BYTES (5 * sizeof(gpointer))
-
 int show_slots(const struct where *w, GString *out)
 {
 	g_autoptr(GPtrArray) slots = g_ptr_array_new();
@@ -333,8 +323,6 @@ int show_slots(const struct where *w, GString *out)
 
 	if (!bpfrefs_snapshot_has(w->snap, w->key))
 		return -ENOENT;
-	if (!reserve_spares(bpfrefs_snapshot_ref_count(w->snap) * SLOT_BYTES))
-		return -ENOMEM;
 	err = bpfrefs_snapshot_holding(w->snap, w->key, collect_slot, slots);
 	g_ptr_array_sort(slots, by_slot);
 	for (guint i = 0; !err && i < slots->len; i++) {

@@ -25,11 +25,11 @@ const char *show_line_start(GString *out, const char *str);
  */
 int text_unescape(const char *text, char **out);
 /*
- * Room for one more record, for what may become long: GLib would end the process where there is none.
- * -ENOMEM: the text cannot be had, and goes no further.
+ * A loop over objects or references that writes a text ends where this gives -ENOMEM: the text has
+ * become longer than text_set_limit() allows.
  */
-int text_room(GString *out);
-/* The same, for so much more at once. */
+int text_room(const GString *out);
+/* The same, for @more bytes, which are allocated at once: to grow step by step would copy the text. */
 int text_room_for(GString *out, size_t more);
 /* A number, or "?" for BPFREFS_UNKNOWN. */
 void show_number(GString *out, uint64_t number);

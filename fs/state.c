@@ -14,7 +14,6 @@
 
 #include <string.h>
 
-#include "reserve.h"
 #include "show.h"
 
 /* One record. */
@@ -201,24 +200,11 @@ static void add_coverage(struct state *state, const struct bpfrefs_snapshot *sna
 	}
 }
 
-/* Arrays grow to twice their length, and are put in order by another. */
-#define ARRAY_FACTOR 3
-
-/* Could there be a state with so many lines and objects? (Of its text text_room() tells.) */
-static bool can_be(size_t lines, size_t objects)
-{
-	return reserve_spares(ARRAY_FACTOR *
-			      (lines * sizeof(struct line) + objects * sizeof(struct standing)));
-}
-
 struct state *state_new(const struct bpfrefs_snapshot *snap, gsize *used)
 {
-	size_t objects = bpfrefs_snapshot_object_count(snap);
 	const struct bpfrefs_object *object;
 	struct state *state;
 
-	if (!can_be(bpfrefs_snapshot_ref_count(snap), objects))
-		return NULL;
 	state = state_alloc(used);
 	state->started_ns = bpfrefs_snapshot_stats(snap).started_ns;
 	add_coverage(state, snap);
@@ -382,24 +368,12 @@ static bool is_all_trusted(const struct state *then, const struct state *now)
 	return true;
 }
 
-/* Every record of both may be told, and everything of both be carried along. */
-static bool can_be_told(const struct state *then, const struct state *now)
-{
-	size_t text = then->text->len + now->text->len;
-	size_t lines = (size_t)then->lines->len + now->lines->len;
-
-	return can_be(lines, now->objects->len) &&
-	       reserve_spares(3 * text + lines * sizeof("+ 4294967295"));
-}
-
 struct change *change_new(struct state *then, struct state *now,
 			  const struct bpfrefs_snapshot *snap)
 {
 	g_autoptr(GArray) carried = NULL;
 	struct change *change;
 
-	if (!can_be_told(then, now))
-		return NULL;
 	change = g_new0(struct change, 1);
 	g_atomic_ref_count_init(&change->count);
 	change->text = g_string_new(NULL);

@@ -8,33 +8,29 @@
 #include <unistd.h>
 
 #include "put.h"
-#include "reserve.h"
 #include "show.h"
 
-/* What is shorter than that is left to GLib, and to the reserve. */
-#define LONG_TEXT ((size_t)32 * 1024)
-/* The longest record but for few: a path, all of whose bytes are escaped, and the rest. */
-#define RECORD	  ((size_t)24 * 1024)
+/* What one text may take; set once, before there is a second thread. */
+static size_t limit = SIZE_MAX;
 
-int text_room(GString *out)
+void text_set_limit(size_t bytes)
 {
-	if (reserve_is_low())
-		return -ENOMEM;
-	return out->len < LONG_TEXT - RECORD ? 0 : text_room_for(out, RECORD);
+	limit = bytes;
+}
+
+int text_room(const GString *out)
+{
+	return out->len > limit ? -ENOMEM : 0;
 }
 
 int text_room_for(GString *out, size_t more)
 {
-	size_t size = out->len + MAX(out->len, more) + RECORD;
-	char *text;
+	size_t len = out->len;
 
-	if (out->allocated_len - out->len > more)
-		return 0;
-	text = reserve_spares(size) ? g_try_realloc(out->str, size) : NULL;
-	if (!text)
+	if (more > limit || len > limit - more)
 		return -ENOMEM;
-	out->str = text;
-	out->allocated_len = size;
+	g_string_set_size(out, len + more);
+	g_string_truncate(out, len);
 	return 0;
 }
 
@@ -45,17 +41,19 @@ int text_read(const char *path, char **out, size_t *length)
 	GString *text = g_string_new(NULL);
 	int fd = open(path, O_RDONLY | O_CLOEXEC);
 	int err = fd < 0 ? -errno : 0;
-	ssize_t got = err;
+	char part[PART];
 
 	while (!err) {
-		err = text_room_for(text, PART);
-		got = err ? err : read(fd, text->str + text->len, PART);
-		if (!err && got < 0 && errno != EINTR)
+		ssize_t got = read(fd, part, PART);
+
+		if (got < 0 && errno != EINTR)
 			err = -errno;
 		if (got == 0)
 			break;
-		if (got > 0)
-			g_string_set_size(text, text->len + (size_t)got);
+		if (got > 0) {
+			g_string_append_len(text, part, got);
+			err = text_room(text);
+		}
 	}
 	if (fd >= 0)
 		close(fd);

@@ -3,30 +3,18 @@
 
 #include <stdint.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/mman.h>
 
-/* What malloc(3) wants, too. */
-#define ALIGNMENT 16
 /* What is smaller than that is asked for as everything else is. */
 #define LARGE ((size_t)32 * 1024)
 
-/*
- * aligned_alloc(3), since no other call in the process uses it: a program that keeps a reserve for
- * those who cannot be refused (the daemon, fs/reserve.h) can tell us from them.
- */
 void *memory_try(size_t count, size_t size)
 {
 	size_t bytes;
-	void *result;
 
 	if (__builtin_mul_overflow(count, size, &bytes) || bytes > SIZE_MAX / 2)
 		return NULL;
-	bytes = bytes ? bytes : 1;
-	result = aligned_alloc(ALIGNMENT, (bytes + ALIGNMENT - 1) & ~(size_t)(ALIGNMENT - 1));
-	if (result)
-		memset(result, 0, bytes);
-	return result;
+	return calloc(1, bytes ? bytes : 1);
 }
 
 /* By mmap(2): what malloc(3) gave and got back would change how it serves what follows. */

@@ -48,7 +48,7 @@ long syscall(long number, ...)
 	/* GLib takes the scheduler's settings over into a pool's new thread, and ends the process if it may not. */
 	if (number != SYS_futex && number != SYS_gettid && number != SYS_sched_setattr) {
 		snprintf(name, sizeof(name), number == SYS_bpf ? "bpf" : "syscall %ld", number);
-		if (fails(CALL, name))
+		if (fails(name))
 			return -1;
 	}
 	return next(number, arg[0], arg[1], arg[2], arg[3], arg[4], arg[5]);
@@ -68,7 +68,7 @@ static mode_t mode_of(int flags, va_list args)
 		va_start(args, flags);                                                        \
 		mode = mode_of(flags, args);                                                  \
 		va_end(args);                                                                 \
-		return fails(CALL, #name) ? -1 : NEXT(name)(path, flags, mode);               \
+		return fails(#name) ? -1 : NEXT(name)(path, flags, mode);               \
 	}
 #define OPENAT(name)                                                                          \
 	int name(int dir, const char *path, int flags, ...)                                   \
@@ -79,7 +79,7 @@ static mode_t mode_of(int flags, va_list args)
 		va_start(args, flags);                                                        \
 		mode = mode_of(flags, args);                                                  \
 		va_end(args);                                                                 \
-		return fails(CALL, #name) ? -1 : NEXT(name)(dir, path, flags, mode);          \
+		return fails(#name) ? -1 : NEXT(name)(dir, path, flags, mode);          \
 	}
 /* Of calls with one argument more, whatever it is. */
 #define WITH_ARGUMENT(name, what)                                                             \
@@ -91,12 +91,12 @@ static mode_t mode_of(int flags, va_list args)
 		va_start(args, request);                                                      \
 		arg = va_arg(args, void *);                                                   \
 		va_end(args);                                                                 \
-		return fails(CALL, #name) ? -1 : NEXT(name)(fd, request, arg);                \
+		return fails(#name) ? -1 : NEXT(name)(fd, request, arg);                \
 	}
 #define CALL_(type, failed, name, params, args)                                               \
 	type name params                                                                      \
 	{                                                                                     \
-		return fails(CALL, #name) ? (failed) : NEXT(name) args;                       \
+		return fails(#name) ? (failed) : NEXT(name) args;                       \
 	}
 
 /* clang-format off */
@@ -180,6 +180,16 @@ ssize_t read(int fd, void *buf, size_t size)
 
 	if (!next)
 		next = NEXT(read);
-	return !is_of_libfuse(__builtin_return_address(0)) && fails(CALL, "read") ? -1
+	return !is_of_libfuse(__builtin_return_address(0)) && fails("read") ? -1
 									   : next(fd, buf, size);
+}
+
+/* What the C library maps for its allocator is not seen here. */
+void *mmap64(void *at, size_t size, int prot, int flags, int fd, off64_t offset)
+{
+	static __typeof__(&mmap64) next;
+
+	if (!next)
+		next = NEXT(mmap64);
+	return fd >= 0 && fails("mmap64") ? MAP_FAILED : next(at, size, prot, flags, fd, offset);
 }

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * Preloaded into the daemon: lets calls fail that ask the kernel or the C library's allocator for
- * something. Who tests says which, in a file that both map. Where a call is made from is told by the
+ * Preloaded into the daemon: lets calls fail that ask the kernel for something. Who tests says which, in a file that both map. Where a call is made from is told by the
  * return addresses on the stack, some deep: a function that opens for many is as many places.
  */
 #include "fault.h"
@@ -20,9 +19,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-/* Callers that tell one place from another, from the call on; of allocations GLib has some between. */
-#define DEPTH_CALL	 6
-#define DEPTH_ALLOCATION 8
+/* Callers that tell one place from another, from the call on. */
+#define DEPTH 6
 
 static struct control *control;
 static uintptr_t libfuse_start, libfuse_end;
@@ -87,11 +85,10 @@ int sem_wait(sem_t *sem)
 	return next(sem);
 }
 
-static uint64_t place_of(enum kind kind, const char *name)
+static uint64_t place_of(const char *name)
 {
-	void *frames[2 + DEPTH_ALLOCATION];
-	int depth = 2 + (kind == CALL ? DEPTH_CALL : DEPTH_ALLOCATION);
-	int count = backtrace(frames, depth);
+	void *frames[2 + DEPTH];
+	int count = backtrace(frames, 2 + DEPTH);
 	uint64_t hash = 14695981039346656037u;
 
 	for (int i = 2; i < count; i++)
@@ -101,9 +98,9 @@ static uint64_t place_of(enum kind kind, const char *name)
 	return hash ? hash : 1;
 }
 
-static void list(enum kind kind, const char *name)
+static void list(const char *name)
 {
-	uint64_t hash = place_of(kind, name);
+	uint64_t hash = place_of(name);
 
 	for (uint64_t i = 0; i < SITES; i++) {
 		struct site *site = &control->sites[(hash + i) % SITES];
@@ -119,30 +116,27 @@ static void list(enum kind kind, const char *name)
 	}
 }
 
-static bool is_chosen(enum kind kind, const char *name)
+static bool is_chosen(const char *name)
 {
 	uint64_t number;
 
-	if (control->how == PLACE && place_of(kind, name) != control->site)
+	if (control->how == PLACE && place_of(name) != control->site)
 		return false;
 	number = __atomic_add_fetch(&control->count, 1, __ATOMIC_ACQ_REL);
 	if (control->how == LIST)
-		list(kind, name);
-	if (control->how == FROM)
-		return number >= control->at;
+		list(name);
 	return (control->how == NTH || control->how == PLACE) && number == control->at;
 }
 
-bool fails(enum kind kind, const char *name)
+bool fails(const char *name)
 {
 	int saved = errno;
 	bool chosen;
 
-	if (!control || busy || !__atomic_load_n(&control->armed, __ATOMIC_ACQUIRE) ||
-	    control->kind != (uint32_t)kind)
+	if (!control || busy || !__atomic_load_n(&control->armed, __ATOMIC_ACQUIRE))
 		return false;
 	busy = true;
-	chosen = is_chosen(kind, name);
+	chosen = is_chosen(name);
 	if (chosen && __atomic_add_fetch(&control->failed, 1, __ATOMIC_ACQ_REL) == 1)
 		snprintf(control->name, sizeof(control->name), "%s", name);
 	busy = false;

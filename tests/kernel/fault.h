@@ -8,14 +8,11 @@
 
 #define SITES 16384
 
-enum kind { CALL, ALLOCATION };
-
 /* How it is said which one. */
 enum how {
 	COUNT, /* none */
 	LIST,  /* none; they are listed by where they are called from */
 	NTH,   /* number @at */
-	FROM,  /* that one and all after it */
 	PLACE, /* number @at of those that are called from @site */
 };
 
@@ -26,14 +23,14 @@ struct site {
 
 /* Mapped by who tests as well: FAULT_CONTROL names the file. */
 struct control {
-	uint32_t armed, error, kind, how;
+	uint32_t armed, error, how;
 	uint64_t at, count, site, failed;
 	char name[48]; /* of the call that failed last */
 	struct site sites[SITES];
 };
 
 /* Shall this call fail? Then errno is set. */
-bool fails(enum kind kind, const char *name);
+bool fails(const char *name);
 /* Is the call libfuse's own? */
 bool is_of_libfuse(const void *return_address);
 

@@ -20,8 +20,7 @@ SEED = int(os.environ.get("FAULT_SEED", "0")) or random.randrange(1, 1 << 32)
 # What a request may answer: the error itself, or what the daemon makes of it.
 CLEAN = {errno.ENOMEM, errno.EMFILE, errno.EPERM, errno.ENFILE, errno.EACCES, errno.EAGAIN, errno.EIO,
          errno.ESTALE, errno.ENOENT, errno.ESRCH, errno.EOPNOTSUPP}
-CALL, ALLOCATION = range(2)
-COUNT, LIST, NTH, FROM, PLACE = range(5)
+COUNT, LIST, NTH, PLACE = range(4)
 
 
 class Site(ctypes.Structure):
@@ -29,8 +28,8 @@ class Site(ctypes.Structure):
 
 
 class Control(ctypes.Structure):
-    _fields_ = [("armed", ctypes.c_uint32), ("error", ctypes.c_uint32), ("kind", ctypes.c_uint32),
-                ("how", ctypes.c_uint32), ("at", ctypes.c_uint64), ("count", ctypes.c_uint64),
+    _fields_ = [("armed", ctypes.c_uint32), ("error", ctypes.c_uint32), ("how", ctypes.c_uint32),
+                ("at", ctypes.c_uint64), ("count", ctypes.c_uint64),
                 ("site", ctypes.c_uint64), ("failed", ctypes.c_uint64), ("name", ctypes.c_char * 48),
                 ("sites", Site * 16384)]
 
@@ -43,22 +42,20 @@ class Fault:
         self.name, self.count = name, count
 
     def __str__(self):
-        more = "and all after it " if self.how == FROM else ""
-        return f"call {self.at} of {self.count} of {self.name or 'all'} {more}" \
+        return f"call {self.at} of {self.count} of {self.name or 'all'} " \
                f"fails with {errno.errorcode[self.error]}, seed {SEED}"
 
 
 class Faults:
     """Daemons into which fault.so is loaded."""
 
-    def __init__(self, env, kind=CALL):
+    def __init__(self, env):
         if sanitized(env.bpfrefs):
             raise Skip("a sanitizer wants to be loaded before anything else")
         path = env.tmp / "faults"
         path.write_bytes(bytes(ctypes.sizeof(Control)))
         with open(path, "r+b") as file:
             self.control = Control.from_buffer(mmap.mmap(file.fileno(), 0))
-        self.control.kind = kind
         self.seen, self.rng = set(), random.Random(SEED)
         self.environ = {"LD_PRELOAD": os.environ["FAULT_SO"], "FAULT_CONTROL": str(path)}
         self.daemon = None
@@ -205,7 +202,7 @@ def state(env, daemon, obj):
     return found, (st.st_mode, st.st_uid, st.st_gid, *times), daemon.read(f"{obj.key}/keep")
 
 
-def world(env, *options, kind=CALL):
+def world(env, *options):
     """Objects, and a daemon that has seen them: the faults, the helper, the array."""
     helper = env.helper()
     obj = helper.make("map", "prog_array")
@@ -216,7 +213,7 @@ def world(env, *options, kind=CALL):
         helper.do("pin", obj.var, env.bpffs / name)
     if "--source=proc" in options:
         hide_crowds(env)
-    faults = Faults(env, kind)
+    faults = Faults(env)
     faults.begin(env, *options)
     for mode in ("pin", "auto", "off"): # the directories are there from now on
         faults.daemon.write(f"{obj.key}/keep", mode)

@@ -140,6 +140,28 @@ static void test_all_holders(void)
 	world_clear(&world);
 }
 
+/* A text that becomes longer than it may be fails, and the next one is whole again. */
+static void test_limit(void)
+{
+	static const show_fn shows[] = { show_holders, show_all_holders, show_objects, show_json,
+					 show_dot };
+	struct world world;
+
+	world_init(&world);
+	for (size_t i = 0; i < G_N_ELEMENTS(shows); i++) {
+		g_autoptr(GString) out = g_string_new(NULL);
+		struct where w = { .fs = &world.fs, .key = fake_map, .snap = world.snap };
+
+		text_set_limit(60);
+		g_assert_cmpint(shows[i](&w, out), ==, -ENOMEM);
+		text_set_limit(SIZE_MAX);
+		g_string_truncate(out, 0);
+		g_assert_cmpint(shows[i](&w, out), ==, 0);
+		g_assert_cmpuint(out->len, >, 60);
+	}
+	world_clear(&world);
+}
+
 static void test_gone(void)
 {
 	static const show_fn shows[] = {
@@ -383,6 +405,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/object/negative", test_refs_negative);
 	g_test_add_func("/object/objects", test_objects);
 	g_test_add_func("/object/pins", test_pins);
+	g_test_add_func("/object/limit", test_limit);
 	g_test_add_func("/object/comm", test_comm);
 	g_test_add_func("/system/bpffs", test_bpffs);
 	g_test_add_func("/system/status", test_status);
