@@ -47,48 +47,50 @@ static char *control_name(const struct where *w)
 	return g_strdup_printf("%s/%s", bpfrefs_key_format(w->key, key), w->row->name);
 }
 
-static void log_failure(const struct where *w, const struct caller *caller, const char *command,
-			int err, const char *reason)
+/* @data is the write, or NULL for an open. The newline that ends a command is no part of it. */
+static void log_failure(const struct where *w, const struct caller *caller, const char *data,
+			size_t size, int err, const char *reason)
 {
 	g_autofree char *name = control_name(w);
-	g_autofree char *line = g_strconcat(name, command ? " " : NULL, command, NULL);
+	g_autofree char *command = g_strndup(data ? data : "", MIN(size, CTL_COMMAND_MAX));
+	g_autofree char *line = NULL;
+
+	if (g_str_has_suffix(command, "\n"))
+		command[strlen(command) - 1] = '\0';
+	line = g_strconcat(name, data ? " " : NULL, command, NULL);
 
 	errlog_add(w->fs->errors, caller, line, err, reason ? reason : g_strerror(-err));
 }
 
-static const char not_admin[] =
-	"the calling thread has no CAP_SYS_ADMIN in the initial user namespace";
-
-int ctl_open(const struct where *w, const struct caller *caller)
+int ctl_check_write(const struct where *w, const struct caller *caller, const char *data,
+		    size_t size)
 {
 	int err = caller_is_admin(caller);
 
 	if (err)
-		log_failure(w, caller, NULL, err, not_admin);
+		log_failure(
+			w, caller, data, size, err,
+			"the calling thread has no CAP_SYS_ADMIN in the initial user namespace");
 	return err;
+}
+
+int ctl_open(const struct where *w, const struct caller *caller)
+{
+	return ctl_check_write(w, caller, NULL, 0);
 }
 
 ssize_t ctl_write(const struct where *w, const struct caller *caller, const char *data, size_t size)
 {
-	g_autofree char *shown = g_strndup(data, MIN(size, CTL_COMMAND_MAX));
 	g_autofree char *command = NULL, *reason = NULL;
-	int err = caller_is_admin(caller);
+	int err;
 
-	if (err)
-		reason = g_strdup(not_admin);
-	else if (size == 0)
+	if (size == 0)
 		return 0;
-	else
-		err = ctl_parse(data, size, &command, &reason);
-	if (!err) {
-		handles_begin_command(w->fs->handles);
+	err = ctl_parse(data, size, &command, &reason);
+	if (!err)
 		err = w->row->store(w, caller, command, &reason);
-		handles_end_command(w->fs->handles);
-	}
 	if (err) {
-		if (g_str_has_suffix(shown, "\n"))
-			shown[strlen(shown) - 1] = '\0'; /* the one that is no part of it */
-		log_failure(w, caller, shown, err, reason);
+		log_failure(w, caller, data, size, err, reason);
 		return err;
 	}
 	view_invalidate(w->fs->view);

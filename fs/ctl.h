@@ -19,9 +19,13 @@ int ctl_parse(const char *data, size_t size, char **command, char **reason);
 /* May the caller open this control for writing? 0 or -EPERM, which the error log then tells of. */
 int ctl_open(const struct where *w, const struct caller *caller);
 /*
- * Runs one command on a control: the bytes taken (all), or -errno, which the error log then tells
- * of. One at a time; who may not command does not wait for that.
+ * May the caller write that command? The same. (A check at the open alone is passed by an inherited
+ * descriptor.) The caller's thread waits for its write(2) meanwhile, so that what is found stays true
+ * until the command has run.
  */
+int ctl_check_write(const struct where *w, const struct caller *caller, const char *data,
+		    size_t size);
+/* Runs one command on a control: the bytes taken (all), or -errno, which is then in the error log. */
 ssize_t ctl_write(const struct where *w, const struct caller *caller, const char *data,
 		  size_t size);
 

@@ -209,16 +209,17 @@ void handle_unref(struct handle *handle);
 struct reader *handle_reader(const struct handle *handle);
 /* The slice at @offset: borrowed from the handle; its length is the result. */
 ssize_t handle_read(struct handle *handle, off_t offset, size_t size, const char **data);
-/* One command. The number of bytes taken (all), or -errno. */
+/* May the caller write that? 0 or -errno. Called once for each write, before handle_write(). */
+int handle_check_write(struct fs *fs, const struct handle *handle, const struct caller *caller,
+		       const char *data, size_t size);
+/*
+ * One command, which handle_check_write() has let pass. The number of bytes taken (all), or -errno.
+ * One at a time, as what else removes pins: of two commands that remove one of the last two pins each,
+ * the second must see what the first did. dispatch.c has one thread for them.
+ */
 ssize_t handle_write(struct fs *fs, struct handle *handle, const struct caller *caller,
 		     const char *data, size_t size);
 void handle_release(struct fs *fs, struct handle *handle);
-/*
- * Around what removes pins: one such thing at a time, a scan and what is done by it together. Taken
- * with no other lock held.
- */
-void handles_begin_command(struct handles *handles);
-void handles_end_command(struct handles *handles);
 /* The longest text now open on this inode, 0 if none: what st_size says meanwhile. */
 size_t handles_length(struct handles *handles, uint64_t ino);
 /* Is it open? Then the same length, and when what is longest was true. @handles may be NULL. */

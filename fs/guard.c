@@ -139,11 +139,9 @@ int guard_unlink(struct fs *fs, const struct caller *caller, uint64_t parent, co
 	char *reason = NULL;
 	int err;
 
-	handles_begin_command(fs->handles);
 	err = check_removed(fs, at, &reason);
 	if (!err)
 		err = mirror_unlink(fs->mirror, caller, parent, name, 0);
-	handles_end_command(fs->handles);
 	if (reason) {
 		g_autofree char *path = path_of(fs, at);
 		g_autofree char *command = g_strconcat("unlink ", path, NULL);
@@ -160,12 +158,10 @@ int guard_rename(struct fs *fs, const struct caller *caller, struct mirror_name 
 	char *reason = NULL;
 	int err = 0;
 
-	handles_begin_command(fs->handles);
 	if (!(flags & (RENAME_NOREPLACE | RENAME_EXCHANGE)))
 		err = check_replaced(fs, from, to, &reason);
 	if (!err)
 		err = mirror_rename(fs->mirror, caller, from, to, flags);
-	handles_end_command(fs->handles);
 	if (reason) {
 		g_autofree char *moved = path_of(fs, from), *over = path_of(fs, to);
 		g_autofree char *command = g_strconcat("rename ", moved, " ", over, NULL);

@@ -54,17 +54,12 @@ struct account {
 };
 
 struct handles {
-	GMutex lock;	    /* protects what follows but the last */
+	GMutex lock;	    /* protects what follows */
 	GHashTable *by_ino; /* ino -> owned struct opened */
 	uint64_t room;	    /* what all texts may take together */
 	struct account all, others;
 	GCond made;	       /* one large answer less is being made */
 	GHashTable *in_making; /* row -> how many of it */
-	/*
-	 * Held over a command, scan and all, and taken with no other lock held: of two who remove
-	 * one of the last two pins each, the second must see what the first did.
-	 */
-	GMutex command;
 };
 
 /* ----------------------------------------------------------- registry --- */
@@ -85,7 +80,6 @@ struct handles *handles_new(uint64_t room)
 	g_cond_init(&handles->made);
 	handles->in_making = g_hash_table_new(NULL, NULL);
 	g_mutex_init(&handles->lock);
-	g_mutex_init(&handles->command);
 	handles->by_ino = g_hash_table_new_full(g_int64_hash, g_int64_equal, NULL, opened_free);
 	return handles;
 }
@@ -113,19 +107,8 @@ void handles_free(struct handles *handles)
 	g_hash_table_unref(handles->by_ino);
 	g_hash_table_unref(handles->in_making);
 	g_cond_clear(&handles->made);
-	g_mutex_clear(&handles->command);
 	g_mutex_clear(&handles->lock);
 	g_free(handles);
-}
-
-void handles_begin_command(struct handles *handles)
-{
-	g_mutex_lock(&handles->command);
-}
-
-void handles_end_command(struct handles *handles)
-{
-	g_mutex_unlock(&handles->command);
 }
 
 /* Room for one more of @bytes? One file may always be open, or the largest could never be read. */
@@ -385,17 +368,24 @@ ssize_t handle_read(struct handle *handle, off_t offset, size_t size, const char
 	return (ssize_t)MIN(size, length - (size_t)offset);
 }
 
-ssize_t handle_write(struct fs *fs, struct handle *handle, const struct caller *caller,
-		     const char *data, size_t size)
+int handle_check_write(struct fs *fs, const struct handle *handle, const struct caller *caller,
+		       const char *data, size_t size)
 {
 	struct where w;
 	int err = node_where(tree, fs, handle->ino, &w);
 
 	if (err)
 		return err;
-	if (!handle->writable)
-		return -EBADF;
-	return ctl_write(&w, caller, data, size);
+	return handle->writable ? ctl_check_write(&w, caller, data, size) : -EBADF;
+}
+
+ssize_t handle_write(struct fs *fs, struct handle *handle, const struct caller *caller,
+		     const char *data, size_t size)
+{
+	struct where w;
+	int err = node_where(tree, fs, handle->ino, &w);
+
+	return err ? err : ctl_write(&w, caller, data, size);
 }
 
 void handle_release(struct fs *fs, struct handle *handle)

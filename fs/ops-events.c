@@ -44,24 +44,22 @@ static void on_interrupt(fuse_req_t req, void *data)
 	events_interrupt(data, req);
 }
 
-void read_events(fuse_req_t req, struct reader *reader, size_t size,
-		 const struct fuse_file_info *fi)
+void read_events(const struct fuse_call *call, struct reader *reader)
 {
 	/* Before it waits: then either this is called in time, or the reader sees the interrupt. */
-	fuse_req_interrupt_func(req, on_interrupt, fs_of(req)->events);
-	events_read(reader, req, size, fi->flags & O_NONBLOCK);
+	fuse_req_interrupt_func(call->req, on_interrupt, fs_of(call->req)->events);
+	events_read(reader, call->req, call->size, call->fi->flags & O_NONBLOCK);
 }
 
-void op_poll(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi,
-	     struct fuse_pollhandle *handle)
+void op_poll(const struct fuse_call *call)
 {
-	struct reader *reader = is_virtual(ino) ? handle_reader(handle_of(fi)) : NULL;
+	struct reader *reader = is_virtual(call->ino) ? handle_reader(handle_of(call->fi)) : NULL;
 	/* What the kernel itself says of files that do not poll. */
 	unsigned int events = POLLIN | POLLOUT | POLLRDNORM | POLLWRNORM;
 
 	if (reader)
-		events = events_poll(reader, handle) ? POLLIN | POLLRDNORM : 0;
-	else if (handle)
-		fuse_pollhandle_destroy(handle);
-	fuse_reply_poll(req, events);
+		events = events_poll(reader, call->poll) ? POLLIN | POLLRDNORM : 0;
+	else if (call->poll)
+		fuse_pollhandle_destroy(call->poll);
+	fuse_reply_poll(call->req, events);
 }

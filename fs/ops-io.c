@@ -71,10 +71,12 @@ static int open_pin(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	return 0;
 }
 
-void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+void op_open(const struct fuse_call *call)
 {
+	struct fuse_file_info *fi = call->fi;
+	fuse_req_t req = call->req;
+	fuse_ino_t ino = call->ino;
 	int err = is_virtual(ino) ? open_virtual(req, ino, fi) : open_pin(req, ino, fi);
-	struct fs *fs = fs_of(req);
 
 	if (err) {
 		reply_result(req, err);
@@ -86,7 +88,7 @@ void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	else
 		err = fuse_reply_open(req, fi);
 	if (err == -ENOENT) /* interrupted: it will not be released */
-		release(fs, ino, fi);
+		release(fs_of(req), ino, fi);
 }
 
 static void read_pin(fuse_req_t req, struct mirror_file *file, size_t size, off_t offset)
@@ -100,45 +102,45 @@ static void read_pin(fuse_req_t req, struct mirror_file *file, size_t size, off_
 		fuse_reply_buf(req, buf, (size_t)len);
 }
 
-void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset, struct fuse_file_info *fi)
+void op_read(const struct fuse_call *call)
 {
 	struct handle *handle;
 	const char *data;
 	ssize_t len;
 
-	if (!is_virtual(ino)) {
-		read_pin(req, file_of(fi), size, offset);
+	if (!is_virtual(call->ino)) {
+		read_pin(call->req, file_of(call->fi), call->size, call->offset);
 		return;
 	}
-	handle = handle_ref(handle_of(fi));
+	handle = handle_ref(handle_of(call->fi));
 	if (handle_reader(handle)) {
-		read_events(req, handle_reader(handle), size, fi);
+		read_events(call, handle_reader(handle));
 		handle_unref(handle);
 		return;
 	}
-	len = handle_read(handle, offset, size, &data);
+	len = handle_read(handle, call->offset, call->size, &data);
 	if (len < 0)
-		reply_result(req, (int)len);
+		reply_result(call->req, (int)len);
 	else
-		fuse_reply_buf(req, data, (size_t)len);
+		fuse_reply_buf(call->req, data, (size_t)len);
 	handle_unref(handle);
 }
 
-void op_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t size, off_t offset,
-	      struct fuse_file_info *fi)
+/* The offset is ignored: one write is one command, and no file of bpffs has places to write to. */
+void op_write(const struct fuse_call *call)
 {
-	struct caller caller = caller_of(req);
+	struct caller caller = caller_of(call->req);
 	ssize_t len;
 
-	(void)offset; /* one write is one command, and no file of bpffs has places to write to */
-	if (is_virtual(ino))
-		len = handle_write(fs_of(req), handle_of(fi), &caller, buf, size);
+	if (is_virtual(call->ino))
+		len = handle_write(fs_of(call->req), handle_of(call->fi), &caller, call->data,
+				   call->size);
 	else
-		len = mirror_write(file_of(fi), buf, size);
+		len = mirror_write(file_of(call->fi), call->data, call->size);
 	if (len < 0)
-		reply_result(req, (int)len);
+		reply_result(call->req, (int)len);
 	else
-		fuse_reply_write(req, (size_t)len);
+		fuse_reply_write(call->req, (size_t)len);
 }
 
 void op_fsync(fuse_req_t req, fuse_ino_t ino, int data_only, struct fuse_file_info *fi)
@@ -272,40 +274,28 @@ static void forget_counted(struct fs *fs, const GArray *counted)
 		mirror_forget(fs->mirror, g_array_index(counted, uint64_t, i), 1);
 }
 
-static void list_dir(struct listing *list, off_t cookie, const struct fuse_file_info *fi)
+void op_readdir(const struct fuse_call *call)
 {
+	struct listing list = { .req = call->req,
+				.dir = call->ino,
+				.plus = call->operation == CALL_READDIRPLUS,
+				.size = call->size };
 	g_autoptr(GArray) counted = g_array_new(FALSE, FALSE, sizeof(uint64_t));
-	g_autofree char *buf = g_try_malloc(list->size);
-	struct fs *fs = fs_of(list->req);
+	g_autofree char *buf = g_try_malloc(call->size);
+	struct fs *fs = fs_of(call->req);
 	int err = -ENOMEM;
 
-	list->buf = buf;
-	list->counted = counted;
+	list.buf = buf;
+	list.counted = counted;
 	if (buf)
-		err = fill_listing(list, cookie, fi);
-	/* What was found before an error is told first, and the error next time. */
-	if (err && !list->used) {
-		reply_result(list->req, err);
+		err = fill_listing(&list, call->offset, call->fi);
+	/* What was found before an error is listed first, and the error is the next reply. */
+	if (err && !list.used) {
+		reply_result(call->req, err);
 		return;
 	}
-	if (fuse_reply_buf(list->req, buf, list->used) == -ENOENT)
+	if (fuse_reply_buf(call->req, buf, list.used) == -ENOENT)
 		forget_counted(fs, counted);
-}
-
-void op_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset,
-		struct fuse_file_info *fi)
-{
-	struct listing list = { .req = req, .dir = ino, .size = size };
-
-	list_dir(&list, offset, fi);
-}
-
-void op_readdirplus(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset,
-		    struct fuse_file_info *fi)
-{
-	struct listing list = { .req = req, .dir = ino, .plus = true, .size = size };
-
-	list_dir(&list, offset, fi);
 }
 
 static int open_dir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)

@@ -6,8 +6,8 @@
 #include <fcntl.h>
 #include <string.h>
 
+#include "dispatch.h"
 #include "guard.h"
-#include "ops-turn.h"
 
 #define VIRTUAL_NAME ".bpf"
 
@@ -100,9 +100,9 @@ static void reply_made(fuse_req_t req, int err, fuse_ino_t parent, const char *n
 		reply_found(req, parent, name);
 }
 
-void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
+void op_lookup(const struct fuse_call *call)
 {
-	reply_found(req, parent, name);
+	reply_found(call->req, call->ino, call->name);
 }
 
 static void op_forget(fuse_req_t req, fuse_ino_t ino, uint64_t count)
@@ -141,10 +141,9 @@ static void reply_attributes(fuse_req_t req, fuse_ino_t ino)
 		fuse_reply_attr(req, &entry.attr, entry.attr_timeout);
 }
 
-void op_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+void op_getattr(const struct fuse_call *call)
 {
-	(void)fi;
-	reply_attributes(req, ino);
+	reply_attributes(call->req, call->ino);
 }
 
 /* Cutting a control to nothing is what a shell's ">" does; times are the snapshot's, not ours. */
@@ -209,21 +208,21 @@ static void op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int se
 		reply_attributes(req, ino);
 }
 
-void op_readlink(fuse_req_t req, fuse_ino_t ino)
+void op_readlink(const struct fuse_call *call)
 {
-	struct fs *fs = fs_of(req);
+	struct fs *fs = fs_of(call->req);
 	char target[PATH_MAX + 1];
 	int err;
 
-	if (is_virtual(ino))
-		err = tree_readlink(fs, ino, target, sizeof(target));
+	if (is_virtual(call->ino))
+		err = tree_readlink(fs, call->ino, target, sizeof(target));
 	else
-		err = mirror_readlink(fs->mirror, fuse_req_ctx(req)->pid, ino, target,
+		err = mirror_readlink(fs->mirror, fuse_req_ctx(call->req)->pid, call->ino, target,
 				      sizeof(target));
 	if (err)
-		reply_result(req, err);
+		reply_result(call->req, err);
 	else
-		fuse_reply_readlink(req, target);
+		fuse_reply_readlink(call->req, target);
 }
 
 static void op_statfs(fuse_req_t req, fuse_ino_t ino)
@@ -297,9 +296,9 @@ static void remove_name(fuse_req_t req, fuse_ino_t parent, const char *name, int
 	reply_result(req, err);
 }
 
-void op_unlink(fuse_req_t req, fuse_ino_t parent, const char *name)
+void op_unlink(const struct fuse_call *call)
 {
-	remove_name(req, parent, name, 0);
+	remove_name(call->req, call->ino, call->name, 0);
 }
 
 static void op_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name)
@@ -307,21 +306,21 @@ static void op_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name)
 	remove_name(req, parent, name, AT_REMOVEDIR);
 }
 
-void op_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_t new_parent,
-	       const char *new_name, unsigned int flags)
+void op_rename(const struct fuse_call *call)
 {
-	struct caller caller = caller_of(req);
-	struct mirror_name from = { parent, name }, to = { new_parent, new_name };
-	struct fs *fs = fs_of(req);
+	struct caller caller = caller_of(call->req);
+	struct mirror_name from = { call->ino, call->name };
+	struct mirror_name to = { call->new_parent, call->new_name };
+	struct fs *fs = fs_of(call->req);
 	int err;
 
-	if (is_virtual(parent) || is_virtual(new_parent))
+	if (is_virtual(from.parent) || is_virtual(to.parent))
 		err = -EPERM;
 	else if (fs->opt.guard)
-		err = guard_rename(fs, &caller, from, to, flags);
+		err = guard_rename(fs, &caller, from, to, call->flags);
 	else
-		err = mirror_rename(fs->mirror, &caller, from, to, flags);
-	reply_result(req, err);
+		err = mirror_rename(fs->mirror, &caller, from, to, call->flags);
+	reply_result(call->req, err);
 }
 
 /* bpffs has none. Left out, the answer is ENOSYS, of which 6.1 makes ENOTTY, and 5.10 does not. */
@@ -340,12 +339,12 @@ static void op_ioctl(fuse_req_t req, fuse_ino_t ino, unsigned int cmd, void *arg
  */
 const struct fuse_lowlevel_ops fs_ops = {
 	.init = op_init,
-	.lookup = turn_lookup,
+	.lookup = dispatch_lookup,
 	.forget = op_forget,
 	.forget_multi = op_forget_multi,
-	.getattr = turn_getattr,
+	.getattr = dispatch_getattr,
 	.setattr = op_setattr,
-	.readlink = turn_readlink,
+	.readlink = dispatch_readlink,
 	.statfs = op_statfs,
 	.getxattr = op_getxattr,
 	.listxattr = op_listxattr,
@@ -355,18 +354,18 @@ const struct fuse_lowlevel_ops fs_ops = {
 	.mkdir = op_mkdir,
 	.symlink = op_symlink,
 	.link = op_link,
-	.unlink = turn_unlink,
+	.unlink = dispatch_unlink,
 	.rmdir = op_rmdir,
-	.rename = turn_rename,
-	.open = turn_open,
-	.read = turn_read,
-	.write = turn_write,
+	.rename = dispatch_rename,
+	.open = dispatch_open,
+	.read = dispatch_read,
+	.write = dispatch_write,
 	.fsync = op_fsync,
 	.release = op_release,
 	.opendir = op_opendir,
-	.readdir = turn_readdir,
-	.readdirplus = turn_readdirplus,
+	.readdir = dispatch_readdir,
+	.readdirplus = dispatch_readdirplus,
 	.releasedir = op_releasedir,
-	.poll = turn_poll,
+	.poll = dispatch_poll,
 	.ioctl = op_ioctl,
 };

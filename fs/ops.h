@@ -38,6 +38,34 @@ static inline void reply_result(fuse_req_t req, int err)
 	fuse_reply_err(req, -err);
 }
 
+/* The operations that dispatch.c has a table of. */
+enum fuse_operation {
+	CALL_LOOKUP,
+	CALL_GETATTR,
+	CALL_READLINK,
+	CALL_OPEN,
+	CALL_READ,
+	CALL_POLL,
+	CALL_READDIR,
+	CALL_READDIRPLUS,
+	CALL_WRITE,
+	CALL_UNLINK,
+	CALL_RENAME,
+};
+
+/* A request and what came with it, as far as its operation has such. All pointers are borrowed. */
+struct fuse_call {
+	enum fuse_operation operation;
+	fuse_req_t req;
+	fuse_ino_t ino, new_parent; /* ino: of the parent, where there is a name */
+	const char *name, *new_name, *data;
+	size_t size;
+	off_t offset;
+	unsigned int flags;
+	struct fuse_file_info *fi;
+	struct fuse_pollhandle *poll; /* owned by whoever serves the call */
+};
+
 /* What a lookup replies. */
 struct fuse_entry_param entry_param(const struct entry *entry);
 
@@ -47,12 +75,11 @@ static inline struct handle *handle_of(const struct fuse_file_info *fi)
 }
 
 /* ops.c */
-void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name);
-void op_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
-void op_readlink(fuse_req_t req, fuse_ino_t ino);
-void op_unlink(fuse_req_t req, fuse_ino_t parent, const char *name);
-void op_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_t new_parent,
-	       const char *new_name, unsigned int flags);
+void op_lookup(const struct fuse_call *call);
+void op_getattr(const struct fuse_call *call);
+void op_readlink(const struct fuse_call *call);
+void op_unlink(const struct fuse_call *call);
+void op_rename(const struct fuse_call *call);
 
 /* ops-xattr.c */
 void op_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t size);
@@ -64,23 +91,17 @@ void op_removexattr(fuse_req_t req, fuse_ino_t ino, const char *name);
 /* ops-events.c */
 extern const struct events_calls ops_events_calls;
 /* Answers a read of .bpf/events, now or later. */
-void read_events(fuse_req_t req, struct reader *reader, size_t size,
-		 const struct fuse_file_info *fi);
-void op_poll(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi,
-	     struct fuse_pollhandle *handle);
+void read_events(const struct fuse_call *call, struct reader *reader);
+void op_poll(const struct fuse_call *call);
 
 /* ops-io.c */
-void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
-void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset, struct fuse_file_info *fi);
-void op_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t size, off_t offset,
-	      struct fuse_file_info *fi);
+void op_open(const struct fuse_call *call);
+void op_read(const struct fuse_call *call);
+void op_write(const struct fuse_call *call);
 void op_fsync(fuse_req_t req, fuse_ino_t ino, int data_only, struct fuse_file_info *fi);
 void op_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
 void op_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
-void op_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset,
-		struct fuse_file_info *fi);
-void op_readdirplus(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset,
-		    struct fuse_file_info *fi);
+void op_readdir(const struct fuse_call *call); /* and readdirplus */
 void op_releasedir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
 
 #endif

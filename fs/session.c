@@ -15,11 +15,11 @@
 #include <unistd.h>
 
 #include "caps.h"
+#include "dispatch.h"
 #include "idle.h"
 #include "log.h"
 #include "mirror.h"
 #include "mounted.h"
-#include "ops-turn.h"
 #include "place.h"
 #include "source.h"
 
@@ -296,7 +296,7 @@ static int loop(struct session *session)
 	leave_signals();
 	/* Before the mount goes, so that who waits is told why. */
 	events_stop(session->fs.events);
-	turns_free(session->turns);
+	dispatcher_free(session->dispatcher);
 	auto_stop(session->fs.auto_keep);
 	unmount(session, ours);
 	if (session->background && err >= 0)

@@ -5,17 +5,17 @@
 
 #include "fs.h"
 
-/* libfuse's. Not all of them may wait at once: ops-turn.c. */
+/* libfuse's. Not all of them may wait at once: dispatch.c. */
 #define SESSION_THREADS 32
 
 struct fuse_session;
-struct turns;
+struct dispatcher;
 
 /* What the operations get as their user data. */
 struct session {
 	struct fs fs;
 	struct fuse_session *fuse;
-	struct turns *turns; /* while it serves */
+	struct dispatcher *dispatcher; /* while it serves */
 	int ready_fd; /* who waits for the mount to work, or -1 */
 	bool background;
 };

@@ -6,11 +6,12 @@
 
 /* These stand in for caller.c, which the linker then leaves out. */
 
-static int admin_answer;
+static int admin_answer, admin_checks;
 
 int caller_is_admin(const struct caller *caller)
 {
 	(void)caller;
+	admin_checks++;
 	return admin_answer;
 }
 
@@ -221,15 +222,20 @@ static void test_write_only(void)
 
 	fake_init(&fs, &fake);
 	ino = find(&fs, "map/12/pin");
+	admin_checks = 0;
 	g_assert_cmpint(handle_open(&fs, ino, O_WRONLY, &somebody, &handle, &length), ==, 0);
 	g_assert_cmpuint(length, ==, 0);
 	g_assert_cmpint(fake.scans, ==, 0);
+	/* One check at the open, and one for each write. */
+	g_assert_cmpint(admin_checks, ==, 1);
+	g_assert_cmpint(handle_check_write(&fs, handle, &somebody, "", 0), ==, 0);
 	g_assert_cmpint(handle_write(&fs, handle, &somebody, "", 0), ==, 0);
+	g_assert_cmpint(admin_checks, ==, 2);
 	handle_release(&fs, handle);
 	g_assert_cmpint(handle_open(&fs, ino - 12 + 99, O_WRONLY, &somebody, &handle, &length), ==,
 			-ENOENT);
 	g_assert_cmpint(handle_open(&fs, ino, O_RDONLY, &somebody, &handle, &length), ==, 0);
-	g_assert_cmpint(handle_write(&fs, handle, &somebody, "x", 1), ==, -EBADF);
+	g_assert_cmpint(handle_check_write(&fs, handle, &somebody, "x", 1), ==, -EBADF);
 	handle_release(&fs, handle);
 	fake_clear(&fs, &fake);
 }
@@ -249,7 +255,7 @@ static void test_admin(void)
 	admin_answer = 0;
 	g_assert_cmpint(open_at(&fs, "map/12/keep", O_WRONLY, &handle, &length), ==, 0);
 	admin_answer = -EPERM;
-	g_assert_cmpint(handle_write(&fs, handle, &somebody, "fd\n", 3), ==, -EPERM);
+	g_assert_cmpint(handle_check_write(&fs, handle, &somebody, "fd\n", 3), ==, -EPERM);
 	admin_answer = 0;
 	handle_release(&fs, handle);
 	errlog_show(fs.errors, log);
