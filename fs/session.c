@@ -288,8 +288,8 @@ static int loop(struct session *session)
 		fuse_session_unmount(session->fuse);
 		return fail("looking for the mount in mountinfo", ours);
 	}
-	session->turns = turns_new();
-	err = session->turns ? start_watch(&session->fs, &watch) : -EAGAIN;
+	session->dispatcher = dispatcher_new();
+	err = session->dispatcher ? start_watch(&session->fs, &watch) : -EAGAIN;
 	if (!err)
 		err = compat_loop(session->fuse, SESSION_THREADS);
 	mounted_stop(watch);
