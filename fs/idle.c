@@ -37,14 +37,19 @@ static void keep_memory(void)
 #endif
 }
 
+void idle_trim(void)
+{
+#ifdef __GLIBC__
+	malloc_trim(0);
+#endif
+}
+
 /* False: somebody is being answered. */
 static bool give_back(struct idle *idle)
 {
 	if (!view_rest(idle->view))
 		return false;
-#ifdef __GLIBC__
-	malloc_trim(0);
-#endif
+	idle_trim();
 	return true;
 }
 

@@ -10,6 +10,8 @@
 
 struct idle;
 
+/* Gives back at once what the allocator keeps and nobody uses. */
+void idle_trim(void);
 /* Starts the thread. 0 or -EAGAIN. @view must outlive it. */
 int idle_start(struct view *view, struct idle **out);
 void idle_stop(struct idle *idle); /* NULL is allowed */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* bpfrefs: what keeps every BPF object alive. Reads the options, checks the places, goes to the
  * background, and leaves the rest to session.c. */
+#include <bpf/libbpf.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/magic.h>
@@ -196,12 +197,22 @@ static int mount_and_serve(const struct options *options)
 	return err;
 }
 
+/* The library reports why programs were not loaded, in .bpf/status and at the start. */
+__attribute__((format(printf, 2, 0))) static int print_libbpf(enum libbpf_print_level level,
+							      const char *format, va_list args)
+{
+	if (bpfrefs_libbpf_print((int)level, format, args) || level == LIBBPF_DEBUG)
+		return 0;
+	return vfprintf(stderr, format, args);
+}
+
 int main(int argc, char **argv)
 {
 	struct options options;
 	char *why = NULL;
 	int code = EXIT_SUCCESS, err;
 
+	libbpf_set_print(print_libbpf);
 	options_init(&options);
 	err = options_read(&options, argc, argv, &why);
 	if (!err && !options.version)

@@ -54,19 +54,24 @@ static int fail(const char *what, int err)
 
 static int open_context(struct fs *fs, enum bpfrefs_source source)
 {
+	g_autofree char *reason = NULL;
 	struct bpfrefs_options options = { .size = sizeof(options),
 					   .source = source,
-					   .memory = fs->scan_bytes_max };
+					   .memory = fs->scan_bytes_max,
+					   .why = &reason };
 	const char *why;
 	int err = bpfrefs_ctx_open(&options, &fs->ctx);
 
+	idle_trim(); /* the load of the BPF programs took more than anything after it will */
+	if (err && reason)
+		fprintf(stderr, "bpfrefs: --source=%s: %s\n", bpfrefs_source_name(source), reason);
+	if (err && reason && err != -EPERM)
+		return err;
 	if (err == -EPERM)
 		return fail("reading BPF objects needs CAP_SYS_ADMIN in the initial user namespace",
 			    err);
 	if (err)
-		return fail(source == BPFREFS_SOURCE_BPF ? "loading the BPF walkers"
-							 : "opening the kernel's BPF objects",
-			    err);
+		return fail("opening the kernel's BPF objects", err);
 	if (source == BPFREFS_SOURCE_AUTO &&
 	    bpfrefs_ctx_source(fs->ctx, &why) == BPFREFS_SOURCE_PROC)
 		log_message(LOG_WARNING, "going on with procfs, without counters: %s",

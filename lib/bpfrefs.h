@@ -19,6 +19,7 @@
 #ifndef BPFREFS_H
 #define BPFREFS_H
 
+#include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -98,6 +99,9 @@ struct bpfrefs_options {
 	uint64_t memory;	    /**< bytes that a snapshot in the making may take, with what
 				     *   grows with it; one that would take more fails with
 				     *   -ENOMEM, and others are as they were. 0: no limit */
+	char **why;		    /**< if not NULL: where opening fails, gets an owned sentence on
+				     *   why the source could not be opened, to be freed with free(3),
+				     *   or NULL where the error says it all */
 };
 
 /** A connection to the running kernel's BPF objects: loaded walkers, kept descriptors, caches. */
@@ -114,6 +118,18 @@ struct bpfrefs_ctx;
  *	of an unknown size or source, with BPFREFS_SOURCE_BPF what loading returned
  */
 int bpfrefs_ctx_open(const struct bpfrefs_options *options, struct bpfrefs_ctx **ctx);
+
+/**
+ * For an application's callback of libbpf_set_print(3), which is to call this first. It notes what
+ * libbpf says in a thread while that opens a context or takes a snapshot: which program a kernel
+ * refuses, and why. A refused program is then left out, and its class is unavailable. That callback is
+ * the process's own, so the library does not set it. Without it libbpf prints to stderr, and one refused
+ * program means that none is used: bpfrefs_ctx_source() says so.
+ *
+ * @param level enum libbpf_print_level
+ * @return true where the line was the library's, which is then not to be printed
+ */
+bool bpfrefs_libbpf_print(int level, const char *format, va_list args);
 
 /** Closes a context and every descriptor that it keeps. NULL is allowed. Snapshots live on. */
 void bpfrefs_ctx_close(struct bpfrefs_ctx *ctx);
@@ -497,7 +513,10 @@ struct bpfrefs_keeper;
  * @param keeper gets the owned keeper; it borrows @p ctx
  */
 int bpfrefs_keeper_open(struct bpfrefs_ctx *ctx, int source_fd, struct bpfrefs_keeper **keeper);
-/** Closes it: descriptors go, pins stay. NULL is allowed. Before bpfrefs_ctx_close(). */
+/**
+ * Closes it: its descriptors are closed, pins stay. Other keepers of the context keep theirs. NULL is
+ * allowed. Before bpfrefs_ctx_close().
+ */
 void bpfrefs_keeper_close(struct bpfrefs_keeper *keeper);
 
 /**

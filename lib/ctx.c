@@ -112,6 +112,8 @@ int bpfrefs_ctx_open(const struct bpfrefs_options *options, struct bpfrefs_ctx *
 	ctx = ctx_new(NULL);
 	ctx->memory = options->memory;
 	err = ctx_setup(ctx, options);
+	if (options->why)
+		*options->why = err ? g_steal_pointer(&ctx->why) : NULL;
 	if (err) {
 		bpfrefs_ctx_close(ctx);
 		return err;

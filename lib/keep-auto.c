@@ -166,7 +166,7 @@ static int settle_later(struct bpfrefs_keeper *keeper, int fd, uint32_t id)
 	int err;
 
 	*one = (struct settling){ fd, id, g_get_monotonic_time() + SETTLE_US };
-	kept_add(keeper->ctx, fd, (struct bpfrefs_key){ BPFREFS_MAP, id });
+	kept_add(keeper, fd, (struct bpfrefs_key){ BPFREFS_MAP, id });
 	pthread_mutex_lock(&keeper->queues);
 	later = settler_start(keeper);
 	if (later) {

@@ -36,22 +36,32 @@ static void kept_remove(struct bpfrefs_ctx *ctx, int fd)
 	close(fd);
 }
 
-void kept_add(struct bpfrefs_ctx *ctx, int fd, struct bpfrefs_key key)
+void kept_add(struct bpfrefs_keeper *keeper, int fd, struct bpfrefs_key key)
 {
-	g_hash_table_insert(ctx->kept, GINT_TO_POINTER(fd), g_memdup2(&key, sizeof(key)));
+	struct kept *kept = g_new(struct kept, 1);
+
+	*kept = (struct kept){ key, keeper };
+	g_hash_table_insert(keeper->ctx->kept, GINT_TO_POINTER(fd), kept);
+}
+
+static bool is_own(const struct bpfrefs_keeper *keeper, const struct kept *kept)
+{
+	return kept->keeper == keeper;
 }
 
 void bpfrefs_keeper_close(struct bpfrefs_keeper *keeper)
 {
 	GHashTableIter iter;
-	gpointer fd;
+	gpointer fd, kept;
 
 	if (!keeper)
 		return;
 	settling_finish(keeper);
 	ctx_lock(keeper->ctx);
 	g_hash_table_iter_init(&iter, keeper->ctx->kept);
-	while (g_hash_table_iter_next(&iter, &fd, NULL)) {
+	while (g_hash_table_iter_next(&iter, &fd, &kept)) {
+		if (!is_own(keeper, kept))
+			continue;
 		close(GPOINTER_TO_INT(fd));
 		g_hash_table_iter_remove(&iter);
 	}
@@ -69,7 +79,8 @@ int kept_fd(struct bpfrefs_keeper *keeper, struct bpfrefs_key key)
 
 	g_hash_table_iter_init(&iter, keeper->ctx->kept);
 	while (g_hash_table_iter_next(&iter, &fd, &kept))
-		if (bpfrefs_key_compare(*(const struct bpfrefs_key *)kept, key) == 0 &&
+		if (is_own(keeper, kept) &&
+		    bpfrefs_key_compare(((const struct kept *)kept)->key, key) == 0 &&
 		    !settling_has(keeper, GPOINTER_TO_INT(fd)))
 			return GPOINTER_TO_INT(fd);
 	return -1;
@@ -146,6 +157,18 @@ static int count_pins(struct bpfrefs_keeper *keeper, enum bpfrefs_keep_mode mode
 	return dir < 0 ? dir : keepdir_count(dir);
 }
 
+static int count_descriptors(struct bpfrefs_keeper *keeper)
+{
+	GHashTableIter iter;
+	gpointer kept;
+	int count = 0;
+
+	g_hash_table_iter_init(&iter, keeper->ctx->kept);
+	while (g_hash_table_iter_next(&iter, NULL, &kept))
+		count += is_own(keeper, kept);
+	return count - (int)settling_count(keeper);
+}
+
 int bpfrefs_keep_count(struct bpfrefs_keeper *keeper, enum bpfrefs_keep_mode mode)
 {
 	int count = -EINVAL;
@@ -153,7 +176,7 @@ int bpfrefs_keep_count(struct bpfrefs_keeper *keeper, enum bpfrefs_keep_mode mod
 	g_mutex_lock(&keeper->lock);
 	ctx_lock(keeper->ctx);
 	if (mode == BPFREFS_KEEP_FD)
-		count = (int)(g_hash_table_size(keeper->ctx->kept) - settling_count(keeper));
+		count = count_descriptors(keeper);
 	else if (mode == BPFREFS_KEEP_PIN || mode == BPFREFS_KEEP_AUTO)
 		count = count_pins(keeper, mode);
 	g_mutex_unlock(&keeper->ctx->lock);
@@ -169,7 +192,7 @@ static int take_fd(struct bpfrefs_keeper *keeper, struct bpfrefs_key key)
 
 	if (fd < 0)
 		return fd;
-	kept_add(keeper->ctx, fd, key);
+	kept_add(keeper, fd, key);
 	return 0;
 }
 

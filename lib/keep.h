@@ -64,12 +64,18 @@ int keepdir_count(int dir_fd);
 
 /* ------------------------------------------------------- modes (keep.c) --- */
 
+/* A value of ctx->kept. The key is first, since sources read the value as one. */
+struct kept {
+	struct bpfrefs_key key;
+	const struct bpfrefs_keeper *keeper; /* whose descriptor it is: a context may have several */
+};
+
 /* The descriptor that keeps @key (mode fd), or -1. ctx->lock is held. */
 int kept_fd(struct bpfrefs_keeper *keeper, struct bpfrefs_key key);
 /* Is it kept in any mode? 1 or 0, or -errno. ctx->lock is held. */
 int is_kept(struct bpfrefs_keeper *keeper, struct bpfrefs_key key);
-/* Adds an owned descriptor to ctx->kept. ctx->lock is held. */
-void kept_add(struct bpfrefs_ctx *ctx, int fd, struct bpfrefs_key key);
+/* Adds an owned descriptor of this keeper's to ctx->kept. ctx->lock is held. */
+void kept_add(struct bpfrefs_keeper *keeper, int fd, struct bpfrefs_key key);
 
 /* --------------------------------------------- automatic keeps (keep-auto.c) --- */
 

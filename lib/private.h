@@ -112,7 +112,8 @@ struct bpfrefs_ctx {
 	 * with @next held: a GMutex alone goes to whoever runs, and that is he who just had it.
 	 */
 	GMutex lock, next;
-	GHashTable *kept; /* descriptor -> owned struct bpfrefs_key: keep mode fd; under lock */
+	/* descriptor -> owned struct kept (keep.h), which begins with its key: keep mode fd; under lock */
+	GHashTable *kept;
 	/* the last snapshot's remainders, so that a new one is looked at twice */
 	GHashTable *remainders;
 	/*

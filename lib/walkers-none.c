@@ -109,3 +109,11 @@ struct walk_listed *walkers_list(struct walkers *walkers)
 	(void)walkers;
 	return NULL;
 }
+
+bool bpfrefs_libbpf_print(int level, const char *format, va_list args)
+{
+	(void)level;
+	(void)format;
+	(void)args;
+	return false;
+}

@@ -4,7 +4,6 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <fcntl.h>
-#include <malloc.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -39,9 +38,8 @@ _Static_assert(sizeof(struct walk_cgroup) % 8 == 0, "walk_cgroup");
 _Static_assert(sizeof(struct walk_cgroup_prog) % 8 == 0, "walk_cgroup_prog");
 
 /* Without these there is nothing to walk from: procfs does better then. */
-static const char *const needed[] = { "walk_maps",  "walk_progs",     "walk_links",
-				      "walk_tasks", "walk_peek_prog", "walk_counts",
-				      NULL };
+static const char *const needed[] = { "walk_maps",	"walk_progs",  "walk_links", "walk_tasks",
+				      "walk_peek_prog", "walk_counts", NULL };
 
 /* The program that takes longest by far where there are many descriptors, and is loaded twice then. */
 #define BESIDE "walk_tasks"
@@ -59,32 +57,45 @@ struct second {
 struct walkers {
 	struct walk *skeleton;
 	struct second second;
-	bool second_tried;   /* to load that */
-	bool took_long;	     /* to walk BESIDE */
-	GHashTable *maps;    /* ids of our maps */
-	GHashTable *missing; /* programs that do not load on this kernel: owned names */
+	bool second_tried;    /* to load that */
+	bool took_long;	      /* to walk BESIDE */
+	GHashTable *maps;     /* ids of our maps */
+	GHashTable *missing;  /* programs that do not load on this kernel: owned names */
 	GHashTable *programs; /* ids of ours, once there is something beside */
-	uint32_t newest_btf; /* of all, modules' and others, whose types are known */
+	uint32_t newest_btf;  /* of all, modules' and others, whose types are known */
 };
 
-/* The last warning of libbpf in this thread says best why a load failed. */
-static _Thread_local char *last_warning;
+/*
+ * What libbpf has said in this thread while it loaded programs of ours: the first warning that is short
+ * names the program, where one was refused. libbpf's callback has no argument of ours.
+ */
+static _Thread_local struct {
+	bool loading;
+	char *warning;
+} said;
 
-__attribute__((format(printf, 2, 0))) static int keep_warning(enum libbpf_print_level level,
-							      const char *format, va_list args)
+bool bpfrefs_libbpf_print(int level, const char *format, va_list args)
 {
 	char *line;
 
-	if (level != LIBBPF_WARN)
-		return 0;
+	if (!said.loading)
+		return false;
+	if (level != LIBBPF_WARN || said.warning)
+		return true;
 	line = g_strdup_vprintf(format, args);
 	/* the first line names the program; the verifier's log that follows is too much */
 	g_strdelimit(g_strstrip(line), "\n", ' ');
-	if (last_warning || strlen(line) > 200)
+	if (strlen(line) > 200)
 		g_free(line);
 	else
-		last_warning = line;
-	return 0;
+		said.warning = line;
+	return true;
+}
+
+static void load_end(void)
+{
+	said.loading = false;
+	g_clear_pointer(&said.warning, g_free);
 }
 
 /*
@@ -131,7 +142,7 @@ static int load_once(struct walkers *walkers)
 /* The program that libbpf's warning is about ("prog 'NAME': ..."), owned, or NULL. */
 static char *blamed_program(void)
 {
-	const char *start = last_warning ? strstr(last_warning, "prog '") : NULL, *end;
+	const char *start = said.warning ? strstr(said.warning, "prog '") : NULL, *end;
 
 	if (!start)
 		return NULL;
@@ -156,11 +167,11 @@ static int load(struct walkers *walkers)
 		g_hash_table_add(walkers->missing, g_steal_pointer(&blamed));
 		walk__destroy(walkers->skeleton);
 		walkers->skeleton = NULL;
-		g_clear_pointer(&last_warning, g_free);
+		g_clear_pointer(&said.warning, g_free);
 	}
 }
 
-/* The load is over: what it needed lies idle, the kernel's types and pages of the object's image. */
+/* The load is over, and the pages of the object's image lie idle. */
 static void give_back(void)
 {
 	uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
@@ -171,9 +182,6 @@ static void give_back(void)
 	/* of the file's own pages, which are read again if need be */
 	if (first < end)
 		madvise((void *)first, end - first, MADV_DONTNEED);
-#ifdef __GLIBC__
-	malloc_trim(0);
-#endif
 }
 
 static void note_maps(struct walkers *walkers, struct walk *skeleton)
@@ -190,10 +198,17 @@ static void note_maps(struct walkers *walkers, struct walk *skeleton)
 	}
 }
 
+static char *load_error(int err)
+{
+	if (said.warning)
+		return g_strdup_printf("the BPF programs did not load: %s: %s", g_strerror(-err),
+				       said.warning);
+	return g_strdup_printf("the BPF programs did not load: %s", g_strerror(-err));
+}
+
 int walkers_load(struct walkers **out, char **why)
 {
 	struct walkers *walkers = g_new0(struct walkers, 1);
-	libbpf_print_fn_t before = libbpf_set_print(keep_warning);
 	int err;
 
 	walkers->missing = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
@@ -201,17 +216,16 @@ int walkers_load(struct walkers **out, char **why)
 	walkers->programs = g_hash_table_new(NULL, NULL);
 	walkers->second = (struct second){ .link = -1, .map = -1 };
 	walkers_outdated(walkers); /* before the load: a module that comes meanwhile is newer */
+	said.loading = true;
 	err = load(walkers);
-	libbpf_set_print(before);
 	if (err) {
-		*why = g_strdup_printf("the BPF programs did not load: %s%s%s", g_strerror(-err),
-				       last_warning ? ": " : "", last_warning ? last_warning : "");
+		*why = load_error(err);
 		walkers_free(walkers);
 	} else {
 		note_maps(walkers, walkers->skeleton);
 		*out = walkers;
 	}
-	g_clear_pointer(&last_warning, g_free);
+	load_end();
 	give_back();
 	return err;
 }
@@ -382,7 +396,6 @@ static void note_programs(struct walkers *walkers)
 void walkers_prepare(struct walkers *walkers)
 {
 	bpfrefs_autofd types = -1;
-	libbpf_print_fn_t before;
 	struct walk *skeleton;
 	int err;
 
@@ -390,7 +403,7 @@ void walkers_prepare(struct walkers *walkers)
 		return;
 	walkers->second_tried = true;
 	types = memfd_create("bpfrefs-types", MFD_CLOEXEC);
-	before = libbpf_set_print(keep_warning);
+	said.loading = true;
 	skeleton = open_skeleton(types);
 	err = skeleton ? load_one(skeleton, BESIDE) : -errno;
 	if (!err)
@@ -402,8 +415,7 @@ void walkers_prepare(struct walkers *walkers)
 		free_second(&walkers->second); /* the first instance does it all, as before */
 	}
 	walk__destroy(skeleton);
-	libbpf_set_print(before);
-	g_clear_pointer(&last_warning, g_free);
+	load_end();
 	give_back();
 }
 

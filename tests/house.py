@@ -18,7 +18,7 @@ FILE_LINES, FUNCTION_LINES = 500, 60
 
 # Whose types stop where: a header (a pattern) and the files (patterns) that may include it.
 BORDERS = [
-    (r"<bpf/(?!bpf_)", r"lib/walkers(-btf)?\.c|lib/.*\.bpf\.c|tests/.*"),
+    (r"<bpf/(?!bpf_)", r"lib/walkers(-btf)?\.c|lib/.*\.bpf\.c|fs/main\.c|tests/.*"),
     (r"<fuse", r"fs/(compat|dispatch|ops|ops-[a-z]+|session|mirror|mirror-[a-z]+|main)\.[ch]"),
     (r'"(private|bpf|walk|proc|raw|snapshot|holders|keep|pin|graph|info)\.h"',
      r"lib/.*|tests/(unit|fuzz)/.*"),

@@ -25,6 +25,7 @@
 
 #include "bpfrefs.h"
 #include "chance.h"
+#include "quiet.h"
 
 enum { ARRAYS = 4, PROGS = 6, OBJECTS = ARRAYS + PROGS, SLOTS = 3, HOLDERS = 4 };
 enum { ROUNDS = 200, SEED = 1 };
@@ -414,8 +415,10 @@ static int learn_holds(struct test *test)
 static int run_rounds(struct test *test, int rounds)
 {
 	struct bpfrefs_options options = { .size = sizeof(options), .source = BPFREFS_SOURCE_BPF };
-	int err = bpfrefs_ctx_open(&options, &test->ctx);
+	int err;
 
+	quiet();
+	err = bpfrefs_ctx_open(&options, &test->ctx);
 	if (err) {
 		printf("ok 1 # SKIP the walkers cannot be loaded: %s\n", strerror(-err));
 		return 0;

@@ -268,12 +268,12 @@ class Helper:
 class Daemon:
     """bpfrefs -f on a bpffs."""
 
-    def __init__(self, env, *options, source=None, mountpoint=None):
+    def __init__(self, env, *options, source=None, mountpoint=None, program=None):
         self.env = env
         self.source = pathlib.Path(source or env.bpffs)
         self.mnt = pathlib.Path(mountpoint or env.mnt)
         self.log = env.tmp / f"log.{len(env.daemons)}"
-        command = [env.bpfrefs, "-f", *options, self.source, self.mnt]
+        command = [*(program or [env.bpfrefs]), "-f", *options, self.source, self.mnt]
         with open(self.log, "wb") as log:
             self.process = subprocess.Popen([str(w) for w in command], stdin=subprocess.DEVNULL,
                                             stdout=log, stderr=log)

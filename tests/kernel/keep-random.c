@@ -24,6 +24,7 @@
 #include "bpfrefs.h"
 #include "chance.h"
 #include "keep-random.h"
+#include "quiet.h"
 
 enum { STAGES = 3, ROUNDS = 200, SEED = 1 };
 
@@ -316,8 +317,10 @@ static int check_classes(struct test *test)
 static int run_rounds(struct test *test, int rounds, int dir_fd)
 {
 	struct bpfrefs_options options = { .size = sizeof(options), .source = BPFREFS_SOURCE_BPF };
-	int err = bpfrefs_ctx_open(&options, &test->ctx);
+	int err;
 
+	quiet();
+	err = bpfrefs_ctx_open(&options, &test->ctx);
 	if (err) {
 		printf("ok 1 # SKIP the walkers cannot be loaded: %s\n", strerror(-err));
 		return 0;

@@ -8,7 +8,7 @@ import os
 import re
 import sys
 
-from harness import check, compare, equal, eventually, fails, main
+from harness import check, compare, equal, eventually, fails, main, run
 
 # Classes that procfs and bpf(2) show as well as a walk does, for objects such as those below.
 COMMON = ("fd", "pin", "prog", "map", "link", "btf", "keep")
@@ -139,6 +139,20 @@ def test_proc_refuses_what_it_cannot_judge(env):
 def test_bpf_source_tells_in_status(env):
     status = env.daemon("--source=bpf").read("status")
     check("BPF walk" in status, status)
+
+
+def test_reason_of_a_refused_program(env):
+    """With too few descriptors the programs do not load: the reason, which libbpf gives, is said at the
+    start with --source=bpf, and in status where procfs serves instead."""
+    few = ("prlimit", "--nofile=40:40", env.bpfrefs, "-f")
+    status, _, said = run(*few, "--source=bpf", env.bpffs, env.mnt)
+    check(status != 0, "it started")
+    check(re.search(r"--source=bpf: the BPF programs did not load: Too many open files: libbpf: .+",
+                    said), said)
+    equal(len(said.splitlines()), 1, f"libbpf's own words are not shown: {said}")
+    daemon = env.daemon(program=few[:3])
+    why = daemon.pairs("status")["source_why"]
+    check(re.match(r"the BPF programs did not load: Too many open files: libbpf: .+", why), why)
 
 
 if __name__ == "__main__":

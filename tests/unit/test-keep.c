@@ -218,6 +218,36 @@ static void test_counts(struct dir *dir, gconstpointer data)
 	bpfrefs_ctx_close(ctx);
 }
 
+/* Two keepers on one context: what one holds the other neither counts, nor drops, nor closes. */
+static void test_two_keepers(struct dir *dir, gconstpointer data)
+{
+	struct bpfrefs_keeper *keepers[2];
+	enum bpfrefs_keep_mode mode;
+	struct bpfrefs_ctx *ctx;
+	int fds[2];
+
+	(void)data;
+	g_assert_cmpint(ctx_open_with(&fake, NULL, &ctx), ==, 0);
+	for (size_t i = 0; i < 2; i++) {
+		g_assert_cmpint(bpfrefs_keeper_open(ctx, dir->fd, &keepers[i]), ==, 0);
+		fds[i] = open("/dev/null", O_RDONLY | O_CLOEXEC);
+		g_assert_cmpint(fds[i], >=, 0);
+		kept_add(keepers[i], fds[i], i ? hash : array);
+	}
+	g_assert_cmpint(bpfrefs_keep_count(keepers[0], BPFREFS_KEEP_FD), ==, 1);
+	g_assert_cmpint(bpfrefs_keep_get(keepers[1], array, &mode), ==, 0);
+	g_assert_cmpint(mode, ==, BPFREFS_KEEP_OFF);
+	g_assert_cmpint(bpfrefs_keep_set(keepers[1], array, BPFREFS_KEEP_OFF), ==, 0);
+	bpfrefs_keeper_close(keepers[1]);
+	g_assert_cmpint(fcntl(fds[1], F_GETFD), ==, -1);
+	g_assert_cmpint(fcntl(fds[0], F_GETFD), >=, 0);
+	g_assert_cmpint(bpfrefs_keep_get(keepers[0], array, &mode), ==, 0);
+	g_assert_cmpint(mode, ==, BPFREFS_KEEP_FD);
+	bpfrefs_keeper_close(keepers[0]);
+	g_assert_cmpint(fcntl(fds[0], F_GETFD), ==, -1);
+	bpfrefs_ctx_close(ctx);
+}
+
 static void test_null(void)
 {
 	bpfrefs_keeper_close(NULL);
@@ -234,6 +264,7 @@ int main(int argc, char **argv)
 	ADD("/keep/directories/refused", test_refused);
 	ADD("/keep/set/refused", test_set_refused);
 	ADD("/keep/counts", test_counts);
+	ADD("/keep/two-keepers", test_two_keepers);
 	g_test_add_func("/keep/null", test_null);
 	return g_test_run();
 }
