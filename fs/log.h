@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Messages for who runs the machine: on standard error, and in the background to syslog(3). */
+/* Messages for the administrator: on standard error, and in the background to syslog(3). */
 #ifndef LOG_H
 #define LOG_H
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * The thread sleeps in poll(2) of mountinfo, which mounts and unmounts in our mount namespace end
- * (mounts_poll()), and looks at most once in a while then: an idle machine does not wake it.
+ * (mounts_poll()), and reads it at most once a second then: an idle machine does not wake it.
  */
 #include "mounted.h"
 
@@ -19,13 +19,16 @@
 
 #define MOUNTINFO "/proc/self/mountinfo"
 
-/* Mounts often change many at a time; and a session that ends with its mount does so in less. */
-#define WHILE_MS 1000
+/*
+ * Between a change and the check: mounts often change many at a time, and a session whose last mount
+ * was removed ends within less.
+ */
+#define DELAY_MS 1000
 
 struct mounted {
 	const struct fs *fs;
 	int mountinfo_fd, stop_fd;
-	bool gone; /* and said so */
+	bool logged; /* that the mount was removed here */
 	GThread *thread;
 };
 
@@ -40,7 +43,7 @@ bool mounted_is_here(const struct fs *fs)
 	return strstr(text, dev) != NULL;
 }
 
-static void log_gone(const struct fs *fs)
+static void log_removed(const struct fs *fs)
 {
 	g_autoptr(GString) copies = g_string_new(NULL);
 	const char *line;
@@ -61,13 +64,13 @@ static void log_gone(const struct fs *fs)
 			    fs->opt.mountpoint, fs->opt.source);
 }
 
-static void look(struct mounted *mounted)
+static void check_mount(struct mounted *mounted)
 {
-	bool gone = !mounted_is_here(mounted->fs);
+	bool removed = !mounted_is_here(mounted->fs);
 
-	if (gone && !mounted->gone)
-		log_gone(mounted->fs);
-	mounted->gone = gone;
+	if (removed && !mounted->logged)
+		log_removed(mounted->fs);
+	mounted->logged = removed;
 }
 
 /* False: it is to stop. */
@@ -80,7 +83,7 @@ static bool wait_for(struct mounted *mounted, bool change)
 	int ready;
 
 	do
-		ready = poll(fds, change ? 2 : 1, change ? -1 : WHILE_MS);
+		ready = poll(fds, change ? 2 : 1, change ? -1 : DELAY_MS);
 	while (ready < 0 && errno == EINTR);
 	return ready >= 0 && !fds[0].revents;
 }
@@ -90,7 +93,7 @@ static gpointer run(gpointer data)
 	struct mounted *mounted = data;
 
 	while (wait_for(mounted, true) && wait_for(mounted, false))
-		look(mounted);
+		check_mount(mounted);
 	return NULL;
 }
 

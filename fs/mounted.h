@@ -11,7 +11,7 @@
 
 struct mounted;
 
-/* Starts a thread that sleeps until mounts change, and logs when ours has gone. 0 or -EAGAIN. */
+/* Starts a thread that sleeps until mounts change, and logs when ours was removed. 0 or -EAGAIN. */
 int mounted_start(const struct fs *fs, struct mounted **out);
 void mounted_stop(struct mounted *mounted); /* NULL is allowed */
 /* Is a mount of it in our mount namespace, anywhere? Yes too if that cannot be read. */

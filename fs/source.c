@@ -128,14 +128,14 @@ static int read_mounts(struct source *source)
 	return err;
 }
 
-/* With the lock. False: what is mounted where is not known. */
-static bool know_mounts(struct source *source)
+/* With the lock. Reads the mounts again if they have changed. False: they could not be read. */
+static bool refresh_mounts(struct source *source)
 {
 	struct pollfd changed = { .fd = source->mountinfo_fd, .events = POLLPRI };
 
 	if (source->mountinfo_fd < 0 || source->mount_id < 0)
 		return false;
-	/* Asked before the table is read, so that a change meanwhile is seen the next time. */
+	/* Polled before the table is read, so that a change meanwhile is seen the next time. */
 	if (poll(&changed, 1, 0) != 0)
 		g_clear_pointer(&source->mounts, g_hash_table_unref);
 	if (!source->mounts && read_mounts(source) != 0)
@@ -200,7 +200,7 @@ static enum source_state judge(struct source *source, const char *path)
 	/* A removed directory's path ends with " (deleted)", which could also be its name. */
 	if (fstat(source->fd, &st) == 0 && st.st_nlink == 0)
 		return SOURCE_REMOVED;
-	if (!know_mounts(source))
+	if (!refresh_mounts(source))
 		return SOURCE_UNKNOWN;
 	if (!source->present)
 		return SOURCE_DETACHED;
