@@ -351,12 +351,39 @@ static __always_inline void tell_found(struct inode *inode)
 		walk.ended = WALK_TORN;
 }
 
+static __always_inline bool emit_iter(struct inode *inode)
+{
+	struct bpf_link *link = BPF_CORE_READ(inode, i_private);
+	struct walk_pinned_iter *out;
+	struct bpf_prog *prog;
+
+	if (BPF_CORE_READ(link, type) != BPF_LINK_TYPE_ITER)
+		return true;
+	out = walk_room();
+	if (!out)
+		return false;
+	prog = BPF_CORE_READ(link, prog);
+	out->prog = (__u64)prog;
+	out->prog_id = BPF_CORE_READ(prog, aux, id);
+	out->attach_btf_id = BPF_CORE_READ(prog, aux, attach_btf, id);
+	out->btf_id = BPF_CORE_READ(prog, aux, btf, id);
+	out->pad = 0;
+	walk_emit(&out->rec, WALK_PINNED_ITER, sizeof(*out), BPF_CORE_READ(link, id));
+	return true;
+}
+
 /* An inode, then its names; where the buffer ends among them, walk.name_at is the next one. */
 static __always_inline void tell_inode(struct inode *inode, __u32 kind)
 {
-	struct walk_inode *out = walk_room();
 	struct names names = { walk.name_at };
+	struct walk_inode *out;
 
+	/* Before the inode: where the buffer ends in between, the next walk emits this again. */
+	if (!names.next && kind == WALK_KIND_LINK && !emit_iter(inode)) {
+		walk.ended = WALK_FULL;
+		return;
+	}
+	out = walk_room();
 	if (!out) {
 		walk.ended = WALK_FULL;
 		return;

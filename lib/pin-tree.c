@@ -29,6 +29,7 @@ struct pin_tree *pin_tree_new(void)
 
 	tree->supers = g_ptr_array_new_with_free_func(super_free);
 	tree->inodes = g_ptr_array_new_with_free_func(inode_free);
+	tree->iters = g_array_new(FALSE, FALSE, sizeof(struct pin_iter));
 	return tree;
 }
 
@@ -38,6 +39,7 @@ void pin_tree_free(struct pin_tree *tree)
 		return;
 	g_ptr_array_unref(tree->inodes);
 	g_ptr_array_unref(tree->supers);
+	g_array_unref(tree->iters);
 	idmap_clear(&tree->names);
 	g_free(tree);
 }
@@ -126,16 +128,32 @@ static void add_name(struct pin_tree *tree, struct pin_inode *inode,
 	g_ptr_array_add(inode->names, name);
 }
 
+static void add_iter(struct pin_tree *tree, const struct walk_pinned_iter *told)
+{
+	const struct pin_iter iter = {
+		.prog = told->prog,
+		.link_id = told->rec.id,
+		.prog_id = told->prog_id,
+		.attach_btf_id = told->attach_btf_id,
+		.btf_id = told->btf_id,
+	};
+
+	g_array_append_val(tree->iters, iter);
+}
+
 static void take_inode(const struct walk_rec *rec, void *data)
 {
+	const struct walk_pinned_iter *iter =
+		walk_record(rec, WALK_PINNED_ITER, struct walk_pinned_iter);
 	const struct walk_inode *told = walk_record(rec, WALK_INODE, struct walk_inode);
 	const struct walk_dentry *dentry = walk_record(rec, WALK_DENTRY, struct walk_dentry);
 	struct taking *taking = data;
 
-	if (told)
+	if (iter)
+		add_iter(taking->tree, iter);
+	else if (told)
 		taking->inode = add_inode(taking->tree, taking->super, told);
-	else if (dentry && taking->inode &&
-		 !idmap_get(&taking->tree->names, dentry->dentry))
+	else if (dentry && taking->inode && !idmap_get(&taking->tree->names, dentry->dentry))
 		/* a directory is told for each pin in it, where one object is looked for */
 		add_name(taking->tree, taking->inode, dentry);
 }

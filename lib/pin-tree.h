@@ -31,9 +31,16 @@ struct pin_name {
 	char name[];
 };
 
+/* The program of a pinned iterator link; the same may be there more than once. */
+struct pin_iter {
+	uint64_t prog; /* its address */
+	uint32_t link_id, prog_id, attach_btf_id, btf_id;
+};
+
 struct pin_tree {
-	GPtrArray *supers; /* struct pin_super * */
-	GPtrArray *inodes; /* struct pin_inode * */
+	GPtrArray *supers;  /* struct pin_super * */
+	GPtrArray *inodes;  /* struct pin_inode * */
+	GArray *iters;	    /* struct pin_iter */
 	struct idmap names; /* dentry -> struct pin_name *, borrowed: the one told last */
 };
 

@@ -116,6 +116,7 @@ struct bpfrefs_ctx {
 	GHashTable *kept;
 	/* the last snapshot's remainders, so that a new one is looked at twice */
 	GHashTable *remainders;
+	GHashTable *constant; /* see constant.c; NULL before the first scan that settled */
 	/*
 	 * BPF source: look everywhere, also where nothing seen so far says that there is anything. Set
 	 * at first, and where a new remainder asks for it.
@@ -303,6 +304,11 @@ void scan_bpffs_mount(struct scan *scan, uint32_t major, uint32_t minor,
 /* A directory of a bpffs instance and its path inside it ("/", "/app"). */
 void scan_bpffs_dir(struct scan *scan, uint32_t major, uint32_t minor, uint64_t ino,
 		    const char *inner);
+
+/* The type_number of a BTF of vmlinux or a module: struct bpf_btf_info's kernel_btf. */
+#define BTF_OF_KERNEL 1
+/* Sets bpfrefs_object.constant in a snapshot that nobody else has yet; @settled: by settled(). */
+void constant_note(struct bpfrefs_ctx *ctx, struct bpfrefs_snapshot *snap, bool settled);
 
 /*
  * Is a pin at this place in its instance a keep of some bpfrefs: ".../bpfrefs/keep/map_12" or

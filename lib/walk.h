@@ -30,6 +30,7 @@ enum walk_type {
 	WALK_MOUNT,  /* a mount of the instance just told */
 	WALK_INODE,  /* an inode of bpffs: a pin or a directory */
 	WALK_DENTRY, /* a name of the inode just told */
+	WALK_PINNED_ITER, /* the program of an iterator link that is pinned */
 	WALK_GAP,    /* something that could not be followed */
 	WALK_HELD,   /* a file that something other than a descriptor holds */
 	WALK_SOCK,   /* what a socket holds */
@@ -181,6 +182,13 @@ struct walk_inode {
 };
 
 #define WALK_KIND_DIR 4
+
+/* Those that the kernel loads for itself may be in no table of ids: only a pin leads to them. */
+struct walk_pinned_iter {
+	struct walk_rec rec; /* the link */
+	__u64 prog;	     /* its address */
+	__u32 prog_id, attach_btf_id, btf_id, pad;
+};
 
 struct walk_dentry {
 	struct walk_rec rec;

@@ -10,7 +10,7 @@ import struct
 import subprocess
 import sys
 
-from harness import Skip, check, equal, fields, main, mount, umount
+from harness import Skip, check, equal, eventually, fields, main, mount, umount
 from made import OURS, taken, update
 from test_cgroup import attach, line
 from test_holders import pinned
@@ -98,9 +98,22 @@ def test_iter_over_socket_storage(env):
     iterated(env, "bpf_sk_storage_map", storage, helper)
 
 
+def check_unlisted(daemon):
+    """Two programs that are in no table of ids hold the BTF of vmlinux, once each, however many bpffs
+    have their links; without them the kernel's counter is not explained."""
+    btf = next(x.split(" ", 1)[0] for x in daemon.lines("objects")[0]
+               if fields(x)["name"] == "vmlinux")
+
+    def look():
+        lines = daemon.lines(f"{btf}/holders")[0]
+        equal(lines.count(f"{btf} kernel ref=1 user=0 why=preload"), 2, "\n".join(lines))
+        equal(daemon.pairs(f"{btf}/refs")["unexplained"], "0")
+    eventually(look)
+
+
 def test_preload(env):
     """What the kernel puts into a new bpffs by itself: links of iterators, in each the same, which it
-    holds itself too; or, where they could not be loaded, names that stand for nothing."""
+    holds itself too; or, where these are in no table of ids, names that no object is found by."""
     place = env.tmp / "new"
     place.mkdir()
     mount("bpf", place, "bpf")
@@ -114,12 +127,13 @@ def test_preload(env):
             if fields(x).get("path", "").endswith(("/maps.debug", "/progs.debug"))]
     check("\nclass pin: BPF walk: complete\n" in daemon.read("status"), daemon.read("status"))
     links = sorted({x.split(" ", 1)[0] for x in pins})
-    print(f"# preload: {' '.join(links) or 'the names stand for nothing'}")
+    print(f"# preload: {' '.join(links) or 'in no table of ids'}")
     if not links:
         # the mirror has them as any name, and no object beside them
         check(set(preloaded) <= set(os.listdir(daemon.mnt)), "not in the mirror")
         for name in preloaded:
             check(not os.path.lexists(daemon.mnt / f".{name}"), f".{name} in the mirror")
+        check_unlisted(daemon)
         return
     equal(len(links), 2, "links")
     for link in links:

@@ -174,10 +174,45 @@ static void short_records_are_not_read(void)
 	pin_tree_free(tree);
 }
 
+static void add_iter(GByteArray *out, uint32_t link, uint64_t prog)
+{
+	struct walk_pinned_iter iter = {
+		.rec = { WALK_PINNED_ITER, sizeof(iter), link },
+		.prog = prog,
+		.prog_id = 2,
+		.attach_btf_id = 1,
+	};
+
+	g_byte_array_append(out, (const guint8 *)&iter, sizeof(iter));
+}
+
+/* Programs of pinned iterators come beside the inodes, and are none of these. */
+static void test_iters(void)
+{
+	GByteArray *inodes = g_byte_array_new();
+	struct pin_tree *tree;
+	const struct pin_iter *iter;
+
+	add_iter(inodes, 1, 0x5000);
+	add_inode(inodes, WALK_KIND_LINK, 1, 10, S_IFREG | 0400);
+	add_name(inodes, 0x10, 0x10, "maps.debug");
+	tree = tree_of(inodes);
+	g_assert_cmpuint(tree->inodes->len, ==, 1);
+	g_assert_cmpuint(tree->iters->len, ==, 1);
+	iter = &g_array_index(tree->iters, struct pin_iter, 0);
+	g_assert_cmpuint(iter->prog, ==, 0x5000);
+	g_assert_cmpuint(iter->link_id, ==, 1);
+	g_assert_cmpuint(iter->prog_id, ==, 2);
+	g_assert_cmpuint(iter->attach_btf_id, ==, 1);
+	g_assert_cmpuint(iter->btf_id, ==, 0);
+	pin_tree_free(tree);
+}
+
 int main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
 	g_test_add_func("/pin-tree/paths", names_lead_to_the_root);
+	g_test_add_func("/pin-tree/iters", test_iters);
 	g_test_add_func("/pin-tree/namespaces", instances_have_namespaces_once);
 	g_test_add_func("/pin-tree/broken", broken_trees_end);
 	g_test_add_func("/pin-tree/private", keeps_need_private_directories);
