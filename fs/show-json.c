@@ -123,6 +123,8 @@ static void add_account(JsonBuilder *json, const struct bpfrefs_object *object)
 	add_number(json, "refcnt", object->refcnt);
 	add_number(json, "explained", object->explained);
 	add_remainder(json, "unexplained", object, object->refcnt, object->explained);
+	if (object->key.kind == BPFREFS_BTF)
+		add_number(json, "constant", object->constant);
 	if (object->key.kind == BPFREFS_MAP) {
 		add_number(json, "usercnt", object->usercnt);
 		add_number(json, "user_explained", object->user_explained);

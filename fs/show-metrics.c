@@ -142,7 +142,7 @@ static void show_references(GString *out, const struct bpfrefs_snapshot *snap)
 static uint64_t show_unexplained(GString *out, const struct bpfrefs_snapshot *snap)
 {
 	const struct bpfrefs_object *object;
-	uint64_t sum = 0, known = 0, unknown = 0, one;
+	uint64_t sum = 0, constant = 0, known = 0, unknown = 0, one;
 
 	for (size_t i = 0; (object = bpfrefs_snapshot_object(snap, i)); i++) {
 		one = show_missing(object);
@@ -151,14 +151,20 @@ static uint64_t show_unexplained(GString *out, const struct bpfrefs_snapshot *sn
 			continue;
 		}
 		known++;
-		sum += one;
+		sum += one - object->constant;
+		constant += object->constant;
 	}
 	family(out, "unexplained_references",
 	       "What holders and counters differ by: the sum of unexplained= over the objects "
-	       "where "
-	       "that is known.");
+	       "where that is known, without unexplained_constant_references. For alerts: 0 where "
+	       "nothing leaks.");
 	g_string_append(out, "bpfrefs_unexplained_references");
 	number(out, unknown && !known ? BPFREFS_UNKNOWN : sum);
+	family(out, "unexplained_constant_references",
+	       "Of the BTFs of vmlinux and modules: what has been unexplained in every scan of "
+	       "this bpfrefs.");
+	g_string_append(out, "bpfrefs_unexplained_constant_references");
+	number(out, unknown && !known ? BPFREFS_UNKNOWN : constant);
 	return unknown;
 }
 

@@ -228,6 +228,11 @@ struct bpfrefs_object {
 	bool user_state;	  /**< maps: has a user state that usercnt 0 clears */
 	uint32_t max_entries;	  /**< maps only, else 0 */
 	uint32_t type_number;	  /**< the UAPI's number behind @ref type */
+	/**
+	 * The kernel's BTFs: how much of what is not explained has been so in every scan of this
+	 * context; else 0.
+	 */
+	uint64_t constant;
 };
 
 /** What a field of a reference holds. */

@@ -136,6 +136,7 @@ void bpfrefs_ctx_close(struct bpfrefs_ctx *ctx)
 		close(GPOINTER_TO_INT(fd));
 	g_hash_table_unref(ctx->kept);
 	g_hash_table_unref(ctx->remainders);
+	g_clear_pointer(&ctx->constant, g_hash_table_unref);
 	if (ctx->proc_fd >= 0)
 		close(ctx->proc_fd);
 	g_mutex_clear(&ctx->next);
@@ -281,20 +282,23 @@ int bpfrefs_snapshot_take(struct bpfrefs_ctx *ctx, struct bpfrefs_snapshot **out
 	struct bpfrefs_snapshot_stats stats = { .started_ns = now_ns(CLOCK_MONOTONIC),
 						.wall_ns = now_ns(CLOCK_REALTIME) };
 	struct bpfrefs_snapshot *snap = NULL;
+	bool done = false;
 	int err = 0;
 
 	ctx_lock(ctx);
-	while (stats.attempts < ATTEMPTS) {
+	while (!done && stats.attempts < ATTEMPTS) {
 		if (stats.attempts)
 			pause_before_retry(stats.attempts);
 		bpfrefs_snapshot_unref(snap);
 		snap = NULL;
 		err = walk_once(ctx, NULL, &snap);
 		stats.attempts++;
-		if (err || settled(ctx, snap))
-			break;
-		ctx->thorough = true;
+		done = err || settled(ctx, snap);
+		if (!done)
+			ctx->thorough = true;
 	}
+	if (!err)
+		constant_note(ctx, snap, done);
 	g_mutex_unlock(&ctx->lock);
 	if (err)
 		return err;

@@ -18,6 +18,7 @@ struct fake {
 	bool gaps;     /* classes pin, map and fd have one each */
 	bool changing; /* map/12's counters do not stand still */
 	bool more_fds; /* process 100 has opened another */
+	uint64_t vmlinux, module; /* counts of btf/2 and btf/3, the kernel's; 0: it is not there */
 	gint scans;    /* scans that have begun */
 	GMutex gate;   /* held by a test: scans stop here once they have begun */
 };
@@ -155,6 +156,16 @@ static inline void fake_gaps(struct scan *scan)
 	scan_gap(scan, 0, "one never knows", 0);
 }
 
+static inline void fake_kernel_btf(struct scan *scan, uint32_t id, uint64_t refcnt)
+{
+	const struct bpfrefs_key key = { BPFREFS_BTF, id };
+
+	if (!refcnt)
+		return;
+	fake_object(scan, key, id == 2 ? "vmlinux" : "module", "kernel", refcnt);
+	scan_object(scan, key)->type_number = BTF_OF_KERNEL;
+}
+
 static inline int fake_collect(struct scan *scan)
 {
 	struct fake *fake = scan->ctx->source_data;
@@ -175,6 +186,8 @@ static inline int fake_collect(struct scan *scan)
 	fake_object(scan, fake_tail, "", "xdp", 3);
 	fake_object(scan, fake_link, NULL, "xdp", 1);
 	fake_object(scan, fake_btf, "", "btf", 1);
+	fake_kernel_btf(scan, 2, fake->vmlinux);
+	fake_kernel_btf(scan, 3, fake->module);
 	for (unsigned int i = 0; holder_classes[i]; i++) {
 		scan_turn(scan, i);
 		scan_source(scan, "a fake");

@@ -86,9 +86,46 @@ static void test_references(void)
 	check(&world, "bpfrefs_references{class=\"map\"", "bpfrefs_references{class=\"map\"} 2\n");
 	check(&world, "bpfrefs_references{class=\"xdp\"", "bpfrefs_references{class=\"xdp\"} 0\n");
 	/* prog/6 two, btf/1 one; of map/13 nothing is known. */
-	check(&world, "bpfrefs_unexplained", "bpfrefs_unexplained_references 3\n");
+	check(&world, "bpfrefs_unexplained_r", "bpfrefs_unexplained_references 3\n");
+	check(&world, "bpfrefs_unexplained_c", "bpfrefs_unexplained_constant_references 0\n");
 	check(&world, "bpfrefs_gaps{class=\"refcnt\"", "bpfrefs_gaps{class=\"refcnt\"} 1\n");
 	check(&world, "bpfrefs_gaps{class=\"pin\"", "bpfrefs_gaps{class=\"pin\"} 0\n");
+	metrics_clear(&world);
+}
+
+static void check_unexplained(struct world *world, unsigned int constant, unsigned int rest)
+{
+	g_autofree char *of_constant =
+		g_strdup_printf("bpfrefs_unexplained_constant_references %u\n", constant);
+	/* 3 are of prog/6 and btf/1. */
+	g_autofree char *of_rest = g_strdup_printf("bpfrefs_unexplained_references %u\n", rest + 3);
+
+	world_scan(world);
+	check(world, "bpfrefs_unexplained_c", of_constant);
+	check(world, "bpfrefs_unexplained_r", of_rest);
+}
+
+/* What is unexplained of the kernel's BTFs from the first scan on, and what came later. */
+static void test_constant(void)
+{
+	struct world world;
+
+	metrics_init(&world);
+	/* metrics_init() has scanned already: to begin with there was nothing. */
+	world.fake.vmlinux = 5;
+	check_unexplained(&world, 0, 5);
+	/* As if the next scan were the first one. */
+	g_clear_pointer(&world.fs.ctx->constant, g_hash_table_unref);
+	check_unexplained(&world, 5, 0);
+	world.fake.vmlinux = 7;
+	check_unexplained(&world, 5, 2);
+	world.fake.vmlinux = 4;
+	check_unexplained(&world, 4, 0);
+	world.fake.vmlinux = 5;
+	check_unexplained(&world, 4, 1);
+	/* Of a module that was loaded since nothing was there before. */
+	world.fake.module = 2;
+	check_unexplained(&world, 4, 3);
 	metrics_clear(&world);
 }
 
@@ -111,7 +148,7 @@ static void test_gaps(void)
 	check(&world, "# fd: ", "# fd: partial: 3 processes: Permission denied\n");
 	for (guint i = 0; i < world.snap->objects->len; i++)
 		((struct bpfrefs_object *)world.snap->objects->pdata[i])->refcnt = BPFREFS_UNKNOWN;
-	check(&world, "bpfrefs_unexplained", "bpfrefs_unexplained_references NaN\n");
+	check(&world, "bpfrefs_unexplained_r", "bpfrefs_unexplained_references NaN\n");
 	check(&world, "bpfrefs_gaps{class=\"refcnt\"", "bpfrefs_gaps{class=\"refcnt\"} 6\n");
 	metrics_clear(&world);
 }
@@ -143,6 +180,7 @@ static void test_families(void)
 	      "# TYPE bpfrefs_objects gauge\n"
 	      "# TYPE bpfrefs_references gauge\n"
 	      "# TYPE bpfrefs_unexplained_references gauge\n"
+	      "# TYPE bpfrefs_unexplained_constant_references gauge\n"
 	      "# TYPE bpfrefs_gaps gauge\n"
 	      "# TYPE bpfrefs_scan_seconds gauge\n"
 	      "# TYPE bpfrefs_keeps gauge\n"
@@ -156,6 +194,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/metrics/objects", test_objects);
 	g_test_add_func("/metrics/escapes", test_escapes);
 	g_test_add_func("/metrics/references", test_references);
+	g_test_add_func("/metrics/constant", test_constant);
 	g_test_add_func("/metrics/gaps", test_gaps);
 	g_test_add_func("/metrics/ourselves", test_ourselves);
 	g_test_add_func("/metrics/families", test_families);
