@@ -59,6 +59,7 @@ struct sock_common {
 	possible_net_t skc_net;
 	struct in6_addr skc_v6_rcv_saddr;
 	struct sock *skc_listener;
+	unsigned long skc_flags;
 } __pai;
 
 struct sk_filter {
@@ -77,7 +78,6 @@ struct sock {
 	__u16 sk_type, sk_protocol;
 	void *sk_user_data;
 	struct sock_reuseport *sk_reuseport_cb;
-	struct socket *sk_socket;
 } __pai;
 
 struct socket {
@@ -385,15 +385,24 @@ static __always_inline void tell_tcp(struct sock *sk, __u32 fd)
 		walk_tell_accepts((__u64)sk, fd);
 }
 
-/* A closed socket (sock_orphan()) that something else keeps. Global: see walk_tell_sock(). */
+/* SOCK_DEAD, in skc_flags: closed (sock_orphan()); a connection not yet accepted is not. */
+#define FLAG_DEAD 1
+
+/* A closed socket that something else keeps. Global: see walk_tell_sock(). */
 int walk_use_closed(__u64 address, __u32 fd)
 {
 	struct sock *sk = (struct sock *)address;
+	struct bpf_map *map;
 
-	if (walk.only || !(walk.uses >> WALK_OTHER_SOCKET & 1) || BPF_CORE_READ(sk, sk_socket))
+	if (walk.only || !(walk.uses >> WALK_OTHER_SOCKET & 1) ||
+	    !(BPF_CORE_READ(sk, __sk_common.skc_flags) & FLAG_DEAD))
 		return 0;
 	tell_filter(sk, fd);
 	tell_psock(sk, fd);
+	map = is_tcp(sk, BPF_CORE_READ(sk, __sk_common.skc_family)) ? ops_map(sk) : NULL;
+	if (map)
+		walk_tell_sock((__u64)sk, (__u64)sk, WALK_USE_STRUCT_OPS | ONCE,
+			       BPF_CORE_READ(map, id), fd);
 	return 0;
 }
 

@@ -8,25 +8,33 @@
  * socket (kcm_attach()).
  *
  * All sockets with a descriptor are seen, those in their accept queues, the closed peers of unix
- * sockets, and the closed senders of messages in their queues. A closed TCP socket that is still sending is not: it goes by itself.
+ * sockets, and the closed senders of messages in their queues; where a reference is left, also closed
+ * ones that packets in devices' queues keep, and those that TCP has still to send for.
  */
+#include <string.h>
+
 #include "carrier.h"
 #include "holders.h"
 #include "net.h"
 #include "use.h"
 
-enum { SOCKET_VIA = USE_OWN, SOCKET_TYPE, SOCKET_LOCAL, SOCKET_NETNS };
+enum {
+	SOCKET_VIA = USE_OWN,
+	SOCKET_TYPE,
+	SOCKET_LOCAL,
+	SOCKET_NETNS,
+	SOCKET_IFNAME,
+	SOCKET_IFINDEX
+};
 
-static const char *const keys[] = { USE_KEYS, "via", "type", "local", "netns", NULL };
+static const char *const keys[] = { USE_KEYS, "via",	"type",	   "local",
+				    "netns",  "ifname", "ifindex", NULL };
 static const char *const walks[] = { "walk_tasks", NULL };
 
 /* The others are of classes of their own. */
 static const char *const via_words[] = {
-	[WALK_USE_FILTER] = "filter",
-	[WALK_USE_PSOCK] = "psock",
-	[WALK_USE_KCM] = "kcm",
-	[WALK_USE_STRUCT_OPS] = "struct_ops",
-	[WALK_USE_XSKMAP] = "xskmap",
+	[WALK_USE_FILTER] = "filter",	      [WALK_USE_PSOCK] = "psock",   [WALK_USE_KCM] = "kcm",
+	[WALK_USE_STRUCT_OPS] = "struct_ops", [WALK_USE_XSKMAP] = "xskmap",
 };
 
 static const char *via_word(uint32_t use)
@@ -34,12 +42,30 @@ static const char *via_word(uint32_t use)
 	return use < G_N_ELEMENTS(via_words) ? via_words[use] : NULL;
 }
 
+/* NULL: nothing was added. */
+static struct bpfrefs_ref *add(struct scan *scan, const struct walk_sock *sock)
+{
+	struct bpfrefs_ref *ref = use_add(scan, &sock->use);
+	g_autofree char *type = NULL, *local = NULL;
+
+	if (!ref)
+		return NULL;
+	ref_set_static(ref, SOCKET_VIA, via_word(sock->use.use));
+	ref_set_num(ref, SOCKET_NETNS, sock->netns);
+	if (!sock->family)
+		return ref; /* no socket: a namespace's default for new ones */
+	type = use_sock_type(sock);
+	local = use_sock_local(sock);
+	ref_set_str(scan, ref, SOCKET_TYPE, type);
+	if (local)
+		ref_set_str(scan, ref, SOCKET_LOCAL, local);
+	return ref;
+}
+
 static bool decode(struct scan *scan, const struct walk_rec *rec)
 {
 	const struct walk_sock *sock = walk_record(rec, WALK_SOCK, struct walk_sock);
 	const struct walk_gap *gap = walk_record(rec, WALK_GAP, struct walk_gap);
-	g_autofree char *type = NULL, *local = NULL;
-	struct bpfrefs_ref *ref;
 
 	if (gap && gap->kind == WALK_GAP_ACCEPT) {
 		scan_gap(scan, 1, "queues of connections not yet accepted", 0);
@@ -52,18 +78,8 @@ static bool decode(struct scan *scan, const struct walk_rec *rec)
 	if (!sock || !via_word(sock->use.use))
 		return false;
 	/* a closed socket may have sent many of the messages in a queue */
-	ref = held_is_new(scan, sock->use.what) ? use_add(scan, &sock->use) : NULL;
-	if (!ref)
-		return true;
-	ref_set_static(ref, SOCKET_VIA, via_word(sock->use.use));
-	ref_set_num(ref, SOCKET_NETNS, sock->netns);
-	if (!sock->family)
-		return true; /* no socket: a namespace's default for new ones */
-	type = use_sock_type(sock);
-	local = use_sock_local(sock);
-	ref_set_str(scan, ref, SOCKET_TYPE, type);
-	if (local)
-		ref_set_str(scan, ref, SOCKET_LOCAL, local);
+	if (held_is_new(scan, sock->use.what))
+		add(scan, sock);
 	return true;
 }
 
@@ -79,12 +95,172 @@ static int default_ops(struct scan *scan, const struct walk_net *net, void *data
 			       scan);
 }
 
+/* --------------------------------------- closed ones that a packet keeps --- */
+
+struct packets {
+	struct scan *scan;
+	const struct walk_netdev *dev; /* NULL: TCP's own */
+	GHashTable *found;	       /* what was added: a socket may have many packets */
+	GArray *queues;		       /* struct walk_backlog: of one device */
+	guint unknown;		       /* queues that cannot be looked into */
+	bool again;		       /* this is not the first network namespace */
+};
+
+static void take_closed(const struct walk_rec *rec, void *data)
+{
+	const struct walk_sock *sock = walk_record(rec, WALK_SOCK, struct walk_sock);
+	struct packets *packets = data;
+	char name[sizeof(packets->dev->name) + 1] = "";
+	struct bpfrefs_ref *ref;
+
+	if (!sock || !via_word(sock->use.use) ||
+	    !g_hash_table_add(packets->found, GSIZE_TO_POINTER(sock->use.what)))
+		return;
+	packets->scan->ctx->closed_sockets = true;
+	ref = add(packets->scan, sock);
+	if (!ref || !packets->dev)
+		return;
+	memcpy(name, packets->dev->name, sizeof(packets->dev->name));
+	ref_set_str(packets->scan, ref, SOCKET_IFNAME, name);
+	ref_set_num(ref, SOCKET_IFINDEX, packets->dev->ifindex);
+}
+
+static void take_queue(const struct walk_rec *rec, void *data)
+{
+	const struct walk_backlog *queue = walk_record(rec, WALK_BACKLOG, struct walk_backlog);
+	struct packets *packets = data;
+
+	if (!queue)
+		return;
+	g_array_append_vals(packets->queues, queue, 1);
+	packets->unknown += queue->kind == WALK_PACKETS_UNKNOWN;
+}
+
+static int queues_of(struct scan *scan, const struct walk_net *net, const struct walk_netdev *dev,
+		     void *data)
+{
+	struct packets *packets = data;
+	int err;
+
+	packets->dev = dev;
+	g_array_set_size(packets->queues, 0);
+	err = net_walk_object(scan, "walk_qdiscs", (struct net_object){ net, dev->dev, 1 },
+			      take_queue, packets);
+	for (guint i = 0; i < packets->queues->len && !err; i++) {
+		const struct walk_backlog *queue =
+			&g_array_index(packets->queues, struct walk_backlog, i);
+
+		err = net_walk_object(scan, "walk_packets",
+				      (struct net_object){ net, queue->qdisc, queue->kind },
+				      take_closed, packets);
+	}
+	return err;
+}
+
+static int tcp_of(struct scan *scan, const struct walk_net *net, void *data)
+{
+	struct packets *packets = data;
+	struct net_object object = { net, 0, packets->again };
+
+	packets->again = true;
+	return net_walk_object(scan, "walk_tcp", object, take_closed, packets);
+}
+
+static int walk_closed(struct scan *scan)
+{
+	g_autoptr(GHashTable) found = g_hash_table_new(NULL, NULL);
+	g_autoptr(GArray) queues = g_array_new(FALSE, FALSE, sizeof(struct walk_backlog));
+	struct packets packets = { .scan = scan, .found = found, .queues = queues };
+	int err;
+
+	scan->ctx->closed_sockets = false;
+	err = netdev_each(scan, queues_of, &packets);
+	packets.dev = NULL;
+	if (!err)
+		err = net_each(scan, tcp_of, &packets);
+	walk_state_of(scan)->unknown_queues = packets.unknown;
+	return err;
+}
+
+#define PROG_TYPE_SOCKET_FILTER 1
+#define MAP_TYPE_STRUCT_OPS	26
+
+static bool can_be_held(const struct bpfrefs_object *object)
+{
+	return object->key.kind == BPFREFS_PROG
+		       ? object->type_number == PROG_TYPE_SOCKET_FILTER
+		       : object->key.kind == BPFREFS_MAP &&
+				 object->type_number == MAP_TYPE_STRUCT_OPS;
+}
+
+/*
+ * Devices' queues and TCP's table take time, and seldom is a closed socket there that holds anything.
+ * So they are looked at where the scan before found one, or left a reference unexplained that a socket
+ * can hold: an object new among those has the scan made again.
+ */
+static bool may_be_closed(struct scan *scan)
+{
+	struct bpfrefs_ctx *ctx = scan->ctx;
+	GHashTableIter iter;
+	gpointer key;
+
+	if (ctx->closed_sockets)
+		return true;
+	g_hash_table_iter_init(&iter, ctx->remainders);
+	while (g_hash_table_iter_next(&iter, &key, NULL)) {
+		const struct bpfrefs_object *object =
+			scan_object(scan, *(const struct bpfrefs_key *)key);
+
+		if (object && can_be_held(object))
+			return true;
+	}
+	return false;
+}
+
 static int walk(struct scan *scan)
 {
+	int err = 0;
+
 	walk_knows(scan, WALK_OTHER_SOCKET);
-	if (!net_loaded(scan, NET_TYPE(STRUCT_OPS)))
-		return 0;
-	return net_each(scan, default_ops, NULL);
+	if (net_loaded(scan, NET_TYPE(STRUCT_OPS)))
+		err = net_each(scan, default_ops, NULL);
+	if (!err && !walk_state_of(scan)->one && may_be_closed(scan))
+		err = walk_closed(scan);
+	return err;
+}
+
+/* Is a reference unexplained that a socket can hold? */
+static bool has_remainder(const struct scan *scan)
+{
+	g_autoptr(GHashTable) found = g_hash_table_new(NULL, NULL);
+
+	for (guint i = 0; i < scan->snap->refs->len; i++) {
+		const struct bpfrefs_ref *ref = g_ptr_array_index(scan->snap->refs, i);
+		gpointer sum;
+
+		if (!ref->ref || !can_be_held(ref->object))
+			continue;
+		sum = g_hash_table_lookup(found, ref->object);
+		g_hash_table_insert(found, ref->object,
+				    GUINT_TO_POINTER(GPOINTER_TO_UINT(sum) + ref->ref));
+	}
+	for (guint i = 0; i < scan->snap->objects->len; i++) {
+		const struct bpfrefs_object *object = g_ptr_array_index(scan->snap->objects, i);
+
+		if (can_be_held(object) && object->refcnt != BPFREFS_UNKNOWN &&
+		    object->refcnt > GPOINTER_TO_UINT(g_hash_table_lookup(found, object)))
+			return true;
+	}
+	return false;
+}
+
+/* A queue that cannot be looked into is a gap only where it may matter. */
+static void derive(struct scan *scan)
+{
+	uint32_t unknown = walk_state_of(scan)->unknown_queues;
+
+	if (unknown && has_remainder(scan))
+		scan_gap(scan, unknown, "queues of devices, whose packets may keep sockets", 0);
 }
 
 static int proc(struct scan *scan)
@@ -99,5 +275,7 @@ const struct holder_class holder_socket = {
 	.walk = walk,
 	.takes = WALK_BIT(WALK_SOCK) | WALK_BIT(WALK_GAP),
 	.decode = decode,
+	.derive = derive,
+	.derives_alone = true, /* so that it comes after what others derive by programs */
 	.proc = proc,
 };

@@ -182,6 +182,10 @@ static __always_inline bool tell_qdisc(struct Qdisc *qdisc)
 	__u64 name = 0;
 	int offset;
 
+	if (walk.net.arg) { /* only those that have packets */
+		walk_tell_backlog((__u64)qdisc);
+		return walk.ended == WALK_DONE;
+	}
 	if (!out) {
 		walk.ended = WALK_FULL;
 		return false;
@@ -251,7 +255,10 @@ static int qdisc_step(__u32 index, void *ctx)
 	return walk.ended != WALK_DONE ? 1 : 0;
 }
 
-/* Tells the qdiscs of the device walk.net.object that can have filters or hold a map. */
+/*
+ * Tells the qdiscs of the device walk.net.object that can have filters or hold a map; with walk.net.arg
+ * those that have packets.
+ */
 SEC("syscall")
 int walk_qdiscs(void *ctx)
 {

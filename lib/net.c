@@ -14,6 +14,7 @@ _Static_assert(sizeof(struct walk_qdisc) % 8 == 0, "walk_qdisc");
 _Static_assert(sizeof(struct walk_class) % 8 == 0, "walk_class");
 _Static_assert(sizeof(struct walk_filter) % 8 == 0, "walk_filter");
 _Static_assert(sizeof(struct walk_action) % 8 == 0, "walk_action");
+_Static_assert(sizeof(struct walk_backlog) % 8 == 0, "walk_backlog");
 _Static_assert(sizeof(struct walk_fib) % 8 == 0, "walk_fib");
 _Static_assert(sizeof(struct walk_route) % 8 == 0, "walk_route");
 _Static_assert(sizeof(struct walk_ruleset) % 8 == 0, "walk_ruleset");

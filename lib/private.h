@@ -122,6 +122,7 @@ struct bpfrefs_ctx {
 	 * at first, and where a new remainder asks for it.
 	 */
 	bool thorough;
+	bool closed_sockets; /* BPF source: the last scan found some that a packet keeps */
 	bool hidden_carriers; /* BPF source: the last look at everything met carriers of files there */
 	struct known *known; /* BPF source: what earlier scans learnt (known.h); under lock */
 	/* how much the last look at everything found: the next one will find about as much */

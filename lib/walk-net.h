@@ -20,6 +20,7 @@ enum walk_net_type {
 	WALK_RULESET,	/* a table of netfilter rules */
 	WALK_RULE,	/* a rule with a program */
 	WALK_ACTION,	/* an action of tc of kind "bpf" */
+	WALK_BACKLOG,	/* a qdisc that has packets */
 };
 
 struct walk_net {
@@ -79,6 +80,22 @@ struct walk_filter {
 struct walk_action {
 	struct walk_rec rec; /* the program */
 	__u32 index, pad;
+};
+
+/* Where a qdisc keeps packets, besides in its own lists. */
+enum walk_packets {
+	WALK_PACKETS_LIST, /* nowhere, or in its children alone */
+	WALK_PACKETS_BANDS, /* pfifo_fast */
+	WALK_PACKETS_FLOWS, /* fq_codel */
+	WALK_PACKETS_HTB,
+	WALK_PACKETS_NETEM,
+	WALK_PACKETS_UNKNOWN,
+};
+
+struct walk_backlog {
+	struct walk_rec rec;
+	__u64 qdisc;
+	__u32 kind, pad; /* enum walk_packets */
 };
 
 struct walk_fib {

@@ -57,6 +57,7 @@ struct walk_state {
 	bool hidden_carriers;	 /* and something that carries files */
 	struct cgroups *cgroups; /* holder-cgroup.c: what it has been told */
 	uint64_t takers[WALK_TYPES]; /* the classes that take a type of record, by their places */
+	uint32_t unknown_queues; /* holder-socket.c: of devices, with packets that cannot be followed */
 	GHashTable *qdiscs;	 /* holder-struct_ops.c: maps of kinds of qdiscs, their names */
 };
 

@@ -347,6 +347,7 @@ int walk_use_event(__u64 event, __u64 holder, __u32 slot, __u32 fd);
 int walk_use_tun(__u64 file, __u32 fd); /* holder-tun.bpf.c */
 /* The same for a socket that a packet keeps: emits nothing where it is open (holder-socket.bpf.c). */
 int walk_use_closed(__u64 sock, __u32 fd);
+int walk_tell_backlog(__u64 qdisc); /* walk-packet.bpf.c */
 int walk_use_xsk(__u64 sock, __u32 fd); /* walk-xsk.bpf.c */
 int walk_use_kcm(__u64 sock, __u32 fd); /* walk-kcm.bpf.c */
 

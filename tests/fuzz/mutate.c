@@ -53,6 +53,7 @@ static const struct {
 	RECORD(WALK_RULESET, walk_ruleset),
 	RECORD(WALK_RULE, walk_rule),
 	RECORD(WALK_ACTION, walk_action),
+	RECORD(WALK_BACKLOG, walk_backlog),
 };
 
 static uint32_t roll(unsigned int *seed, uint32_t sides)

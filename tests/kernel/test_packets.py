@@ -7,8 +7,8 @@ import socket
 import subprocess
 import sys
 
-from harness import equal, main
-from made import OURS, held, keep, netns
+from harness import Skip, check, equal, eventually, libc, main, must, run, tool
+from made import CLONE_NEWNET, held, keep, netns, private_net
 from test_sockets import attach
 
 UNIX = socket.AF_UNIX
@@ -32,10 +32,10 @@ def tail(kind="unix_dgram"):
     return f"via=filter type={kind} netns={netns()}"
 
 
-def alone(env):
+def alone(env, **options):
     """A daemon, and a program that nothing but what is attached here holds."""
     daemon, helper = env.daemon(), env.helper()
-    return daemon, helper.make("prog", "socket_filter")
+    return daemon, helper.make("prog", "socket_filter", **options)
 
 
 # ------------------------------------------------------- queues of unix sockets ---
@@ -145,6 +145,160 @@ def test_packet_in_flight(env):
     queue.close()
     daemon.expect(obj, [held(obj, "socket", tail(), right.fileno(), 1)])
     right.close()
+    daemon.gone(obj)
+
+
+# ------------------------------------------------------------ queues of devices ---
+
+
+def slow(*children):
+    """Of lo a queue that lets about one packet of 1000 bytes out in a second, whose inner one may be
+    another; without arguments a fifo."""
+    tc = tool("tc")
+    status, out, err = run(tc, "qdisc", "add", "dev", "lo", "root", "handle", "1:", "tbf",
+                           "rate", "8kbit", "burst", "2000", "limit", "200000")
+    if status:
+        raise Skip(f"no tbf: {err or out}".strip())
+    for words in children:
+        status, out, err = run(tc, *words.split())
+        if status:
+            raise Skip(f"tc {words}: {err or out}".strip())
+
+
+def fill(obj, count=20):
+    """Sends more than the queue lets out at once, and closes the sender."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        attach(sock, obj)
+        for _ in range(count):
+            sock.sendto(b"x" * 1000, ("127.0.0.1", 9))
+
+
+def in_queue(obj):
+    """Its port is given up when it is closed."""
+    return (f"{obj.key} socket ref=1 user=0 share=* via=filter type=udp local=0.0.0.0:0"
+            f" netns={netns()} ifname=lo ifindex=1")
+
+
+def queued(env, *children):
+    daemon, obj = alone(env)
+    private_net(env)
+    slow(*children)
+    fill(obj)
+    fill(obj)
+    obj.close()
+    daemon.expect(obj, [in_queue(obj)] * 2)
+    check("held" == daemon.row(obj.key)["state"], "not held")
+    must(tool("tc"), "qdisc", "del", "dev", "lo", "root")
+    daemon.gone(obj)
+
+
+def test_packet_in_a_slow_queue(env):
+    queued(env)
+
+
+def test_packet_in_pfifo_fast(env):
+    queued(env, "qdisc add dev lo parent 1:1 handle 2: pfifo_fast")
+
+
+def test_packet_in_fq_codel(env):
+    queued(env, "qdisc add dev lo parent 1:1 handle 2: fq_codel")
+
+
+def test_packet_in_netem(env):
+    queued(env, "qdisc del dev lo root", "qdisc add dev lo root netem delay 100s")
+
+
+def test_packet_in_a_class(env):
+    """The leaf of a class, and what htb lets pass unclassified."""
+    queued(env, "qdisc del dev lo root", "qdisc add dev lo root handle 1: htb default 5",
+           "class add dev lo parent 1: classid 1:5 htb rate 8kbit burst 2000 cburst 2000")
+
+
+def test_packet_in_an_unknown_queue(env):
+    """What cannot be looked into is a gap, as long as a reference is unexplained."""
+    daemon, obj = alone(env)
+    private_net(env)
+    slow("qdisc add dev lo parent 1:1 handle 2: sfq")
+    fill(obj)
+    obj.close()
+
+    def look():
+        lines, gaps = daemon.lines(f"{obj.key}/holders")
+        equal(lines, [])
+        check(any("socket: partial" in x and "queues of devices" in x for x in gaps), str(gaps))
+    eventually(look)
+    must(tool("tc"), "qdisc", "del", "dev", "lo", "root")
+    daemon.gone(obj)
+    eventually(lambda: equal(daemon.lines("holders")[1], []))
+
+
+def test_packet_that_leaves(env):
+    """It goes when the last packet does; the device's queue stays."""
+    daemon, obj = alone(env)
+    private_net(env)
+    slow()
+    fill(obj, count=10)
+    obj.close()
+    daemon.expect(obj, [in_queue(obj)])
+    eventually(lambda: daemon.gone(obj), 30)
+
+
+def test_packet_past_its_namespace(env):
+    """No process is in the network namespace any more: its packets keep it until they have left."""
+    daemon, obj = alone(env)
+    before = os.open("/proc/self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+    env.cleanup(os.close, before)
+    private_net(env)
+    slow()
+    fill(obj, count=15)
+    line = in_queue(obj)
+    obj.close()
+    check(libc.setns(before, CLONE_NEWNET) == 0, "setns")
+    daemon.expect(obj, [line])
+    eventually(lambda: daemon.gone(obj), 60)
+
+
+def test_packet_open_again(env):
+    """Of a socket that is open there is its own line and no other."""
+    daemon, obj = alone(env)
+    private_net(env)
+    slow()
+    fill(obj)
+    sock = keep(env, socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
+    attach(sock, obj)
+    for _ in range(3):
+        sock.sendto(b"x" * 1000, ("127.0.0.1", 9))
+    own = held(obj, "socket", f"via=filter type=udp local=*:* netns={netns()}", sock.fileno(), 1)
+    daemon.expect(obj, [obj.held(), own, in_queue(obj)])
+    must(tool("tc"), "qdisc", "del", "dev", "lo", "root")
+    daemon.expect(obj, [obj.held(), own])
+
+
+# ------------------------------------------------------------------------- TCP ---
+
+
+def test_packet_of_closed_tcp_socket(env):
+    """One that has still to send: the other end does not read."""
+    daemon, obj = alone(env, result=0xFFFF)  # it lets everything in
+    private_net(env)
+    server = keep(env, socket.create_server(("127.0.0.1", 0)))
+    client = keep(env, socket.create_connection(server.getsockname()))
+    other = keep(env, server.accept()[0])
+    attach(client, obj)
+    obj.close()
+    port = client.getsockname()[1]
+    client.setblocking(False)
+    try:
+        while True:
+            client.send(b"x" * 65536)
+    except BlockingIOError:
+        pass
+    tail_ = f"via=filter type=tcp local=127.0.0.1:{port} netns={netns()}"
+    daemon.expect(obj, [held(obj, "socket", tail_, client.fileno(), 1)])
+    client.close()
+    daemon.expect(obj, [f"{obj.key} socket ref=1 user=0 share=* {tail_}"])
+    other.close()
+    server.close()
     daemon.gone(obj)
 
 
