@@ -2,97 +2,109 @@
 /*
  * Readers of .bpf/events.
  *
- * A reader has seen a state, and has perhaps a change pending that it has not read to its end. While
- * anyone waits who has none, a thread takes a snapshot at most a second after the last and tells each
- * what differs from what it has seen. Readers who saw the same share the state and the change, so
- * what is held follows from how many states they are at, and that is bounded; one that never reads is
- * at one state, and one slower than the changes misses what came and went.
+ * There is one state, the last that was sampled, and one log of the changes that led to it, which is
+ * bounded. A reader is a cursor in that log. While any reader waits, a thread takes a sample at most a
+ * second after the last one and replies to those for whom the log has something. So a reader costs some
+ * bytes, and what it has not read to the end; one that does not read for long loses changes, and a line
+ * says how many.
  *
- * Requests that wait hold no thread: they are kept here and answered by the thread that looks.
+ * Requests that wait hold no thread: they are kept here and answered by the thread that samples.
  */
-#include "events-look.h"
+#include "event-poller.h"
 
 #include <errno.h>
 
 #define READERS_MAX 1024
 
-/* ---------------------------------------------------------------- readers --- */
+/* --------------------------------------------------------------- readers --- */
 
-/* A reader that has seen @state. The lock is held. */
-static int add_reader(struct events *events, bool others, struct state *state, struct reader **out)
+/* Counts a reader that is about to be opened: while there is one, the last state is kept. */
+static int begin_open(struct events *events, bool others)
 {
-	struct reader *reader;
-
 	if (events->stopping)
 		return -ENODEV;
 	/* Half of them are root's, so that nobody else can keep root from reading. */
-	if (events->readers->len >= READERS_MAX || (others && events->others >= READERS_MAX / 2))
+	if (events->users >= READERS_MAX || (others && events->others >= READERS_MAX / 2))
 		return -EMFILE;
 	/* Its signals are those of the thread that serves this request: none. */
 	if (!events->thread)
 		events->thread = g_thread_try_new("events", events_run, events, NULL);
 	if (!events->thread)
 		return -EAGAIN;
-	reader = g_new0(struct reader, 1);
+	events->users++;
+	events->others += others;
+	return 0;
+}
+
+static void end_use(struct events *events, bool others)
+{
+	/* A sample that is being compared needs the last state. */
+	g_mutex_lock(&events->sampling);
+	g_mutex_lock(&events->lock);
+	events->others -= others;
+	if (!--events->users)
+		event_log_clear(&events->log);
+	g_mutex_unlock(&events->lock);
+	g_mutex_unlock(&events->sampling);
+}
+
+/* A reader for which the present state is seen. The lock is held. */
+static struct reader *add_reader(struct events *events, bool others)
+{
+	struct reader *reader = g_new0(struct reader, 1);
+
 	reader->events = events;
 	reader->others = others;
-	reader->seen = state_ref(state);
-	events->others += others;
-	g_ptr_array_add(events->readers, reader);
-	/* It has just looked. */
+	reader->cursor = event_log_end(&events->log);
+	/* That state has just been sampled. */
 	if (!events_are_awaited(events))
-		events->due = g_get_monotonic_time() + LOOK_US;
-	*out = reader;
-	return 0;
+		events->due = g_get_monotonic_time() + SAMPLE_US;
+	g_ptr_array_add(events->readers, reader);
+	return reader;
 }
 
 int events_open(struct events *events, bool others, struct reader **reader)
 {
-	struct bpfrefs_snapshot *snap;
-	struct state *state;
-	int err = events_are_full(events, others ? BYTES_MAX / 2 : BYTES_MAX)
-			  ? -ENOMEM
-			  : view_get(events->view, &snap);
+	int err;
 
+	g_mutex_lock(&events->lock);
+	err = begin_open(events, others);
+	g_mutex_unlock(&events->lock);
 	if (err)
 		return err;
-	state = events_state(events, snap);
-	bpfrefs_snapshot_unref(snap);
-	if (!state)
-		return -ENOMEM;
+	err = events_sample(events, view_get);
+	if (err) {
+		end_use(events, others);
+		return err;
+	}
 	g_mutex_lock(&events->lock);
-	err = add_reader(events, others, state, reader);
+	*reader = add_reader(events, others);
 	g_mutex_unlock(&events->lock);
-	state_unref(state);
-	return err;
+	return 0;
 }
 
 void events_close(struct reader *reader)
 {
 	struct events *events = reader->events;
-	struct state *last = NULL;
 
+	/* The kernel releases a file when all its reads are answered. */
 	g_mutex_lock(&events->lock);
 	g_ptr_array_remove_fast(events->readers, reader);
-	events->others -= reader->others;
-	if (!events->readers->len)
-		last = g_steal_pointer(&events->last);
 	g_mutex_unlock(&events->lock);
-	/* The kernel releases a file when all its reads are answered. */
-	state_unref(last);
-	state_unref(reader->seen);
-	change_unref(reader->pending);
+	end_use(events, reader->others);
+	event_text_unref(reader->pending);
 	poll_unref(events, reader->poll);
 	g_free(reader);
 }
 
 /* The lock is held. False: it waits. */
-static bool answer_now(struct reader *reader, const struct waiting *w, bool nonblock,
+static bool answer_now(struct reader *reader, const struct waiting_read *w, bool nonblock,
 		       struct answer *answer)
 {
 	struct events *events = reader->events;
 
-	if (reader_is_ready(reader)) {
+	/* Without a sample of now, what the log has may be over already. */
+	if (nonblock ? reader_catch_up(reader) : reader_is_ready(reader)) {
 		reader_take(reader, w->size, answer);
 		return true;
 	}
@@ -116,7 +128,7 @@ static bool answer_now(struct reader *reader, const struct waiting *w, bool nonb
 void events_read(struct reader *reader, void *request, size_t size, bool nonblock)
 {
 	struct events *events = reader->events;
-	struct waiting w = { reader, request, size };
+	struct waiting_read w = { reader, request, size };
 	struct answer answer = { .request = request };
 	bool ready;
 
@@ -124,7 +136,7 @@ void events_read(struct reader *reader, void *request, size_t size, bool nonbloc
 	ready = reader_is_ready(reader);
 	g_mutex_unlock(&events->lock);
 	if (nonblock && !ready)
-		answer.err = reader_look(reader);
+		answer.err = events_sample(events, view_get);
 	if (!answer.err) {
 		g_mutex_lock(&events->lock);
 		ready = answer_now(reader, &w, nonblock, &answer);
@@ -142,7 +154,7 @@ void events_interrupt(struct events *events, void *request)
 
 	g_mutex_lock(&events->lock);
 	for (guint i = 0; !found && i < events->waiting->len; i++) {
-		found = g_array_index(events->waiting, struct waiting, i).request == request;
+		found = g_array_index(events->waiting, struct waiting_read, i).request == request;
 		if (found)
 			g_array_remove_index(events->waiting, i);
 	}
@@ -167,8 +179,9 @@ bool events_poll(struct reader *reader, void *handle)
 	bool ready, due;
 
 	g_mutex_lock(&events->lock);
-	ready = reader_is_ready(reader);
 	due = g_get_monotonic_time() >= events->due;
+	/* The last sample is young enough for a caller who does not wait. */
+	ready = handle || due ? reader_is_ready(reader) : reader_catch_up(reader);
 	if (handle) {
 		old = reader->poll;
 		reader->poll = poll_new(handle);
@@ -177,11 +190,11 @@ bool events_poll(struct reader *reader, void *handle)
 	}
 	g_mutex_unlock(&events->lock);
 	poll_unref(events, old);
-	/* Who asks now and then and never waits is told what a look shows, not oftener than others. */
-	if (!ready && !handle && due && reader_look(reader) == 0) {
+	/* A caller who asks now and then and never waits has samples taken as often as others have. */
+	if (!ready && !handle && due && events_sample(events, view_get) == 0) {
 		g_mutex_lock(&events->lock);
-		ready = reader_is_ready(reader);
-		events->due = g_get_monotonic_time() + LOOK_US;
+		ready = reader_catch_up(reader);
+		events->due = g_get_monotonic_time() + SAMPLE_US;
 		g_mutex_unlock(&events->lock);
 	}
 	return ready;
@@ -189,14 +202,16 @@ bool events_poll(struct reader *reader, void *handle)
 
 /* -------------------------------------------------------- begin and end --- */
 
-struct events *events_new(struct view *view, const struct events_calls *calls)
+struct events *events_new(struct view *view, const struct events_calls *calls, size_t room)
 {
 	struct events *events = g_new0(struct events, 1);
 
 	events->view = view;
 	events->calls = calls;
 	events->readers = g_ptr_array_new();
-	events->waiting = g_array_new(FALSE, FALSE, sizeof(struct waiting));
+	events->waiting = g_array_new(FALSE, FALSE, sizeof(struct waiting_read));
+	event_log_init(&events->log, room);
+	g_mutex_init(&events->sampling);
 	g_mutex_init(&events->lock);
 	g_cond_init(&events->work);
 	return events;
@@ -220,10 +235,11 @@ void events_free(struct events *events)
 {
 	if (!events)
 		return;
-	state_unref(events->last);
+	event_log_clear(&events->log);
 	g_ptr_array_unref(events->readers);
 	g_array_unref(events->waiting);
 	g_cond_clear(&events->work);
 	g_mutex_clear(&events->lock);
+	g_mutex_clear(&events->sampling);
 	g_free(events);
 }

@@ -30,6 +30,9 @@
 #define TEXTS_PART 16
 #define SCAN_PART  8
 
+/* What changes may take that some reader of .bpf/events has not read. */
+#define EVENTS_ROOM ((size_t)8 << 20)
+
 /* What belongs to the whole process, once, before there is another thread. */
 static int prepare_process(const struct fs_options *opt)
 {
@@ -117,7 +120,7 @@ static int open_fs(struct fs *fs, const struct session_config *config)
 	fs->view = view_new(fs->ctx, fs->opt.max_age);
 	fs->errors = errlog_new();
 	fs->handles = handles_new(share_of_memory(TEXTS_PART));
-	fs->events = events_new(fs->view, &ops_events_calls);
+	fs->events = events_new(fs->view, &ops_events_calls, EVENTS_ROOM);
 	return 0;
 }
 

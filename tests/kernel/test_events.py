@@ -15,7 +15,8 @@ import sys
 import threading
 import time
 
-from harness import MNT_DETACH, check, equal, eventually, fails, main, tool, umount
+from harness import MNT_DETACH, check, equal, eventually, fails, main, sanitized, tool, umount
+from test_limits import descriptors, memory, start_many
 
 PATIENCE = 30
 
@@ -387,6 +388,65 @@ def test_too_many_readers(env):
     for fd in fds:
         os.close(fd)
     Reader(daemon).close()
+
+
+def test_thousand_readers(env):
+    """They poll, and all get what happens; they cost one state, and nobody gets an error."""
+    daemon, helper = env.daemon(), env.helper()
+    before = memory(daemon)
+    with descriptors(2000):
+        readers = [Reader(daemon) for _ in range(1000)]
+        for kind in ("array", "hash"):
+            obj, left = helper.make("map", kind), set(readers)
+
+            def all_told(left=left, obj=obj):
+                poll = select.poll()
+                for reader in left:
+                    poll.register(reader.fd, select.POLLIN)
+                ready = {fd for fd, _ in poll.poll(1000)}
+                for reader in [x for x in left if x.fd in ready]:
+                    reader.read()
+                    if any(about(x, obj) for x in reader.lines):
+                        left.discard(reader)
+                check(not left, f"{len(left)} were not told of {obj.key}")
+            eventually(all_told, PATIENCE)
+        for reader in readers:
+            check(not any(x.startswith("# lost") for x in reader.lines), "lost")
+            reader.close()
+    more = memory(daemon) - before
+    print(f"# {more // 1024} KiB more than before a thousand readers")
+    if not sanitized(env.bpfrefs):
+        check(more < 32 << 20, f"{more} bytes")
+
+
+def test_overrun(env):
+    """A reader that does not read while very much happens is told how many changes it has lost, and
+    from then on everything; one that reads loses nothing."""
+    daemon, helper = env.daemon(), env.helper()
+    slow, quick = Reader(daemon), Reader(daemon)
+    before, count, told = memory(daemon), 15000, 0
+    for _ in range(4):
+        with descriptors(count + 1000):
+            process, key = start_many("fds", count)
+        quick.until(r"\+", key)
+        process.stdin.close()
+        process.stdout.close()
+        process.wait()
+        lines = quick.until("-", key)
+        told += len(lines)
+        check(len([x for x in lines if x[0] == "+"]) >= count, f"{len(lines)} lines")
+        check(not any(x.startswith("# lost") for x in quick.lines), "the quick one lost some")
+        quick.lines = []
+    if not sanitized(env.bpfrefs):
+        check(memory(daemon) - before < 64 << 20, "memory while nobody reads the log")
+    check(slow.read(), "nothing is lost")
+    lost = re.fullmatch(r"# lost (\d+) changes", slow.lines[0])
+    check(lost and int(lost[1]) >= told, f"{slow.lines[:3]}, {told} lines about these alone")
+    check(not any(about(x, key) for x in slow.lines), "told what it has lost")
+    obj = helper.make("map", "array")
+    slow.until(r"\+", obj)
+    for reader in (slow, quick):
+        reader.close()
 
 
 def test_lazy_umount(env):

@@ -86,10 +86,15 @@ struct world {
 	struct events *events;
 };
 
-static void world_init(struct world *world)
+static void world_init_with(struct world *world, size_t room)
 {
 	fake_init(&world->fs, &world->fake);
-	world->events = events_new(world->fs.view, &calls);
+	world->events = events_new(world->fs.view, &calls, room);
+}
+
+static void world_init(struct world *world)
+{
+	world_init_with(world, 1 << 20);
 }
 
 static void world_clear(struct world *world)
@@ -464,6 +469,157 @@ static void test_many(void)
 	world_clear(&world);
 }
 
+/* Lines of a text that begin so. */
+static guint count_lines(const char *text, char sign)
+{
+	g_auto(GStrv) lines = g_strsplit(text, "\n", -1);
+	guint count = 0;
+
+	for (guint i = 0; lines[i]; i++)
+		count += lines[i][0] == sign;
+	return count;
+}
+
+/* Changes the world so often, and reads what a reader gets for it: how many lines. */
+static guint change_and_read(struct world *world, struct reader *reader, guint times)
+{
+	guint lines = 0;
+
+	for (guint i = 0; i < times; i++) {
+		g_autofree char *text = NULL;
+
+		set_more(world, !world->fake.more_fds);
+		text = more(reader);
+		lines += count_lines(text, '+') + count_lines(text, '-') + count_lines(text, '!');
+		g_assert_null(strchr(text, '#'));
+	}
+	return lines;
+}
+
+/*
+ * A reader that does not read while the log overruns is told how many changes it has lost, and then
+ * only of what happens after that; another is told of everything.
+ */
+static void test_overrun(void)
+{
+	struct world world;
+	struct reader *slow, *quick;
+	g_autofree char *lost = NULL, *want = NULL, *after = NULL;
+
+	world_init_with(&world, 4096);
+	slow = reader_new(&world);
+	quick = reader_new(&world);
+	want = g_strdup_printf("# lost %u changes\n", change_and_read(&world, quick, 41));
+	g_assert_cmpint(read_now(slow, 65536, &lost), ==, 0);
+	g_assert_cmpstr(lost, ==, want);
+	/* The present state counts as seen: what it has is not new, and its end is told. */
+	g_assert_cmpint(read_now(slow, 65536, NULL), ==, -EAGAIN);
+	set_more(&world, false);
+	after = more(slow);
+	g_assert_true(g_str_has_prefix(after, "- " MORE));
+	g_assert_cmpint(read_now(quick, 65536, NULL), ==, 0);
+	events_close(slow);
+	events_close(quick);
+	world_clear(&world);
+}
+
+/* While the changes are still in the log a slow reader gets what differs in the end. */
+static void test_slow(void)
+{
+	struct world world;
+	struct reader *slow, *quick;
+	g_autofree char *text = NULL;
+
+	world_init(&world);
+	slow = reader_new(&world);
+	quick = reader_new(&world);
+	change_and_read(&world, quick, 40);
+	g_assert_cmpint(read_now(slow, 65536, NULL), ==, -EAGAIN);
+	change_and_read(&world, quick, 41);
+	g_assert_cmpint(read_now(slow, 65536, &text), ==, 0);
+	g_assert_true(g_str_has_prefix(text, "+ " MORE));
+	g_assert_cmpuint(count_lines(text, '-'), ==, 0);
+	events_close(slow);
+	events_close(quick);
+	world_clear(&world);
+}
+
+/* A thousand readers wait, all are told; then a thousand poll and do not read. Nobody gets an error. */
+static void test_thousand(void)
+{
+	enum { COUNT = 1000 };
+	struct world world;
+	struct reader *readers[COUNT];
+	struct request *requests = g_new0(struct request, COUNT);
+	int scans;
+
+	world_init_with(&world, 4096);
+	for (int i = 0; i < COUNT; i++)
+		readers[i] = reader_new(&world);
+	scans = g_atomic_int_get(&world.fake.scans);
+	for (int i = 0; i < COUNT; i++) {
+		request_init(&requests[i]);
+		events_read(readers[i], &requests[i], 65536, false);
+	}
+	set_more(&world, true);
+	for (int i = 0; i < COUNT; i++) {
+		wait_for(&requests[i]);
+		g_assert_cmpint(requests[i].err, ==, 0);
+		g_assert_cmpstr(requests[i].data->str, ==, requests[0].data->str);
+	}
+	for (int i = 0; i < COUNT; i++)
+		request_clear(&requests[i]);
+	g_assert_true(g_atomic_int_get(&world.fake.scans) - scans < 60);
+	change_and_read(&world, readers[0], 2 * 20 + 1);
+	for (int i = 1; i < COUNT; i++) {
+		g_autofree char *text = NULL;
+
+		g_assert_cmpint(read_now(readers[i], 65536, &text), ==, 0);
+		g_assert_true(g_str_has_prefix(text, "# lost "));
+	}
+	for (int i = 0; i < COUNT; i++)
+		events_close(readers[i]);
+	g_free(requests);
+	world_clear(&world);
+}
+
+/* Readers that stop in the midst of what they read: all have it to the end, or a line says what is lost. */
+static void test_in_the_midst(void)
+{
+	enum { COUNT = 200 };
+	struct world world;
+	struct reader *readers[COUNT], *quick;
+	guint lost = 0;
+
+	world_init_with(&world, 4096);
+	quick = reader_new(&world);
+	for (int i = 0; i < COUNT; i++) {
+		g_autofree char *first = NULL;
+
+		/* Each opens at another state, and reads one byte of what comes then. */
+		readers[i] = reader_new(&world);
+		change_and_read(&world, quick, 1);
+		g_assert_cmpint(read_now(readers[i], 1, &first), ==, 0);
+		g_assert_cmpstr(first, ==, i % 2 ? "-" : "+");
+	}
+	for (int i = 0; i < COUNT; i++) {
+		g_autofree char *rest = NULL;
+
+		g_assert_cmpint(read_now(readers[i], 65536, &rest), ==, 0);
+		g_assert_cmpint(rest[strlen(rest) - 1], ==, '\n');
+		if (g_str_has_prefix(rest, "\n# lost "))
+			lost++;
+		else
+			g_assert_true(g_str_has_prefix(rest, " " MORE));
+		events_close(readers[i]);
+	}
+	/* The texts that are being read are bounded too, by four times the log. */
+	g_assert_cmpuint(lost, >, 0);
+	g_assert_cmpuint(lost, <, COUNT);
+	events_close(quick);
+	world_clear(&world);
+}
+
 int main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
@@ -477,5 +633,9 @@ int main(int argc, char **argv)
 	g_test_add_func("/events/errors", test_errors);
 	g_test_add_func("/events/stop", test_stop);
 	g_test_add_func("/events/many", test_many);
+	g_test_add_func("/events/slow", test_slow);
+	g_test_add_func("/events/overrun", test_overrun);
+	g_test_add_func("/events/thousand", test_thousand);
+	g_test_add_func("/events/midst", test_in_the_midst);
 	return g_test_run();
 }
