@@ -8,17 +8,21 @@
 
 /* --------------------------------------------------------------- roots --- */
 
-static int show_root(const struct bpfrefs_ref *root, const struct bpfrefs_key *chain, size_t count,
-		     void *data)
+static int show_root(const struct bpfrefs_root *root, void *data)
 {
 	GString *out = data;
 	char key[BPFREFS_KEY_MAX];
 
-	show_line(out, root);
+	show_line(out, root->ref);
 	g_string_truncate(out, out->len - 1); /* the newline */
-	for (size_t i = 0; text_room(out) == 0 && i < count; i++)
-		g_string_append_printf(out, "%s%s",
-				       i ? "," : " chain=", bpfrefs_key_format(chain[i], key));
+	if (root->owner) {
+		g_string_append_printf(
+			out, " owner=%s owner_pid=%" PRIu32 " owner_comm=", root->owner, root->pid);
+		show_value(out, root->comm);
+	}
+	for (size_t i = 0; text_room(out) == 0 && i < root->count; i++)
+		g_string_append_printf(
+			out, "%s%s", i ? "," : " chain=", bpfrefs_key_format(root->chain[i], key));
 	g_string_append_c(out, '\n');
 	return text_room(out);
 }
@@ -61,7 +65,7 @@ int show_retains(const struct where *w, GString *out)
 
 	if (!bpfrefs_snapshot_find_pid(w->snap, w->pid))
 		return -ENOENT;
-	err = bpfrefs_retains(w->fs->ctx, w->snap, w->pid, show_retained, &retains);
+	err = bpfrefs_retains(w->snap, w->pid, show_retained, &retains);
 	if (!err)
 		show_gaps(out, w->snap, NULL, NULL);
 	return err;

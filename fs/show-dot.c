@@ -28,7 +28,7 @@ static int own_objects(const struct where *w, GHashTable *own)
 {
 	if (!w->fs->keeper || bpfrefs_keep_count(w->fs->keeper, BPFREFS_KEEP_FD) != 0)
 		return 0;
-	return bpfrefs_retains(w->fs->ctx, w->snap, (uint32_t)getpid(), add_own, own);
+	return bpfrefs_retains(w->snap, (uint32_t)getpid(), add_own, own);
 }
 
 static void show_own_node(GString *out, GHashTable *own)

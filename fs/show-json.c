@@ -169,17 +169,21 @@ static void add_info(JsonBuilder *json, const struct where *w)
 	bpfrefs_info_free(info);
 }
 
-static int add_root(const struct bpfrefs_ref *root, const struct bpfrefs_key *chain, size_t count,
-		    void *data)
+static int add_root(const struct bpfrefs_root *root, void *data)
 {
 	JsonBuilder *json = data;
 	char key[BPFREFS_KEY_MAX];
 
 	json_builder_begin_object(json);
-	add_fields(json, root);
+	add_fields(json, root->ref);
+	if (root->owner) {
+		add_text(json, "owner", root->owner);
+		add_number(json, "owner_pid", root->pid);
+		add_text(json, "owner_comm", root->comm);
+	}
 	begin_array(json, "chain");
-	for (size_t i = 0; i < count; i++)
-		json_builder_add_string_value(json, bpfrefs_key_format(chain[i], key));
+	for (size_t i = 0; i < root->count; i++)
+		json_builder_add_string_value(json, bpfrefs_key_format(root->chain[i], key));
 	json_builder_end_array(json);
 	json_builder_end_object(json);
 	return 0;

@@ -414,17 +414,27 @@ const char *bpfrefs_snapshot_pin_path(const struct bpfrefs_snapshot *snapshot,
 
 /* ------------------------------------------------------------- answers --- */
 
-/**
- * Called by bpfrefs_snapshot_roots() with one root: its reference, and the objects that it leads
- * through, from what it holds itself to the one asked for (@p count >= 1). Valid during the call.
- */
-typedef int (*bpfrefs_root_fn)(const struct bpfrefs_ref *root, const struct bpfrefs_key *chain,
-			       size_t count, void *data);
+/** A root that leads to an object. Borrowed, valid during the call. */
+struct bpfrefs_root {
+	/** The root's own reference; where a process is the root because it keeps what the reference
+	 *  lasts as long as, that reference: an attachment or a pin. */
+	const struct bpfrefs_ref *ref;
+	/** What such a process keeps: "net_ns", "mnt_ns", "bpffs", "socket", "tun"; else NULL. */
+	const char *owner;
+	uint32_t pid;	  /**< and that process; 0 without @ref owner: see bpfrefs_ref_pid() */
+	const char *comm; /**< its name, or NULL */
+	/** The objects that it leads through, from what the reference holds to the one asked for. */
+	const struct bpfrefs_key *chain;
+	size_t count; /**< of @ref chain, 1 or more */
+};
+
+/** Called by bpfrefs_snapshot_roots() with one root. */
+typedef int (*bpfrefs_root_fn)(const struct bpfrefs_root *root, void *data);
 
 /**
  * The roots that lead to an object, nearest first, each with one shortest chain. Processes, pins,
- * attachments and the kernel are roots; automatic keeps are not. Stops when @p fn returns non-zero
- * and returns that.
+ * attachments and the kernel are roots; automatic keeps are not, nor is a pin or attachment that goes
+ * with processes: these are. Stops when @p fn returns non-zero and returns that.
  * @return -ENOENT if there is no such object, -ENOMEM
  */
 int bpfrefs_snapshot_roots(const struct bpfrefs_snapshot *snapshot, struct bpfrefs_key key,
@@ -450,8 +460,8 @@ typedef int (*bpfrefs_retain_fn)(const struct bpfrefs_object *object, enum bpfre
  * Stops when @p fn returns non-zero and returns that; else 0, also for a process that holds nothing,
  * or -ENOMEM.
  */
-int bpfrefs_retains(struct bpfrefs_ctx *ctx, const struct bpfrefs_snapshot *snapshot, uint32_t pid,
-		    bpfrefs_retain_fn fn, void *data);
+int bpfrefs_retains(const struct bpfrefs_snapshot *snapshot, uint32_t pid, bpfrefs_retain_fn fn,
+		    void *data);
 
 /**
  * The bytes of memory charged for a map or program, as fdinfo of one of its descriptors says now, or

@@ -261,7 +261,7 @@ static int walk_once(struct bpfrefs_ctx *ctx, const struct bpfrefs_key *one,
 	err = scan_failed(scan) ? scan_failed(scan) : err;
 	snap = scan_finish(scan);
 	if (!err)
-		err = snapshot_freeze(snap);
+		err = snapshot_freeze(snap, ctx->proc_fd);
 	if (err)
 		bpfrefs_snapshot_unref(snap);
 	else

@@ -3,13 +3,14 @@
  * The graph of references over a frozen snapshot, and marks that spread along it.
  *
  * Every object is two nodes, 2 * index and 2 * index + 1: the object, and of a map its user state.
- * The user state holds the object; an automatic keep lets the object hold its user state. One edge
- * a reference: from the node that holds it, or from outside, to the node that it holds.
+ * The user state holds the object; an automatic keep lets the object hold its user state. After them
+ * come the owners that processes keep (owner.h), a node each. One edge a reference: from the node that
+ * holds it, or from outside, to the node that it holds; and one for each hold of an owner.
  */
 #ifndef BPFREFS_GRAPH_H
 #define BPFREFS_GRAPH_H
 
-#include "private.h"
+#include "owner.h"
 
 enum edge_kind {
 	EDGE_HELD,    /* by a node */
@@ -17,20 +18,22 @@ enum edge_kind {
 	EDGE_PROCESS, /* by a process */
 	EDGE_AUTO,    /* by an automatic keep: no root */
 	EDGE_LOST,    /* by an object that is not in the snapshot: nobody can say what holds that */
+	EDGE_REMOVED, /* not any more: bpfrefs_unpin_check() */
 };
 
 struct edge {
-	const struct bpfrefs_ref *ref;
+	const struct bpfrefs_ref *ref; /* NULL: to an owner */
 	enum edge_kind kind;
+	uint32_t pid;  /* EDGE_PROCESS: which */
 	uint32_t from; /* a node; EDGE_HELD only */
 	uint32_t to;
 };
 
 struct graph {
 	const struct bpfrefs_snapshot *snap;
-	uint32_t objects, edges;
-	struct edge *edge;   /* in the order of snap->refs, so by target */
-	uint32_t *in_first;  /* by object: the first edge to it; one more at the end */
+	uint32_t objects, owners, nodes, edges;
+	struct edge *edge;   /* in the order of snap->refs, so by target; then of snap->holds */
+	uint32_t *in_first;  /* by graph_place(): the first edge to it; one more at the end */
 	uint32_t *out_first; /* by node: its first in @out; one more at the end */
 	uint32_t *out;	     /* EDGE_HELD edges by the node that they are from */
 	uint32_t *outside;   /* the edges that are not EDGE_HELD */
@@ -48,6 +51,25 @@ static inline uint32_t node_user(uint32_t index)
 	return 2 * index + 1;
 }
 
+static inline bool node_is_owner(const struct graph *graph, uint32_t node)
+{
+	return node >= 2 * graph->objects;
+}
+
+/* The number of an object, or behind them of an owner. */
+static inline uint32_t graph_place(const struct graph *graph, uint32_t node)
+{
+	return node_is_owner(graph, node) ? node - graph->objects : node / 2;
+}
+
+/* Whether the other part of an object leads to this one, or this is an owner, which has none. */
+static inline bool node_has_other(const struct graph *graph, uint32_t node)
+{
+	if (node_is_owner(graph, node))
+		return false;
+	return node == node_object(node / 2) || graph->kept_auto[node / 2];
+}
+
 /* NULL where there is no memory. */
 struct graph *graph_new(const struct bpfrefs_snapshot *snap);
 void graph_free(struct graph *graph);
@@ -55,8 +77,11 @@ void graph_free(struct graph *graph);
 /* The index of an object, or UINT32_MAX. */
 uint32_t graph_index(const struct bpfrefs_snapshot *snap, struct bpfrefs_key key);
 const struct bpfrefs_object *graph_object(const struct graph *graph, uint32_t index);
-/* The process that a reference goes with, or 0. */
-uint32_t graph_pid(const struct bpfrefs_ref *ref);
+const struct owner *graph_owner(const struct graph *graph, uint32_t node);
+/* Does it last only as long as all that hold it? Such nodes are owners of few holds, each by an owner. */
+bool graph_needs_all(const struct graph *graph, uint32_t node);
+/* All processes that lead to a node, in order, each once; owned array of uint32_t. */
+GArray *graph_processes(const struct graph *graph, uint32_t node);
 /* The first class that could not be read completely, or NULL. */
 const struct bpfrefs_class_status *graph_gap(const struct bpfrefs_snapshot *snap);
 /* Does a count of the object leave open who else holds it (@user: its user state)? */
@@ -67,6 +92,8 @@ struct mark {
 	const struct graph *graph;
 	uint8_t *reached;	/* by node: the level at which it was reached first, 0: not yet */
 	const struct edge **by; /* by node: the edge that reached it; NULL: its other part did */
+	uint32_t *
+		missing; /* by owner: how many of its holds have not been reached, where it needs all */
 	uint32_t *queue, head, tail;
 };
 

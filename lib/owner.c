@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Owners in a snapshot in the making (owner.h). */
+/* Owners in a snapshot in the making (owner.h), and what of them matters once it is made. */
 #include "owner.h"
 
 _Static_assert(OWNER_KINDS == G_N_ELEMENTS(((struct scan *)NULL)->owners), "scan.owners");
@@ -12,7 +12,9 @@ struct owner_entry {
 /* Ids that are addresses differ in their upper bits as a rule, inode numbers in their lower ones. */
 static uint64_t owner_key(enum owner_kind kind, uint64_t id)
 {
-	return kind == OWNER_NETDEV || kind == OWNER_SOCKET ? id >> 6 | id << 58 : id;
+	bool address = kind == OWNER_NETDEV || kind == OWNER_SOCKET || kind == OWNER_TUN;
+
+	return address ? id >> 6 | id << 58 : id;
 }
 
 uint32_t scan_owner_find(const struct scan *scan, enum owner_kind kind, uint64_t id)
@@ -45,7 +47,7 @@ uint32_t scan_owner(struct scan *scan, enum owner_kind kind, uint64_t id)
 	entry = arena_alloc(scan->snap->arena, sizeof(*entry));
 	if (!entry)
 		return OWNER_NONE;
-	entry->owner = (struct owner){ kind, id };
+	entry->owner = (struct owner){ .kind = kind, .id = id, .node = OWNER_NONE };
 	entry->index = owners->len;
 	idmap_fill(&scan->owners[kind], place, key, entry);
 	g_ptr_array_add(owners, &entry->owner);
@@ -66,4 +68,233 @@ void ref_set_owner(struct bpfrefs_ref *ref, uint32_t owner)
 {
 	if (owner != OWNER_NONE)
 		ref->owner = owner + 1;
+}
+
+const char *owner_name(enum owner_kind kind)
+{
+	static const char *const names[OWNER_KINDS] = {
+		[OWNER_MNT_NS] = "mnt_ns", [OWNER_NET_NS] = "net_ns", [OWNER_BPFFS] = "bpffs",
+		[OWNER_NETDEV] = "netdev", [OWNER_SOCKET] = "socket", [OWNER_TUN] = "tun",
+		[OWNER_PSOCK] = "psock",   [OWNER_XDP] = "xdp",
+	};
+
+	return kind < OWNER_KINDS ? names[kind] : "?";
+}
+
+/* ------------------------------------------------------------- resolve --- */
+
+/* What is known of an owner so far. */
+enum {
+	STAYS = 1 << 0,	  /* whatever process exits */
+	KEPT = 1 << 1,	  /* by a process or a map, at least through others */
+	HELD = 1 << 2,	  /* by anything */
+	BY_ROOT = 1 << 3, /* one hold at least stays */
+	OPEN = 1 << 4,	  /* one hold at least need not */
+};
+
+struct resolve {
+	struct bpfrefs_snapshot *snap;
+	uint8_t *flags; /* by owner */
+};
+
+static struct owner *owner_at(const struct bpfrefs_snapshot *snap, uint32_t index)
+{
+	return snap->owners->pdata[index];
+}
+
+static struct owner_hold *hold_at(const struct bpfrefs_snapshot *snap, uint32_t index)
+{
+	return &g_array_index(snap->holds, struct owner_hold, index);
+}
+
+/* What a used owner lasts as long as is used too. */
+static void spread_use(const struct bpfrefs_snapshot *snap)
+{
+	bool changed = true;
+
+	while (changed) {
+		changed = false;
+		for (guint i = 0; i < snap->holds->len; i++) {
+			const struct owner_hold *hold = hold_at(snap, i);
+
+			if (hold->by == OWNER_NONE || !owner_at(snap, hold->owner)->used ||
+			    owner_at(snap, hold->by)->used)
+				continue;
+			owner_at(snap, hold->by)->used = changed = true;
+		}
+	}
+}
+
+/* Very many processes may hold what nothing is attached in. */
+static void drop_unused(struct bpfrefs_snapshot *snap)
+{
+	guint kept = 0;
+
+	for (guint i = 0; i < snap->holds->len; i++)
+		if (owner_at(snap, hold_at(snap, i)->owner)->used)
+			*hold_at(snap, kept++) = *hold_at(snap, i);
+	g_array_set_size(snap->holds, kept);
+}
+
+static bool hold_stays(const struct resolve *resolve, const struct owner_hold *hold)
+{
+	if (hold->pid || hold->map)
+		return false;
+	return hold->by == OWNER_NONE || resolve->flags[hold->by] & STAYS;
+}
+
+/* One step; true where it has found one more. */
+static bool find_staying(const struct resolve *resolve)
+{
+	const struct bpfrefs_snapshot *snap = resolve->snap;
+	bool found = false;
+
+	for (guint i = 0; i < snap->owners->len; i++)
+		resolve->flags[i] &= STAYS | KEPT;
+	for (guint i = 0; i < snap->holds->len; i++) {
+		const struct owner_hold *hold = hold_at(snap, i);
+
+		resolve->flags[hold->owner] |= HELD | (hold_stays(resolve, hold) ? BY_ROOT : OPEN);
+	}
+	for (guint i = 0; i < snap->owners->len; i++) {
+		uint8_t flags = resolve->flags[i];
+		bool all = owner_needs_all(owner_at(snap, i));
+
+		if (flags & STAYS || (all ? flags & OPEN : flags & HELD && !(flags & BY_ROOT)))
+			continue;
+		resolve->flags[i] |= STAYS;
+		found = true;
+	}
+	return found;
+}
+
+/*
+ * Owners that hold each other, and that nothing else was found to hold, are held by something that was
+ * not found. True where there are some.
+ */
+static bool find_circles(const struct resolve *resolve)
+{
+	const struct bpfrefs_snapshot *snap = resolve->snap;
+	bool changed = true, found = false;
+
+	while (changed) {
+		changed = false;
+		for (guint i = 0; i < snap->holds->len; i++) {
+			const struct owner_hold *hold = hold_at(snap, i);
+			uint8_t *flags = &resolve->flags[hold->owner];
+			bool by = hold->by != OWNER_NONE && resolve->flags[hold->by] & KEPT;
+
+			if (*flags & KEPT || !(hold->pid || hold->map || by))
+				continue;
+			*flags |= KEPT;
+			changed = true;
+		}
+	}
+	for (guint i = 0; i < snap->owners->len; i++) {
+		if (resolve->flags[i] & (KEPT | STAYS))
+			continue;
+		resolve->flags[i] |= STAYS;
+		found = true;
+	}
+	return found;
+}
+
+static int by_owner(gconstpointer a, gconstpointer b)
+{
+	const struct owner_hold *x = a, *y = b;
+
+	if (x->owner != y->owner)
+		return x->owner < y->owner ? -1 : 1;
+	if (x->by != y->by)
+		return x->by < y->by ? -1 : 1;
+	if (x->map != y->map)
+		return x->map < y->map ? -1 : 1;
+	return x->pid < y->pid ? -1 : x->pid > y->pid;
+}
+
+/* Holds between the owners that processes keep, by their places in snap->kept, each once. */
+static void keep_holds(const struct resolve *resolve)
+{
+	struct bpfrefs_snapshot *snap = resolve->snap;
+	guint kept = 0;
+
+	for (guint i = 0; i < snap->holds->len; i++) {
+		struct owner_hold hold = *hold_at(snap, i);
+		uint32_t node = owner_at(snap, hold.owner)->node;
+
+		if (node == OWNER_NONE || hold_stays(resolve, &hold))
+			continue;
+		hold.owner = node;
+		if (hold.by != OWNER_NONE)
+			hold.by = owner_at(snap, hold.by)->node;
+		*hold_at(snap, kept++) = hold;
+	}
+	g_array_set_size(snap->holds, kept);
+	g_array_sort(snap->holds, by_owner);
+	kept = 0;
+	for (guint i = 0; i < snap->holds->len; i++)
+		if (i == 0 || by_owner(hold_at(snap, kept - 1), hold_at(snap, i)) != 0)
+			*hold_at(snap, kept++) = *hold_at(snap, i);
+	g_array_set_size(snap->holds, kept);
+}
+
+/* True where there were some that nothing else has shown. */
+static bool add_processes(struct bpfrefs_snapshot *snap, int proc_fd)
+{
+	g_autoptr(GHashTable) added = g_hash_table_new(NULL, NULL);
+	GHashTableIter iter;
+	gpointer value;
+	char comm[32];
+
+	for (guint i = 0; i < snap->holds->len; i++) {
+		uint32_t pid = hold_at(snap, i)->pid;
+		struct bpfrefs_process *process;
+
+		if (!pid || bpfrefs_snapshot_find_pid(snap, pid) ||
+		    g_hash_table_contains(added, GUINT_TO_POINTER(pid)))
+			continue;
+		process = arena_alloc(snap->arena, sizeof(*process));
+		if (!process)
+			return false;
+		process->pid = pid;
+		if (proc_comm(proc_fd, pid, comm))
+			process->comm = arena_str(snap->arena, comm);
+		g_hash_table_insert(added, GUINT_TO_POINTER(pid), process);
+	}
+	g_hash_table_iter_init(&iter, added);
+	while (g_hash_table_iter_next(&iter, NULL, &value))
+		g_ptr_array_add(snap->processes, value);
+	return g_hash_table_size(added) > 0;
+}
+
+/* What a hold takes to be put in order, and its process. */
+#define RESOLVE_BYTES 128
+
+bool owners_resolve(struct bpfrefs_snapshot *snap, int proc_fd)
+{
+	struct resolve resolve = { snap, NULL };
+
+	if (!snap->owners->len)
+		return false;
+	spread_use(snap);
+	drop_unused(snap);
+	resolve.flags = memory_try(snap->owners->len, sizeof(*resolve.flags));
+	if (!resolve.flags || !memory_is_there(snap->holds->len * (size_t)RESOLVE_BYTES)) {
+		arena_fail(snap->arena);
+		g_free(resolve.flags);
+		return false;
+	}
+	while (find_staying(&resolve) || find_circles(&resolve))
+		;
+	for (guint i = 0; i < snap->owners->len; i++) {
+		struct owner *owner = owner_at(snap, i);
+
+		if (!owner->used || resolve.flags[i] & STAYS)
+			continue;
+		owner->node = snap->kept->len;
+		g_ptr_array_add(snap->kept, owner);
+	}
+	keep_holds(&resolve);
+	g_free(resolve.flags);
+	return add_processes(snap, proc_fd);
 }

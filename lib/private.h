@@ -219,6 +219,7 @@ struct bpfrefs_snapshot {
 	GPtrArray *bpffs;      /* struct bpfrefs_bpffs * */
 	GPtrArray *owners;     /* struct owner *, in the arena (owner.h) */
 	GArray *holds;	       /* struct owner_hold: what keeps owners alive */
+	GPtrArray *kept;       /* of owners, those that processes keep: owners_resolve() */
 	GArray *classes;       /* struct bpfrefs_class_status, one a holder class */
 	struct idmap by_key;   /* key -> object */
 	GHashTable *dirs;      /* (device, inode) -> path inside the instance */
@@ -235,7 +236,7 @@ struct scan {
 	struct bpfrefs_snapshot *snap;
 	const struct holder_class *class; /* whose turn it is: who adds references and gaps */
 	unsigned int class_index;
-	struct idmap owners[5]; /* by enum owner_kind: id -> struct owner * */
+	struct idmap owners[8]; /* by enum owner_kind: id -> struct owner * */
 	struct idmap files; /* file address (or any identity) -> token */
 	/* names of holders that are not in the snapshot, where it is of one object; else NULL */
 	const char *(*name_of)(struct scan *scan, struct bpfrefs_key holder);

@@ -10,9 +10,6 @@
 
 #include "states.h"
 
-/* Processes named in a sentence; where there are more, their number has to do. */
-#define PIDS_NAMED 3
-
 /* The processes that hold a map's user state, sorted. */
 struct set {
 	const uint32_t *pids;
@@ -28,66 +25,32 @@ static int by_number(gconstpointer a, gconstpointer b)
 	return x < y ? -1 : x > y;
 }
 
-static GBytes *set_of(GArray *pids)
-{
-	guint kept = 0;
-
-	g_array_sort(pids, by_number);
-	for (guint i = 0; i < pids->len; i++) {
-		uint32_t pid = g_array_index(pids, uint32_t, i);
-
-		if (kept == 0 || g_array_index(pids, uint32_t, kept - 1) != pid)
-			g_array_index(pids, uint32_t, kept++) = pid;
-	}
-	return g_bytes_new(pids->data, kept * sizeof(uint32_t));
-}
-
 static bool set_has(const struct set *set, uint32_t pid)
 {
 	return set->count && bsearch(&pid, set->pids, set->count, sizeof(pid), by_number);
 }
 
-/* All processes that lead to a node. */
-static GBytes *processes_behind(const struct graph *graph, uint32_t node)
+static bool set_has_all(const struct set *set, const GArray *pids)
 {
-	g_autoptr(GHashTable) seen = g_hash_table_new(NULL, NULL);
-	g_autoptr(GArray) stack = g_array_new(FALSE, FALSE, sizeof(uint32_t));
-	g_autoptr(GArray) pids = g_array_new(FALSE, FALSE, sizeof(uint32_t));
-
-	g_array_append_val(stack, node);
-	while (stack->len) {
-		uint32_t at = g_array_index(stack, uint32_t, stack->len - 1), other = at ^ 1;
-		uint32_t index = at / 2;
-
-		g_array_set_size(stack, stack->len - 1);
-		if (!g_hash_table_add(seen, GUINT_TO_POINTER(at)))
-			continue;
-		for (uint32_t i = graph->in_first[index]; i < graph->in_first[index + 1]; i++) {
-			const struct edge *edge = &graph->edge[i];
-			uint32_t pid = graph_pid(edge->ref);
-
-			if (edge->to == at && edge->kind == EDGE_PROCESS)
-				g_array_append_val(pids, pid);
-			else if (edge->to == at && edge->kind == EDGE_HELD)
-				g_array_append_val(stack, edge->from);
-		}
-		if (at == node_object(index) || graph->kept_auto[index])
-			g_array_append_val(stack, other);
-	}
-	return set_of(pids);
+	for (guint i = 0; i < pids->len; i++)
+		if (!set_has(set, g_array_index(pids, uint32_t, i)))
+			return false;
+	return true;
 }
 
 void risk_suspect(struct states *st, uint32_t index)
 {
 	g_autoptr(GBytes) set = NULL;
-	GArray *group;
+	GArray *pids, *group;
 
 	/* With an automatic keep, whatever leads to a program that uses the map leads to its user
 	 * state too. What a doubt leads to may be held by more than processes. */
 	if (st->certain->reached[node_user(index)] != BY_PROCESS ||
 	    st->doubt->reached[node_user(index)] || st->graph->kept_auto[index])
 		return;
-	set = processes_behind(st->graph, node_user(index));
+	pids = graph_processes(st->graph, node_user(index));
+	set = g_bytes_new(pids->data, pids->len * sizeof(uint32_t));
+	g_array_unref(pids);
 	group = g_hash_table_lookup(st->groups, set);
 	if (!group) {
 		group = g_array_new(FALSE, FALSE, sizeof(uint32_t));
@@ -116,20 +79,37 @@ static void look_at(struct search *search, uint32_t node)
 	search->queue[search->tail++] = node;
 }
 
+/* Of what needs all that holds it: does each of them have a process that is not in the set? */
+static bool all_stay(const struct search *search, uint32_t node)
+{
+	const struct graph *graph = search->st->graph;
+	uint32_t place = graph_place(graph, node);
+	bool stay = true;
+
+	for (uint32_t i = graph->in_first[place]; stay && i < graph->in_first[place + 1]; i++) {
+		g_autoptr(GArray) pids = graph_processes(graph, graph->edge[i].from);
+
+		stay = !set_has_all(&search->set, pids);
+	}
+	return stay;
+}
+
 /* Queues what leads to a node; true once that is something that stays. */
 static bool look_behind(struct search *search, uint32_t node)
 {
 	const struct graph *graph = search->st->graph;
-	uint32_t index = node / 2;
+	uint32_t place = graph_place(graph, node);
 
 	if (search->st->certain->reached[node] == BY_STAYING)
 		return true;
-	for (uint32_t i = graph->in_first[index]; i < graph->in_first[index + 1]; i++) {
+	if (graph_needs_all(graph, node))
+		return all_stay(search, node);
+	for (uint32_t i = graph->in_first[place]; i < graph->in_first[place + 1]; i++) {
 		const struct edge *edge = &graph->edge[i];
 
 		if (edge->to != node)
 			continue;
-		if (edge->kind == EDGE_PROCESS && !set_has(&search->set, graph_pid(edge->ref)))
+		if (edge->kind == EDGE_PROCESS && !set_has(&search->set, edge->pid))
 			return true;
 		if (edge->kind != EDGE_HELD)
 			continue;
@@ -137,7 +117,7 @@ static bool look_behind(struct search *search, uint32_t node)
 			return true;
 		look_at(search, edge->from);
 	}
-	if (node == node_object(index) || graph->kept_auto[index])
+	if (node_has_other(graph, node))
 		look_at(search, node ^ 1);
 	return false;
 }
@@ -165,22 +145,14 @@ static bool stays(struct search *search, uint32_t node)
 static void set_at_risk(struct states *st, uint32_t index, const struct set *set,
 			struct bpfrefs_key program)
 {
-	g_autoptr(GString) text = g_string_new("only ");
+	g_autofree char *processes = states_processes(st, set->pids, set->count);
+	g_autofree char *text = NULL;
 	char key[BPFREFS_KEY_MAX];
 
-	if (set->count > PIDS_NAMED)
-		g_string_append_printf(text, "%zu processes", set->count);
-	for (size_t i = 0; set->count <= PIDS_NAMED && i < set->count; i++) {
-		g_autofree char *process = states_process(st, set->pids[i]);
-
-		if (i > 0)
-			g_string_append(text, i + 1 < set->count ? ", " : " and ");
-		g_string_append(text, process);
-	}
-	g_string_append_printf(text, " %s its user state, and %s, which stays, uses it",
+	text = g_strdup_printf("only %s %s its user state, and %s, which stays, uses it", processes,
 			       set->count == 1 ? "holds" : "hold",
 			       bpfrefs_key_format(program, key));
-	states_set(st, index, BPFREFS_AT_RISK, text->str);
+	states_set(st, index, BPFREFS_AT_RISK, text);
 }
 
 static void judge(struct states *st, struct search *search, uint32_t index)
@@ -199,7 +171,7 @@ static void judge(struct states *st, struct search *search, uint32_t index)
 
 int risk_judge(struct states *st)
 {
-	size_t nodes = 2 * (size_t)st->graph->objects;
+	size_t nodes = st->graph->nodes;
 	g_autofree uint8_t *verdict = memory_try(nodes, sizeof(*verdict));
 	g_autofree uint32_t *queue = memory_try(nodes, sizeof(*queue));
 	GHashTableIter iter;

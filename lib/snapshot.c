@@ -33,6 +33,7 @@ struct bpfrefs_snapshot *snapshot_new(void)
 	snap->bpffs = g_ptr_array_new();
 	snap->owners = g_ptr_array_new();
 	snap->holds = g_array_new(FALSE, FALSE, sizeof(struct owner_hold));
+	snap->kept = g_ptr_array_new();
 	snap->classes = g_array_new(FALSE, TRUE, sizeof(struct bpfrefs_class_status));
 	g_mutex_init(&snap->judging);
 	g_mutex_init(&snap->indexing);
@@ -58,6 +59,7 @@ void bpfrefs_snapshot_unref(struct bpfrefs_snapshot *snap)
 	g_ptr_array_unref(snap->bpffs);
 	g_ptr_array_unref(snap->owners);
 	g_array_unref(snap->holds);
+	g_ptr_array_unref(snap->kept);
 	g_array_unref(snap->classes);
 	idmap_clear(&snap->by_key);
 	g_mutex_clear(&snap->judging);
@@ -152,6 +154,8 @@ static void sum_up(struct bpfrefs_snapshot *snap)
 		object->user_explained += ref->user;
 		if (ref->place && strcmp(ref->class->pub.name, "pin") == 0)
 			object->pins++;
+		if (ref->owner)
+			((struct owner *)snap->owners->pdata[ref->owner - 1])->used = true;
 	}
 }
 
@@ -244,7 +248,7 @@ static void order_refs(struct bpfrefs_snapshot *snap)
 /* What putting it in order takes beside it for each reference, each object and each process. */
 #define ORDER_BYTES 64
 
-int snapshot_freeze(struct bpfrefs_snapshot *snap)
+int snapshot_freeze(struct bpfrefs_snapshot *snap, int proc_fd)
 {
 	uint32_t objects = snap->objects->len;
 	size_t items = (size_t)objects + snap->refs->len + snap->processes->len;
@@ -257,7 +261,9 @@ int snapshot_freeze(struct bpfrefs_snapshot *snap)
 	order_refs(snap);
 	sum_up(snap);
 	processes_unique(snap->processes);
-	return 0;
+	if (owners_resolve(snap, proc_fd))
+		processes_unique(snap->processes);
+	return arena_failed(snap->arena) ? -ENOMEM : 0;
 }
 
 /* -ENOMEM: nothing is indexed. */

@@ -12,7 +12,8 @@ struct dir_key {
 };
 
 struct bpfrefs_snapshot *snapshot_new(void);
-/* Sorts, indexes, sums up. Nothing is added afterwards. -ENOMEM: it is of no use. */
-int snapshot_freeze(struct bpfrefs_snapshot *snap);
+/* Sorts, indexes, sums up. Nothing is added afterwards. -ENOMEM: it is of no use.
+ * @proc_fd: procfs, for the names of processes that only keep owners (owner.h). */
+int snapshot_freeze(struct bpfrefs_snapshot *snap, int proc_fd);
 
 #endif

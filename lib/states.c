@@ -27,6 +27,21 @@ char *states_process(const struct states *st, uint32_t pid)
 	return g_strdup_printf("pid %u (%s)", pid, process->comm);
 }
 
+/* Processes named in a sentence: the others are counted. */
+#define PIDS_NAMED 2
+
+char *states_processes(const struct states *st, const uint32_t *pids, size_t count)
+{
+	g_autofree char *first = count > 0 ? states_process(st, pids[0]) : NULL;
+	g_autofree char *second = count > 1 ? states_process(st, pids[1]) : NULL;
+
+	if (count > PIDS_NAMED)
+		return g_strdup_printf("%s, %s and %zu more", first, second, count - PIDS_NAMED);
+	if (count == PIDS_NAMED)
+		return g_strdup_printf("%s and %s", first, second);
+	return first ? g_steal_pointer(&first) : g_strdup("no process");
+}
+
 static bool is_callback(struct bpfrefs_value via)
 {
 	return via.type == BPFREFS_VALUE_STR &&
@@ -52,10 +67,10 @@ static char *by_object(const struct bpfrefs_ref *ref)
 	return g_strdup_printf("%s holds it", holder);
 }
 
-static char *by_process(const struct states *st, const struct bpfrefs_ref *ref)
+static char *by_process(const struct states *st, const struct edge *edge)
 {
-	const char *class = ref->class->pub.name;
-	g_autofree char *process = states_process(st, graph_pid(ref));
+	const char *class = edge->ref->class->pub.name;
+	g_autofree char *process = states_process(st, edge->pid);
 
 	if (strcmp(class, "fd") == 0)
 		return g_strdup_printf("%s has a descriptor", process);
@@ -63,26 +78,36 @@ static char *by_process(const struct states *st, const struct bpfrefs_ref *ref)
 		return g_strdup_printf("%s has an open iterator", process);
 	if (strcmp(class, "mmap") == 0)
 		return g_strdup_printf("%s has it mapped", process);
-	if (strcmp(class, "pin") == 0)
-		return g_strdup_printf("pinned where %s can reach it, and not we", process);
 	return g_strdup_printf("%s holds it (%s)", process, class);
 }
 
-static char *by_place(const struct bpfrefs_ref *ref)
+static char *by_pin(const struct states *st, const struct bpfrefs_ref *ref)
 {
-	const char *class = ref->class->pub.name;
 	struct bpfrefs_value path = bpfrefs_ref_get(ref, "path");
 	struct bpfrefs_value state = bpfrefs_ref_get(ref, "state");
-	struct bpfrefs_value mode = bpfrefs_ref_get(ref, "mode");
+	struct bpfrefs_value pid = bpfrefs_ref_get(ref, "pid");
+	g_autofree char *process = NULL;
+
+	if (path.type == BPFREFS_VALUE_STR)
+		return g_strdup_printf("pinned at %s", path.str);
+	if (pid.type == BPFREFS_VALUE_NUM) {
+		process = states_process(st, (uint32_t)pid.num);
+		return g_strdup_printf("pinned where %s can reach it, and not we", process);
+	}
+	return g_strdup_printf("pinned, out of reach from here (%s)",
+			       state.type == BPFREFS_VALUE_STR ? state.str : "?");
+}
+
+static char *by_place(const struct states *st, const struct bpfrefs_ref *ref)
+{
+	const char *class = ref->class->pub.name;
+	struct bpfrefs_value mode = bpfrefs_ref_get(ref, "mode"), where;
 
 	if (strcmp(class, "keep") == 0)
 		return g_strdup_printf("bpfrefs keeps it (%s)",
 				       mode.type == BPFREFS_VALUE_STR ? mode.str : "?");
-	if (strcmp(class, "pin") == 0 && path.type == BPFREFS_VALUE_STR)
-		return g_strdup_printf("pinned at %s", path.str);
 	if (strcmp(class, "pin") == 0)
-		return g_strdup_printf("pinned, out of reach from here (%s)",
-				       state.type == BPFREFS_VALUE_STR ? state.str : "?");
+		return by_pin(st, ref);
 	if (strcmp(class, "kernel") == 0)
 		return g_strdup("the kernel holds it");
 	if (strcmp(class, "map") == 0)
@@ -90,17 +115,134 @@ static char *by_place(const struct bpfrefs_ref *ref)
 	if (strcmp(class, "struct_ops") == 0)
 		return g_strdup("registered with the kernel (struct_ops)");
 	/* what its class says first is where */
-	path = bpfrefs_ref_value(ref, 0);
-	if (path.type == BPFREFS_VALUE_STR)
-		return g_strdup_printf("attached (%s %s)", class, path.str);
+	where = bpfrefs_ref_value(ref, 0);
+	if (where.type == BPFREFS_VALUE_STR)
+		return g_strdup_printf("attached (%s %s)", class, where.str);
 	return g_strdup_printf("attached (%s)", class);
+}
+
+/* What lasts as long as a map: the first map, where a socket is in more than one. */
+static char *by_map(const struct graph *graph, uint32_t owner)
+{
+	const struct edge *edge = &graph->edge[graph->in_first[graph_place(graph, owner)]];
+	char key[BPFREFS_KEY_MAX];
+
+	if (edge->from == UINT32_MAX)
+		return g_strdup("a socket in a sockmap has it (psock)");
+	bpfrefs_key_format(graph_object(graph, edge->from / 2)->key, key);
+	return g_strdup_printf("a socket in %s has it (psock)", key);
+}
+
+static const char *const owner_places[OWNER_KINDS] = {
+	[OWNER_MNT_NS] = "in a mount namespace",
+	[OWNER_NET_NS] = "in a network namespace",
+	[OWNER_BPFFS] = "in a bpffs",
+	[OWNER_NETDEV] = "to a device",
+	[OWNER_TUN] = "to a device",
+	[OWNER_SOCKET] = "by a socket",
+	[OWNER_XDP] = "to devices",
+	[OWNER_PSOCK] = "by a socket",
+};
+
+static char *pids_text(const struct states *st, const GArray *pids)
+{
+	return states_processes(st, (const uint32_t *)(const void *)pids->data, pids->len);
+}
+
+static bool is_within(const GArray *part, const GArray *whole)
+{
+	guint at = 0;
+
+	for (guint i = 0; i < part->len; i++) {
+		uint32_t pid = g_array_index(part, uint32_t, i);
+
+		while (at < whole->len && g_array_index(whole, uint32_t, at) < pid)
+			at++;
+		if (at == whole->len || g_array_index(whole, uint32_t, at) != pid)
+			return false;
+	}
+	return true;
+}
+
+/*
+ * The sets of processes each of which takes the owner with it, GArray of GArray; of two of which one
+ * is within the other, the smaller one.
+ */
+static GPtrArray *owner_sets(const struct graph *graph, uint32_t node)
+{
+	uint32_t place = graph_place(graph, node);
+	GPtrArray *sets = g_ptr_array_new_with_free_func((GDestroyNotify)g_array_unref);
+
+	if (!graph_needs_all(graph, node)) {
+		g_ptr_array_add(sets, graph_processes(graph, node));
+		return sets;
+	}
+	for (uint32_t i = graph->in_first[place]; i < graph->in_first[place + 1]; i++) {
+		GArray *set = graph_processes(graph, graph->edge[i].from);
+		bool needed = true;
+
+		for (guint j = sets->len; j > 0; j--) {
+			if (is_within(sets->pdata[j - 1], set))
+				needed = false;
+			else if (is_within(set, sets->pdata[j - 1]))
+				g_ptr_array_remove_index(sets, j - 1);
+		}
+		if (needed)
+			g_ptr_array_add(sets, set);
+		else
+			g_array_unref(set);
+	}
+	return sets;
+}
+
+/* "in a network namespace that only pid 12 (a) holds"; found once for all that it holds. */
+static const char *owned_text(const struct states *st, uint32_t node)
+{
+	const char *place = owner_places[graph_owner(st->graph, node)->kind];
+	const char *known = g_hash_table_lookup(st->owned, GUINT_TO_POINTER(node));
+	g_autoptr(GPtrArray) sets = NULL;
+	GString *text;
+
+	if (known)
+		return known;
+	sets = owner_sets(st->graph, node);
+	text = g_string_new(place);
+	for (guint i = 0; i < sets->len; i++) {
+		const GArray *pids = sets->pdata[i];
+		g_autofree char *processes = pids_text(st, pids);
+
+		if (sets->len > 1)
+			g_string_append_printf(text, "%s %s", i ? ", or with" : " that goes with",
+					       processes);
+		else
+			g_string_append_printf(text, " that only %s %s", processes,
+					       pids->len == 1 ? "holds" : "hold");
+	}
+	g_hash_table_insert(st->owned, GUINT_TO_POINTER(node), text->str);
+	return g_string_free(text, FALSE);
+}
+
+static char *by_owner(const struct states *st, const struct edge *edge)
+{
+	g_autofree char *place = NULL;
+
+	if (graph_owner(st->graph, edge->from)->kind == OWNER_PSOCK)
+		return by_map(st->graph, edge->from);
+	/* its path or its process would say less: the sentence names all processes */
+	if (strcmp(edge->ref->class->pub.name, "pin") == 0)
+		place = g_strdup("pinned");
+	else
+		place = by_place(st, edge->ref);
+	return g_strdup_printf("%s %s", place, owned_text(st, edge->from));
 }
 
 static char *edge_text(const struct states *st, const struct edge *edge)
 {
 	if (edge->ref->holder.kind != BPFREFS_KIND_COUNT)
 		return by_object(edge->ref);
-	return edge->kind == EDGE_PROCESS ? by_process(st, edge->ref) : by_place(edge->ref);
+	if (edge->kind == EDGE_HELD)
+		return by_owner(st, edge);
+	return edge->kind == EDGE_PROCESS ? by_process(st, edge) : by_place(st, edge->ref);
 }
 
 /* The edge that the object's nearest root came by; of a map rather one to its user state. */
@@ -245,7 +387,7 @@ static int judge_all(struct bpfrefs_snapshot *snap)
 	graph_auto *graph = graph_new(snap);
 	mark_auto *certain = mark_new(graph);
 	mark_auto *doubt = mark_new(graph);
-	struct states st = { snap, graph, certain, doubt, graph_gap(snap), NULL };
+	struct states st = { snap, graph, certain, doubt, graph_gap(snap), NULL, NULL };
 	int err;
 
 	if (!certain || !doubt || !memory_is_there(snap->objects->len * (size_t)JUDGING_BYTES))
@@ -260,10 +402,12 @@ static int judge_all(struct bpfrefs_snapshot *snap)
 	st.groups =
 		g_hash_table_new_full(g_bytes_hash, g_bytes_equal, (GDestroyNotify)g_bytes_unref,
 				      (GDestroyNotify)g_array_unref);
+	st.owned = g_hash_table_new_full(NULL, NULL, NULL, g_free);
 	for (uint32_t i = 0; i < graph->objects; i++)
 		judge(&st, i);
 	err = risk_judge(&st);
 	g_hash_table_unref(st.groups);
+	g_hash_table_unref(st.owned);
 	return err;
 }
 

@@ -15,11 +15,14 @@ struct states {
 	struct mark *doubt;   /* from what was not: counts unexplained, unread or moving */
 	const struct bpfrefs_class_status *gap;
 	GHashTable *groups; /* a set of processes (GBytes of uint32_t) -> maps that it holds */
+	GHashTable *owned;  /* node of an owner -> what it goes with, in words; both owned */
 };
 
 void states_set(struct states *st, uint32_t index, enum bpfrefs_state state, const char *why);
 /* "pid 12 (cilium)", owned. */
 char *states_process(const struct states *st, uint32_t pid);
+/* "pid 12 (a), pid 13 (b) and 3 more", owned. */
+char *states_processes(const struct states *st, const uint32_t *pids, size_t count);
 /* Is this an edge from a program that is reached for certain? */
 bool states_is_user(const struct states *st, const struct edge *edge);
 

@@ -178,7 +178,7 @@ static struct bpfrefs_snapshot *walk(struct bpfrefs_ctx *ctx)
 		bpfrefs_snapshot_unref(snap);
 		return NULL;
 	}
-	snapshot_freeze(snap);
+	snapshot_freeze(snap, -1);
 	graph_states(snap);
 	return snap;
 }

@@ -340,7 +340,7 @@ static int end_holder(struct test *test, int h)
 
 	if (!snap)
 		return -1;
-	err = bpfrefs_retains(test->ctx, snap, (uint32_t)test->holder[h], predict, test);
+	err = bpfrefs_retains(snap, (uint32_t)test->holder[h], predict, test);
 	bpfrefs_snapshot_unref(snap);
 	kill(test->holder[h], SIGKILL);
 	waitpid(test->holder[h], NULL, 0);
@@ -387,7 +387,7 @@ static int run_round(struct test *test)
 	snap = await(test);
 	if (!snap)
 		return -1;
-	err = bpfrefs_retains(test->ctx, snap, (uint32_t)getpid(), predict, test);
+	err = bpfrefs_retains(snap, (uint32_t)getpid(), predict, test);
 	bpfrefs_snapshot_unref(snap);
 	close_ours(test);
 	for (int h = 0; !err && h < HOLDERS; h++)

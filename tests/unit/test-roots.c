@@ -4,18 +4,19 @@
 
 /* ------------------------------------------------------------- asking --- */
 
-static int add_root(const struct bpfrefs_ref *root, const struct bpfrefs_key *chain, size_t count,
-		    void *data)
+static int add_root(const struct bpfrefs_root *root, void *data)
 {
 	GString *text = data;
 	char key[BPFREFS_KEY_MAX];
 
-	g_string_append(text, bpfrefs_ref_class(root)->name);
-	if (bpfrefs_ref_pid(root))
-		g_string_append_printf(text, "(%u)", bpfrefs_ref_pid(root));
-	for (size_t i = 0; i < count; i++)
+	g_string_append(text, bpfrefs_ref_class(root->ref)->name);
+	if (bpfrefs_ref_pid(root->ref))
+		g_string_append_printf(text, "(%u)", bpfrefs_ref_pid(root->ref));
+	if (root->owner)
+		g_string_append_printf(text, "[%s %u]", root->owner, root->pid);
+	for (size_t i = 0; i < root->count; i++)
 		g_string_append_printf(text, "%s%s", i ? "," : ":",
-				       bpfrefs_key_format(chain[i], key));
+				       bpfrefs_key_format(root->chain[i], key));
 	g_string_append_c(text, ' ');
 	return 0;
 }
@@ -41,12 +42,9 @@ static int add_retained(const struct bpfrefs_object *object, enum bpfrefs_effect
 static void retained_is(const struct bpfrefs_snapshot *snap, uint32_t pid, const char *expected)
 {
 	g_autoptr(GString) text = g_string_new(NULL);
-	struct bpfrefs_ctx *ctx = NULL;
 
-	g_assert_cmpint(ctx_open_with(&fake, NULL, &ctx), ==, 0);
-	g_assert_cmpint(bpfrefs_retains(ctx, snap, pid, add_retained, text), ==, 0);
+	g_assert_cmpint(bpfrefs_retains(snap, pid, add_retained, text), ==, 0);
 	g_assert_cmpstr(text->str, ==, expected);
-	bpfrefs_ctx_close(ctx);
 }
 
 /* --------------------------------------------------------------- roots --- */
@@ -135,12 +133,9 @@ static void build_ladder(struct scan *scan)
 	pin(scan, map(1), 100);
 }
 
-static int count_one(const struct bpfrefs_ref *root, const struct bpfrefs_key *chain, size_t count,
-		     void *data)
+static int count_one(const struct bpfrefs_root *root, void *data)
 {
-	(void)root;
-	(void)chain;
-	*(size_t *)data += count;
+	*(size_t *)data += root->count;
 	return 5;
 }
 

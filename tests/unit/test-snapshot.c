@@ -30,7 +30,7 @@ static struct bpfrefs_snapshot *end(struct scan *scan)
 {
 	struct bpfrefs_snapshot *snap = scan_finish(scan);
 
-	g_assert_cmpint(snapshot_freeze(snap), ==, 0);
+	g_assert_cmpint(snapshot_freeze(snap, -1), ==, 0);
 	return snap;
 }
 
@@ -254,7 +254,7 @@ static void less_than_the_limit_is_had(void)
 	}
 	g_assert_cmpint(scan_failed(scan), ==, 0);
 	snap = scan_finish(scan);
-	g_assert_cmpint(snapshot_freeze(snap), ==, 0);
+	g_assert_cmpint(snapshot_freeze(snap, -1), ==, 0);
 	g_assert_cmpuint(bpfrefs_snapshot_find(snap, map12)->explained, ==, 1000);
 	bpfrefs_snapshot_unref(snap);
 }
@@ -298,7 +298,7 @@ static void whatever_grows_counts(void)
 		g_assert_null(scan_add(scan, map12, 1, 1));
 		snap = scan_finish(scan);
 		g_assert_cmpuint(arena_used(snap->arena), <, 2 << 20);
-		g_assert_cmpint(snapshot_freeze(snap), ==, -ENOMEM);
+		g_assert_cmpint(snapshot_freeze(snap, -1), ==, -ENOMEM);
 		bpfrefs_snapshot_unref(snap);
 	}
 }

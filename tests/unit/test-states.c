@@ -105,7 +105,8 @@ static void test_many(void)
 	struct bpfrefs_snapshot *snap = take(build_many);
 
 	state_is(snap, map(1), BPFREFS_AT_RISK,
-		 "only 5 processes hold its user state, and prog/11, which stays, uses it");
+		 "only pid 70 (loader), pid 71 (loader) and 3 more hold its user state, and "
+		 "prog/11, which stays, uses it");
 	state_is(snap, map(2), BPFREFS_HELD, "pid 70 (loader) has a descriptor");
 	bpfrefs_snapshot_unref(snap);
 }

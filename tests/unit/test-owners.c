@@ -1,0 +1,510 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Owners as nodes of the graph: what goes with namespaces, devices and sockets, on hand-made snapshots. */
+#include <fcntl.h>
+
+#include "owner.h"
+#include "world.h"
+
+/* ------------------------------------------------------------ a made-up world --- */
+
+/* Who holds what, by number: namespaces and the like, as scan_owner() has them. */
+static uint32_t net_ns(struct scan *scan, uint64_t id)
+{
+	return scan_owner(scan, OWNER_NET_NS, id);
+}
+
+static void kept_by_pid(struct scan *scan, uint32_t owner, uint32_t pid)
+{
+	scan_owner_hold(scan, (struct owner_hold){ owner, OWNER_NONE, pid, OWNER_BY_TASK, 0, 0 });
+}
+
+static void kept_by(struct scan *scan, uint32_t owner, uint32_t by)
+{
+	scan_owner_hold(scan, (struct owner_hold){ owner, by, 0, OWNER_BY_MEMBER, 0, 0 });
+}
+
+static void kept_by_kernel(struct scan *scan, uint32_t owner)
+{
+	scan_owner_hold(scan, (struct owner_hold){ owner, OWNER_NONE, 0, OWNER_BY_KERNEL, 0, 0 });
+}
+
+static void kept_by_map(struct scan *scan, uint32_t owner, uint32_t map_id)
+{
+	scan_owner_hold(scan,
+			(struct owner_hold){ owner, OWNER_NONE, 0, OWNER_BY_MEMBER, 0, map_id });
+}
+
+static void attached(struct scan *scan, uint32_t prog_id, const char *ifname, uint32_t owner)
+{
+	struct bpfrefs_ref *ref = hold(scan, "xdp", prog(prog_id), nobody, NULL, 0);
+
+	set(scan, ref, "ifname", ifname, 0);
+	ref_set_owner(ref, owner);
+}
+
+static void pinned(struct scan *scan, struct bpfrefs_key key, uint64_t ino, uint32_t owner)
+{
+	struct bpfrefs_ref *ref = hold(scan, "pin", key, nobody, NULL, key.kind == BPFREFS_MAP);
+
+	set(scan, ref, "path", NULL, BPFREFS_UNKNOWN);
+	ref_set_place(scan, ref, (struct pin_place){ MAJOR, MINOR, ino, "/x" });
+	ref_set_owner(ref, owner);
+}
+
+/* ------------------------------------------------------------------ answers --- */
+
+static int add_root(const struct bpfrefs_root *root, void *data)
+{
+	GString *text = data;
+	char key[BPFREFS_KEY_MAX];
+
+	g_string_append(text, bpfrefs_ref_class(root->ref)->name);
+	if (bpfrefs_ref_pid(root->ref))
+		g_string_append_printf(text, "(%u)", bpfrefs_ref_pid(root->ref));
+	if (root->owner)
+		g_string_append_printf(text, "[%s %u]", root->owner, root->pid);
+	for (size_t i = 0; i < root->count; i++)
+		g_string_append_printf(text, "%s%s", i ? "," : ":",
+				       bpfrefs_key_format(root->chain[i], key));
+	g_string_append_c(text, ' ');
+	return 0;
+}
+
+static void roots_are(const struct bpfrefs_snapshot *snap, struct bpfrefs_key key,
+		      const char *expected)
+{
+	g_autoptr(GString) text = g_string_new(NULL);
+
+	g_assert_cmpint(bpfrefs_snapshot_roots(snap, key, add_root, text), ==, 0);
+	g_assert_cmpstr(text->str, ==, expected);
+}
+
+static int add_retained(const struct bpfrefs_object *object, enum bpfrefs_effect effect, void *data)
+{
+	char key[BPFREFS_KEY_MAX];
+
+	g_string_append_printf(data, "%s:%s ", bpfrefs_key_format(object->key, key),
+			       bpfrefs_effect_name(effect));
+	return 0;
+}
+
+static void retained_is(const struct bpfrefs_snapshot *snap, uint32_t pid, const char *expected)
+{
+	g_autoptr(GString) text = g_string_new(NULL);
+
+	g_assert_cmpint(bpfrefs_retains(snap, pid, add_retained, text), ==, 0);
+	g_assert_cmpstr(text->str, ==, expected);
+}
+
+static void processes_are(const struct bpfrefs_snapshot *snap, const char *expected)
+{
+	g_autoptr(GString) text = g_string_new(NULL);
+	const struct bpfrefs_process *process;
+
+	for (size_t i = 0; (process = bpfrefs_snapshot_process(snap, i)); i++) {
+		g_string_append_printf(text, "%u ", process->pid);
+		g_assert_true(bpfrefs_snapshot_find_pid(snap, process->pid) == process);
+	}
+	g_assert_cmpstr(text->str, ==, expected);
+}
+
+/* ----------------------------------------------------------------- namespaces --- */
+
+/*
+ * 11 in a namespace of 77 alone, with map 1, which it uses; 12 in one of 77 and 78; 13 in the kernel's
+ * own, which all processes are in; 14 where nothing was found to hold the namespace; 15 in one that a
+ * socket of 79 keeps; 16 in one that is a mount's, in a mount namespace of 80. Namespace 9 has nothing.
+ */
+static void build_namespaces(struct scan *scan)
+{
+	uint32_t socket = scan_owner(scan, OWNER_SOCKET, 0x1000);
+	uint32_t mnt_ns = scan_owner(scan, OWNER_MNT_NS, 6);
+
+	object(scan, map(1), "hash", false);
+	for (uint32_t id = 11; id <= 16; id++) {
+		program(scan, id);
+		attached(scan, id, "lo", net_ns(scan, id));
+	}
+	uses(scan, 11, 1);
+	kept_by_pid(scan, net_ns(scan, 11), 77);
+	kept_by_pid(scan, net_ns(scan, 11), 77);
+	kept_by_pid(scan, net_ns(scan, 12), 77);
+	kept_by_pid(scan, net_ns(scan, 12), 78);
+	kept_by_kernel(scan, net_ns(scan, 13));
+	for (uint32_t pid = 70; pid < 90; pid++)
+		kept_by_pid(scan, net_ns(scan, 13), pid);
+	kept_by(scan, net_ns(scan, 15), socket);
+	kept_by_pid(scan, socket, 79);
+	kept_by(scan, net_ns(scan, 16), mnt_ns);
+	kept_by_pid(scan, mnt_ns, 80);
+	kept_by_pid(scan, net_ns(scan, 9), 81);
+	scan_process(scan, 78, "child");
+}
+
+static void test_namespaces(void)
+{
+	struct bpfrefs_snapshot *snap = take(build_namespaces);
+
+	retained_is(snap, 77, "map/1:freed prog/11:freed ");
+	retained_is(snap, 78, "");
+	retained_is(snap, 79, "prog/15:freed ");
+	retained_is(snap, 80, "prog/16:freed ");
+	retained_is(snap, 81, "");
+	processes_are(snap, "77 78 79 80 ");
+	roots_are(snap, map(1), "xdp[net_ns 77]:prog/11,map/1 ");
+	roots_are(snap, prog(12), "xdp[net_ns 77]:prog/12 xdp[net_ns 78]:prog/12 ");
+	roots_are(snap, prog(13), "xdp:prog/13 ");
+	roots_are(snap, prog(14), "xdp:prog/14 ");
+	roots_are(snap, prog(15), "xdp[socket 79]:prog/15 ");
+	roots_are(snap, prog(16), "xdp[mnt_ns 80]:prog/16 ");
+	state_is(snap, map(1), BPFREFS_HELD, "prog/11 uses it");
+	state_is(snap, prog(11), BPFREFS_HELD,
+		 "attached (xdp lo) in a network namespace that only pid 77 holds");
+	state_is(snap, prog(12), BPFREFS_HELD,
+		 "attached (xdp lo) in a network namespace that only pid 77 and pid 78 (child) "
+		 "hold");
+	state_is(snap, prog(13), BPFREFS_HELD, "attached (xdp lo)");
+	state_is(snap, prog(14), BPFREFS_HELD, "attached (xdp lo)");
+	bpfrefs_snapshot_unref(snap);
+}
+
+/* Owners that hold each other and that nothing else holds stay, for what was not found. */
+static void build_circle(struct scan *scan)
+{
+	program(scan, 11);
+	program(scan, 12);
+	attached(scan, 11, "lo", net_ns(scan, 1));
+	attached(scan, 12, "lo", net_ns(scan, 3));
+	kept_by(scan, net_ns(scan, 1), net_ns(scan, 2));
+	kept_by(scan, net_ns(scan, 2), net_ns(scan, 1));
+	/* a circle that a process leads into */
+	kept_by(scan, net_ns(scan, 3), net_ns(scan, 4));
+	kept_by(scan, net_ns(scan, 4), net_ns(scan, 3));
+	kept_by_pid(scan, net_ns(scan, 4), 77);
+	scan_process(scan, 77, "a");
+}
+
+static void test_circle(void)
+{
+	struct bpfrefs_snapshot *snap = take(build_circle);
+
+	roots_are(snap, prog(11), "xdp:prog/11 ");
+	roots_are(snap, prog(12), "xdp[net_ns 77]:prog/12 ");
+	retained_is(snap, 77, "prog/12:freed ");
+	bpfrefs_snapshot_unref(snap);
+}
+
+/* ---------------------------------------------------------------------- pins --- */
+
+/*
+ * Arrays pinned in a bpffs that the mount namespace of 70 to 73 has: 1 is used by a program that stays,
+ * 2 by none, 3 by one that is attached in the network namespace of 70 alone. 73 has an open directory
+ * there too. 4 is pinned there, and has an automatic keep.
+ */
+static void build_pins(struct scan *scan)
+{
+	uint32_t bpffs = scan_owner(scan, OWNER_BPFFS, owner_bpffs_id(MAJOR, MINOR));
+	uint32_t mnt_ns = scan_owner(scan, OWNER_MNT_NS, 5);
+
+	for (uint32_t id = 1; id <= 4; id++) {
+		array(scan, id);
+		pinned(scan, map(id), 100 + id, bpffs);
+	}
+	program(scan, 11);
+	program(scan, 13);
+	pin(scan, prog(11), 200);
+	uses(scan, 11, 1);
+	attached(scan, 13, "lo", net_ns(scan, 6));
+	uses(scan, 13, 3);
+	kept_by(scan, bpffs, mnt_ns);
+	for (uint32_t pid = 70; pid < 74; pid++) {
+		kept_by_pid(scan, mnt_ns, pid);
+		scan_process(scan, pid, "sleep");
+	}
+	kept_by_pid(scan, bpffs, 73);
+	kept_by_pid(scan, net_ns(scan, 6), 70);
+	keep(scan, 4, "auto");
+}
+
+static void test_pins(void)
+{
+	struct bpfrefs_snapshot *snap = take(build_pins);
+	struct bpfrefs_key *keys;
+	size_t count;
+
+	state_is(snap, map(1), BPFREFS_AT_RISK,
+		 "only pid 70 (sleep), pid 71 (sleep) and 2 more hold its user state, and prog/11, "
+		 "which stays, uses it");
+	state_is(snap, map(2), BPFREFS_HELD,
+		 "pinned in a bpffs that only pid 70 (sleep), pid 71 (sleep) and 2 more hold");
+	state_is(snap, map(3), BPFREFS_HELD,
+		 "pinned in a bpffs that only pid 70 (sleep), pid 71 (sleep) and 2 more hold");
+	for (uint32_t pid = 71; pid < 74; pid++)
+		retained_is(snap, pid, "");
+	retained_is(snap, 70, "prog/13:freed ");
+	/* 73 has one line, though it keeps the bpffs in two ways */
+	roots_are(snap, map(2),
+		  "pin[bpffs 73]:map/2 pin[mnt_ns 70]:map/2 pin[mnt_ns 71]:map/2 "
+		  "pin[mnt_ns 72]:map/2 ");
+	g_assert_cmpint(bpfrefs_unpin_check(snap, map(2), MAJOR, MINOR, 102), ==, -EBUSY);
+	g_assert_cmpint(bpfrefs_unpin_check(snap, map(1), MAJOR, MINOR, 101), ==, -EBUSY);
+	g_assert_cmpint(bpfrefs_unpin_check(snap, map(1), MAJOR, MINOR, 7), ==, 0);
+	g_assert_cmpint(bpfrefs_graph_garbage(snap, &keys, &count), ==, 0);
+	g_assert_cmpuint(count, ==, 0);
+	free(keys);
+	bpfrefs_snapshot_unref(snap);
+}
+
+/* The same array, whose program goes with one of those that keep the array: not at risk by that. */
+static void build_pins_ended(struct scan *scan)
+{
+	uint32_t bpffs = scan_owner(scan, OWNER_BPFFS, owner_bpffs_id(MAJOR, MINOR));
+
+	array(scan, 1);
+	pinned(scan, map(1), 101, bpffs);
+	program(scan, 11);
+	attached(scan, 11, "lo", net_ns(scan, 1));
+	uses(scan, 11, 1);
+	kept_by_pid(scan, bpffs, 70);
+	kept_by_pid(scan, net_ns(scan, 1), 70);
+	array(scan, 2);
+	pinned(scan, map(2), 102, bpffs);
+	program(scan, 12);
+	attached(scan, 12, "lo", net_ns(scan, 2));
+	uses(scan, 12, 2);
+	kept_by_pid(scan, net_ns(scan, 2), 70);
+	kept_by_pid(scan, net_ns(scan, 2), 71);
+	scan_process(scan, 70, "a");
+}
+
+static void test_pins_ended(void)
+{
+	struct bpfrefs_snapshot *snap = take(build_pins_ended);
+
+	state_is(snap, map(1), BPFREFS_HELD, "pinned in a bpffs that only pid 70 (a) holds");
+	state_is(snap, map(2), BPFREFS_AT_RISK,
+		 "only pid 70 (a) holds its user state, and prog/12, which stays, uses it");
+	retained_is(snap, 70, "map/1:freed map/2:cleared prog/11:freed ");
+	bpfrefs_snapshot_unref(snap);
+}
+
+/* ------------------------------------------------------------------- devices --- */
+
+/*
+ * 11 on a tap of 77's in the namespace of 77 and 78: it goes with 77. 12 on one of 77's that was moved
+ * into the namespace of 78: it goes with either. 13 on a veth device in the kernel's own namespace,
+ * whose peer is in that of 78. 14 on one that stays. Array 1 is used by 12 and held by 79.
+ */
+static void build_devices(struct scan *scan)
+{
+	uint32_t tun = scan_owner(scan, OWNER_TUN, 0x1000);
+	uint32_t tap = scan_owner(scan, OWNER_NETDEV, 0x2000);
+	uint32_t moved = scan_owner(scan, OWNER_NETDEV, 0x3000);
+	uint32_t veth = scan_owner(scan, OWNER_NETDEV, 0x4000);
+	uint32_t persistent = scan_owner(scan, OWNER_NETDEV, 0x5000);
+
+	for (uint32_t id = 11; id <= 14; id++)
+		program(scan, id);
+	array(scan, 1);
+	fd(scan, map(1), 79);
+	uses(scan, 12, 1);
+	kept_by_kernel(scan, net_ns(scan, 1));
+	kept_by_pid(scan, net_ns(scan, 2), 77);
+	kept_by_pid(scan, net_ns(scan, 2), 78);
+	kept_by_pid(scan, net_ns(scan, 3), 78);
+	kept_by_pid(scan, tun, 77);
+	kept_by(scan, tap, tun);
+	kept_by(scan, tap, tun);
+	kept_by(scan, tap, net_ns(scan, 2));
+	kept_by(scan, moved, tun);
+	kept_by(scan, moved, net_ns(scan, 3));
+	kept_by(scan, veth, net_ns(scan, 1));
+	kept_by(scan, veth, net_ns(scan, 3));
+	kept_by_kernel(scan, persistent);
+	kept_by(scan, persistent, net_ns(scan, 1));
+	attached(scan, 11, "tap0", tap);
+	attached(scan, 12, "tap1", moved);
+	attached(scan, 13, "veth0", veth);
+	attached(scan, 14, "tap2", persistent);
+}
+
+static void test_devices(void)
+{
+	struct bpfrefs_snapshot *snap = take(build_devices);
+
+	retained_is(snap, 77, "prog/11:freed prog/12:freed ");
+	retained_is(snap, 78, "prog/12:freed prog/13:freed ");
+	roots_are(snap, prog(12), "xdp[tun 77]:prog/12 xdp[net_ns 78]:prog/12 ");
+	roots_are(snap, prog(14), "xdp:prog/14 ");
+	state_is(snap, prog(12), BPFREFS_HELD,
+		 "attached (xdp tap1) to a device that goes with pid 77, or with pid 78");
+	state_is(snap, prog(11), BPFREFS_HELD,
+		 "attached (xdp tap0) to a device that only pid 77 holds");
+	state_is(snap, prog(13), BPFREFS_HELD,
+		 "attached (xdp veth0) to a device that only pid 78 holds");
+	state_is(snap, map(1), BPFREFS_AT_RISK,
+		 "only pid 79 (loader) holds its user state, and prog/12, which stays, uses it");
+	bpfrefs_snapshot_unref(snap);
+}
+
+/* Array 1's only process is one of the two that the moved tap needs: the program goes with it. */
+static void build_devices_with_holder(struct scan *scan)
+{
+	build_devices(scan);
+	array(scan, 2);
+	fd(scan, map(2), 78);
+	uses(scan, 12, 2);
+	array(scan, 3);
+	fd(scan, map(3), 78);
+	uses(scan, 11, 3);
+}
+
+static void test_devices_with_holder(void)
+{
+	struct bpfrefs_snapshot *snap = take(build_devices_with_holder);
+
+	state_is(snap, map(2), BPFREFS_HELD, "pid 78 (loader) has a descriptor");
+	state_is(snap, map(3), BPFREFS_AT_RISK,
+		 "only pid 78 (loader) holds its user state, and prog/11, which stays, uses it");
+	retained_is(snap, 78, "map/2:freed map/3:cleared prog/12:freed prog/13:freed ");
+	bpfrefs_snapshot_unref(snap);
+}
+
+/* -------------------------------------------------------------------- psocks --- */
+
+/* A socket of 78 is in a sockmap of 77, which gives it program 11; and in two maps with 12. Map 9 is
+ * not in the snapshot. */
+static void build_psocks(struct scan *scan)
+{
+	for (uint32_t id = 1; id <= 3; id++)
+		object(scan, map(id), "sockmap", true);
+	for (uint32_t id = 11; id <= 13; id++) {
+		struct bpfrefs_ref *ref;
+		uint32_t psock = scan_owner(scan, OWNER_PSOCK, id);
+
+		program(scan, id);
+		ref = hold(scan, "socket", prog(id), nobody, NULL, 0);
+		ref_set_pid(ref, 78);
+		set(scan, ref, "via", "psock", 0);
+		ref_set_owner(ref, psock);
+		if (id == 13)
+			kept_by_map(scan, psock, 9);
+		else
+			kept_by_map(scan, psock, id - 10);
+		if (id == 12)
+			kept_by_map(scan, psock, 3);
+	}
+	hold(scan, "map", prog(11), map(1), "stream_verdict", 0);
+	for (uint32_t id = 1; id <= 3; id++)
+		fd(scan, map(id), 76 + id);
+	scan_process(scan, 78, "server");
+}
+
+static void test_psocks(void)
+{
+	struct bpfrefs_snapshot *snap = take(build_psocks);
+
+	roots_are(snap, prog(11), "fd(77):map/1,prog/11 ");
+	roots_are(snap, prog(12), "fd(78):map/2,prog/12 fd(79):map/3,prog/12 ");
+	retained_is(snap, 77, "map/1:freed prog/11:freed ");
+	retained_is(snap, 78, "map/2:freed ");
+	state_is(snap, prog(12), BPFREFS_HELD, "a socket in map/2 has it (psock)");
+	state_is(snap, prog(13), BPFREFS_STATE_UNKNOWN,
+		 "a socket in a sockmap has it (psock), and what holds that is not known");
+	bpfrefs_snapshot_unref(snap);
+}
+
+/* Without users the sockmap has dropped its own programs; those of its sockets are there still. */
+static void build_psock_unused(struct scan *scan)
+{
+	uint32_t psock = scan_owner(scan, OWNER_PSOCK, 1);
+	struct bpfrefs_ref *ref;
+
+	object(scan, map(1), "sockmap", true);
+	program(scan, 11);
+	program(scan, 12);
+	pin(scan, prog(12), 100);
+	uses(scan, 12, 1);
+	ref = hold(scan, "socket", prog(11), nobody, NULL, 0);
+	ref_set_pid(ref, 78);
+	ref_set_owner(ref, psock);
+	kept_by_map(scan, psock, 1);
+	scan_process(scan, 78, "server");
+}
+
+static void test_psock_unused(void)
+{
+	struct bpfrefs_snapshot *snap = take(build_psock_unused);
+
+	roots_are(snap, prog(11), "pin:prog/12,map/1,prog/11 ");
+	state_is(snap, prog(11), BPFREFS_HELD, "a socket in map/1 has it (psock)");
+	state_is(snap, map(1), BPFREFS_CLEARED,
+		 "usercnt is 0 and prog/12 uses it: its parser and verdict programs are gone");
+	bpfrefs_snapshot_unref(snap);
+}
+
+/* ---------------------------------------------------------------------- many --- */
+
+/* A process that keeps nothing with a reference is not listed, however many there are. */
+static void build_many(struct scan *scan)
+{
+	program(scan, 11);
+	attached(scan, 11, "lo", net_ns(scan, 1));
+	for (uint32_t pid = 1; pid <= 20000; pid++) {
+		kept_by_pid(scan, net_ns(scan, 2), pid);
+		kept_by_pid(scan, scan_owner(scan, OWNER_SOCKET, pid * 64), pid);
+		kept_by(scan, net_ns(scan, 2), scan_owner(scan, OWNER_SOCKET, pid * 64));
+	}
+	kept_by_pid(scan, net_ns(scan, 1), 4194303);
+}
+
+static void test_many(void)
+{
+	struct bpfrefs_snapshot *snap = take(build_many);
+
+	processes_are(snap, "4194303 ");
+	g_assert_cmpuint(snap->holds->len, ==, 1);
+	retained_is(snap, 4194303, "prog/11:freed ");
+	bpfrefs_snapshot_unref(snap);
+}
+
+/* The name of a process that only keeps an owner is read from procfs. */
+static void build_comm(struct scan *scan)
+{
+	program(scan, 11);
+	attached(scan, 11, "lo", net_ns(scan, 1));
+	kept_by_pid(scan, net_ns(scan, 1), (uint32_t)getpid());
+}
+
+static void test_comm(void)
+{
+	struct world world = { build_comm };
+	const struct bpfrefs_process *process;
+	struct bpfrefs_snapshot *snap = NULL;
+	struct bpfrefs_ctx *ctx = NULL;
+
+	g_assert_cmpint(ctx_open_with(&fake, &world, &ctx), ==, 0);
+	ctx->proc_fd = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	g_assert_cmpint(bpfrefs_snapshot_take(ctx, &snap), ==, 0);
+	bpfrefs_ctx_close(ctx);
+	process = bpfrefs_snapshot_find_pid(snap, (uint32_t)getpid());
+	g_assert_nonnull(process);
+	g_assert_cmpstr(process->comm, ==, "test-owners");
+	bpfrefs_snapshot_unref(snap);
+}
+
+int main(int argc, char **argv)
+{
+	g_test_init(&argc, &argv, NULL);
+	g_test_add_func("/owners/namespaces", test_namespaces);
+	g_test_add_func("/owners/circle", test_circle);
+	g_test_add_func("/owners/pins", test_pins);
+	g_test_add_func("/owners/pins/ended", test_pins_ended);
+	g_test_add_func("/owners/devices", test_devices);
+	g_test_add_func("/owners/devices/holder", test_devices_with_holder);
+	g_test_add_func("/owners/psocks", test_psocks);
+	g_test_add_func("/owners/psock/unused", test_psock_unused);
+	g_test_add_func("/owners/many", test_many);
+	g_test_add_func("/owners/comm", test_comm);
+	return g_test_run();
+}
