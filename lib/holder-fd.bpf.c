@@ -25,9 +25,8 @@ struct files_struct {
 	struct fdtable *fdt;
 } __pai;
 
-struct nsproxy {
-	struct mnt_namespace *mnt_ns;
-} __pai;
+struct nsproxy;
+struct fs_struct;
 
 struct task_struct {
 	int pid, tgid;
@@ -35,6 +34,7 @@ struct task_struct {
 	struct task_struct *group_leader;
 	struct files_struct *files;
 	struct nsproxy *nsproxy;
+	struct fs_struct *fs;
 } __pai;
 
 struct bpf_iter__task {
@@ -55,7 +55,8 @@ struct steps {
 
 /* The most that one step may need: sockets, whose own queues may take WALK_QUEUE_ROOM more. */
 #define STEP_ROOM \
-	(WALK_STEP * (WALK_USE_ROOM + WALK_HELD_ROOM) + sizeof(struct walk_task) + WALK_QUEUE_ROOM)
+	(WALK_STEP * (WALK_USE_ROOM + WALK_HELD_ROOM + WALK_FILE_ROOM) + sizeof(struct walk_task) + \
+	 WALK_PLACES_ROOM + WALK_QUEUE_ROOM)
 
 static __always_inline void tell_file(struct file *file, __u32 fd, __u32 kind)
 {
@@ -124,6 +125,8 @@ static __always_inline void tell_iter(struct file *file, __u32 fd)
 
 static __always_inline __u32 kind_of(__u64 release)
 {
+	if (!release)
+		return KIND_NONE;
 	if (release == walk.known.release[WALK_KIND_MAP])
 		return WALK_KIND_MAP;
 	if (release == walk.known.release[WALK_KIND_PROG])
@@ -156,8 +159,14 @@ int walk_tell(__u64 file, __u32 fd)
 		tell_file((struct file *)file, fd, kind);
 	if (kind == KIND_OTHER + WALK_OTHER_SOCKET || kind == KIND_OTHER + WALK_OTHER_RING)
 		walk_tell_held(file, fd, 0, WALK_HOW_FD);
-	if (kind >= KIND_OTHER && !walk.only) /* what holds programs holds no map that is looked for */
+	if (walk.only) /* what holds programs and owners holds no map that is looked for */
+		return 0;
+	if (kind >= KIND_OTHER)
 		walk_use_file(file, fd, kind - KIND_OTHER);
+	if (kind == KIND_OTHER + WALK_OTHER_SOCKET || kind == KIND_OTHER + WALK_OTHER_TUN)
+		walk_emit_member(file, fd, kind - KIND_OTHER);
+	else if (kind == KIND_NONE || kind == KIND_ITER)
+		walk_emit_file(file, fd);
 	return 0;
 }
 
@@ -175,26 +184,10 @@ static int scan_step(__u32 index, struct steps *steps)
 	return steps->stopped ? 1 : 0;
 }
 
-static __always_inline void tell_namespace(struct task_struct *task)
-{
-	__u32 inum = BPF_CORE_READ(task, nsproxy, mnt_ns, ns.inum);
-	struct walk_ns *out;
-
-	if (!inum || inum == walk.last_ns)
-		return;
-	out = walk_room();
-	if (!out)
-		return;
-	walk.last_ns = inum;
-	out->mnt_ns = inum;
-	out->pad = 0;
-	walk_emit(&out->rec, WALK_NS, sizeof(*out), BPF_CORE_READ(task, tgid));
-}
-
 SEC("iter/task")
 int walk_tasks(struct bpf_iter__task *ctx)
 {
-	struct task_struct *task = ctx->task;
+	struct task_struct *task = ctx->task, *leader;
 	struct files_struct *files;
 	struct fdtable *fdt;
 	struct steps steps = {};
@@ -204,22 +197,25 @@ int walk_tasks(struct bpf_iter__task *ctx)
 		return 0;
 	if (walk_full(STEP_ROOM))
 		return WALK_AGAIN;
-	files = BPF_CORE_READ(task, files);
-	if (!files)
-		return 0;
+	leader = task->group_leader;
 	walk_table.pid = task->pid;
 	walk_table.tgid = task->tgid;
 	walk_table.told = 0;
-	if (task->pid == task->tgid)
-		tell_namespace(task);
+	key = (__u64)task->pid << 32 | 1;
+	steps.first = walk_begin(key);
+	/* where the leader has exited, each thread has others than it */
+	if (task->pid == task->tgid || leader->nsproxy != task->nsproxy || leader->fs != task->fs) {
+		BPF_CORE_READ_INTO(&walk_table.comm, leader, comm);
+		if (!steps.first)
+			walk_emit_places(walk_scalar(ctx->task));
+	}
+	files = task->files;
 	if (walk_is_repeated(task, ctx->task, files, WALK_PART_FILES))
 		return 0; /* emitted with the leader, or with another thread */
 	fdt = BPF_CORE_READ(files, fdt);
 	walk_table.fds = (__u64)BPF_CORE_READ(fdt, fd);
 	walk_table.open = (__u64)BPF_CORE_READ(fdt, open_fds);
-	BPF_CORE_READ_INTO(&walk_table.comm, task, group_leader, comm);
-	key = (__u64)task->pid << 32 | 1;
-	steps.first = walk_begin(key);
+	BPF_CORE_READ_INTO(&walk_table.comm, leader, comm);
 	count = (BPF_CORE_READ(fdt, max_fds) + WALK_STEP - 1) / WALK_STEP;
 	if (count > steps.first)
 		bpf_loop(count - steps.first, scan_step, &steps, 0);

@@ -85,20 +85,20 @@ struct inode___old {
 	struct timespec64 __i_mtime; /* 6.7 to 6.10 */
 } __pai;
 
-/* A mount namespace that nobody can enter: fsmount() and open_tree() make such. */
-#define MNT_NS_ANON_INO 0xEFFFFFF7u /* 6.18; before: 0 */
-
 #define SUPERS_MAX 65536
 #define MOUNTS_MAX 4096
 #define STEPS_MAX  (1 << 23)
 
-static __always_inline void tell_mount(struct mnt_namespace *ns)
+/* fsmount() and open_tree() make mount namespaces that nobody can enter. */
+static __always_inline void tell_mount(__u64 mount, struct mnt_namespace *ns)
 {
 	struct walk_mount *out = walk_room();
 	__u32 inum = ns ? BPF_CORE_READ(ns, ns.inum) : 0;
 
 	if (!out)
 		return;
+	out->mount = mount;
+	out->ns = (__u64)ns;
 	out->mnt_ns = inum == MNT_NS_ANON_INO ? 0 : inum;
 	out->pad = 0;
 	walk_emit(&out->rec, WALK_MOUNT, sizeof(*out), 0);
@@ -116,14 +116,14 @@ static int mount_step(__u32 index, struct mounts *mounts)
 	if (bpf_core_field_exists(((struct mount___617 *)0)->mnt_next_for_sb)) {
 		struct mount___617 *mount = (void *)mounts->next;
 
-		tell_mount(BPF_CORE_READ(mount, mnt_ns));
+		tell_mount((__u64)mount, BPF_CORE_READ(mount, mnt_ns));
 		mounts->next = (__u64)BPF_CORE_READ(mount, mnt_next_for_sb);
 	} else {
 		struct list_head *node = (void *)mounts->next;
 		struct mount *mount =
 			(void *)node - bpf_core_field_offset(struct mount, mnt_instance);
 
-		tell_mount(BPF_CORE_READ(mount, mnt_ns));
+		tell_mount((__u64)mount, BPF_CORE_READ(mount, mnt_ns));
 		mounts->next = (__u64)BPF_CORE_READ(node, next);
 	}
 	return mounts->next ? 0 : 1;

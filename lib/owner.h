@@ -34,6 +34,8 @@ enum owner_how {
 	OWNER_BY_MOUNT,	   /* a mount: of the bpffs, or a bind mount of a namespace's file */
 	OWNER_BY_MEMBER,   /* something that is in it: a socket in its network namespace */
 	OWNER_BY_KERNEL,   /* the kernel itself: the initial namespace, a persistent device */
+	OWNER_BY_HERE,	   /* our own mount namespace: what we reach is taken to stay */
+	OWNER_BY_UNKNOWN,  /* the kernel counts a reference whose holder was not found */
 	OWNER_HOWS
 };
 

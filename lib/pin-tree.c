@@ -12,6 +12,7 @@ static void super_free(gpointer data)
 	struct pin_super *super = data;
 
 	g_array_unref(super->namespaces);
+	g_array_unref(super->mounts);
 	g_free(super);
 }
 
@@ -52,8 +53,16 @@ static struct pin_super *add_super(struct pin_tree *tree, const struct walk_sb *
 	super->major = sb->major;
 	super->minor = sb->minor;
 	super->namespaces = g_array_new(FALSE, FALSE, sizeof(uint32_t));
+	super->mounts = g_array_new(FALSE, FALSE, sizeof(struct pin_mount));
 	g_ptr_array_add(tree->supers, super);
 	return super;
+}
+
+static void add_mount(struct pin_super *super, const struct walk_mount *record)
+{
+	struct pin_mount mount = { record->mount, record->ns, record->mnt_ns };
+
+	g_array_append_val(super->mounts, mount);
 }
 
 static void add_namespace(struct pin_super *super, uint32_t ns)
@@ -80,8 +89,10 @@ static void take_super(const struct walk_rec *rec, void *data)
 
 	if (sb)
 		taking->super = add_super(taking->tree, sb);
-	else if (mount && taking->super)
-		add_namespace(taking->super, mount->mnt_ns);
+	if (!mount || !taking->super)
+		return;
+	add_mount(taking->super, mount);
+	add_namespace(taking->super, mount->mnt_ns);
 }
 
 void pin_tree_supers(struct pin_tree *tree, const GByteArray *records)

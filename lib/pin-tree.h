@@ -5,12 +5,19 @@
 
 #include "walk-scan.h"
 
+/* One mount of an instance. */
+struct pin_mount {
+	uint64_t mount, ns; /* addresses: of the struct mount, of its namespace's struct */
+	uint32_t mnt_ns;    /* 0: it is in none, or in an anonymous one */
+};
+
 /* One instance. */
 struct pin_super {
 	uint64_t address;
 	uint32_t major, minor;
 	uint64_t pins;
 	GArray *namespaces; /* uint32_t: the mount namespaces that it is mounted in, each once */
+	GArray *mounts;	    /* struct pin_mount */
 };
 
 /* One pin (its object's key) or directory (kind BPFREFS_KIND_COUNT). */

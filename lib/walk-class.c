@@ -2,6 +2,7 @@
 /* The classes' turn in the BPF source: which programs feed them, and which are worth running. */
 #include <string.h>
 
+#include "walk-owner.h"
 #include "walk-scan.h"
 
 #define MAP_TYPE_PERF_EVENT_ARRAY 4
@@ -131,6 +132,7 @@ void walk_dispatch(const struct walk_rec *rec, void *data)
 	if (!state->one)
 		walk_count(scan, rec);
 	note_task(scan, rec);
+	owners_note(scan, rec);
 	walk_note(scan, rec);
 	for (; takers; takers &= takers - 1) {
 		unsigned int i = (unsigned int)__builtin_ctzll(takers);

@@ -103,6 +103,71 @@ static int learn_pins(struct walkers *walkers)
 	return err;
 }
 
+/* ---------------------------------------------- what keeps owners (walk-owner.c) --- */
+
+/* Looks at more of a descriptor: its super block, and which kind of namespace's file it is. */
+static int peek_owner(struct walkers *walkers, int fd, struct walk_peek *out)
+{
+	int err = peek(walkers, fd, out);
+
+	if (!err)
+		err = walkers_call(walkers, "walk_peek_owner", ignore, NULL);
+	*out = walkers_control(walkers)->peeked;
+	return err;
+}
+
+static void learn_mount_files(struct walkers *walkers)
+{
+	struct walk_known *known = &walkers_control(walkers)->known;
+	bpfrefs_autofd bpffs = own_bpffs();
+	bpfrefs_autofd path = openat(bpffs, ".", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	bpfrefs_autofd dir = openat(bpffs, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	struct walk_peek tree, peeked;
+
+	if (bpffs < 0 || path < 0 || dir < 0)
+		return;
+	if (peek_owner(walkers, bpffs, &tree) == 0 && peek_owner(walkers, path, &peeked) == 0) {
+		known->path_ops = peeked.ops;
+		/* what closes with the file that fsmount() gives (FMODE_NEED_UNMOUNT) */
+		known->unmount_mode = tree.mode & ~peeked.mode;
+	}
+	if (peek(walkers, dir, &peeked) == 0)
+		known->dir_ops = peeked.ops;
+}
+
+static void learn_namespace_files(struct walkers *walkers)
+{
+	struct walk_known *known = &walkers_control(walkers)->known;
+	bpfrefs_autofd mnt = open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC);
+	bpfrefs_autofd net = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
+	bpfrefs_autofd mounts = open("/proc/self/mountinfo", O_RDONLY | O_CLOEXEC);
+	struct walk_peek peeked;
+
+	if (mnt >= 0 && peek_owner(walkers, mnt, &peeked) == 0) {
+		known->ns_file_ops = peeked.ops;
+		known->nsfs = peeked.sb;
+		known->mnt_ns_ops = peeked.ns_ops;
+	}
+	if (net >= 0 && peek_owner(walkers, net, &peeked) == 0)
+		known->net_ns_ops = peeked.ns_ops;
+	if (mounts >= 0 && peek(walkers, mounts, &peeked) == 0)
+		known->mounts_release = peeked.release;
+}
+
+/* What cannot be found out is no error: an owner then has holds that are not found, and stays. */
+static void learn_owners(struct walkers *walkers)
+{
+	struct walk_known *known = &walkers_control(walkers)->known;
+	struct walk_peek peeked;
+
+	learn_mount_files(walkers);
+	learn_namespace_files(walkers);
+	if (peek(walkers, walkers_cpu_map_fd(walkers), &peeked) == 0)
+		known->cpu_array = peeked.private_data;
+	if (walkers_call(walkers, "walk_init_namespaces", ignore, NULL))
+		known->init_nsproxy = 0;
+}
+
 /* ---------------------------------------------------------- other files --- */
 
 static int own_socket(void)
@@ -206,8 +271,10 @@ int walk_learn(struct walkers *walkers, char **why)
 	if (err)
 		*why = g_strdup_printf("BPF files and pins could not be told apart: %s",
 				       g_strerror(-err));
-	else
+	if (!err) {
 		learn_others(walkers);
+		learn_owners(walkers);
+	}
 	walkers_control(walkers)->self_prog = walkers_program_id(walkers, "walk_progs");
 	walkers_control(walkers)->counts_prog = walkers_program_id(walkers, "walk_counts");
 	return err;

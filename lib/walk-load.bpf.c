@@ -120,12 +120,27 @@ __u64 walk_private(__u64 file)
 	return private_of((struct file *)file);
 }
 
+static __always_inline __u64 ops_of(struct file *file)
+{
+	return walk_address(walk_load(file, file, f_op));
+}
+
+__u64 walk_ops(__u64 file)
+{
+	return ops_of((struct file *)file);
+}
+
+__u64 walk_sock(__u64 file)
+{
+	return walk_address(walk_load(socket, private_of((struct file *)file), sk));
+}
+
 /*
  * May the file be one of those that we know? Zero for each of them, and in theory for another: one
  * test for all, since the verifier follows each branch of each of the 32 files: a test for each kind
  * makes it three times the work.
  */
-static __always_inline __u64 not_known(__u64 release)
+static __always_inline __u64 not_known(__u64 release, __u64 ops)
 {
 	const struct walk_known *known = &walk.known;
 	__u64 product = release ^ known->iter_release;
@@ -136,8 +151,10 @@ static __always_inline __u64 not_known(__u64 release)
 		   (release ^ known->release[WALK_KIND_BTF]);
 	product *= (release ^ known->other[WALK_OTHER_SOCKET]) *
 		   (release ^ known->other[WALK_OTHER_RING]);
-	return product * (release ^ known->other[WALK_OTHER_PERF]) *
-	       (release ^ known->other[WALK_OTHER_TUN]);
+	product *= (release ^ known->other[WALK_OTHER_PERF]) *
+		   (release ^ known->other[WALK_OTHER_TUN]);
+	return product * (release ^ known->mounts_release) * (ops ^ known->path_ops) *
+	       (ops ^ known->dir_ops) * (ops ^ known->ns_file_ops);
 }
 
 /* Is it the file of a BPF object, and not of the one that is looked for? One test as above. */
@@ -165,9 +182,10 @@ int walk_files(__u64 step)
 #pragma clang loop unroll(disable)
 	for (int i = 0; i < WALK_STEP; i++) {
 		struct file *file = walk_step[i];
+		__u64 ops = file ? ops_of(file) : 0;
 		__u64 release = file ? release_of(file) : 0;
 
-		if (release && !not_known(release) && !(walk.only && is_other(file, release)))
+		if (ops && !not_known(release, ops) && !(walk.only && is_other(file, release)))
 			walk_tell((__u64)file, step * WALK_STEP + i);
 	}
 	return 0;

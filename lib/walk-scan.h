@@ -41,6 +41,7 @@ struct walk_state {
 	uint32_t pid, tid;
 	const char *comm;
 	GHashTable *ns_pid;	   /* mount namespace -> a process in it */
+	struct walk_kept holds;	   /* walk-owner.c: records of what keeps owners */
 	struct pin_tree *pins;	   /* holder-pin.c: what it has seen */
 	GArray *metas;		   /* holder-btf.c: BTFs to be looked into */
 	GHashTable *carried;	   /* use.c: files to be looked into */

@@ -240,6 +240,8 @@ int walk_peek_prog(void *ctx)
 		bpf_probe_read_kernel(&file, sizeof(file), fds + fd);
 	if (!file)
 		return 0;
+	walk.peeked.file = (__u64)file;
+	walk.peeked.ops = (__u64)BPF_CORE_READ(file, f_op);
 	walk.peeked.release = (__u64)BPF_CORE_READ(file, f_op, release);
 	walk.peeked.private_data = (__u64)BPF_CORE_READ(file, private_data);
 	walk.peeked.inode_ops = (__u64)BPF_CORE_READ(file, f_inode, i_op);

@@ -305,6 +305,18 @@ __u64 walk_private(__u64 file);
 int walk_files(__u64 step);
 #define WALK_STEP 32
 int walk_tell(__u64 file, __u32 fd); /* holder-fd.bpf.c */
+__u64 walk_ops(__u64 file);
+/* The struct sock of a socket's file. */
+__u64 walk_sock(__u64 file);
+
+/* ------------------------------------------------- what keeps owners (walk-owner.bpf.c) --- */
+
+/* The room that these need at most, for one task; for one file. */
+#define WALK_PLACES_ROOM (sizeof(struct walk_ns) + 2 * sizeof(struct walk_hold))
+#define WALK_FILE_ROOM	 (2 * sizeof(struct walk_hold))
+int walk_emit_places(__u64 task);
+int walk_emit_file(__u64 file, __u32 fd);
+int walk_emit_member(__u64 file, __u32 fd, __u32 other);
 
 /* ---------------------------------------- between holder-fd and the others --- */
 

@@ -12,6 +12,7 @@
 #include "known.h"
 #include "pin-tree.h"
 #include "use.h"
+#include "walk-owner.h"
 #include "walk-scan.h"
 
 static struct walkers *load(char **why, int *err)
@@ -299,6 +300,7 @@ static int read_after(struct counters *counters)
 	beside_begin(&beside, read_known, counters);
 	walk_derive(counters->scan, true);
 	beside_end(&beside);
+	owners_derive(counters->scan);
 	state->after = true;
 	state->learnt = false;
 	return read_rest(counters);
@@ -339,6 +341,7 @@ void walk_state_clear(struct scan *scan)
 	g_clear_pointer(&state->carried, g_hash_table_unref);
 	g_clear_pointer(&state->qdiscs, g_hash_table_unref);
 	g_hash_table_unref(state->ns_pid);
+	g_clear_pointer(&state->holds.bytes, g_byte_array_unref);
 	for (unsigned int i = 0; i < WALK_HIDDEN; i++)
 		g_clear_pointer(&state->early[i].bytes, g_byte_array_unref);
 	scan->source_data = NULL;

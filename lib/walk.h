@@ -25,7 +25,7 @@ enum walk_type {
 	WALK_TASK,   /* a process whose descriptors follow */
 	WALK_FILE,   /* a descriptor of an object */
 	WALK_ITER,   /* a descriptor of an iterator */
-	WALK_NS,     /* a process in another mount namespace than the process before it */
+	WALK_NS,     /* the namespaces and the root directory of a process or thread */
 	WALK_SB,     /* an instance of bpffs */
 	WALK_MOUNT,  /* a mount of the instance just told */
 	WALK_INODE,  /* an inode of bpffs: a pin or a directory */
@@ -41,6 +41,8 @@ enum walk_type {
 	WALK_CGROUP_PROG, /* a program attached to the cgroup just told */
 	WALK_STRUCT_OPS, /* a struct_ops map that is registered */
 	WALK_XSK,	 /* a slot of an xskmap that an AF_XDP socket is in */
+	WALK_HOLD,	 /* a process keeps a namespace or a mount of bpffs */
+	WALK_NS_MOUNT,	 /* a mount of a namespace's file */
 	WALK_TYPES,
 };
 
@@ -156,9 +158,46 @@ struct walk_iter {
 	char target[32];
 };
 
+/*
+ * Of tasks in the kernel's own namespaces only where the root directory is another one than that of
+ * the task before; of all others each process, and each thread that has others than its process.
+ */
 struct walk_ns {
 	struct walk_rec rec; /* a tgid */
-	__u32 mnt_ns, pad;
+	__u64 nsproxy;	     /* 0: the kernel's own */
+	__u64 mnt, net;	     /* their struct ns_common */
+	__u64 root_mnt, root; /* the root directory: its mount and dentry */
+	__u32 mnt_ns, net_ns, tid, pad; /* tid 0: the thread group leader */
+	char comm[16];
+};
+
+/* What a process or thread keeps, which is no object of BPF. */
+enum walk_hold_how {
+	WALK_HOLD_CWD,	  /* a mount of bpffs, by its working directory */
+	WALK_HOLD_ROOT,	  /* and by its root directory */
+	WALK_HOLD_DIR,	  /* and by a file opened there */
+	WALK_HOLD_TREE,	  /* all mounts of an anonymous mount namespace */
+	WALK_HOLD_MNT_NS, /* a mount namespace, by its file in nsfs */
+	WALK_HOLD_NET_NS,
+	WALK_HOLD_MOUNTINFO, /* a mount namespace, by an open /proc/PID/mountinfo */
+	WALK_HOLD_SOCKET,    /* a network namespace, by a socket in it */
+};
+
+struct walk_hold {
+	struct walk_rec rec; /* a tgid */
+	__u64 what;	     /* the struct file, sock or fs_struct: counts once */
+	__u64 where;	     /* the struct mount, mnt_namespace (TREE) or ns_common */
+	__u32 how, fd, tid;
+	__u32 inum; /* of a namespace */
+	char comm[16];
+};
+
+struct walk_ns_mount {
+	struct walk_rec rec; /* id 0 */
+	__u64 common;	     /* the namespace's struct ns_common */
+	__u64 in;	     /* the struct mnt_namespace that the mount is in, 0: none */
+	__u32 inum, is_net;
+	__u32 in_ns, pad; /* 0: anonymous, or none */
 };
 
 struct walk_sb {
@@ -167,9 +206,13 @@ struct walk_sb {
 	__u32 major, minor;
 };
 
+/* Before 6.18 it is 0. */
+#define MNT_NS_ANON_INO 0xEFFFFFF7u
+
 struct walk_mount {
 	struct walk_rec rec;
-	__u32 mnt_ns; /* 0: none, or an anonymous one: it is detached */
+	__u64 mount, ns; /* the struct mount, the struct mnt_namespace that it is in */
+	__u32 mnt_ns;	 /* 0: none, or an anonymous one: it is detached */
 	__u32 pad;
 };
 
@@ -360,11 +403,23 @@ struct walk_known {
 	__u64 bpffs;	    /* the file_system_type */
 	__u64 other[WALK_OTHERS];   /* f_op->release of these files; 0: not learnt */
 	__u32 unlearnt[WALK_OTHERS]; /* and why not: errno, or 0: this kernel has none */
+	/* what walk-owner.bpf.c needs; 0: not found out */
+	__u64 path_ops, dir_ops, ns_file_ops; /* f_op of O_PATH files, of directories, of nsfs's files */
+	__u64 mounts_release;		      /* f_op->release of /proc/PID/mountinfo's files */
+	__u64 nsfs;			      /* its only super block */
+	__u64 mnt_ns_ops, net_ns_ops;	      /* ns_common.ops */
+	__u64 init_nsproxy, init_mnt, init_net; /* the kernel's own namespaces: ns_common */
+	__u64 cpu_array;		      /* the struct bpf_array of walk_cpu */
+	__u32 init_mnt_ns, init_net_ns;	      /* their inode numbers */
+	__u32 unmount_mode, pad;	      /* FMODE_NEED_UNMOUNT */
 };
 
 /* What the peek program says of one descriptor of the calling process. */
 struct walk_peek {
 	__u64 release, private_data, inode_ops, fs_type;
+	__u64 file, ops;
+	__u64 sb, ns_ops; /* by walk_peek_owner */
+	__u32 mode, pad;
 };
 
 /* An object that is known: where it is. What is asked for is filled in by walk_counts. */
@@ -379,6 +434,13 @@ struct walk_listed {
 #define WALK_ASSOC (1ll << 32)
 
 #define WALK_LIST_MAX 4096 /* a power of two */
+
+/*
+ * What walk_owner_counts reads, by walk_listed.kind. Each answer is in refcnt, -1 where it is no more.
+ * A mount: @usercnt is its super block before, the mounts on it after. A namespace: @id is its inode
+ * number, @usercnt the references to its file's dentry after. A super block: its mounts and the like.
+ */
+enum walk_count_kind { WALK_COUNT_MOUNT, WALK_COUNT_NS, WALK_COUNT_SB };
 
 /* How a walk over bpffs ended. */
 enum walk_end {
@@ -434,8 +496,10 @@ struct walk_control {
 	__u32 listed, list_at;
 	/* the iterator that runs a walk of tasks is a descriptor too, but holds only for the walk */
 	__u32 self_pid, self_fd;
-	/* tasks: the mount namespace told last */
-	__u32 last_ns;
+	/* tasks: the namespaces and root directory emitted last */
+	__u64 last_nsproxy, last_root;
+	/* mounts of nsfs: where to go on */
+	__u64 mount_at;
 	__u32 vmas, vmas_busy; /* WALK_VMAS_*; not 0: a process could not be looked at just now */
 	/* which descriptor of the calling process to look at; a mark that a walk ended early */
 	__u32 peek_fd, ended;

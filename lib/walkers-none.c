@@ -58,6 +58,12 @@ int walkers_open_iterator(struct walkers *walkers, const char *program)
 	return -EOPNOTSUPP;
 }
 
+int walkers_cpu_map_fd(struct walkers *walkers)
+{
+	(void)walkers;
+	return -EBADF;
+}
+
 bool walkers_own_map(const struct walkers *walkers, uint32_t id)
 {
 	(void)walkers;

@@ -12,7 +12,8 @@ void reading_begin(struct reading *reading)
 
 	control->len = 0;
 	control->resume_key = 0;
-	control->last_ns = 0;
+	control->last_nsproxy = 0;
+	control->last_root = 0;
 	control->self_pid = (uint32_t)getpid();
 	control->self_fd = (uint32_t)reading->fd;
 	reading->idle = 0;

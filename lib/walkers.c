@@ -22,6 +22,8 @@ _Static_assert(sizeof(struct walk_task) % 8 == 0, "walk_task");
 _Static_assert(sizeof(struct walk_file) % 8 == 0, "walk_file");
 _Static_assert(sizeof(struct walk_iter) % 8 == 0, "walk_iter");
 _Static_assert(sizeof(struct walk_ns) % 8 == 0, "walk_ns");
+_Static_assert(sizeof(struct walk_hold) % 8 == 0, "walk_hold");
+_Static_assert(sizeof(struct walk_ns_mount) % 8 == 0, "walk_ns_mount");
 _Static_assert(sizeof(struct walk_sb) % 8 == 0, "walk_sb");
 _Static_assert(sizeof(struct walk_mount) % 8 == 0, "walk_mount");
 _Static_assert(sizeof(struct walk_inode) % 8 == 0, "walk_inode");
@@ -477,6 +479,11 @@ int walkers_own_fd(struct walkers *walkers, enum bpfrefs_kind kind)
 	default:
 		return -EINVAL;
 	}
+}
+
+int walkers_cpu_map_fd(struct walkers *walkers)
+{
+	return bpf_map__fd(walkers->skeleton->maps.walk_cpu);
 }
 
 bool walkers_own_map(const struct walkers *walkers, uint32_t id)

@@ -71,6 +71,8 @@ int walkers_call(struct walkers *walkers, const char *program, walk_fn fn, void 
 
 /* Descriptors of our own, one of each kind, to learn from. Borrowed. */
 int walkers_own_fd(struct walkers *walkers, enum bpfrefs_kind kind);
+/* The map of walk_owner_counts, which has one value for each processor. Borrowed. */
+int walkers_cpu_map_fd(struct walkers *walkers);
 /* A new iterator descriptor, owned. */
 int walkers_open_iterator(struct walkers *walkers, const char *program);
 /* Is this map one of our programs'? */

@@ -42,6 +42,8 @@ static const struct {
 	RECORD(WALK_CGROUP_PROG, walk_cgroup_prog),
 	RECORD(WALK_STRUCT_OPS, walk_struct_ops),
 	RECORD(WALK_XSK, walk_xsk),
+	RECORD(WALK_HOLD, walk_hold),
+	RECORD(WALK_NS_MOUNT, walk_ns_mount),
 	RECORD(WALK_NET, walk_net),
 	RECORD(WALK_NETDEV, walk_netdev),
 	RECORD(WALK_MPROG, walk_mprog),

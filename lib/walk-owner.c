@@ -1,0 +1,604 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What keeps mount namespaces, network namespaces and instances of bpffs alive. Only those matter that
+ * something which is shown lasts as long as: instances of bpffs, the mount namespaces that they are
+ * mounted in, network namespaces with attachments, and the mount namespaces that have bind mounts of
+ * such a namespace's file.
+ *
+ * The kernel counts references to each of them. Where it counts more than were found, the rest is a
+ * hold by something unknown: a file that is carried in a message, a socket that was closed and lingers,
+ * an open /proc/net file. Who reads that something would be freed can rely on it only so.
+ */
+#include "walk-owner.h"
+
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "fdinfo.h"
+#include "owner.h"
+#include "pin-tree.h"
+
+/* A namespace that matters. */
+struct ns_node {
+	uint32_t owner;
+	uint64_t common;   /* its struct ns_common; 0: nothing leads there */
+	int64_t found;	   /* references to it, without that of its file's inode */
+	int64_t opened;	   /* references to its file's dentry: files and mounts */
+	uint32_t detached; /* mounts of its file that are in no namespace */
+	enum owner_kind kind;
+	uint32_t inum;
+	bool stays; /* its holds are not looked for */
+};
+
+/* A mount of an instance of bpffs that nothing initial keeps. */
+struct mount_node {
+	uint32_t owner; /* the instance */
+	uint64_t mount, sb;
+	int64_t expected; /* references that belong to its place in a namespace */
+	int64_t found;
+	bool attached;
+};
+
+/* What is in an anonymous mount namespace: kept by the file that fsmount() or open_tree() gave. */
+struct in_tree {
+	uint64_t ns;
+	uint32_t owner;
+};
+
+struct deriving {
+	struct scan *scan;
+	struct walk_control *control;
+	uint32_t own_ns;       /* our mount namespace */
+	struct idmap nodes;    /* ns_key() -> struct ns_node */
+	GPtrArray *ns;	       /* the same, owned, in the order in which they were added */
+	struct idmap mounts;   /* struct mount -> struct mount_node */
+	GPtrArray *mount;      /* the same, owned */
+	GArray *supers;	       /* struct walk_place: id is the index of the owner */
+	GArray *super_mounts;  /* uint32_t: how many mounts each of these has */
+	GArray *trees;	       /* struct in_tree */
+	GByteArray *ns_mounts; /* records of mounts of namespaces' files */
+	struct idmap seen;     /* what was counted already */
+};
+
+void owners_note(struct scan *scan, const struct walk_rec *rec)
+{
+	struct walk_state *state = walk_state_of(scan);
+
+	if (state->one || (rec->type != WALK_NS && rec->type != WALK_HOLD))
+		return;
+	if (!state->holds.bytes)
+		state->holds.bytes = g_byte_array_new();
+	walk_keep(rec, &state->holds);
+	if (state->holds.err)
+		arena_fail(scan->snap->arena);
+	else
+		scan_charge(scan, rec->size);
+}
+
+static uint64_t ns_key(enum owner_kind kind, uint32_t inum)
+{
+	return (uint64_t)kind << 32 | inum;
+}
+
+static bool failed(struct deriving *d, bool ok)
+{
+	if (!ok)
+		arena_fail(d->scan->snap->arena);
+	return !ok;
+}
+
+/* Was this not counted before? @tag tells apart what one thing holds: below 8. */
+static bool is_new(struct deriving *d, uint64_t what, uint64_t tag)
+{
+	uint64_t key = what | tag;
+
+	if (idmap_get(&d->seen, key))
+		return false;
+	failed(d, idmap_set(&d->seen, key, d));
+	return true;
+}
+
+/* ---------------------------------------------------------------- nodes --- */
+
+static struct ns_node *node_find(const struct deriving *d, enum owner_kind kind, uint32_t inum)
+{
+	return idmap_get(&d->nodes, ns_key(kind, inum));
+}
+
+static void hold_root(struct deriving *d, uint32_t owner, enum owner_how how)
+{
+	scan_owner_hold(d->scan,
+			(struct owner_hold){ .owner = owner, .by = OWNER_NONE, .how = how });
+}
+
+/* A namespace that stays, whatever processes do: the kernel's own; our own mount namespace. */
+static bool stays(const struct deriving *d, enum owner_kind kind, uint32_t inum,
+		  enum owner_how *how)
+{
+	const struct walk_known *known = &d->control->known;
+
+	*how = OWNER_BY_KERNEL;
+	if (inum == (kind == OWNER_MNT_NS ? known->init_mnt_ns : known->init_net_ns))
+		return true;
+	*how = OWNER_BY_HERE;
+	return kind == OWNER_MNT_NS && inum == d->own_ns;
+}
+
+/* The owner of a namespace, whose holds will be looked for where it is added now. */
+static uint32_t node_add(struct deriving *d, enum owner_kind kind, uint32_t inum)
+{
+	struct ns_node *node = node_find(d, kind, inum);
+	enum owner_how how;
+
+	if (node)
+		return node->owner;
+	node = g_new0(struct ns_node, 1);
+	node->owner = scan_owner(d->scan, kind, inum);
+	node->kind = kind;
+	node->inum = inum;
+	g_ptr_array_add(d->ns, node);
+	failed(d, idmap_set(&d->nodes, ns_key(kind, inum), node));
+	node->stays = stays(d, kind, inum, &how);
+	if (node->stays)
+		hold_root(d, node->owner, how);
+	return node->owner;
+}
+
+static void hold_by_namespace(struct deriving *d, uint32_t owner, uint32_t mnt_ns)
+{
+	uint32_t by = node_add(d, OWNER_MNT_NS, mnt_ns);
+
+	if (by == OWNER_NONE)
+		hold_root(d, owner, OWNER_BY_UNKNOWN);
+	else
+		scan_owner_hold(d->scan, (struct owner_hold){
+						 .owner = owner, .by = by, .how = OWNER_BY_MOUNT });
+}
+
+/* What is in an anonymous namespace is held once a process that keeps it is found. */
+static void hold_by_tree(struct deriving *d, uint32_t owner, uint64_t ns)
+{
+	struct in_tree tree = { ns, owner };
+
+	g_array_append_val(d->trees, tree);
+}
+
+/* ------------------------------------------------------------ instances --- */
+
+/* The special value that stands for mounts of the kernel's own (MNT_NS_INTERNAL). */
+static bool is_error(uint64_t address)
+{
+	return address >= (uint64_t)-4095;
+}
+
+static void add_mount(struct deriving *d, uint32_t owner, uint64_t sb,
+		      const struct pin_mount *mount)
+{
+	struct mount_node *node = g_new0(struct mount_node, 1);
+
+	node->owner = owner;
+	node->mount = mount->mount;
+	node->sb = sb;
+	node->attached = mount->ns && !is_error(mount->ns);
+	node->expected = node->attached; /* alloc_vfsmnt(), released by umount_tree() */
+	g_ptr_array_add(d->mount, node);
+	failed(d, idmap_set(&d->mounts, node->mount, node));
+	if (mount->mnt_ns)
+		hold_by_namespace(d, owner, mount->mnt_ns);
+	else if (node->attached)
+		hold_by_tree(d, owner, mount->ns);
+}
+
+static void add_super(struct deriving *d, const struct pin_super *super)
+{
+	uint32_t owner =
+		scan_owner(d->scan, OWNER_BPFFS, owner_bpffs_id(super->major, super->minor));
+	struct walk_place place = { super->address, owner };
+	uint32_t count = super->mounts->len;
+	enum owner_how how;
+	bool kept = false;
+
+	for (guint i = 0; i < super->namespaces->len; i++) {
+		uint32_t ns = g_array_index(super->namespaces, uint32_t, i);
+
+		if (!stays(d, OWNER_MNT_NS, ns, &how))
+			continue;
+		hold_by_namespace(d, owner, ns);
+		kept = true;
+	}
+	if (kept)
+		return; /* what else holds it makes no difference */
+	for (guint i = 0; i < count; i++)
+		add_mount(d, owner, super->address,
+			  &g_array_index(super->mounts, struct pin_mount, i));
+	g_array_append_val(d->supers, place);
+	g_array_append_val(d->super_mounts, count);
+}
+
+static void add_supers(struct deriving *d)
+{
+	const struct pin_tree *pins = walk_state_of(d->scan)->pins;
+
+	for (guint i = 0; pins && i < pins->supers->len; i++)
+		add_super(d, g_ptr_array_index(pins->supers, i));
+}
+
+/* Network namespaces in which something is attached. */
+static void add_networks(struct deriving *d)
+{
+	const GPtrArray *owners = d->scan->snap->owners;
+
+	for (guint i = 0; i < owners->len; i++) {
+		const struct owner *owner = g_ptr_array_index(owners, i);
+
+		if (owner->kind == OWNER_NET_NS)
+			node_add(d, OWNER_NET_NS, (uint32_t)owner->id);
+	}
+}
+
+/* ---------------------------------------------- mounts of namespaces' files --- */
+
+/* More than so many calls do not help: the list changes all the time. */
+#define CALLS_MAX 64
+
+/* The records of a list that changed are thrown away: the surplus of the dentries' counts remains. */
+static void read_ns_mounts(struct deriving *d)
+{
+	struct walkers *walkers = walk_state_of(d->scan)->walkers;
+	struct walk_kept kept = { .bytes = d->ns_mounts };
+
+	d->control->mount_at = 0;
+	for (unsigned int i = 0; i < CALLS_MAX; i++) {
+		if (walkers_call(walkers, "walk_ns_mounts", walk_keep, &kept) || kept.err)
+			break;
+		if (d->control->ended == WALK_DONE)
+			return;
+		if (d->control->ended == WALK_TORN) {
+			g_byte_array_set_size(d->ns_mounts, 0);
+			d->control->mount_at = 0;
+		}
+	}
+	g_byte_array_set_size(d->ns_mounts, 0);
+}
+
+static uint64_t mounted_key(const struct walk_ns_mount *mount)
+{
+	return ns_key(mount->is_net ? OWNER_NET_NS : OWNER_MNT_NS, mount->inum);
+}
+
+static int by_mounted(gconstpointer a, gconstpointer b)
+{
+	const struct walk_ns_mount *x = *(void *const *)a, *y = *(void *const *)b;
+	uint64_t left = mounted_key(x), right = mounted_key(y);
+
+	return left < right ? -1 : left > right;
+}
+
+static void index_ns_mount(const struct walk_rec *rec, void *sorted)
+{
+	if (walk_record(rec, WALK_NS_MOUNT, struct walk_ns_mount))
+		g_ptr_array_add(sorted, (gpointer)(uintptr_t)rec);
+}
+
+static void take_ns_mount(struct deriving *d, struct ns_node *node,
+			  const struct walk_ns_mount *mount)
+{
+	node->common = mount->common;
+	node->opened++;
+	if (mount->in_ns) {
+		hold_by_namespace(d, node->owner, mount->in_ns);
+	} else if (mount->in && !is_error(mount->in)) {
+		hold_by_tree(d, node->owner, mount->in);
+	} else {
+		/* kept by the files opened on it, which hold the namespace themselves */
+		node->detached++;
+	}
+}
+
+static void take_ns_mounts(struct deriving *d, struct ns_node *node, const GPtrArray *sorted)
+{
+	uint64_t key = ns_key(node->kind, node->inum);
+	guint low = 0, high = sorted->len;
+
+	while (low < high) {
+		guint middle = low + (high - low) / 2;
+
+		if (mounted_key(sorted->pdata[middle]) < key)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	for (; low < sorted->len && mounted_key(sorted->pdata[low]) == key; low++)
+		take_ns_mount(d, node, sorted->pdata[low]);
+}
+
+/* Follows bind mounts to the namespaces that they are in, which are added to the nodes on the way. */
+static void add_ns_mounts(struct deriving *d)
+{
+	g_autoptr(GPtrArray) sorted = g_ptr_array_new();
+
+	walk_each(d->ns_mounts->data, d->ns_mounts->len, index_ns_mount, sorted);
+	g_ptr_array_sort(sorted, by_mounted);
+	for (guint i = 0; i < d->ns->len && !scan_failed(d->scan); i++) {
+		struct ns_node *node = g_ptr_array_index(d->ns, i);
+
+		if (!node->stays)
+			take_ns_mounts(d, node, sorted);
+	}
+}
+
+/* ------------------------------------------------------------ processes --- */
+
+static void hold_by(struct deriving *d, uint32_t owner, struct owner_hold hold, const char comm[16])
+{
+	hold.owner = owner;
+	hold.by = OWNER_NONE;
+	scan_owner_hold(d->scan, hold);
+	scan_process(d->scan, hold.pid, walk_name(d->scan, comm, 16));
+}
+
+static void in_namespace(struct deriving *d, const struct walk_ns *task, enum owner_kind kind)
+{
+	bool net = kind == OWNER_NET_NS;
+	struct ns_node *node = node_find(d, kind, net ? task->net_ns : task->mnt_ns);
+
+	if (!node || node->stays)
+		return;
+	node->common = net ? task->net : task->mnt;
+	node->found += is_new(d, task->nsproxy, 1 + net);
+	hold_by(d, node->owner,
+		(struct owner_hold){
+			.pid = task->rec.id, .how = OWNER_BY_TASK, .detail = task->tid },
+		task->comm);
+}
+
+/* A path in use on a mount of bpffs: each holds it (path_get()). */
+static void on_mount(struct deriving *d, const struct walk_hold *hold)
+{
+	static const enum owner_how how[] = {
+		[WALK_HOLD_CWD] = OWNER_BY_CWD,
+		[WALK_HOLD_ROOT] = OWNER_BY_ROOT_DIR,
+		[WALK_HOLD_DIR] = OWNER_BY_FD,
+	};
+	struct mount_node *node = idmap_get(&d->mounts, hold->where);
+	uint64_t detail = hold->how == WALK_HOLD_DIR ? hold->fd : hold->tid;
+
+	if (!node)
+		return;
+	node->found += is_new(d, hold->what, 3 + hold->how);
+	hold_by(d, node->owner,
+		(struct owner_hold){ .pid = hold->rec.id, .how = how[hold->how], .detail = detail },
+		hold->comm);
+}
+
+static void by_tree(struct deriving *d, const struct walk_hold *hold)
+{
+	for (guint i = 0; i < d->trees->len; i++) {
+		const struct in_tree *tree = &g_array_index(d->trees, struct in_tree, i);
+
+		if (tree->ns == hold->where)
+			hold_by(d, tree->owner,
+				(struct owner_hold){ .pid = hold->rec.id,
+						     .how = OWNER_BY_FD,
+						     .detail = hold->fd },
+				hold->comm);
+	}
+}
+
+static void by_descriptor(struct deriving *d, const struct walk_hold *hold)
+{
+	bool net = hold->how == WALK_HOLD_NET_NS || hold->how == WALK_HOLD_SOCKET;
+	bool file = hold->how == WALK_HOLD_MNT_NS || hold->how == WALK_HOLD_NET_NS;
+	struct ns_node *node = node_find(d, net ? OWNER_NET_NS : OWNER_MNT_NS, hold->inum);
+
+	if (!node || node->stays)
+		return;
+	node->common = hold->where;
+	if (is_new(d, hold->what, 0)) {
+		node->opened += file;
+		node->found += !file;
+	}
+	hold_by(d, node->owner,
+		(struct owner_hold){ .pid = hold->rec.id,
+				     .how = hold->how == WALK_HOLD_SOCKET ? OWNER_BY_MEMBER
+									  : OWNER_BY_FD,
+				     .detail = hold->fd },
+		hold->comm);
+}
+
+static void take_hold(const struct walk_rec *rec, void *data)
+{
+	const struct walk_ns *task = walk_record(rec, WALK_NS, struct walk_ns);
+	const struct walk_hold *hold = walk_record(rec, WALK_HOLD, struct walk_hold);
+	struct deriving *d = data;
+
+	if (scan_failed(d->scan))
+		return;
+	if (task && task->nsproxy) {
+		in_namespace(d, task, OWNER_MNT_NS);
+		in_namespace(d, task, OWNER_NET_NS);
+	} else if (hold && hold->how <= WALK_HOLD_DIR) {
+		on_mount(d, hold);
+	} else if (hold && hold->how == WALK_HOLD_TREE) {
+		by_tree(d, hold);
+	} else if (hold) {
+		by_descriptor(d, hold);
+	}
+}
+
+/* --------------------------------------------------------------- counts --- */
+
+/*
+ * Processors whose parts of a per-CPU counter are to be added up are those that may be there: where
+ * that list has holes, the counts of mounts cannot be read.
+ */
+static bool can_count_mounts(const struct deriving *d)
+{
+	char possible[256];
+	ssize_t len = text_read_at(AT_FDCWD, "/sys/devices/system/cpu/possible", possible,
+				   sizeof(possible));
+
+	return d->control->known.cpu_array && len > 0 && possible[0] == '0' &&
+	       !strchr(possible, ',');
+}
+
+static void check_namespace(struct deriving *d, const struct ns_node *node,
+			    const struct walk_listed *counted)
+{
+	int64_t opened = node->opened;
+
+	if (counted->refcnt < 0)
+		return; /* freed meanwhile */
+	/* a mount in no namespace is kept by what is opened on it: by nothing else that is looked for */
+	if (node->opened == node->detached)
+		opened = 0;
+	if (counted->refcnt > node->found + (counted->usercnt > 0) || counted->usercnt > opened)
+		hold_root(d, node->owner, OWNER_BY_UNKNOWN);
+}
+
+static void check_mount(struct deriving *d, const struct mount_node *node,
+			const struct walk_listed *counted)
+{
+	int64_t expected = node->expected + (node->attached ? counted->usercnt : 0);
+
+	if (counted->refcnt > expected + node->found)
+		hold_root(d, node->owner, OWNER_BY_UNKNOWN);
+}
+
+/* Reads the counters of what is in the list, and gives each to @check with its place. */
+typedef void (*check_fn)(struct deriving *d, guint index, const struct walk_listed *counted);
+
+static void count_each(struct deriving *d, const struct walk_listed *wanted, guint count,
+		       check_fn check)
+{
+	struct walkers *walkers = walk_state_of(d->scan)->walkers;
+	struct walk_listed *list = walkers_list(walkers);
+	static const struct walk_listed unknown = { .refcnt = INT64_MAX };
+
+	for (guint first = 0; first < count; first += WALK_LIST_MAX) {
+		guint some = MIN(count - first, (guint)WALK_LIST_MAX);
+		int err;
+
+		memcpy(list, wanted + first, some * sizeof(*list));
+		d->control->listed = some;
+		err = walkers_call(walkers, "walk_owner_counts", NULL, NULL);
+		for (guint i = 0; i < some; i++)
+			check(d, first + i, err ? &unknown : &list[i]);
+	}
+}
+
+static void check_counted_namespace(struct deriving *d, guint index,
+				    const struct walk_listed *counted)
+{
+	check_namespace(d, g_ptr_array_index(d->ns, index), counted);
+}
+
+static void check_counted_mount(struct deriving *d, guint index, const struct walk_listed *counted)
+{
+	check_mount(d, g_ptr_array_index(d->mount, index), counted);
+}
+
+/* An instance is held by each of its mounts, and by what is going to be one (fsopen()). */
+static void check_counted_super(struct deriving *d, guint index, const struct walk_listed *counted)
+{
+	if (counted->refcnt > (int64_t)g_array_index(d->super_mounts, uint32_t, index))
+		hold_root(d, g_array_index(d->supers, struct walk_place, index).id,
+			  OWNER_BY_UNKNOWN);
+}
+
+static void count_namespaces(struct deriving *d)
+{
+	g_autofree struct walk_listed *wanted = g_new0(struct walk_listed, d->ns->len);
+
+	for (guint i = 0; i < d->ns->len; i++) {
+		const struct ns_node *node = g_ptr_array_index(d->ns, i);
+
+		wanted[i].address = node->common;
+		wanted[i].id = node->inum;
+		wanted[i].kind = WALK_COUNT_NS;
+	}
+	count_each(d, wanted, d->ns->len, check_counted_namespace);
+}
+
+static void count_mounts(struct deriving *d)
+{
+	g_autofree struct walk_listed *wanted = g_new0(struct walk_listed, d->mount->len);
+	bool can = can_count_mounts(d);
+
+	for (guint i = 0; i < d->mount->len; i++) {
+		const struct mount_node *node = g_ptr_array_index(d->mount, i);
+
+		wanted[i].address = node->mount;
+		wanted[i].usercnt = (int64_t)node->sb;
+		wanted[i].kind = WALK_COUNT_MOUNT;
+		if (!can)
+			hold_root(d, node->owner, OWNER_BY_UNKNOWN);
+	}
+	if (can)
+		count_each(d, wanted, d->mount->len, check_counted_mount);
+}
+
+static void count_supers(struct deriving *d)
+{
+	g_autofree struct walk_listed *wanted = g_new0(struct walk_listed, d->supers->len);
+
+	for (guint i = 0; i < d->supers->len; i++) {
+		wanted[i].address = g_array_index(d->supers, struct walk_place, i).address;
+		wanted[i].kind = WALK_COUNT_SB;
+	}
+	count_each(d, wanted, d->supers->len, check_counted_super);
+}
+
+/* --------------------------------------------------------------- all of it --- */
+
+static void derive_holds(struct deriving *d)
+{
+	const GByteArray *records = walk_state_of(d->scan)->holds.bytes;
+
+	if (d->ns->len)
+		read_ns_mounts(d);
+	add_ns_mounts(d);
+	if (records && (d->ns->len || d->mount->len))
+		walk_each(records->data, records->len, take_hold, d);
+	if (scan_failed(d->scan))
+		return;
+	count_namespaces(d);
+	count_mounts(d);
+	count_supers(d);
+}
+
+static uint32_t own_mount_ns(const struct scan *scan)
+{
+	struct stat st;
+
+	return fstatat(scan->ctx->proc_fd, "self/ns/mnt", &st, 0) == 0 ? (uint32_t)st.st_ino : 0;
+}
+
+void owners_derive(struct scan *scan)
+{
+	struct deriving d = {
+		.scan = scan,
+		.control = walkers_control(walk_state_of(scan)->walkers),
+		.own_ns = own_mount_ns(scan),
+		.ns = g_ptr_array_new_with_free_func(g_free),
+		.mount = g_ptr_array_new_with_free_func(g_free),
+		.supers = g_array_new(FALSE, FALSE, sizeof(struct walk_place)),
+		.super_mounts = g_array_new(FALSE, FALSE, sizeof(uint32_t)),
+		.trees = g_array_new(FALSE, FALSE, sizeof(struct in_tree)),
+		.ns_mounts = g_byte_array_new(),
+	};
+
+	add_supers(&d);
+	add_networks(&d);
+	derive_holds(&d);
+	idmap_clear(&d.nodes);
+	idmap_clear(&d.mounts);
+	idmap_clear(&d.seen);
+	g_ptr_array_unref(d.ns);
+	g_ptr_array_unref(d.mount);
+	g_array_unref(d.supers);
+	g_array_unref(d.super_mounts);
+	g_array_unref(d.trees);
+	g_byte_array_unref(d.ns_mounts);
+}
