@@ -25,8 +25,31 @@ struct files_struct {
 	struct fdtable *fdt;
 } __pai;
 
-struct nsproxy;
-struct fs_struct;
+struct net {
+	struct ns_common ns;
+} __pai;
+
+struct nsproxy {
+	struct mnt_namespace *mnt_ns;
+	struct net *net_ns;
+} __pai;
+
+struct super_block {
+	void *s_type;
+} __pai;
+
+struct vfsmount {
+	struct super_block *mnt_sb;
+} __pai;
+
+struct path {
+	struct vfsmount *mnt;
+	void *dentry;
+} __pai;
+
+struct fs_struct {
+	struct path root, pwd;
+} __pai;
 
 struct task_struct {
 	int pid, tgid;
@@ -184,6 +207,43 @@ static int scan_step(__u32 index, struct steps *steps)
 	return steps->stopped ? 1 : 0;
 }
 
+/*
+ * The namespaces and the root directory of a task, which in most is the same as in the task before.
+ * By plain loads through the iterator's own pointer: there may be very many tasks.
+ */
+static __always_inline void emit_namespaces(struct task_struct *task, struct fs_struct *fs)
+{
+	__u64 nsproxy = (__u64)task->nsproxy, root = (__u64)fs->root.dentry;
+	bool initial = nsproxy == walk.known.init_nsproxy;
+	struct walk_ns *out;
+
+	if (!nsproxy || ((initial || walk.only) && walk.last_nsproxy == nsproxy &&
+			 walk.last_root == root))
+		return;
+	out = walk_room();
+	if (!out)
+		return;
+	walk.last_nsproxy = nsproxy;
+	walk.last_root = root;
+	out->nsproxy = initial ? 0 : nsproxy;
+	out->mnt = (__u64)&task->nsproxy->mnt_ns->ns;
+	out->net = (__u64)&task->nsproxy->net_ns->ns;
+	out->root_mnt = (__u64)fs->root.mnt;
+	out->root = root;
+	out->mnt_ns = task->nsproxy->mnt_ns->ns.inum;
+	out->net_ns = task->nsproxy->net_ns->ns.inum;
+	out->tid = walk_table.pid == walk_table.tgid ? 0 : walk_table.pid;
+	out->pad = 0;
+	__builtin_memcpy(out->comm, walk_table.comm, sizeof(out->comm));
+	walk_emit(&out->rec, WALK_NS, sizeof(*out), walk_table.tgid);
+}
+
+static __always_inline bool is_on_bpffs(struct fs_struct *fs)
+{
+	return (__u64)fs->root.mnt->mnt_sb->s_type == walk.known.bpffs ||
+	       (__u64)fs->pwd.mnt->mnt_sb->s_type == walk.known.bpffs;
+}
+
 SEC("iter/task")
 int walk_tasks(struct bpf_iter__task *ctx)
 {
@@ -207,7 +267,9 @@ int walk_tasks(struct bpf_iter__task *ctx)
 	if (task->pid == task->tgid || leader->nsproxy != task->nsproxy || leader->fs != task->fs) {
 		BPF_CORE_READ_INTO(&walk_table.comm, leader, comm);
 		if (!steps.first)
-			walk_emit_places(walk_scalar(ctx->task));
+			emit_namespaces(task, task->fs);
+		if (!steps.first && !walk.only && is_on_bpffs(task->fs))
+			walk_emit_dirs(walk_scalar(ctx->task));
 	}
 	files = task->files;
 	if (walk_is_repeated(task, ctx->task, files, WALK_PART_FILES))

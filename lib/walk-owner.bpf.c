@@ -174,56 +174,17 @@ static __always_inline bool is_bpffs(struct vfsmount *mnt)
 	return mnt && (__u64)BPF_CORE_READ(mnt, mnt_sb, s_type) == walk.known.bpffs;
 }
 
-/* Most tasks have the same namespaces and root directory as the one before them. */
-static __always_inline void emit_namespaces(struct nsproxy *nsproxy, struct vfsmount *root_mnt,
-					    struct dentry *root)
+/* Emits which mounts of bpffs the directories of the task of walk_table keep. Global: see there. */
+int walk_emit_dirs(__u64 address)
 {
-	bool initial = (__u64)nsproxy == walk.known.init_nsproxy;
-	struct walk_ns *out;
+	struct fs_struct *fs = BPF_CORE_READ((struct task_struct *)address, fs);
+	struct vfsmount *root = BPF_CORE_READ(fs, root.mnt);
+	struct vfsmount *pwd = BPF_CORE_READ(fs, pwd.mnt);
 
-	if ((initial || walk.only) && walk.last_nsproxy == (__u64)nsproxy &&
-	    walk.last_root == (__u64)root)
-		return;
-	out = walk_room();
-	if (!out)
-		return;
-	walk.last_nsproxy = (__u64)nsproxy;
-	walk.last_root = (__u64)root;
-	out->nsproxy = initial ? 0 : (__u64)nsproxy;
-	out->mnt = mnt_common(BPF_CORE_READ(nsproxy, mnt_ns));
-	out->net = net_common(BPF_CORE_READ(nsproxy, net_ns));
-	out->root_mnt = (__u64)root_mnt;
-	out->root = (__u64)root;
-	out->mnt_ns = common_inum(out->mnt);
-	out->net_ns = common_inum(out->net);
-	out->tid = walk_table.pid == walk_table.tgid ? 0 : walk_table.pid;
-	out->pad = 0;
-	__builtin_memcpy(out->comm, walk_table.comm, sizeof(out->comm));
-	walk_emit(&out->rec, WALK_NS, sizeof(*out), walk_table.tgid);
-}
-
-/* Emits the namespaces and directories of the task of walk_table. Global: see there. */
-int walk_emit_places(__u64 address)
-{
-	struct task_struct *task = (struct task_struct *)address;
-	struct nsproxy *nsproxy = BPF_CORE_READ(task, nsproxy);
-	struct fs_struct *fs = BPF_CORE_READ(task, fs);
-	struct vfsmount *root = NULL, *pwd = NULL;
-
-	if (fs) {
-		root = BPF_CORE_READ(fs, root.mnt);
-		pwd = BPF_CORE_READ(fs, pwd.mnt);
-	}
-	if (nsproxy)
-		emit_namespaces(nsproxy, root, fs ? BPF_CORE_READ(fs, root.dentry) : NULL);
-	if (walk.only)
-		return 0;
 	if (is_bpffs(root))
 		emit_hold((__u64)fs, mount_of(root), WALK_HOLD_ROOT, 0, 0);
-	if (pwd != root && is_bpffs(pwd))
+	if (is_bpffs(pwd))
 		emit_hold((__u64)fs, mount_of(pwd), WALK_HOLD_CWD, 0, 0);
-	else if (pwd == root && is_bpffs(root))
-		emit_hold((__u64)fs, mount_of(root), WALK_HOLD_CWD, 0, 0);
 	return 0;
 }
 

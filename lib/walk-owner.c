@@ -44,6 +44,7 @@ struct mount_node {
 struct in_tree {
 	uint64_t ns;
 	uint32_t owner;
+	bool held; /* that file was found */
 };
 
 struct deriving {
@@ -159,7 +160,7 @@ static void hold_by_namespace(struct deriving *d, uint32_t owner, uint32_t mnt_n
 /* What is in an anonymous namespace is held once a process that keeps it is found. */
 static void hold_by_tree(struct deriving *d, uint32_t owner, uint64_t ns)
 {
-	struct in_tree tree = { ns, owner };
+	struct in_tree tree = { ns, owner, false };
 
 	g_array_append_val(d->trees, tree);
 }
@@ -235,6 +236,8 @@ static void add_networks(struct deriving *d)
 		if (owner->kind == OWNER_NET_NS)
 			node_add(d, OWNER_NET_NS, (uint32_t)owner->id);
 	}
+	/*TMP*/ if (getenv("TMPNET"))
+		node_add(d, OWNER_NET_NS, atoi(getenv("TMPNET")));
 }
 
 /* ---------------------------------------------- mounts of namespaces' files --- */
@@ -375,14 +378,15 @@ static void on_mount(struct deriving *d, const struct walk_hold *hold)
 static void by_tree(struct deriving *d, const struct walk_hold *hold)
 {
 	for (guint i = 0; i < d->trees->len; i++) {
-		const struct in_tree *tree = &g_array_index(d->trees, struct in_tree, i);
+		struct in_tree *tree = &g_array_index(d->trees, struct in_tree, i);
 
-		if (tree->ns == hold->where)
-			hold_by(d, tree->owner,
-				(struct owner_hold){ .pid = hold->rec.id,
-						     .how = OWNER_BY_FD,
-						     .detail = hold->fd },
-				hold->comm);
+		if (tree->ns != hold->where)
+			continue;
+		tree->held = true;
+		hold_by(d, tree->owner,
+			(struct owner_hold){
+				.pid = hold->rec.id, .how = OWNER_BY_FD, .detail = hold->fd },
+			hold->comm);
 	}
 }
 
@@ -552,6 +556,17 @@ static void count_supers(struct deriving *d)
 
 /* --------------------------------------------------------------- all of it --- */
 
+/* A file that keeps an anonymous namespace may be carried in a message, where nobody looks for it. */
+static void check_trees(struct deriving *d)
+{
+	for (guint i = 0; i < d->trees->len; i++) {
+		const struct in_tree *tree = &g_array_index(d->trees, struct in_tree, i);
+
+		if (!tree->held)
+			hold_root(d, tree->owner, OWNER_BY_UNKNOWN);
+	}
+}
+
 static void derive_holds(struct deriving *d)
 {
 	const GByteArray *records = walk_state_of(d->scan)->holds.bytes;
@@ -563,6 +578,7 @@ static void derive_holds(struct deriving *d)
 		walk_each(records->data, records->len, take_hold, d);
 	if (scan_failed(d->scan))
 		return;
+	check_trees(d);
 	count_namespaces(d);
 	count_mounts(d);
 	count_supers(d);

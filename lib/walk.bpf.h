@@ -314,7 +314,7 @@ __u64 walk_sock(__u64 file);
 /* The room that these need at most, for one task; for one file. */
 #define WALK_PLACES_ROOM (sizeof(struct walk_ns) + 2 * sizeof(struct walk_hold))
 #define WALK_FILE_ROOM	 (2 * sizeof(struct walk_hold))
-int walk_emit_places(__u64 task);
+int walk_emit_dirs(__u64 task);
 int walk_emit_file(__u64 file, __u32 fd);
 int walk_emit_member(__u64 file, __u32 fd, __u32 other);
 
