@@ -21,7 +21,7 @@ static bool is_pin_class(const struct bpfrefs_class *class_, const void *data)
 /*
  * One instance a line. Its mounts follow, three keys for each: mnt_ns is the namespace, pid a
  * process in it, path the mount point as that process sees it, or covered where another mount lies
- * over it there.
+ * over it there. Of a detached one, each process that keeps it.
  */
 static int show_instance(GString *out, const struct bpfrefs_bpffs *bpffs)
 {
@@ -38,6 +38,8 @@ static int show_instance(GString *out, const struct bpfrefs_bpffs *bpffs)
 		if (text_room(out))
 			return -ENOMEM;
 	}
+	for (size_t i = 0; i < bpffs->pid_count; i++)
+		g_string_append_printf(out, " pid=%" PRIu32, bpffs->pids[i]);
 	g_string_append_c(out, '\n');
 	return text_room(out);
 }

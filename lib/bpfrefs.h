@@ -317,6 +317,8 @@ struct bpfrefs_bpffs {
 	bool attached;			    /**< in a mount namespace; else detached */
 	const struct bpfrefs_mount *mounts; /**< @ref mount_count of them */
 	size_t mount_count;
+	const uint32_t *pids; /**< detached: the processes that keep it, @ref pid_count of them */
+	size_t pid_count;
 };
 
 /** A process that holds BPF objects. */

@@ -44,6 +44,10 @@ typedef struct {
 	__u32 val;
 } __pai kuid_t;
 
+typedef struct {
+	__u32 val;
+} __pai kgid_t;
+
 struct qstr {
 	__u32 len;
 	const unsigned char *name;
@@ -70,6 +74,7 @@ struct dentry___72 {
 struct inode {
 	unsigned short i_mode;
 	kuid_t i_uid;
+	kgid_t i_gid;
 	const void *i_op;
 	struct super_block *i_sb;
 	unsigned long i_ino;
@@ -286,6 +291,8 @@ static __always_inline void fill_inode(struct walk_inode *out, struct inode *ino
 	out->kind = kind;
 	out->nlink = BPF_CORE_READ(inode, i_nlink);
 	out->uid = BPF_CORE_READ(inode, i_uid.val);
+	out->gid = BPF_CORE_READ(inode, i_gid.val);
+	out->pad = 0;
 	out->mode = BPF_CORE_READ(inode, i_mode);
 	walk_emit(&out->rec, WALK_INODE, sizeof(*out), pinned_id(inode, kind));
 }

@@ -8,34 +8,35 @@
 #include <sys/stat.h>
 
 #include "holders.h"
+#include "owner.h"
 #include "pin-tree.h"
+#include "walk-owner.h"
 
-enum { PIN_PATH, PIN_DEV, PIN_INO, PIN_UID, PIN_MTIME, PIN_STATE, PIN_PID };
-
-static const char *const keys[] = { "path", "dev", "ino", "uid", "mtime", "state", "pid", NULL };
+static const char *const keys[] = { "path", "inner", "dev",   "ino",   "uid", "gid",
+				   "mode", "mtime", "state", "pid", NULL };
 
 /* How often an instance is walked again that changes under the walk. */
 #define TORN_MAX 8
 
-/* Mounts of bpffs in one mount namespace. */
+/* Mounts of bpffs in one mount namespace, as one process sees them from its root directory. */
 struct reach {
 	GPtrArray *mounts; /* NULL: could not be read */
 	uint32_t pid;	   /* 0: ours */
+	bool read;
 };
 
-static void reach_free(gpointer data)
+static void reach_clear(gpointer data)
 {
 	struct reach *reach = data;
 
 	if (reach->mounts)
 		g_ptr_array_unref(reach->mounts);
-	g_free(reach);
 }
 
 /* The namespaces that bpffs is mounted in. */
 struct reaches {
 	struct scan *scan;
-	GHashTable *by_ns; /* mount namespace -> struct reach */
+	GHashTable *by_ns; /* mount namespace -> GArray of struct reach */
 	uint32_t own_ns; /* by own_mount_ns() */
 	bool own_known;
 };
@@ -132,47 +133,82 @@ static uint32_t own_mount_ns(struct reaches *reaches)
 	return reaches->own_ns;
 }
 
-/* The bpffs mounts of a namespace: read once, through a process that is in it. */
-static struct reach *reach_of(struct reaches *reaches, uint32_t ns)
+/*
+ * The ways into a namespace: a process for each root directory that its processes have, since one that
+ * has changed it by chroot(2) may see nothing of what the others see. In ours, we come first.
+ */
+static GArray *reaches_of(struct reaches *reaches, uint32_t ns)
 {
-	const struct walk_state *state = walk_state_of(reaches->scan);
-	struct reach *reach = g_hash_table_lookup(reaches->by_ns, GUINT_TO_POINTER(ns));
+	const GArray *roots = owners_roots(walk_state_of(reaches->scan), ns);
+	GArray *ways = g_hash_table_lookup(reaches->by_ns, GUINT_TO_POINTER(ns));
+	struct reach way = { 0 };
 
-	if (reach)
-		return reach;
-	reach = g_new0(struct reach, 1);
-	if (ns != own_mount_ns(reaches))
-		reach->pid =
-			GPOINTER_TO_UINT(g_hash_table_lookup(state->ns_pid, GUINT_TO_POINTER(ns)));
-	if ((reach->pid || ns == own_mount_ns(reaches)) &&
-	    mounts_read(reaches->scan->ctx->proc_fd, reach->pid, &reach->mounts) != 0)
-		reach->mounts = NULL;
-	g_hash_table_insert(reaches->by_ns, GUINT_TO_POINTER(ns), reach);
-	return reach;
+	if (ways)
+		return ways;
+	ways = g_array_new(FALSE, FALSE, sizeof(struct reach));
+	g_array_set_clear_func(ways, reach_clear);
+	if (ns == own_mount_ns(reaches))
+		g_array_append_val(ways, way);
+	for (guint i = 0; roots && i < roots->len; i++) {
+		way.pid = g_array_index(roots, struct walk_root, i).pid;
+		g_array_append_val(ways, way);
+	}
+	g_hash_table_insert(reaches->by_ns, GUINT_TO_POINTER(ns), ways);
+	return ways;
 }
 
-static void tell_mounts(struct reaches *reaches, const struct pin_super *super, uint32_t ns)
+/* Reads its mounts, once. */
+static struct reach *reach_at(struct reaches *reaches, GArray *ways, guint index)
 {
-	struct reach *reach = reach_of(reaches, ns);
-	struct bpfrefs_mount told = {
+	struct reach *way = &g_array_index(ways, struct reach, index);
+
+	if (!way->read && mounts_read(reaches->scan->ctx->proc_fd, way->pid, &way->mounts) != 0)
+		way->mounts = NULL;
+	way->read = true;
+	return way;
+}
+
+/* Adds the mounts of an instance that are seen this way; false: there is none. */
+static bool add_mounts(struct reaches *reaches, const struct pin_super *super, uint32_t ns,
+		       const struct reach *way)
+{
+	struct bpfrefs_mount added = {
 		.mnt_ns = ns,
-		.pid = ns == own_mount_ns(reaches) ? reaches->scan->ctx->self : reach->pid,
+		.pid = way->pid ? way->pid : reaches->scan->ctx->self,
 		.here = ns == own_mount_ns(reaches),
 	};
 	bool any = false;
 
-	for (guint i = 0; reach->mounts && i < reach->mounts->len; i++) {
-		const struct bpffs_mount *mount = g_ptr_array_index(reach->mounts, i);
+	for (guint i = 0; way->mounts && i < way->mounts->len; i++) {
+		const struct bpffs_mount *mount = g_ptr_array_index(way->mounts, i);
 
 		if (mount->major != super->major || mount->minor != super->minor)
 			continue;
-		told.path = mount->target;
-		told.covered = mount->hidden;
-		scan_bpffs_mount(reaches->scan, super->major, super->minor, &told);
+		added.path = mount->target;
+		added.covered = mount->hidden;
+		scan_bpffs_mount(reaches->scan, super->major, super->minor, &added);
 		any = true;
 	}
-	if (!any) /* nobody is left in that namespace, or it could not be read */
-		scan_bpffs_mount(reaches->scan, super->major, super->minor, &told);
+	return any;
+}
+
+static void tell_mounts(struct reaches *reaches, const struct pin_super *super, uint32_t ns)
+{
+	GArray *ways = reaches_of(reaches, ns);
+	struct bpfrefs_mount unseen = {
+		.mnt_ns = ns,
+		.here = ns == own_mount_ns(reaches),
+	};
+
+	for (guint i = 0; i < ways->len; i++)
+		if (add_mounts(reaches, super, ns, reach_at(reaches, ways, i)))
+			return;
+	/* nobody is left in that namespace, or no one of its processes sees it */
+	if (ways->len)
+		unseen.pid = g_array_index(ways, struct reach, 0).pid;
+	if (unseen.here)
+		unseen.pid = reaches->scan->ctx->self;
+	scan_bpffs_mount(reaches->scan, super->major, super->minor, &unseen);
 }
 
 static void tell_super(struct reaches *reaches, const struct pin_super *super)
@@ -186,27 +222,42 @@ static void tell_super(struct reaches *reaches, const struct pin_super *super)
 	}
 }
 
-/* Where a path inside an instance is seen: by us, else by a process that is told. Owned or NULL. */
+/* The path that a process of a namespace has to a place in an instance, owned, or NULL. */
+static char *path_in(struct reaches *reaches, const struct pin_super *super, const char *inner,
+		     uint32_t ns, uint32_t *pid)
+{
+	GArray *ways = reaches_of(reaches, ns);
+	char *path = NULL;
+
+	for (guint i = 0; !path && i < ways->len; i++) {
+		const struct reach *way = reach_at(reaches, ways, i);
+
+		if (way->mounts)
+			path = mounts_path(way->mounts, super->major, super->minor, inner);
+		*pid = way->pid;
+	}
+	if (!path)
+		*pid = 0;
+	return path;
+}
+
+/*
+ * Where a place in an instance is as we see it, owned; else NULL, and @pid is a process that sees it, 0
+ * if none does.
+ */
 static char *visible_path(struct reaches *reaches, const struct pin_super *super, const char *inner,
 			  uint32_t *pid)
 {
-	const struct reach *here = reach_of(reaches, own_mount_ns(reaches));
-	char *path = NULL;
+	char *path = path_in(reaches, super, inner, own_mount_ns(reaches), pid);
 
-	*pid = 0;
-	if (here->mounts)
-		path = mounts_path(here->mounts, super->major, super->minor, inner);
-	for (guint i = 0; !path && !*pid && i < super->namespaces->len; i++) {
-		const struct reach *there =
-			reach_of(reaches, g_array_index(super->namespaces, uint32_t, i));
-		g_autofree char *seen = NULL;
+	for (guint i = 0; !path && i < super->namespaces->len; i++) {
+		uint32_t ns = g_array_index(super->namespaces, uint32_t, i);
 
-		if (!there->pid || !there->mounts)
-			continue;
-		seen = mounts_path(there->mounts, super->major, super->minor, inner);
-		if (seen)
-			*pid = there->pid;
+		if (ns != own_mount_ns(reaches))
+			path = path_in(reaches, super, inner, ns, pid);
 	}
+	if (*pid)
+		g_clear_pointer(&path, g_free);
 	return path;
 }
 
@@ -219,23 +270,55 @@ static bool is_covered(struct reaches *reaches, const struct pin_super *super, c
 	bool covered = false;
 
 	for (guint i = 0; i < super->namespaces->len; i++) {
-		const struct reach *there =
-			reach_of(reaches, g_array_index(super->namespaces, uint32_t, i));
+		GArray *ways = reaches_of(reaches, g_array_index(super->namespaces, uint32_t, i));
+		bool read = false;
 
-		if (!there->mounts)
+		for (guint j = 0; j < ways->len; j++) {
+			const struct reach *way = reach_at(reaches, ways, j);
+
+			if (!way->mounts)
+				continue;
+			read = true;
+			covered = covered ||
+				  mounts_have(way->mounts, super->major, super->minor, inner);
+		}
+		if (!read)
 			return false;
-		covered = covered || mounts_have(there->mounts, super->major, super->minor, inner);
 	}
 	return covered;
 }
 
-static const char *state_name(const struct pin_inode *inode, bool covered)
+static const char *state_name(const struct pin_inode *inode)
 {
 	if (!inode->nlink)
 		return "unlinked";
-	if (covered)
-		return "covered";
 	return inode->super->namespaces->len ? "live" : "detached";
+}
+
+void pin_fill(struct scan *scan, struct bpfrefs_ref *ref, const struct pin_facts *facts)
+{
+	char dev[24], mode[8];
+
+	snprintf(dev, sizeof(dev), "%u:%u", facts->major, facts->minor);
+	snprintf(mode, sizeof(mode), "%o", facts->mode & 07777u); /* as stat -c %a prints it */
+	ref_set_str(scan, ref, PIN_PATH, facts->path);
+	if (!facts->path && facts->inner)
+		ref_set_str(scan, ref, PIN_INNER, facts->inner);
+	ref_set_str(scan, ref, PIN_DEV, dev);
+	ref_set_num(ref, PIN_INO, facts->ino);
+	ref_set_num(ref, PIN_UID, facts->uid);
+	ref_set_num(ref, PIN_GID, facts->gid);
+	ref_set_str(scan, ref, PIN_MODE, mode);
+	ref_set_num(ref, PIN_MTIME, (uint64_t)MAX(facts->mtime, 0));
+	ref_set_static(ref, PIN_STATE, facts->state);
+	if (facts->pid)
+		ref_set_num(ref, PIN_PID, facts->pid);
+}
+
+/* What a pin lasts as long as: its instance. */
+static uint32_t owner_of(struct scan *scan, const struct pin_super *super)
+{
+	return scan_owner(scan, OWNER_BPFFS, owner_bpffs_id(super->major, super->minor));
 }
 
 /* One name of one pin; @count is 1 for the first name only. */
@@ -249,28 +332,30 @@ static void tell_name(struct reaches *reaches, const struct pin_inode *inode, co
 {
 	struct scan *scan = reaches->scan;
 	const struct pin_super *super = inode->super;
+	struct pin_facts facts = {
+		.major = super->major,
+		.minor = super->minor,
+		.uid = inode->uid,
+		.gid = inode->gid,
+		.mode = inode->mode,
+		.ino = inode->ino,
+		.mtime = inode->mtime,
+		.inner = inner,
+		.state = state_name(inode),
+	};
 	g_autofree char *path = NULL;
 	struct bpfrefs_ref *ref;
-	bool covered = false;
-	uint32_t pid = 0;
-	char dev[24];
 
 	if (inner)
-		path = visible_path(reaches, super, inner, &pid);
-	if (inner && !path && !pid)
-		covered = is_covered(reaches, super, inner);
+		path = visible_path(reaches, super, inner, &facts.pid);
+	if (inner && inode->nlink && !path && !facts.pid && is_covered(reaches, super, inner))
+		facts.state = "covered";
 	ref = scan_add(scan, inode->key, count, inode->key.kind == BPFREFS_MAP ? count : 0);
 	if (!ref)
 		return;
-	snprintf(dev, sizeof(dev), "%u:%u", super->major, super->minor);
-	ref_set_str(scan, ref, PIN_PATH, path);
-	ref_set_str(scan, ref, PIN_DEV, dev);
-	ref_set_num(ref, PIN_INO, inode->ino);
-	ref_set_num(ref, PIN_UID, inode->uid);
-	ref_set_num(ref, PIN_MTIME, (uint64_t)inode->mtime);
-	ref_set_static(ref, PIN_STATE, state_name(inode, covered));
-	if (pid)
-		ref_set_num(ref, PIN_PID, pid);
+	facts.path = path;
+	pin_fill(scan, ref, &facts);
+	ref_set_owner(ref, owner_of(scan, super));
 	if (inode->nlink)
 		ref_set_place(scan, ref, place_of(inode, inner));
 }
@@ -328,7 +413,7 @@ static void derive(struct scan *scan)
 	struct pin_tree *tree = walk_state_of(scan)->pins;
 	struct reaches reaches = {
 		.scan = scan,
-		.by_ns = g_hash_table_new_full(NULL, NULL, NULL, reach_free),
+		.by_ns = g_hash_table_new_full(NULL, NULL, NULL, (GDestroyNotify)g_array_unref),
 	};
 
 	for (guint i = 0; !walk_state_of(scan)->one && i < tree->supers->len; i++)

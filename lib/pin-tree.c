@@ -115,6 +115,7 @@ static struct pin_inode *add_inode(struct pin_tree *tree, struct pin_super *supe
 	inode->mtime = told->mtime;
 	inode->nlink = told->nlink;
 	inode->uid = told->uid;
+	inode->gid = told->gid;
 	inode->mode = told->mode;
 	inode->names = g_ptr_array_new_with_free_func(g_free);
 	g_ptr_array_add(tree->inodes, inode);

@@ -26,7 +26,7 @@ struct pin_inode {
 	struct pin_super *super;
 	uint64_t ino;
 	int64_t mtime;
-	uint32_t nlink, uid, mode;
+	uint32_t nlink, uid, gid, mode;
 	GPtrArray *names; /* struct pin_name *, owned */
 };
 

@@ -303,6 +303,9 @@ void scan_process(struct scan *scan, uint32_t pid, const char *comm);
 void scan_bpffs(struct scan *scan, uint32_t major, uint32_t minor, uint64_t pins, bool attached);
 void scan_bpffs_mount(struct scan *scan, uint32_t major, uint32_t minor,
 		      const struct bpfrefs_mount *mount);
+/* The processes that keep a detached one; copied. */
+void scan_bpffs_pids(struct scan *scan, uint32_t major, uint32_t minor, const uint32_t *pids,
+		     size_t count);
 /* A directory of a bpffs instance and its path inside it ("/", "/app"). */
 void scan_bpffs_dir(struct scan *scan, uint32_t major, uint32_t minor, uint64_t ino,
 		    const char *inner);

@@ -124,6 +124,8 @@ static void walk_pin(struct walk *walk, const struct open_dir *dir, const struct
 	pin.minor = walk->place->mount->minor;
 	pin.ino = st.st_ino;
 	pin.uid = st.st_uid;
+	pin.gid = st.st_gid;
+	pin.mode = st.st_mode;
 	pin.mtime = st.st_mtime;
 	pin.inner = child_path(dir->pending->inner, entry->d_name);
 	g_hash_table_add(walk->pins->inodes, inode_new(walk, st.st_ino));

@@ -1,12 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* The classes pin and keep from procfs. */
-#include <stdio.h>
 #include <string.h>
 
 #include "holders.h"
 #include "proc.h"
-
-enum { PIN_PATH, PIN_DEV, PIN_INO, PIN_UID, PIN_MTIME, PIN_STATE, PIN_PID };
 
 static struct pin_place place_of(const struct proc_pin *pin)
 {
@@ -19,20 +16,24 @@ static void add_pin(struct scan *scan, const struct proc_pins *pins, const struc
 	uint32_t count = pin->first ? 1 : 0;
 	struct bpfrefs_ref *ref =
 		scan_add(scan, pin->key, count, pin->key.kind == BPFREFS_MAP ? count : 0);
-	char dev[24];
+	struct pin_facts facts = {
+		.major = pin->major,
+		.minor = pin->minor,
+		.uid = pin->uid,
+		.gid = pin->gid,
+		.mode = pin->mode,
+		.ino = pin->ino,
+		.mtime = pin->mtime,
+		.path = path,
+		.inner = pin->inner,
+		.state = "live",
+		.pid = path ? 0 : pin->pid,
+	};
 
 	if (!ref)
 		return;
-	snprintf(dev, sizeof(dev), "%u:%u", pin->major, pin->minor);
-	ref_set_str(scan, ref, PIN_DEV, dev);
-	ref_set_num(ref, PIN_INO, pin->ino);
-	ref_set_num(ref, PIN_UID, pin->uid);
-	ref_set_num(ref, PIN_MTIME, (uint64_t)MAX(pin->mtime, 0));
-	ref_set_static(ref, PIN_STATE, "live");
-	ref_set_str(scan, ref, PIN_PATH, path);
+	pin_fill(scan, ref, &facts);
 	ref_set_place(scan, ref, place_of(pin));
-	if (!path && pin->pid)
-		ref_set_num(ref, PIN_PID, pin->pid);
 }
 
 static void add_mount(struct scan *scan, const struct proc_place *place)

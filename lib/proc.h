@@ -62,7 +62,7 @@ struct proc_pin {
 	struct bpfrefs_key key;
 	uint32_t major, minor;
 	uint64_t ino;
-	uint32_t uid;
+	uint32_t uid, gid, mode;
 	int64_t mtime;
 	char *inner;  /* path inside its instance */
 	uint32_t pid; /* a process that sees it, 0: we do */

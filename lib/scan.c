@@ -357,6 +357,20 @@ void scan_bpffs_mount(struct scan *scan, uint32_t major, uint32_t minor,
 	bpffs->mount_count++;
 }
 
+void scan_bpffs_pids(struct scan *scan, uint32_t major, uint32_t minor, const uint32_t *pids,
+		     size_t count)
+{
+	struct bpfrefs_bpffs *bpffs = bpffs_find(scan, major, minor);
+	uint32_t *copy = arena_alloc(scan->snap->arena, (count + 1) * sizeof(*copy));
+
+	if (!bpffs || !copy)
+		return;
+	if (count)
+		memcpy(copy, pids, count * sizeof(*copy));
+	bpffs->pids = copy;
+	bpffs->pid_count = count;
+}
+
 void scan_bpffs_dir(struct scan *scan, uint32_t major, uint32_t minor, uint64_t ino,
 		    const char *inner)
 {

@@ -95,12 +95,8 @@ void walk_note(struct scan *scan, const struct walk_rec *rec)
 static void note_task(struct scan *scan, const struct walk_rec *rec)
 {
 	const struct walk_task *task = walk_record(rec, WALK_TASK, struct walk_task);
-	const struct walk_ns *ns = walk_record(rec, WALK_NS, struct walk_ns);
 	struct walk_state *state = walk_state_of(scan);
 
-	if (ns && !g_hash_table_contains(state->ns_pid, GUINT_TO_POINTER(ns->mnt_ns)))
-		g_hash_table_insert(state->ns_pid, GUINT_TO_POINTER(ns->mnt_ns),
-				    GUINT_TO_POINTER(rec->id));
 	if (!task)
 		return;
 	state->pid = rec->id;

@@ -5,6 +5,7 @@
  * nothing is missing, and looks at everything otherwise (bpfrefs_snapshot_take_one()).
  */
 #include "known.h"
+#include "walk-owner.h"
 #include "walk-scan.h"
 
 #define MAP_TYPE_XSKMAP	    17
@@ -115,7 +116,7 @@ int walk_collect_one(struct scan *scan, struct bpfrefs_key key)
 		return -EAGAIN;
 	walk_state_begin(&state);
 	state.one = &one.map;
-	state.ns_pid = g_hash_table_new(NULL, NULL);
+	state.roots = owners_roots_new();
 	scan->source_data = &state;
 	scan->name_of = name_of_holder;
 	err = walk_one(scan, &one);

@@ -62,10 +62,49 @@ struct deriving {
 	struct idmap seen;     /* what was counted already */
 };
 
+/* -------------------------------------------------------- root directories --- */
+
+/* A namespace's mounts are looked up through as many root directories as that. */
+#define ROOTS_MAX 64
+
+GHashTable *owners_roots_new(void)
+{
+	return g_hash_table_new_full(NULL, NULL, NULL, (GDestroyNotify)g_array_unref);
+}
+
+const GArray *owners_roots(const struct walk_state *state, uint32_t mnt_ns)
+{
+	return g_hash_table_lookup(state->roots, GUINT_TO_POINTER(mnt_ns));
+}
+
+static void note_root(struct walk_state *state, const struct walk_ns *task)
+{
+	struct walk_root root = { task->root_mnt, task->root, task->rec.id };
+	GArray *roots = g_hash_table_lookup(state->roots, GUINT_TO_POINTER(task->mnt_ns));
+
+	if (!roots) {
+		roots = g_array_new(FALSE, FALSE, sizeof(root));
+		g_hash_table_insert(state->roots, GUINT_TO_POINTER(task->mnt_ns), roots);
+	}
+	for (guint i = 0; i < roots->len; i++) {
+		const struct walk_root *other = &g_array_index(roots, struct walk_root, i);
+
+		if (other->mount == root.mount && other->dentry == root.dentry)
+			return;
+	}
+	if (roots->len < ROOTS_MAX)
+		g_array_append_val(roots, root);
+}
+
+/* -------------------------------------------------------------- records --- */
+
 void owners_note(struct scan *scan, const struct walk_rec *rec)
 {
+	const struct walk_ns *task = walk_record(rec, WALK_NS, struct walk_ns);
 	struct walk_state *state = walk_state_of(scan);
 
+	if (task)
+		note_root(state, task);
 	if (state->one || (rec->type != WALK_NS && rec->type != WALK_HOLD))
 		return;
 	if (!state->holds.bytes)
@@ -236,8 +275,6 @@ static void add_networks(struct deriving *d)
 		if (owner->kind == OWNER_NET_NS)
 			node_add(d, OWNER_NET_NS, (uint32_t)owner->id);
 	}
-	/*TMP*/ if (getenv("TMPNET"))
-		node_add(d, OWNER_NET_NS, atoi(getenv("TMPNET")));
 }
 
 /* ---------------------------------------------- mounts of namespaces' files --- */
@@ -554,6 +591,57 @@ static void count_supers(struct deriving *d)
 	count_each(d, wanted, d->supers->len, check_counted_super);
 }
 
+/* ---------------------------------------------------- detached instances --- */
+
+static int by_pid(gconstpointer a, gconstpointer b)
+{
+	uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+
+	return x < y ? -1 : x > y;
+}
+
+/* The processes that hold an owner themselves, each once, in order. */
+static GArray *pids_of(const struct scan *scan, uint32_t owner)
+{
+	GArray *pids = g_array_new(FALSE, FALSE, sizeof(uint32_t));
+	const GArray *holds = scan->snap->holds;
+	guint kept = 0;
+
+	for (guint i = 0; i < holds->len; i++) {
+		const struct owner_hold *hold = &g_array_index(holds, struct owner_hold, i);
+
+		if (hold->owner == owner && hold->pid)
+			g_array_append_val(pids, hold->pid);
+	}
+	g_array_sort(pids, by_pid);
+	for (guint i = 0; i < pids->len; i++) {
+		uint32_t pid = g_array_index(pids, uint32_t, i);
+
+		if (!kept || g_array_index(pids, uint32_t, kept - 1) != pid)
+			g_array_index(pids, uint32_t, kept++) = pid;
+	}
+	g_array_set_size(pids, kept);
+	return pids;
+}
+
+static void note_pids(struct deriving *d)
+{
+	const struct pin_tree *pins = walk_state_of(d->scan)->pins;
+
+	for (guint i = 0; pins && i < pins->supers->len; i++) {
+		const struct pin_super *super = g_ptr_array_index(pins->supers, i);
+		uint32_t owner = scan_owner_find(d->scan, OWNER_BPFFS,
+						 owner_bpffs_id(super->major, super->minor));
+		g_autoptr(GArray) found = NULL;
+
+		if (super->namespaces->len)
+			continue;
+		found = pids_of(d->scan, owner);
+		scan_bpffs_pids(d->scan, super->major, super->minor,
+				(const uint32_t *)(const void *)found->data, found->len);
+	}
+}
+
 /* --------------------------------------------------------------- all of it --- */
 
 /* A file that keeps an anonymous namespace may be carried in a message, where nobody looks for it. */
@@ -582,6 +670,7 @@ static void derive_holds(struct deriving *d)
 	count_namespaces(d);
 	count_mounts(d);
 	count_supers(d);
+	note_pids(d);
 }
 
 static uint32_t own_mount_ns(const struct scan *scan)

@@ -40,7 +40,7 @@ struct walk_state {
 	/* the process whose descriptors are being told */
 	uint32_t pid, tid;
 	const char *comm;
-	GHashTable *ns_pid;	   /* mount namespace -> a process in it */
+	GHashTable *roots; /* walk-owner.c: mount namespace -> GArray of struct walk_root */
 	struct walk_kept holds;	   /* walk-owner.c: records of what keeps owners */
 	struct pin_tree *pins;	   /* holder-pin.c: what it has seen */
 	GArray *metas;		   /* holder-btf.c: BTFs to be looked into */

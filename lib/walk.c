@@ -340,7 +340,7 @@ void walk_state_clear(struct scan *scan)
 	g_clear_pointer(&state->xsks, g_array_unref);
 	g_clear_pointer(&state->carried, g_hash_table_unref);
 	g_clear_pointer(&state->qdiscs, g_hash_table_unref);
-	g_hash_table_unref(state->ns_pid);
+	g_hash_table_unref(state->roots);
 	g_clear_pointer(&state->holds.bytes, g_byte_array_unref);
 	for (unsigned int i = 0; i < WALK_HIDDEN; i++)
 		g_clear_pointer(&state->early[i].bytes, g_byte_array_unref);
@@ -372,7 +372,7 @@ static int collect(struct scan *scan)
 static int source_collect(struct scan *scan)
 {
 	struct walk_state state = {
-		.ns_pid = g_hash_table_new(NULL, NULL),
+		.roots = owners_roots_new(),
 	};
 	int err;
 

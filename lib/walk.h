@@ -221,7 +221,8 @@ struct walk_inode {
 	__u64 sb, inode, ino;
 	__s64 mtime;
 	__u32 kind; /* of the pinned object; WALK_KIND_DIR for a directory */
-	__u32 nlink, uid, mode;
+	__u32 nlink, uid, gid, mode;
+	__u32 pad;
 };
 
 #define WALK_KIND_DIR 4

@@ -31,8 +31,8 @@ def end(helper):
 
 def test_roots(env):
     daemon, helper, array, target, entry = story(env)
-    pin = (f"{entry.key} pin ref=1 user=0 path={env.bpffs}/entry dev=* ino=* uid=0 mtime=*"
-           " state=live")
+    pin = (f"{entry.key} pin ref=1 user=0 path={env.bpffs}/entry dev=* ino=* uid=0"
+           " gid=0 mode=600 mtime=* state=live")
 
     def look():
         for obj, want in ((target, [f"{array.held()} chain={array.key},{target.key}"]),

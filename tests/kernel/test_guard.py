@@ -48,7 +48,7 @@ def test_last_pin_stays(env):
         check(f"pid={os.getpid()} comm=python3 command=unlink\\040x EBUSY" in errors(daemon)[-1],
               errors(daemon)[-1])
         daemon.expect(obj, [f"{obj.key} pin ref=1 user=1 path={env.bpffs}/x dev=* ino=* uid=0"
-                            " mtime=* state=live"])
+                            " gid=0 mode=600 mtime=* state=live"])
         held = pinned(env, helper, "held", keep=True)
         os.unlink(daemon.mnt / "held")
         daemon.expect(held, [held.held()])

@@ -100,11 +100,12 @@ def test_fd_in_a_thread_of_its_own_table(env):
     daemon.gone(obj)
 
 
-def pinned(obj, path, state="live", ref=1, pid=None):
+def pinned(obj, path, state="live", ref=1, pid=None, inner=None):
     user = ref if obj.key.startswith("map/") else 0
     tail = f" pid={pid}" if pid else ""
-    return (f"{obj.key} pin ref={ref} user={user} path={path} dev=* ino=* uid=0 mtime=*"
-            f" state={state}{tail}")
+    place = f"{path} inner={inner}" if inner else path
+    return (f"{obj.key} pin ref={ref} user={user} path={place} dev=* ino=* uid=0"
+            f" gid=0 mode=600 mtime=* state={state}{tail}")
 
 
 def test_pin_of_each_kind(env):
@@ -127,12 +128,14 @@ def test_pin_inode_facts(env):
     obj = helper.make("map", "array")
     path = env.bpffs / "x"
     helper.do("pin", obj.var, path)
-    os.chown(path, 1234, 0)
+    os.chown(path, 1234, 5678)
+    os.chmod(path, 0o1640)
     facts = os.stat(path)
     line = next(x for x in daemon.lines(f"{obj.key}/holders")[0] if " pin " in x)
     said = fields(line)
     equal(said["dev"], f"{os.major(facts.st_dev)}:{os.minor(facts.st_dev)}", line)
-    equal((int(said["ino"]), int(said["uid"])), (facts.st_ino, 1234), line)
+    equal((int(said["ino"]), int(said["uid"]), int(said["gid"])), (facts.st_ino, 1234, 5678), line)
+    equal(said["mode"], must("stat", "-c", "%a", path).strip(), line)
     equal(int(float(said["mtime"])), int(facts.st_mtime), line)
 
 
@@ -144,8 +147,8 @@ def test_pin_hard_links(env):
     helper.do("pin", obj.var, names[0])
     os.link(names[0], names[1])
     obj.close()
-    daemon.expect(obj, [f"{obj.key} pin ref=* user=* path={n} dev=* ino=* uid=0 mtime=* state=live"
-                        for n in names])
+    daemon.expect(obj, [f"{obj.key} pin ref=* user=* path={n} dev=* ino=* uid=0"
+                        " gid=0 mode=600 mtime=* state=live" for n in names])
     lines = daemon.lines(f"{obj.key}/holders")[0]
     equal(len({fields(x)["ino"] for x in lines}), 1, "one inode")
     equal(daemon.row(obj.key)["pins"], "2")

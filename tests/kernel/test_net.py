@@ -86,8 +86,8 @@ class Prog:
         self.obj.close()
 
     def pinned(self):
-        return (f"{self.key} pin ref=1 user=0 path={self.path} dev=* ino=* uid=0 mtime=*"
-                " state=live")
+        return (f"{self.key} pin ref=1 user=0 path={self.path} dev=* ino=* uid=0"
+                " gid=0 mode=600 mtime=* state=live")
 
     def let_go(self):
         os.unlink(self.path)

@@ -49,8 +49,8 @@ def test_what_is_told(env):
     helper = env.helper()
     daemon = without(env)
     array, prog, inner, outer, raw, link = world(env, helper)
-    pinned = (f"{prog.key} pin ref=1 user=0 path={env.bpffs}/entry dev=* ino=* uid=0 mtime=*"
-              " state=live")
+    pinned = (f"{prog.key} pin ref=1 user=0 path={env.bpffs}/entry dev=* ino=* uid=0"
+              " gid=0 mode=600 mtime=* state=live")
     for obj, others in (
             (array, [f"{array.key} prog ref=1 user=0 id={prog.id} name=entry via=used_maps"]),
             (prog, [f"{prog.key} map ref=1 user=0 id={array.id} name=jmp via=slot slot=2", pinned]),
