@@ -90,6 +90,12 @@ struct sk_psock_progs {
 
 struct sk_psock {
 	struct sk_psock_progs progs;
+	struct list_head link;
+} __pai;
+
+struct sk_psock_link {
+	struct list_head list;
+	struct bpf_map *map;
 } __pai;
 
 struct request_sock {
@@ -193,6 +199,28 @@ static __always_inline void tell_fanout(struct walk_sock *out, struct sock *sk)
 }
 
 /*
+ * The maps that the socket is in: they keep its psock, and with that the programs that it got from them
+ * (sock_map_add_link(), sock_map_unref()).
+ */
+static __always_inline void tell_maps(struct walk_sock *out, struct sock *sk)
+{
+	__u64 psock = (__u64)BPF_CORE_READ(sk, sk_user_data) & ~USER_DATA_FLAGS;
+	__u64 head = psock + bpf_core_field_offset(struct sk_psock, link);
+	__u64 at = (__u64)BPF_CORE_READ((struct list_head *)head, next);
+
+	for (__u32 i = 0; i < WALK_PSOCK_MAPS; i++) {
+		struct sk_psock_link *link =
+			(void *)(at - bpf_core_field_offset(struct sk_psock_link, list));
+
+		if (!at || at == head)
+			return;
+		out->maps[i] = BPF_CORE_READ(link, map, id);
+		at = (__u64)BPF_CORE_READ((struct list_head *)at, next);
+	}
+	out->more_maps = at != head;
+}
+
+/*
  * Tells that a socket holds an object, id 0: none (a classic filter has no id). Global, so that the
  * verifier checks it once; @use is one of walk_use_kind, its count in the upper half.
  */
@@ -217,6 +245,8 @@ int walk_tell_sock(__u64 address, __u64 what, __u64 use, __u32 id, __u32 fd)
 	out->protocol = BPF_CORE_READ(sk, sk_protocol);
 	out->netns = BPF_CORE_READ(sk, __sk_common.skc_net.net, ns.inum);
 	tell_local(out, sk);
+	if (out->use.use == WALK_USE_PSOCK && bpf_core_type_exists(struct sk_psock))
+		tell_maps(out, sk);
 	if (out->use.use == WALK_USE_FANOUT && bpf_core_type_exists(struct packet_sock))
 		tell_fanout(out, sk);
 	walk_emit(&out->use.rec, WALK_SOCK, sizeof(*out), id);

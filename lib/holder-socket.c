@@ -42,6 +42,25 @@ static const char *via_word(uint32_t use)
 	return use < G_N_ELEMENTS(via_words) ? via_words[use] : NULL;
 }
 
+/*
+ * What a sockmap gave to a socket lasts as long as the socket is in it, or in another one that it is in
+ * too: without its map no socket keeps it.
+ */
+static void set_maps(struct scan *scan, struct bpfrefs_ref *ref, const struct walk_sock *sock)
+{
+	uint32_t owner;
+
+	if (!sock->maps[0] || sock->more_maps)
+		return;
+	owner = scan_owner(scan, OWNER_PSOCK, sock->use.what);
+	for (unsigned int i = 0; i < WALK_PSOCK_MAPS && sock->maps[i]; i++)
+		scan_owner_hold(scan, (struct owner_hold){ .owner = owner,
+							   .by = OWNER_NONE,
+							   .how = OWNER_BY_MEMBER,
+							   .map = sock->maps[i] });
+	ref_set_owner(ref, owner);
+}
+
 /* NULL: nothing was added. */
 static struct bpfrefs_ref *add(struct scan *scan, const struct walk_sock *sock)
 {
@@ -52,8 +71,8 @@ static struct bpfrefs_ref *add(struct scan *scan, const struct walk_sock *sock)
 		return NULL;
 	ref_set_static(ref, SOCKET_VIA, via_word(sock->use.use));
 	ref_set_num(ref, SOCKET_NETNS, sock->netns);
-	if (!sock->family)
-		return ref; /* no socket: a namespace's default for new ones */
+	if (sock->use.use == WALK_USE_PSOCK)
+		set_maps(scan, ref, sock);
 	type = use_sock_type(sock);
 	local = use_sock_local(sock);
 	ref_set_str(scan, ref, SOCKET_TYPE, type);
@@ -83,16 +102,31 @@ static bool decode(struct scan *scan, const struct walk_rec *rec)
 	return true;
 }
 
-static void take(const struct walk_rec *rec, void *scan)
+struct default_ops {
+	struct scan *scan;
+	const struct walk_net *net;
+};
+
+static void one_default(const struct walk_rec *rec, void *data)
 {
-	decode(scan, rec);
+	const struct walk_sock *sock = walk_record(rec, WALK_SOCK, struct walk_sock);
+	const struct default_ops *ops = data;
+	struct bpfrefs_ref *ref = sock ? use_add(ops->scan, &sock->use) : NULL;
+
+	if (!ref)
+		return;
+	ref_set_static(ref, SOCKET_VIA, via_word(sock->use.use));
+	ref_set_num(ref, SOCKET_NETNS, sock->netns);
+	ref_set_owner(ref, net_owner(ops->scan, ops->net));
 }
 
 static int default_ops(struct scan *scan, const struct walk_net *net, void *data)
 {
+	struct default_ops ops = { scan, net };
+
 	(void)data;
-	return net_walk_object(scan, "walk_default_ops", (struct net_object){ net, 0, 0 }, take,
-			       scan);
+	return net_walk_object(scan, "walk_default_ops", (struct net_object){ net, 0, 0 },
+			       one_default, &ops);
 }
 
 /* --------------------------------------- closed ones that a packet keeps --- */

@@ -43,6 +43,7 @@ enum walk_type {
 	WALK_XSK,	 /* a slot of an xskmap that an AF_XDP socket is in */
 	WALK_HOLD,	 /* a process keeps a namespace or a mount of bpffs */
 	WALK_NS_MOUNT,	 /* a mount of a namespace's file */
+	WALK_TUN_FILE,	 /* a descriptor of a tun device */
 	WALK_TYPES,
 };
 
@@ -339,6 +340,9 @@ struct walk_use {
 	__u32 count, pad;
 };
 
+/* A socket is in one sockmap as a rule, or in two. */
+#define WALK_PSOCK_MAPS 4
+
 /* As long as a unix socket's path. */
 #define WALK_LOCAL_MAX 112
 
@@ -350,6 +354,8 @@ struct walk_sock {
 	__u32 ifindex; /* of a fanout's device, 0: any */
 	__u32 local_len;
 	char ifname[16];
+	/* of a psock: the maps that the socket is in, which keep what they gave to it; 0: no more */
+	__u32 maps[WALK_PSOCK_MAPS], more_maps, pad;
 	char local[WALK_LOCAL_MAX]; /* address, or path with its NUL or NULs */
 };
 
@@ -357,6 +363,12 @@ struct walk_tun {
 	struct walk_use use;
 	__u32 netns, ifindex;
 	char ifname[16];
+};
+
+struct walk_tun_file {
+	struct walk_rec rec; /* id 0 */
+	__u64 tun;	     /* the struct tun_struct */
+	__u32 fd, pad;
 };
 
 /* How an event is reached that is not reached by a descriptor. */
