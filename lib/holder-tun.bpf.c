@@ -81,6 +81,7 @@ static __always_inline void tell_programs(struct tun_struct *tun, __u32 fd)
 int walk_use_tun(__u64 file, __u32 fd)
 {
 	struct tun_file *tfile = (struct tun_file *)file;
+	struct walk_tun_file *out;
 	struct tun_struct *tun;
 
 	if (!bpf_core_type_exists(struct tun_file)) {
@@ -90,8 +91,17 @@ int walk_use_tun(__u64 file, __u32 fd)
 	tun = BPF_CORE_READ(tfile, tun);
 	if (!tun)
 		tun = BPF_CORE_READ(tfile, detached);
-	if (tun)
-		tell_programs(tun, fd);
+	if (!tun)
+		return 0;
+	tell_programs(tun, fd);
+	walk_tell_task();
+	out = walk_room();
+	if (!out)
+		return 0;
+	out->tun = (__u64)tun;
+	out->fd = fd;
+	out->pad = 0;
+	walk_emit(&out->rec, WALK_TUN_FILE, sizeof(*out), 0);
 	return 0;
 }
 

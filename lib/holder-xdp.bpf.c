@@ -34,6 +34,7 @@ struct bpf_mprog_entry;
 
 struct rtnl_link_ops {
 	const char *kind;
+	bool netns_refund;
 } __pai;
 
 struct device_driver {
@@ -67,15 +68,51 @@ struct net_device___66 {
 } __pai;
 
 struct netkit { /* 6.7 */
+	struct net_device *peer;
 	struct bpf_mprog_entry *active;
 	bool primary;
 } __pai;
 
+struct veth_priv {
+	struct net_device *peer;
+} __pai;
+
+struct tun_struct {
+	unsigned int flags;
+	struct net_device *dev;
+} __pai;
+
+/* Devices that are stacked on each other. */
+struct net_device___adj {
+	struct {
+		struct list_head lower;
+	} adj_list;
+} __pai;
+
+struct netdev_adjacent {
+	struct net_device *dev;
+	struct list_head list;
+} __pai;
+
 #define NETDEV_ALIGN 32
+#define TUN_PERSIST  0x800 /* IFF_PERSIST */
+#define LOOPBACK     1	   /* LOOPBACK_IFINDEX */
 
 static __always_inline void *net_ops(struct net *net)
 {
 	return (void *)BPF_CORE_READ((struct net___ops *)net, ns.ops);
+}
+
+/*
+ * The initial one was the first to be put into the list (preinit_net(), setup_net()), and no other is
+ * ever before it: what it follows is the list's bare head.
+ */
+static __always_inline bool is_initial(struct net *net)
+{
+	struct list_head *before = BPF_CORE_READ(net, list.prev);
+	struct net *other = (void *)before - bpf_core_field_offset(struct net, list);
+
+	return net_ops(other) != net_ops(net);
 }
 
 static __always_inline bool tell_net(struct net *net)
@@ -89,6 +126,8 @@ static __always_inline bool tell_net(struct net *net)
 	out->net = (__u64)net;
 	out->inum = BPF_CORE_READ(net, ns.inum);
 	out->flow_dissector = walk_prog_id(BPF_CORE_READ(net, bpf.progs[0]));
+	out->initial = is_initial(net);
+	out->pad = 0;
 	walk_emit(&out->rec, WALK_NET, sizeof(*out), 0);
 	return true;
 }
@@ -193,6 +232,75 @@ static __always_inline __u32 held_more(void *dev)
 	return BPF_CORE_READ(virtio, max_queue_pairs) - 1;
 }
 
+/* A device of another namespace, with which this one goes. */
+static __always_inline void tell_also(struct walk_netdev *out, struct net_device *other)
+{
+	struct net *net = other ? BPF_CORE_READ(other, nd_net.net) : NULL;
+
+	if (!net || (__u64)net == walk.net.net)
+		return;
+	out->also_net = BPF_CORE_READ(net, ns.inum);
+	out->also_initial = is_initial(net);
+}
+
+static __always_inline void tell_tun(struct walk_netdev *out, void *dev)
+{
+	struct tun_struct *tun = private_of(dev);
+
+	if (bpf_core_type_exists(struct tun_struct) &&
+	    kind_of(dev) == NAME('t', 'u', 'n', 0, 0, 0, 0, 0) &&
+	    (void *)BPF_CORE_READ(tun, dev) == dev && !(BPF_CORE_READ(tun, flags) & TUN_PERSIST))
+		out->tun = (__u64)tun;
+}
+
+/* Kinds that the kernel removes with the device below them (NETDEV_UNREGISTER). */
+static __always_inline bool is_stacked(__u64 kind)
+{
+	return kind == NAME('v', 'l', 'a', 'n', 0, 0, 0, 0) ||
+	       kind == NAME('m', 'a', 'c', 'v', 'l', 'a', 'n', 0) ||
+	       kind == NAME('m', 'a', 'c', 'v', 't', 'a', 'p', 0) ||
+	       kind == NAME('i', 'p', 'v', 'l', 'a', 'n', 0, 0) ||
+	       kind == NAME('i', 'p', 'v', 't', 'a', 'p', 0, 0) ||
+	       kind == NAME('m', 'a', 'c', 's', 'e', 'c', 0, 0);
+}
+
+static __always_inline void tell_below(struct walk_netdev *out, void *dev)
+{
+	struct list_head *head = dev + bpf_core_field_offset(struct net_device___adj, adj_list.lower);
+	struct list_head *first = BPF_CORE_READ(head, next);
+	struct net_device *below;
+
+	if (!first || first == head)
+		return;
+	below = BPF_CORE_READ((struct netdev_adjacent *)((void *)first - bpf_core_field_offset(
+								 struct netdev_adjacent, list)),
+			      dev);
+	tell_also(out, below);
+	tell_tun(out, below);
+}
+
+/* What it lasts as long as, beside its own namespace. */
+static __always_inline void tell_lasting(struct walk_netdev *out, void *dev)
+{
+	struct rtnl_link_ops *ops = (void *)BPF_CORE_READ((struct net_device___xdp *)dev,
+							  rtnl_link_ops);
+	struct netkit *netkit = private_of(dev);
+	struct veth_priv *veth = private_of(dev);
+	__u64 kind = kind_of(dev);
+
+	out->tun = 0;
+	out->also_net = out->also_initial = 0;
+	out->returns = ops ? BPF_CORE_READ(ops, netns_refund) : out->ifindex != LOOPBACK;
+	tell_tun(out, dev);
+	if (bpf_core_type_exists(struct veth_priv) && kind == NAME('v', 'e', 't', 'h', 0, 0, 0, 0))
+		tell_also(out, BPF_CORE_READ(veth, peer));
+	else if (bpf_core_type_exists(struct netkit) &&
+		 kind == NAME('n', 'e', 't', 'k', 'i', 't', 0, 0))
+		tell_also(out, BPF_CORE_READ(netkit, peer));
+	else if (is_stacked(kind))
+		tell_below(out, dev);
+}
+
 static __always_inline bool tell_device(void *address)
 {
 	struct net_device___66 *tcx = address;
@@ -216,6 +324,7 @@ static __always_inline bool tell_device(void *address)
 	tell_xdp(out, dev, 1);
 	tell_xdp(out, dev, 2);
 	out->driver_more = out->xdp_prog[1] ? held_more(address) : 0;
+	tell_lasting(out, address);
 	bpf_probe_read_kernel(out->name, sizeof(out->name),
 			      address + bpf_core_field_offset(struct net_device___xdp, name));
 	walk_emit(&out->rec, WALK_NETDEV, sizeof(*out), 0);

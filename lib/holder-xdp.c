@@ -32,6 +32,15 @@ struct dispatched {
 	GHashTable *links;
 };
 
+/* Of several devices without a link the dispatcher has it as long as one is there. */
+static void add_device(struct scan *scan, uint32_t prog, uint32_t device)
+{
+	struct owner_hold hold = { .owner = scan_owner(scan, OWNER_XDP, prog), .by = device };
+
+	hold.how = device == OWNER_NONE ? OWNER_BY_KERNEL : OWNER_BY_MEMBER;
+	scan_owner_hold(scan, hold);
+}
+
 static void dispatch(struct dispatched *dispatched, uint32_t prog, uint32_t link)
 {
 	gpointer id = GUINT_TO_POINTER(prog);
@@ -63,8 +72,11 @@ static int device(struct scan *scan, const struct walk_net *net, const struct wa
 		netdev_fields(scan, ref, net, dev);
 		ref_set_static(ref, XDP_MODE, modes[mode]);
 		held_by_link(ref, link);
-		if (mode != MODE_HARDWARE)
-			dispatch(data, prog.id, link);
+		if (mode == MODE_HARDWARE)
+			continue;
+		dispatch(data, prog.id, link);
+		if (!link)
+			add_device(scan, prog.id, netdev_owner(scan, net, dev));
 	}
 	return 0;
 }
@@ -89,6 +101,8 @@ static void add_dispatched(struct scan *scan, const struct dispatched *dispatche
 			continue;
 		ref_set_static(ref, XDP_MODE, "dispatcher");
 		held_by_link(ref, GPOINTER_TO_UINT(link));
+		if (!link)
+			ref_set_owner(ref, scan_owner_find(scan, OWNER_XDP, prog.id));
 	}
 }
 

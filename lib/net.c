@@ -152,6 +152,38 @@ int netdev_each(struct scan *scan, netdev_fn fn, void *data)
 	return net_each(scan, devices_of, &each);
 }
 
+uint32_t net_owner(struct scan *scan, const struct walk_net *net)
+{
+	return net->initial ? OWNER_NONE : scan_owner(scan, OWNER_NET_NS, net->inum);
+}
+
+static void held_by(struct scan *scan, uint32_t owner, uint32_t by, enum owner_how how)
+{
+	if (by != OWNER_NONE)
+		scan_owner_hold(scan, (struct owner_hold){ .owner = owner, .by = by, .how = how });
+}
+
+uint32_t netdev_owner(struct scan *scan, const struct walk_net *net, const struct walk_netdev *dev)
+{
+	uint32_t owner;
+
+	if (dev->returns)
+		return OWNER_NONE;
+	if (!dev->tun && !dev->also_net)
+		return net_owner(scan, net);
+	owner = scan_owner_find(scan, OWNER_NETDEV, dev->dev);
+	if (owner != OWNER_NONE)
+		return owner;
+	owner = scan_owner(scan, OWNER_NETDEV, dev->dev);
+	held_by(scan, owner, net_owner(scan, net), OWNER_BY_MEMBER);
+	if (dev->tun)
+		held_by(scan, owner, scan_owner(scan, OWNER_TUN, dev->tun), OWNER_BY_FD);
+	if (dev->also_net && !dev->also_initial)
+		held_by(scan, owner, scan_owner(scan, OWNER_NET_NS, dev->also_net),
+			OWNER_BY_MEMBER);
+	return owner;
+}
+
 void netdev_fields(struct scan *scan, struct bpfrefs_ref *ref, const struct walk_net *net,
 		   const struct walk_netdev *dev)
 {
@@ -161,6 +193,7 @@ void netdev_fields(struct scan *scan, struct bpfrefs_ref *ref, const struct walk
 	ref_set_str(scan, ref, 0, name);
 	ref_set_num(ref, 1, dev->ifindex);
 	ref_set_num(ref, 2, net->inum);
+	ref_set_owner(ref, netdev_owner(scan, net, dev));
 }
 
 /* ------------------------------------------------------- tcx and netkit --- */

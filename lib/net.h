@@ -3,6 +3,7 @@
 #ifndef BPFREFS_NET_H
 #define BPFREFS_NET_H
 
+#include "owner.h"
 #include "walk-scan.h"
 
 /* Types of programs, bpf(2)'s numbers: what is not loaded is attached nowhere. */
@@ -52,7 +53,14 @@ typedef int (*netdev_fn)(struct scan *scan, const struct walk_net *net,
 int net_each(struct scan *scan, net_fn fn, void *data);
 int netdev_each(struct scan *scan, netdev_fn fn, void *data);
 
-/* Sets the fields ifname, ifindex, netns: 0, 1, 2. */
+/*
+ * What lasts as long as a namespace, and as a device: OWNER_NONE where that stays. A device goes with
+ * its namespace, and with its files or its peer's namespace, whichever is first.
+ */
+uint32_t net_owner(struct scan *scan, const struct walk_net *net);
+uint32_t netdev_owner(struct scan *scan, const struct walk_net *net, const struct walk_netdev *dev);
+
+/* Sets the fields ifname, ifindex, netns: 0, 1, 2; and the device as what it lasts as long as. */
 void netdev_fields(struct scan *scan, struct bpfrefs_ref *ref, const struct walk_net *net,
 		   const struct walk_netdev *dev);
 

@@ -45,6 +45,9 @@ void use_prepare(struct scan *scan)
 					NET_TYPE(STRUCT_OPS);
 	static const uint64_t events =
 		NET_TYPE(KPROBE) | NET_TYPE(TRACEPOINT) | NET_TYPE(PERF_EVENT);
+	/* what a tun device has itself, and what is attached to it, which goes with its files */
+	static const uint64_t tuns = NET_TYPE(SOCKET_FILTER) | NET_TYPE(SCHED_CLS) |
+				     NET_TYPE(SCHED_ACT) | NET_TYPE(XDP);
 	struct walk_state *state = walk_state_of(scan);
 	uint32_t uses = 0;
 
@@ -52,7 +55,7 @@ void use_prepare(struct scan *scan)
 	if (net_loaded(scan, sockets) ||
 	    known_types(scan->ctx->known, BPFREFS_MAP) >> MAP_TYPE_XSKMAP & 1)
 		uses |= 1u << WALK_OTHER_SOCKET;
-	if (net_loaded(scan, NET_TYPE(SOCKET_FILTER)))
+	if (net_loaded(scan, tuns))
 		uses |= 1u << WALK_OTHER_TUN;
 	if (net_loaded(scan, events))
 		uses |= 1u << WALK_OTHER_PERF;

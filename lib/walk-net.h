@@ -28,6 +28,7 @@ struct walk_net {
 	__u64 net;
 	__u32 inum;
 	__u32 flow_dissector; /* its program, 0: none, or by a link */
+	__u32 initial, pad;   /* the one that is there from the start, and stays */
 };
 
 #define WALK_XDP_MODES 3 /* generic (skb), driver, hardware */
@@ -41,7 +42,16 @@ struct walk_netdev {
 	__u32 ifindex;
 	__u32 xdp_prog[WALK_XDP_MODES];
 	__u32 xdp_link[WALK_XDP_MODES]; /* that attached it, 0: none */
-	__u32 driver_more, pad;		/* references of the driver's beyond one */
+	__u32 driver_more;		/* references of the driver's beyond one */
+	/* it does not go with its namespace, but back to the initial one (default_device_exit_net()) */
+	__u32 returns;
+	/* the tun_struct of a tun device that is not persistent: it goes with the last of its files */
+	__u64 tun;
+	/*
+	 * Another namespace with which it goes: that of its peer (veth_dellink(), netkit_del_link()), or of
+	 * the device below it (vlan_device_event() and the like); 0: none, or the same.
+	 */
+	__u32 also_net, also_initial;
 	char name[16];
 };
 
