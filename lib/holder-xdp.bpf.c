@@ -266,15 +266,17 @@ static __always_inline bool is_stacked(__u64 kind)
 
 static __always_inline void tell_below(struct walk_netdev *out, void *dev)
 {
-	struct list_head *head = dev + bpf_core_field_offset(struct net_device___adj, adj_list.lower);
+	struct list_head *head =
+		dev + bpf_core_field_offset(struct net_device___adj, adj_list.lower);
 	struct list_head *first = BPF_CORE_READ(head, next);
 	struct net_device *below;
 
 	if (!first || first == head)
 		return;
-	below = BPF_CORE_READ((struct netdev_adjacent *)((void *)first - bpf_core_field_offset(
-								 struct netdev_adjacent, list)),
-			      dev);
+	below = BPF_CORE_READ(
+		(struct netdev_adjacent *)((void *)first -
+					   bpf_core_field_offset(struct netdev_adjacent, list)),
+		dev);
 	tell_also(out, below);
 	tell_tun(out, below);
 }
@@ -282,8 +284,8 @@ static __always_inline void tell_below(struct walk_netdev *out, void *dev)
 /* What it lasts as long as, beside its own namespace. */
 static __always_inline void tell_lasting(struct walk_netdev *out, void *dev)
 {
-	struct rtnl_link_ops *ops = (void *)BPF_CORE_READ((struct net_device___xdp *)dev,
-							  rtnl_link_ops);
+	struct rtnl_link_ops *ops =
+		(void *)BPF_CORE_READ((struct net_device___xdp *)dev, rtnl_link_ops);
 	struct netkit *netkit = private_of(dev);
 	struct veth_priv *veth = private_of(dev);
 	__u64 kind = kind_of(dev);

@@ -46,8 +46,8 @@ void use_prepare(struct scan *scan)
 	static const uint64_t events =
 		NET_TYPE(KPROBE) | NET_TYPE(TRACEPOINT) | NET_TYPE(PERF_EVENT);
 	/* what a tun device has itself, and what is attached to it, which goes with its files */
-	static const uint64_t tuns = NET_TYPE(SOCKET_FILTER) | NET_TYPE(SCHED_CLS) |
-				     NET_TYPE(SCHED_ACT) | NET_TYPE(XDP);
+	static const uint64_t tuns =
+		NET_TYPE(SOCKET_FILTER) | NET_TYPE(SCHED_CLS) | NET_TYPE(SCHED_ACT) | NET_TYPE(XDP);
 	struct walk_state *state = walk_state_of(scan);
 	uint32_t uses = 0;
 

@@ -21,29 +21,29 @@ enum walk_type {
 	WALK_PROG,
 	WALK_LINK,
 	WALK_BTF,
-	WALK_EDGE,   /* an object holds another */
-	WALK_TASK,   /* a process whose descriptors follow */
-	WALK_FILE,   /* a descriptor of an object */
-	WALK_ITER,   /* a descriptor of an iterator */
-	WALK_NS,     /* the namespaces and the root directory of a process or thread */
-	WALK_SB,     /* an instance of bpffs */
-	WALK_MOUNT,  /* a mount of the instance just told */
-	WALK_INODE,  /* an inode of bpffs: a pin or a directory */
-	WALK_DENTRY, /* a name of the inode just told */
+	WALK_EDGE,	  /* an object holds another */
+	WALK_TASK,	  /* a process whose descriptors follow */
+	WALK_FILE,	  /* a descriptor of an object */
+	WALK_ITER,	  /* a descriptor of an iterator */
+	WALK_NS,	  /* the namespaces and the root directory of a process or thread */
+	WALK_SB,	  /* an instance of bpffs */
+	WALK_MOUNT,	  /* a mount of the instance just told */
+	WALK_INODE,	  /* an inode of bpffs: a pin or a directory */
+	WALK_DENTRY,	  /* a name of the inode just told */
 	WALK_PINNED_ITER, /* the program of an iterator link that is pinned */
-	WALK_GAP,    /* something that could not be followed */
-	WALK_HELD,   /* a file that something other than a descriptor holds */
-	WALK_SOCK,   /* what a socket holds */
-	WALK_TUN,    /* what a tun device holds */
-	WALK_EVENT,  /* what a perf event holds */
+	WALK_GAP,	  /* something that could not be followed */
+	WALK_HELD,	  /* a file that something other than a descriptor holds */
+	WALK_SOCK,	  /* what a socket holds */
+	WALK_TUN,	  /* what a tun device holds */
+	WALK_EVENT,	  /* what a perf event holds */
 	WALK_CARRIED, /* a socket, perf event or tun file that no descriptor of its process is */
-	WALK_CGROUP,	  /* a cgroup on the way to one with programs */
+	WALK_CGROUP,  /* a cgroup on the way to one with programs */
 	WALK_CGROUP_PROG, /* a program attached to the cgroup just told */
-	WALK_STRUCT_OPS, /* a struct_ops map that is registered */
-	WALK_XSK,	 /* a slot of an xskmap that an AF_XDP socket is in */
-	WALK_HOLD,	 /* a process keeps a namespace or a mount of bpffs */
-	WALK_NS_MOUNT,	 /* a mount of a namespace's file */
-	WALK_TUN_FILE,	 /* a descriptor of a tun device */
+	WALK_STRUCT_OPS,  /* a struct_ops map that is registered */
+	WALK_XSK,	  /* a slot of an xskmap that an AF_XDP socket is in */
+	WALK_HOLD,	  /* a process keeps a namespace or a mount of bpffs */
+	WALK_NS_MOUNT,	  /* a mount of a namespace's file */
+	WALK_TUN_FILE,	  /* a descriptor of a tun device */
 	WALK_TYPES,
 };
 
@@ -66,7 +66,7 @@ struct walk_map {
 	__u32 btf_vmlinux_id; /* struct_ops: the BTF of its type */
 	__u32 inner_btf_id;   /* of a map of maps' template */
 	__u32 special; /* its values, or its template's, have special fields: kptrs, timers ... */
-	__u32 async; /* its values have timers, work queues or task work */
+	__u32 async;   /* its values have timers, work queues or task work */
 	char name[16];
 };
 
@@ -107,8 +107,8 @@ enum walk_via {
 	WALK_VIA_INNER,
 	WALK_VIA_KPTR,
 	WALK_VIA_TEMPLATE_KPTR,
-	WALK_VIA_ENTRY,	 /* of a devmap or cpumap */
-	WALK_VIA_XSK,	 /* an AF_XDP socket in an xskmap: the map itself */
+	WALK_VIA_ENTRY, /* of a devmap or cpumap */
+	WALK_VIA_XSK,	/* an AF_XDP socket in an xskmap: the map itself */
 	WALK_VIA_STRUCT_OPS,
 	WALK_VIA_MSG_PARSER,
 	WALK_VIA_STREAM_PARSER,
@@ -164,10 +164,10 @@ struct walk_iter {
  * the task before; of all others each process, and each thread that has others than its process.
  */
 struct walk_ns {
-	struct walk_rec rec; /* a tgid */
-	__u64 nsproxy;	     /* 0: the kernel's own */
-	__u64 mnt, net;	     /* their struct ns_common */
-	__u64 root_mnt, root; /* the root directory: its mount and dentry */
+	struct walk_rec rec;		/* a tgid */
+	__u64 nsproxy;			/* 0: the kernel's own */
+	__u64 mnt, net;			/* their struct ns_common */
+	__u64 root_mnt, root;		/* the root directory: its mount and dentry */
 	__u32 mnt_ns, net_ns, tid, pad; /* tid 0: the thread group leader */
 	char comm[16];
 };
@@ -245,8 +245,8 @@ struct walk_dentry {
 
 /* What such a file is: one of a BPF object, by its kind; or one that may hold files in its turn. */
 enum {
-	WALK_HELD_ITER = 4, /* an iterator's */
-	WALK_HELD_SOCKET,   /* of AF_UNIX */
+	WALK_HELD_ITER = 4,   /* an iterator's */
+	WALK_HELD_SOCKET,     /* of AF_UNIX */
 	WALK_HELD_CONNECTION, /* one that nobody has accepted: a socket without a file */
 	WALK_HELD_RING,
 	WALK_HELD_OTHER,
@@ -266,10 +266,10 @@ enum walk_how {
 struct walk_held {
 	struct walk_rec rec; /* the object; of an iterator, the program */
 	__u64 file;
-	__u64 inside;	/* the struct sock, or the struct io_ring_ctx */
-	__u64 at, end;	/* descriptor, slot, request's kind or address; mapping: from, to */
+	__u64 inside;  /* the struct sock, or the struct io_ring_ctx */
+	__u64 at, end; /* descriptor, slot, request's kind or address; mapping: from, to */
 	__u32 kind, how;
-	__u32 map_id;	/* an iterator's target, 0: none */
+	__u32 map_id; /* an iterator's target, 0: none */
 	__u32 pad;
 };
 
@@ -289,15 +289,15 @@ struct walk_xsk {
 
 /* What a walk could not follow, and how often. */
 enum walk_gap_kind {
-	WALK_GAP_BUCKET, /* a hash bucket that changed under us */
-	WALK_GAP_VALUES, /* values with callbacks, in a type of map that is not known */
+	WALK_GAP_BUCKET,   /* a hash bucket that changed under us */
+	WALK_GAP_VALUES,   /* values with callbacks, in a type of map that is not known */
 	WALK_GAP_MESSAGES, /* a socket's queue that is longer than we follow */
-	WALK_GAP_RING,	 /* requests of a ring that are more than we follow */
+	WALK_GAP_RING,	   /* requests of a ring that are more than we follow */
 	WALK_GAP_AIO,
 	WALK_GAP_ACCEPT, /* a queue of connections not yet accepted */
 	WALK_GAP_PACKET, /* a packet socket, or a tun, whose module came after our programs */
 	WALK_GAP_TUN,
-	WALK_GAP_KCM,	 /* connections of a KCM socket */
+	WALK_GAP_KCM,	   /* connections of a KCM socket */
 	WALK_GAP_CHILDREN, /* the inherited events of an event */
 	WALK_GAP_COUNT,
 };
@@ -391,7 +391,7 @@ enum walk_other {
 };
 
 struct walk_cgroup {
-	struct walk_rec rec; /* id 0 */
+	struct walk_rec rec;  /* id 0 */
 	__u64 cgroup, parent; /* 0: it is the root */
 	__u64 id;
 	__u32 dying, pad;
@@ -410,21 +410,22 @@ struct walk_cgroup_prog {
 
 /* Learnt from descriptors of our own; the same for the kernel's whole life. */
 struct walk_known {
-	__u64 release[4];   /* f_op->release of each kind's files */
-	__u64 iter_release; /* of iterators' files */
-	__u64 inode_ops[3]; /* i_op of pinned maps, programs, links */
-	__u64 bpffs;	    /* the file_system_type */
-	__u64 other[WALK_OTHERS];   /* f_op->release of these files; 0: not learnt */
+	__u64 release[4];	     /* f_op->release of each kind's files */
+	__u64 iter_release;	     /* of iterators' files */
+	__u64 inode_ops[3];	     /* i_op of pinned maps, programs, links */
+	__u64 bpffs;		     /* the file_system_type */
+	__u64 other[WALK_OTHERS];    /* f_op->release of these files; 0: not learnt */
 	__u32 unlearnt[WALK_OTHERS]; /* and why not: errno, or 0: this kernel has none */
 	/* what walk-owner.bpf.c needs; 0: not found out */
-	__u64 path_ops, dir_ops, ns_file_ops; /* f_op of O_PATH files, of directories, of nsfs's files */
-	__u64 mounts_release;		      /* f_op->release of /proc/PID/mountinfo's files */
-	__u64 nsfs;			      /* its only super block */
-	__u64 mnt_ns_ops, net_ns_ops;	      /* ns_common.ops */
+	__u64 path_ops, dir_ops,
+		ns_file_ops;	      /* f_op of O_PATH files, of directories, of nsfs's files */
+	__u64 mounts_release;	      /* f_op->release of /proc/PID/mountinfo's files */
+	__u64 nsfs;		      /* its only super block */
+	__u64 mnt_ns_ops, net_ns_ops; /* ns_common.ops */
 	__u64 init_nsproxy, init_mnt, init_net; /* the kernel's own namespaces: ns_common */
-	__u64 cpu_array;		      /* the struct bpf_array of walk_cpu */
-	__u32 init_mnt_ns, init_net_ns;	      /* their inode numbers */
-	__u32 unmount_mode, pad;	      /* FMODE_NEED_UNMOUNT */
+	__u64 cpu_array;			/* the struct bpf_array of walk_cpu */
+	__u32 init_mnt_ns, init_net_ns;		/* their inode numbers */
+	__u32 unmount_mode, pad;		/* FMODE_NEED_UNMOUNT */
 };
 
 /* What the peek program says of one descriptor of the calling process. */
@@ -439,7 +440,7 @@ struct walk_peek {
 struct walk_listed {
 	__u64 address;
 	__u32 id, kind;
-	__s64 refcnt; /* below 1: it is gone */
+	__s64 refcnt;  /* below 1: it is gone */
 	__s64 usercnt; /* of a program: how many maps it uses, and perhaps WALK_ASSOC */
 };
 
@@ -478,7 +479,8 @@ struct walk_cgroups {
  * The kernel's types that its objects may be cast to (bpf_rdonly_cast()): a read is then a plain load
  * with an exception entry, and takes a fifth of bpf_probe_read_kernel()'s time.
  */
-#define WALK_CAST_TYPES(X) X(file) X(bpf_map) X(bpf_prog) X(bpf_link) X(btf) X(socket) X(sock) X(inode)
+#define WALK_CAST_TYPES(X) \
+	X(file) X(bpf_map) X(bpf_prog) X(bpf_link) X(btf) X(socket) X(sock) X(inode)
 
 #define WALK_CAST_ENUM(name) WALK_CAST_##name,
 enum walk_cast { WALK_CAST_TYPES(WALK_CAST_ENUM) WALK_CASTS };
