@@ -408,6 +408,21 @@ static void tell_dir(struct scan *scan, const struct pin_tree *tree, const struc
 		scan_bpffs_dir(scan, dir->super->major, dir->super->minor, dir->ino, inner);
 }
 
+/*
+ * Pins of each instance, as many as there are records of. A kernel with BPF preload that could not load
+ * it puts maps.debug and progs.debug into each new instance, with ids of links that do not exist
+ * (populate_bpffs()): they hold nothing and are no pins.
+ */
+static void count_pins(struct scan *scan, const struct pin_tree *tree)
+{
+	for (guint i = 0; i < tree->inodes->len; i++) {
+		const struct pin_inode *inode = g_ptr_array_index(tree->inodes, i);
+
+		if (inode->key.kind != BPFREFS_KIND_COUNT && scan_object(scan, inode->key))
+			inode->super->pins++;
+	}
+}
+
 static void derive(struct scan *scan)
 {
 	struct pin_tree *tree = walk_state_of(scan)->pins;
@@ -416,6 +431,7 @@ static void derive(struct scan *scan)
 		.by_ns = g_hash_table_new_full(NULL, NULL, NULL, (GDestroyNotify)g_array_unref),
 	};
 
+	count_pins(scan, tree);
 	for (guint i = 0; !walk_state_of(scan)->one && i < tree->supers->len; i++)
 		tell_super(&reaches, g_ptr_array_index(tree->supers, i));
 	for (guint i = 0; i < tree->inodes->len; i++) {

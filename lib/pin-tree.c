@@ -119,9 +119,6 @@ static struct pin_inode *add_inode(struct pin_tree *tree, struct pin_super *supe
 	inode->mode = told->mode;
 	inode->names = g_ptr_array_new_with_free_func(g_free);
 	g_ptr_array_add(tree->inodes, inode);
-	/* a kernel with BPF preload that could not load it leaves names that stand for nothing */
-	if (told->kind != WALK_KIND_DIR && told->rec.id)
-		super->pins++;
 	return inode;
 }
 

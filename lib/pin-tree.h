@@ -15,7 +15,7 @@ struct pin_mount {
 struct pin_super {
 	uint64_t address;
 	uint32_t major, minor;
-	uint64_t pins;
+	uint64_t pins; /* inodes that hold an object of the snapshot */
 	GArray *namespaces; /* uint32_t: the mount namespaces that it is mounted in, each once */
 	GArray *mounts;	    /* struct pin_mount */
 };

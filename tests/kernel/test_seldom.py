@@ -10,7 +10,7 @@ import struct
 import subprocess
 import sys
 
-from harness import Skip, check, equal, eventually, fields, main, mount, umount
+from harness import Skip, check, equal, eventually, fails, fields, main, mount, umount
 from made import OURS, taken, update
 from test_cgroup import attach, line
 from test_holders import pinned
@@ -128,11 +128,20 @@ def test_preload(env):
     check("\nclass pin: BPF walk: complete\n" in daemon.read("status"), daemon.read("status"))
     links = sorted({x.split(" ", 1)[0] for x in pins})
     print(f"# preload: {' '.join(links) or 'in no table of ids'}")
+    dev = os.stat(place).st_dev
+    here = [x for x in daemon.lines("bpffs")[0]
+            if x.startswith(f"{os.major(dev)}:{os.minor(dev)} ")]
+    equal([fields(x)["pins"] for x in here], [str(len(links))], "counted, and with records")
+    # two dots: bpffs's own answer, whatever it is, since such a name has no twin
+    for name in preloaded:
+        try:
+            os.lstat(place / f".{name}")
+            raise AssertionError(f"bpffs has .{name}")
+        except OSError as error:
+            fails(error.errno, os.lstat, daemon.mnt / f".{name}")
     if not links:
         # the mirror has them as any name, and no object beside them
         check(set(preloaded) <= set(os.listdir(daemon.mnt)), "not in the mirror")
-        for name in preloaded:
-            check(not os.path.lexists(daemon.mnt / f".{name}"), f".{name} in the mirror")
         check_unlisted(daemon)
         return
     equal(len(links), 2, "links")
@@ -143,6 +152,33 @@ def test_preload(env):
         for held in daemon.lines(f"{link}/holding")[0]:
             key = held.split(" ", 1)[0]
             equal(daemon.pairs(f"{key}/refs")["unexplained"], "0", key)
+
+
+def test_counted_pins_have_records(env):
+    """pins= of an instance in .bpf/bpffs is how many pinned inodes the records of pins and keeps name:
+    hard links once, unlinked ones that something still holds, keeps; no symlinks and directories."""
+    daemon, helper = env.daemon(), env.helper()
+    objects = [helper.make("map", "array"), helper.make("prog", "socket_filter"),
+               helper.make("map", "hash")]
+    for number, obj in enumerate(objects):
+        helper.do("pin", obj.var, env.bpffs / f"p{number}")
+    os.link(env.bpffs / "p0", env.bpffs / "again")
+    os.symlink("p0", env.bpffs / "symlink")
+    os.mkdir(env.bpffs / "dir")
+    opened = os.open(env.bpffs / "p1", os.O_PATH)
+    os.unlink(env.bpffs / "p1")
+    daemon.write(f"{objects[2].key}/keep", "pin")
+    try:
+        dev = os.stat(env.bpffs).st_dev
+        name = f"{os.major(dev)}:{os.minor(dev)}"
+        lines = daemon.lines("holders")[0]
+        inodes = {fields(x)["ino"] for x in lines if f" dev={name} " in x}
+        keeps = {x for x in lines if " keep " in x and f" path={env.bpffs}/" in x}
+        equal((len(inodes), len(keeps)), (3, 1), str(lines))
+        here = [x for x in daemon.lines("bpffs")[0] if x.startswith(f"{name} ")]
+        equal([fields(x)["pins"] for x in here], ["4"])
+    finally:
+        os.close(opened)
 
 
 def test_kcm(env):
