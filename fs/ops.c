@@ -49,7 +49,7 @@ static int find_dotted(fuse_req_t req, fuse_ino_t parent, const char *name, int 
 	struct caller caller = caller_of(req);
 	struct fs *fs = fs_of(req);
 	struct bpfrefs_key key;
-	int depth;
+	int depth, err;
 
 	if (parent == FUSE_ROOT_ID && strcmp(name, VIRTUAL_NAME) == 0)
 		return tree_getattr(fs, tree_root_ino(), entry);
@@ -57,8 +57,13 @@ static int find_dotted(fuse_req_t req, fuse_ino_t parent, const char *name, int 
 	    !caller_may_read(&caller, &fs->opt))
 		return refusal;
 	depth = mirror_depth(fs->mirror, parent);
-	if (depth < 0 ||
-	    bpfrefs_pin_identify(fs->ctx, mirror_dir_fd(fs->mirror, parent), name + 1, &key) != 0)
+	if (depth < 0)
+		return refusal;
+	err = bpfrefs_pin_identify(fs->ctx, mirror_dir_fd(fs->mirror, parent), name + 1, &key);
+	/* Which object it is of cannot be read there: that is not "there is no such name". */
+	if (err == -EROFS)
+		return err;
+	if (err)
 		return refusal;
 	return tree_twin(fs, (unsigned int)depth, key, entry);
 }

@@ -106,16 +106,35 @@ int bpf_pin_at(int fd, int dir_fd, const char *name)
 }
 
 /*
+ * Each command's part of union bpf_attr is a structure of its own here: those that are shared by all
+ * kernels since 5.10 are compared with the system's header.
+ */
+_Static_assert(offsetof(struct obj_attr, pathname) == offsetof(union bpf_attr, pathname) &&
+		       offsetof(struct obj_attr, bpf_fd) == offsetof(union bpf_attr, bpf_fd) &&
+		       offsetof(struct obj_attr, file_flags) ==
+			       offsetof(union bpf_attr, file_flags),
+	       "BPF_OBJ_PIN and BPF_OBJ_GET");
+
+/*
  * By a descriptor of the inode itself, not its path: between a look at a name and BPF_OBJ_GET of it,
  * which follows symlinks, anyone who may write there could put one that leads into a FUSE mount;
  * ours would then wait for itself.
+ *
+ * The object is only looked at. BPF_F_RDONLY asks for no more than that, so that it also works where
+ * the bpffs is mounted read-only; bpf_obj_get_user() takes it for maps and programs and says EINVAL for
+ * links, for which it must be asked without: that is EROFS there.
  */
 int bpf_get_path_fd(int path_fd)
 {
 	char path[sizeof("/proc/self/fd/") + 11];
-	struct obj_attr attr = { .pathname = (uintptr_t)path };
+	struct obj_attr attr = { .pathname = (uintptr_t)path, .file_flags = BPF_F_RDONLY };
+	int fd;
 
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", path_fd);
+	fd = bpf_call(BPF_OBJ_GET, &attr, offsetof(struct obj_attr, path_fd));
+	if (fd != -EINVAL)
+		return fd;
+	attr.file_flags = 0;
 	return bpf_call(BPF_OBJ_GET, &attr, offsetof(struct obj_attr, path_fd));
 }
 
@@ -178,6 +197,12 @@ struct elem_attr {
 	uint64_t key, value; /* value: or the next key */
 	uint64_t flags;
 };
+
+_Static_assert(offsetof(struct elem_attr, map_fd) == offsetof(union bpf_attr, map_fd) &&
+		       offsetof(struct elem_attr, key) == offsetof(union bpf_attr, key) &&
+		       offsetof(struct elem_attr, value) == offsetof(union bpf_attr, value) &&
+		       offsetof(struct elem_attr, flags) == offsetof(union bpf_attr, flags),
+	       "BPF_MAP_LOOKUP_ELEM and BPF_MAP_GET_NEXT_KEY");
 
 int bpf_map_next_key(int fd, const void *key, void *next)
 {

@@ -12,7 +12,7 @@ int bpf_next_id(enum bpfrefs_kind kind, uint32_t start, uint32_t *id);
 int bpf_open_id(enum bpfrefs_kind kind, uint32_t id);
 /* Pins @fd as @name in @dir_fd: by BPF_F_PATH_FD, or through /proc/self/fd where the kernel has not. */
 int bpf_pin_at(int fd, int dir_fd, const char *name);
-/* Opens the pin @name in @dir_fd. */
+/* Opens the pin @name in @dir_fd, to look at what it is. A link's on a read-only bpffs: -EROFS. */
 int bpf_get_at(int dir_fd, const char *name);
 /* The same in two steps: an O_PATH descriptor of the name itself, on the mount it is looked up in
  * (-EXDEV, -ELOOP), and the object of such a descriptor. */

@@ -122,6 +122,35 @@ static int mode_locked(struct bpfrefs_keeper *keeper, struct bpfrefs_key key,
 	return 0;
 }
 
+/*
+ * The mode where a pin could not be opened, since it is a link's and the bpffs is read-only. No lock is
+ * held, since a snapshot takes them; nothing can be changed there meanwhile.
+ */
+static int mode_unopened(struct bpfrefs_keeper *keeper, struct bpfrefs_key key,
+			 enum bpfrefs_keep_mode *mode)
+{
+	for (size_t i = 0; i < G_N_ELEMENTS(pin_modes); i++) {
+		bpfrefs_autofd dir = keepdir_open(keeper->source_fd, pin_modes[i], false);
+		struct bpfrefs_key found;
+		char name[KEEP_NAME_MAX];
+		int err;
+
+		if (dir == -ENOENT || dir == -EPERM)
+			continue;
+		if (dir < 0)
+			return dir;
+		err = pin_identify_unopened(keeper->ctx, dir, keep_name(key, name), &found);
+		if (err && err != -ENOENT && err != -EINVAL)
+			return err;
+		if (!err && bpfrefs_key_compare(found, key) == 0) {
+			*mode = pin_modes[i];
+			return 0;
+		}
+	}
+	*mode = BPFREFS_KEEP_OFF;
+	return 0;
+}
+
 int is_kept(struct bpfrefs_keeper *keeper, struct bpfrefs_key key)
 {
 	enum bpfrefs_keep_mode mode;
@@ -143,6 +172,8 @@ int bpfrefs_keep_get(struct bpfrefs_keeper *keeper, struct bpfrefs_key key,
 	err = mode_locked(keeper, key, &found);
 	g_mutex_unlock(&keeper->ctx->lock);
 	g_mutex_unlock(&keeper->lock);
+	if (err == -EROFS)
+		err = mode_unopened(keeper, key, &found);
 	if (!err)
 		*mode = found;
 	return err;

@@ -2,6 +2,10 @@
 /* Pins: made, and told which object they are of. */
 #include "pin.h"
 
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+
 #include "bpf.h"
 #include "raw.h"
 
@@ -68,6 +72,43 @@ int pin_identify_locked(int dir_fd, const char *name, struct bpfrefs_key *key)
 	return fd < 0 ? fd : bpf_identify(fd, key);
 }
 
+/* The object of a pinned inode, by the snapshot's records. -ENOENT: there is none of it. */
+static int find_place(const struct bpfrefs_snapshot *snap, const struct stat *st,
+		      struct bpfrefs_key *key)
+{
+	for (guint i = 0; i < snap->refs->len; i++) {
+		const struct bpfrefs_ref *ref = snap->refs->pdata[i];
+
+		if (ref->place && ref->place->ino == st->st_ino &&
+		    ref->place->major == major(st->st_dev) &&
+		    ref->place->minor == minor(st->st_dev)) {
+			*key = ref->target;
+			return 0;
+		}
+	}
+	return -ENOENT;
+}
+
+int pin_identify_unopened(struct bpfrefs_ctx *ctx, int dir_fd, const char *name,
+			  struct bpfrefs_key *key)
+{
+	struct bpfrefs_snapshot *snap;
+	struct stat st;
+	int err;
+
+	if (fstatat(dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) != 0)
+		return -errno;
+	if (!S_ISREG(st.st_mode))
+		return -EINVAL;
+	err = bpfrefs_snapshot_take(ctx, &snap);
+	if (err)
+		return err;
+	err = find_place(snap, &st, key);
+	bpfrefs_snapshot_unref(snap);
+	/* With procfs as the source nothing was found by opening the pin there either. */
+	return err ? -EROFS : 0;
+}
+
 int bpfrefs_pin_identify(struct bpfrefs_ctx *ctx, int dir_fd, const char *name,
 			 struct bpfrefs_key *key)
 {
@@ -76,5 +117,5 @@ int bpfrefs_pin_identify(struct bpfrefs_ctx *ctx, int dir_fd, const char *name,
 	ctx_lock(ctx);
 	err = pin_identify_locked(dir_fd, name, key);
 	g_mutex_unlock(&ctx->lock);
-	return err;
+	return err == -EROFS ? pin_identify_unopened(ctx, dir_fd, name, key) : err;
 }

@@ -26,5 +26,11 @@ int object_open_settled(struct bpfrefs_ctx *ctx, struct bpfrefs_key key);
 
 /* bpfrefs_pin_identify() with ctx->lock held. */
 int pin_identify_locked(int dir_fd, const char *name, struct bpfrefs_key *key);
+/*
+ * The same without opening the pin, for links on a read-only bpffs: by a snapshot, so without the
+ * lock. -EROFS: the snapshot does not have it.
+ */
+int pin_identify_unopened(struct bpfrefs_ctx *ctx, int dir_fd, const char *name,
+			  struct bpfrefs_key *key);
 
 #endif
