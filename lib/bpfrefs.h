@@ -221,7 +221,8 @@ struct bpfrefs_object {
 	uint64_t explained;	  /**< sum of ref over the holders found */
 	uint64_t user_explained;  /**< sum of user over the holders found */
 	uint64_t pins;		  /**< linked pins found, not counting keeps; hard links apart */
-	uint64_t memlock;	  /**< bytes charged (bpf_map_info's memlock), or BPFREFS_UNKNOWN */
+	uint64_t memlock;	  /**< bytes charged (fdinfo's memlock), 0 for links and BTFs, for
+				   *   which nobody is; or BPFREFS_UNKNOWN */
 	enum bpfrefs_state state; /**< see bpfrefs(5) */
 	const char *because;	  /**< one sentence for @ref state */
 	bool changing;		  /**< the counters differed before and after, after all retries */

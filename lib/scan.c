@@ -166,7 +166,8 @@ struct bpfrefs_object *scan_object_add(struct scan *scan, struct bpfrefs_key key
 	object->key = key;
 	object->refcnt = BPFREFS_UNKNOWN;
 	object->usercnt = key.kind == BPFREFS_MAP ? BPFREFS_UNKNOWN : 0;
-	object->memlock = BPFREFS_UNKNOWN;
+	/* nobody is charged for links and BTFs: see bpfrefs(5), "retains" */
+	object->memlock = key.kind == BPFREFS_LINK || key.kind == BPFREFS_BTF ? 0 : BPFREFS_UNKNOWN;
 	added->index = scan->snap->objects->len;
 	g_ptr_array_add(scan->snap->objects, object);
 	return object;

@@ -49,6 +49,24 @@ def test_roots(env):
     equal(len(lines), 2, str(lines))
 
 
+def test_retains_memory_of_links_and_btfs(env):
+    """Nobody is charged for them, and fdinfo has no line of it: 0, and not unknown."""
+    daemon, helper = env.daemon(), env.helper()
+    btf, prog = helper.make("btf"), helper.make("prog", "raw_tracepoint")
+    link = helper.make("link", "raw_tp", prog, "task_rename")
+    for obj in (btf, link):
+        with open(f"/proc/{helper.pid}/fdinfo/{obj.fd}", encoding="ascii") as text:
+            check("memlock" not in text.read(), f"fdinfo of {obj.key} has a line of it")
+    lines = daemon.lines(f"pid/{helper.pid}/retains")[0]
+    compare(lines, [f"{prog.key} name= effect=freed memlock=*",
+                    f"{link.key} name= effect=freed memlock=0",
+                    f"{btf.key} name= effect=freed memlock=0"])
+    check(fields(lines[0])["memlock"].isdigit(), lines[0])
+    helper.end()
+    for obj in (btf, link, prog):
+        daemon.gone(obj)
+
+
 def test_retains(env):
     """What is told comes true: freed, cleared, and the memory that fdinfo tells."""
     daemon, helper, array, target, entry = story(env)

@@ -53,7 +53,7 @@ static void test_retains(void)
 
 	world_init(&world);
 	check(&world, fake_map, FAKE_PID, show_retains, "");
-	check(&world, fake_map, FAKE_PID2, show_retains, "link/7 name=? effect=freed memlock=?\n");
+	check(&world, fake_map, FAKE_PID2, show_retains, "link/7 name=? effect=freed memlock=0\n");
 	object_of(&world, fake_link)->memlock = 4096;
 	check(&world, fake_map, FAKE_PID2, show_retains,
 	      "link/7 name=? effect=freed memlock=4096\n");
