@@ -81,6 +81,24 @@ static char *by_process(const struct states *st, const struct edge *edge)
 	return g_strdup_printf("%s holds it (%s)", process, class);
 }
 
+/*
+ * A reference of class socket without a process: the struct_ops map of a network namespace's default for
+ * new sockets (tcp_set_default_congestion_control()), or what a closed socket holds that only a packet
+ * keeps (skb->sk).
+ */
+static char *by_socket(const struct bpfrefs_ref *ref)
+{
+	struct bpfrefs_value netns = bpfrefs_ref_get(ref, "netns");
+	g_autofree char *where = netns.type == BPFREFS_VALUE_NUM
+					 ? g_strdup_printf("network namespace %" G_GUINT64_FORMAT,
+							   netns.num)
+					 : g_strdup("a network namespace");
+
+	if (bpfrefs_ref_get(ref, "type").type == BPFREFS_VALUE_ABSENT)
+		return g_strdup_printf("the default TCP congestion control of %s", where);
+	return g_strdup_printf("a closed socket of %s holds it while its packets are queued", where);
+}
+
 static char *by_pin(const struct states *st, const struct bpfrefs_ref *ref)
 {
 	struct bpfrefs_value path = bpfrefs_ref_get(ref, "path");
@@ -114,6 +132,8 @@ static char *by_place(const struct states *st, const struct bpfrefs_ref *ref)
 		return g_strdup("an AF_XDP socket is in it");
 	if (strcmp(class, "struct_ops") == 0)
 		return g_strdup("registered with the kernel (struct_ops)");
+	if (strcmp(class, "socket") == 0)
+		return by_socket(ref);
 	/* what its class says first is where */
 	where = bpfrefs_ref_value(ref, 0);
 	if (where.type == BPFREFS_VALUE_STR)

@@ -11,7 +11,8 @@ import socket
 import struct
 import sys
 
-from harness import Skip, check, compare, equal, eventually, fields, libc, main, run, tool
+from harness import (Skip, check, compare, equal, eventually, fields, libc, main, must, run, tool,
+                     unescape)
 from made import (CLONE_NEWNET, OURS, bpf, held, keep, netns, only_mapped, private_net, shared,
                   taken, update)
 
@@ -278,13 +279,18 @@ def test_socket_struct_ops_default(env):
     default = f"{key} socket ref=1 user=0 share=* via=struct_ops netns={inside}"
     setting.write_text(name)
     eventually(lambda: ours([default]))
+    # once it is registered no more, this alone holds it
+    must(tool("bpftool"), "struct_ops", "unregister", "id", key.split("/")[1])
+    line = next(x for x in daemon.lines("objects")[0] if x.startswith(f"{key} "))
+    check(f"default TCP congestion control of network namespace {inside}" in
+          unescape(line.split(" because=")[1]), line)
     sock = keep(env, socket.socket())
     eventually(lambda: ours([default, f"{key} socket ref=1 user=0 share=* {OURS}"
                                       f" fd={sock.fileno()} via=struct_ops type=tcp"
                                       f" local=0.0.0.0:0 netns={inside}"]))
     sock.close()
     setting.write_text(before)
-    eventually(lambda: ours([]))
+    daemon.gone(key)
 
 
 # ---------------------------------------------------------- reuseport, fanout ---
