@@ -7,7 +7,15 @@ set -eu
 
 source=$(cd "$(dirname "$0")/.." && pwd)
 cache=${XDG_CACHE_HOME:-/var/cache}/bpfrefs-distros
-mirror=${DEBIAN_MIRROR:-http://deb.debian.org/debian}
+# where this machine's apt gets Debian from
+# shellcheck disable=SC2016 # apt's own fields
+mirror=${DEBIAN_MIRROR:-$(apt-get indextargets --format '$(ORIGIN) $(LABEL) $(REPO_URI)' \
+	'Created-By: Packages' | sed -n 's/^Debian Debian //p' | head -n 1)}
+
+if [ -z "$mirror" ]; then
+	echo "apt has no archive of Debian here: run apt-get update, or set DEBIAN_MIRROR" >&2
+	exit 1
+fi
 
 if [ "$(id -u)" != 0 ]; then
 	echo "a root of another system needs root: sudo make check-distros" >&2

@@ -170,8 +170,31 @@ def consumers(place, flags, env):
     return wrong
 
 
+def documents():
+    """No line of text stands twice in a paragraph, and the tutorial's list of .bpf is the table's."""
+    wrong = []
+    for path in sorted((TOP / "docs").iterdir()) + [TOP / "README.md"]:
+        for paragraph in re.split(r"\n\s*\n", path.read_text()):
+            long = [x for x in paragraph.splitlines() if len(x) > 60 and not x.startswith("|")]
+            wrong += [f"{path.name}: twice: {x}" for x in sorted(set(long)) if long.count(x) > 1]
+    rows = re.findall(r"\{ \.in = DIR_ROOT,(.*?) \},?\n", (TOP / "fs/tree.c").read_text(), re.S)
+    listed = sorted(re.search(r'\.name = "([^"]+)"', x)[1] for x in rows if ".unlisted" not in x)
+    shown = re.search(r"# ls \.\n(.*?)```", (TOP / "docs/tutorial.md").read_text(), re.S)
+    if shown[1].split() != listed:
+        wrong.append(f"docs/tutorial.md: ls .: {shown[1].split()}, and fs/tree.c has {listed}")
+    return wrong
+
+
+def hosts():
+    """Where packages come from is the machine's own affair: no archive's host is named."""
+    return [f"{name}:{number}: {line}"
+            for name in sources() + [".ci/install", ".ci/run", ".ci/packages", "Makefile"]
+            for number, line in enumerate((TOP / name).read_text(errors="replace").splitlines(), 1)
+            if re.search(r"https?://[a-z0-9.-]*debian\.org", line)]
+
+
 def main():
-    tests = [spdx, sizes, includes, symbols, security, install]
+    tests = [spdx, sizes, includes, symbols, security, install, documents, hosts]
     print(f"1..{len(tests)}")
     failed = 0
     for number, test in enumerate(tests, 1):
