@@ -64,6 +64,25 @@ void scan_owner_hold(struct scan *scan, struct owner_hold hold)
 	g_array_append_val(holds, hold);
 }
 
+void scan_owner_process(struct scan *scan, uint32_t pid, const char *comm)
+{
+	GPtrArray *keepers = scan->snap->keepers;
+	struct bpfrefs_process *process;
+
+	/* one process's holds come one after another */
+	if (keepers->len &&
+	    ((struct bpfrefs_process *)keepers->pdata[keepers->len - 1])->pid == pid)
+		return;
+	if (!can_hold_more(scan, keepers->len * sizeof(gpointer), sizeof(gpointer)))
+		return;
+	process = arena_alloc(scan->snap->arena, sizeof(*process));
+	if (!process)
+		return;
+	process->pid = pid;
+	process->comm = scan_str(scan, comm);
+	g_ptr_array_add(keepers, process);
+}
+
 void ref_set_owner(struct bpfrefs_ref *ref, uint32_t owner)
 {
 	if (owner != OWNER_NONE)
@@ -238,51 +257,59 @@ static void keep_holds(const struct resolve *resolve)
 	g_array_set_size(snap->holds, kept);
 }
 
-/* True where there were some that nothing else has shown. */
-static bool add_processes(struct bpfrefs_snapshot *snap, int proc_fd)
+static struct bpfrefs_process *new_process(struct bpfrefs_snapshot *snap, int proc_fd, uint32_t pid)
 {
-	g_autoptr(GHashTable) added = g_hash_table_new(NULL, NULL);
-	GHashTableIter iter;
-	gpointer value;
+	struct bpfrefs_process *process = arena_alloc(snap->arena, sizeof(*process));
 	char comm[32];
 
+	if (!process)
+		return NULL;
+	process->pid = pid;
+	if (proc_comm(proc_fd, pid, comm))
+		process->comm = arena_str(snap->arena, comm);
+	return process;
+}
+
+static void add_processes(struct bpfrefs_snapshot *snap, int proc_fd)
+{
+	g_autoptr(GHashTable) named = g_hash_table_new(NULL, NULL);
+	g_autoptr(GHashTable) added = g_hash_table_new(NULL, NULL);
+
+	for (guint i = 0; snap->holds->len && i < snap->keepers->len; i++) {
+		struct bpfrefs_process *process = snap->keepers->pdata[i];
+
+		g_hash_table_insert(named, GUINT_TO_POINTER(process->pid), process);
+	}
 	for (guint i = 0; i < snap->holds->len; i++) {
 		uint32_t pid = hold_at(snap, i)->pid;
 		struct bpfrefs_process *process;
 
-		if (!pid || bpfrefs_snapshot_find_pid(snap, pid) ||
-		    g_hash_table_contains(added, GUINT_TO_POINTER(pid)))
+		if (!pid || !g_hash_table_add(added, GUINT_TO_POINTER(pid)))
 			continue;
-		process = arena_alloc(snap->arena, sizeof(*process));
+		process = g_hash_table_lookup(named, GUINT_TO_POINTER(pid));
 		if (!process)
-			return false;
-		process->pid = pid;
-		if (proc_comm(proc_fd, pid, comm))
-			process->comm = arena_str(snap->arena, comm);
-		g_hash_table_insert(added, GUINT_TO_POINTER(pid), process);
+			process = new_process(snap, proc_fd, pid);
+		if (process)
+			g_ptr_array_add(snap->processes, process);
 	}
-	g_hash_table_iter_init(&iter, added);
-	while (g_hash_table_iter_next(&iter, NULL, &value))
-		g_ptr_array_add(snap->processes, value);
-	return g_hash_table_size(added) > 0;
 }
 
 /* What a hold takes to be put in order, and its process. */
 #define RESOLVE_BYTES 128
 
-bool owners_resolve(struct bpfrefs_snapshot *snap, int proc_fd)
+void owners_resolve(struct bpfrefs_snapshot *snap, int proc_fd)
 {
 	struct resolve resolve = { snap, NULL };
 
 	if (!snap->owners->len)
-		return false;
+		return;
 	spread_use(snap);
 	drop_unused(snap);
 	resolve.flags = memory_try(snap->owners->len, sizeof(*resolve.flags));
 	if (!resolve.flags || !memory_is_there(snap->holds->len * (size_t)RESOLVE_BYTES)) {
 		arena_fail(snap->arena);
 		g_free(resolve.flags);
-		return false;
+		return;
 	}
 	while (find_staying(&resolve) || find_circles(&resolve))
 		;
@@ -296,5 +323,5 @@ bool owners_resolve(struct bpfrefs_snapshot *snap, int proc_fd)
 	}
 	keep_holds(&resolve);
 	g_free(resolve.flags);
-	return add_processes(snap, proc_fd);
+	add_processes(snap, proc_fd);
 }

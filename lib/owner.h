@@ -78,17 +78,19 @@ uint32_t scan_owner(struct scan *scan, enum owner_kind kind, uint64_t id);
 uint32_t scan_owner_find(const struct scan *scan, enum owner_kind kind, uint64_t id);
 /* Adds one hold; a hold equal to one that is there already may be added again. */
 void scan_owner_hold(struct scan *scan, struct owner_hold hold);
+/* The name of a process that holds owners: it is listed where one of them leads to a reference. */
+void scan_owner_process(struct scan *scan, uint32_t pid, const char *comm);
 /* Makes the reference one that lasts as long as its owner. OWNER_NONE changes nothing. */
 void ref_set_owner(struct bpfrefs_ref *ref, uint32_t owner);
 
 /*
- * When all references are there, and snap->processes is in order: reduces snap->holds to what matters.
- * An owner that stays, whatever process exits, is none any more: what it holds is a root of its own.
- * snap->kept has the others that references last as long as, and the indexes in snap->holds, which
- * are in order, are places in it. Their processes are added to snap->processes, which is to be put in
- * order again where the answer is true. Where there is no memory the snapshot's arena has failed.
+ * When all references are there: reduces snap->holds to what matters. An owner that stays, whatever
+ * process exits, is none any more: what it holds is a root of its own. snap->kept has the others that
+ * references last as long as, and the indexes in snap->holds, which are in order, are places in it.
+ * Adds their processes to snap->processes, which need not be in order; one that nothing has named is
+ * read from @proc_fd. Where there is no memory the snapshot's arena has failed.
  */
-bool owners_resolve(struct bpfrefs_snapshot *snap, int proc_fd);
+void owners_resolve(struct bpfrefs_snapshot *snap, int proc_fd);
 
 static inline uint64_t owner_bpffs_id(uint32_t major, uint32_t minor)
 {

@@ -220,6 +220,7 @@ struct bpfrefs_snapshot {
 	GPtrArray *owners;     /* struct owner *, in the arena (owner.h) */
 	GArray *holds;	       /* struct owner_hold: what keeps owners alive */
 	GPtrArray *kept;       /* of owners, those that processes keep: owners_resolve() */
+	GPtrArray *keepers;    /* struct bpfrefs_process *: of those that hold owners */
 	GArray *classes;       /* struct bpfrefs_class_status, one a holder class */
 	struct idmap by_key;   /* key -> object */
 	GHashTable *dirs;      /* (device, inode) -> path inside the instance */

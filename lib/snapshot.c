@@ -34,6 +34,7 @@ struct bpfrefs_snapshot *snapshot_new(void)
 	snap->owners = g_ptr_array_new();
 	snap->holds = g_array_new(FALSE, FALSE, sizeof(struct owner_hold));
 	snap->kept = g_ptr_array_new();
+	snap->keepers = g_ptr_array_new();
 	snap->classes = g_array_new(FALSE, TRUE, sizeof(struct bpfrefs_class_status));
 	g_mutex_init(&snap->judging);
 	g_mutex_init(&snap->indexing);
@@ -60,6 +61,7 @@ void bpfrefs_snapshot_unref(struct bpfrefs_snapshot *snap)
 	g_ptr_array_unref(snap->owners);
 	g_array_unref(snap->holds);
 	g_ptr_array_unref(snap->kept);
+	g_ptr_array_unref(snap->keepers);
 	g_array_unref(snap->classes);
 	idmap_clear(&snap->by_key);
 	g_mutex_clear(&snap->judging);
@@ -260,9 +262,8 @@ int snapshot_freeze(struct bpfrefs_snapshot *snap, int proc_fd)
 		object_inner(snap->objects->pdata[i])->index = i;
 	order_refs(snap);
 	sum_up(snap);
+	owners_resolve(snap, proc_fd);
 	processes_unique(snap->processes);
-	if (owners_resolve(snap, proc_fd))
-		processes_unique(snap->processes);
 	return arena_failed(snap->arena) ? -ENOMEM : 0;
 }
 

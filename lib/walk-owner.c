@@ -375,7 +375,7 @@ static void hold_by(struct deriving *d, uint32_t owner, struct owner_hold hold, 
 	hold.owner = owner;
 	hold.by = OWNER_NONE;
 	scan_owner_hold(d->scan, hold);
-	scan_process(d->scan, hold.pid, walk_name(d->scan, comm, 16));
+	scan_owner_process(d->scan, hold.pid, walk_name(d->scan, comm, 16));
 }
 
 static void in_namespace(struct deriving *d, const struct walk_ns *task, enum owner_kind kind)
