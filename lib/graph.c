@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The one rule of what keeps what alive (bpfrefs(5), "The graph"), and two questions put to it. */
+/* The one rule of what keeps what alive (bpfrefs(5), "The graph"). */
 #include "graph.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 uint32_t graph_index(const struct bpfrefs_snapshot *snap, struct bpfrefs_key key)
@@ -390,7 +389,23 @@ void mark_doubts(struct mark *mark, uint8_t level)
 	mark_kind(mark, EDGE_LOST, level);
 }
 
-/* ----------------------------------------------------------- questions --- */
+void mark_surplus_of(struct mark *mark, uint32_t index, uint64_t less)
+{
+	const struct bpfrefs_object *object = graph_object(mark->graph, index);
+
+	if (object->usercnt != BPFREFS_UNKNOWN && object->usercnt > object->user_explained + less)
+		mark_node(mark, node_user(index), NULL, 1);
+	if (object->refcnt != BPFREFS_UNKNOWN && object->refcnt > object->explained + less)
+		mark_node(mark, node_object(index), NULL, 1);
+}
+
+void mark_surplus(struct mark *mark)
+{
+	for (uint32_t i = 0; i < mark->graph->objects; i++)
+		mark_surplus_of(mark, i, 0);
+}
+
+/* ----------------------------------------------------------- processes --- */
 
 static int by_number(gconstpointer a, gconstpointer b)
 {
@@ -440,140 +455,4 @@ GArray *graph_processes(const struct graph *graph, uint32_t node)
 	}
 	sort_unique(pids);
 	return pids;
-}
-
-int bpfrefs_graph_garbage(const struct bpfrefs_snapshot *snap, struct bpfrefs_key **keys,
-			  size_t *count)
-{
-	graph_auto *graph = NULL;
-	mark_auto *mark = NULL;
-	struct bpfrefs_key *found;
-	size_t n = 0;
-
-	if (graph_gap(snap))
-		return -EAGAIN;
-	graph = graph_new(snap);
-	mark = mark_new(graph);
-	if (!mark)
-		return -ENOMEM;
-	mark_kind(mark, EDGE_ROOT, 1);
-	mark_kind(mark, EDGE_PROCESS, 1);
-	mark_doubts(mark, 1);
-	mark_spread(mark);
-	found = malloc((graph->objects + 1) * sizeof(*found));
-	if (!found)
-		return -ENOMEM;
-	for (uint32_t i = 0; i < graph->objects; i++)
-		if (graph->kept_auto[i] && !mark->reached[node_object(i)])
-			found[n++] = graph_object(graph, i)->key;
-	*keys = found;
-	*count = n;
-	return 0;
-}
-
-struct pin {
-	uint32_t major, minor;
-	uint64_t ino;
-};
-
-/* Is the reference this pin's, be it a keep? */
-static bool is_pin(const struct bpfrefs_ref *ref, const struct pin *pin)
-{
-	const struct pin_place *place = ref->place;
-
-	return place && place->major == pin->major && place->minor == pin->minor &&
-	       place->ino == pin->ino;
-}
-
-/* The names of a pinned inode: more than one where it has hard links. */
-static unsigned int pin_names(const struct graph *graph, uint32_t object, const struct pin *pin)
-{
-	unsigned int names = 0;
-
-	for (uint32_t i = graph->in_first[object]; i < graph->in_first[object + 1]; i++)
-		names += is_pin(graph->edge[i].ref, pin);
-	return names;
-}
-
-/* Does an automatic keep stay, when the pin is one itself? */
-static bool kept_without(const struct graph *graph, uint32_t object, const struct pin *pin)
-{
-	for (uint32_t i = graph->in_first[object]; i < graph->in_first[object + 1]; i++)
-		if (graph->edge[i].kind == EDGE_AUTO && !is_pin(graph->edge[i].ref, pin))
-			return true;
-	return false;
-}
-
-/*
- * What is counted beyond the references found holds, but for @less of it. A count that could not be
- * read is no holder: what cannot be shown to stay is not let go.
- */
-static void mark_surplus_of(struct mark *mark, uint32_t index, uint64_t less)
-{
-	const struct bpfrefs_object *object = graph_object(mark->graph, index);
-
-	if (object->usercnt != BPFREFS_UNKNOWN && object->usercnt > object->user_explained + less)
-		mark_node(mark, node_user(index), NULL, 1);
-	if (object->refcnt != BPFREFS_UNKNOWN && object->refcnt > object->explained + less)
-		mark_node(mark, node_object(index), NULL, 1);
-}
-
-void mark_surplus(struct mark *mark)
-{
-	for (uint32_t i = 0; i < mark->graph->objects; i++)
-		mark_surplus_of(mark, i, 0);
-}
-
-/* Nothing leads to the object by that pin any more, nor by what it lasts as long as. */
-static void remove_pin(struct graph *graph, uint32_t object, const struct pin *pin)
-{
-	for (uint32_t i = graph->in_first[object]; i < graph->in_first[object + 1]; i++)
-		if (is_pin(graph->edge[i].ref, pin))
-			graph->edge[i].kind = EDGE_REMOVED;
-}
-
-/* @unseen: the pin was not found, so that it is one of the references of @object unexplained. */
-static void mark_without(struct mark *mark, uint32_t object, bool unseen)
-{
-	const struct graph *graph = mark->graph;
-
-	for (uint32_t i = 0; i < graph->outsides; i++) {
-		const struct edge *edge = &graph->edge[graph->outside[i]];
-
-		if (edge->kind != EDGE_AUTO && edge->kind != EDGE_REMOVED)
-			mark_node(mark, edge->to, edge, 1);
-	}
-	for (uint32_t i = 0; i < graph->objects; i++)
-		mark_surplus_of(mark, i, unseen && i == object);
-	mark_spread(mark);
-}
-
-int bpfrefs_unpin_check(const struct bpfrefs_snapshot *snap, struct bpfrefs_key key, uint32_t major,
-			uint32_t minor, uint64_t pin_ino)
-{
-	struct pin pin = { major, minor, pin_ino };
-	uint32_t index = graph_index(snap, key);
-	const struct bpfrefs_object *object;
-	graph_auto *graph = NULL;
-	mark_auto *mark = NULL;
-	unsigned int names;
-
-	if (index == UINT32_MAX)
-		return 0; /* there is no such object (any more) */
-	graph = graph_new(snap);
-	mark = mark_new(graph);
-	if (!mark)
-		return -ENOMEM;
-	names = pin_names(graph, index, &pin);
-	if (names > 1)
-		return 0;
-	graph->kept_auto[index] = kept_without(graph, index, &pin);
-	remove_pin(graph, index, &pin);
-	mark_without(mark, index, names == 0);
-	object = graph_object(graph, index);
-	if (!mark->reached[node_object(index)])
-		return -EBUSY;
-	if (object->user_state && object->usercnt > 0 && !mark->reached[node_user(index)])
-		return -EBUSY;
-	return 0;
 }

@@ -108,8 +108,13 @@ void mark_spread(struct mark *mark);
 void mark_kind(struct mark *mark, enum edge_kind kind, uint8_t level);
 /* Starts from everything that is held by nobody knows what. */
 void mark_doubts(struct mark *mark, uint8_t level);
-/* Starts from what is counted and not explained: it stays when others go, whoever it is. */
+/*
+ * Starts from what is counted and not explained: it stays when others go, whoever it is. A count that
+ * could not be read is no holder: what cannot be shown to stay is not let go.
+ */
 void mark_surplus(struct mark *mark);
+/* The same of one object, but for @less of what is not explained. */
+void mark_surplus_of(struct mark *mark, uint32_t index, uint64_t less);
 
 static inline void graph_cleanup(struct graph **graph)
 {

@@ -333,17 +333,17 @@ def test_veth(env):
         daemon.gone(prog.key)
 
 
-def test_vlan(env):
+def test_macvlan(env):
     """One on a device of another namespace goes with that."""
     daemon, helper, below, above = (env.daemon(), env.helper(), Process(env, "new"),
                                     Process(env, "new"))
     enter(below.net, tool("ip"), "link", "add", "low0", "type", "veth", "peer", "name", "low1")
     status, _, error = run(tool("nsenter"), f"--net={below.net}", tool("ip"), "link", "add", "link",
-                           "low0", "name", "vlan0", "type", "vlan", "id", "5")
+                           "low0", "name", "up0", "type", "macvlan")
     if status:
-        raise Skip(f"no vlan device: {error.strip()}")
-    enter(below.net, tool("ip"), "link", "set", "vlan0", "netns", above.pid)
-    progs = attach(env, helper, above.net, "vlan0")
+        raise Skip(f"no macvlan device: {error.strip()}")
+    enter(below.net, tool("ip"), "link", "set", "up0", "netns", above.pid)
+    progs = attach(env, helper, above.net, "up0")
     goes(daemon, above.pid, progs)
     goes(daemon, below.pid, progs)
     below.end()
