@@ -6,8 +6,8 @@ import os
 import socket
 import sys
 
-from harness import (Skip, check, compare, equal, eventually, fields, main, over_a_map,
-                     settled)
+from harness import (Skip, check, compare, equal, eventually, fields, main, must,
+                     over_a_map, settled)
 
 
 def shared(daemon, key):
@@ -188,13 +188,13 @@ def test_pin_in_another_namespace(env):
     helper.do("mount", place)
     obj = helper.make("map", "array")
     helper.do("pin", obj.var, place / "x")
-    daemon.expect(obj, [obj.held(), pinned(obj, "?", "live", pid=helper.pid)])
+    daemon.expect(obj, [obj.held(), pinned(obj, "?", "live", pid=helper.pid, inner="/x")])
     inode = os.stat(f"/proc/{helper.pid}/root{place}")
     dev = f"{os.major(inode.st_dev)}:{os.minor(inode.st_dev)}"
     line = next(x for x in daemon.lines("bpffs")[0] if dev in x)
     check(str(place) in line, f"where it is mounted: {line}")
     obj.close()
-    daemon.expect(obj, [pinned(obj, "?", "live", pid=helper.pid)])
+    daemon.expect(obj, [pinned(obj, "?", "live", pid=helper.pid, inner="/x")])
     helper.end()
     daemon.gone(obj)
 
@@ -210,7 +210,7 @@ def test_pin_detached(env):
     directory = helper.make("opath", place)
     helper.do("umount", place, detach=1)
     obj.close()
-    daemon.expect(obj, [pinned(obj, "*", "detached")])
+    daemon.expect(obj, [pinned(obj, "?", "detached", inner="/x")])
     directory.close()
     daemon.gone(obj)
 
@@ -224,7 +224,7 @@ def test_pin_never_attached(env):
     except OSError as error:
         raise Skip(f"no BPF_F_PATH_FD before 6.5: {error}") from error
     obj.close()
-    daemon.expect(obj, [pinned(obj, "*", "detached")])
+    daemon.expect(obj, [pinned(obj, "?", "detached", inner="/x")])
     mount.close()
     daemon.gone(obj)
 

@@ -14,7 +14,10 @@ static void add_super(GByteArray *out, uint64_t address, uint32_t minor)
 
 static void add_mount(GByteArray *out, uint32_t ns)
 {
-	struct walk_mount mount = { { WALK_MOUNT, sizeof(mount), 0 }, ns, 0 };
+	struct walk_mount mount = {
+		.rec = { WALK_MOUNT, sizeof(mount), 0 },
+		.mnt_ns = ns,
+	};
 
 	g_byte_array_append(out, (const guint8 *)&mount, sizeof(mount));
 }
