@@ -12,55 +12,10 @@
 #include "walk-owner.h"
 
 #include <fcntl.h>
-#include <string.h>
 #include <sys/stat.h>
 
-#include "fdinfo.h"
 #include "owner.h"
 #include "pin-tree.h"
-
-/* A namespace that matters. */
-struct ns_node {
-	uint32_t owner;
-	uint64_t common;   /* its struct ns_common; 0: nothing leads there */
-	int64_t found;	   /* references to it, without that of its file's inode */
-	int64_t opened;	   /* references to its file's dentry: files and mounts */
-	uint32_t detached; /* mounts of its file that are in no namespace */
-	enum owner_kind kind;
-	uint32_t inum;
-	bool stays; /* its holds are not looked for */
-};
-
-/* A mount of an instance of bpffs that nothing initial keeps. */
-struct mount_node {
-	uint32_t owner; /* the instance */
-	uint64_t mount, sb;
-	int64_t expected; /* references that belong to its place in a namespace */
-	int64_t found;
-	bool attached;
-};
-
-/* What is in an anonymous mount namespace: kept by the file that fsmount() or open_tree() gave. */
-struct in_tree {
-	uint64_t ns;
-	uint32_t owner;
-	bool held; /* that file was found */
-};
-
-struct deriving {
-	struct scan *scan;
-	struct walk_control *control;
-	uint32_t own_ns;       /* our mount namespace */
-	struct idmap nodes;    /* ns_key() -> struct ns_node */
-	GPtrArray *ns;	       /* the same, owned, in the order in which they were added */
-	struct idmap mounts;   /* struct mount -> struct mount_node */
-	GPtrArray *mount;      /* the same, owned */
-	GArray *supers;	       /* struct walk_place: id is the index of the owner */
-	GArray *super_mounts;  /* uint32_t: how many mounts each of these has */
-	GArray *trees;	       /* struct in_tree */
-	GByteArray *ns_mounts; /* records of mounts of namespaces' files */
-	struct idmap seen;     /* what was counted already */
-};
 
 /* -------------------------------------------------------- root directories --- */
 
@@ -121,7 +76,7 @@ static uint64_t ns_key(enum owner_kind kind, uint32_t inum)
 	return (uint64_t)kind << 32 | inum;
 }
 
-static bool failed(struct deriving *d, bool ok)
+static bool failed(struct owners *d, bool ok)
 {
 	if (!ok)
 		arena_fail(d->scan->snap->arena);
@@ -129,7 +84,7 @@ static bool failed(struct deriving *d, bool ok)
 }
 
 /* Was this not counted before? @tag tells apart what one thing holds: below 8. */
-static bool is_new(struct deriving *d, uint64_t what, uint64_t tag)
+static bool is_new(struct owners *d, uint64_t what, uint64_t tag)
 {
 	uint64_t key = what | tag;
 
@@ -141,20 +96,19 @@ static bool is_new(struct deriving *d, uint64_t what, uint64_t tag)
 
 /* ---------------------------------------------------------------- nodes --- */
 
-static struct ns_node *node_find(const struct deriving *d, enum owner_kind kind, uint32_t inum)
+static struct owned_ns *node_find(const struct owners *d, enum owner_kind kind, uint32_t inum)
 {
 	return idmap_get(&d->nodes, ns_key(kind, inum));
 }
 
-static void hold_root(struct deriving *d, uint32_t owner, enum owner_how how)
+void owners_hold_root(struct owners *d, uint32_t owner, enum owner_how how)
 {
 	scan_owner_hold(d->scan,
 			(struct owner_hold){ .owner = owner, .by = OWNER_NONE, .how = how });
 }
 
 /* A namespace that stays, whatever processes do: the kernel's own; our own mount namespace. */
-static bool stays(const struct deriving *d, enum owner_kind kind, uint32_t inum,
-		  enum owner_how *how)
+static bool stays(const struct owners *d, enum owner_kind kind, uint32_t inum, enum owner_how *how)
 {
 	const struct walk_known *known = &d->control->known;
 
@@ -166,14 +120,14 @@ static bool stays(const struct deriving *d, enum owner_kind kind, uint32_t inum,
 }
 
 /* The owner of a namespace, whose holds will be looked for where it is added now. */
-static uint32_t node_add(struct deriving *d, enum owner_kind kind, uint32_t inum)
+static uint32_t node_add(struct owners *d, enum owner_kind kind, uint32_t inum)
 {
-	struct ns_node *node = node_find(d, kind, inum);
+	struct owned_ns *node = node_find(d, kind, inum);
 	enum owner_how how;
 
 	if (node)
 		return node->owner;
-	node = g_new0(struct ns_node, 1);
+	node = g_new0(struct owned_ns, 1);
 	node->owner = scan_owner(d->scan, kind, inum);
 	node->kind = kind;
 	node->inum = inum;
@@ -181,25 +135,25 @@ static uint32_t node_add(struct deriving *d, enum owner_kind kind, uint32_t inum
 	failed(d, idmap_set(&d->nodes, ns_key(kind, inum), node));
 	node->stays = stays(d, kind, inum, &how);
 	if (node->stays)
-		hold_root(d, node->owner, how);
+		owners_hold_root(d, node->owner, how);
 	return node->owner;
 }
 
-static void hold_by_namespace(struct deriving *d, uint32_t owner, uint32_t mnt_ns)
+static void hold_by_namespace(struct owners *d, uint32_t owner, uint32_t mnt_ns)
 {
 	uint32_t by = node_add(d, OWNER_MNT_NS, mnt_ns);
 
 	if (by == OWNER_NONE)
-		hold_root(d, owner, OWNER_BY_UNKNOWN);
+		owners_hold_root(d, owner, OWNER_BY_UNKNOWN);
 	else
 		scan_owner_hold(d->scan, (struct owner_hold){
 						 .owner = owner, .by = by, .how = OWNER_BY_MOUNT });
 }
 
 /* What is in an anonymous namespace is held once a process that keeps it is found. */
-static void hold_by_tree(struct deriving *d, uint32_t owner, uint64_t ns)
+static void hold_by_tree(struct owners *d, uint32_t owner, uint64_t ns)
 {
-	struct in_tree tree = { ns, owner, false };
+	struct owned_tree tree = { ns, owner, false };
 
 	g_array_append_val(d->trees, tree);
 }
@@ -212,10 +166,9 @@ static bool is_error(uint64_t address)
 	return address >= (uint64_t)-4095;
 }
 
-static void add_mount(struct deriving *d, uint32_t owner, uint64_t sb,
-		      const struct pin_mount *mount)
+static void add_mount(struct owners *d, uint32_t owner, uint64_t sb, const struct pin_mount *mount)
 {
-	struct mount_node *node = g_new0(struct mount_node, 1);
+	struct owned_mount *node = g_new0(struct owned_mount, 1);
 
 	node->owner = owner;
 	node->mount = mount->mount;
@@ -230,7 +183,7 @@ static void add_mount(struct deriving *d, uint32_t owner, uint64_t sb,
 		hold_by_tree(d, owner, mount->ns);
 }
 
-static void add_super(struct deriving *d, const struct pin_super *super)
+static void add_super(struct owners *d, const struct pin_super *super)
 {
 	uint32_t owner =
 		scan_owner(d->scan, OWNER_BPFFS, owner_bpffs_id(super->major, super->minor));
@@ -256,7 +209,7 @@ static void add_super(struct deriving *d, const struct pin_super *super)
 	g_array_append_val(d->super_mounts, count);
 }
 
-static void add_supers(struct deriving *d)
+static void add_supers(struct owners *d)
 {
 	const struct pin_tree *pins = walk_state_of(d->scan)->pins;
 
@@ -265,7 +218,7 @@ static void add_supers(struct deriving *d)
 }
 
 /* Network namespaces in which something is attached. */
-static void add_networks(struct deriving *d)
+static void add_networks(struct owners *d)
 {
 	const GPtrArray *owners = d->scan->snap->owners;
 
@@ -283,7 +236,7 @@ static void add_networks(struct deriving *d)
 #define CALLS_MAX 64
 
 /* The records of a list that changed are thrown away: the surplus of the dentries' counts remains. */
-static void read_ns_mounts(struct deriving *d)
+static void read_ns_mounts(struct owners *d)
 {
 	struct walkers *walkers = walk_state_of(d->scan)->walkers;
 	struct walk_kept kept = { .bytes = d->ns_mounts };
@@ -321,7 +274,7 @@ static void index_ns_mount(const struct walk_rec *rec, void *sorted)
 		g_ptr_array_add(sorted, (gpointer)(uintptr_t)rec);
 }
 
-static void take_ns_mount(struct deriving *d, struct ns_node *node,
+static void take_ns_mount(struct owners *d, struct owned_ns *node,
 			  const struct walk_ns_mount *mount)
 {
 	node->common = mount->common;
@@ -336,7 +289,7 @@ static void take_ns_mount(struct deriving *d, struct ns_node *node,
 	}
 }
 
-static void take_ns_mounts(struct deriving *d, struct ns_node *node, const GPtrArray *sorted)
+static void take_ns_mounts(struct owners *d, struct owned_ns *node, const GPtrArray *sorted)
 {
 	uint64_t key = ns_key(node->kind, node->inum);
 	guint low = 0, high = sorted->len;
@@ -354,14 +307,14 @@ static void take_ns_mounts(struct deriving *d, struct ns_node *node, const GPtrA
 }
 
 /* Follows bind mounts to the namespaces that they are in, which are added to the nodes on the way. */
-static void add_ns_mounts(struct deriving *d)
+static void add_ns_mounts(struct owners *d)
 {
 	g_autoptr(GPtrArray) sorted = g_ptr_array_new();
 
 	walk_each(d->ns_mounts->data, d->ns_mounts->len, index_ns_mount, sorted);
 	g_ptr_array_sort(sorted, by_mounted);
 	for (guint i = 0; i < d->ns->len && !scan_failed(d->scan); i++) {
-		struct ns_node *node = g_ptr_array_index(d->ns, i);
+		struct owned_ns *node = g_ptr_array_index(d->ns, i);
 
 		if (!node->stays)
 			take_ns_mounts(d, node, sorted);
@@ -370,7 +323,7 @@ static void add_ns_mounts(struct deriving *d)
 
 /* ------------------------------------------------------------ processes --- */
 
-static void hold_by(struct deriving *d, uint32_t owner, struct owner_hold hold, const char comm[16])
+static void hold_by(struct owners *d, uint32_t owner, struct owner_hold hold, const char comm[16])
 {
 	hold.owner = owner;
 	hold.by = OWNER_NONE;
@@ -378,10 +331,10 @@ static void hold_by(struct deriving *d, uint32_t owner, struct owner_hold hold, 
 	scan_owner_process(d->scan, hold.pid, walk_name(d->scan, comm, 16));
 }
 
-static void in_namespace(struct deriving *d, const struct walk_ns *task, enum owner_kind kind)
+static void in_namespace(struct owners *d, const struct walk_ns *task, enum owner_kind kind)
 {
 	bool net = kind == OWNER_NET_NS;
-	struct ns_node *node = node_find(d, kind, net ? task->net_ns : task->mnt_ns);
+	struct owned_ns *node = node_find(d, kind, net ? task->net_ns : task->mnt_ns);
 
 	if (!node || node->stays)
 		return;
@@ -394,14 +347,14 @@ static void in_namespace(struct deriving *d, const struct walk_ns *task, enum ow
 }
 
 /* A path in use on a mount of bpffs: each holds it (path_get()). */
-static void on_mount(struct deriving *d, const struct walk_hold *hold)
+static void on_mount(struct owners *d, const struct walk_hold *hold)
 {
 	static const enum owner_how how[] = {
 		[WALK_HOLD_CWD] = OWNER_BY_CWD,
 		[WALK_HOLD_ROOT] = OWNER_BY_ROOT_DIR,
 		[WALK_HOLD_DIR] = OWNER_BY_FD,
 	};
-	struct mount_node *node = idmap_get(&d->mounts, hold->where);
+	struct owned_mount *node = idmap_get(&d->mounts, hold->where);
 	uint64_t detail = hold->how == WALK_HOLD_DIR ? hold->fd : hold->tid;
 
 	if (!node)
@@ -412,10 +365,10 @@ static void on_mount(struct deriving *d, const struct walk_hold *hold)
 		hold->comm);
 }
 
-static void by_tree(struct deriving *d, const struct walk_hold *hold)
+static void by_tree(struct owners *d, const struct walk_hold *hold)
 {
 	for (guint i = 0; i < d->trees->len; i++) {
-		struct in_tree *tree = &g_array_index(d->trees, struct in_tree, i);
+		struct owned_tree *tree = &g_array_index(d->trees, struct owned_tree, i);
 
 		if (tree->ns != hold->where)
 			continue;
@@ -427,11 +380,11 @@ static void by_tree(struct deriving *d, const struct walk_hold *hold)
 	}
 }
 
-static void by_descriptor(struct deriving *d, const struct walk_hold *hold)
+static void by_descriptor(struct owners *d, const struct walk_hold *hold)
 {
 	bool net = hold->how == WALK_HOLD_NET_NS || hold->how == WALK_HOLD_SOCKET;
 	bool file = hold->how == WALK_HOLD_MNT_NS || hold->how == WALK_HOLD_NET_NS;
-	struct ns_node *node = node_find(d, net ? OWNER_NET_NS : OWNER_MNT_NS, hold->inum);
+	struct owned_ns *node = node_find(d, net ? OWNER_NET_NS : OWNER_MNT_NS, hold->inum);
 
 	if (!node || node->stays)
 		return;
@@ -452,7 +405,7 @@ static void take_hold(const struct walk_rec *rec, void *data)
 {
 	const struct walk_ns *task = walk_record(rec, WALK_NS, struct walk_ns);
 	const struct walk_hold *hold = walk_record(rec, WALK_HOLD, struct walk_hold);
-	struct deriving *d = data;
+	struct owners *d = data;
 
 	if (scan_failed(d->scan))
 		return;
@@ -468,194 +421,9 @@ static void take_hold(const struct walk_rec *rec, void *data)
 	}
 }
 
-/* --------------------------------------------------------------- counts --- */
-
-/*
- * Processors whose parts of a per-CPU counter are to be added up are those that may be there: where
- * that list has holes, the counts of mounts cannot be read.
- */
-static bool can_count_mounts(const struct deriving *d)
-{
-	char possible[256];
-	ssize_t len = text_read_at(AT_FDCWD, "/sys/devices/system/cpu/possible", possible,
-				   sizeof(possible));
-
-	return d->control->known.cpu_array && len > 0 && possible[0] == '0' &&
-	       !strchr(possible, ',');
-}
-
-static void check_namespace(struct deriving *d, const struct ns_node *node,
-			    const struct walk_listed *counted)
-{
-	int64_t opened = node->opened;
-
-	if (counted->refcnt < 0)
-		return; /* freed meanwhile */
-	/* a mount in no namespace is kept by what is opened on it: by nothing else that is looked for */
-	if (node->opened == node->detached)
-		opened = 0;
-	if (counted->refcnt > node->found + (counted->usercnt > 0) || counted->usercnt > opened)
-		hold_root(d, node->owner, OWNER_BY_UNKNOWN);
-}
-
-static void check_mount(struct deriving *d, const struct mount_node *node,
-			const struct walk_listed *counted)
-{
-	int64_t expected = node->expected + (node->attached ? counted->usercnt : 0);
-
-	if (counted->refcnt > expected + node->found)
-		hold_root(d, node->owner, OWNER_BY_UNKNOWN);
-}
-
-/* Reads the counters of what is in the list, and gives each to @check with its place. */
-typedef void (*check_fn)(struct deriving *d, guint index, const struct walk_listed *counted);
-
-static void count_each(struct deriving *d, const struct walk_listed *wanted, guint count,
-		       check_fn check)
-{
-	struct walkers *walkers = walk_state_of(d->scan)->walkers;
-	struct walk_listed *list = walkers_list(walkers);
-	static const struct walk_listed unknown = { .refcnt = INT64_MAX };
-
-	for (guint first = 0; first < count; first += WALK_LIST_MAX) {
-		guint some = MIN(count - first, (guint)WALK_LIST_MAX);
-		int err;
-
-		memcpy(list, wanted + first, some * sizeof(*list));
-		d->control->listed = some;
-		err = walkers_call(walkers, "walk_owner_counts", NULL, NULL);
-		for (guint i = 0; i < some; i++)
-			check(d, first + i, err ? &unknown : &list[i]);
-	}
-}
-
-static void check_counted_namespace(struct deriving *d, guint index,
-				    const struct walk_listed *counted)
-{
-	check_namespace(d, g_ptr_array_index(d->ns, index), counted);
-}
-
-static void check_counted_mount(struct deriving *d, guint index, const struct walk_listed *counted)
-{
-	check_mount(d, g_ptr_array_index(d->mount, index), counted);
-}
-
-/* An instance is held by each of its mounts, and by what is going to be one (fsopen()). */
-static void check_counted_super(struct deriving *d, guint index, const struct walk_listed *counted)
-{
-	if (counted->refcnt > (int64_t)g_array_index(d->super_mounts, uint32_t, index))
-		hold_root(d, g_array_index(d->supers, struct walk_place, index).id,
-			  OWNER_BY_UNKNOWN);
-}
-
-static void count_namespaces(struct deriving *d)
-{
-	g_autofree struct walk_listed *wanted = g_new0(struct walk_listed, d->ns->len);
-
-	for (guint i = 0; i < d->ns->len; i++) {
-		const struct ns_node *node = g_ptr_array_index(d->ns, i);
-
-		wanted[i].address = node->common;
-		wanted[i].id = node->inum;
-		wanted[i].kind = WALK_COUNT_NS;
-	}
-	count_each(d, wanted, d->ns->len, check_counted_namespace);
-}
-
-static void count_mounts(struct deriving *d)
-{
-	g_autofree struct walk_listed *wanted = g_new0(struct walk_listed, d->mount->len);
-	bool can = can_count_mounts(d);
-
-	for (guint i = 0; i < d->mount->len; i++) {
-		const struct mount_node *node = g_ptr_array_index(d->mount, i);
-
-		wanted[i].address = node->mount;
-		wanted[i].usercnt = (int64_t)node->sb;
-		wanted[i].kind = WALK_COUNT_MOUNT;
-		if (!can)
-			hold_root(d, node->owner, OWNER_BY_UNKNOWN);
-	}
-	if (can)
-		count_each(d, wanted, d->mount->len, check_counted_mount);
-}
-
-static void count_supers(struct deriving *d)
-{
-	g_autofree struct walk_listed *wanted = g_new0(struct walk_listed, d->supers->len);
-
-	for (guint i = 0; i < d->supers->len; i++) {
-		wanted[i].address = g_array_index(d->supers, struct walk_place, i).address;
-		wanted[i].kind = WALK_COUNT_SB;
-	}
-	count_each(d, wanted, d->supers->len, check_counted_super);
-}
-
-/* ---------------------------------------------------- detached instances --- */
-
-static int by_pid(gconstpointer a, gconstpointer b)
-{
-	uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
-
-	return x < y ? -1 : x > y;
-}
-
-/* The processes that hold an owner themselves, each once, in order. */
-static GArray *pids_of(const struct scan *scan, uint32_t owner)
-{
-	GArray *pids = g_array_new(FALSE, FALSE, sizeof(uint32_t));
-	const GArray *holds = scan->snap->holds;
-	guint kept = 0;
-
-	for (guint i = 0; i < holds->len; i++) {
-		const struct owner_hold *hold = &g_array_index(holds, struct owner_hold, i);
-
-		if (hold->owner == owner && hold->pid)
-			g_array_append_val(pids, hold->pid);
-	}
-	g_array_sort(pids, by_pid);
-	for (guint i = 0; i < pids->len; i++) {
-		uint32_t pid = g_array_index(pids, uint32_t, i);
-
-		if (!kept || g_array_index(pids, uint32_t, kept - 1) != pid)
-			g_array_index(pids, uint32_t, kept++) = pid;
-	}
-	g_array_set_size(pids, kept);
-	return pids;
-}
-
-static void note_pids(struct deriving *d)
-{
-	const struct pin_tree *pins = walk_state_of(d->scan)->pins;
-
-	for (guint i = 0; pins && i < pins->supers->len; i++) {
-		const struct pin_super *super = g_ptr_array_index(pins->supers, i);
-		uint32_t owner = scan_owner_find(d->scan, OWNER_BPFFS,
-						 owner_bpffs_id(super->major, super->minor));
-		g_autoptr(GArray) found = NULL;
-
-		if (super->namespaces->len)
-			continue;
-		found = pids_of(d->scan, owner);
-		scan_bpffs_pids(d->scan, super->major, super->minor,
-				(const uint32_t *)(const void *)found->data, found->len);
-	}
-}
-
 /* --------------------------------------------------------------- all of it --- */
 
-/* A file that keeps an anonymous namespace may be carried in a message, where nobody looks for it. */
-static void check_trees(struct deriving *d)
-{
-	for (guint i = 0; i < d->trees->len; i++) {
-		const struct in_tree *tree = &g_array_index(d->trees, struct in_tree, i);
-
-		if (!tree->held)
-			hold_root(d, tree->owner, OWNER_BY_UNKNOWN);
-	}
-}
-
-static void derive_holds(struct deriving *d)
+static void derive_holds(struct owners *d)
 {
 	const GByteArray *records = walk_state_of(d->scan)->holds.bytes;
 
@@ -666,11 +434,8 @@ static void derive_holds(struct deriving *d)
 		walk_each(records->data, records->len, take_hold, d);
 	if (scan_failed(d->scan))
 		return;
-	check_trees(d);
-	count_namespaces(d);
-	count_mounts(d);
-	count_supers(d);
-	note_pids(d);
+	owners_count(d);
+	owners_note_pids(d);
 }
 
 static uint32_t own_mount_ns(const struct scan *scan)
@@ -682,7 +447,7 @@ static uint32_t own_mount_ns(const struct scan *scan)
 
 void owners_derive(struct scan *scan)
 {
-	struct deriving d = {
+	struct owners d = {
 		.scan = scan,
 		.control = walkers_control(walk_state_of(scan)->walkers),
 		.own_ns = own_mount_ns(scan),
@@ -690,7 +455,7 @@ void owners_derive(struct scan *scan)
 		.mount = g_ptr_array_new_with_free_func(g_free),
 		.supers = g_array_new(FALSE, FALSE, sizeof(struct walk_place)),
 		.super_mounts = g_array_new(FALSE, FALSE, sizeof(uint32_t)),
-		.trees = g_array_new(FALSE, FALSE, sizeof(struct in_tree)),
+		.trees = g_array_new(FALSE, FALSE, sizeof(struct owned_tree)),
 		.ns_mounts = g_byte_array_new(),
 	};
 
