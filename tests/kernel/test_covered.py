@@ -105,7 +105,7 @@ def check_covered(env, daemon, made, upper, place):
     shows(daemon, made)
     acts(daemon, env.lower, made)
     record = pin_of(daemon, made[1])
-    equal((record["path"], record["state"]), ("?", "covered"), str(record))
+    equal((record["path"], record["inner"], record["state"]), ("?", "/d/x", "covered"), str(record))
     check(f" covered={place}\n" in daemon.read("bpffs"), daemon.read("bpffs"))
     os.unlink(daemon.mnt / "a")
     check("a" not in names(env.lower), "rm")
