@@ -36,7 +36,7 @@ void events_close(struct reader *reader);
 /*
  * Answers the request: with what has changed, at most @size bytes of it, as soon as something has;
  * with -EAGAIN instead of waiting if @nonblock. A reader that has not got a change before it had to
- * leave the log is told so instead, and goes on from the present state.
+ * leave the log gets a line that says so instead, and goes on from the present state.
  */
 void events_read(struct reader *reader, void *request, size_t size, bool nonblock);
 /* Answers it with -EINTR if it still waits. */

@@ -45,7 +45,7 @@ struct mirror;
 struct source;
 struct handles;
 struct events;
-struct idle;
+struct trim;
 
 struct fs {
 	struct fs_options opt;
@@ -64,7 +64,7 @@ struct fs {
 	dev_t mount_dev;	     /* our own mount's number, as mountinfo has it; 0 before it is there */
 	uint64_t scan_bytes_max;     /* what a snapshot in the making may take */
 	struct timespec started;     /* CLOCK_REALTIME: times of what has no snapshot */
-	struct idle *idle;	     /* idle.c */
+	struct trim *trim;	     /* trim.c */
 	struct auto_keep *auto_keep; /* auto.c sets it while its thread runs; borrowed */
 };
 
@@ -115,13 +115,13 @@ int view_fresh(struct view *view, struct bpfrefs_snapshot **snap);
 int view_recent(struct view *view, struct bpfrefs_snapshot **snap);
 /* After a control: no older snapshot is used again. */
 void view_invalidate(struct view *view);
-/* Who is told of each scan, before the first and after the last one; NULL: nobody. */
-void view_set_idle(struct view *view, struct idle *idle);
+/* What is touched after each scan; set before the first and after the last one; NULL: nothing. */
+void view_set_trim(struct view *view, struct trim *trim);
 /*
- * While nobody asks: lets go of the last snapshot if it is too old to be shown again. False, and
- * nothing is done, while somebody waits for one.
+ * Frees the last snapshot if it is too old to be shown again. False, and nothing is done, while a
+ * caller waits for one.
  */
-bool view_rest(struct view *view);
+bool view_drop_stale(struct view *view);
 /* What the last scan that succeeded found, also when its snapshot has been let go. */
 struct view_last {
 	struct bpfrefs_snapshot_stats stats;

@@ -7,7 +7,7 @@
 
 #include "ctl.h"
 #include "events.h"
-#include "idle.h"
+#include "trim.h"
 #include "node.h"
 
 /* Of how many open files the kernel and we keep track, whatever is in them. */
@@ -392,5 +392,5 @@ void handle_release(struct fs *fs, struct handle *handle)
 {
 	handles_remove(fs->handles, handle);
 	handle_unref(handle);
-	idle_touch(fs->idle);
+	trim_touch(fs->trim);
 }

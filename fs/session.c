@@ -16,12 +16,12 @@
 
 #include "caps.h"
 #include "dispatch.h"
-#include "idle.h"
 #include "log.h"
 #include "mirror.h"
 #include "mounted.h"
 #include "place.h"
 #include "source.h"
+#include "trim.h"
 
 /*
  * Of the memory: what all open texts may take together; and what one snapshot in the making may take,
@@ -65,7 +65,7 @@ static int open_context(struct fs *fs, enum bpfrefs_source source)
 	const char *why;
 	int err = bpfrefs_ctx_open(&options, &fs->ctx);
 
-	idle_trim(); /* the load of the BPF programs took more than anything after it will */
+	trim_now(); /* the load of the BPF programs took more than anything after it will */
 	if (err && reason)
 		fprintf(stderr, "bpfrefs: --source=%s: %s\n", bpfrefs_source_name(source), reason);
 	if (err && reason && err != -EPERM)
@@ -201,9 +201,9 @@ static int start_threads(struct fs *fs)
 	block_ends(&before);
 	err = auto_start(fs, fs->opt.keep_auto, &keeping);
 	if (!err && !fs->opt.keep_auto)
-		err = idle_start(fs->view, &fs->idle);
+		err = trim_start(fs->view, &fs->trim);
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	return err ? fail("starting to look after program arrays and memory", err) : 0;
+	return err ? fail("starting the threads of automatic keeps and of memory", err) : 0;
 }
 
 /*
@@ -319,8 +319,8 @@ static int serve(struct session *session)
 	if (!err)
 		err = loop(session);
 	auto_stop(session->fs.auto_keep);
-	idle_stop(session->fs.idle);
-	session->fs.idle = NULL;
+	trim_stop(session->fs.trim);
+	session->fs.trim = NULL;
 	return err;
 }
 

@@ -8,7 +8,7 @@
 #include <unistd.h>
 
 #include "node.h"
-#include "put.h"
+#include "fmt.h"
 #include "show.h"
 
 int show_info(const struct where *w, GString *out)

@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "beside.h"
-#include "put.h"
+#include "fmt.h"
 #include "show.h"
 
 /* ------------------------------------------------------- one record --- */
@@ -35,13 +35,13 @@ struct words {
 static void prepare(struct words *words, const struct bpfrefs_class *class_)
 {
 	/* two keys' digits and words, blanks, and what is copied beyond the last word */
-	words->room = 2 * BPFREFS_KEY_MAX + 4 * PUT_DIGITS_MAX + 2 * WORD_MAX;
+	words->room = 2 * BPFREFS_KEY_MAX + 4 * FMT_DIGITS_MAX + 2 * WORD_MAX;
 	words->start.len = (size_t)g_snprintf(words->start.text, WORD_MAX, " %s ref=", class_->name);
 	for (words->fields = 0; words->fields < FIELDS_MAX && class_->keys[words->fields];
 	     words->fields++) {
 		words->keys[words->fields].len = (size_t)g_snprintf(
 			words->keys[words->fields].text, WORD_MAX, " %s=", class_->keys[words->fields]);
-		words->room += WORD_MAX + PUT_DIGITS_MAX;
+		words->room += WORD_MAX + FMT_DIGITS_MAX;
 	}
 }
 
@@ -63,17 +63,17 @@ static const struct words *words_of(const struct bpfrefs_ref *ref)
 }
 
 /* Always WORD_MAX bytes, which is faster than to count: there is room. */
-static char *put_word(char *at, const char text[WORD_MAX], size_t len)
+static char *copy_word(char *at, const char text[WORD_MAX], size_t len)
 {
 	memcpy(at, text, WORD_MAX);
 	return at + len;
 }
 
-static char *put_value(char *at, struct bpfrefs_value value)
+static char *copy_value(char *at, struct bpfrefs_value value)
 {
 	if (value.type == BPFREFS_VALUE_NUM && value.num != BPFREFS_UNKNOWN)
-		return put_digits(at, value.num);
-	return put_escaped(at, value.type == BPFREFS_VALUE_STR ? value.str : NULL, 0x21);
+		return fmt_digits(at, value.num);
+	return fmt_escaped(at, value.type == BPFREFS_VALUE_STR ? value.str : NULL, 0x21);
 }
 
 void show_line(GString *out, const struct bpfrefs_ref *ref)
@@ -86,19 +86,19 @@ void show_line(GString *out, const struct bpfrefs_ref *ref)
 	for (unsigned int i = 0; i < words->fields; i++) {
 		values[i] = bpfrefs_ref_value(ref, i);
 		if (values[i].type == BPFREFS_VALUE_STR)
-			room += PUT_ESCAPED_MAX(values[i].str);
+			room += FMT_ESCAPED_MAX(values[i].str);
 	}
-	at = put_key(put_begin(out, room), bpfrefs_ref_target(ref));
-	at = put_word(at, words->start.text, words->start.len);
-	at = put_digits(at, bpfrefs_ref_count(ref));
-	at = put_str(at, " user=");
-	at = put_digits(at, bpfrefs_ref_user(ref));
+	at = fmt_key(fmt_begin(out, room), bpfrefs_ref_target(ref));
+	at = copy_word(at, words->start.text, words->start.len);
+	at = fmt_digits(at, bpfrefs_ref_count(ref));
+	at = fmt_str(at, " user=");
+	at = fmt_digits(at, bpfrefs_ref_user(ref));
 	for (unsigned int i = 0; i < words->fields; i++)
 		if (values[i].type != BPFREFS_VALUE_ABSENT)
-			at = put_value(put_word(at, words->keys[i].text, words->keys[i].len),
+			at = copy_value(copy_word(at, words->keys[i].text, words->keys[i].len),
 				       values[i]);
 	*at++ = '\n';
-	put_end(out, at);
+	fmt_end(out, at);
 }
 
 static int append_line(const struct bpfrefs_ref *ref, void *data)

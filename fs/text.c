@@ -7,7 +7,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "put.h"
+#include "fmt.h"
 #include "show.h"
 
 /* What one text may take; set once, before there is a second thread. */
@@ -65,7 +65,7 @@ int text_read(const char *path, char **out, size_t *length)
 
 static void escape(GString *out, const char *str, unsigned char least)
 {
-	put_end(out, put_escaped(put_begin(out, PUT_ESCAPED_MAX(str)), str, least));
+	fmt_end(out, fmt_escaped(fmt_begin(out, FMT_ESCAPED_MAX(str)), str, least));
 }
 
 void show_value(GString *out, const char *str)
@@ -128,12 +128,12 @@ void show_number(GString *out, uint64_t number)
 
 void show_digits(GString *out, uint64_t number)
 {
-	put_end(out, put_digits(put_begin(out, PUT_DIGITS_MAX), number));
+	fmt_end(out, fmt_digits(fmt_begin(out, FMT_DIGITS_MAX), number));
 }
 
 void show_key(GString *out, struct bpfrefs_key key)
 {
-	put_end(out, put_key(put_begin(out, PUT_KEY_MAX), key));
+	fmt_end(out, fmt_key(fmt_begin(out, FMT_KEY_MAX), key));
 }
 
 void show_pair(GString *out, const char *key, const char *text)

@@ -4,7 +4,7 @@
  * the present waits for the first scan that begins after it came: if one runs already, for the next;
  * all who wait then share that one.
  */
-#include "idle.h"
+#include "trim.h"
 
 /* How old a snapshot may be for view_recent(). */
 #define RECENT_US G_USEC_PER_SEC
@@ -12,7 +12,7 @@
 struct view {
 	struct bpfrefs_ctx *ctx;
 	gint64 max_age; /* microseconds */
-	struct idle *idle; /* told of each scan; NULL where nobody watches */
+	struct trim *trim; /* touched after each scan; may be NULL */
 
 	GMutex lock;   /* protects what follows; never held over a scan */
 	GCond changed; /* a scan is over */
@@ -78,7 +78,7 @@ static void scan_locked(struct view *view)
 	view->last_number = number;
 	view->last_begun = begun;
 	bpfrefs_snapshot_unref(old);
-	idle_touch(view->idle);
+	trim_touch(view->trim);
 }
 
 static bool is_young(const struct view *view, gint64 age)
@@ -155,15 +155,15 @@ void view_invalidate(struct view *view)
 	g_mutex_unlock(&view->lock);
 }
 
-void view_set_idle(struct view *view, struct idle *idle)
+void view_set_trim(struct view *view, struct trim *trim)
 {
-	/* who tells it has the lock: afterwards nobody is about to tell the one before */
+	/* It is touched with the lock held: afterwards nobody is about to touch the one before. */
 	g_mutex_lock(&view->lock);
-	view->idle = idle;
+	view->trim = trim;
 	g_mutex_unlock(&view->lock);
 }
 
-bool view_rest(struct view *view)
+bool view_drop_stale(struct view *view)
 {
 	struct bpfrefs_snapshot *old = NULL;
 	bool busy;

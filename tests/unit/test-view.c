@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Freshness and single flight. */
 #include "fake.h"
-#include "idle.h"
+#include "trim.h"
 
 struct reader {
 	struct view *view;
@@ -262,7 +262,7 @@ static void test_rest(void)
 	g_assert_cmpint(get(fs.view, view_get), ==, 0);
 	g_assert_true(has_last(fs.view));
 	g_assert_true(view_last(fs.view, &before));
-	g_assert_true(view_rest(fs.view));
+	g_assert_true(view_drop_stale(fs.view));
 	g_assert_false(has_last(fs.view));
 	g_assert_true(view_last(fs.view, &after)); /* what it found is still told */
 	g_assert_cmpuint(after.stats.wall_ns, ==, before.stats.wall_ns);
@@ -270,30 +270,30 @@ static void test_rest(void)
 	g_assert_cmpint(get(fs.view, view_recent), ==, 0);
 	lasting = view_new(fs.ctx, 100000);
 	g_assert_cmpint(get(lasting, view_get), ==, 0);
-	g_assert_true(view_rest(lasting));
+	g_assert_true(view_drop_stale(lasting));
 	g_assert_true(has_last(lasting));
 	view_free(lasting);
 	fake_clear(&fs, &fake);
 }
 
 /* The same by itself, a moment after the last scan; and again after the next one. */
-static void test_idle(void)
+static void test_trim(void)
 {
-	struct idle *idle;
+	struct trim *trim;
 	struct fake fake;
 	struct fs fs;
 
 	fake_init(&fs, &fake);
-	g_assert_cmpint(idle_start(fs.view, &idle), ==, 0);
+	g_assert_cmpint(trim_start(fs.view, &trim), ==, 0);
 	for (int i = 0; i < 2; i++) {
 		g_assert_cmpint(get(fs.view, view_get), ==, 0);
 		while (has_last(fs.view))
 			g_usleep(1000);
 	}
-	idle_touch(idle);
-	idle_stop(idle);
-	idle_touch(NULL);
-	idle_stop(NULL);
+	trim_touch(trim);
+	trim_stop(trim);
+	trim_touch(NULL);
+	trim_stop(NULL);
 	fake_clear(&fs, &fake);
 }
 
@@ -309,6 +309,6 @@ int main(int argc, char **argv)
 	g_test_add_func("/view/invalidate-running", test_invalidate_running);
 	g_test_add_func("/view/storm", test_storm);
 	g_test_add_func("/view/rest", test_rest);
-	g_test_add_func("/view/idle", test_idle);
+	g_test_add_func("/view/trim", test_trim);
 	return g_test_run();
 }

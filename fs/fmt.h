@@ -4,8 +4,8 @@
  * of the room for each, took half of such an answer's time. Each function writes at @at, where there
  * is room, no NUL, and returns where it ended.
  */
-#ifndef PUT_H
-#define PUT_H
+#ifndef FMT_H
+#define FMT_H
 
 #include <glib.h>
 #include <stdbool.h>
@@ -14,12 +14,12 @@
 
 #include "bpfrefs.h"
 
-#define PUT_DIGITS_MAX 20
+#define FMT_DIGITS_MAX 20
 /* An escaped string's, at most; "?" of NULL is shorter. */
-#define PUT_ESCAPED_MAX(str) ((str) ? 4 * strlen(str) + 4 : 4)
+#define FMT_ESCAPED_MAX(str) ((str) ? 4 * strlen(str) + 4 : 4)
 
-/* Room for @bytes at the end of @out; put_end() says how much was used. */
-static inline char *put_begin(GString *out, size_t bytes)
+/* Room for @bytes at the end of @out; fmt_end() says how much was used. */
+static inline char *fmt_begin(GString *out, size_t bytes)
 {
 	size_t len = out->len;
 
@@ -27,12 +27,12 @@ static inline char *put_begin(GString *out, size_t bytes)
 	return out->str + len;
 }
 
-static inline void put_end(GString *out, const char *at)
+static inline void fmt_end(GString *out, const char *at)
 {
 	g_string_truncate(out, (gsize)(at - out->str));
 }
 
-static inline char *put_str(char *at, const char *str)
+static inline char *fmt_str(char *at, const char *str)
 {
 	size_t len = strlen(str);
 
@@ -40,9 +40,9 @@ static inline char *put_str(char *at, const char *str)
 	return at + len;
 }
 
-static inline char *put_digits(char *at, uint64_t number)
+static inline char *fmt_digits(char *at, uint64_t number)
 {
-	char digits[PUT_DIGITS_MAX], *first = digits + sizeof(digits);
+	char digits[FMT_DIGITS_MAX], *first = digits + sizeof(digits);
 	size_t len;
 
 	do {
@@ -54,24 +54,24 @@ static inline char *put_digits(char *at, uint64_t number)
 	return at + len;
 }
 
-#define PUT_KEY_MAX BPFREFS_KEY_MAX
+#define FMT_KEY_MAX BPFREFS_KEY_MAX
 
-static inline char *put_key(char *at, struct bpfrefs_key key) /* KIND/ID */
+static inline char *fmt_key(char *at, struct bpfrefs_key key) /* KIND/ID */
 {
-	at = put_str(at, bpfrefs_kind_name(key.kind));
+	at = fmt_str(at, bpfrefs_kind_name(key.kind));
 	*at++ = '/';
-	return put_digits(at, key.id);
+	return fmt_digits(at, key.id);
 }
 
 /* Stands for itself; the NUL at the end does not. */
-static inline bool put_is_plain(char c, unsigned char least)
+static inline bool fmt_is_plain(char c, unsigned char least)
 {
 	unsigned char byte = (unsigned char)c;
 
 	return byte >= least && byte <= 0x7e && byte != '\\';
 }
 
-static inline char *put_octal(char *at, unsigned char byte)
+static inline char *fmt_octal(char *at, unsigned char byte)
 {
 	*at++ = '\\';
 	*at++ = (char)('0' + (byte >> 6));
@@ -81,7 +81,7 @@ static inline char *put_octal(char *at, unsigned char byte)
 }
 
 /* Escapes backslash and every byte that is not @least to 0x7e; NULL is "?". */
-static inline char *put_escaped(char *at, const char *str, unsigned char least)
+static inline char *fmt_escaped(char *at, const char *str, unsigned char least)
 {
 	if (!str) {
 		*at++ = '?';
@@ -89,12 +89,12 @@ static inline char *put_escaped(char *at, const char *str, unsigned char least)
 	}
 	/* What is called so is known, and shall not look as if it were not. */
 	if (str[0] == '?' && !str[1])
-		return put_octal(at, '?');
+		return fmt_octal(at, '?');
 	for (; *str; str++) {
-		if (put_is_plain(*str, least))
+		if (fmt_is_plain(*str, least))
 			*at++ = *str;
 		else
-			at = put_octal(at, (unsigned char)*str);
+			at = fmt_octal(at, (unsigned char)*str);
 	}
 	return at;
 }
