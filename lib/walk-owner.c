@@ -34,7 +34,9 @@ const GArray *owners_roots(const struct walk_state *state, uint32_t mnt_ns)
 
 static void note_root(struct walk_state *state, const struct walk_ns *task)
 {
-	struct walk_root root = { task->root_mnt, task->root, task->rec.id };
+	/* by its own number procfs shows what a thread has, which its process may not have */
+	struct walk_root root = { task->root_mnt, task->root,
+				  task->tid ? task->tid : task->rec.id };
 	GArray *roots = g_hash_table_lookup(state->roots, GUINT_TO_POINTER(task->mnt_ns));
 
 	if (!roots) {

@@ -151,12 +151,12 @@ def test_packet_in_flight(env):
 # ------------------------------------------------------------ queues of devices ---
 
 
-def slow(*children):
+def slow(*children, rate="8kbit"):
     """Of lo a queue that lets about one packet of 1000 bytes out in a second, whose inner one may be
     another; without arguments a fifo."""
     tc = tool("tc")
     status, out, err = run(tc, "qdisc", "add", "dev", "lo", "root", "handle", "1:", "tbf",
-                           "rate", "8kbit", "burst", "2000", "limit", "200000")
+                           "rate", rate, "burst", "2000", "limit", "200000")
     if status:
         raise Skip(f"no tbf: {err or out}".strip())
     for words in children:
@@ -218,7 +218,10 @@ def test_packet_in_an_unknown_queue(env):
     """What cannot be looked into is a gap, as long as a reference is unexplained."""
     daemon, obj = alone(env)
     private_net(env)
-    slow("qdisc add dev lo parent 1:1 handle 2: sfq")
+    slow("qdisc add dev lo parent 1:1 handle 2: sfq", rate="160bit")
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        for _ in range(2):  # one leaves at once, the other is what tbf has taken out already
+            sock.sendto(b"x" * 1000, ("127.0.0.1", 9))
     fill(obj)
     obj.close()
 

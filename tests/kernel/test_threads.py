@@ -194,7 +194,7 @@ def test_leader_gone_of_procfs(env):
     daemon.gone(obj)
 
 
-def test_leader_gone_mount_namespace(env):
+def in_a_namespace(env, source):
     """A bpffs in a mount namespace of its own: by a thread's number, which leads there."""
     helper = env.helper()
     place = env.tmp / "private"
@@ -204,13 +204,27 @@ def test_leader_gone_mount_namespace(env):
     obj = helper.make("map", "array")
     helper.do("pin", obj.var, place / "x")
     tid = leave(helper, threads=0)
-    daemon = env.daemon("--source=proc")
+    daemon = env.daemon(f"--source={source}")
 
     def look():
         found = [fields(x) for x in daemon.lines(f"{obj.key}/holders")[0] if " pin " in x]
         equal([(x["path"], x.get("pid")) for x in found], [("?", str(tid))])
     eventually(look)
     os.lstat(f"/proc/{tid}/root/{place}/x")
+    check(f"pid={tid} path={place}" in daemon.read("bpffs"), daemon.read("bpffs"))
+    obj.close()
+    return daemon, obj
+
+
+def test_leader_gone_mount_namespace(env):
+    """And the namespace goes with its process."""
+    daemon, obj = in_a_namespace(env, "bpf")
+    obj.helper.end()
+    daemon.gone(obj)
+
+
+def test_leader_gone_mount_namespace_of_procfs(env):
+    in_a_namespace(env, "proc")
 
 
 def test_leader_gone_mounted_over(env):
