@@ -198,10 +198,7 @@ static __always_inline void tell_fanout(struct walk_sock *out, struct sock *sk)
 	BPF_CORE_READ_INTO(&out->ifname, dev, name);
 }
 
-/*
- * The maps that the socket is in: they keep its psock, and with that the programs that it got from them
- * (sock_map_add_link(), sock_map_unref()).
- */
+/* The maps that the socket is in, which keep its psock (sock_map_add_link(), sock_map_unref()). */
 static __always_inline void tell_maps(struct walk_sock *out, struct sock *sk)
 {
 	__u64 psock = (__u64)BPF_CORE_READ(sk, sk_user_data) & ~USER_DATA_FLAGS;
@@ -209,12 +206,11 @@ static __always_inline void tell_maps(struct walk_sock *out, struct sock *sk)
 	__u64 at = (__u64)BPF_CORE_READ((struct list_head *)head, next);
 
 	for (__u32 i = 0; i < WALK_PSOCK_MAPS; i++) {
-		struct sk_psock_link *link =
-			(void *)(at - bpf_core_field_offset(struct sk_psock_link, list));
+		__u64 link = at - bpf_core_field_offset(struct sk_psock_link, list);
 
 		if (!at || at == head)
 			return;
-		out->maps[i] = BPF_CORE_READ(link, map, id);
+		out->maps[i] = BPF_CORE_READ((struct sk_psock_link *)link, map, id);
 		at = (__u64)BPF_CORE_READ((struct list_head *)at, next);
 	}
 	out->more_maps = at != head;

@@ -4,6 +4,22 @@
 
 _Static_assert(OWNER_KINDS == G_N_ELEMENTS(((struct scan *)NULL)->owners), "scan.owners");
 
+void owners_init(struct bpfrefs_snapshot *snap)
+{
+	snap->owners = g_ptr_array_new();
+	snap->holds = g_array_new(FALSE, FALSE, sizeof(struct owner_hold));
+	snap->kept = g_ptr_array_new();
+	snap->keepers = g_ptr_array_new();
+}
+
+void owners_clear(struct bpfrefs_snapshot *snap)
+{
+	g_ptr_array_unref(snap->owners);
+	g_array_unref(snap->holds);
+	g_ptr_array_unref(snap->kept);
+	g_ptr_array_unref(snap->keepers);
+}
+
 struct owner_entry {
 	struct owner owner;
 	uint32_t index;

@@ -83,6 +83,9 @@ void scan_owner_process(struct scan *scan, uint32_t pid, const char *comm);
 /* Makes the reference one that lasts as long as its owner. OWNER_NONE changes nothing. */
 void ref_set_owner(struct bpfrefs_ref *ref, uint32_t owner);
 
+/* The arrays of a snapshot that are about owners. */
+void owners_init(struct bpfrefs_snapshot *snap);
+void owners_clear(struct bpfrefs_snapshot *snap);
 /*
  * When all references are there: reduces snap->holds to what matters. An owner that stays, whatever
  * process exits, is none any more: what it holds is a root of its own. snap->kept has the others that

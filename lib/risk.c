@@ -69,6 +69,7 @@ struct search {
 	struct set set;
 	uint8_t *verdict; /* by node */
 	uint32_t *queue, head, tail;
+	char *processes; /* the set in words, once a sentence needs it; owned */
 };
 
 static void look_at(struct search *search, uint32_t node)
@@ -142,15 +143,17 @@ static bool stays(struct search *search, uint32_t node)
 
 /* -------------------------------------------------------------- verdicts --- */
 
-static void set_at_risk(struct states *st, uint32_t index, const struct set *set,
+static void set_at_risk(struct states *st, struct search *search, uint32_t index,
 			struct bpfrefs_key program)
 {
-	g_autofree char *processes = states_processes(st, set->pids, set->count);
+	const struct set *set = &search->set;
 	g_autofree char *text = NULL;
 	char key[BPFREFS_KEY_MAX];
 
-	text = g_strdup_printf("only %s %s its user state, and %s, which stays, uses it", processes,
-			       set->count == 1 ? "holds" : "hold",
+	if (!search->processes)
+		search->processes = states_processes(st, set->pids, set->count);
+	text = g_strdup_printf("only %s %s its user state, and %s, which stays, uses it",
+			       search->processes, set->count == 1 ? "holds" : "hold",
 			       bpfrefs_key_format(program, key));
 	states_set(st, index, BPFREFS_AT_RISK, text);
 }
@@ -163,7 +166,7 @@ static void judge(struct states *st, struct search *search, uint32_t index)
 		const struct edge *edge = &graph->edge[i];
 
 		if (states_is_user(st, edge) && stays(search, edge->from)) {
-			set_at_risk(st, index, &search->set, edge->ref->holder);
+			set_at_risk(st, search, index, edge->ref->holder);
 			return;
 		}
 	}
@@ -182,7 +185,7 @@ int risk_judge(struct states *st)
 	g_hash_table_iter_init(&iter, st->groups);
 	while (g_hash_table_iter_next(&iter, &set, &maps)) {
 		const GArray *group = maps;
-		struct search search = { st, { NULL, 0 }, verdict, queue, 0, 0 };
+		struct search search = { st, { NULL, 0 }, verdict, queue, 0, 0, NULL };
 		gsize size;
 
 		search.set.pids = g_bytes_get_data(set, &size);
@@ -190,6 +193,7 @@ int risk_judge(struct states *st)
 		memset(verdict, UNKNOWN, nodes);
 		for (guint i = 0; i < group->len; i++)
 			judge(st, &search, g_array_index(group, uint32_t, i));
+		g_free(search.processes);
 	}
 	return 0;
 }

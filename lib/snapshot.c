@@ -31,10 +31,7 @@ struct bpfrefs_snapshot *snapshot_new(void)
 	snap->by_pid = g_ptr_array_new();
 	snap->processes = g_ptr_array_new();
 	snap->bpffs = g_ptr_array_new();
-	snap->owners = g_ptr_array_new();
-	snap->holds = g_array_new(FALSE, FALSE, sizeof(struct owner_hold));
-	snap->kept = g_ptr_array_new();
-	snap->keepers = g_ptr_array_new();
+	owners_init(snap);
 	snap->classes = g_array_new(FALSE, TRUE, sizeof(struct bpfrefs_class_status));
 	g_mutex_init(&snap->judging);
 	g_mutex_init(&snap->indexing);
@@ -58,10 +55,7 @@ void bpfrefs_snapshot_unref(struct bpfrefs_snapshot *snap)
 	g_ptr_array_unref(snap->by_pid);
 	g_ptr_array_unref(snap->processes);
 	g_ptr_array_unref(snap->bpffs);
-	g_ptr_array_unref(snap->owners);
-	g_array_unref(snap->holds);
-	g_ptr_array_unref(snap->kept);
-	g_ptr_array_unref(snap->keepers);
+	owners_clear(snap);
 	g_array_unref(snap->classes);
 	idmap_clear(&snap->by_key);
 	g_mutex_clear(&snap->judging);
