@@ -452,5 +452,6 @@ const struct holder_class holder_pin = {
 	.derive = derive,
 	.derives_alone = true,
 	.proc = proc_scan_pin,
-	.proc_gap = "procfs does not show pins that are unlinked or in a bpffs that is not mounted",
+	.proc_gap = "procfs does not show pins that are unlinked or in a bpffs that is not mounted,"
+		    " nor all that keeps one",
 };

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "holders.h"
+#include "owner.h"
 #include "proc.h"
 
 static struct pin_place place_of(const struct proc_pin *pin)
@@ -33,6 +34,8 @@ static void add_pin(struct scan *scan, const struct proc_pins *pins, const struc
 	if (!ref)
 		return;
 	pin_fill(scan, ref, &facts);
+	ref_set_owner(ref, scan_owner_find(scan, OWNER_BPFFS,
+					   owner_bpffs_id(pin->major, pin->minor)));
 	ref_set_place(scan, ref, place_of(pin));
 }
 

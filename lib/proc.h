@@ -101,6 +101,11 @@ int proc_places_read(int proc_fd, struct proc_pins *pins);
 /* An O_PATH descriptor of a mount's root, checked to be of that mount's instance. */
 int proc_place_open(int proc_fd, const struct proc_place *place);
 
+/* ------------------------------------- what keeps them (proc-owner.c) --- */
+
+/* Adds every instance of bpffs that was seen as an owner, and what keeps it; before the classes' turn. */
+void proc_owners(struct scan *scan);
+
 /* ---------------------------------------------- objects (proc-object.c) --- */
 
 /* An object holds another. */

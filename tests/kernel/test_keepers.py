@@ -112,8 +112,13 @@ def pinned_elsewhere(env):
 
 
 def retained(daemon, pid, obj):
-    """What the process's end would do to the object: freed, cleared, or None."""
-    for line in daemon.lines(f"pid/{pid}/retains")[0]:
+    """What the process's end would do to the object: freed, cleared, or None. A process that holds
+    nothing which would go with it need not be listed."""
+    try:
+        lines = daemon.lines(f"pid/{pid}/retains")[0]
+    except FileNotFoundError:
+        return None
+    for line in lines:
         if line.split(" ", 1)[0] == obj.key:
             return re.search(r" effect=(\S+)", line)[1]
     return None
@@ -422,6 +427,71 @@ def test_first_process_with_another_root(env):
     eventually(hidden)
     first.end()
     daemon.gone(obj)
+
+
+# ------------------------------------------------------------------ procfs ---
+
+def check_procfs(env, keep):
+    """Without walkers the keepers that procfs shows are named as well, and what is not shown is said."""
+    helper, place = env.helper(), env.tmp / "elsewhere"
+    daemon = env.daemon("--source=proc")
+    place.mkdir()
+    helper.do("newns")
+    helper.do("mount", place)
+    obj = helper.make("map", "array", name="kept")
+    helper.do("pin", obj.var, place / "x")
+    obj.close()
+    check_named(daemon, obj, helper.pid)
+    keeper = keep(env, helper, f"/proc/{helper.pid}/root{place}")
+    check_named(daemon, obj, helper.pid, keeper.pid)
+    check(any(x.startswith("# pin: partial: ") for x in daemon.lines(f"{obj.key}/refs")[1]),
+          "class pin is not complete")
+    keeper.end()
+    check_named(daemon, obj, helper.pid)
+    helper.end()
+    daemon.gone(obj)
+
+
+def check_named(daemon, obj, *pids):
+    eventually(lambda: equal(named(daemon, obj), sorted(pids), "who keeps it"))
+
+
+def test_procfs_process(env):
+    check_procfs(env, lambda env, helper, place: Child(env, lambda: join_namespace(helper)))
+
+
+def test_procfs_thread(env):
+    check_procfs(env, lambda env, helper, place: Script(env, THREAD, helper.pid))
+
+
+def test_procfs_thread_of_a_zombie(env):
+    check_procfs(env, lambda env, helper, place: Script(env, THREAD, helper.pid, "exit"))
+
+
+def test_procfs_descriptor(env):
+    check_procfs(env, lambda env, helper, place: Opened(env, os.open(
+        f"/proc/{helper.pid}/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)))
+
+
+def test_procfs_directories(env):
+    def keep(env, _helper, place):
+        return Child(env, lambda: os.chdir(place) or os.open(place, os.O_RDONLY))
+    check_procfs(env, keep)
+
+
+def test_procfs_bind_mount(env):
+    target = env.tmp / "third"
+    target.touch()
+    older = Child(env, own_namespace)
+
+    def bind(env, helper, _place):
+        def enter():
+            join_namespace(older)
+            mount(f"/proc/{helper.pid}/ns/mnt", target, None, MS_BIND)
+        keeper = Child(env, enter)
+        older.end()
+        return keeper
+    check_procfs(env, bind)
 
 
 if __name__ == "__main__":
