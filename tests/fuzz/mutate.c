@@ -44,6 +44,7 @@ static const struct {
 	RECORD(WALK_XSK, walk_xsk),
 	RECORD(WALK_HOLD, walk_hold),
 	RECORD(WALK_NS_MOUNT, walk_ns_mount),
+	RECORD(WALK_TUN_FILE, walk_tun_file),
 	RECORD(WALK_NET, walk_net),
 	RECORD(WALK_NETDEV, walk_netdev),
 	RECORD(WALK_MPROG, walk_mprog),
