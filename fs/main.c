@@ -14,8 +14,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "mountpoint.h"
 #include "options.h"
-#include "place.h"
 #include "session.h"
 
 /* What mount(8) wants of a mount that failed; for wrong usage it wants 1, as we do ourselves. */
@@ -54,31 +54,31 @@ static int enter_mount_ns(const char *ns, char **why)
 	return err;
 }
 
-static int find_places(const struct options *options, struct place *place, char **why)
+static int find_mountpoint(const struct options *options, struct mountpoint *point, char **why)
 {
 	int err = options->mount_ns ? enter_mount_ns(options->mount_ns, why) : 0;
 
 	if (!err)
-		err = place_check_pid_ns(why);
+		err = mountpoint_check_pid_ns(why);
 	if (!err)
-		err = place_open_source(place, options->fs.source, options->mount_bpffs, why);
+		err = mountpoint_open_source(point, options->fs.source, options->mount_bpffs, why);
 	if (!err)
-		err = place_open_mountpoint(place, options->fs.mountpoint, why);
-	return err ? err : place_check(place, why);
+		err = mountpoint_open_mountpoint(point, options->fs.mountpoint, why);
+	return err ? err : mountpoint_check(point, why);
 }
 
-static int serve(const struct options *options, const struct place *place, int ready_fd)
+static int serve(const struct options *options, const struct mountpoint *point, int ready_fd)
 {
 	struct session_config config = {
 		.options = options->fs,
-		.source_fd = place->source_fd,
+		.source_fd = point->source_fd,
 		.source = options->source,
 		.mount_options = options->mount_options->str,
 		.ready_fd = ready_fd,
 	};
 
-	config.options.source = place->source;
-	config.options.mountpoint = place->mountpoint;
+	config.options.source = point->source;
+	config.options.mountpoint = point->mountpoint;
 	return session_run(&config);
 }
 
@@ -130,13 +130,13 @@ static void close_others(int a, int b)
 	close_range(high + 1, ~0U, 0);
 }
 
-static int run_child(const struct options *options, const struct place *place, int ready_fd)
+static int run_child(const struct options *options, const struct mountpoint *point, int ready_fd)
 {
 	int null;
 
 	setsid();
 	/* A descriptor that the starter left open could be a BPF object, or a pipe waited upon. */
-	close_others(place->source_fd, ready_fd);
+	close_others(point->source_fd, ready_fd);
 	null = open("/dev/null", O_RDONLY | O_CLOEXEC);
 	if (null >= 0) {
 		dup2(null, STDIN_FILENO);
@@ -146,14 +146,14 @@ static int run_child(const struct options *options, const struct place *place, i
 	/* Keeps no directory busy; all paths are absolute by now. */
 	if (chdir("/") != 0)
 		return -errno;
-	return serve(options, place, ready_fd);
+	return serve(options, point, ready_fd);
 }
 
 /*
  * Forks before there is any thread and before BPF programs are loaded, so that the process that
  * holds things is the one that goes on holding them.
  */
-static int run_in_background(const struct options *options, struct place *place)
+static int run_in_background(const struct options *options, struct mountpoint *point)
 {
 	int ends[2], err;
 	pid_t child;
@@ -168,11 +168,11 @@ static int run_in_background(const struct options *options, struct place *place)
 	}
 	if (child == 0) {
 		close(ends[0]);
-		err = run_child(options, place, ends[1]);
+		err = run_child(options, point, ends[1]);
 		exit(err ? EXIT_FAILURE : EXIT_SUCCESS);
 	}
 	close(ends[1]);
-	err = wait_for_mount(child, ends[0], place->mountpoint);
+	err = wait_for_mount(child, ends[0], point->mountpoint);
 	close(ends[0]);
 	return err;
 }
@@ -181,19 +181,19 @@ static int run_in_background(const struct options *options, struct place *place)
 
 static int mount_and_serve(const struct options *options)
 {
-	struct place place = { .source_fd = -1 };
+	struct mountpoint point = { .source_fd = -1 };
 	char *why = NULL;
-	int err = find_places(options, &place, &why);
+	int err = find_mountpoint(options, &point, &why);
 
 	if (err)
 		complain(why);
 	else if (options->foreground)
-		err = serve(options, &place, -1);
+		err = serve(options, &point, -1);
 	else
-		err = run_in_background(options, &place);
+		err = run_in_background(options, &point);
 	if (err)
-		place_undo(&place);
-	place_clear(&place);
+		mountpoint_undo(&point);
+	mountpoint_clear(&point);
 	return err;
 }
 

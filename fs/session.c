@@ -19,7 +19,7 @@
 #include "log.h"
 #include "mirror.h"
 #include "mounted.h"
-#include "place.h"
+#include "mountpoint.h"
 #include "source.h"
 #include "trim.h"
 
@@ -213,7 +213,7 @@ static int start_threads(struct fs *fs)
  */
 static void unmount(struct session *session, int ours)
 {
-	int top = place_top_mount(session->fs.opt.mountpoint, NULL);
+	int top = mountpoint_top_mount(session->fs.opt.mountpoint, NULL);
 
 	if (top >= 0 && top != ours && unshare(CLONE_NEWNS) == 0)
 		mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL);
@@ -291,7 +291,7 @@ static int loop(struct session *session)
 
 	if (fuse_session_mount(session->fuse, session->fs.opt.mountpoint) != 0)
 		return fail(session->fs.opt.mountpoint, -EIO); /* libfuse has said why */
-	ours = place_top_mount(session->fs.opt.mountpoint, &session->fs.mount_dev);
+	ours = mountpoint_top_mount(session->fs.opt.mountpoint, &session->fs.mount_dev);
 	if (ours < 0) { /* without that, unmount() would take its own for another's */
 		fuse_session_unmount(session->fuse);
 		return fail("looking for the mount in mountinfo", ours);

@@ -100,7 +100,7 @@ int show_status(const struct where *w, GString *out);
 int show_errors(const struct where *w, GString *out);
 int show_control(const struct where *w, GString *out);
 
-/* What hides part of the mirror (over.c): "mounted_over: ..." lines, and perhaps one of a gap. */
+/* What hides part of the mirror (overmount.c): "mounted_over: ..." lines, and perhaps one of a gap. */
 void show_mounted_over(GString *out, const struct fs *fs);
 /* Where mounts of the mirror itself are, a line each: in other mount namespaces, or our own. */
 void show_mounted_elsewhere(GString *out, const struct fs *fs);

@@ -22,7 +22,7 @@ BORDERS = [
     (r"<fuse", r"fs/(compat|dispatch|ops|ops-[a-z]+|session|mirror|mirror-[a-z]+|main)\.[ch]"),
     (r'"(private|bpf|walk|proc|raw|snapshot|holders|keep|pin|graph|info)\.h"',
      r"lib/.*|tests/(unit|fuzz)/.*"),
-    (r"<libmount", r"lib/mounts\.c|fs/(session|place|over|source)\.c"),
+    (r"<libmount", r"lib/mounts\.c|fs/(session|mountpoint|overmount|source)\.c"),
 ]
 LICENCES = [
     (r".*\.bpf\.[ch]", "GPL-2.0"),

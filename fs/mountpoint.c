@@ -18,7 +18,7 @@
 #include <unistd.h>
 
 #include "fs.h"
-#include "place.h"
+#include "mountpoint.h"
 
 /* PROC_PID_INIT_INO of the kernel, fixed since 3.8. */
 #define INITIAL_PID_NS 0xEFFFFFFCu
@@ -41,7 +41,7 @@ static int refuse(int err, char **why, const char *format, ...)
 	return err;
 }
 
-int place_check_pid_ns(char **why)
+int mountpoint_check_pid_ns(char **why)
 {
 	struct stat st;
 
@@ -71,49 +71,49 @@ static int open_dir(const char *path, char **why)
 	return fd < 0 ? refuse(-errno, why, "%s: %s", path, g_strerror(errno)) : fd;
 }
 
-int place_open_source(struct place *place, const char *path, bool mount_bpffs, char **why)
+int mountpoint_open_source(struct mountpoint *point, const char *path, bool mount_bpffs, char **why)
 {
-	place->source_fd = -1;
-	place->source = realpath(path, NULL);
-	if (!place->source)
+	point->source_fd = -1;
+	point->source = realpath(path, NULL);
+	if (!point->source)
 		return refuse(-errno, why, "%s: %s", path, g_strerror(errno));
-	place->source_fd = open_dir(place->source, why);
-	if (place->source_fd < 0)
-		return place->source_fd;
-	if (is_bpffs(place->source_fd))
+	point->source_fd = open_dir(point->source, why);
+	if (point->source_fd < 0)
+		return point->source_fd;
+	if (is_bpffs(point->source_fd))
 		return 0;
 	if (!mount_bpffs)
 		return refuse(-EINVAL, why,
 			      "%s is not on a bpffs: mount one there by 'mount -t bpf bpf %s', or "
 			      "give --mount-bpffs",
-			      place->source, place->source);
-	if (mount("bpf", place->source, "bpf", MS_NOSUID | MS_NODEV | MS_NOEXEC, "mode=0700") != 0)
-		return refuse(-errno, why, "mounting a bpffs on %s: %s", place->source,
+			      point->source, point->source);
+	if (mount("bpf", point->source, "bpf", MS_NOSUID | MS_NODEV | MS_NOEXEC, "mode=0700") != 0)
+		return refuse(-errno, why, "mounting a bpffs on %s: %s", point->source,
 			      g_strerror(errno));
-	place->mounted = true;
-	close(place->source_fd);
-	place->source_fd = open_dir(place->source, why);
-	return MIN(place->source_fd, 0);
+	point->mounted = true;
+	close(point->source_fd);
+	point->source_fd = open_dir(point->source, why);
+	return MIN(point->source_fd, 0);
 }
 
-void place_undo(struct place *place)
+void mountpoint_undo(struct mountpoint *point)
 {
-	if (!place->mounted)
+	if (!point->mounted)
 		return;
 	/* Our own descriptor would keep it busy. */
-	if (place->source_fd >= 0)
-		close(place->source_fd);
-	place->source_fd = -1;
-	umount2(place->source, UMOUNT_NOFOLLOW);
-	place->mounted = false;
+	if (point->source_fd >= 0)
+		close(point->source_fd);
+	point->source_fd = -1;
+	umount2(point->source, UMOUNT_NOFOLLOW);
+	point->mounted = false;
 }
 
-void place_clear(struct place *place)
+void mountpoint_clear(struct mountpoint *point)
 {
-	if (place->source_fd >= 0)
-		close(place->source_fd);
-	free(place->source);
-	g_free(place->mountpoint);
+	if (point->source_fd >= 0)
+		close(point->source_fd);
+	free(point->source);
+	g_free(point->mountpoint);
 }
 
 /* --------------------------------------------------------- MOUNTPOINT --- */
@@ -174,7 +174,7 @@ static struct libmnt_table *read_mounts(void)
 	return mnt_new_table_from_file(MOUNTINFO);
 }
 
-int place_top_mount(const char *path, dev_t *dev)
+int mountpoint_top_mount(const char *path, dev_t *dev)
 {
 	struct libmnt_table *mounts = read_mounts();
 	struct libmnt_fs *top;
@@ -257,19 +257,19 @@ static int clear_mountpoint(const char *path, char **why)
 	return 0;
 }
 
-int place_open_mountpoint(struct place *place, const char *path, char **why)
+int mountpoint_open_mountpoint(struct mountpoint *point, const char *path, char **why)
 {
 	struct stat st;
-	int err = resolve_mountpoint(path, &place->mountpoint, why);
+	int err = resolve_mountpoint(path, &point->mountpoint, why);
 
 	if (!err)
-		err = clear_mountpoint(place->mountpoint, why);
+		err = clear_mountpoint(point->mountpoint, why);
 	if (err)
 		return err;
-	if (stat(place->mountpoint, &st) != 0)
-		return refuse(-errno, why, "%s: %s", place->mountpoint, g_strerror(errno));
+	if (stat(point->mountpoint, &st) != 0)
+		return refuse(-errno, why, "%s: %s", point->mountpoint, g_strerror(errno));
 	if (!S_ISDIR(st.st_mode))
-		return refuse(-ENOTDIR, why, "%s: %s", place->mountpoint, g_strerror(ENOTDIR));
+		return refuse(-ENOTDIR, why, "%s: %s", point->mountpoint, g_strerror(ENOTDIR));
 	return 0;
 }
 
@@ -335,20 +335,20 @@ static char *inner_path(struct libmnt_table *mounts, int fd)
 }
 
 /* 1 if the mountpoint lies at or in SOURCE, 0 if not, -EIO if that cannot be told. */
-static int lies_in_source(const struct place *place, int fd)
+static int lies_in_source(const struct mountpoint *point, int fd)
 {
 	g_autofree char *source = NULL, *mountpoint = NULL;
 	struct libmnt_table *mounts;
 	struct stat a, b;
 
-	if (fstat(place->source_fd, &a) != 0 || fstat(fd, &b) != 0)
+	if (fstat(point->source_fd, &a) != 0 || fstat(fd, &b) != 0)
 		return -EIO;
 	if (a.st_dev != b.st_dev)
 		return 0;
 	mounts = read_mounts();
 	if (!mounts)
 		return -EIO;
-	source = inner_path(mounts, place->source_fd);
+	source = inner_path(mounts, point->source_fd);
 	mountpoint = inner_path(mounts, fd);
 	mnt_unref_table(mounts);
 	if (!source || !mountpoint)
@@ -356,24 +356,24 @@ static int lies_in_source(const struct place *place, int fd)
 	return *source == '\0' || is_within(mountpoint, source);
 }
 
-int place_check(const struct place *place, char **why)
+int mountpoint_check(const struct mountpoint *point, char **why)
 {
-	int fd = open_dir(place->mountpoint, why), within;
+	int fd = open_dir(point->mountpoint, why), within;
 
 	if (fd < 0)
 		return fd;
-	within = lies_in_source(place, fd);
+	within = lies_in_source(point, fd);
 	close(fd);
 	if (within < 0)
 		return refuse(within, why, "%s: cannot tell whether it lies in %s",
-			      place->mountpoint, place->source);
+			      point->mountpoint, point->source);
 	if (within)
 		return refuse(-EINVAL, why,
 			      "%s lies in %s: bpf(2) would no longer reach the pins by path, so "
 			      "mount somewhere else",
-			      place->mountpoint, place->source);
-	if (is_within(place->source, place->mountpoint))
+			      point->mountpoint, point->source);
+	if (is_within(point->source, point->mountpoint))
 		return refuse(-EINVAL, why, "mounting on %s would hide %s: mount somewhere else",
-			      place->mountpoint, place->source);
+			      point->mountpoint, point->source);
 	return 0;
 }

@@ -3,13 +3,13 @@
  * Where to mount, and on what: everything that can be said about SOURCE and MOUNTPOINT before
  * mounting. Functions return 0 or -errno, and then an owned sentence in *why.
  */
-#ifndef PLACE_H
-#define PLACE_H
+#ifndef MOUNTPOINT_H
+#define MOUNTPOINT_H
 
 #include <stdbool.h>
 #include <sys/types.h>
 
-struct place {
+struct mountpoint {
 	char *source;	  /* owned: absolute, without symlinks */
 	int source_fd;	  /* owned: an O_PATH descriptor of it */
 	bool mounted;	  /* we mounted the bpffs there: undo it if the mount fails */
@@ -17,23 +17,24 @@ struct place {
 };
 
 /* Refuses a process outside the initial pid namespace: it would see just some of the holders. */
-int place_check_pid_ns(char **why);
+int mountpoint_check_pid_ns(char **why);
 /* Opens SOURCE, which must be a directory of a bpffs; @mount_bpffs: mounts one there if not. */
-int place_open_source(struct place *place, const char *path, bool mount_bpffs, char **why);
+int mountpoint_open_source(struct mountpoint *point, const char *path, bool mount_bpffs,
+			   char **why);
 /*
  * Finds MOUNTPOINT. A dead bpfrefs there is detached; one that lives, or does not answer, is
  * refused. Sends nothing to what is mounted there but from a child that can be left behind.
  */
-int place_open_mountpoint(struct place *place, const char *path, char **why);
+int mountpoint_open_mountpoint(struct mountpoint *point, const char *path, char **why);
 /* Refuses a MOUNTPOINT at or in SOURCE, or over it, by whatever mounts they are reached. */
-int place_check(const struct place *place, char **why);
+int mountpoint_check(const struct mountpoint *point, char **why);
 /*
  * The number of the uppermost mount at an absolute path without symlinks, -ENOENT if there is none;
  * and its filesystem's in *dev, unless that is NULL.
  */
-int place_top_mount(const char *path, dev_t *dev);
-/* Undoes what place_open_source() mounted. */
-void place_undo(struct place *place);
-void place_clear(struct place *place);
+int mountpoint_top_mount(const char *path, dev_t *dev);
+/* Undoes what mountpoint_open_source() mounted. */
+void mountpoint_undo(struct mountpoint *point);
+void mountpoint_clear(struct mountpoint *point);
 
 #endif
