@@ -42,7 +42,7 @@ stop:
 check: all
 	@rm -f $(BUILD)/meson-logs/testlog.json
 	@meson test -C $(BUILD) --print-errorlogs || true
-	@python3 tests/summary.py $(BUILD)
+	@python3 tests/tools/summary.py $(BUILD)
 
 # Each target in turn: `make fuzz SECONDS=600 TARGETS=walk`. The corpus grows in $(BUILD)/fuzz-corpus;
 # `make fuzz-merge` puts what is worth it into tests/fuzz/corpus.
@@ -60,15 +60,15 @@ check-vm: all
 	@rm -f $(BUILD)/meson-logs/testlog-vm.json
 	@meson test -C $(BUILD) --no-rebuild --setup=vm --print-errorlogs \
 		$(if $(KERNEL),vm-$(KERNEL),--suite=vm --suite=vm-more) || true
-	@python3 tests/summary.py $(BUILD) testlog-vm.json
+	@python3 tests/tools/summary.py $(BUILD) testlog-vm.json
 
 # The whole suite in builds with sanitizers: `make check-sanitizers SANITIZE="clang:thread"`.
 check-sanitizers: all
-	@tests/sanitizers.sh $(SANITIZE)
+	@tests/tools/sanitizers.sh $(SANITIZE)
 
 # The same source with other Debians' compilers and libraries.
 check-distros:
-	@tests/distros.sh $(or $(DISTROS),trixie sid)
+	@tests/tools/distros.sh $(or $(DISTROS),trixie sid)
 
 # `make bench SIZE=small` in under a minute; without SIZE all sizes.
 bench: all

@@ -10,10 +10,10 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "ctl.h"
+#include "control/ctl.h"
 #include "fuzz.h"
-#include "node.h"
-#include "private.h"
+#include "tree/node.h"
+#include "snapshot/private.h"
 #include "world.h"
 
 static char *source_dir;

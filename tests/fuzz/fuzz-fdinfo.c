@@ -2,7 +2,7 @@
 /* fdinfo: what it says of a descriptor's object is in it, in a line of its own. */
 #include <stdio.h>
 
-#include "fdinfo.h"
+#include "procfs/fdinfo.h"
 #include "fuzz.h"
 
 int LLVMFuzzerInitialize(int *argc, char ***argv)

@@ -4,7 +4,7 @@
 #include <sys/stat.h>
 
 #include "fuzz.h"
-#include "private.h"
+#include "snapshot/private.h"
 
 static int proc_fd, self_fd;
 

@@ -7,7 +7,7 @@
 #include <errno.h>
 
 #include "fuzz.h"
-#include "show.h"
+#include "render/show.h"
 
 int LLVMFuzzerInitialize(int *argc, char ***argv)
 {

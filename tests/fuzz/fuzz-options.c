@@ -4,7 +4,7 @@
 #include <getopt.h>
 
 #include "fuzz.h"
-#include "options.h"
+#include "daemon/options.h"
 
 #define ARGS_MAX 16
 

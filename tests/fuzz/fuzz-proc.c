@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 #include "fuzz.h"
-#include "proc.h"
+#include "procfs/procfs.h"
 
 /* Where a file may be; %u is a process, %u a descriptor or a thread. Links begin with "@". */
 static const char *const places[] = {

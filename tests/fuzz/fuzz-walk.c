@@ -11,9 +11,9 @@
 #include <sys/stat.h>
 
 #include "fuzz.h"
-#include "known.h"
-#include "show.h"
-#include "snapshot.h"
+#include "kernel/object_cache.h"
+#include "render/show.h"
+#include "snapshot/snapshot.h"
 #include "world.h"
 
 static const char mountinfo[] = "30 1 0:30 / /sys/fs/bpf rw - bpf bpf rw\n"

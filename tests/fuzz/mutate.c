@@ -4,7 +4,7 @@
  * a record of a type that there is, of about the right size, of small numbers, into some chunk.
  */
 #include "fuzz.h"
-#include "walk.h"
+#include "bpf/records.h"
 #include "world.h"
 
 size_t LLVMFuzzerMutate(uint8_t *data, size_t size, size_t max);

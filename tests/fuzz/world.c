@@ -6,8 +6,8 @@
 #include <sys/sysmacros.h>
 
 #include "fuzz.h"
-#include "guard.h"
-#include "walk.h"
+#include "control/guard.h"
+#include "bpf/records.h"
 
 const char *const world_programs[] = {
 	"walk_maps",	 "walk_progs",	   "walk_links",      "walk_tasks",	 "walk_peek_prog",

@@ -6,8 +6,8 @@
 #ifndef WORLD_H
 #define WORLD_H
 
-#include "bpf.h"
-#include "walkers.h"
+#include "uapi/syscalls.h"
+#include "kernel/bpf_loader.h"
 
 /* One chunk's head. */
 struct chunk {

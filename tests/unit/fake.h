@@ -8,9 +8,9 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "node.h"
-#include "private.h"
-#include "source.h"
+#include "tree/node.h"
+#include "snapshot/private.h"
+#include "mirror/source.h"
 
 /* What the tests change, and what they count. */
 struct fake {

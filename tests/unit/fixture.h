@@ -9,7 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "private.h"
+#include "snapshot/private.h"
 
 struct fixture {
 	char *dir;

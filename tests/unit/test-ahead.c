@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Reading ahead: everything is decoded, once, in order, before the end returns; and how it ended. */
-#include "ahead.h"
+#include "kernel/prefetch.h"
 
 #include <string.h>
 

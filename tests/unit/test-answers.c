@@ -2,7 +2,7 @@
 /* What the renderers of answers write, word by word: roots, retains, at-risk, JSON, DOT. */
 #include <json-glib/json-glib.h>
 
-#include "show.h"
+#include "render/show.h"
 #include "shown.h"
 
 #define check(world, key, pid, show, text)                                  \

@@ -5,7 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "ctl.h"
+#include "control/ctl.h"
 #include "fake.h"
 
 /* These stand in for caller.c, which the linker then leaves out. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* States of the system, and the lines that a reader gets for the changes from one to another. */
-#include "event-diff.h"
+#include "events/event_diff.h"
 #include "world.h"
 
 /* What the builder makes of it. */

@@ -3,7 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 
-#include "events.h"
+#include "events/events.h"
 #include "fake.h"
 
 /* -------------------------------------------------------- a made-up libfuse --- */

@@ -3,7 +3,7 @@
 #include <fcntl.h>
 #include <string.h>
 
-#include "fdinfo.h"
+#include "procfs/fdinfo.h"
 
 static void check(const char *text, enum bpfrefs_kind kind, uint32_t id)
 {

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* The table of 64-bit numbers: what was put in is found, whatever the numbers look like. */
-#include "idmap.h"
+#include "snapshot/idmap.h"
 
-#include "private.h"
+#include "snapshot/private.h"
 
 static void empty(void)
 {

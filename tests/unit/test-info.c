@@ -2,7 +2,7 @@
 /* Objects' facts, rendered from structures as a kernel would fill them. */
 #include <string.h>
 
-#include "raw.h"
+#include "uapi/uapi_info.h"
 
 static void check(struct bpfrefs_info *info, const char *want)
 {

@@ -6,7 +6,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "keep.h"
+#include "keep/keep.h"
 
 /* ---------------------------------------------------------------- names --- */
 

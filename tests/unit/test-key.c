@@ -2,7 +2,7 @@
 /* Kinds, ids and keys, in and out. */
 #include <string.h>
 
-#include "private.h"
+#include "snapshot/private.h"
 
 static void ids_are_canonical(void)
 {

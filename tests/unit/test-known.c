@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* What is known of programs: the maps they use, for as long as they use as many as were told. */
-#include "known.h"
+#include "kernel/object_cache.h"
 
 #include <string.h>
 #include <unistd.h>

@@ -3,8 +3,8 @@
 #include <bpf/btf.h>
 #include <string.h>
 
-#include "raw-members.h"
-#include "raw.h"
+#include "uapi/uapi_members.h"
+#include "uapi/uapi_info.h"
 
 struct member {
 	const char *type; /* the UAPI's structure */

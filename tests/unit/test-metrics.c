@@ -2,7 +2,7 @@
 /* What Prometheus reads: word by word of the made-up world, and its escapes. */
 #include <fcntl.h>
 
-#include "show.h"
+#include "render/show.h"
 #include "shown.h"
 
 static void metrics_init(struct world *world)

@@ -7,8 +7,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "mirror.h"
-#include "source.h"
+#include "mirror/mirror.h"
+#include "mirror/source.h"
 
 struct world {
 	char *top;

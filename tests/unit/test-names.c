@@ -3,7 +3,7 @@
 #include <bpf/btf.h>
 #include <string.h>
 
-#include "private.h"
+#include "snapshot/private.h"
 
 static const struct {
 	enum bpfrefs_enum what;

@@ -2,7 +2,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "options.h"
+#include "daemon/options.h"
 
 /* Reads one list into fresh options: 0, or the sentence that refuses it. */
 static char *read_list(struct options *options, const char *list)

@@ -2,7 +2,7 @@
 /* Owners as nodes of the graph: what goes with namespaces, devices and sockets, on hand-made snapshots. */
 #include <fcntl.h>
 
-#include "owner.h"
+#include "snapshot/owner.h"
 #include "world.h"
 
 /* ------------------------------------------------------------ a made-up world --- */

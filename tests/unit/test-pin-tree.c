@@ -3,7 +3,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "pin-tree.h"
+#include "kernel/pin_tree.h"
 
 static void add_super(GByteArray *out, uint64_t address, uint32_t minor)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Processes' descriptors from a tree that stands for /proc, and a kcmp(2) of the test's own. */
 #include "fixture.h"
-#include "proc.h"
+#include "procfs/procfs.h"
 
 /* What the fake kcmp knows: each descriptor's file, by a number that orders them. */
 struct fake_fd {

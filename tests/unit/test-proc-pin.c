@@ -13,9 +13,9 @@
 #include <sys/sysmacros.h>
 #include <sys/wait.h>
 
-#include "bpf.h"
+#include "uapi/syscalls.h"
 #include "fixture.h"
-#include "proc.h"
+#include "procfs/procfs.h"
 
 static struct {
 	bool skip;

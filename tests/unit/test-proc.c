@@ -8,8 +8,8 @@
 #include <string.h>
 #include <time.h>
 
-#include "bpf.h"
-#include "private.h"
+#include "uapi/syscalls.h"
+#include "snapshot/private.h"
 
 /* How long the kernel may take to free what is no longer held, in milliseconds. */
 #define PATIENCE 5000

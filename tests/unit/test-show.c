@@ -2,7 +2,7 @@
 /* What every renderer writes, word by word. */
 #include <fcntl.h>
 
-#include "show.h"
+#include "render/show.h"
 #include "shown.h"
 
 #define check(world, key, show, text)                                            \

@@ -2,8 +2,8 @@
 /* Snapshots in the making and frozen: the table of references, its indexes, its gaps. */
 #include <string.h>
 
-#include "private.h"
-#include "snapshot.h"
+#include "snapshot/private.h"
+#include "snapshot/snapshot.h"
 
 static const struct bpfrefs_key map12 = { BPFREFS_MAP, 12 }, map3 = { BPFREFS_MAP, 3 };
 static const struct bpfrefs_key prog5 = { BPFREFS_PROG, 5 };

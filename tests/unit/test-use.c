@@ -4,8 +4,8 @@
 #include <string.h>
 #include <sys/socket.h>
 
-#include "private.h"
-#include "use.h"
+#include "snapshot/private.h"
+#include "kernel/socket_holders.h"
 
 struct call {
 	uint16_t family, type, protocol;

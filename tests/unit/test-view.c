@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Freshness and single flight. */
 #include "fake.h"
-#include "trim.h"
+#include "tree/trim.h"
 
 struct reader {
 	struct view *view;

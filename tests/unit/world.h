@@ -8,7 +8,7 @@
 
 #include <string.h>
 
-#include "private.h"
+#include "snapshot/private.h"
 
 /* The instance of bpffs that all pins here are in. */
 enum { MAJOR = 0, MINOR = 40 };

@@ -1,0 +1,176 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Commands. Each works or leaves everything as it was, and a refusal comes with a sentence for
+ * .bpf/errors, since shells tell users at most the errno.
+ */
+#include "control/ctl.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "tree/node.h"
+
+int ctl_refuse(char **reason, int err, const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	*reason = g_strdup_vprintf(format, args);
+	va_end(args);
+	return err;
+}
+
+/* ------------------------------------------------------------- a write --- */
+
+int ctl_parse(const char *data, size_t size, char **command, char **reason)
+{
+	if (size > CTL_COMMAND_MAX)
+		return ctl_refuse(reason, -E2BIG, "a command has at most %d bytes",
+				  CTL_COMMAND_MAX);
+	if (size && data[size - 1] == '\n')
+		size--;
+	if (memchr(data, '\0', size))
+		return ctl_refuse(reason, -EINVAL, "there is a NUL byte in the command");
+	if (memchr(data, '\n', size))
+		return ctl_refuse(reason, -EINVAL, "one write is one command, on one line");
+	*command = g_strndup(data, size);
+	return 0;
+}
+
+/* The control's path below .bpf, for the log: "map/12/pin". */
+static char *control_name(const struct where *w)
+{
+	char key[BPFREFS_KEY_MAX];
+
+	if (w->key.kind == BPFREFS_KIND_COUNT)
+		return g_strdup(w->row->name);
+	return g_strdup_printf("%s/%s", bpfrefs_key_format(w->key, key), w->row->name);
+}
+
+/* @data is the write, or NULL for an open. The newline that ends a command is no part of it. */
+static void log_failure(const struct where *w, const struct caller *caller, const char *data,
+			size_t size, int err, const char *reason)
+{
+	g_autofree char *name = control_name(w);
+	g_autofree char *command = g_strndup(data ? data : "", MIN(size, CTL_COMMAND_MAX));
+	g_autofree char *line = NULL;
+
+	if (g_str_has_suffix(command, "\n"))
+		command[strlen(command) - 1] = '\0';
+	line = g_strconcat(name, data ? " " : NULL, command, NULL);
+
+	errlog_add(w->fs->errors, caller, line, err, reason ? reason : g_strerror(-err));
+}
+
+int ctl_check_write(const struct where *w, const struct caller *caller, const char *data,
+		    size_t size)
+{
+	int err = caller_is_admin(caller);
+
+	if (err)
+		log_failure(
+			w, caller, data, size, err,
+			"the calling thread has no CAP_SYS_ADMIN in the initial user namespace");
+	return err;
+}
+
+int ctl_open(const struct where *w, const struct caller *caller)
+{
+	return ctl_check_write(w, caller, NULL, 0);
+}
+
+ssize_t ctl_write(const struct where *w, const struct caller *caller, const char *data, size_t size)
+{
+	g_autofree char *command = NULL, *reason = NULL;
+	int err;
+
+	if (size == 0)
+		return 0;
+	err = ctl_parse(data, size, &command, &reason);
+	if (!err)
+		err = w->row->store(w, caller, command, &reason);
+	if (err) {
+		log_failure(w, caller, data, size, err, reason);
+		return err;
+	}
+	view_invalidate(w->fs->view);
+	return (ssize_t)size;
+}
+
+/* ---------------------------------------------------------------- keep --- */
+
+int ctl_keep(const struct where *w, const struct caller *caller, const char *command, char **reason)
+{
+	enum bpfrefs_keep_mode mode;
+	int err;
+
+	(void)caller; /* an administrator by now; the directories of keeps are root's own */
+	if (bpfrefs_keep_parse(command, &mode) != 0)
+		return ctl_refuse(reason, -EINVAL, "the modes are fd, pin, auto and off");
+	err = bpfrefs_keep_set(w->fs->keeper, w->key, mode);
+	switch (err) {
+	case 0:
+		break;
+	case -ENOENT:
+		return ctl_refuse(reason, err, "there is no such object");
+	case -EOPNOTSUPP:
+		return ctl_refuse(reason, err,
+				  mode == BPFREFS_KEEP_AUTO
+					  ? "auto is for maps that have a user state"
+					  : "such an object cannot be kept this way");
+	case -EPERM:
+		return ctl_refuse(reason, err,
+				  "bpfrefs, bpfrefs/keep or bpfrefs/auto is no directory "
+				  "of root's with mode 0700");
+	default:
+		return err;
+	}
+	if (mode == BPFREFS_KEEP_AUTO)
+		auto_wake(w->fs->auto_keep);
+	return 0;
+}
+
+/* ------------------------------------------------------------- control --- */
+
+static const struct verb {
+	const char *name;
+	bool keyed; /* KIND/ID comes before its argument */
+	int (*run)(const struct where *w, const struct caller *caller, const char *command,
+		   char **reason);
+} verbs[] = {
+	{ "pin", true, ctl_pin },
+	{ "unpin", false, ctl_unpin },
+	{ "keep", true, ctl_keep },
+};
+
+/* Takes the first word off *rest, an owned string; one blank ends it. */
+static char *take_word(const char **rest)
+{
+	const char *start = *rest, *end = strchr(start, ' ');
+
+	if (!end) {
+		*rest = start + strlen(start);
+		return g_strdup(start);
+	}
+	*rest = end + 1;
+	return g_strndup(start, (gsize)(end - start));
+}
+
+int ctl_control(const struct where *w, const struct caller *caller, const char *command,
+		char **reason)
+{
+	g_autofree char *name = take_word(&command), *key = NULL;
+	const struct verb *verb = verbs, *end = verbs + G_N_ELEMENTS(verbs);
+	struct where object = *w;
+
+	while (verb < end && strcmp(verb->name, name) != 0)
+		verb++;
+	if (verb == end)
+		return ctl_refuse(reason, -EINVAL, "the commands are pin, unpin and keep");
+	if (!verb->keyed)
+		return verb->run(&object, caller, command, reason);
+	key = take_word(&command);
+	if (bpfrefs_key_parse(key, &object.key) != 0)
+		return ctl_refuse(reason, -EINVAL, "an object is named KIND/ID, such as map/12");
+	return verb->run(&object, caller, command, reason);
+}

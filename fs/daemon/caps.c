@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The daemon's capabilities. Nothing is ever executed with more than these: the bounding set is cut
+ * as well, and no_new_privs keeps setuid programs from giving any.
+ */
+#include "daemon/caps.h"
+
+#include <cap-ng.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+/* What each is needed for. docs/security.md says how that was found, and what tests it. */
+static const struct need {
+	unsigned int capability;
+	bool changes; /* only to change something through the mirror: not with ro */
+	bool catches; /* only with keep=auto */
+} needs[] = {
+	/* bpf(2) by id, BPF programs, perf events; mount, umount */
+	{ CAP_SYS_ADMIN, false, false },
+	/* /proc/PID/fd, ns and root of processes that are not root's */
+	{ CAP_SYS_PTRACE, false, false },
+	/* directories of bpffs that are closed to root, for scans and lookups */
+	{ CAP_DAC_READ_SEARCH, false, false },
+	/* the same for callers who have them: keeps and pins, and the files of pins */
+	{ CAP_DAC_OVERRIDE, false, false },
+	/* acting as the caller: setfsuid(2); setfsgid(2) and setgroups(2) */
+	{ CAP_SETUID, false, false },
+	{ CAP_SETGID, false, false },
+	/* chown, chmod and utimensat by callers who have them */
+	{ CAP_CHOWN, true, false },
+	{ CAP_FOWNER, true, false },
+	{ CAP_FSETID, true, false },
+	/* the real-time priority of who must be quicker than a loader's exit (auto.c) */
+	{ CAP_SYS_NICE, false, true },
+};
+
+static uint64_t bit(unsigned int capability)
+{
+	return UINT64_C(1) << capability;
+}
+
+uint64_t caps_of_files(void)
+{
+	return bit(CAP_CHOWN) | bit(CAP_DAC_OVERRIDE) | bit(CAP_DAC_READ_SEARCH) | bit(CAP_FOWNER) |
+	       bit(CAP_FSETID);
+}
+
+uint64_t caps_to_read(void)
+{
+	return bit(CAP_DAC_OVERRIDE) | bit(CAP_DAC_READ_SEARCH);
+}
+
+/* What can be kept: of the needs, what there is. */
+static uint64_t choose(const struct fs_options *opt)
+{
+	uint64_t chosen = 0;
+
+	for (size_t i = 0; i < G_N_ELEMENTS(needs); i++)
+		if (!(needs[i].changes && opt->ro) && !(needs[i].catches && !opt->keep_auto) &&
+		    capng_have_capability(CAPNG_PERMITTED, needs[i].capability))
+			chosen |= bit(needs[i].capability);
+	return chosen;
+}
+
+/*
+ * While we still may: perf's rings (keep=auto), io_uring's, and before 5.11 all memory of BPF count
+ * by this limit, which CAP_IPC_LOCK and CAP_SYS_RESOURCE would lift. Where we may not, the kernel's
+ * own allowance has to do.
+ */
+static void lift_memlock(void)
+{
+	const struct rlimit limit = { RLIM_INFINITY, RLIM_INFINITY };
+
+	if (setrlimit(RLIMIT_MEMLOCK, &limit) != 0)
+		return;
+}
+
+int caps_drop(const struct fs_options *opt)
+{
+	const capng_type_t sets = CAPNG_EFFECTIVE | CAPNG_PERMITTED | CAPNG_BOUNDING_SET;
+	bool bounds;
+	uint64_t chosen;
+
+	lift_memlock();
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
+		return -errno;
+	if (capng_get_caps_process() != 0)
+		return -EIO; /* no /proc, or one that cannot be read */
+	chosen = choose(opt);
+	/* Without it the bounding set stays; no_new_privs then does all that it would. */
+	bounds = capng_have_capability(CAPNG_EFFECTIVE, CAP_SETPCAP) != 0;
+	capng_clear(CAPNG_SELECT_ALL);
+	for (size_t i = 0; i < G_N_ELEMENTS(needs); i++)
+		if (chosen & bit(needs[i].capability))
+			capng_update(CAPNG_ADD, sets, needs[i].capability);
+	if (bounds && capng_apply(CAPNG_SELECT_BOUNDS) != 0)
+		return -EPERM;
+	/* Ambient ones go with the inheritable ones, which are cleared here. */
+	return capng_apply(CAPNG_SELECT_CAPS) == 0 ? 0 : -EPERM;
+}
+
+/* --------------------------------------------------------- one thread --- */
+
+/* Both halves of the kernel's 64 bits. */
+struct sets {
+	struct __user_cap_data_struct half[2];
+};
+
+static int thread_sets(bool set, struct sets *sets)
+{
+	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
+
+	/* Not libcap-ng: this is done twice for each change through the mirror. */
+	return syscall(set ? SYS_capset : SYS_capget, &header, sets->half) == 0 ? 0 : -errno;
+}
+
+int caps_set_files(uint64_t files)
+{
+	uint64_t wanted = ~caps_of_files() | files;
+	struct sets sets;
+	int err = thread_sets(false, &sets);
+
+	if (err)
+		return err;
+	for (int i = 0; i < 2; i++)
+		sets.half[i].effective = sets.half[i].permitted & (uint32_t)(wanted >> 32 * i);
+	return thread_sets(true, &sets);
+}
+
+void caps_show(GString *out)
+{
+	int unprivileged = prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0);
+	const char *comma = "";
+	struct sets sets;
+
+	g_string_append(out, "capabilities: ");
+	if (thread_sets(false, &sets) != 0) {
+		g_string_append(out, "?");
+	} else {
+		for (unsigned int i = 0; i <= CAP_LAST_CAP; i++) {
+			if (!(sets.half[i / 32].permitted & 1u << i % 32))
+				continue;
+			g_string_append_printf(out, "%scap_%s", comma, capng_capability_to_name(i));
+			comma = ",";
+		}
+	}
+	g_string_append_printf(out, "\nno_new_privs: %s\n",
+			       unprivileged < 0 ? "?"
+			       : unprivileged	? "yes"
+						: "no");
+}

@@ -1,0 +1,370 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * States of the whole system, and how one differs from another.
+ *
+ * Records are compared without their tokens (file=, share=), which number what a snapshot happens to
+ * have, and mean nothing outside it. They are shown with them.
+ *
+ * A record that a class with a gap does not show may be there all the same. It counts as gone only
+ * where the class is complete, or has the gap that it had when it showed the record; until then the
+ * record is carried along, hidden, in each state that follows. A reader who opened the file before
+ * that has seen the record, one who opened it later has not: so a change says of a hidden record since
+ * which change it was hidden.
+ */
+#include "events/event_diff.h"
+
+#include <string.h>
+
+#include "render/show.h"
+
+#define LINE(state, i)	 (&g_array_index((state)->lines, struct event_line, i))
+#define OBJECT(state, i) (&g_array_index((state)->objects, struct object_state, i))
+#define GAP(state, i)	 ((char *)(state)->gaps->pdata[i])
+
+static char *gap_ref(char *gap)
+{
+	return gap ? g_ref_string_acquire(gap) : NULL;
+}
+
+static void gap_unref(gpointer gap)
+{
+	if (gap)
+		g_ref_string_release(gap);
+}
+
+/* --------------------------------------------------------------- lines --- */
+
+static int part_compare(const char *x, uint32_t x_length, const char *y, uint32_t y_length)
+{
+	int order = memcmp(x, y, MIN(x_length, y_length));
+
+	if (order)
+		return order;
+	return x_length < y_length ? -1 : x_length > y_length;
+}
+
+int event_line_compare(const char *x, const struct event_line *a, const char *y,
+		       const struct event_line *b)
+{
+	uint32_t a_rest = a->token_at + a->token_length, b_rest = b->token_at + b->token_length;
+	int order = bpfrefs_key_compare(a->target, b->target);
+
+	if (order)
+		return order;
+	if (a->class != b->class)
+		return a->class < b->class ? -1 : 1;
+	order = part_compare(x + a->at, a->token_at, y + b->at, b->token_at);
+	if (order)
+		return order;
+	return part_compare(x + a->at + a_rest, a->length - a_rest, y + b->at + b_rest,
+			    b->length - b_rest);
+}
+
+static int line_order(gconstpointer a, gconstpointer b, gpointer text)
+{
+	return event_line_compare(text, a, text, b);
+}
+
+/* Finds the token of the line that the text ends with. */
+static void find_token(const GString *text, struct event_line *line)
+{
+	static const char *const keys[] = { " file=", " share=" };
+
+	for (size_t i = 0; i < G_N_ELEMENTS(keys) && !line->token_length; i++) {
+		const char *found = strstr(text->str + line->at, keys[i]);
+		size_t length;
+
+		if (!found)
+			continue;
+		found += strlen(keys[i]);
+		length = strspn(found, "0123456789");
+		if (length) {
+			line->token_at = (uint32_t)(found - text->str) - line->at;
+			line->token_length = (uint32_t)length;
+		}
+	}
+}
+
+static int add_lines(struct event_state *state, const struct bpfrefs_snapshot *snap)
+{
+	const struct bpfrefs_ref *ref;
+	int err = 0;
+
+	for (size_t i = 0; !err && (ref = bpfrefs_snapshot_ref_at(snap, i)); i++) {
+		struct event_line line = { .target = bpfrefs_ref_target(ref),
+					   .class = (uint32_t)bpfrefs_ref_class_index(ref),
+					   .at = (uint32_t)state->text->len };
+
+		show_line(state->text, ref);
+		line.length = (uint32_t)state->text->len - line.at - 1;
+		find_token(state->text, &line);
+		g_array_append_val(state->lines, line);
+		err = state->text->len > G_MAXUINT32 / 2 ? -ENOMEM : text_room(state->text);
+	}
+	g_array_sort_with_data(state->lines, line_order, state->text->str);
+	return err;
+}
+
+const struct event_line *event_state_find(const struct event_state *state, const char *text,
+					  const struct event_line *line)
+{
+	guint low = 0, high = state->lines->len;
+
+	while (low < high) {
+		guint middle = low + (high - low) / 2;
+
+		if (event_line_compare(state->text->str, LINE(state, middle), text, line) < 0)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	if (low == state->lines->len ||
+	    event_line_compare(state->text->str, LINE(state, low), text, line))
+		return NULL;
+	return LINE(state, low);
+}
+
+/* --------------------------------------------------------------- states --- */
+
+static void line_clear(gpointer data)
+{
+	gap_unref(((struct event_line *)data)->gap);
+}
+
+static void add_gaps(struct event_state *state, const struct bpfrefs_snapshot *snap)
+{
+	const struct bpfrefs_class_status *status;
+
+	for (size_t i = 0; (status = bpfrefs_snapshot_class(snap, i)); i++) {
+		g_autoptr(GString) gap = g_string_new(NULL);
+
+		if (status->coverage != BPFREFS_COMPLETE)
+			show_coverage(gap, status);
+		g_ptr_array_add(state->gaps, gap->len ? g_ref_string_new(gap->str) : NULL);
+	}
+}
+
+int event_state_new(const struct bpfrefs_snapshot *snap, struct event_state **out)
+{
+	const struct bpfrefs_object *object;
+	struct event_state *state = g_new0(struct event_state, 1);
+	int err;
+
+	state->text = g_string_new(NULL);
+	state->lines = g_array_new(FALSE, FALSE, sizeof(struct event_line));
+	g_array_set_clear_func(state->lines, line_clear);
+	state->objects = g_array_new(FALSE, FALSE, sizeof(struct object_state));
+	state->gaps = g_ptr_array_new_with_free_func(gap_unref);
+	add_gaps(state, snap);
+	err = add_lines(state, snap);
+	for (size_t i = 0; !err && (object = bpfrefs_snapshot_object(snap, i)); i++) {
+		struct object_state one = { object->key, object->state };
+
+		g_array_append_val(state->objects, one);
+	}
+	if (err)
+		event_state_free(state);
+	else
+		*out = state;
+	return err;
+}
+
+void event_state_free(struct event_state *state)
+{
+	if (!state)
+		return;
+	g_string_free(state->text, TRUE);
+	g_array_unref(state->lines);
+	g_array_unref(state->objects);
+	g_ptr_array_unref(state->gaps);
+	g_free(state);
+}
+
+/* The object's place in the state, or that of the next one. */
+static guint find_object(const struct event_state *state, struct bpfrefs_key key)
+{
+	guint low = 0, high = state->objects->len;
+
+	while (low < high) {
+		guint middle = low + (high - low) / 2;
+
+		if (bpfrefs_key_compare(OBJECT(state, middle)->key, key) < 0)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
+}
+
+bool event_state_has(const struct event_state *state, struct bpfrefs_key key)
+{
+	guint at = find_object(state, key);
+
+	return at < state->objects->len && bpfrefs_key_compare(OBJECT(state, at)->key, key) == 0;
+}
+
+/* -------------------------------------------------------------- changes --- */
+
+static char *gap_when_shown(const struct event_state *then, const struct event_line *line)
+{
+	return line->hidden ? line->gap : GAP(then, line->class);
+}
+
+/* Is what the class does not show any more gone? */
+static bool is_gone(const struct event_state *then, const struct event_state *now,
+		    const struct event_line *line)
+{
+	const char *gap = GAP(now, line->class);
+
+	return !gap || g_strcmp0(gap, gap_when_shown(then, line)) == 0;
+}
+
+static void add_line_change(struct event_change *change, const struct event_state *state,
+			    const struct event_line *line, int sign, uint64_t hidden)
+{
+	struct line_change one = { .line = *line, .sign = sign };
+
+	one.line.at = (uint32_t)change->text->len;
+	one.line.hidden = hidden;
+	one.line.gap = NULL;
+	g_string_append_len(change->text, state->text->str + line->at, line->length);
+	g_array_append_val(change->lines, one);
+	change->count += !(sign > 0 && hidden);
+}
+
+/* A line that @now is to have, hidden. */
+static void carry(GArray *carried, const struct event_state *then, const struct event_line *line,
+		  uint64_t number)
+{
+	struct event_line copy = *line;
+
+	copy.gap = gap_ref(gap_when_shown(then, line));
+	if (!copy.hidden)
+		copy.hidden = number;
+	g_array_append_val(carried, copy);
+}
+
+static void add_carried(struct event_state *now, const struct event_state *then,
+			const GArray *carried)
+{
+	for (guint i = 0; i < carried->len; i++) {
+		struct event_line line = g_array_index(carried, struct event_line, i);
+		const char *text = then->text->str + line.at;
+
+		line.at = (uint32_t)now->text->len;
+		g_string_append_len(now->text, text, line.length);
+		g_array_append_val(now->lines, line);
+	}
+	if (carried->len)
+		g_array_sort_with_data(now->lines, line_order, now->text->str);
+}
+
+/* Of what is carried along: false if it already was, and so is no change. */
+static void compare_lines(struct event_change *change, const struct event_state *then,
+			  const struct event_state *now, GArray *carried)
+{
+	guint i = 0, j = 0;
+
+	while (i < then->lines->len || j < now->lines->len) {
+		const struct event_line *old = i < then->lines->len ? LINE(then, i) : NULL;
+		const struct event_line *new = j < now->lines->len ? LINE(now, j) : NULL;
+		int order = !old   ? 1
+			    : !new ? -1
+				   : event_line_compare(then->text->str, old, now->text->str, new);
+
+		if (old && order < 0 && is_gone(then, now, old))
+			add_line_change(change, then, old, -1, old->hidden);
+		else if (old && order < 0)
+			carry(carried, then, old, change->number);
+		else if (new &&order > 0)
+			add_line_change(change, now, new, 1, 0);
+		else if (old && new && old->hidden)
+			add_line_change(change, now, new, 1, old->hidden);
+		i += order <= 0;
+		j += order >= 0;
+	}
+}
+
+/* A new object is held until something else is known of it. */
+static void compare_objects(struct event_change *change, const struct event_state *then,
+			    const struct event_state *now, const struct bpfrefs_snapshot *snap)
+{
+	for (guint j = 0; j < now->objects->len; j++) {
+		struct object_change one = { .key = OBJECT(now, j)->key,
+					     .before = BPFREFS_HELD,
+					     .after = OBJECT(now, j)->state,
+					     .at = (uint32_t)change->text->len };
+
+		if (event_state_has(then, one.key))
+			one.before = OBJECT(then, find_object(then, one.key))->state;
+		if (one.before == one.after)
+			continue;
+		show_object(change->text, bpfrefs_snapshot_find(snap, one.key));
+		one.length = (uint32_t)change->text->len - one.at;
+		g_array_append_val(change->objects, one);
+	}
+	change->count += change->objects->len;
+}
+
+static void compare_gaps(struct event_change *change, const struct event_state *then,
+			 const struct event_state *now, const struct bpfrefs_snapshot *snap)
+{
+	for (guint i = 0; i < now->gaps->len; i++) {
+		struct gap_change one = { .class = i };
+
+		if (g_strcmp0(GAP(then, i), GAP(now, i)) == 0)
+			continue;
+		one.class_ = bpfrefs_snapshot_class(snap, i)->class_;
+		one.before = gap_ref(GAP(then, i));
+		one.after = gap_ref(GAP(now, i));
+		g_array_append_val(change->gaps, one);
+	}
+	change->count += change->gaps->len;
+}
+
+static void gap_change_clear(gpointer data)
+{
+	struct gap_change *change = data;
+
+	gap_unref(change->before);
+	gap_unref(change->after);
+}
+
+struct event_change *event_change_new(const struct event_state *then, struct event_state *now,
+				      const struct bpfrefs_snapshot *snap, uint64_t number)
+{
+	g_autoptr(GArray) carried = g_array_new(FALSE, FALSE, sizeof(struct event_line));
+	struct event_change *change = g_new0(struct event_change, 1);
+
+	change->number = number;
+	change->text = g_string_new(NULL);
+	change->lines = g_array_new(FALSE, FALSE, sizeof(struct line_change));
+	change->objects = g_array_new(FALSE, FALSE, sizeof(struct object_change));
+	change->gaps = g_array_new(FALSE, FALSE, sizeof(struct gap_change));
+	g_array_set_clear_func(change->gaps, gap_change_clear);
+	compare_lines(change, then, now, carried);
+	compare_objects(change, then, now, snap);
+	compare_gaps(change, then, now, snap);
+	add_carried(now, then, carried);
+	if (change->count || change->lines->len)
+		return change;
+	event_change_free(change);
+	return NULL;
+}
+
+void event_change_free(struct event_change *change)
+{
+	g_string_free(change->text, TRUE);
+	g_array_unref(change->lines);
+	g_array_unref(change->objects);
+	g_array_unref(change->gaps);
+	g_free(change);
+}
+
+size_t event_change_bytes(const struct event_change *change)
+{
+	return sizeof(*change) + change->text->allocated_len +
+	       change->lines->len * sizeof(struct line_change) +
+	       change->objects->len * sizeof(struct object_change) +
+	       change->gaps->len * sizeof(struct gap_change);
+}

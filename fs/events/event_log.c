@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "events/event_log.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+/* --------------------------------------------------------------- texts --- */
+
+struct event_text *event_text_ref(struct event_text *text)
+{
+	g_atomic_ref_count_inc(&text->count);
+	return text;
+}
+
+void event_text_unref(struct event_text *text)
+{
+	if (!text || !g_atomic_ref_count_dec(&text->count))
+		return;
+	g_atomic_pointer_add(text->bytes, -(gssize)text->size);
+	g_string_free(text->text, TRUE);
+	g_free(text);
+}
+
+/* Takes @string. @size: what it counts for. */
+static struct event_text *text_new(struct event_log *log, GString *string, gsize size)
+{
+	struct event_text *text = g_new0(struct event_text, 1);
+
+	g_atomic_ref_count_init(&text->count);
+	text->text = string;
+	text->bytes = &log->text_bytes;
+	text->size = size;
+	g_atomic_pointer_add(text->bytes, (gssize)text->size);
+	return text;
+}
+
+/* ----------------------------------------------------------------- log --- */
+
+void event_log_init(struct event_log *log, gsize room)
+{
+	*log = (struct event_log){ .room = room };
+	g_queue_init(&log->changes);
+}
+
+static void drop_oldest(struct event_log *log)
+{
+	struct event_change *change = g_queue_pop_head(&log->changes);
+
+	log->bytes -= event_change_bytes(change);
+	event_change_free(change);
+}
+
+void event_log_clear(struct event_log *log)
+{
+	while (!g_queue_is_empty(&log->changes))
+		drop_oldest(log);
+	g_clear_pointer(&log->newest, event_text_unref);
+	g_clear_pointer(&log->last, event_state_free);
+}
+
+void event_log_append(struct event_log *log, struct event_change *change, struct event_state *now)
+{
+	log->number = change->number;
+	log->lines += change->count;
+	log->bytes += event_change_bytes(change);
+	g_queue_push_tail(&log->changes, change);
+	while (log->bytes > log->room && log->changes.length > 1)
+		drop_oldest(log);
+	event_state_free(log->last);
+	log->last = now;
+}
+
+struct event_cursor event_log_end(const struct event_log *log)
+{
+	return (struct event_cursor){ log->number + 1, log->number, log->lines };
+}
+
+struct event_text *event_log_lose(struct event_log *log, struct event_cursor *cursor,
+				  const char *unread, bool in_line)
+{
+	uint64_t lines = log->lines - cursor->lines;
+	GString *string = g_string_new(in_line ? "\n" : NULL);
+	const char *end = unread;
+
+	while ((end = strchr(end, '\n'))) {
+		lines++;
+		end++;
+	}
+	g_string_append_printf(string, "# lost %" PRIu64 " changes\n", lines);
+	*cursor = event_log_end(log);
+	return text_new(log, string, 0);
+}
+
+/* The changes from @number on; NULL: it is not in the log any more. */
+static const GList *changes_from(const struct event_log *log, uint64_t number)
+{
+	const GList *item = log->changes.tail;
+
+	while (item && ((const struct event_change *)item->data)->number > number)
+		item = item->prev;
+	return item;
+}
+
+struct event_text *event_log_take(struct event_log *log, struct event_cursor *cursor)
+{
+	const GList *first = changes_from(log, cursor->next);
+	struct event_text *text = log->newest;
+	GString *string;
+	bool is_shared;
+
+	if (cursor->next > log->number)
+		return NULL;
+	if (!first)
+		return event_log_lose(log, cursor, "", false);
+	if (!text || !text->is_shared || text->first != cursor->next || text->last != log->number) {
+		string = g_string_new(NULL);
+		is_shared = !event_changes_show(string, first, log->last, cursor->opened);
+		text = text_new(log, string, sizeof(*text) + string->allocated_len);
+		text->is_shared = is_shared;
+		text->first = cursor->next;
+		text->last = log->number;
+		event_text_unref(log->newest);
+		log->newest = text;
+	}
+	cursor->next = log->number + 1;
+	cursor->lines = log->lines;
+	return text->text->len ? event_text_ref(text) : NULL;
+}

@@ -1,0 +1,305 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Sampling the system for readers of .bpf/events, and replying to those who wait. */
+#include "events/event_poller.h"
+
+#include <errno.h>
+#include <string.h>
+
+/* The kernel asks for a longer read in parts, at least this long, and goes on after a full one. */
+#define PART 4096
+
+/* --------------------------------------------------------------- replies --- */
+
+void answer_give(const struct events *events, const struct answer *answer)
+{
+	if (answer->text)
+		events->calls->reply(answer->request, answer->text->text->str + answer->at,
+				     answer->size);
+	else
+		events->calls->fail(answer->request, answer->err);
+	event_text_unref(answer->text);
+}
+
+bool reader_is_ready(const struct reader *reader)
+{
+	return reader->pending || reader->error || reader->events->stopping;
+}
+
+/* Of the readers that have not read their text to the end, the one that got it first. */
+static struct reader *slowest(const struct events *events, bool others)
+{
+	struct reader *found = NULL;
+
+	for (guint i = 0; i < events->readers->len; i++) {
+		struct reader *reader = events->readers->pdata[i];
+
+		/* The newest is there in any case. */
+		if (!reader->pending || !reader->pending->size ||
+		    reader->pending == events->log.newest || reader->others < others)
+			continue;
+		if (!found || reader->cursor.next < found->cursor.next)
+			found = reader;
+	}
+	return found;
+}
+
+static void lose_pending(struct event_log *log, struct reader *reader)
+{
+	struct event_text *old = reader->pending;
+	const char *unread = old->text->str + reader->at;
+
+	reader->pending =
+		event_log_lose(log, &reader->cursor, unread, reader->at && unread[-1] != '\n');
+	reader->at = 0;
+	event_text_unref(old);
+}
+
+/*
+ * Readers that stop in the midst of what they read lose it where such texts take too much; those of
+ * others than root first.
+ */
+static void bound_texts(struct events *events)
+{
+	struct event_log *log = &events->log;
+
+	while ((gsize)g_atomic_pointer_get(&log->text_bytes) > TEXT_LOGS * log->room) {
+		struct reader *reader = slowest(events, true);
+
+		if (!reader)
+			reader = slowest(events, false);
+		if (!reader)
+			return;
+		lose_pending(log, reader);
+	}
+}
+
+bool reader_catch_up(struct reader *reader)
+{
+	struct events *events = reader->events;
+
+	if (!reader_is_ready(reader)) {
+		reader->pending = event_log_take(&events->log, &reader->cursor);
+		reader->at = 0;
+		bound_texts(events);
+	}
+	return reader_is_ready(reader);
+}
+
+/*
+ * How much of what is left one read gets: the whole lines that fit, or a part of a line that does not.
+ * Never all that the kernel asked for in one part of a longer read, so that it does not wait for more
+ * with this in its hands.
+ */
+static size_t portion(const char *text, size_t left, size_t size)
+{
+	size_t most = size < PART ? size : size - 1;
+	const char *newline;
+
+	if (left <= most)
+		return left;
+	newline = memrchr(text, '\n', most);
+	return newline ? (size_t)(newline - text) + 1 : most;
+}
+
+void reader_take(struct reader *reader, size_t size, struct answer *answer)
+{
+	const GString *text;
+
+	if (!reader->pending) {
+		answer->err = reader->error ? reader->error : -ENODEV;
+		reader->error = 0;
+		return;
+	}
+	text = reader->pending->text;
+	answer->text = event_text_ref(reader->pending);
+	answer->at = reader->at;
+	answer->size = portion(text->str + reader->at, text->len - reader->at, size);
+	reader->at += answer->size;
+	if (reader->at == text->len)
+		g_clear_pointer(&reader->pending, event_text_unref);
+}
+
+static struct poll *poll_ref(struct poll *poll)
+{
+	g_atomic_ref_count_inc(&poll->count);
+	return poll;
+}
+
+void poll_unref(const struct events *events, struct poll *poll)
+{
+	if (!poll || !g_atomic_ref_count_dec(&poll->count))
+		return;
+	events->calls->drop(poll->handle);
+	g_free(poll);
+}
+
+/* What is done once the lock is given up. */
+struct later {
+	GArray *answers;  /* struct answer */
+	GPtrArray *polls; /* struct poll, owned */
+};
+
+static void later_init(struct later *later)
+{
+	later->answers = g_array_new(FALSE, TRUE, sizeof(struct answer));
+	later->polls = g_ptr_array_new();
+}
+
+static void later_do(const struct events *events, struct later *later)
+{
+	for (guint i = 0; i < later->answers->len; i++)
+		answer_give(events, &g_array_index(later->answers, struct answer, i));
+	for (guint i = 0; i < later->polls->len; i++) {
+		events->calls->wake(((struct poll *)later->polls->pdata[i])->handle);
+		poll_unref(events, later->polls->pdata[i]);
+	}
+	g_array_unref(later->answers);
+	g_ptr_array_unref(later->polls);
+}
+
+/* --------------------------------------------------------------- samples --- */
+
+/* Adds what differs from the last state to the log. Only whoever samples changes that. */
+static void add_change(struct events *events, struct event_state *now,
+		       const struct bpfrefs_snapshot *snap)
+{
+	struct event_log *log = &events->log;
+	struct event_change *change;
+
+	change = event_change_new(log->last, now, snap, log->number + 1);
+	if (!change) {
+		event_state_free(now);
+		return;
+	}
+	g_mutex_lock(&events->lock);
+	event_log_append(log, change, now);
+	g_mutex_unlock(&events->lock);
+}
+
+static int sample_locked(struct events *events, const struct bpfrefs_snapshot *snap)
+{
+	uint64_t began = bpfrefs_snapshot_stats(snap).started_ns;
+	struct event_state *now;
+	int err;
+
+	/* Another one of the same time or later was compared meanwhile. */
+	if (events->log.last && events->sampled_ns >= began)
+		return 0;
+	err = event_state_new(snap, &now);
+	if (err)
+		return err;
+	events->sampled_ns = began;
+	if (events->log.last) {
+		add_change(events, now, snap);
+	} else {
+		g_mutex_lock(&events->lock);
+		events->log.last = now;
+		g_mutex_unlock(&events->lock);
+	}
+	return 0;
+}
+
+int events_sample(struct events *events,
+		  int (*get)(struct view *view, struct bpfrefs_snapshot **snap))
+{
+	struct bpfrefs_snapshot *snap;
+	int err = get(events->view, &snap);
+
+	if (err)
+		return err;
+	g_mutex_lock(&events->sampling);
+	err = sample_locked(events, snap);
+	g_mutex_unlock(&events->sampling);
+	bpfrefs_snapshot_unref(snap);
+	return err;
+}
+
+/* The result of a sample for one reader who waits. The lock is held. */
+static bool is_answered(struct reader *reader, int err)
+{
+	if (!reader_catch_up(reader))
+		reader->error = err;
+	return reader_is_ready(reader);
+}
+
+static void answer_all(struct events *events, int err, struct later *later)
+{
+	guint kept = 0;
+
+	for (guint i = 0; i < events->waiting->len; i++) {
+		struct waiting_read *w = &g_array_index(events->waiting, struct waiting_read, i);
+		struct answer answer = { .request = w->request };
+
+		if (!is_answered(w->reader, err)) {
+			g_array_index(events->waiting, struct waiting_read, kept++) = *w;
+			continue;
+		}
+		reader_take(w->reader, w->size, &answer);
+		g_array_append_val(later->answers, answer);
+	}
+	g_array_set_size(events->waiting, kept);
+	for (guint i = 0; i < events->readers->len; i++) {
+		struct reader *reader = events->readers->pdata[i];
+
+		if (!reader->polling)
+			continue;
+		is_answered(reader, err);
+		reader->polling = false;
+		g_ptr_array_add(later->polls, poll_ref(reader->poll));
+	}
+}
+
+/* Called and returns with the lock held, and gives it up for the scan and the replies. */
+static void sample_and_answer(struct events *events)
+{
+	struct later later;
+	int err;
+
+	events->due = g_get_monotonic_time() + SAMPLE_US;
+	g_mutex_unlock(&events->lock);
+	err = events_sample(events, view_fresh);
+	later_init(&later);
+	g_mutex_lock(&events->lock);
+	answer_all(events, err, &later);
+	g_mutex_unlock(&events->lock);
+	later_do(events, &later);
+	g_mutex_lock(&events->lock);
+}
+
+bool events_are_awaited(const struct events *events)
+{
+	if (events->waiting->len)
+		return true;
+	for (guint i = 0; i < events->readers->len; i++)
+		if (((const struct reader *)events->readers->pdata[i])->polling)
+			return true;
+	return false;
+}
+
+gpointer events_run(gpointer data)
+{
+	struct events *events = data;
+
+	g_mutex_lock(&events->lock);
+	while (!events->stopping) {
+		if (!events_are_awaited(events))
+			g_cond_wait(&events->work, &events->lock);
+		else if (g_get_monotonic_time() < events->due)
+			g_cond_wait_until(&events->work, &events->lock, events->due);
+		else
+			sample_and_answer(events);
+	}
+	g_mutex_unlock(&events->lock);
+	return NULL;
+}
+
+void events_end(struct events *events)
+{
+	struct later later;
+
+	later_init(&later);
+	g_mutex_lock(&events->lock);
+	answer_all(events, 0, &later);
+	g_mutex_unlock(&events->lock);
+	later_do(events, &later);
+}

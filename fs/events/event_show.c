@@ -1,0 +1,215 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The lines that a reader of .bpf/events gets for some changes, one after the other. What one of them
+ * brought and another took away is left out, and so is a state that is again as it was before.
+ */
+#include "events/event_diff.h"
+
+/* A line of one of the changes. */
+struct merged_line {
+	const char *text; /* that it is in */
+	const struct line_change *change;
+};
+
+/* What happened to one object or class: the first change of it and the last. */
+struct merged_object {
+	const struct object_change *first, *last;
+	const char *text; /* that the last is in */
+};
+
+struct merged_gap {
+	const struct gap_change *first, *last;
+};
+
+/* --------------------------------------------------------------- lines --- */
+
+static int merged_order(gconstpointer a, gconstpointer b)
+{
+	const struct merged_line *x = a, *y = b;
+
+	return event_line_compare(x->text, &x->change->line, y->text, &y->change->line);
+}
+
+/*
+ * How a change of a line counts for a reader: a record that was hidden when the reader opened the file
+ * is new when it is shown again, and was never there if it is gone.
+ */
+static int weight(const struct line_change *change, uint64_t opened)
+{
+	bool was_seen = !change->line.hidden || opened < change->line.hidden;
+
+	if (change->sign < 0)
+		return was_seen ? -1 : 0;
+	return change->line.hidden && was_seen ? 0 : 1;
+}
+
+/* "+ map/12 fd ref=1 user=1 file=3 pid=4 comm=x fd=5"; @token NULL: the line's own. */
+static void show_changed(GString *out, char sign, const char *text, const struct event_line *line,
+			 const char *token)
+{
+	uint32_t rest = line->token_at + line->token_length;
+
+	text += line->at;
+	g_string_append_c(out, sign);
+	g_string_append_c(out, ' ');
+	g_string_append_len(out, text, token ? line->token_at : line->length);
+	if (token) {
+		g_string_append(out, token);
+		g_string_append_len(out, text + rest, line->length - rest);
+	}
+	g_string_append_c(out, '\n');
+}
+
+/*
+ * What is new is shown with the last state's token, so that among such lines equal tokens mean the
+ * same thing. Of a record that is hidden meanwhile it is unknown.
+ */
+static void show_new(GString *out, const struct event_state *last, const struct merged_line *line)
+{
+	const struct event_line *now = event_state_find(last, line->text, &line->change->line);
+	bool known = now && !now->hidden;
+
+	if (known)
+		show_changed(out, '+', last->text->str, now, NULL);
+	else
+		show_changed(out, '+', line->text, &line->change->line,
+			     line->change->line.token_length ? "?" : NULL);
+}
+
+static void show_line_group(GString *out, const struct event_state *last,
+			    const struct merged_line *line, int sum)
+{
+	for (; sum > 0; sum--)
+		show_new(out, last, line);
+	for (; sum < 0; sum++)
+		show_changed(out, '-', line->text, &line->change->line, NULL);
+}
+
+static bool show_lines(GString *out, const GList *first, const struct event_state *last,
+		       uint64_t opened)
+{
+	g_autoptr(GArray) lines = g_array_new(FALSE, FALSE, sizeof(struct merged_line));
+	bool any_hidden = false;
+	guint next;
+
+	for (const GList *item = first; item; item = item->next) {
+		const struct event_change *change = item->data;
+
+		for (guint i = 0; i < change->lines->len; i++) {
+			struct merged_line line = { change->text->str,
+						    &g_array_index(change->lines,
+								   struct line_change, i) };
+
+			any_hidden |= line.change->line.hidden != 0;
+			g_array_append_val(lines, line);
+		}
+	}
+	if (first->next)
+		g_array_sort(lines, merged_order);
+	for (guint i = 0; i < lines->len; i = next) {
+		const struct merged_line *line = &g_array_index(lines, struct merged_line, i);
+		int sum = 0;
+
+		for (next = i;
+		     next < lines->len &&
+		     merged_order(line, &g_array_index(lines, struct merged_line, next)) == 0;
+		     next++)
+			sum += weight(g_array_index(lines, struct merged_line, next).change,
+				      opened);
+		show_line_group(out, last, line, sum);
+	}
+	return any_hidden;
+}
+
+/* ------------------------------------------------------------- objects --- */
+
+static int object_order(gconstpointer a, gconstpointer b)
+{
+	const struct merged_object *x = a, *y = b;
+
+	return bpfrefs_key_compare(x->last->key, y->last->key);
+}
+
+/* One of each object, in no order. */
+static GArray *merge_objects(const GList *first)
+{
+	g_autoptr(GHashTable) places = g_hash_table_new(NULL, NULL);
+	GArray *objects = g_array_new(FALSE, FALSE, sizeof(struct merged_object));
+
+	for (const GList *item = first; item; item = item->next) {
+		const struct event_change *change = item->data;
+
+		for (guint i = 0; i < change->objects->len; i++) {
+			const struct object_change *one =
+				&g_array_index(change->objects, struct object_change, i);
+			gpointer key = GSIZE_TO_POINTER((gsize)one->key.id << 3 | one->key.kind);
+			guint place = GPOINTER_TO_UINT(g_hash_table_lookup(places, key));
+			struct merged_object merged = { one, one, change->text->str };
+
+			if (place) {
+				merged.first =
+					g_array_index(objects, struct merged_object, place - 1)
+						.first;
+				g_array_index(objects, struct merged_object, place - 1) = merged;
+				continue;
+			}
+			g_array_append_val(objects, merged);
+			g_hash_table_insert(places, key, GUINT_TO_POINTER(objects->len));
+		}
+	}
+	return objects;
+}
+
+/* Of an object that is gone the lines with "-" are enough. */
+static void show_objects_changed(GString *out, const GList *first, const struct event_state *last)
+{
+	g_autoptr(GArray) objects = merge_objects(first);
+
+	g_array_sort(objects, object_order);
+	for (guint i = 0; i < objects->len; i++) {
+		const struct merged_object *one = &g_array_index(objects, struct merged_object, i);
+
+		if (one->first->before == one->last->after ||
+		    !event_state_has(last, one->last->key))
+			continue;
+		g_string_append(out, "! ");
+		g_string_append_len(out, one->text + one->last->at, one->last->length);
+	}
+}
+
+/* ---------------------------------------------------------------- gaps --- */
+
+static void show_gaps_changed(GString *out, const GList *first, const struct event_state *last)
+{
+	g_autofree struct merged_gap *gaps = g_new0(struct merged_gap, last->gaps->len);
+
+	for (const GList *item = first; item; item = item->next) {
+		const struct event_change *change = item->data;
+
+		for (guint i = 0; i < change->gaps->len; i++) {
+			const struct gap_change *one =
+				&g_array_index(change->gaps, struct gap_change, i);
+
+			if (!gaps[one->class].first)
+				gaps[one->class].first = one;
+			gaps[one->class].last = one;
+		}
+	}
+	for (guint i = 0; i < last->gaps->len; i++) {
+		const struct merged_gap *gap = &gaps[i];
+
+		if (gap->last && g_strcmp0(gap->first->before, gap->last->after) != 0)
+			g_string_append_printf(out, "# %s: %s\n", gap->last->class_->name,
+					       gap->last->after ? gap->last->after : "complete");
+	}
+}
+
+bool event_changes_show(GString *out, const GList *first, const struct event_state *last,
+			uint64_t opened)
+{
+	bool any_hidden = show_lines(out, first, last, opened);
+
+	show_objects_changed(out, first, last);
+	show_gaps_changed(out, first, last);
+	return any_hidden;
+}

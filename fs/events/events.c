@@ -1,0 +1,245 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Readers of .bpf/events.
+ *
+ * There is one state, the last that was sampled, and one log of the changes that led to it, which is
+ * bounded. A reader is a cursor in that log. While any reader waits, a thread takes a sample at most a
+ * second after the last one and replies to those for whom the log has something. So a reader costs some
+ * bytes, and what it has not read to the end; one that does not read for long loses changes, and a line
+ * says how many.
+ *
+ * Requests that wait hold no thread: they are kept here and answered by the thread that samples.
+ */
+#include "events/event_poller.h"
+
+#include <errno.h>
+
+#define READERS_MAX 1024
+
+/* --------------------------------------------------------------- readers --- */
+
+/* Counts a reader that is about to be opened: while there is one, the last state is kept. */
+static int begin_open(struct events *events, bool others)
+{
+	if (events->stopping)
+		return -ENODEV;
+	/* Half of them are root's, so that nobody else can keep root from reading. */
+	if (events->users >= READERS_MAX || (others && events->others >= READERS_MAX / 2))
+		return -EMFILE;
+	/* Its signals are those of the thread that serves this request: none. */
+	if (!events->thread)
+		events->thread = g_thread_try_new("events", events_run, events, NULL);
+	if (!events->thread)
+		return -EAGAIN;
+	events->users++;
+	events->others += others;
+	return 0;
+}
+
+static void end_use(struct events *events, bool others)
+{
+	/* A sample that is being compared needs the last state. */
+	g_mutex_lock(&events->sampling);
+	g_mutex_lock(&events->lock);
+	events->others -= others;
+	if (!--events->users)
+		event_log_clear(&events->log);
+	g_mutex_unlock(&events->lock);
+	g_mutex_unlock(&events->sampling);
+}
+
+/* A reader for which the present state is seen. The lock is held. */
+static struct reader *add_reader(struct events *events, bool others)
+{
+	struct reader *reader = g_new0(struct reader, 1);
+
+	reader->events = events;
+	reader->others = others;
+	reader->cursor = event_log_end(&events->log);
+	/* That state has just been sampled. */
+	if (!events_are_awaited(events))
+		events->due = g_get_monotonic_time() + SAMPLE_US;
+	g_ptr_array_add(events->readers, reader);
+	return reader;
+}
+
+int events_open(struct events *events, bool others, struct reader **reader)
+{
+	int err;
+
+	g_mutex_lock(&events->lock);
+	err = begin_open(events, others);
+	g_mutex_unlock(&events->lock);
+	if (err)
+		return err;
+	err = events_sample(events, view_get);
+	if (err) {
+		end_use(events, others);
+		return err;
+	}
+	g_mutex_lock(&events->lock);
+	*reader = add_reader(events, others);
+	g_mutex_unlock(&events->lock);
+	return 0;
+}
+
+void events_close(struct reader *reader)
+{
+	struct events *events = reader->events;
+
+	/* The kernel releases a file when all its reads are answered. */
+	g_mutex_lock(&events->lock);
+	g_ptr_array_remove_fast(events->readers, reader);
+	g_mutex_unlock(&events->lock);
+	end_use(events, reader->others);
+	event_text_unref(reader->pending);
+	poll_unref(events, reader->poll);
+	g_free(reader);
+}
+
+/* The lock is held. False: it waits. */
+static bool answer_now(struct reader *reader, const struct waiting_read *w, bool nonblock,
+		       struct answer *answer)
+{
+	struct events *events = reader->events;
+
+	/* Without a sample of now, what the log has may be over already. */
+	if (nonblock ? reader_catch_up(reader) : reader_is_ready(reader)) {
+		reader_take(reader, w->size, answer);
+		return true;
+	}
+	if (nonblock) {
+		/* Who polls by edges does not ask again after this. */
+		reader->polling = reader->poll != NULL;
+		g_cond_signal(&events->work);
+		answer->err = -EAGAIN;
+		return true;
+	}
+	/* From here on, that is with the lock, events_interrupt() finds it. */
+	if (events->calls->interrupted(w->request)) {
+		answer->err = -EINTR;
+		return true;
+	}
+	g_array_append_val(events->waiting, *w);
+	g_cond_signal(&events->work);
+	return false;
+}
+
+void events_read(struct reader *reader, void *request, size_t size, bool nonblock)
+{
+	struct events *events = reader->events;
+	struct waiting_read w = { reader, request, size };
+	struct answer answer = { .request = request };
+	bool ready;
+
+	g_mutex_lock(&events->lock);
+	ready = reader_is_ready(reader);
+	g_mutex_unlock(&events->lock);
+	if (nonblock && !ready)
+		answer.err = events_sample(events, view_get);
+	if (!answer.err) {
+		g_mutex_lock(&events->lock);
+		ready = answer_now(reader, &w, nonblock, &answer);
+		g_mutex_unlock(&events->lock);
+		if (!ready)
+			return;
+	}
+	answer_give(events, &answer);
+}
+
+void events_interrupt(struct events *events, void *request)
+{
+	struct answer answer = { .request = request, .err = -EINTR };
+	bool found = false;
+
+	g_mutex_lock(&events->lock);
+	for (guint i = 0; !found && i < events->waiting->len; i++) {
+		found = g_array_index(events->waiting, struct waiting_read, i).request == request;
+		if (found)
+			g_array_remove_index(events->waiting, i);
+	}
+	g_mutex_unlock(&events->lock);
+	if (found)
+		answer_give(events, &answer);
+}
+
+static struct poll *poll_new(void *handle)
+{
+	struct poll *poll = g_new0(struct poll, 1);
+
+	g_atomic_ref_count_init(&poll->count);
+	poll->handle = handle;
+	return poll;
+}
+
+bool events_poll(struct reader *reader, void *handle)
+{
+	struct events *events = reader->events;
+	struct poll *old = NULL;
+	bool ready, due;
+
+	g_mutex_lock(&events->lock);
+	due = g_get_monotonic_time() >= events->due;
+	/* The last sample is young enough for a caller who does not wait. */
+	ready = handle || due ? reader_is_ready(reader) : reader_catch_up(reader);
+	if (handle) {
+		old = reader->poll;
+		reader->poll = poll_new(handle);
+		reader->polling = !ready;
+		g_cond_signal(&events->work);
+	}
+	g_mutex_unlock(&events->lock);
+	poll_unref(events, old);
+	/* A caller who asks now and then and never waits has samples taken as often as others have. */
+	if (!ready && !handle && due && events_sample(events, view_get) == 0) {
+		g_mutex_lock(&events->lock);
+		ready = reader_catch_up(reader);
+		events->due = g_get_monotonic_time() + SAMPLE_US;
+		g_mutex_unlock(&events->lock);
+	}
+	return ready;
+}
+
+/* -------------------------------------------------------- begin and end --- */
+
+struct events *events_new(struct view *view, const struct events_calls *calls, size_t room)
+{
+	struct events *events = g_new0(struct events, 1);
+
+	events->view = view;
+	events->calls = calls;
+	events->readers = g_ptr_array_new();
+	events->waiting = g_array_new(FALSE, FALSE, sizeof(struct waiting_read));
+	event_log_init(&events->log, room);
+	g_mutex_init(&events->sampling);
+	g_mutex_init(&events->lock);
+	g_cond_init(&events->work);
+	return events;
+}
+
+void events_stop(struct events *events)
+{
+	GThread *thread;
+
+	g_mutex_lock(&events->lock);
+	events->stopping = true;
+	thread = g_steal_pointer(&events->thread);
+	g_cond_signal(&events->work);
+	g_mutex_unlock(&events->lock);
+	if (thread)
+		g_thread_join(thread);
+	events_end(events);
+}
+
+void events_free(struct events *events)
+{
+	if (!events)
+		return;
+	event_log_clear(&events->log);
+	g_ptr_array_unref(events->readers);
+	g_array_unref(events->waiting);
+	g_cond_clear(&events->work);
+	g_mutex_clear(&events->lock);
+	g_mutex_clear(&events->sampling);
+	g_free(events);
+}

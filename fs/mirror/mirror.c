@@ -1,0 +1,377 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* bpffs by name: lookup, attributes, and every change of the namespace. */
+#include <fcntl.h>
+#include <linux/openat2.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/syscall.h>
+
+#include "mirror/mirror_node.h"
+#include "mirror/source.h"
+
+/* Lookups that find the name to be another's by the time it is opened, before giving up. */
+#define LOOKUP_TRIES 8
+
+/* ------------------------------------------------------------- lookup --- */
+
+/* Opens the directory @name, which a moment ago was @st; -ESTALE: no longer, look again. */
+static int open_subdir(int dir_fd, const char *name, const struct stat *st)
+{
+	struct open_how how = { .flags = O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC,
+				.resolve = RESOLVE_NO_XDEV };
+	int fd = (int)syscall(SYS_openat2, dir_fd, name, &how, sizeof(how));
+	struct stat now;
+
+	if (fd < 0)
+		return errno == ENOENT || errno == ENOTDIR || errno == ELOOP ? -ESTALE : -errno;
+	if (fstat(fd, &now) == 0 && now.st_ino == st->st_ino)
+		return fd;
+	close(fd);
+	return -ESTALE;
+}
+
+static int find_dir(struct mirror *mirror, const struct mnode *dir, const char *name,
+		    const struct stat *st, struct mnode **node)
+{
+	int fd;
+
+	*node = node_get_dir(mirror, dir, st->st_ino, -1);
+	if (*node)
+		return 0;
+	fd = open_subdir(dir->fd, name, st);
+	if (fd >= 0)
+		fd = share_fd(mirror, MIRROR_NODES, fd);
+	if (fd < 0)
+		return fd;
+	*node = node_get_dir(mirror, dir, st->st_ino, fd);
+	return 0;
+}
+
+int mirror_lookup(struct mirror *mirror, pid_t asker, uint64_t parent, const char *name,
+		  struct entry *entry)
+{
+	struct mnode *dir = node_of(mirror, parent), *node = NULL;
+	const struct found_name found = { dir, name, asker };
+	int err = -ESTALE;
+
+	if (dir->fd < 0)
+		return -ENOTDIR;
+	if (node_check_inside(mirror, dir) != 0)
+		return -ESTALE;
+	memset(entry, 0, sizeof(*entry));
+	for (int i = 0; err == -ESTALE && i < LOOKUP_TRIES; i++) {
+		err = stat_at(dir->fd, name, &entry->attr);
+		if (err)
+			return err;
+		if (S_ISDIR(entry->attr.st_mode))
+			err = find_dir(mirror, dir, name, &entry->attr, &node);
+		else
+			node = node_get_leaf(mirror, &found, &entry->attr);
+	}
+	if (err)
+		return err;
+	entry->ino = node_number(mirror, node);
+	show_stat(mirror, &entry->attr);
+	return 0;
+}
+
+bool mirror_has_pin(struct mirror *mirror, uint64_t parent, const char *name)
+{
+	struct stat st;
+
+	return stat_at(mirror_dir_fd(mirror, parent), name, &st) == 0 && S_ISREG(st.st_mode);
+}
+
+/* --------------------------------------------------------- attributes --- */
+
+int mirror_dir_fd(struct mirror *mirror, uint64_t ino)
+{
+	return node_of(mirror, ino)->fd;
+}
+
+int mirror_getattr(struct mirror *mirror, uint64_t ino, struct stat *st)
+{
+	int err = node_stat(mirror, node_of(mirror, ino), st);
+
+	if (!err)
+		show_stat(mirror, st);
+	return err;
+}
+
+int mirror_statfs(struct mirror *mirror, struct statvfs *st)
+{
+	return fstatvfs(mirror->root->fd, st) == 0 ? 0 : -errno;
+}
+
+/* A directory's path below SOURCE: "" for the root, "/app". -ESTALE if it is no longer there. */
+static int dir_path(const struct mirror *mirror, const struct mnode *dir, char path[PATH_MAX])
+{
+	struct stat st;
+	int err;
+
+	path[0] = '\0';
+	if (dir == mirror->root)
+		return 0;
+	err = node_path(mirror, dir->fd, path);
+	/* The kernel marks a removed directory by " (deleted)", which could also be its name. */
+	if (!err && (fstat(dir->fd, &st) != 0 || st.st_nlink == 0))
+		err = -ESTALE;
+	return err;
+}
+
+int mirror_path(struct mirror *mirror, uint64_t ino, char path[PATH_MAX])
+{
+	int err = dir_path(mirror, node_of(mirror, ino), path);
+
+	if (!err && *path)
+		memmove(path, path + 1, strlen(path));
+	return err;
+}
+
+int mirror_depth(struct mirror *mirror, uint64_t ino)
+{
+	char path[PATH_MAX];
+	int err = dir_path(mirror, node_of(mirror, ino), path), depth = 0;
+
+	if (err)
+		return err;
+	for (const char *at = path; *at; at++)
+		depth += *at == '/';
+	return depth;
+}
+
+struct text {
+	char *buf;
+	size_t size;
+};
+
+/* Where a pin stands: the path of that name. */
+static int try_path(struct mirror *mirror, const struct mnode *node, const struct mnode *dir,
+		    const char *name, void *data)
+{
+	struct text *text = data;
+	char below[PATH_MAX], path[PATH_MAX];
+	struct stat st;
+	size_t len;
+	int err = stat_at(dir->fd, name, &st);
+
+	if (!err)
+		err = st.st_ino == node->ino ? dir_path(mirror, dir, below) : -ESTALE;
+	if (!err)
+		err = source_path(mirror->source, below, path);
+	if (err)
+		return err;
+	len = (size_t)snprintf(text->buf, text->size, "%s/%s", strcmp(path, "/") == 0 ? "" : path,
+			       name);
+	return len < text->size ? 0 : -ENAMETOOLONG;
+}
+
+static int read_symlink(struct mirror *mirror, struct mnode *node, const struct text *text)
+{
+	mirror_autofd fd = node_open(mirror, node);
+	ssize_t len;
+
+	if (fd < 0)
+		return fd;
+	len = readlinkat(fd, "", text->buf, text->size);
+	if (len < 0)
+		return -errno;
+	if ((size_t)len == text->size)
+		return -ENAMETOOLONG;
+	text->buf[len] = '\0';
+	return 0;
+}
+
+int mirror_readlink(struct mirror *mirror, pid_t asker, uint64_t ino, char *buf, size_t size)
+{
+	struct mnode *node = node_of(mirror, ino);
+	struct text text = { buf, size };
+	int err;
+
+	if (node->fd >= 0)
+		return -EINVAL;
+	if (!S_ISREG(node->type))
+		return read_symlink(mirror, node, &text);
+	/*
+	 * The kernel does not say by which name: by the one that it has just looked up for it. Another
+	 * would be of the same pin, but in a directory that somebody else may write to. ESTALE makes
+	 * the kernel look again.
+	 */
+	err = places_try_asked(mirror, node, asker, try_path, &text);
+	if (err == -ESTALE && !places_are_many(mirror, node))
+		err = places_try(mirror, node, try_path, &text);
+	return err;
+}
+
+/* ------------------------------------------------------------ setattr --- */
+
+static int set_owner(int fd, const struct stat *attr, unsigned int set)
+{
+	uid_t uid = set & MIRROR_SET_UID ? attr->st_uid : (uid_t)-1;
+	gid_t gid = set & MIRROR_SET_GID ? attr->st_gid : (gid_t)-1;
+
+	return fchownat(fd, "", uid, gid, AT_EMPTY_PATH) == 0 ? 0 : -errno;
+}
+
+/* By the descriptor's name in /proc: an O_PATH one does not serve fchmod(2) and ftruncate(2). */
+static int set_mode(int fd, mode_t mode)
+{
+	char path[32];
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	return chmod(path, mode & 07777) == 0 ? 0 : -errno;
+}
+
+static int set_size(int fd, const struct mirror_file *file, off_t size)
+{
+	char path[32];
+
+	if (file)
+		return ftruncate(file->fd, size) == 0 ? 0 : -errno;
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	return truncate(path, size) == 0 ? 0 : -errno;
+}
+
+static int set_times(int fd, const struct stat *attr, unsigned int set)
+{
+	struct timespec times[2] = { attr->st_atim, attr->st_mtim };
+
+	if (!(set & MIRROR_SET_ATIME))
+		times[0].tv_nsec = UTIME_OMIT;
+	if (!(set & MIRROR_SET_MTIME))
+		times[1].tv_nsec = UTIME_OMIT;
+	return utimensat(fd, "", times, AT_EMPTY_PATH) == 0 ? 0 : -errno;
+}
+
+static int set_all(int fd, const struct mirror_file *file, const struct stat *attr,
+		   unsigned int set)
+{
+	int err = 0;
+
+	/* No bits at all: chown(-1, -1), which changes the ctime and nothing else. */
+	if (!set || set & (MIRROR_SET_UID | MIRROR_SET_GID))
+		err = set_owner(fd, attr, set);
+	if (!err && set & MIRROR_SET_SIZE)
+		err = set_size(fd, file, attr->st_size);
+	/*
+	 * A mode that comes with another change is no chmod(2): the kernel takes setuid and setgid
+	 * bits off, which bpffs has just done itself, for callers that chmod(2) would refuse.
+	 */
+	if (!err && (set & (MIRROR_SET_UID | MIRROR_SET_GID | MIRROR_SET_SIZE | MIRROR_SET_MODE)) ==
+			    MIRROR_SET_MODE)
+		err = set_mode(fd, attr->st_mode);
+	if (!err && set & (MIRROR_SET_ATIME | MIRROR_SET_MTIME))
+		err = set_times(fd, attr, set);
+	return err;
+}
+
+int mirror_setattr(struct mirror *mirror, const struct caller *caller, uint64_t ino,
+		   struct mirror_file *file, const struct stat *attr, unsigned int set)
+{
+	struct mnode *node = node_of(mirror, ino);
+	mirror_autofd fd = -1;
+	int err;
+
+	/* Found with our own rights: who has it open needs no right to its directory any more. */
+	if (!file && node_check_inside(mirror, node) != 0)
+		return -ESTALE;
+	fd = node_open_any(mirror, node);
+	if (fd < 0)
+		return fd;
+	err = caller_enter(caller);
+	if (err)
+		return err;
+	err = set_all(fd, file, attr, set);
+	caller_leave();
+	return err;
+}
+
+/* ---------------------------------------------------------- namespace --- */
+
+/* The beginning of a change in a directory, as the caller. */
+static int enter(struct mirror *mirror, const struct caller *caller, uint64_t dir)
+{
+	int err = node_check_inside(mirror, node_of(mirror, dir));
+
+	return err ? err : caller_enter(caller);
+}
+
+/* The end of an operation as the caller: its result, as 0 or -errno. */
+static int leave(int result)
+{
+	int err = result < 0 ? -errno : 0;
+
+	caller_leave();
+	return err;
+}
+
+int mirror_mkdir(struct mirror *mirror, const struct caller *caller, uint64_t parent,
+		 const char *name, mode_t mode)
+{
+	int err = enter(mirror, caller, parent);
+
+	return err ? err : leave(mkdirat(mirror_dir_fd(mirror, parent), name, mode));
+}
+
+int mirror_mknod(struct mirror *mirror, const struct caller *caller, uint64_t parent,
+		 const char *name, mode_t mode, dev_t dev)
+{
+	int err = enter(mirror, caller, parent);
+
+	return err ? err : leave(mknodat(mirror_dir_fd(mirror, parent), name, mode, dev));
+}
+
+int mirror_symlink(struct mirror *mirror, const struct caller *caller, const char *target,
+		   uint64_t parent, const char *name)
+{
+	int err = enter(mirror, caller, parent);
+
+	return err ? err : leave(symlinkat(target, mirror_dir_fd(mirror, parent), name));
+}
+
+int mirror_unlink(struct mirror *mirror, const struct caller *caller, uint64_t parent,
+		  const char *name, int flags)
+{
+	int err = enter(mirror, caller, parent);
+
+	return err ? err : leave(unlinkat(mirror_dir_fd(mirror, parent), name, flags));
+}
+
+int mirror_link(struct mirror *mirror, const struct caller *caller, uint64_t ino, uint64_t parent,
+		const char *name)
+{
+	mirror_autofd fd = node_open(mirror, node_of(mirror, ino));
+	char path[32];
+	int err;
+
+	if (fd < 0)
+		return fd;
+	err = node_check_inside(mirror, node_of(mirror, ino));
+	if (!err)
+		err = enter(mirror, caller, parent);
+	if (err)
+		return err;
+	/* Not AT_EMPTY_PATH, which asks for CAP_DAC_READ_SEARCH. */
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	return leave(
+		linkat(AT_FDCWD, path, mirror_dir_fd(mirror, parent), name, AT_SYMLINK_FOLLOW));
+}
+
+int mirror_rename(struct mirror *mirror, const struct caller *caller, struct mirror_name from,
+		  struct mirror_name to, unsigned int flags)
+{
+	int err = node_check_inside(mirror, node_of(mirror, from.parent));
+
+	if (!err)
+		err = enter(mirror, caller, to.parent);
+	if (err)
+		return err;
+	err = leave(renameat2(mirror_dir_fd(mirror, from.parent), from.name,
+			      mirror_dir_fd(mirror, to.parent), to.name, flags));
+	if (err)
+		return err;
+	node_moved(mirror, node_of(mirror, to.parent), to.name);
+	if (flags & RENAME_EXCHANGE)
+		node_moved(mirror, node_of(mirror, from.parent), from.name);
+	return 0;
+}

@@ -1,0 +1,432 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The table of the mirror's nodes, and what a node is on bpffs now. */
+#include <fcntl.h>
+#include <linux/openat2.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <sys/sysmacros.h>
+
+#include "mirror/mirror_node.h"
+#include "mirror/source.h"
+
+/* ---------------------------------------------------------- the table --- */
+
+static guint node_hash(gconstpointer data)
+{
+	const struct mnode *node = data;
+
+	return g_int64_hash(&node->ino) ^ g_int64_hash(&node->moved) ^ node->type;
+}
+
+static gboolean node_equal(gconstpointer a, gconstpointer b)
+{
+	const struct mnode *x = a, *y = b;
+
+	return x->ino == y->ino && x->moved == y->moved && x->type == y->type;
+}
+
+static void file_free(gpointer data)
+{
+	struct mirror_file *file = data;
+
+	close(file->fd);
+	g_free(file);
+}
+
+static void node_free(struct mnode *node)
+{
+	if (node->fd >= 0)
+		close(node->fd);
+	/* At the end only: a node whose files are open is not forgotten, one that is has no places. */
+	g_slist_free_full(node->files, file_free);
+	places_end(node);
+	g_free(node);
+}
+
+void nodes_free(GSList *unused)
+{
+	g_slist_free_full(unused, (GDestroyNotify)node_free);
+}
+
+static int read_fd_limit(void)
+{
+	struct rlimit limit;
+
+	return getrlimit(RLIMIT_NOFILE, &limit) == 0 ? (int)MIN(limit.rlim_cur, INT_MAX) : INT_MAX;
+}
+
+struct mirror *mirror_new(struct source *source, const struct fs_options *options)
+{
+	struct mirror *mirror = g_new0(struct mirror, 1);
+
+	mirror->options = options;
+	mirror->source = source;
+	mirror->fd_limit = read_fd_limit();
+	mirror->root = g_new0(struct mnode, 1);
+	mirror->root->fd = source_fd(source);
+	mirror->root->type = S_IFDIR;
+	mirror->nodes = g_hash_table_new(node_hash, node_equal);
+	mirror->dirs = g_hash_table_new(NULL, NULL);
+	mirror->asked = asked_new();
+	g_mutex_init(&mirror->lock);
+	return mirror;
+}
+
+void mirror_free(struct mirror *mirror)
+{
+	GHashTableIter iter;
+	gpointer node, dir;
+
+	if (!mirror)
+		return;
+	g_hash_table_iter_init(&iter, mirror->dirs);
+	while (g_hash_table_iter_next(&iter, &dir, NULL))
+		mirror_dir_free(dir);
+	g_hash_table_unref(mirror->dirs);
+	g_hash_table_iter_init(&iter, mirror->nodes);
+	while (g_hash_table_iter_next(&iter, &node, NULL))
+		node_free(node);
+	g_hash_table_unref(mirror->nodes);
+	mirror->root->fd = -1; /* borrowed */
+	node_free(mirror->root);
+	g_free(mirror->asked);
+	g_mutex_clear(&mirror->lock);
+	g_free(mirror);
+}
+
+/* What scans, commands and answers need at a time. */
+#define OWN_FDS 64
+
+int share_fd(const struct mirror *mirror, enum mirror_share share, int fd)
+{
+	const int most[] = {
+		[MIRROR_OTHERS_OPEN] = mirror->fd_limit / 2,
+		[MIRROR_NODES] = mirror->fd_limit / 4 * 3,
+		[MIRROR_ROOT_OPENS] = mirror->fd_limit - OWN_FDS,
+	};
+
+	if (fd < most[share])
+		return fd;
+	close(fd);
+	return -EMFILE;
+}
+
+struct mnode *node_of(struct mirror *mirror, uint64_t ino)
+{
+	return ino == MIRROR_ROOT_INO ? mirror->root : (struct mnode *)(uintptr_t)ino;
+}
+
+uint64_t node_number(const struct mirror *mirror, const struct mnode *node)
+{
+	return node == mirror->root ? MIRROR_ROOT_INO : (uint64_t)(uintptr_t)node;
+}
+
+/* With the lock held; NULL if there is none. */
+static struct mnode *find_node(const struct mirror *mirror, uint64_t ino, mode_t type)
+{
+	const struct mnode key = { .ino = ino, .type = type & S_IFMT };
+
+	return g_hash_table_lookup(mirror->nodes, &key);
+}
+
+struct mnode *node_get_dir(struct mirror *mirror, const struct mnode *parent, uint64_t ino, int fd)
+{
+	struct mnode *node;
+
+	g_mutex_lock(&mirror->lock);
+	node = find_node(mirror, ino, S_IFDIR);
+	if (node && node->within != parent->serial && fd >= 0) {
+		g_hash_table_remove(mirror->nodes, node);
+		node->moved = node->serial;
+		g_hash_table_add(mirror->nodes, node);
+	}
+	if (node && node->within != parent->serial)
+		node = NULL;
+	if (!node && fd >= 0) {
+		node = g_new0(struct mnode, 1);
+		node->ino = ino;
+		node->type = S_IFDIR;
+		node->fd = fd;
+		node->serial = ++mirror->serials;
+		node->within = parent->serial;
+		fd = -1;
+		g_hash_table_add(mirror->nodes, node);
+	}
+	if (node)
+		node->nlookup++;
+	g_mutex_unlock(&mirror->lock);
+	if (fd >= 0)
+		close(fd);
+	return node;
+}
+
+void node_moved(struct mirror *mirror, struct mnode *parent, const char *name)
+{
+	const struct found_name found = { .dir = parent, .name = name };
+	GSList *unused = NULL;
+	struct mnode *node;
+	struct stat st;
+
+	if (stat_at(parent->fd, name, &st) != 0)
+		return;
+	g_mutex_lock(&mirror->lock);
+	node = find_node(mirror, st.st_ino, st.st_mode);
+	if (node && S_ISDIR(st.st_mode))
+		node->within = parent->serial;
+	else if (node)
+		places_add(mirror, node, &found, st.st_nlink, &unused);
+	g_mutex_unlock(&mirror->lock);
+	nodes_free(unused);
+}
+
+struct mnode *node_get_leaf(struct mirror *mirror, const struct found_name *name,
+			    const struct stat *st)
+{
+	GSList *unused = NULL;
+	struct mnode *node;
+
+	g_mutex_lock(&mirror->lock);
+	node = find_node(mirror, st->st_ino, st->st_mode);
+	if (!node) {
+		node = g_new0(struct mnode, 1);
+		node->ino = st->st_ino;
+		node->type = st->st_mode & S_IFMT;
+		node->fd = -1;
+		g_hash_table_add(mirror->nodes, node);
+	}
+	node->nlookup++;
+	places_add(mirror, node, name, st->st_nlink, &unused);
+	g_mutex_unlock(&mirror->lock);
+	nodes_free(unused);
+	return node;
+}
+
+void take_unused(struct mirror *mirror, struct mnode *node, GSList **unused)
+{
+	if (node == mirror->root || node->nlookup || node->kids)
+		return;
+	g_hash_table_remove(mirror->nodes, node);
+	*unused = g_slist_prepend(*unused, node);
+	places_free(mirror, node, unused); /* and their directories */
+}
+
+void mirror_forget(struct mirror *mirror, uint64_t ino, uint64_t count)
+{
+	struct mnode *node = node_of(mirror, ino);
+	GSList *unused = NULL;
+
+	if (node == mirror->root)
+		return;
+	g_mutex_lock(&mirror->lock);
+	node->nlookup -= MIN(count, node->nlookup);
+	take_unused(mirror, node, &unused);
+	g_mutex_unlock(&mirror->lock);
+	nodes_free(unused);
+}
+
+/* -------------------------------------------------------- what is there --- */
+
+static void stat_of_statx(const struct statx *stx, struct stat *st)
+{
+	memset(st, 0, sizeof(*st));
+	st->st_dev = makedev(stx->stx_dev_major, stx->stx_dev_minor);
+	st->st_ino = stx->stx_ino;
+	st->st_mode = stx->stx_mode;
+	st->st_nlink = stx->stx_nlink;
+	st->st_uid = stx->stx_uid;
+	st->st_gid = stx->stx_gid;
+	st->st_size = (off_t)stx->stx_size;
+	st->st_blocks = (blkcnt_t)stx->stx_blocks;
+	st->st_blksize = (blksize_t)stx->stx_blksize;
+	st->st_atim.tv_sec = stx->stx_atime.tv_sec;
+	st->st_atim.tv_nsec = stx->stx_atime.tv_nsec;
+	st->st_mtim.tv_sec = stx->stx_mtime.tv_sec;
+	st->st_mtim.tv_nsec = stx->stx_mtime.tv_nsec;
+	st->st_ctim.tv_sec = stx->stx_ctime.tv_sec;
+	st->st_ctim.tv_nsec = stx->stx_ctime.tv_nsec;
+}
+
+int stat_at(int dir_fd, const char *name, struct stat *st)
+{
+	int flags = *name ? AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT : AT_EMPTY_PATH;
+	struct statx stx;
+
+	if (statx(dir_fd, name, flags, STATX_BASIC_STATS, &stx) != 0)
+		return -errno;
+	/* A descriptor of a directory stays in its own mount; SOURCE itself may be a mount's root. */
+	if (*name && (stx.stx_attributes & STATX_ATTR_MOUNT_ROOT))
+		return -EXDEV;
+	stat_of_statx(&stx, st);
+	return 0;
+}
+
+int node_dup_file(struct mirror *mirror, const struct mnode *node)
+{
+	int fd = -ESTALE;
+
+	g_mutex_lock(&mirror->lock);
+	if (node->files) {
+		const struct mirror_file *file = node->files->data;
+
+		fd = fcntl(file->fd, F_DUPFD_CLOEXEC, 3);
+		if (fd < 0)
+			fd = -errno;
+	}
+	g_mutex_unlock(&mirror->lock);
+	return fd;
+}
+
+int node_open_any(struct mirror *mirror, struct mnode *node)
+{
+	int fd = node_open(mirror, node);
+
+	return fd < 0 ? node_dup_file(mirror, node) : fd; /* removed while open */
+}
+
+static int stat_open_file(struct mirror *mirror, const struct mnode *node, struct stat *st)
+{
+	mirror_autofd fd = node_dup_file(mirror, node);
+
+	if (fd < 0)
+		return fd;
+	return fstat(fd, st) == 0 ? 0 : -errno;
+}
+
+static int try_stat(struct mirror *mirror, const struct mnode *node, const struct mnode *dir,
+		    const char *name, void *data)
+{
+	struct stat *st = data;
+	int err = stat_at(dir->fd, name, st);
+
+	(void)mirror;
+	return err || st->st_ino == node->ino ? err : -ESTALE;
+}
+
+int node_stat(struct mirror *mirror, struct mnode *node, struct stat *st)
+{
+	int err;
+
+	if (node->fd >= 0)
+		return stat_at(node->fd, "", st);
+	err = places_try(mirror, node, try_stat, st);
+	return err == -ESTALE ? stat_open_file(mirror, node, st) : err;
+}
+
+static int try_open(struct mirror *mirror, const struct mnode *node, const struct mnode *dir,
+		    const char *name, void *data)
+{
+	struct open_how how = { .flags = O_PATH | O_NOFOLLOW | O_CLOEXEC,
+				.resolve = RESOLVE_NO_XDEV };
+	int fd = (int)syscall(SYS_openat2, dir->fd, name, &how, sizeof(how));
+	struct stat st;
+
+	(void)mirror;
+	(void)data;
+	if (fd < 0)
+		return -errno;
+	if (fstat(fd, &st) == 0 && st.st_ino == node->ino)
+		return fd;
+	close(fd);
+	return -ESTALE;
+}
+
+int node_open(struct mirror *mirror, struct mnode *node)
+{
+	int fd;
+
+	if (node->fd < 0)
+		return places_try(mirror, node, try_open, NULL);
+	fd = fcntl(node->fd, F_DUPFD_CLOEXEC, 3);
+	return fd < 0 ? -errno : fd;
+}
+
+/* The directory above, owned; -EXDEV where that is in another mount. */
+static int open_above(int dir_fd)
+{
+	struct open_how how = { .flags = O_PATH | O_DIRECTORY | O_CLOEXEC,
+				.resolve = RESOLVE_NO_XDEV };
+	int fd = (int)syscall(SYS_openat2, dir_fd, "..", &how, sizeof(how));
+
+	return fd < 0 ? -errno : fd;
+}
+
+int node_path(const struct mirror *mirror, int dir_fd, char path[PATH_MAX])
+{
+	char root[PATH_MAX];
+	size_t len;
+	int err = source_path_of_fd(mirror->root->fd, root);
+
+	if (!err)
+		err = source_path_of_fd(dir_fd, path);
+	if (err)
+		return err;
+	len = strcmp(root, "/") == 0 ? 0 : strlen(root);
+	if (strncmp(path, root, len) != 0 || path[len] != '/')
+		return -ESTALE;
+	memmove(path, path + len, strlen(path + len) + 1);
+	return 0;
+}
+
+static bool same_inode(int a, int b)
+{
+	struct stat x, y;
+
+	return fstat(a, &x) == 0 && fstat(b, &y) == 0 && x.st_ino == y.st_ino;
+}
+
+static int check_dir_inside(const struct mirror *mirror, const struct mnode *dir)
+{
+	mirror_autofd at = -1;
+	char path[PATH_MAX];
+
+	for (int from = dir->fd; dir != mirror->root && !same_inode(from, mirror->root->fd);) {
+		int above = open_above(from);
+
+		/* The root of the process is its own parent. */
+		if (above >= 0 && same_inode(above, from)) {
+			close(above);
+			above = -ESTALE;
+		}
+		/*
+		 * Either the directory is the root of the mount, or something is mounted on the one
+		 * above, where ".." leads too (follow_dotdot()). The kernel's account of both is
+		 * without such mounts.
+		 */
+		if (above == -EXDEV)
+			return node_path(mirror, from, path);
+		if (above < 0)
+			return -ESTALE;
+		if (at >= 0)
+			close(at);
+		from = at = above;
+	}
+	return 0;
+}
+
+static int try_inside(struct mirror *mirror, const struct mnode *node, const struct mnode *dir,
+		      const char *name, void *data)
+{
+	struct stat st;
+	int err = try_stat(mirror, node, dir, name, &st);
+
+	(void)data;
+	if (!err && check_dir_inside(mirror, dir) != 0)
+		err = -EREMOTE; /* it is there, so the place is not to be forgotten */
+	return err;
+}
+
+int node_check_inside(struct mirror *mirror, struct mnode *node)
+{
+	if (node->fd >= 0)
+		return check_dir_inside(mirror, node);
+	return places_try(mirror, node, try_inside, NULL) == -EREMOTE ? -ESTALE : 0;
+}
+
+void show_stat(const struct mirror *mirror, struct stat *st)
+{
+	if (mirror->options->pins_file || !S_ISREG(st->st_mode))
+		return;
+	st->st_mode = S_IFLNK | 0777;
+	st->st_size = 0; /* as every symlink of bpffs */
+}

@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Extended attributes, which bpffs has on Linux 7.2 (6.18 has none): trusted. and security. ones. Where it
+ * supports none the kernel is told so once (ops-xattr.c).
+ */
+#include <linux/limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/xattr.h>
+
+#include "mirror/mirror_node.h"
+
+#define TRUSTED	 "trusted."
+#define SECURITY "security."
+
+/* A descriptor's name in /proc: an O_PATH one serves no f*xattr(2). It leads to the inode itself. */
+struct fd_path {
+	char path[32];
+};
+
+static struct fd_path path_of(int fd)
+{
+	struct fd_path result;
+
+	snprintf(result.path, sizeof(result.path), "/proc/self/fd/%d", fd);
+	return result;
+}
+
+bool mirror_xattrs_are_there(int source_fd)
+{
+	return getxattr(path_of(source_fd).path, TRUSTED "bpfrefs", NULL, 0) < 0 && errno == ENODATA;
+}
+
+static bool begins(const char *name, const char *with)
+{
+	return strncmp(name, with, strlen(with)) == 0;
+}
+
+/* Any other is nobody's, once who may write has been asked for, which the kernel has done. */
+static bool is_known(const char *name)
+{
+	static const char *const prefixes[] = { "user.", TRUSTED, SECURITY, "system." };
+
+	for (size_t i = 0; i < G_N_ELEMENTS(prefixes); i++)
+		if (begins(name, prefixes[i]))
+			return true;
+	return false;
+}
+
+/*
+ * What the kernel asks of who uses trusted. and security. it has asked of the caller already
+ * (xattr_permission(), cap_inode_setxattr()); but of us it would ask it again, and we have it.
+ */
+static bool may_read(const struct caller *caller, const char *name)
+{
+	return !begins(name, TRUSTED) || caller_is_admin(caller) == 0;
+}
+
+static int may_change(const struct caller *caller, const char *name)
+{
+	if (!is_known(name))
+		return -EOPNOTSUPP;
+	return begins(name, TRUSTED) || begins(name, SECURITY) ? caller_is_admin(caller) : 0;
+}
+
+/* The node itself, as the caller: a descriptor, owned, or -errno. To be ended by leave(). */
+static int enter(struct mirror *mirror, const struct caller *caller, uint64_t ino)
+{
+	struct mnode *node = node_of(mirror, ino);
+	int fd, err;
+
+	if (node_check_inside(mirror, node) != 0)
+		return -ESTALE;
+	fd = node_open_any(mirror, node);
+	if (fd < 0)
+		return fd;
+	err = caller_enter(caller);
+	if (!err)
+		return fd;
+	close(fd);
+	return err;
+}
+
+static ssize_t leave(int fd, ssize_t result)
+{
+	ssize_t err = result < 0 ? -errno : result;
+
+	caller_leave();
+	close(fd);
+	return err;
+}
+
+ssize_t mirror_getxattr(struct mirror *mirror, const struct caller *caller, uint64_t ino,
+			const char *name, void *value, size_t size)
+{
+	int fd;
+
+	if (!is_known(name))
+		return -EOPNOTSUPP;
+	if (!may_read(caller, name))
+		return -ENODATA;
+	fd = enter(mirror, caller, ino);
+	return fd < 0 ? fd : leave(fd, getxattr(path_of(fd).path, name, value, size));
+}
+
+int mirror_setxattr(struct mirror *mirror, const struct caller *caller, uint64_t ino,
+		    const struct mirror_xattr *xattr)
+{
+	int fd = may_change(caller, xattr->name);
+
+	if (!fd)
+		fd = enter(mirror, caller, ino);
+	return fd < 0 ? fd
+		      : (int)leave(fd, setxattr(path_of(fd).path, xattr->name, xattr->value,
+						xattr->size, xattr->flags));
+}
+
+int mirror_removexattr(struct mirror *mirror, const struct caller *caller, uint64_t ino,
+		       const char *name)
+{
+	int fd = may_change(caller, name);
+
+	if (!fd)
+		fd = enter(mirror, caller, ino);
+	return fd < 0 ? fd : (int)leave(fd, removexattr(path_of(fd).path, name));
+}
+
+/* Takes trusted. ones out of a list, of which @len bytes are left. */
+static size_t without_trusted(char *list, size_t len)
+{
+	size_t kept = 0;
+
+	for (size_t at = 0, size; at < len; at += size) {
+		size = strnlen(list + at, len - at - 1) + 1;
+		if (begins(list + at, TRUSTED))
+			continue;
+		memmove(list + kept, list + at, size);
+		kept += size;
+	}
+	return kept;
+}
+
+ssize_t mirror_listxattr(struct mirror *mirror, const struct caller *caller, uint64_t ino, char *list)
+{
+	int fd = enter(mirror, caller, ino);
+	ssize_t len = fd < 0 ? fd : leave(fd, listxattr(path_of(fd).path, list, XATTR_LIST_MAX));
+
+	if (len > 0 && caller_is_admin(caller) != 0)
+		len = (ssize_t)without_trusted(list, (size_t)len);
+	return len;
+}

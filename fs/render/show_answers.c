@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* What follows from all references together: roots, what goes with a process, what is at risk. */
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+
+#include "render/show.h"
+
+/* --------------------------------------------------------------- roots --- */
+
+static int show_root(const struct bpfrefs_root *root, void *data)
+{
+	GString *out = data;
+	char key[BPFREFS_KEY_MAX];
+
+	show_line(out, root->ref);
+	g_string_truncate(out, out->len - 1); /* the newline */
+	if (root->owner) {
+		g_string_append_printf(
+			out, " owner=%s owner_pid=%" PRIu32 " owner_comm=", root->owner, root->pid);
+		show_value(out, root->comm);
+	}
+	for (size_t i = 0; text_room(out) == 0 && i < root->count; i++)
+		g_string_append_printf(
+			out, "%s%s", i ? "," : " chain=", bpfrefs_key_format(root->chain[i], key));
+	g_string_append_c(out, '\n');
+	return text_room(out);
+}
+
+int show_roots(const struct where *w, GString *out)
+{
+	int err = bpfrefs_snapshot_roots(w->snap, w->key, show_root, out);
+
+	if (!err)
+		show_gaps(out, w->snap, NULL, NULL);
+	return err;
+}
+
+/* ------------------------------------------------------------- retains --- */
+
+struct retains {
+	const struct where *w;
+	GString *out;
+};
+
+static int show_retained(const struct bpfrefs_object *object, enum bpfrefs_effect effect,
+			 void *data)
+{
+	const struct retains *retains = data;
+	const struct where *w = retains->w;
+	char key[BPFREFS_KEY_MAX];
+
+	g_string_append_printf(retains->out, "%s name=", bpfrefs_key_format(object->key, key));
+	show_value(retains->out, object->name);
+	g_string_append_printf(retains->out, " effect=%s memlock=", bpfrefs_effect_name(effect));
+	show_number(retains->out, bpfrefs_memlock(w->fs->ctx, w->snap, object->key));
+	g_string_append_c(retains->out, '\n');
+	return text_room(retains->out);
+}
+
+int show_retains(const struct where *w, GString *out)
+{
+	struct retains retains = { w, out };
+	int err;
+
+	if (!bpfrefs_snapshot_find_pid(w->snap, w->pid))
+		return -ENOENT;
+	err = bpfrefs_retains(w->snap, w->pid, show_retained, &retains);
+	if (!err)
+		show_gaps(out, w->snap, NULL, NULL);
+	return err;
+}
+
+/* ------------------------------------------------------------- at risk --- */
+
+static bool is_prog_array(const struct bpfrefs_object *object)
+{
+	return g_strcmp0(object->type, "prog_array") == 0;
+}
+
+static int show_in_trouble(const struct where *w, GString *out, bool arrays)
+{
+	const struct bpfrefs_object *object;
+	int err = 0;
+
+	for (size_t i = 0; !err && (object = bpfrefs_snapshot_object(w->snap, i)); i++) {
+		if ((object->state == BPFREFS_AT_RISK || object->state == BPFREFS_CLEARED) &&
+		    is_prog_array(object) == arrays)
+			show_object(out, object);
+		err = text_room(out);
+	}
+	return err;
+}
+
+/* Program arrays first: they break what runs. */
+int show_at_risk(const struct where *w, GString *out)
+{
+	int err = show_in_trouble(w, out, true);
+
+	if (!err)
+		err = show_in_trouble(w, out, false);
+	show_gaps(out, w->snap, NULL, NULL);
+	return err;
+}

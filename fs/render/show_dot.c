@@ -1,0 +1,274 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The graph of references for dot(1), from left to right: what holds, then what is held. Roots are
+ * processes, and one node for every pin, keep and attachment. References of one kind between the
+ * same two nodes are one arrow, and what bpfrefs needs for itself is one node: it would hide the
+ * rest.
+ */
+#include <inttypes.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "render/show.h"
+
+/* ----------------------------------------------------------- ourselves --- */
+
+static int add_own(const struct bpfrefs_object *object, enum bpfrefs_effect effect, void *own)
+{
+	if (effect == BPFREFS_FREED)
+		g_hash_table_add(own, (gpointer)object);
+	return 0;
+}
+
+/*
+ * What only this process holds: its walkers, with all that belongs to them. Where it keeps objects
+ * of others by descriptors, nothing is folded, since they would be too. -ENOMEM.
+ */
+static int own_objects(const struct where *w, GHashTable *own)
+{
+	if (!w->fs->keeper || bpfrefs_keep_count(w->fs->keeper, BPFREFS_KEEP_FD) != 0)
+		return 0;
+	return bpfrefs_retains(w->snap, (uint32_t)getpid(), add_own, own);
+}
+
+static void show_own_node(GString *out, GHashTable *own)
+{
+	unsigned int count[BPFREFS_KIND_COUNT] = { 0 };
+	GHashTableIter iter;
+	gpointer object;
+
+	if (g_hash_table_size(own) == 0)
+		return;
+	g_hash_table_iter_init(&iter, own);
+	while (g_hash_table_iter_next(&iter, &object, NULL))
+		count[((const struct bpfrefs_object *)object)->key.kind]++;
+	g_string_append(out, "\t\"own\" [label=\"bpfrefs's own\\n");
+	for (int kind = 0; kind < BPFREFS_KIND_COUNT; kind++)
+		g_string_append_printf(out, "%s%u %s", kind ? ", " : "", count[kind],
+				       bpfrefs_kind_name((enum bpfrefs_kind)kind));
+	g_string_append(out, "\" shape=box3d fillcolor=\"#ffffff\"];\n");
+}
+
+/* -------------------------------------------------------------- labels --- */
+
+/* Inside a quoted string of DOT; what the records escape stays escaped. */
+static void quote(GString *out, const char *text)
+{
+	g_autoptr(GString) shown = g_string_new(NULL);
+
+	show_text(shown, text);
+	for (const char *c = shown->str; *c; c++) {
+		if (*c == '"' || *c == '\\')
+			g_string_append_c(out, '\\');
+		/* dot(1) reads entities of HTML in every string: "&#10;" would begin a line. */
+		if (*c == '&')
+			g_string_append(out, "&amp;");
+		else
+			g_string_append_c(out, *c);
+	}
+}
+
+/* Kinds are told apart by shape and colour. */
+static const char *look_of(enum bpfrefs_kind kind)
+{
+	static const char *const looks[BPFREFS_KIND_COUNT] = {
+		[BPFREFS_MAP] = "shape=cylinder fillcolor=\"#cfe2f3\"",
+		[BPFREFS_PROG] = "shape=box fillcolor=\"#d9ead3\"",
+		[BPFREFS_LINK] = "shape=cds fillcolor=\"#fff2cc\"",
+		[BPFREFS_BTF] = "shape=note fillcolor=\"#eeeeee\"",
+	};
+
+	return kind < BPFREFS_KIND_COUNT ? looks[kind] : "shape=plain";
+}
+
+/* States other than held stand out. */
+static const char *mark_of(enum bpfrefs_state state)
+{
+	switch (state) {
+	case BPFREFS_HELD:
+		return "";
+	case BPFREFS_AT_RISK:
+	case BPFREFS_CLEARED:
+		return " color=\"#cc0000\" fontcolor=\"#cc0000\" penwidth=3";
+	default:
+		return " color=\"#7f7f7f\" style=\"filled,dashed\"";
+	}
+}
+
+static void show_object_node(GString *out, const struct bpfrefs_object *object)
+{
+	char key[BPFREFS_KEY_MAX];
+
+	bpfrefs_key_format(object->key, key);
+	g_string_append_printf(out, "\t\"%s\" [label=\"%s", key, key);
+	if (object->name && *object->name) {
+		g_string_append(out, "\\n");
+		quote(out, object->name);
+	}
+	g_string_append(out, "\\n");
+	quote(out, object->type);
+	if (object->state != BPFREFS_HELD)
+		g_string_append_printf(out, "\\n%s", bpfrefs_state_name(object->state));
+	g_string_append_printf(out, "\" %s%s tooltip=\"", look_of(object->key.kind),
+			       mark_of(object->state));
+	quote(out, object->because);
+	g_string_append(out, "\"];\n");
+}
+
+static void show_process_node(GString *out, const struct bpfrefs_process *process)
+{
+	g_string_append_printf(out, "\t\"pid/%" PRIu32 "\" [label=\"pid %" PRIu32 "\\n",
+			       process->pid, process->pid);
+	quote(out, process->comm);
+	g_string_append(out, "\" shape=ellipse fillcolor=\"#f4cccc\"];\n");
+}
+
+/* What is neither a process nor an object: its class, and what it says of itself first. */
+static void show_root_node(GString *out, const struct bpfrefs_ref *ref, size_t index)
+{
+	const struct bpfrefs_class *class_ = bpfrefs_ref_class(ref);
+	bool pin = strcmp(class_->name, "pin") == 0 || strcmp(class_->name, "keep") == 0;
+	struct bpfrefs_value where = bpfrefs_ref_value(ref, 0);
+
+	if (pin)
+		where = bpfrefs_ref_get(ref, "path");
+	g_string_append_printf(out, "\t\"root/%zu\" [label=\"%s", index, class_->name);
+	if (where.type == BPFREFS_VALUE_STR) {
+		g_string_append(out, "\\n");
+		quote(out, where.str);
+	} else if (where.type == BPFREFS_VALUE_NUM) {
+		g_string_append_printf(out, "\\n%s %" PRIu64, class_->keys[0], where.num);
+	}
+	g_string_append_printf(out, "\" shape=%s fillcolor=\"%s\"];\n", pin ? "house" : "hexagon",
+			       pin ? "#ead1dc" : "#fce5cd");
+}
+
+/* --------------------------------------------------------------- edges --- */
+
+/* An arrow, and how many references it stands for; in the order in which they are met. */
+struct arrows {
+	const struct bpfrefs_snapshot *snap;
+	GHashTable *own;    /* objects that are one node */
+	GPtrArray *names;   /* owned by counts */
+	GHashTable *counts; /* text up to the label's end -> number */
+};
+
+static bool is_own(const struct arrows *arrows, struct bpfrefs_key key)
+{
+	return g_hash_table_contains(arrows->own, bpfrefs_snapshot_find(arrows->snap, key));
+}
+
+static void add_arrow(struct arrows *arrows, const char *from, const struct bpfrefs_ref *ref)
+{
+	struct bpfrefs_value via = bpfrefs_ref_get(ref, "via");
+	g_autoptr(GString) text = g_string_new(NULL);
+	char target[BPFREFS_KEY_MAX];
+	gpointer count;
+
+	if (is_own(arrows, bpfrefs_ref_target(ref)))
+		strcpy(target, "own");
+	else
+		bpfrefs_key_format(bpfrefs_ref_target(ref), target);
+	if (strcmp(from, target) == 0)
+		return;
+	g_string_append_printf(text, "\t\"%s\" -> \"%s\" [label=\"", from, target);
+	if (via.type == BPFREFS_VALUE_STR)
+		quote(text, via.str);
+	else if (!g_str_has_prefix(from, "root/"))
+		quote(text, bpfrefs_ref_class(ref)->name);
+	count = g_hash_table_lookup(arrows->counts, text->str);
+	if (!count)
+		g_ptr_array_add(arrows->names, text->str);
+	/* the first key stays; the new value replaces the old one */
+	g_hash_table_insert(arrows->counts, g_string_free(g_steal_pointer(&text), FALSE),
+			    GUINT_TO_POINTER(GPOINTER_TO_UINT(count) + 1));
+}
+
+static int show_arrows(GString *out, const struct arrows *arrows)
+{
+	for (guint i = 0; i < arrows->names->len; i++) {
+		const char *name = arrows->names->pdata[i];
+		guint count = GPOINTER_TO_UINT(g_hash_table_lookup(arrows->counts, name));
+
+		g_string_append(out, name);
+		if (count > 1)
+			g_string_append_printf(out, " \xc3\x97%u", count);
+		g_string_append(out, "\"];\n");
+		if (text_room(out))
+			return -ENOMEM;
+	}
+	return 0;
+}
+
+static void show_edge(GString *out, struct arrows *arrows, const struct bpfrefs_ref *ref,
+		      size_t index)
+{
+	struct bpfrefs_key holder = bpfrefs_ref_holder(ref);
+	char from[32];
+
+	if (holder.kind != BPFREFS_KIND_COUNT) {
+		bpfrefs_key_format(holder, from);
+		add_arrow(arrows, is_own(arrows, holder) ? "own" : from, ref);
+		return;
+	}
+	if (bpfrefs_ref_pid(ref)) {
+		g_snprintf(from, sizeof(from), "pid/%" PRIu32, bpfrefs_ref_pid(ref));
+	} else {
+		g_snprintf(from, sizeof(from), "root/%zu", index);
+		show_root_node(out, ref, index);
+	}
+	add_arrow(arrows, from, ref);
+}
+
+static int show_edges(GString *out, const struct bpfrefs_snapshot *snap, GHashTable *own)
+{
+	g_autoptr(GPtrArray) names = g_ptr_array_new();
+	g_autoptr(GHashTable) counts = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+	struct arrows arrows = { snap, own, names, counts };
+	const struct bpfrefs_ref *ref;
+	int err = 0;
+
+	for (size_t i = 0; !err && (ref = bpfrefs_snapshot_ref_at(snap, i)); i++) {
+		show_edge(out, &arrows, ref, i);
+		err = text_room(out);
+	}
+	return err ? err : show_arrows(out, &arrows);
+}
+
+/* A process that holds something, that is: others may have been seen on the way. */
+static int holds_something(const struct bpfrefs_ref *ref, void *data)
+{
+	(void)ref;
+	(void)data;
+	return 1;
+}
+
+int show_dot(const struct where *w, GString *out)
+{
+	g_autoptr(GHashTable) own = g_hash_table_new(NULL, NULL);
+	const struct bpfrefs_process *process;
+	const struct bpfrefs_object *object;
+	int err = own_objects(w, own);
+
+	g_string_append(out, "digraph bpfrefs {\n"
+			     "\trankdir=LR;\n"
+			     "\tranksep=1;\n"
+			     "\tnode [style=filled fontname=\"sans-serif\" fontsize=11];\n"
+			     "\tedge [fontname=\"sans-serif\" fontsize=9 color=\"#666666\"];\n");
+	for (size_t i = 0; !err && (process = bpfrefs_snapshot_process(w->snap, i)); i++) {
+		if (bpfrefs_snapshot_pid_holding(w->snap, process->pid, holds_something, NULL))
+			show_process_node(out, process);
+		err = text_room(out);
+	}
+	for (size_t i = 0; !err && (object = bpfrefs_snapshot_object(w->snap, i)); i++) {
+		if (!g_hash_table_contains(own, object))
+			show_object_node(out, object);
+		err = text_room(out);
+	}
+	show_own_node(out, own);
+	if (!err)
+		err = show_edges(out, w->snap, own);
+	g_string_append(out, "}\n");
+	show_gaps(out, w->snap, NULL, NULL);
+	return err;
+}

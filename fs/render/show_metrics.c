@@ -1,0 +1,230 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The same facts for Prometheus, in its text format 0.0.4. Its number for what is not known is NaN.
+ */
+#include <inttypes.h>
+#include <string.h>
+
+#include "render/show.h"
+
+/* ---------------------------------------------------------- the format --- */
+
+static void family(GString *out, const char *name, const char *help)
+{
+	g_string_append_printf(out, "# HELP bpfrefs_%s %s\n# TYPE bpfrefs_%s gauge\n", name, help,
+			       name);
+}
+
+/* NAME="VALUE" with the format's own three escapes; its text is UTF-8. */
+static void label(GString *out, const char *name, const char *value)
+{
+	g_autofree char *valid = g_utf8_make_valid(value ? value : "?", -1);
+
+	g_string_append_printf(out, "%s=\"", name);
+	for (const char *at = valid; *at; at++) {
+		if (*at == '\n')
+			g_string_append(out, "\\n");
+		else if (*at == '\\' || *at == '"')
+			g_string_append_printf(out, "\\%c", *at);
+		else
+			g_string_append_c(out, *at);
+	}
+	g_string_append_c(out, '"');
+}
+
+static void number(GString *out, uint64_t value)
+{
+	if (value == BPFREFS_UNKNOWN)
+		g_string_append(out, " NaN\n");
+	else
+		g_string_append_printf(out, " %" PRIu64 "\n", value);
+}
+
+static void labelled(GString *out, const char *name, const char *key, const char *value,
+		     uint64_t count)
+{
+	g_string_append_printf(out, "bpfrefs_%s{", name);
+	label(out, key, value);
+	g_string_append_c(out, '}');
+	number(out, count);
+}
+
+/* ------------------------------------------------------------- objects --- */
+
+/* Those of one kind and type. */
+struct group {
+	enum bpfrefs_kind kind;
+	const char *type;
+	uint64_t count[BPFREFS_STATE_COUNT];
+};
+
+static int by_kind_and_type(gconstpointer a, gconstpointer b)
+{
+	const struct group *x = a, *y = b;
+
+	if (x->kind != y->kind)
+		return x->kind < y->kind ? -1 : 1;
+	return g_strcmp0(x->type, y->type);
+}
+
+/* Objects are in key order: those of a type are found among those of their kind, which are few. */
+static struct group *group_of(GArray *groups, const struct bpfrefs_object *object)
+{
+	struct group group = { .kind = object->key.kind, .type = object->type };
+
+	for (guint i = groups->len; i > 0; i--) {
+		struct group *known = &g_array_index(groups, struct group, i - 1);
+
+		if (by_kind_and_type(known, &group) == 0)
+			return known;
+	}
+	g_array_append_val(groups, group);
+	return &g_array_index(groups, struct group, groups->len - 1);
+}
+
+static void show_group(GString *out, const struct group *group)
+{
+	/* Also those of which there are none: a series that comes and goes is hard to watch. */
+	for (int state = 0; state < BPFREFS_STATE_COUNT; state++) {
+		g_string_append(out, "bpfrefs_objects{");
+		label(out, "kind", bpfrefs_kind_name(group->kind));
+		g_string_append_c(out, ',');
+		label(out, "type", group->type);
+		g_string_append_c(out, ',');
+		label(out, "state", bpfrefs_state_name((enum bpfrefs_state)state));
+		g_string_append_c(out, '}');
+		number(out, group->count[state]);
+	}
+}
+
+static void show_groups(GString *out, const struct bpfrefs_snapshot *snap)
+{
+	g_autoptr(GArray) groups = g_array_new(FALSE, FALSE, sizeof(struct group));
+	const struct bpfrefs_object *object;
+
+	for (size_t i = 0; (object = bpfrefs_snapshot_object(snap, i)); i++)
+		group_of(groups, object)->count[object->state]++;
+	g_array_sort(groups, by_kind_and_type);
+	family(out, "objects", "BPF objects, by kind, type and state.");
+	for (guint i = 0; i < groups->len; i++)
+		show_group(out, &g_array_index(groups, struct group, i));
+}
+
+/* ---------------------------------------------------------- references --- */
+
+/* What the references of a class explain of the kernel's counters. */
+static void show_references(GString *out, const struct bpfrefs_snapshot *snap)
+{
+	g_autoptr(GHashTable) counts = g_hash_table_new_full(NULL, NULL, NULL, g_free);
+	const struct bpfrefs_class_status *status;
+	const struct bpfrefs_ref *ref;
+
+	for (size_t i = 0; (status = bpfrefs_snapshot_class(snap, i)); i++)
+		g_hash_table_insert(counts, (gpointer)status->class_, g_new0(uint64_t, 1));
+	for (size_t i = 0; (ref = bpfrefs_snapshot_ref_at(snap, i)); i++) {
+		uint64_t *count = g_hash_table_lookup(counts, bpfrefs_ref_class(ref));
+
+		*count += bpfrefs_ref_count(ref);
+	}
+	family(out, "references",
+	       "References to BPF objects that were found, by class of holder: the sum of ref=. "
+	       "NaN: "
+	       "the class could not be read.");
+	for (size_t i = 0; (status = bpfrefs_snapshot_class(snap, i)); i++) {
+		const uint64_t *count = g_hash_table_lookup(counts, status->class_);
+
+		labelled(out, "references", "class", status->class_->name,
+			 status->coverage == BPFREFS_UNAVAILABLE ? BPFREFS_UNKNOWN : *count);
+	}
+}
+
+/* How many objects' remainders are not known is a gap, as "# refcnt: changing" is in `refs`. */
+static uint64_t show_unexplained(GString *out, const struct bpfrefs_snapshot *snap)
+{
+	const struct bpfrefs_object *object;
+	uint64_t sum = 0, constant = 0, known = 0, unknown = 0, one;
+
+	for (size_t i = 0; (object = bpfrefs_snapshot_object(snap, i)); i++) {
+		one = show_missing(object);
+		if (one == BPFREFS_UNKNOWN) {
+			unknown++;
+			continue;
+		}
+		known++;
+		sum += one - object->constant;
+		constant += object->constant;
+	}
+	family(out, "unexplained_references",
+	       "What holders and counters differ by: the sum of unexplained= over the objects "
+	       "where that is known, without unexplained_constant_references. For alerts: 0 where "
+	       "nothing leaks.");
+	g_string_append(out, "bpfrefs_unexplained_references");
+	number(out, unknown && !known ? BPFREFS_UNKNOWN : sum);
+	family(out, "unexplained_constant_references",
+	       "Of the BTFs of vmlinux and modules: what has been unexplained in every scan of "
+	       "this bpfrefs.");
+	g_string_append(out, "bpfrefs_unexplained_constant_references");
+	number(out, unknown && !known ? BPFREFS_UNKNOWN : constant);
+	return unknown;
+}
+
+static uint64_t count_gaps(const struct bpfrefs_class_status *status)
+{
+	if (status->coverage == BPFREFS_COMPLETE)
+		return 0;
+	return status->coverage == BPFREFS_PARTIAL ? MAX(status->count, 1) : 1;
+}
+
+static void show_gap_counts(GString *out, const struct bpfrefs_snapshot *snap, uint64_t counters)
+{
+	const struct bpfrefs_class_status *status;
+
+	family(out, "gaps",
+	       "What could not be read, by class of holder: 0 says that the class is complete. "
+	       "Class "
+	       "refcnt: objects whose counters could not be read, or were changing.");
+	for (size_t i = 0; (status = bpfrefs_snapshot_class(snap, i)); i++)
+		labelled(out, "gaps", "class", status->class_->name, count_gaps(status));
+	labelled(out, "gaps", "class", "refcnt", counters);
+}
+
+/* ----------------------------------------------------------- ourselves --- */
+
+static void show_seconds(GString *out, const struct bpfrefs_snapshot *snap)
+{
+	uint64_t ns = bpfrefs_snapshot_stats(snap).took_ns;
+
+	family(out, "scan_seconds", "How long the scan took that the other metrics are of.");
+	g_string_append_printf(out, "bpfrefs_scan_seconds %" PRIu64 ".%09" PRIu64 "\n",
+			       ns / 1000000000, ns % 1000000000);
+}
+
+static void show_keep_counts(GString *out, const struct fs *fs)
+{
+	static const enum bpfrefs_keep_mode modes[] = { BPFREFS_KEEP_FD, BPFREFS_KEEP_PIN,
+							BPFREFS_KEEP_AUTO };
+
+	family(out, "keeps", "Objects that this bpfrefs keeps, by mode.");
+	for (size_t i = 0; i < G_N_ELEMENTS(modes); i++) {
+		int count = bpfrefs_keep_count(fs->keeper, modes[i]);
+
+		labelled(out, "keeps", "mode", bpfrefs_keep_name(modes[i]),
+			 count < 0 ? BPFREFS_UNKNOWN : (uint64_t)count);
+	}
+}
+
+int show_metrics(const struct where *w, GString *out)
+{
+	uint64_t counters;
+
+	show_groups(out, w->snap);
+	show_references(out, w->snap);
+	counters = show_unexplained(out, w->snap);
+	show_gap_counts(out, w->snap, counters);
+	show_seconds(out, w->snap);
+	show_keep_counts(out, w->fs);
+	family(out, "build_info", "1, labelled with the version.");
+	labelled(out, "build_info", "version", bpfrefs_version(), 1);
+	show_gaps(out, w->snap, NULL, NULL);
+	return 0;
+}

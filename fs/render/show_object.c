@@ -1,0 +1,248 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Objects and processes: facts, the account of references, pins. */
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "tree/node.h"
+#include "render/fmt.h"
+#include "render/show.h"
+
+int show_info(const struct where *w, GString *out)
+{
+	const struct bpfrefs_field *field;
+	struct bpfrefs_info *info;
+	int err = bpfrefs_info_read(w->fs->ctx, w->key, &info);
+
+	if (err)
+		return err;
+	for (size_t i = 0; (field = bpfrefs_info_field(info, i)); i++) {
+		if (field->str)
+			show_pair(out, field->key, field->str);
+		else
+			show_pair_number(out, field->key, field->num);
+	}
+	bpfrefs_info_free(info);
+	return 0;
+}
+
+/* -------------------------------------------------------- the account --- */
+
+/* A counter less what explains it; below 0 where more was found than the kernel counts. */
+struct remainder {
+	bool known;
+	int64_t value;
+};
+
+/* Counters that did not stand still say nothing about what is missing. */
+static struct remainder remainder_of(const struct bpfrefs_object *object, uint64_t counter,
+				     uint64_t explained)
+{
+	if (counter == BPFREFS_UNKNOWN || object->changing)
+		return (struct remainder){ false, 0 };
+	return (struct remainder){ true, (int64_t)(counter - explained) };
+}
+
+static void show_remainder(GString *out, const char *key, struct remainder rest)
+{
+	if (rest.known)
+		g_string_append_printf(out, "%s: %" PRId64 "\n", key, rest.value);
+	else
+		g_string_append_printf(out, "%s: ?\n", key);
+}
+
+/* "CLASS: ref=N user=N" for each class that holds it. */
+static void show_classes(GString *out, const struct bpfrefs_snapshot *snap, struct bpfrefs_key key)
+{
+	size_t first, count = bpfrefs_snapshot_holders(snap, key, &first), i = 0;
+
+	while (i < count) {
+		const struct bpfrefs_ref *ref = bpfrefs_snapshot_ref_at(snap, first + i);
+		const struct bpfrefs_class *class_ = bpfrefs_ref_class(ref);
+		uint64_t refs = 0, users = 0;
+
+		for (; i < count; i++) {
+			ref = bpfrefs_snapshot_ref_at(snap, first + i);
+			if (bpfrefs_ref_class(ref) != class_)
+				break;
+			refs += bpfrefs_ref_count(ref);
+			users += bpfrefs_ref_user(ref);
+		}
+		g_string_append_printf(out, "%s: ref=%" PRIu64 " user=%" PRIu64 "\n", class_->name,
+				       refs, users);
+	}
+}
+
+int show_refs(const struct where *w, GString *out)
+{
+	const struct bpfrefs_object *object = bpfrefs_snapshot_find(w->snap, w->key);
+
+	if (!object)
+		return -ENOENT;
+	show_pair_number(out, "refcnt", object->refcnt);
+	show_pair_number(out, "explained", object->explained);
+	show_remainder(out, "unexplained", remainder_of(object, object->refcnt, object->explained));
+	if (w->key.kind == BPFREFS_BTF)
+		show_pair_number(out, "constant", object->constant);
+	if (w->key.kind == BPFREFS_MAP) {
+		show_pair_number(out, "usercnt", object->usercnt);
+		show_pair_number(out, "user_explained", object->user_explained);
+		show_remainder(out, "user_unexplained",
+			       remainder_of(object, object->usercnt, object->user_explained));
+	}
+	show_classes(out, w->snap, w->key);
+	show_pair(out, "state", bpfrefs_state_name(object->state));
+	show_pair(out, "because", object->because);
+	if (object->changing)
+		g_string_append(out, "# refcnt: changing\n");
+	show_gaps(out, w->snap, NULL, NULL);
+	return 0;
+}
+
+/*
+ * One number for "does it add up": for maps what is missing of refcnt and of usercnt together. The
+ * sizes are added, so that too much of one never hides too little of the other.
+ */
+uint64_t show_missing(const struct bpfrefs_object *object)
+{
+	struct remainder ref = remainder_of(object, object->refcnt, object->explained);
+	struct remainder user = { true, 0 };
+
+	if (object->key.kind == BPFREFS_MAP)
+		user = remainder_of(object, object->usercnt, object->user_explained);
+	if (!ref.known || !user.known)
+		return BPFREFS_UNKNOWN;
+	return (uint64_t)ABS(ref.value) + (uint64_t)ABS(user.value);
+}
+
+void show_object(GString *out, const struct bpfrefs_object *object)
+{
+	show_key(out, object->key);
+	g_string_append(out, " name=");
+	show_value(out, object->name);
+	g_string_append(out, " type=");
+	show_value(out, object->type);
+	g_string_append(out, " refcnt=");
+	show_number(out, object->refcnt);
+	/* Only maps have one: an empty value elsewhere, so that every line has the same keys. */
+	g_string_append(out, " usercnt=");
+	if (object->key.kind == BPFREFS_MAP)
+		show_number(out, object->usercnt);
+	g_string_append(out, " unexplained=");
+	show_number(out, show_missing(object));
+	g_string_append(out, " pins=");
+	show_number(out, object->pins);
+	g_string_append(out, " state=");
+	g_string_append(out, bpfrefs_state_name(object->state));
+	g_string_append(out, " because=");
+	show_value(out, object->because);
+	g_string_append_c(out, '\n');
+}
+
+/* What an object's line takes, about. */
+#define LINE_MEAN 160
+
+int show_objects(const struct where *w, GString *out)
+{
+	const struct bpfrefs_object *object;
+	int err = text_room_for(out, LINE_MEAN * bpfrefs_snapshot_object_count(w->snap));
+
+	for (size_t i = 0; !err && (object = bpfrefs_snapshot_object(w->snap, i)); i++) {
+		show_object(out, object);
+		err = text_room(out);
+	}
+	show_gaps(out, w->snap, NULL, NULL);
+	return err;
+}
+
+/* ----------------------------------------------------- pins and keeps --- */
+
+static bool is_pin_class(const struct bpfrefs_class *class_, const void *data)
+{
+	(void)data;
+	return strcmp(class_->name, "pin") == 0;
+}
+
+/* The object's pins below SOURCE, as they are written to pin and unpin. */
+int show_pins(const struct where *w, GString *out)
+{
+	const struct fs *fs = w->fs;
+	size_t first, count;
+	int err = 0;
+
+	if (!bpfrefs_snapshot_has(w->snap, w->key))
+		return -ENOENT;
+	count = bpfrefs_snapshot_holders(w->snap, w->key, &first);
+	for (size_t i = 0; !err && i < count; i++) {
+		const struct bpfrefs_ref *ref = bpfrefs_snapshot_ref_at(w->snap, first + i);
+		const char *path;
+
+		if (!is_pin_class(bpfrefs_ref_class(ref), NULL))
+			continue;
+		path = bpfrefs_snapshot_pin_path(w->snap, ref, fs->source_major, fs->source_minor,
+						 fs->source_ino);
+		if (!path)
+			continue;
+		path = show_line_start(out, path);
+		show_value(out, path);
+		g_string_append_c(out, '\n');
+		err = text_room(out);
+	}
+	show_gaps(out, w->snap, is_pin_class, NULL);
+	return err;
+}
+
+int show_keep(const struct where *w, GString *out)
+{
+	enum bpfrefs_keep_mode mode;
+	int err = bpfrefs_exists(w->fs->ctx, w->key);
+
+	if (!err)
+		err = bpfrefs_keep_get(w->fs->keeper, w->key, &mode);
+	if (err)
+		return err;
+	g_string_append_printf(out, "%s\n", bpfrefs_keep_name(mode));
+	return 0;
+}
+
+/* ---------------------------------------------------------- processes --- */
+
+int show_comm(const struct where *w, GString *out)
+{
+	char path[40], comm[64];
+	ssize_t length;
+	int fd, err;
+
+	snprintf(path, sizeof(path), "/proc/%" PRIu32 "/comm", w->pid);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	length = read(fd, comm, sizeof(comm) - 1);
+	err = errno;
+	close(fd);
+	/* ESRCH: it exited between the two. */
+	if (length < 0)
+		return err == ESRCH ? -ENOENT : -err;
+	if (length > 0 && comm[length - 1] == '\n')
+		length--;
+	comm[length] = '\0';
+	show_text(out, show_line_start(out, comm));
+	g_string_append_c(out, '\n');
+	return 0;
+}
+
+/* Where .bpf/pid/PID/fd/N points. */
+int show_fd_link(const struct where *w, GString *out)
+{
+	struct bpfrefs_key target;
+	char key[BPFREFS_KEY_MAX];
+	int err = pid_holds(w->fs, w->pid, w->fd, &target);
+
+	if (err)
+		return err;
+	g_string_append_printf(out, "../../../%s", bpfrefs_key_format(target, key));
+	return 0;
+}

@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The octal escapes of the grammar, as /proc/self/mountinfo has them, and other small text. */
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "render/fmt.h"
+#include "render/show.h"
+
+/* What one text may take; set once, before there is a second thread. */
+static size_t limit = SIZE_MAX;
+
+void text_set_limit(size_t bytes)
+{
+	limit = bytes;
+}
+
+int text_room(const GString *out)
+{
+	return out->len > limit ? -ENOMEM : 0;
+}
+
+int text_room_for(GString *out, size_t more)
+{
+	size_t len = out->len;
+
+	if (more > limit || len > limit - more)
+		return -ENOMEM;
+	g_string_set_size(out, len + more);
+	g_string_truncate(out, len);
+	return 0;
+}
+
+#define PART 4096
+
+int text_read(const char *path, char **out, size_t *length)
+{
+	GString *text = g_string_new(NULL);
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	int err = fd < 0 ? -errno : 0;
+	char part[PART];
+
+	while (!err) {
+		ssize_t got = read(fd, part, PART);
+
+		if (got < 0 && errno != EINTR)
+			err = -errno;
+		if (got == 0)
+			break;
+		if (got > 0) {
+			g_string_append_len(text, part, got);
+			err = text_room(text);
+		}
+	}
+	if (fd >= 0)
+		close(fd);
+	if (length)
+		*length = text->len;
+	*out = g_string_free(text, err != 0);
+	return err;
+}
+
+static void escape(GString *out, const char *str, unsigned char least)
+{
+	fmt_end(out, fmt_escaped(fmt_begin(out, FMT_ESCAPED_MAX(str)), str, least));
+}
+
+void show_value(GString *out, const char *str)
+{
+	escape(out, str, 0x21);
+}
+
+void show_text(GString *out, const char *str)
+{
+	escape(out, str, 0x20);
+}
+
+const char *show_line_start(GString *out, const char *str)
+{
+	if (*str != '#')
+		return str;
+	g_string_append_printf(out, "\\%03o", *str);
+	return str + 1;
+}
+
+/* The byte that three octal digits stand for, 1 to 255; 0 if they are not that. */
+static unsigned char octal_byte(const char *digits)
+{
+	unsigned int byte = 0;
+
+	for (int i = 0; i < 3; i++) {
+		if (digits[i] < '0' || digits[i] > '7')
+			return 0;
+		byte = byte * 8 + (unsigned int)(digits[i] - '0');
+	}
+	return byte <= 0xff ? (unsigned char)byte : 0;
+}
+
+int text_unescape(const char *text, char **out)
+{
+	g_autoptr(GString) plain = g_string_new(NULL);
+
+	for (; *text; text++) {
+		unsigned char byte = (unsigned char)*text;
+
+		if (byte == '\\') {
+			byte = octal_byte(text + 1);
+			if (!byte)
+				return -EINVAL;
+			text += 3;
+		}
+		g_string_append_c(plain, (char)byte);
+	}
+	*out = g_strdup(plain->str);
+	return 0;
+}
+
+void show_number(GString *out, uint64_t number)
+{
+	if (number == BPFREFS_UNKNOWN)
+		g_string_append_c(out, '?');
+	else
+		show_digits(out, number);
+}
+
+void show_digits(GString *out, uint64_t number)
+{
+	fmt_end(out, fmt_digits(fmt_begin(out, FMT_DIGITS_MAX), number));
+}
+
+void show_key(GString *out, struct bpfrefs_key key)
+{
+	fmt_end(out, fmt_key(fmt_begin(out, FMT_KEY_MAX), key));
+}
+
+void show_pair(GString *out, const char *key, const char *text)
+{
+	g_string_append_printf(out, "%s: ", key);
+	show_text(out, text);
+	g_string_append_c(out, '\n');
+}
+
+void show_pair_number(GString *out, const char *key, uint64_t number)
+{
+	g_string_append_printf(out, "%s: ", key);
+	show_number(out, number);
+	g_string_append_c(out, '\n');
+}
+
+void show_time(GString *out, struct timespec when)
+{
+	struct tm tm;
+	char text[32];
+
+	if (!gmtime_r(&when.tv_sec, &tm) ||
+	    strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%S", &tm) == 0) {
+		g_string_append_c(out, '?');
+		return;
+	}
+	g_string_append_printf(out, "%s.%03ldZ", text, when.tv_nsec / 1000000);
+}

@@ -1,0 +1,189 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Listings of virtual directories. A cookie says all that is needed to go on, since ids ascend:
+ * nothing is kept between two reads, and what stays is neither missed nor told twice.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "tree/node.h"
+
+/* The kernel's number of the mount's root, which is the parent of .bpf. */
+#define MIRROR_ROOT 1
+
+/* Directory cookies: "." and "..", then a row each, then objects, processes or descriptors by id. */
+#define COOKIE_DOT    1
+#define COOKIE_DOTDOT 2
+#define COOKIE_ROWS   3
+#define COOKIE_IDS    ((off_t)1 << 32)
+
+struct listing {
+	const struct node *table;
+	struct where dir; /* what is listed */
+	off_t after;	  /* the cookie to go on from */
+	dir_fill fill;
+	void *data;
+};
+
+/* Gives one entry. False: the buffer is full. */
+static bool list_one(struct listing *list, const char *name, const struct where *w, off_t cookie)
+{
+	struct entry entry;
+
+	node_entry(list->table, w, &entry);
+	return list->fill(list->data, name, &entry, cookie);
+}
+
+/* The directory that *dir is in. False: that is the mirror's root. */
+static bool ascend(const struct node *table, const struct where *dir, struct where *parent)
+{
+	*parent = *dir;
+	for (const struct node *row = table; row->mode; row++) {
+		if (row->opens != dir->row->in || row->opens == DIR_NONE)
+			continue;
+		/* Each kind's directory of objects opens the same DIR_OBJECT. */
+		if (!row->name && dir_has_key(row->in) && row->kind != dir->key.kind)
+			continue;
+		parent->row = row;
+		return true;
+	}
+	return false;
+}
+
+static bool list_dots(struct listing *list)
+{
+	struct entry root = { .ino = MIRROR_ROOT,
+			      .attr = { .st_ino = MIRROR_ROOT, .st_mode = S_IFDIR } };
+	struct where parent;
+
+	if (list->after < COOKIE_DOT && !list_one(list, ".", &list->dir, COOKIE_DOT))
+		return false;
+	if (list->after >= COOKIE_DOTDOT)
+		return true;
+	if (ascend(list->table, &list->dir, &parent))
+		return list_one(list, "..", &parent, COOKIE_DOTDOT);
+	return list->fill(list->data, "..", &root, COOKIE_DOTDOT);
+}
+
+static bool list_rows(struct listing *list)
+{
+	for (const struct node *row = list->table; row->mode; row++) {
+		off_t cookie = COOKIE_ROWS + (row - list->table);
+		struct where w = list->dir;
+
+		if (cookie <= list->after || !row->name || row->unlisted)
+			continue;
+		if (!node_row_in(row, &list->dir))
+			continue;
+		w.row = row;
+		if (row->exists && !row->exists(&w))
+			continue;
+		if (!list_one(list, row->name, &w, cookie))
+			return false;
+	}
+	return true;
+}
+
+static bool list_number(struct listing *list, const struct where *w, uint32_t number)
+{
+	char name[16];
+
+	snprintf(name, sizeof(name), "%" PRIu32, number);
+	return list_one(list, name, w, COOKIE_IDS + number);
+}
+
+static int list_objects(struct listing *list, struct where *w, uint32_t after)
+{
+	int err;
+
+	w->key.kind = w->row->kind;
+	for (w->key.id = after; w->key.id < INT32_MAX;) {
+		err = bpfrefs_next_id(w->fs->ctx, w->key.kind, w->key.id, &w->key.id);
+		if (err)
+			return err == -ENOENT ? 0 : err;
+		if (!list_number(list, w, w->key.id))
+			return 0;
+	}
+	return 0;
+}
+
+/* The first part of a listing is fresh; what follows may go on from it. */
+static int list_snapshot(const struct listing *list, struct bpfrefs_snapshot **snap)
+{
+	struct view *view = list->dir.fs->view;
+
+	return list->after < COOKIE_IDS ? view_get(view, snap) : view_recent(view, snap);
+}
+
+static int list_pids(struct listing *list, struct where *w, int64_t after)
+{
+	const struct bpfrefs_process *process;
+	struct bpfrefs_snapshot *snap;
+	int err = list_snapshot(list, &snap);
+
+	if (err)
+		return err;
+	for (size_t i = 0; (process = bpfrefs_snapshot_process(snap, i)); i++) {
+		w->pid = process->pid;
+		if (w->pid > after && w->pid <= NODE_PID_MAX && !list_number(list, w, w->pid))
+			break;
+	}
+	bpfrefs_snapshot_unref(snap);
+	return 0;
+}
+
+static int list_fds(struct listing *list, struct where *w, int64_t after)
+{
+	g_autoptr(GArray) fds = NULL;
+	struct bpfrefs_snapshot *snap;
+	int err = list_snapshot(list, &snap);
+
+	if (err)
+		return err;
+	fds = pid_fds(snap, w->pid);
+	bpfrefs_snapshot_unref(snap);
+	for (guint i = 0; i < fds->len; i++) {
+		w->fd = g_array_index(fds, struct pid_fd, i).fd;
+		if (w->fd > after && w->fd <= NODE_FD_MAX && !list_number(list, w, w->fd))
+			break;
+	}
+	return 0;
+}
+
+/* The directory's entries that have a number for a name, if it has such. */
+static int list_numbers(struct listing *list)
+{
+	int64_t after = list->after < COOKIE_IDS ? -1 : list->after - COOKIE_IDS;
+	struct where w = list->dir;
+
+	for (w.row = list->table; w.row->mode; w.row++)
+		if (!w.row->name && node_row_in(w.row, &list->dir))
+			break;
+	if (!w.row->mode)
+		return 0;
+	if (w.row->in == DIR_PIDS)
+		return list_pids(list, &w, after);
+	if (w.row->in == DIR_FDS)
+		return list_fds(list, &w, after);
+	return list_objects(list, &w, after < 0 ? 0 : (uint32_t)after);
+}
+
+int node_readdir(const struct node *table, struct fs *fs, uint64_t ino, off_t cookie, dir_fill fill,
+		 void *data)
+{
+	struct listing list = { .table = table, .after = cookie, .fill = fill, .data = data };
+	int err = node_where(table, fs, ino, &list.dir);
+
+	if (err)
+		return err;
+	if (!S_ISDIR(list.dir.row->mode))
+		return -ENOTDIR;
+	if (cookie == 0)
+		err = node_exists(&list.dir);
+	if (err)
+		return err;
+	if (!list_dots(&list) || !list_rows(&list))
+		return 0;
+	return list_numbers(&list);
+}

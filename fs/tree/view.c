@@ -1,0 +1,201 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The current snapshot. Scans are numbered in the order in which they begin. A reader who must see
+ * the present waits for the first scan that begins after it came: if one runs already, for the next;
+ * all who wait then share that one.
+ */
+#include "tree/trim.h"
+
+/* How old a snapshot may be for view_recent(). */
+#define RECENT_US G_USEC_PER_SEC
+
+struct view {
+	struct bpfrefs_ctx *ctx;
+	gint64 max_age; /* microseconds */
+	struct trim *trim; /* touched after each scan; may be NULL */
+
+	GMutex lock;   /* protects what follows; never held over a scan */
+	GCond changed; /* a scan is over */
+	bool scanning;
+	unsigned int wanting; /* callers that have not got their snapshot yet */
+	uint64_t begun;		       /* scans begun; the last one's number */
+	uint64_t done;		       /* the number of the last one that is over */
+	uint64_t ones;		       /* scans of one object alone */
+	uint64_t obsolete;	       /* scans up to this number began before the last control */
+	int error;		       /* of scan number done */
+	struct bpfrefs_snapshot *last; /* one reference; the last scan that succeeded */
+	struct view_last found; /* what it was, also when it has been let go */
+	uint64_t last_number;
+	gint64 last_begun; /* g_get_monotonic_time() */
+};
+
+struct view *view_new(struct bpfrefs_ctx *ctx, unsigned int max_age_ms)
+{
+	struct view *view = g_new0(struct view, 1);
+
+	view->ctx = ctx;
+	view->max_age = (gint64)max_age_ms * 1000;
+	g_mutex_init(&view->lock);
+	g_cond_init(&view->changed);
+	return view;
+}
+
+void view_free(struct view *view)
+{
+	if (!view)
+		return;
+	bpfrefs_snapshot_unref(view->last);
+	g_cond_clear(&view->changed);
+	g_mutex_clear(&view->lock);
+	g_free(view);
+}
+
+/* Called and returns with the lock held, and gives it up for the scan. */
+static void scan_locked(struct view *view)
+{
+	struct bpfrefs_snapshot *snap = NULL, *old;
+	gint64 begun = g_get_monotonic_time();
+	uint64_t number = ++view->begun;
+	int err;
+
+	view->scanning = true;
+	g_mutex_unlock(&view->lock);
+	err = bpfrefs_snapshot_take(view->ctx, &snap);
+	g_mutex_lock(&view->lock);
+	view->scanning = false;
+	view->done = number;
+	view->error = err;
+	g_cond_broadcast(&view->changed);
+	if (err)
+		return;
+	old = view->last;
+	view->last = snap;
+	view->found = (struct view_last){
+		.stats = bpfrefs_snapshot_stats(snap),
+		.objects = bpfrefs_snapshot_object_count(snap),
+		.references = bpfrefs_snapshot_ref_count(snap),
+	};
+	view->last_number = number;
+	view->last_begun = begun;
+	bpfrefs_snapshot_unref(old);
+	trim_touch(view->trim);
+}
+
+static bool is_young(const struct view *view, gint64 age)
+{
+	return age > 0 && view->last && view->last_number > view->obsolete &&
+	       g_get_monotonic_time() - view->last_begun <= age;
+}
+
+static int get_within(struct view *view, gint64 age, struct bpfrefs_snapshot **snap)
+{
+	uint64_t wanted;
+	int err = 0;
+
+	g_mutex_lock(&view->lock);
+	wanted = view->begun + 1;
+	if (!is_young(view, age)) {
+		view->wanting++;
+		while (view->done < wanted) {
+			if (view->scanning)
+				g_cond_wait(&view->changed, &view->lock);
+			else
+				scan_locked(view);
+		}
+		view->wanting--;
+		/* The one that we waited for may be followed by one that failed already. */
+		err = view->last_number >= wanted ? 0 : view->error;
+	}
+	if (!err)
+		*snap = bpfrefs_snapshot_ref(view->last);
+	g_mutex_unlock(&view->lock);
+	return err;
+}
+
+int view_get(struct view *view, struct bpfrefs_snapshot **snap)
+{
+	return get_within(view, view->max_age, snap);
+}
+
+int view_one(struct view *view, struct bpfrefs_key key, struct bpfrefs_snapshot **snap)
+{
+	int err;
+
+	g_mutex_lock(&view->lock);
+	if (view->max_age || view->scanning) {
+		g_mutex_unlock(&view->lock);
+		return -EAGAIN;
+	}
+	/* who comes meanwhile waits, and shares a scan of everything with the others who do */
+	view->scanning = true;
+	g_mutex_unlock(&view->lock);
+	err = bpfrefs_snapshot_take_one(view->ctx, key, snap);
+	g_mutex_lock(&view->lock);
+	view->scanning = false;
+	view->ones += !err;
+	g_cond_broadcast(&view->changed);
+	g_mutex_unlock(&view->lock);
+	return err;
+}
+
+int view_fresh(struct view *view, struct bpfrefs_snapshot **snap)
+{
+	return get_within(view, 0, snap);
+}
+
+int view_recent(struct view *view, struct bpfrefs_snapshot **snap)
+{
+	return get_within(view, MAX(view->max_age, RECENT_US), snap);
+}
+
+void view_invalidate(struct view *view)
+{
+	g_mutex_lock(&view->lock);
+	view->obsolete = view->begun;
+	g_mutex_unlock(&view->lock);
+}
+
+void view_set_trim(struct view *view, struct trim *trim)
+{
+	/* It is touched with the lock held: afterwards nobody is about to touch the one before. */
+	g_mutex_lock(&view->lock);
+	view->trim = trim;
+	g_mutex_unlock(&view->lock);
+}
+
+bool view_drop_stale(struct view *view)
+{
+	struct bpfrefs_snapshot *old = NULL;
+	bool busy;
+
+	g_mutex_lock(&view->lock);
+	busy = view->wanting || view->scanning;
+	if (!busy && !is_young(view, view->max_age))
+		old = g_steal_pointer(&view->last);
+	g_mutex_unlock(&view->lock);
+	bpfrefs_snapshot_unref(old);
+	return !busy;
+}
+
+bool view_last(struct view *view, struct view_last *last)
+{
+	bool any;
+
+	g_mutex_lock(&view->lock);
+	any = view->last_number != 0;
+	*last = view->found;
+	g_mutex_unlock(&view->lock);
+	return any;
+}
+
+uint64_t view_scans(struct view *view, struct bpfrefs_snapshot **last)
+{
+	uint64_t scans;
+
+	g_mutex_lock(&view->lock);
+	scans = view->done + view->ones;
+	if (last)
+		*last = view->last ? bpfrefs_snapshot_ref(view->last) : NULL;
+	g_mutex_unlock(&view->lock);
+	return scans;
+}

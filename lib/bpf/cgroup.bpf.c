@@ -1,0 +1,392 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Programs attached to cgroups without a link: each entry of cgroup_bpf.progs[] that has no link
+ * holds its program once (__cgroup_bpf_attach()); effective[] holds nothing. The tree of the v2
+ * hierarchy is walked by self.children and self.sibling, which still have the cgroups that were
+ * removed and are in use (css_release_work_fn() takes them out): iterators of cgroups skip these.
+ */
+#include "bpf/walk.bpf.h"
+
+struct cgroup;
+
+struct cgroup_subsys_state {
+	struct cgroup *cgroup;
+	struct cgroup_subsys_state *parent;
+	struct list_head sibling, children;
+	unsigned int flags;
+} __pai;
+
+struct kernfs_node {
+	const char *name;
+	__u64 id;
+} __pai;
+
+struct cgroup_bpf {
+	struct hlist_head progs[64];
+} __pai;
+
+/* u32 a type before 6.6 or so, then u8: its size is asked for. */
+struct cgroup_bpf___flags {
+	__u8 flags[64];
+} __pai;
+
+struct cgroup {
+	struct cgroup_subsys_state self;
+	struct kernfs_node *kn;
+	struct cgroup_root *root;
+	struct cgroup_bpf bpf;
+} __pai;
+
+struct cgroup_root {
+	struct cgroup cgrp;
+} __pai;
+
+struct bpf_prog_list {
+	struct hlist_node node;
+	struct bpf_prog *prog;
+	struct bpf_link *link;
+} __pai;
+
+struct css_set {
+	struct cgroup *dfl_cgrp;
+} __pai;
+
+struct task_struct {
+	struct css_set *cgroups;
+} __pai;
+
+struct bpf_prog_aux___attach {
+	__u32 attach_btf_id;
+} __pai;
+
+/* Values differ between versions and configurations: always read by bpf_core_enum_value(). */
+enum cgroup_bpf_attach_type {
+	CGROUP_BPF_ATTACH_TYPE_INVALID = -1,
+	CGROUP_INET_INGRESS,
+	CGROUP_INET_EGRESS,
+	CGROUP_INET_SOCK_CREATE,
+	CGROUP_SOCK_OPS,
+	CGROUP_DEVICE,
+	CGROUP_INET4_BIND,
+	CGROUP_INET6_BIND,
+	CGROUP_INET4_CONNECT,
+	CGROUP_INET6_CONNECT,
+	CGROUP_UNIX_CONNECT, /* these five: 6.7 */
+	CGROUP_INET4_POST_BIND,
+	CGROUP_INET6_POST_BIND,
+	CGROUP_UDP4_SENDMSG,
+	CGROUP_UDP6_SENDMSG,
+	CGROUP_UNIX_SENDMSG,
+	CGROUP_SYSCTL,
+	CGROUP_UDP4_RECVMSG,
+	CGROUP_UDP6_RECVMSG,
+	CGROUP_UNIX_RECVMSG,
+	CGROUP_GETSOCKOPT,
+	CGROUP_SETSOCKOPT,
+	CGROUP_INET4_GETPEERNAME,
+	CGROUP_INET6_GETPEERNAME,
+	CGROUP_UNIX_GETPEERNAME,
+	CGROUP_INET4_GETSOCKNAME,
+	CGROUP_INET6_GETSOCKNAME,
+	CGROUP_UNIX_GETSOCKNAME,
+	CGROUP_INET_SOCK_RELEASE,
+	CGROUP_LSM_START,
+	CGROUP_LSM_END,
+};
+
+/* enum { CSS_ONLINE } has no name that CO-RE could find; cleared when a cgroup is removed. */
+#define CSS_ONLINE 2
+
+/* Newer than the oldest headers that this is built with; the UAPI never changes them. */
+#define ATTACH_LSM_CGROUP	43
+#define ATTACH_UNIX_CONNECT	49
+#define ATTACH_UNIX_SENDMSG	50
+#define ATTACH_UNIX_RECVMSG	51
+#define ATTACH_UNIX_GETPEERNAME 52
+#define ATTACH_UNIX_GETSOCKNAME 53
+
+/* ------------------------------------------------------ attach types --- */
+
+#define note(name, uapi)                                                                   \
+	do {                                                                               \
+		if (bpf_core_enum_value_exists(enum cgroup_bpf_attach_type, name)) {       \
+			__u32 at = bpf_core_enum_value(enum cgroup_bpf_attach_type, name); \
+			if (at < WALK_CGROUP_TYPES)                                        \
+				walk.cgroups.types[at] = (uapi) + 1;                       \
+		}                                                                          \
+	} while (0)
+
+/* What the UAPI calls each of the kernel's own types, plus 1; 0: not known. */
+SEC("syscall")
+int walk_cgroup_types(void *ctx)
+{
+	note(CGROUP_INET_INGRESS, BPF_CGROUP_INET_INGRESS);
+	note(CGROUP_INET_EGRESS, BPF_CGROUP_INET_EGRESS);
+	note(CGROUP_INET_SOCK_CREATE, BPF_CGROUP_INET_SOCK_CREATE);
+	note(CGROUP_SOCK_OPS, BPF_CGROUP_SOCK_OPS);
+	note(CGROUP_DEVICE, BPF_CGROUP_DEVICE);
+	note(CGROUP_INET4_BIND, BPF_CGROUP_INET4_BIND);
+	note(CGROUP_INET6_BIND, BPF_CGROUP_INET6_BIND);
+	note(CGROUP_INET4_CONNECT, BPF_CGROUP_INET4_CONNECT);
+	note(CGROUP_INET6_CONNECT, BPF_CGROUP_INET6_CONNECT);
+	note(CGROUP_UNIX_CONNECT, ATTACH_UNIX_CONNECT);
+	note(CGROUP_INET4_POST_BIND, BPF_CGROUP_INET4_POST_BIND);
+	note(CGROUP_INET6_POST_BIND, BPF_CGROUP_INET6_POST_BIND);
+	note(CGROUP_UDP4_SENDMSG, BPF_CGROUP_UDP4_SENDMSG);
+	note(CGROUP_UDP6_SENDMSG, BPF_CGROUP_UDP6_SENDMSG);
+	note(CGROUP_UNIX_SENDMSG, ATTACH_UNIX_SENDMSG);
+	note(CGROUP_SYSCTL, BPF_CGROUP_SYSCTL);
+	note(CGROUP_UDP4_RECVMSG, BPF_CGROUP_UDP4_RECVMSG);
+	note(CGROUP_UDP6_RECVMSG, BPF_CGROUP_UDP6_RECVMSG);
+	note(CGROUP_UNIX_RECVMSG, ATTACH_UNIX_RECVMSG);
+	note(CGROUP_GETSOCKOPT, BPF_CGROUP_GETSOCKOPT);
+	note(CGROUP_SETSOCKOPT, BPF_CGROUP_SETSOCKOPT);
+	note(CGROUP_INET4_GETPEERNAME, BPF_CGROUP_INET4_GETPEERNAME);
+	note(CGROUP_INET6_GETPEERNAME, BPF_CGROUP_INET6_GETPEERNAME);
+	note(CGROUP_UNIX_GETPEERNAME, ATTACH_UNIX_GETPEERNAME);
+	note(CGROUP_INET4_GETSOCKNAME, BPF_CGROUP_INET4_GETSOCKNAME);
+	note(CGROUP_INET6_GETSOCKNAME, BPF_CGROUP_INET6_GETSOCKNAME);
+	note(CGROUP_UNIX_GETSOCKNAME, ATTACH_UNIX_GETSOCKNAME);
+	note(CGROUP_INET_SOCK_RELEASE, BPF_CGROUP_INET_SOCK_RELEASE);
+	return 0;
+}
+
+static __always_inline __u32 attach_type(__u32 type)
+{
+	if (bpf_core_enum_value_exists(enum cgroup_bpf_attach_type, CGROUP_LSM_START) &&
+	    type >= bpf_core_enum_value(enum cgroup_bpf_attach_type, CGROUP_LSM_START) &&
+	    type <= bpf_core_enum_value(enum cgroup_bpf_attach_type, CGROUP_LSM_END))
+		return ATTACH_LSM_CGROUP + 1;
+	return walk.cgroups.types[type & (WALK_CGROUP_TYPES - 1)];
+}
+
+/* ------------------------------------------------------------ the walk --- */
+
+/* What the next step does with the cgroup at walk.cgroups.at. */
+enum {
+	LOOK,  /* has it programs? */
+	NAMES, /* tell it and those above it, walk.cgroups.up first */
+	PROGS, /* tell the entries, walk.cgroups.entry first, then those of walk.cgroups.type */
+	DOWN,  /* go to its first child */
+	ALONG, /* go to its next sibling, or up */
+};
+
+#define STEPS_MAX (1 << 20)
+
+static __always_inline __u32 type_count(void)
+{
+	return bpf_core_field_size(struct cgroup_bpf, progs) / sizeof(__u64);
+}
+
+static __always_inline void look(struct cgroup *cgroup)
+{
+	__u64 any = 0;
+
+	/* once for all lists: most cgroups have none */
+	if (bpf_probe_read_kernel(walk.cgroups.lists, type_count() * sizeof(__u64),
+				  __builtin_preserve_access_index(&cgroup->bpf.progs)))
+		walk.ended = WALK_TORN;
+	for (int i = 0; i < WALK_CGROUP_TYPES; i++)
+		any |= walk.cgroups.lists[i];
+	walk.cgroups.up = (__u64)cgroup;
+	walk.cgroups.type = 0;
+	walk.cgroups.entry = 0;
+	walk.cgroups.phase = any ? NAMES : DOWN;
+}
+
+static __always_inline void tell_cgroup(struct cgroup *cgroup)
+{
+	struct walk_cgroup *out = walk_room();
+	long len;
+
+	if (!out) {
+		walk.ended = WALK_FULL;
+		return;
+	}
+	out->cgroup = (__u64)cgroup;
+	out->parent = (__u64)BPF_CORE_READ(cgroup, self.parent, cgroup);
+	out->id = BPF_CORE_READ(cgroup, kn, id);
+	out->dying = !(BPF_CORE_READ(cgroup, self.flags) & CSS_ONLINE);
+	out->pad = 0;
+	len = bpf_probe_read_kernel_str(out->name, sizeof(out->name),
+					BPF_CORE_READ(cgroup, kn, name));
+	if (len <= 0)
+		out->name[0] = 0;
+	walk_emit(&out->rec, WALK_CGROUP, sizeof(*out), 0);
+	if (out->parent)
+		walk.cgroups.up = out->parent;
+	else
+		walk.cgroups.phase = PROGS;
+}
+
+/* How programs of this type were attached here: BPF_F_ALLOW_OVERRIDE, BPF_F_ALLOW_MULTI. */
+static __always_inline __u32 flags_of(struct cgroup *cgroup, __u32 type)
+{
+	bool bytes = bpf_core_field_size(struct cgroup_bpf___flags, flags) == type_count();
+	__u32 size = bytes ? 1 : sizeof(__u32);
+	__u64 at = (__u64)__builtin_preserve_access_index(&cgroup->bpf) +
+		   bpf_core_field_offset(struct cgroup_bpf___flags, flags) + type * size;
+	__u32 flags = 0;
+
+	bpf_probe_read_kernel(&flags, size, (void *)at);
+	return flags;
+}
+
+static __always_inline void tell_entry(struct cgroup *cgroup, struct bpf_prog_list *entry)
+{
+	__u32 type = walk.cgroups.type, uapi = attach_type(type);
+	struct bpf_link *link = BPF_CORE_READ(entry, link);
+	struct bpf_prog_aux *aux = BPF_CORE_READ(entry, prog, aux);
+	struct walk_cgroup_prog *out = walk_room();
+
+	/* a link holds its program itself; but see holder-cgroup.c on LSM */
+	if (link && uapi != ATTACH_LSM_CGROUP + 1)
+		return;
+	if (!out) {
+		walk.ended = WALK_FULL;
+		return;
+	}
+	if (link) /* struct bpf_cgroup_link begins with it; entry->prog is NULL then */
+		aux = BPF_CORE_READ(link, prog, aux);
+	out->entry = (__u64)entry;
+	out->cgroup = (__u64)cgroup;
+	out->type = uapi;
+	out->flags = flags_of(cgroup, type);
+	out->linked = link != NULL;
+	out->hook = 0;
+	out->hook_btf = 0;
+	if (uapi == ATTACH_LSM_CGROUP + 1) {
+		out->hook = BPF_CORE_READ((struct bpf_prog_aux___attach *)aux, attach_btf_id);
+		out->hook_btf = BPF_CORE_READ(aux, attach_btf, id);
+	}
+	out->pad = 0;
+	walk_emit(&out->rec, WALK_CGROUP_PROG, sizeof(*out), BPF_CORE_READ(aux, id));
+}
+
+/* One entry of a list; the list's next; after the last one, down. */
+static __always_inline void tell_progs(struct cgroup *cgroup)
+{
+	struct hlist_node *node = (void *)walk.cgroups.entry, *self = NULL;
+	__u32 type = walk.cgroups.type;
+
+	if (node) {
+		bpf_probe_read_kernel(&self, sizeof(self), BPF_CORE_READ(node, pprev));
+		if (self != node) {
+			walk.ended = WALK_TORN;
+			return;
+		}
+		tell_entry(cgroup,
+			   (void *)node - bpf_core_field_offset(struct bpf_prog_list, node));
+		if (walk.ended != WALK_DONE)
+			return;
+		walk.cgroups.entry = (__u64)BPF_CORE_READ(node, next);
+		if (!walk.cgroups.entry)
+			walk.cgroups.type = type + 1;
+		return;
+	}
+	if (type >= type_count() || type >= WALK_CGROUP_TYPES) {
+		walk.cgroups.phase = DOWN;
+		return;
+	}
+	walk.cgroups.entry = walk.cgroups.lists[type];
+	if (!walk.cgroups.entry)
+		walk.cgroups.type = type + 1;
+}
+
+/* Goes to a cgroup by its place in its parent's list of children. */
+static __always_inline void enter(struct list_head *place, struct cgroup_subsys_state *parent)
+{
+	struct cgroup_subsys_state *css =
+		(void *)place - bpf_core_field_offset(struct cgroup_subsys_state, sibling);
+
+	if (BPF_CORE_READ(css, parent) != parent) {
+		walk.ended = WALK_TORN;
+		return;
+	}
+	walk.cgroups.at = (__u64)css - bpf_core_field_offset(struct cgroup, self);
+	walk.cgroups.phase = LOOK;
+}
+
+static __always_inline void go_down(struct cgroup *cgroup)
+{
+	struct list_head *head = __builtin_preserve_access_index(&cgroup->self.children);
+	struct list_head *first = BPF_CORE_READ(head, next);
+
+	if (first == head)
+		walk.cgroups.phase = ALONG;
+	else
+		enter(first, __builtin_preserve_access_index(&cgroup->self));
+}
+
+static __always_inline void go_along(struct cgroup *cgroup)
+{
+	struct list_head *place = __builtin_preserve_access_index(&cgroup->self.sibling);
+	struct cgroup_subsys_state *parent = BPF_CORE_READ(cgroup, self.parent);
+	struct list_head *next = BPF_CORE_READ(place, next);
+
+	if (!parent) {
+		walk.cgroups.at = 0;
+		return;
+	}
+	/* taken out meanwhile: what follows it is not known any more */
+	if (!next || BPF_CORE_READ(next, prev) != place)
+		walk.ended = WALK_TORN;
+	else if (next == __builtin_preserve_access_index(&parent->children))
+		walk.cgroups.at = (__u64)BPF_CORE_READ(parent, cgroup);
+	else
+		enter(next, parent);
+}
+
+static __always_inline void step_one(struct cgroup *cgroup)
+{
+	switch (walk.cgroups.phase) {
+	case LOOK:
+		look(cgroup);
+		break;
+	case NAMES:
+		tell_cgroup((void *)walk.cgroups.up);
+		break;
+	case PROGS:
+		tell_progs(cgroup);
+		break;
+	case DOWN:
+		go_down(cgroup);
+		break;
+	default:
+		go_along(cgroup);
+	}
+}
+
+static int cgroup_step(__u32 index, void *ctx)
+{
+	step_one((void *)walk.cgroups.at);
+	return walk.ended != WALK_DONE || !walk.cgroups.at ? 1 : 0;
+}
+
+/*
+ * Tells the programs of all cgroups, from walk.cgroups on (at 0: from the root), and before those
+ * of a cgroup the names on the way to it. Ends as WALK_DONE with walk.cgroups.at 0.
+ */
+SEC("syscall")
+int walk_cgroups(void *ctx)
+{
+	struct task_struct *task = (void *)bpf_get_current_task();
+	struct cgroup *mine = NULL;
+
+	walk.ended = WALK_DONE;
+	/* a kernel without CONFIG_CGROUP_BPF: nothing can be attached */
+	if (!bpf_core_field_exists(mine->bpf))
+		return 0;
+	if (!walk.cgroups.at) {
+		mine = BPF_CORE_READ(task, cgroups, dfl_cgrp);
+		walk.cgroups.at = (__u64)BPF_CORE_READ(mine, root) +
+				  bpf_core_field_offset(struct cgroup_root, cgrp);
+		walk.cgroups.phase = LOOK;
+	}
+	bpf_loop(STEPS_MAX, cgroup_step, NULL, 0);
+	if (walk.cgroups.at && walk.ended == WALK_DONE)
+		walk.ended = WALK_FULL;
+	return 0;
+}
+
+char LICENSE[] SEC("license") = "GPL";

@@ -1,0 +1,203 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The programs of lightweight tunnels in routes of IPv6 (bpf_parse_prog(), and parse_nla_bpf() of
+ * seg6local) and in nexthop objects. Both are trees with pointers up, walked without a stack.
+ */
+#include "bpf/lwtunnel.bpf.h"
+
+struct rb_node {
+	unsigned long __rb_parent_color;
+	struct rb_node *rb_right, *rb_left;
+} __pai;
+
+struct rb_root {
+	struct rb_node *rb_node;
+} __pai;
+
+struct netns_nexthop {
+	struct rb_root rb_root;
+} __pai;
+
+struct net___nexthops {
+	struct netns_nexthop nexthop;
+} __pai;
+
+struct fib6_info;
+
+struct fib6_node {
+	struct fib6_node *parent, *left, *right;
+	struct fib6_node *subtree; /* where routes by source are configured */
+	struct fib6_info *leaf;
+	__u16 fn_flags;
+} __pai;
+
+struct fib6_table {
+	__u32 tb6_id;
+	struct fib6_node tb6_root;
+} __pai;
+
+struct nexthop;
+
+struct in6_addr {
+	__u8 bytes[16];
+};
+
+struct rt6key {
+	struct in6_addr addr;
+	int plen;
+} __pai;
+
+struct fib6_nh {
+	struct fib_nh_common nh_common;
+} __pai;
+
+struct fib6_info {
+	struct fib6_info *fib6_next;
+	struct rt6key fib6_dst;
+	struct nexthop *nh;
+	struct fib6_nh fib6_nh[0];
+} __pai;
+
+#define RTN_RTINFO 0x0004
+
+static __always_inline void tell_route6(struct fib6_info *route)
+{
+	struct walk_route *out;
+
+	if (BPF_CORE_READ(route, nh))
+		return;
+	out = nexthop_record((void *)route + bpf_core_field_offset(struct fib6_info, fib6_nh) +
+			     bpf_core_field_offset(struct fib6_nh, nh_common));
+	if (!out)
+		return;
+	out->table = walk.net.arg;
+	out->v6 = 1;
+	out->prefix = BPF_CORE_READ(route, fib6_dst.plen);
+	bpf_probe_read_kernel(out->dst, sizeof(out->dst),
+			      (void *)route + bpf_core_field_offset(struct fib6_info, fib6_dst));
+	walk_emit(&out->rec, WALK_ROUTE, sizeof(*out), 0);
+}
+
+/*
+ * The step in a tree with up to three children a node: from above to the first child, from a child
+ * to the next one, from the last one up. Global, so that it is verified once.
+ */
+__attribute__((noinline)) int walk_tree_go(__u64 node, __u64 parent, __u64 left, __u64 right,
+					   __u64 third)
+{
+	__u64 prev = walk.net.at[1], next = parent;
+
+	if (prev == parent)
+		next = left ? left : right ? right : third ? third : parent;
+	else if (prev == left)
+		next = right ? right : third ? third : parent;
+	else if (prev == right)
+		next = third ? third : parent;
+	else if (prev != third)
+		walk.ended = WALK_TORN; /* the tree has changed its shape */
+	walk.net.at[1] = node;
+	walk.net.at[0] = next;
+	return 0;
+}
+
+/* at[0]: a node; at[1]: where we come from; at[2]: a route there. */
+static int tree6_step(__u32 index, void *ctx)
+{
+	struct fib6_node *node = (void *)walk.net.at[0];
+	struct fib6_info *route = (void *)walk.net.at[2];
+	__u64 parent, third = 0;
+
+	if (route) {
+		tell_route6(route);
+		if (walk.ended == WALK_DONE)
+			walk.net.at[2] = (__u64)BPF_CORE_READ(route, fib6_next);
+		return walk.ended != WALK_DONE ? 1 : 0;
+	}
+	if (!node)
+		return 1;
+	parent = (__u64)BPF_CORE_READ(node, parent);
+	if (bpf_core_field_exists(node->subtree))
+		third = (__u64)BPF_CORE_READ(node, subtree);
+	if (walk.net.at[1] == parent && BPF_CORE_READ(node, fn_flags) & RTN_RTINFO)
+		walk.net.at[2] = (__u64)BPF_CORE_READ(node, leaf);
+	walk_tree_go((__u64)node, parent, (__u64)BPF_CORE_READ(node, left),
+		     (__u64)BPF_CORE_READ(node, right), third);
+	return walk.ended != WALK_DONE ? 1 : 0;
+}
+
+/* Tells the routes with programs of the IPv6 table walk.net.object, whose id is walk.net.arg. */
+SEC("syscall")
+int walk_fib6(void *ctx)
+{
+	struct fib6_table *table = (void *)walk.net.object;
+
+	if (!net_is_there())
+		return 0;
+	walk.net.gone = BPF_CORE_READ(table, tb6_id) != walk.net.arg;
+	if (walk.net.gone)
+		return 0;
+	if (!walk.net.at[0] && !walk.net.at[1])
+		walk.net.at[0] =
+			walk.net.object + bpf_core_field_offset(struct fib6_table, tb6_root);
+	run_steps(tree6_step);
+	return 0;
+}
+
+struct nh_info {
+	struct fib_nh_common fib_nhc;
+} __pai;
+
+struct nexthop {
+	struct rb_node rb_node;
+	__u32 id;
+	bool is_group;
+	struct nh_info *nh_info;
+} __pai;
+
+static __always_inline void tell_nexthop(struct nexthop *nexthop)
+{
+	struct walk_route *out;
+	struct nh_info *info;
+
+	if (BPF_CORE_READ(nexthop, is_group))
+		return;
+	info = BPF_CORE_READ(nexthop, nh_info);
+	out = nexthop_record((void *)info + bpf_core_field_offset(struct nh_info, fib_nhc));
+	if (!out)
+		return;
+	out->nexthop = BPF_CORE_READ(nexthop, id);
+	walk_emit(&out->rec, WALK_ROUTE, sizeof(*out), 0);
+}
+
+static int nexthop_step(__u32 index, void *ctx)
+{
+	struct rb_node *node = (void *)walk.net.at[0];
+	__u64 parent;
+
+	if (!node)
+		return 1;
+	parent = BPF_CORE_READ(node, __rb_parent_color) & ~3ULL;
+	if (walk.net.at[1] == parent)
+		tell_nexthop((void *)node - bpf_core_field_offset(struct nexthop, rb_node));
+	if (walk.ended != WALK_DONE)
+		return 1;
+	walk_tree_go((__u64)node, parent, (__u64)BPF_CORE_READ(node, rb_left),
+		     (__u64)BPF_CORE_READ(node, rb_right), 0);
+	return walk.ended != WALK_DONE ? 1 : 0;
+}
+
+/* Tells the nexthop objects with programs of a namespace. */
+SEC("syscall")
+int walk_nexthops(void *ctx)
+{
+	struct net___nexthops *net = (void *)walk.net.net;
+
+	if (!net_is_there())
+		return 0;
+	if (!walk.net.at[0] && !walk.net.at[1])
+		walk.net.at[0] = (__u64)BPF_CORE_READ(net, nexthop.rb_root.rb_node);
+	run_steps(nexthop_step);
+	return 0;
+}
+
+char LICENSE[] SEC("license") = "GPL";

@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * What the walks into maps share: long ones in parts, and hash maps (struct bpf_htab), which are read
+ * without their buckets' locks.
+ */
+#ifndef WALK_HTAB_BPF_H
+#define WALK_HTAB_BPF_H
+
+#include "bpf/walk.bpf.h"
+
+struct hlist_nulls_node {
+	struct hlist_nulls_node *next;
+} __pai;
+
+struct hlist_nulls_head {
+	struct hlist_nulls_node *first;
+} __pai;
+
+struct bucket {
+	struct hlist_nulls_head head;
+} __pai;
+
+struct bpf_htab {
+	struct bucket *buckets;
+	__u32 n_buckets;
+} __pai;
+
+struct htab_elem {
+	struct hlist_nulls_node hash_node;
+	char key[0];
+} __pai;
+
+/*
+ * Of a long array or table this much is walked at once: an iterator's program cannot be interrupted on
+ * every kernel, and bpf_loop() does 8 million rounds at most (BPF_MAX_LOOPS).
+ */
+#define ROUNDS_MAX (1u << 18)
+
+static __always_inline __u32 walk_rounds(__u64 at, __u64 count)
+{
+	if (at >= count)
+		return 0;
+	return count - at < ROUNDS_MAX ? count - at : ROUNDS_MAX;
+}
+
+/* The most elements of one bucket that are followed, and the room their keys need. */
+#define CHAIN_MAX     64
+#define CHAIN_ROOM(n) (CHAIN_MAX * (n) * (sizeof(struct walk_edge) + WALK_KEY_MAX))
+
+static __always_inline __u64 htab_first(__u64 buckets, __u64 index)
+{
+	struct bucket *bucket = (void *)(buckets + index * bpf_core_type_size(struct bucket));
+
+	return (__u64)BPF_CORE_READ(bucket, head.first);
+}
+
+/* A bucket's list ends in an odd value that names it, or in memory zeroed meanwhile. */
+static __always_inline bool htab_ends(__u64 node)
+{
+	return !node || node & 1;
+}
+
+static __always_inline __u64 htab_next(__u64 node)
+{
+	return (__u64)BPF_CORE_READ((struct hlist_nulls_node *)node, next);
+}
+
+static __always_inline __u64 htab_key(__u64 node)
+{
+	return node - bpf_core_field_offset(struct htab_elem, hash_node) +
+	       bpf_core_field_offset(struct htab_elem, key);
+}
+
+static __always_inline __u64 htab_value(__u64 key, __u32 key_size)
+{
+	return key + ((key_size + 7) & ~7u);
+}
+
+/* Tells what a map's element holds, with its key, or with an index where @key is 0. */
+static __always_inline void walk_keyed_edge(__u32 map, __u32 target, __u32 target_id, __u32 via,
+					    __u64 key, __u32 size)
+{
+	struct walk_edge *edge = walk_room();
+	__u64 told = key ? size : 0;
+
+	/* else clang compares another copy of it, and 6.1's verifier does not see this one's bound */
+	barrier_var(told);
+	if (told > WALK_KEY_MAX)
+		told = WALK_KEY_MAX;
+	if (!edge)
+		return;
+	edge->holder = WALK_KIND_MAP;
+	edge->target = target;
+	edge->via = via;
+	edge->pad = 0;
+	edge->target_id = target_id;
+	edge->slot = key ? 0 : size;
+	edge->key_size = key ? size : 0;
+	bpf_probe_read_kernel(edge->key, told, (void *)key);
+	walk_emit(&edge->rec, WALK_EDGE, sizeof(*edge) + ((told + 7) & ~7ull), map);
+}
+
+#endif

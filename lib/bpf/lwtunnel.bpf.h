@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* What nexthops of all kinds have in common: a lightweight tunnel, which may have programs. */
+#ifndef WALK_LWT_BPF_H
+#define WALK_LWT_BPF_H
+
+#include "bpf/net.bpf.h"
+
+struct lwtunnel_state {
+	__u16 type;
+	__u8 data[0];
+} __pai;
+
+struct bpf_lwt_prog {
+	struct bpf_prog *prog;
+} __pai;
+
+struct bpf_lwt {
+	struct bpf_lwt_prog in, out, xmit;
+} __pai;
+
+struct seg6_local_lwt {
+	struct bpf_lwt_prog bpf;
+} __pai;
+
+struct net_device___name {
+	char name[16];
+} __pai;
+
+struct fib_nh_common {
+	struct net_device___name *nhc_dev;
+	struct lwtunnel_state *nhc_lwtstate;
+} __pai;
+
+/* enum lwtunnel_encap_types */
+#define ENCAP_BPF	 6
+#define ENCAP_SEG6_LOCAL 7
+
+static __always_inline bool read_programs(struct walk_route *out, struct lwtunnel_state *lwt)
+{
+	void *data = (void *)lwt + bpf_core_field_offset(struct lwtunnel_state, data);
+	struct seg6_local_lwt *seg6 = data;
+	__u16 type = BPF_CORE_READ(lwt, type);
+	struct bpf_lwt *bpf = data;
+
+	out->prog[WALK_LWT_IN] = out->prog[WALK_LWT_OUT] = 0;
+	out->prog[WALK_LWT_XMIT] = out->prog[WALK_LWT_SEG6] = 0;
+	if (type == ENCAP_BPF && bpf_core_field_exists(bpf->xmit)) {
+		out->prog[WALK_LWT_IN] = walk_prog_id(BPF_CORE_READ(bpf, in.prog));
+		out->prog[WALK_LWT_OUT] = walk_prog_id(BPF_CORE_READ(bpf, out.prog));
+		out->prog[WALK_LWT_XMIT] = walk_prog_id(BPF_CORE_READ(bpf, xmit.prog));
+		return true;
+	}
+	if (type == ENCAP_SEG6_LOCAL && bpf_core_field_exists(seg6->bpf)) {
+		out->prog[WALK_LWT_SEG6] = walk_prog_id(BPF_CORE_READ(seg6, bpf.prog));
+		return true;
+	}
+	return false;
+}
+
+/* Begins the record of a nexthop; NULL: it has no program, or (walk.ended) the buffer is full. */
+static __always_inline struct walk_route *nexthop_record(struct fib_nh_common *nexthop)
+{
+	struct lwtunnel_state *lwt = BPF_CORE_READ(nexthop, nhc_lwtstate);
+	struct walk_route *out = walk_room();
+
+	if (!lwt)
+		return NULL;
+	if (!out) {
+		walk.ended = WALK_FULL;
+		return NULL;
+	}
+	if (!read_programs(out, lwt))
+		return NULL;
+	out->lwt = (__u64)lwt;
+	out->table = out->nexthop = out->v6 = out->prefix = 0;
+	__builtin_memset(out->dst, 0, sizeof(out->dst));
+	__builtin_memset(out->ifname, 0, sizeof(out->ifname));
+	bpf_probe_read_kernel(out->ifname, sizeof(out->ifname),
+			      (void *)BPF_CORE_READ(nexthop, nhc_dev) +
+				      bpf_core_field_offset(struct net_device___name, name));
+	return out;
+}
+
+#endif

@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* For walks over network namespaces: fragments of their structures, and steps that check. */
+#ifndef WALK_NET_BPF_H
+#define WALK_NET_BPF_H
+
+#include "bpf/walk.bpf.h"
+
+#define STEPS_MAX (1 << 20)
+
+struct proc_ns_operations;
+
+struct ns_common___net {
+	const struct proc_ns_operations *ops;
+	unsigned int inum;
+} __pai;
+
+struct netns_bpf {
+	struct bpf_prog *progs[2];
+} __pai;
+
+struct net {
+	struct list_head list;
+	struct ns_common ns;
+	struct list_head dev_base_head;
+	struct netns_bpf bpf;
+} __pai;
+
+typedef struct {
+	struct net *net;
+} __pai possible_net_t;
+
+struct net_device {
+	possible_net_t nd_net;
+	int ifindex;
+	struct list_head dev_list;
+} __pai;
+
+/* What modules have for each namespace, by numbers that they got when they were loaded. */
+struct net_generic {
+	union {
+		struct {
+			unsigned int len;
+		} s;
+		void *ptr[0];
+	};
+} __pai;
+
+struct net___gen {
+	struct net_generic *gen;
+} __pai;
+
+#define GENERIC_MAX 1024 /* far more than a kernel has */
+
+/* Is this list node where its neighbour thinks it is? */
+static __always_inline bool node_fits(struct list_head *node)
+{
+	struct list_head *next = BPF_CORE_READ(node, next);
+
+	return next && BPF_CORE_READ(next, prev) == node;
+}
+
+/* Is the namespace that we were told about still there? If not, says so. */
+static __always_inline bool net_is_there(void)
+{
+	struct net *net = (void *)walk.net.net;
+
+	walk.ended = WALK_DONE;
+	walk.net.gone = BPF_CORE_READ(net, ns.inum) != walk.net.inum ||
+			!node_fits((void *)net + bpf_core_field_offset(struct net, list));
+	return !walk.net.gone;
+}
+
+/* Goes to the next node of a list, whose head ends it; false: it does not fit, start again. */
+static __always_inline bool list_go(struct list_head *node, __u64 *next)
+{
+	struct list_head *after = BPF_CORE_READ(node, next);
+
+	if (!after || BPF_CORE_READ(after, prev) != node) {
+		walk.ended = WALK_TORN;
+		return false;
+	}
+	*next = (__u64)after;
+	return true;
+}
+
+/*
+ * Runs steps from where walk.net.at stands; a step returns 1 at the end, or where it sets
+ * walk.ended. One that is interrupted by the bound is called again like one whose buffer was full.
+ */
+#define run_steps(step)                                                                         \
+	({                                                                                      \
+		if (bpf_loop(STEPS_MAX, step, NULL, 0) == STEPS_MAX && walk.ended == WALK_DONE) \
+			walk.ended = WALK_FULL;                                                 \
+	})
+
+#endif

@@ -1,0 +1,275 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The rules of one table of nftables that match by xt_bpf, as iptables-nft makes them
+ * (nft_match_large_init()): a table has chains, a chain has rules, a rule has expressions one after
+ * the other. And the tables of a namespace that no hook leads to.
+ */
+#include "bpf/netfilter.bpf.h"
+
+struct nft_expr_type {
+	const char *name;
+} __pai;
+
+struct nft_expr_ops {
+	unsigned int size;
+	const struct nft_expr_type *type;
+	void *data; /* of a match: the struct xt_match */
+} __pai;
+
+struct nft_expr {
+	const struct nft_expr_ops *ops;
+	unsigned char data[0];
+} __pai;
+
+struct nft_xt_match_priv {
+	void *info;
+} __pai;
+
+struct nft_rule {
+	struct list_head list;
+	__u64 handle, dlen; /* fields of some bits */
+	unsigned char data[0];
+} __pai;
+
+struct nft_table {
+	struct list_head list, chains;
+	__u16 family; /* a field of some bits */
+	char *name;
+} __pai;
+
+struct nftables_pernet {
+	struct list_head tables;
+} __pai;
+
+struct nft_chain {
+	struct list_head list, rules;
+	struct nft_table *table;
+	char *name;
+} __pai;
+
+static __always_inline bool is_match(const struct nft_expr_ops *ops)
+{
+	char name[8] = {};
+
+	bpf_probe_read_kernel(name, 6, BPF_CORE_READ(ops, type, name));
+	return name[0] == 'm' && name[1] == 'a' && name[2] == 't' && name[3] == 'c' &&
+	       name[4] == 'h' && !name[5];
+}
+
+static __always_inline struct nft_rule *rule_at(__u64 node)
+{
+	return (void *)node - bpf_core_field_offset(struct nft_rule, list);
+}
+
+static __always_inline struct nft_chain *chain_at(__u64 node)
+{
+	return (void *)node - bpf_core_field_offset(struct nft_chain, list);
+}
+
+static __always_inline bool tell_rule(struct nft_rule *rule, void *info)
+{
+	struct nft_chain *chain = chain_at(walk.net.at[3]);
+	struct walk_rule *out;
+
+	if (!bpf_core_type_exists(struct xt_bpf_info_v1)) {
+		walk.net.missed++; /* its module came after our programs were loaded */
+		return true;
+	}
+	out = walk_room();
+	if (!out) {
+		walk.ended = WALK_FULL;
+		return false;
+	}
+	__builtin_memset(out, 0, sizeof(*out));
+	out->handle = BPF_CORE_READ_BITFIELD_PROBED(rule, handle);
+	out->hook = WALK_CHAIN_USER;
+	bpf_probe_read_kernel_str(out->chain, sizeof(out->chain), BPF_CORE_READ(chain, name));
+	walk_emit(&out->rec, WALK_RULE, sizeof(*out), xt_bpf_program(info));
+	return true;
+}
+
+/* The expression at at[2] in the rule. */
+static __always_inline void expr_step(struct nft_rule *rule)
+{
+	struct nft_expr *expr =
+		(void *)rule + bpf_core_field_offset(struct nft_rule, data) + walk.net.at[2];
+	struct nft_xt_match_priv *priv =
+		(void *)expr + bpf_core_field_offset(struct nft_expr, data);
+	const struct nft_expr_ops *ops = BPF_CORE_READ(expr, ops);
+	__u32 size = BPF_CORE_READ(ops, size);
+
+	if (size < bpf_core_type_size(struct nft_expr)) {
+		walk.ended = WALK_TORN;
+		return;
+	}
+	if (bpf_core_type_exists(struct nft_xt_match_priv) && is_match(ops) &&
+	    is_xt_bpf(BPF_CORE_READ(ops, data)) && !tell_rule(rule, BPF_CORE_READ(priv, info)))
+		return;
+	walk.net.at[2] += size;
+}
+
+/*
+ * at[0]: the next chain; at[1]: a rule of the chain at[3], 0: none; at[2]: where in the rule an
+ * expression is.
+ */
+static int nft_step(__u32 index, void *ctx)
+{
+	struct list_head *node = (void *)walk.net.at[0];
+	struct nft_chain *chain = chain_at(walk.net.at[0]);
+	struct nft_rule *rule;
+
+	if (!walk.net.at[1]) {
+		if (walk.net.at[0] ==
+		    walk.net.object + bpf_core_field_offset(struct nft_table, chains))
+			return 1;
+		if ((__u64)BPF_CORE_READ(chain, table) != walk.net.object) {
+			walk.ended = WALK_TORN;
+			return 1;
+		}
+		walk.net.at[1] = (__u64)BPF_CORE_READ(chain, rules.next);
+		walk.net.at[3] = walk.net.at[0];
+		return list_go(node, &walk.net.at[0]) ? 0 : 1;
+	}
+	if (walk.net.at[1] ==
+	    (__u64)chain_at(walk.net.at[3]) + bpf_core_field_offset(struct nft_chain, rules)) {
+		walk.net.at[1] = 0;
+		return 0;
+	}
+	rule = rule_at(walk.net.at[1]);
+	if (walk.net.at[2] < BPF_CORE_READ_BITFIELD_PROBED(rule, dlen)) {
+		expr_step(rule);
+		return walk.ended != WALK_DONE ? 1 : 0;
+	}
+	walk.net.at[2] = 0;
+	return list_go((void *)walk.net.at[1], &walk.net.at[1]) ? 0 : 1;
+}
+
+/* Tells the rules with programs of the table walk.net.object. */
+SEC("syscall")
+int walk_nft(void *ctx)
+{
+	struct nft_table *table = (void *)walk.net.object;
+
+	if (!net_is_there() || !bpf_core_type_exists(struct nft_table))
+		return 0;
+	walk.net.gone = !node_fits((void *)table + bpf_core_field_offset(struct nft_table, list));
+	if (walk.net.gone)
+		return 0;
+	if (!walk.net.at[0])
+		walk.net.at[0] = (__u64)BPF_CORE_READ(table, chains.next);
+	run_steps(nft_step);
+	return 0;
+}
+
+/* --------------------------------------------------------- all tables --- */
+
+struct places {
+	__u64 gen, node;
+	__u32 found;
+};
+
+static int place_step(__u32 index, struct places *places)
+{
+	__u64 pernet = 0;
+
+	bpf_probe_read_kernel(&pernet, sizeof(pernet),
+			      (void *)places->gen + index * sizeof(pernet));
+	if (!pernet ||
+	    pernet + bpf_core_field_offset(struct nftables_pernet, tables) != places->node)
+		return 0;
+	places->found = index;
+	return 1;
+}
+
+static __always_inline __u32 places_of(struct net___gen *net, struct places *places)
+{
+	struct net_generic *gen = BPF_CORE_READ(net, gen);
+	__u32 count = BPF_CORE_READ(gen, s.len);
+
+	places->gen = (__u64)gen;
+	return count < GENERIC_MAX ? count : GENERIC_MAX;
+}
+
+/* at[0]: a node of the list of tables, which has a bare head: that of the namespace. */
+static int head_step(__u32 index, void *ctx)
+{
+	struct places places = { .node = walk.net.at[0] };
+	__u32 count = places_of((void *)walk.net.net, &places);
+	struct walk_ruleset *out;
+
+	bpf_loop(count, place_step, &places, 0);
+	if (!places.found)
+		return list_go((void *)walk.net.at[0], &walk.net.at[0]) &&
+				       walk.net.at[0] != walk.net.at[1]
+			       ? 0
+			       : 1;
+	out = walk_room();
+	if (out) {
+		__builtin_memset(out, 0, sizeof(*out));
+		walk_emit(&out->rec, WALK_RULESET, sizeof(*out), places.found);
+	}
+	return 1;
+}
+
+/* Tells, as a record's id, by which number namespaces lead to their tables of nftables. */
+SEC("syscall")
+int walk_nft_head(void *ctx)
+{
+	struct nft_table *table = (void *)walk.net.object;
+
+	if (!net_is_there() || !bpf_core_type_exists(struct nftables_pernet))
+		return 0;
+	walk.net.at[0] = (__u64)table + bpf_core_field_offset(struct nft_table, list);
+	walk.net.at[1] = walk.net.at[0];
+	walk.net.gone = !node_fits((void *)walk.net.at[0]);
+	if (!walk.net.gone)
+		bpf_loop(STEPS_MAX, head_step, NULL, 0);
+	return 0;
+}
+
+/* at[0]: a table; at[1]: the list's head. */
+static int table_step(__u32 index, void *ctx)
+{
+	struct list_head *node = (void *)walk.net.at[0];
+	struct nft_table *table = (void *)node - bpf_core_field_offset(struct nft_table, list);
+	struct walk_ruleset *out = walk_room();
+
+	if (walk.net.at[0] == walk.net.at[1])
+		return 1;
+	if (!out) {
+		walk.ended = WALK_FULL;
+		return 1;
+	}
+	__builtin_memset(out, 0, sizeof(*out));
+	out->table = (__u64)table;
+	out->family = BPF_CORE_READ_BITFIELD_PROBED(table, family);
+	out->nft = 1;
+	bpf_probe_read_kernel_str(out->name, sizeof(out->name), BPF_CORE_READ(table, name));
+	walk_emit(&out->rec, WALK_RULESET, sizeof(*out), 0);
+	return list_go(node, &walk.net.at[0]) ? 0 : 1;
+}
+
+/* Tells all tables of nftables of a namespace; walk.net.arg is that number. */
+SEC("syscall")
+int walk_nft_tables(void *ctx)
+{
+	struct places places = {};
+	struct list_head *head = NULL;
+
+	if (!net_is_there() || !bpf_core_type_exists(struct nftables_pernet))
+		return 0;
+	if (walk.net.arg >= places_of((void *)walk.net.net, &places))
+		return 0;
+	bpf_probe_read_kernel(&head, sizeof(head),
+			      (void *)places.gen + walk.net.arg * sizeof(head));
+	if (!head)
+		return 0;
+	head = (void *)head + bpf_core_field_offset(struct nftables_pernet, tables);
+	walk.net.at[1] = (__u64)head;
+	if (!walk.net.at[0])
+		walk.net.at[0] = (__u64)BPF_CORE_READ(head, next);
+	run_steps(table_step);
+	return 0;
+}
+
+char LICENSE[] SEC("license") = "GPL";

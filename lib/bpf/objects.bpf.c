@@ -1,0 +1,254 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The objects themselves: iterators over maps, programs and links that tell facts and counters.
+ * Each such iterator holds one reference on the object that it shows (bpf_map_get_curr_or_next(),
+ * bpf_prog_get_curr_or_next(), bpf_link_get_curr_or_next()): never a user reference of a map.
+ */
+#include "bpf/walk.bpf.h"
+
+char walk_out[WALK_OUT_SIZE];
+struct walk_control walk;
+
+/* The most that one object needs at once: itself and the four BTFs it may lead to. */
+#define OBJECT_ROOM 1024
+
+struct bpf_map_value_off {
+	__u32 nr_off;
+} __pai;
+
+struct bpf_map___61 {
+	int timer_off; /* until 6.1; then in record */
+	struct bpf_map_value_off *kptr_off_tab;
+} __pai;
+
+/* Fields whose callbacks are undone when the map's usercnt falls to 0. */
+static __always_inline __u32 map_async(struct bpf_map *map)
+{
+	struct bpf_map___61 *old = (void *)map;
+
+	if (bpf_core_field_exists(old->timer_off))
+		return BPF_CORE_READ(old, timer_off) >= 0;
+	/* where the record is NULL or an ERR_PTR, the mask reads as 0 */
+	return !!(BPF_CORE_READ(map, record, field_mask) &
+		  (walk_field_bit(BPF_TIMER) | walk_field_bit(BPF_WORKQUEUE) |
+		   walk_field_bit(BPF_TASK_WORK)));
+}
+
+/* Where the record is NULL or an ERR_PTR, what is in it reads as 0. */
+static __always_inline __u32 has_special(struct bpf_map *map)
+{
+	struct bpf_map___61 *old = (void *)map;
+
+	if (bpf_core_field_exists(map->record))
+		return BPF_CORE_READ(map, record, cnt) > 0;
+	if (bpf_core_field_exists(old->kptr_off_tab))
+		return BPF_CORE_READ(old, kptr_off_tab, nr_off) > 0;
+	return 0;
+}
+
+static __always_inline __u32 btf_id_of(struct btf *btf)
+{
+	return btf ? BPF_CORE_READ(btf, id) : 0;
+}
+
+struct bpf_struct_ops_map {
+	struct bpf_map map;
+	struct btf *btf; /* 6.9; before, always that of vmlinux */
+} __pai;
+
+SEC("iter/bpf_map")
+int walk_maps(struct bpf_iter__bpf_map *ctx)
+{
+	struct bpf_map *map = ctx->map, *inner;
+	struct walk_map *out;
+	struct btf *btf;
+
+	if (!map || (walk.only_id && map->id != walk.only_id))
+		return 0;
+	out = walk_room();
+	if (!out || walk_full(OBJECT_ROOM))
+		return WALK_AGAIN;
+	__builtin_memset(out, 0, sizeof(*out));
+	out->address = walk_scalar(ctx->map);
+	out->refcnt = map->refcnt.counter - 1;
+	out->usercnt = map->usercnt.counter;
+	out->map_extra = map->map_extra;
+	out->type = map->map_type;
+	out->key_size = map->key_size;
+	out->value_size = map->value_size;
+	out->max_entries = map->max_entries;
+	out->flags = map->map_flags;
+	btf = BPF_CORE_READ(map, btf);
+	out->btf_id = btf_id_of(btf);
+	out->btf_key_type_id = map->btf_key_type_id;
+	out->btf_value_type_id = map->btf_value_type_id;
+	out->btf_vmlinux_value_type_id = map->btf_vmlinux_value_type_id;
+	out->async = map_async(map);
+	out->special = has_special(map);
+	if (map->map_type == BPF_MAP_TYPE_STRUCT_OPS) {
+		struct bpf_struct_ops_map *ops = (void *)walk_scalar(ctx->map);
+
+		if (bpf_core_field_exists(ops->btf))
+			out->btf_vmlinux_id = btf_id_of(BPF_CORE_READ(ops, btf));
+	}
+	bpf_probe_read_kernel(out->name, sizeof(out->name), &map->name);
+	inner = BPF_CORE_READ(map, inner_map_meta);
+	if (inner) {
+		out->inner_btf_id = btf_id_of(BPF_CORE_READ(inner, btf));
+		out->special |= has_special(inner);
+	}
+	walk_emit(&out->rec, WALK_MAP, sizeof(*out), map->id);
+	walk_tell_btf(btf);
+	if (inner)
+		walk_tell_btf(BPF_CORE_READ(inner, btf));
+	return 0;
+}
+
+SEC("iter/bpf_prog")
+int walk_progs(struct bpf_iter__bpf_prog *ctx)
+{
+	struct bpf_prog *prog = ctx->prog;
+	struct walk_prog *out;
+	__u32 id;
+
+	if (!prog)
+		return 0;
+	id = prog->aux->id;
+	out = walk_room();
+	if (!out || walk_full(OBJECT_ROOM))
+		return WALK_AGAIN;
+	__builtin_memset(out, 0, sizeof(*out));
+	out->address = walk_scalar(ctx->prog);
+	out->refcnt = prog->aux->refcnt.counter - 1 - (id == walk.self_prog);
+	out->type = prog->type;
+	out->btf_id = btf_id_of(BPF_CORE_READ(prog, aux, btf));
+	out->attach_btf_id = btf_id_of(BPF_CORE_READ(prog, aux, attach_btf));
+	out->used = prog->aux->used_map_cnt;
+	bpf_probe_read_kernel(out->name, sizeof(out->name), &prog->aux->name);
+	walk_emit(&out->rec, WALK_PROG, sizeof(*out), id);
+	walk_tell_btf(BPF_CORE_READ(prog, aux, btf));
+	walk_tell_btf(BPF_CORE_READ(prog, aux, attach_btf));
+	return 0;
+}
+
+/* Values of the UAPI that the floor's headers do not have. */
+#define LINK_TYPE_SOCKMAP 14
+
+/*
+ * The map that a link holds: an iterator's target and a sockmap link's map as users
+ * (bpf_iter_attach_map(), sock_map_link_create()), a struct_ops link's not (bpf_struct_ops_link_create()).
+ */
+static __always_inline __u32 linked_map(__u64 address, __u32 type)
+{
+	struct bpf_struct_ops_link *ops = (void *)address;
+	struct bpf_iter_link *iter = (void *)address;
+	struct sockmap_link *sock = (void *)address;
+	struct bpf_map *map = NULL;
+
+	if (type == BPF_LINK_TYPE_ITER)
+		map = BPF_CORE_READ(iter, aux.map);
+	else if (type == BPF_LINK_TYPE_STRUCT_OPS && bpf_core_field_exists(ops->map))
+		map = BPF_CORE_READ(ops, map);
+	else if (type == LINK_TYPE_SOCKMAP && bpf_core_field_exists(sock->map))
+		map = BPF_CORE_READ(sock, map);
+	return map ? BPF_CORE_READ(map, id) : 0;
+}
+
+/* The program that a tracing or freplace link is attached to (bpf_tracing_prog_attach()). */
+static __always_inline __u32 target_prog(__u64 address, __u32 type)
+{
+	struct bpf_tracing_link *link = (void *)address;
+
+	return type == BPF_LINK_TYPE_TRACING ? walk_prog_id(BPF_CORE_READ(link, tgt_prog)) : 0;
+}
+
+SEC("iter/bpf_link")
+int walk_links(struct bpf_iter__bpf_link *ctx)
+{
+	struct bpf_link *link = ctx->link;
+	struct walk_link *out;
+
+	if (!link)
+		return 0;
+	out = walk_room();
+	if (!out || walk_full(OBJECT_ROOM))
+		return WALK_AGAIN;
+	__builtin_memset(out, 0, sizeof(*out));
+	out->refcnt = link->refcnt.counter - 1;
+	out->type = link->type;
+	out->prog_id = walk_prog_id(BPF_CORE_READ(link, prog));
+	out->map_id = linked_map(walk_scalar(ctx->link), out->type);
+	out->map_user = out->type != BPF_LINK_TYPE_STRUCT_OPS;
+	out->target = target_prog(walk_scalar(ctx->link), out->type);
+	walk_emit(&out->rec, WALK_LINK, sizeof(*out), link->id);
+	return 0;
+}
+
+/* -------------------------------------------------------------- peek --- */
+
+struct file_operations {
+	void *release;
+} __pai;
+
+struct file_system_type {
+	struct hlist_head fs_supers;
+} __pai;
+
+struct super_block {
+	struct file_system_type *s_type;
+} __pai;
+
+struct inode {
+	void *i_op;
+	struct super_block *i_sb;
+} __pai;
+
+struct file {
+	struct file_operations *f_op;
+	void *private_data;
+	struct inode *f_inode;
+} __pai;
+
+struct fdtable {
+	unsigned int max_fds;
+	struct file **fd;
+} __pai;
+
+struct files_struct {
+	struct fdtable *fdt;
+} __pai;
+
+struct task_struct {
+	struct files_struct *files;
+} __pai;
+
+/*
+ * What one descriptor of the calling process is, in the kernel's own addresses: how files and
+ * inodes of each kind are told is learnt this way, without symbols (bpf_map_fops and its like are
+ * data, which kallsyms has only with CONFIG_KALLSYMS_ALL). A btf is told too: nothing iterates them.
+ */
+SEC("syscall")
+int walk_peek_prog(void *ctx)
+{
+	struct task_struct *task = (void *)bpf_get_current_task();
+	struct fdtable *fdt = BPF_CORE_READ(task, files, fdt);
+	struct file **fds = BPF_CORE_READ(fdt, fd), *file = NULL;
+	__u32 fd = walk.peek_fd;
+
+	__builtin_memset(&walk.peeked, 0, sizeof(walk.peeked));
+	if (fd < BPF_CORE_READ(fdt, max_fds))
+		bpf_probe_read_kernel(&file, sizeof(file), fds + fd);
+	if (!file)
+		return 0;
+	walk.peeked.file = (__u64)file;
+	walk.peeked.ops = (__u64)BPF_CORE_READ(file, f_op);
+	walk.peeked.release = (__u64)BPF_CORE_READ(file, f_op, release);
+	walk.peeked.private_data = (__u64)BPF_CORE_READ(file, private_data);
+	walk.peeked.inode_ops = (__u64)BPF_CORE_READ(file, f_inode, i_op);
+	walk.peeked.fs_type = (__u64)BPF_CORE_READ(file, f_inode, i_sb, s_type);
+	if (walk.peeked.release && walk.peeked.release == walk.known.release[WALK_KIND_BTF])
+		walk_tell_btf((void *)walk.peeked.private_data);
+	return 0;
+}
+
+char LICENSE[] SEC("license") = "GPL";

@@ -1,0 +1,519 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * What sockets hold: the program of SO_ATTACH_BPF (sk_attach_bpf(); accepted sockets share the
+ * sk_filter, sk_clone()), programs copied from a sockmap (sock_map_link(), which takes one
+ * reference for each in sk_psock.progs), the map of a congestion control (bpf_try_module_get() in
+ * tcp_assign_congestion_control(), tcp_create_openreq_child()), a reuseport group's program
+ * (reuseport_attach_prog()), a packet fanout's (fanout_set_data_ebpf()).
+ *
+ * Sockets come by descriptors (holder-fd.bpf.c), from queues of connections not yet accepted, as the
+ * closed peers of unix sockets, which keep their filter until the other end is closed, and as closed
+ * senders of what is in a unix socket's queue (holder-inflight.bpf.c).
+ */
+#include "bpf/walk.bpf.h"
+#include "bpf/struct_ops.bpf.h"
+
+#define FAMILY_UNIX   1
+#define FAMILY_INET   2
+#define FAMILY_INET6  10
+#define FAMILY_PACKET 17
+#define FAMILY_KCM    41
+#define FAMILY_XDP    44
+
+#define PROTOCOL_TCP 6
+#define STATE_LISTEN 10
+
+/* In the low bits of sk_user_data: it is a struct sk_psock (5.19; 6.1 is our floor). */
+#define USER_DATA_PSOCK 4ull
+#define USER_DATA_FLAGS 7ull
+
+#define FANOUT_CBPF 6
+#define FANOUT_EBPF 7
+
+struct tcp_congestion_ops {
+	void *owner;
+} __pai;
+
+struct netns_ipv4 {
+	const struct tcp_congestion_ops *tcp_congestion_control;
+} __pai;
+
+struct net {
+	struct ns_common ns;
+	struct netns_ipv4 ipv4;
+} __pai;
+
+typedef struct {
+	struct net *net;
+} __pai possible_net_t;
+
+struct in6_addr {
+	__u8 bytes[16];
+};
+
+struct sock_common {
+	__u32 skc_rcv_saddr;
+	__u16 skc_num;
+	unsigned short skc_family;
+	volatile unsigned char skc_state;
+	possible_net_t skc_net;
+	struct in6_addr skc_v6_rcv_saddr;
+	struct sock *skc_listener;
+	unsigned long skc_flags;
+} __pai;
+
+struct sk_filter {
+	struct bpf_prog *prog;
+} __pai;
+
+struct sock_reuseport {
+	struct bpf_prog *prog;
+} __pai;
+
+struct socket;
+
+struct sock {
+	struct sock_common __sk_common;
+	struct sk_filter *sk_filter;
+	__u16 sk_type, sk_protocol;
+	void *sk_user_data;
+	struct sock_reuseport *sk_reuseport_cb;
+} __pai;
+
+struct socket {
+	struct sock *sk;
+} __pai;
+
+struct sk_psock_progs {
+	struct bpf_prog *msg_parser, *stream_parser, *stream_verdict, *skb_verdict;
+} __pai;
+
+struct sk_psock {
+	struct sk_psock_progs progs;
+	struct list_head link;
+} __pai;
+
+struct sk_psock_link {
+	struct list_head list;
+	struct bpf_map *map;
+} __pai;
+
+struct request_sock {
+	struct sock_common __req_common;
+	struct request_sock *dl_next;
+	struct sock *sk;
+} __pai;
+
+struct request_sock_queue {
+	struct request_sock *rskq_accept_head;
+} __pai;
+
+struct inet_connection_sock {
+	struct request_sock_queue icsk_accept_queue;
+	struct tcp_congestion_ops *icsk_ca_ops;
+} __pai;
+
+struct sockaddr_un {
+	char sun_path[108];
+} __pai;
+
+struct unix_address {
+	int len;
+	struct sockaddr_un name[0];
+} __pai;
+
+struct unix_sock {
+	struct unix_address *addr;
+	struct sock *peer;
+} __pai;
+
+struct net_device {
+	int ifindex;
+	char name[16];
+} __pai;
+
+struct packet_type {
+	struct net_device *dev;
+} __pai;
+
+struct packet_fanout {
+	__u16 id;
+	__u8 type;
+	struct bpf_prog *bpf_prog;
+} __pai;
+
+struct packet_sock {
+	struct packet_fanout *fanout;
+	struct packet_type prot_hook;
+} __pai;
+
+struct file_operations {
+	void *release;
+} __pai;
+
+struct file {
+	struct file_operations *f_op;
+	void *private_data;
+} __pai;
+
+/* ------------------------------------------------------------ records --- */
+
+static __always_inline void tell_local(struct walk_sock *out, struct sock *sk)
+{
+	struct unix_address *addr;
+	__u32 len;
+
+	out->port = BPF_CORE_READ(sk, __sk_common.skc_num);
+	if (out->family == FAMILY_INET) {
+		BPF_CORE_READ_INTO((__u32 *)out->local, sk, __sk_common.skc_rcv_saddr);
+		out->local_len = sizeof(__u32);
+	} else if (out->family == FAMILY_INET6 &&
+		   bpf_core_field_exists(sk->__sk_common.skc_v6_rcv_saddr)) {
+		BPF_CORE_READ_INTO((struct in6_addr *)out->local, sk, __sk_common.skc_v6_rcv_saddr);
+		out->local_len = sizeof(struct in6_addr);
+	} else if (out->family == FAMILY_UNIX) {
+		addr = BPF_CORE_READ((struct unix_sock *)sk, addr);
+		len = addr ? BPF_CORE_READ(addr, len) - sizeof(__u16) : 0;
+		if (!len)
+			return;
+		/* else clang makes one comparison of two, in which older verifiers see no bound */
+		barrier_var(len);
+		if (len > sizeof(((struct sockaddr_un *)0)->sun_path))
+			return;
+		bpf_probe_read_kernel(out->local, len,
+				      __builtin_preserve_access_index(&addr->name[0].sun_path));
+		out->local_len = len;
+	}
+}
+
+static __always_inline void tell_fanout(struct walk_sock *out, struct sock *sk)
+{
+	struct packet_sock *packet = (struct packet_sock *)sk;
+	struct net_device *dev = BPF_CORE_READ(packet, prot_hook.dev);
+
+	out->group = BPF_CORE_READ(packet, fanout, id);
+	if (!dev)
+		return;
+	out->ifindex = BPF_CORE_READ(dev, ifindex);
+	BPF_CORE_READ_INTO(&out->ifname, dev, name);
+}
+
+/* The maps that the socket is in, which keep its psock (sock_map_add_link(), sock_map_unref()). */
+static __always_inline void tell_maps(struct walk_sock *out, struct sock *sk)
+{
+	__u64 psock = (__u64)BPF_CORE_READ(sk, sk_user_data) & ~USER_DATA_FLAGS;
+	__u64 head = psock + bpf_core_field_offset(struct sk_psock, link);
+	__u64 at = (__u64)BPF_CORE_READ((struct list_head *)head, next);
+
+	for (__u32 i = 0; i < WALK_PSOCK_MAPS; i++) {
+		__u64 link = at - bpf_core_field_offset(struct sk_psock_link, list);
+
+		if (!at || at == head)
+			return;
+		out->maps[i] = BPF_CORE_READ((struct sk_psock_link *)link, map, id);
+		at = (__u64)BPF_CORE_READ((struct list_head *)at, next);
+	}
+	out->more_maps = at != head;
+}
+
+/*
+ * Tells that a socket holds an object, id 0: none (a classic filter has no id). Global, so that the
+ * verifier checks it once; @use is one of walk_use_kind, its count in the upper half.
+ */
+int walk_tell_sock(__u64 address, __u64 what, __u64 use, __u32 id, __u32 fd)
+{
+	struct sock *sk = (struct sock *)address;
+	struct walk_sock *out;
+
+	if (!id)
+		return 0;
+	walk_tell_task();
+	out = walk_room();
+	if (!out)
+		return 0;
+	__builtin_memset(out, 0, sizeof(*out));
+	out->use.what = what;
+	out->use.fd = fd;
+	out->use.use = (__u32)use;
+	out->use.count = use >> 32;
+	out->family = BPF_CORE_READ(sk, __sk_common.skc_family);
+	out->type = BPF_CORE_READ(sk, sk_type);
+	out->protocol = BPF_CORE_READ(sk, sk_protocol);
+	out->netns = BPF_CORE_READ(sk, __sk_common.skc_net.net, ns.inum);
+	tell_local(out, sk);
+	if (out->use.use == WALK_USE_PSOCK && bpf_core_type_exists(struct sk_psock))
+		tell_maps(out, sk);
+	if (out->use.use == WALK_USE_FANOUT && bpf_core_type_exists(struct packet_sock))
+		tell_fanout(out, sk);
+	walk_emit(&out->use.rec, WALK_SOCK, sizeof(*out), id);
+	return 0;
+}
+
+#define ONCE (1ull << 32)
+
+/* ---------------------------------------------------------- one socket --- */
+
+static __always_inline void tell_psock(struct sock *sk, __u32 fd)
+{
+	__u64 data = (__u64)BPF_CORE_READ(sk, sk_user_data);
+	struct sk_psock_progs *progs;
+
+	if (!(data & USER_DATA_PSOCK) || !bpf_core_type_exists(struct sk_psock))
+		return;
+	progs = (void *)((data & ~USER_DATA_FLAGS) + bpf_core_field_offset(struct sk_psock, progs));
+#define TELL(member)                                                                      \
+	walk_tell_sock((__u64)sk, (__u64)__builtin_preserve_access_index(&progs->member), \
+		       WALK_USE_PSOCK | ONCE, walk_prog_id(BPF_CORE_READ(progs, member)), fd)
+	TELL(msg_parser);
+	TELL(stream_parser);
+	TELL(stream_verdict);
+	TELL(skb_verdict);
+#undef TELL
+}
+
+static __always_inline bool is_tcp(struct sock *sk, __u16 family)
+{
+	return (family == FAMILY_INET || family == FAMILY_INET6) &&
+	       BPF_CORE_READ(sk, sk_protocol) == PROTOCOL_TCP;
+}
+
+/* The struct_ops map that a congestion control is part of, or NULL. */
+static __always_inline struct bpf_map *map_of(const struct tcp_congestion_ops *ops)
+{
+	return ops ? map_of_ops(ops, BPF_CORE_READ(ops, owner)) : NULL;
+}
+
+static __always_inline struct bpf_map *ops_map(struct sock *sk)
+{
+	return map_of(BPF_CORE_READ((struct inet_connection_sock *)sk, icsk_ca_ops));
+}
+
+static __always_inline void tell_filter(struct sock *sk, __u32 fd)
+{
+	struct sk_filter *filter = BPF_CORE_READ(sk, sk_filter);
+
+	if (filter)
+		walk_tell_sock((__u64)sk, (__u64)filter, WALK_USE_FILTER | ONCE,
+			       walk_prog_id(BPF_CORE_READ(filter, prog)), fd);
+}
+
+static __always_inline void tell_groups(struct sock *sk, __u16 family, __u32 fd)
+{
+	struct sock_reuseport *group = BPF_CORE_READ(sk, sk_reuseport_cb);
+	struct packet_fanout *fanout;
+	__u8 type;
+
+	if (group)
+		walk_tell_sock((__u64)sk, (__u64)group, WALK_USE_REUSEPORT | ONCE,
+			       walk_prog_id(BPF_CORE_READ(group, prog)), fd);
+	if (family != FAMILY_PACKET)
+		return;
+	if (!bpf_core_type_exists(struct packet_sock)) {
+		walk_tell_gap(WALK_GAP_PACKET);
+		return;
+	}
+	fanout = BPF_CORE_READ((struct packet_sock *)sk, fanout);
+	type = fanout ? BPF_CORE_READ(fanout, type) : 0;
+	if (type == FANOUT_EBPF || type == FANOUT_CBPF)
+		walk_tell_sock((__u64)sk, (__u64)fanout, WALK_USE_FANOUT | ONCE,
+			       walk_prog_id(BPF_CORE_READ(fanout, bpf_prog)), fd);
+}
+
+/* ----------------------------------------------- not yet accepted ones --- */
+
+/* More than net.core.somaxconn is by default, 4096. */
+#define QUEUE_MAX 65536
+
+/* Room that must be left for what follows the queue in this step of a descriptor table. */
+#define AFTER_QUEUE (32 * WALK_USE_ROOM)
+
+/* The queue at work: not on the stack, which the callers' frames have nearly used up. */
+struct {
+	__u64 listener, filter, map; /* map: of the listener's congestion control */
+	__u64 request;
+	__u32 fd;
+	__u32 same; /* connections that use the same one */
+	__u32 missed;
+} walk_accepts;
+
+/* What a queued connection holds that its listener does not: most share the listener's filter. */
+static __always_inline void tell_queued(struct sock *sk)
+{
+	struct bpf_map *map = ops_map(sk);
+
+	if ((__u64)BPF_CORE_READ(sk, sk_filter) != walk_accepts.filter)
+		tell_filter(sk, walk_accepts.fd);
+	tell_psock(sk, walk_accepts.fd);
+	if (map && (__u64)map == walk_accepts.map)
+		walk_accepts.same++;
+	else if (map)
+		walk_tell_sock((__u64)sk, (__u64)sk, WALK_USE_STRUCT_OPS | ONCE,
+			       BPF_CORE_READ(map, id), walk_accepts.fd);
+}
+
+static int queue_step(__u32 index, void *unused)
+{
+	struct request_sock *request = (void *)walk_accepts.request;
+	struct sock *sk;
+
+	if (!request)
+		return 1;
+	/* one that was just accepted: what it points to is no longer this queue */
+	if ((__u64)BPF_CORE_READ(request, __req_common.skc_listener) != walk_accepts.listener ||
+	    walk_full(AFTER_QUEUE)) {
+		walk_accepts.missed = 1;
+		return 1;
+	}
+	sk = BPF_CORE_READ(request, sk);
+	if (sk)
+		tell_queued(sk);
+	walk_accepts.request = (__u64)BPF_CORE_READ(request, dl_next);
+	return 0;
+}
+
+/* Global: see walk_tell_sock(). */
+int walk_tell_accepts(__u64 listener, __u32 fd)
+{
+	struct inet_connection_sock *icsk = (void *)listener;
+	struct sock *sk = (struct sock *)listener;
+	struct bpf_map *map;
+
+	walk_accepts.request = (__u64)BPF_CORE_READ(icsk, icsk_accept_queue.rskq_accept_head);
+	if (!walk_accepts.request)
+		return 0;
+	map = ops_map(sk);
+	walk_accepts.listener = listener;
+	walk_accepts.filter = (__u64)BPF_CORE_READ(sk, sk_filter);
+	walk_accepts.map = (__u64)map;
+	walk_accepts.fd = fd;
+	walk_accepts.same = 0;
+	walk_accepts.missed = 0;
+	bpf_loop(QUEUE_MAX, queue_step, NULL, 0);
+	if (walk_accepts.missed || walk_accepts.request)
+		walk_tell_gap(WALK_GAP_ACCEPT);
+	if (walk_accepts.same && map)
+		walk_tell_sock(listener, (__u64)&icsk->icsk_accept_queue,
+			       WALK_USE_STRUCT_OPS | (__u64)walk_accepts.same << 32,
+			       BPF_CORE_READ(map, id), fd);
+	return 0;
+}
+
+/* ---------------------------------------------------------------- files --- */
+
+static __always_inline void tell_tcp(struct sock *sk, __u32 fd)
+{
+	struct bpf_map *map = ops_map(sk);
+
+	if (map)
+		walk_tell_sock((__u64)sk, (__u64)sk, WALK_USE_STRUCT_OPS | ONCE,
+			       BPF_CORE_READ(map, id), fd);
+	if (BPF_CORE_READ(sk, __sk_common.skc_state) == STATE_LISTEN)
+		walk_tell_accepts((__u64)sk, fd);
+}
+
+/* SOCK_DEAD, in skc_flags: closed (sock_orphan()); a connection not yet accepted is not. */
+#define FLAG_DEAD 1
+
+/* A closed socket that something else keeps. Global: see walk_tell_sock(). */
+int walk_use_closed(__u64 address, __u32 fd)
+{
+	struct sock *sk = (struct sock *)address;
+	struct bpf_map *map;
+
+	if (walk.only || !(walk.uses >> WALK_OTHER_SOCKET & 1) ||
+	    !(BPF_CORE_READ(sk, __sk_common.skc_flags) & FLAG_DEAD))
+		return 0;
+	tell_filter(sk, fd);
+	tell_psock(sk, fd);
+	map = is_tcp(sk, BPF_CORE_READ(sk, __sk_common.skc_family)) ? ops_map(sk) : NULL;
+	if (map)
+		walk_tell_sock((__u64)sk, (__u64)sk, WALK_USE_STRUCT_OPS | ONCE,
+			       BPF_CORE_READ(map, id), fd);
+	return 0;
+}
+
+static __always_inline void tell_peer(struct sock *sk, __u32 fd)
+{
+	struct sock *peer = BPF_CORE_READ((struct unix_sock *)sk, peer);
+
+	if (peer)
+		walk_use_closed((__u64)peer, fd);
+}
+
+static __always_inline void tell_socket(struct sock *sk, __u32 fd)
+{
+	__u16 family;
+
+	if (!sk)
+		return;
+	family = BPF_CORE_READ(sk, __sk_common.skc_family);
+	tell_filter(sk, fd);
+	tell_psock(sk, fd);
+	tell_groups(sk, family, fd);
+	if (is_tcp(sk, family))
+		tell_tcp(sk, fd);
+	else if (family == FAMILY_UNIX)
+		tell_peer(sk, fd);
+	else if (family == FAMILY_XDP && fd != WALK_IN_PID)
+		walk_use_xsk((__u64)sk, fd); /* without a descriptor: told by class map */
+	else if (family == FAMILY_KCM)
+		walk_use_kcm((__u64)sk, fd);
+}
+
+int walk_use_file(__u64 address, __u32 fd, __u32 other)
+{
+	void *data;
+
+	if (!(walk.uses >> (other & 31) & 1))
+		return 0;
+	data = (void *)walk_private(address);
+	if (other == WALK_OTHER_SOCKET)
+		tell_socket(BPF_CORE_READ((struct socket *)data, sk), fd);
+	else if (other == WALK_OTHER_PERF)
+		walk_use_event((__u64)data, WALK_NO_HOLDER, 0, fd);
+	else if (other == WALK_OTHER_TUN)
+		walk_use_tun((__u64)data, fd);
+	return 0;
+}
+
+/*
+ * The congestion control that a network namespace gives to new sockets, which it holds as a socket
+ * does (tcp_set_default_congestion_control(), tcp_sk_init()).
+ */
+SEC("syscall")
+int walk_default_ops(void *ctx)
+{
+	struct net *net = (struct net *)walk.net.net;
+	struct bpf_map *map = map_of(BPF_CORE_READ(net, ipv4.tcp_congestion_control));
+	struct walk_sock *out = walk_room();
+
+	walk.ended = WALK_DONE;
+	walk.net.gone = BPF_CORE_READ(net, ns.inum) != walk.net.inum;
+	if (!map || !out || walk.net.gone)
+		return 0;
+	__builtin_memset(out, 0, sizeof(*out));
+	out->use.what = (__u64)&net->ipv4.tcp_congestion_control;
+	out->use.fd = WALK_NO_FD;
+	out->use.use = WALK_USE_STRUCT_OPS;
+	out->use.count = 1;
+	out->netns = walk.net.inum;
+	walk_emit(&out->use.rec, WALK_SOCK, sizeof(*out), BPF_CORE_READ(map, id));
+	return 0;
+}
+
+/* The same for the file at walk.use_file, which its process has no descriptor of. */
+SEC("syscall")
+int walk_carried(void *ctx)
+{
+	__u64 address = walk.use_file;
+	struct file *file = (struct file *)address;
+	__u32 other = walk.use_other;
+
+	if (other >= WALK_OTHERS ||
+	    (__u64)BPF_CORE_READ(file, f_op, release) != walk.known.other[other])
+		return 0;    /* it has gone meanwhile */
+	walk_table.told = 1; /* lib knows whose it is */
+	return walk_use_file(address, WALK_IN_PID, other);
+}
+
+char LICENSE[] SEC("license") = "GPL";

@@ -1,0 +1,185 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * struct_ops maps that are registered. Without a link the kernel's subsystem holds the map
+ * (bpf_struct_ops_map_update_elem()) until the element is deleted (bpf_struct_ops_map_delete_elem()).
+ * What else a subsystem holds for as long: the arena of a sched_ext_ops_cid (7.2).
+ */
+#include "bpf/walk.bpf.h"
+#include "bpf/struct_ops.bpf.h"
+
+enum bpf_struct_ops_state {
+	BPF_STRUCT_OPS_STATE_INIT,
+	BPF_STRUCT_OPS_STATE_INUSE,
+	BPF_STRUCT_OPS_STATE_TOBEFREE,
+};
+
+struct bpf_struct_ops_common_value { /* 6.9 */
+	refcount_t refcnt;
+	enum bpf_struct_ops_state state;
+} __pai;
+
+struct bpf_struct_ops_value {
+	struct bpf_struct_ops_common_value common;
+	char data[0];
+} __pai;
+
+struct bpf_struct_ops_value___68 {
+	refcount_t refcnt;
+	enum bpf_struct_ops_state state;
+	char data[0];
+} __pai;
+
+struct bpf_struct_ops {
+	const char *name;
+} __pai;
+
+struct bpf_struct_ops_desc { /* 6.9 */
+	struct bpf_struct_ops *st_ops;
+} __pai;
+
+struct bpf_struct_ops_map {
+	struct bpf_struct_ops_desc *st_ops_desc; /* 6.9 */
+	struct bpf_struct_ops_value kvalue;
+} __pai;
+
+struct bpf_struct_ops_map___68 {
+	struct bpf_struct_ops *st_ops;
+	struct bpf_struct_ops_value___68 kvalue;
+} __pai;
+
+struct tcp_congestion_ops {
+	char name[16];
+} __pai;
+
+struct Qdisc_ops { /* 6.16 */
+	char id[16];
+} __pai;
+
+struct sched_ext_ops { /* 6.12; 6.16: priv */
+	char name[128];
+	void *priv;
+} __pai;
+
+struct sched_ext_ops_cid { /* 7.2 */
+	char name[128];
+	void *priv;
+} __pai;
+
+struct scx_sched {
+	struct bpf_map *arena_map; /* 7.2 */
+} __pai;
+
+/* BPF_F_LINK, newer than the floor's headers: registered through a link, which holds the map. */
+#define MAP_FLAG_LINK (1U << 13)
+
+/*
+ * Until 6.3 what uses the operations (a TCP socket) counts in the value's refcnt, and the one
+ * reference of the map stays until that is 0, even after the registration was undone; later it is
+ * always 0.
+ */
+static __always_inline bool is_registered(__u64 map)
+{
+	struct bpf_struct_ops_map *ops = (void *)map;
+	struct bpf_struct_ops_map___68 *old = (void *)map;
+	__u32 state;
+	int users;
+
+	if (bpf_core_field_exists(ops->kvalue.common)) {
+		state = BPF_CORE_READ(ops, kvalue.common.state);
+		users = BPF_CORE_READ(ops, kvalue.common.refcnt.refs.counter);
+	} else {
+		state = BPF_CORE_READ(old, kvalue.state);
+		users = BPF_CORE_READ(old, kvalue.refcnt.refs.counter);
+	}
+	return state == BPF_STRUCT_OPS_STATE_INUSE ||
+	       (state == BPF_STRUCT_OPS_STATE_TOBEFREE && users > 0);
+}
+
+static __always_inline const char *ops_name(__u64 map)
+{
+	struct bpf_struct_ops_map *ops = (void *)map;
+	struct bpf_struct_ops_map___68 *old = (void *)map;
+
+	if (bpf_core_field_exists(ops->st_ops_desc))
+		return BPF_CORE_READ(ops, st_ops_desc, st_ops, name);
+	return BPF_CORE_READ(old, st_ops, name);
+}
+
+static __always_inline __u64 ops_data(__u64 map)
+{
+	struct bpf_struct_ops_map *ops = (void *)map;
+
+	if (bpf_core_field_exists(ops->kvalue.common))
+		return map + bpf_core_field_offset(struct bpf_struct_ops_map, kvalue.data);
+	return map + bpf_core_field_offset(struct bpf_struct_ops_map___68, kvalue.data);
+}
+
+/* Its own name, where its type has any; and whether it is of a type that can hold an arena. */
+static __always_inline bool tell_name(struct walk_struct_ops *out, __u64 data)
+{
+	struct tcp_congestion_ops *tcp = (void *)data;
+	struct sched_ext_ops *sched = (void *)data;
+	struct sched_ext_ops_cid *cid = (void *)data;
+	struct Qdisc_ops *qdisc = (void *)data;
+	__u64 type[2];
+
+	__builtin_memcpy(type, out->ops, sizeof(type));
+	if (type[0] == NAME('t', 'c', 'p', '_', 'c', 'o', 'n', 'g')) {
+		if (bpf_core_field_exists(tcp->name))
+			BPF_CORE_READ_INTO((char(*)[16])out->algorithm, tcp, name);
+	} else if (type[0] == NAME('Q', 'd', 'i', 's', 'c', '_', 'o', 'p')) {
+		if (bpf_core_field_exists(qdisc->id))
+			BPF_CORE_READ_INTO((char(*)[16])out->algorithm, qdisc, id);
+	} else if (type[0] == NAME('s', 'c', 'h', 'e', 'd', '_', 'e', 'x')) {
+		if (type[1] == NAME('t', '_', 'o', 'p', 's', 0, 0, 0) &&
+		    bpf_core_field_exists(sched->name))
+			BPF_CORE_READ_INTO(&out->algorithm, sched, name);
+		if (type[1] != NAME('t', '_', 'o', 'p', 's', '_', 'c', 'i') ||
+		    !bpf_core_field_exists(cid->priv))
+			return false;
+		BPF_CORE_READ_INTO(&out->algorithm, cid, name);
+		return true;
+	}
+	return false;
+}
+
+/* A scheduler holds its arena until it is unregistered (bpf_scx_reg_cid(), scx_sched_free()). */
+static __always_inline bool tell_arena(__u32 id, __u64 data)
+{
+	struct scx_sched *sched = BPF_CORE_READ((struct sched_ext_ops_cid *)data, priv);
+	struct bpf_map *arena;
+
+	if (!sched || !bpf_core_field_exists(sched->arena_map))
+		return true;
+	arena = BPF_CORE_READ(sched, arena_map);
+	return !arena || walk_edge(id, WALK_KIND_MAP, BPF_CORE_READ(arena, id), WALK_KIND_MAP,
+				   WALK_VIA_ARENA, 0);
+}
+
+SEC("iter/bpf_map")
+int walk_registered(struct bpf_iter__bpf_map *ctx)
+{
+	struct bpf_map *map = ctx->map;
+	struct walk_struct_ops *out;
+	__u64 address;
+
+	if (!map || map->map_type != BPF_MAP_TYPE_STRUCT_OPS)
+		return 0;
+	if (!bpf_core_type_exists(struct bpf_struct_ops_map))
+		return 0; /* no CONFIG_BPF_JIT */
+	address = walk_scalar(ctx->map);
+	if (!(map->map_flags & MAP_FLAG_LINK) && !is_registered(address))
+		return 0;
+	out = walk_room();
+	if (!out || walk_full(sizeof(*out) + sizeof(struct walk_edge)))
+		return WALK_AGAIN;
+	__builtin_memset(out, 0, sizeof(*out));
+	out->held = !(map->map_flags & MAP_FLAG_LINK);
+	bpf_probe_read_kernel_str(out->ops, sizeof(out->ops), ops_name(address));
+	walk_emit(&out->rec, WALK_STRUCT_OPS, sizeof(*out), map->id);
+	if (tell_name(out, ops_data(address)))
+		tell_arena(map->id, ops_data(address));
+	return 0;
+}
+
+char LICENSE[] SEC("license") = "GPL";

@@ -1,0 +1,319 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Where tc can have filters: the qdiscs of a device, their classes, and the blocks of filters of
+ * each; walk-tc.bpf.c looks into a block. A qdisc that a struct_ops map has registered holds the map
+ * (bpf_try_module_get() in qdisc_create()).
+ *
+ * Which blocks a qdisc has only its own code can say (Qdisc_class_ops.tcf_block()): here is where
+ * each kind in the kernel keeps them. One that we do not know, or whose module was not loaded when
+ * our programs were, is told as such.
+ */
+#include "bpf/net.bpf.h"
+#include "bpf/struct_ops.bpf.h"
+
+struct Qdisc_class_ops {
+	void *tcf_block;
+} __pai;
+
+struct Qdisc_ops {
+	const struct Qdisc_class_ops *cl_ops;
+	char id[16];
+	struct module *owner;
+} __pai;
+
+struct netdev_queue {
+	struct net_device *dev;
+	struct Qdisc *qdisc_sleeping;
+} __pai;
+
+struct Qdisc {
+	const struct Qdisc_ops *ops;
+	struct hlist_node hash;
+	__u32 handle, parent;
+	struct netdev_queue *dev_queue;
+	long privdata[0];
+} __pai;
+
+struct net_device___tc {
+	struct netdev_queue *ingress_queue;
+	struct Qdisc *qdisc;
+	struct hlist_head qdisc_hash[16];
+} __pai;
+
+struct tcf_block;
+
+struct Qdisc_class_hash {
+	struct hlist_head *hash;
+	unsigned int hashsize;
+} __pai;
+
+struct Qdisc_class_common {
+	__u32 classid;
+	struct hlist_node hnode;
+} __pai;
+
+struct ingress_sched_data {
+	struct tcf_block *block;
+} __pai;
+
+struct clsact_sched_data {
+	struct tcf_block *ingress_block, *egress_block;
+} __pai;
+
+struct htb_sched {
+	struct Qdisc_class_hash clhash;
+	struct tcf_block *block;
+} __pai;
+
+struct htb_class {
+	struct Qdisc_class_common common;
+	struct tcf_block *block;
+} __pai;
+
+struct hfsc_sched { /* its root is one of its classes */
+	struct Qdisc_class_hash clhash;
+} __pai;
+
+struct hfsc_class {
+	struct Qdisc_class_common cl_common;
+	struct tcf_block *block;
+} __pai;
+
+/* The other kinds have one block, which their classes share. */
+#define ONE_BLOCK(type)                  \
+	struct type {                    \
+		struct tcf_block *block; \
+	} __pai
+
+ONE_BLOCK(cake_sched_data);
+ONE_BLOCK(drr_sched);
+ONE_BLOCK(ets_sched);
+ONE_BLOCK(fq_codel_sched_data);
+ONE_BLOCK(fq_pie_sched_data);
+ONE_BLOCK(multiq_sched_data);
+ONE_BLOCK(prio_sched_data);
+ONE_BLOCK(qfq_sched);
+ONE_BLOCK(sfb_sched_data);
+ONE_BLOCK(sfq_sched_data);
+
+/* Where its block is in such a qdisc; -1: not known. */
+#define block_of(type)                                            \
+	(bpf_core_field_exists(((struct type *)0)->block)         \
+		 ? (int)bpf_core_field_offset(struct type, block) \
+		 : -1)
+
+static __always_inline int only_block(__u64 name)
+{
+	if (name == NAME('f', 'q', '_', 'c', 'o', 'd', 'e', 'l'))
+		return block_of(fq_codel_sched_data);
+	if (name == NAME('c', 'a', 'k', 'e', 0, 0, 0, 0))
+		return block_of(cake_sched_data);
+	if (name == NAME('s', 'f', 'q', 0, 0, 0, 0, 0))
+		return block_of(sfq_sched_data);
+	if (name == NAME('p', 'r', 'i', 'o', 0, 0, 0, 0))
+		return block_of(prio_sched_data);
+	if (name == NAME('m', 'u', 'l', 't', 'i', 'q', 0, 0))
+		return block_of(multiq_sched_data);
+	if (name == NAME('d', 'r', 'r', 0, 0, 0, 0, 0))
+		return block_of(drr_sched);
+	if (name == NAME('e', 't', 's', 0, 0, 0, 0, 0))
+		return block_of(ets_sched);
+	if (name == NAME('q', 'f', 'q', 0, 0, 0, 0, 0))
+		return block_of(qfq_sched);
+	if (name == NAME('s', 'f', 'b', 0, 0, 0, 0, 0))
+		return block_of(sfb_sched_data);
+	if (name == NAME('f', 'q', '_', 'p', 'i', 'e', 0, 0))
+		return block_of(fq_pie_sched_data);
+	return -1;
+}
+
+/* htb and hfsc: each class has a block. */
+static __always_inline bool tell_classful(struct walk_qdisc *out, __u64 name, void *data)
+{
+	int hnode = bpf_core_field_offset(struct Qdisc_class_common, hnode);
+
+	if (name == NAME('h', 't', 'b', 0, 0, 0, 0, 0) &&
+	    bpf_core_field_exists(((struct htb_class *)0)->block)) {
+		out->block[0] = (__u64)BPF_CORE_READ((struct htb_sched *)data, block);
+		out->classes = (__u64)data + bpf_core_field_offset(struct htb_sched, clhash);
+		out->class_block = bpf_core_field_offset(struct htb_class, block) -
+				   bpf_core_field_offset(struct htb_class, common) - hnode;
+		return true;
+	}
+	if (name == NAME('h', 'f', 's', 'c', 0, 0, 0, 0) &&
+	    bpf_core_field_exists(((struct hfsc_class *)0)->block)) {
+		out->classes = (__u64)data + bpf_core_field_offset(struct hfsc_sched, clhash);
+		out->class_block = bpf_core_field_offset(struct hfsc_class, block) -
+				   bpf_core_field_offset(struct hfsc_class, cl_common) - hnode;
+		return true;
+	}
+	return false;
+}
+
+/* ingress and clsact: what is not loaded yet has no type, and is no qdisc we know. */
+static __always_inline bool tell_ingress(struct walk_qdisc *out, __u64 name, void *data)
+{
+	struct ingress_sched_data *ingress = data;
+	struct clsact_sched_data *clsact = data;
+
+	if (name == NAME('i', 'n', 'g', 'r', 'e', 's', 's', 0) &&
+	    bpf_core_field_exists(ingress->block)) {
+		out->sides = WALK_QDISC_INGRESS;
+		out->block[0] = (__u64)BPF_CORE_READ(ingress, block);
+		return true;
+	}
+	if (name == NAME('c', 'l', 's', 'a', 'c', 't', 0, 0) &&
+	    bpf_core_field_exists(clsact->egress_block)) {
+		out->sides = WALK_QDISC_CLSACT;
+		out->block[0] = (__u64)BPF_CORE_READ(clsact, ingress_block);
+		out->block[1] = (__u64)BPF_CORE_READ(clsact, egress_block);
+		return true;
+	}
+	return false;
+}
+
+static __always_inline bool tell_qdisc(struct Qdisc *qdisc)
+{
+	void *data = (void *)qdisc + bpf_core_field_offset(struct Qdisc, privdata);
+	const struct Qdisc_ops *ops = BPF_CORE_READ(qdisc, ops);
+	struct bpf_map *map = map_of_ops(ops, BPF_CORE_READ(ops, owner));
+	struct walk_qdisc *out = walk_room();
+	bool classes = BPF_CORE_READ(ops, cl_ops, tcf_block) != NULL;
+	__u64 name = 0;
+	int offset;
+
+	if (walk.net.arg) { /* only those that have packets */
+		walk_tell_backlog((__u64)qdisc);
+		return walk.ended == WALK_DONE;
+	}
+	if (!out) {
+		walk.ended = WALK_FULL;
+		return false;
+	}
+	if (!classes && !map)
+		return true; /* it can have no filters, and holds nothing */
+	__builtin_memset(out, 0, sizeof(*out));
+	out->qdisc = (__u64)qdisc;
+	out->handle = BPF_CORE_READ(qdisc, handle);
+	out->parent = BPF_CORE_READ(qdisc, parent);
+	out->ops_map = map ? BPF_CORE_READ(map, id) : 0;
+	bpf_probe_read_kernel(&name, sizeof(name),
+			      (void *)ops + bpf_core_field_offset(struct Qdisc_ops, id));
+	offset = only_block(name);
+	if (!classes)
+		out->unknown = 0;
+	else if (offset >= 0)
+		bpf_probe_read_kernel(&out->block[0], sizeof(out->block[0]), data + offset);
+	else if (!tell_ingress(out, name, data) && !tell_classful(out, name, data))
+		out->unknown = 1;
+	walk_emit(&out->rec, WALK_QDISC, sizeof(*out), 0);
+	return true;
+}
+
+#define QDISC_HASH 16
+
+/*
+ * at[0]: which place: the root, the ingress queue, a bucket of the hash that has all others; at[1]:
+ * the node in that bucket.
+ */
+static __always_inline void enter_place(struct net_device___tc *dev, __u64 place)
+{
+	struct Qdisc *qdisc = NULL;
+	struct netdev_queue *queue;
+
+	if (place == 0) {
+		qdisc = BPF_CORE_READ(dev, qdisc);
+	} else if (place == 1) {
+		queue = BPF_CORE_READ(dev, ingress_queue);
+		if (queue)
+			qdisc = BPF_CORE_READ(queue, qdisc_sleeping);
+	} else {
+		bpf_probe_read_kernel(
+			&walk.net.at[1], sizeof(walk.net.at[1]),
+			(void *)dev + bpf_core_field_offset(struct net_device___tc, qdisc_hash) +
+				(place - 2) * sizeof(void *));
+	}
+	if (!qdisc || tell_qdisc(qdisc))
+		walk.net.at[0] = place + 1;
+}
+
+static int qdisc_step(__u32 index, void *ctx)
+{
+	struct hlist_node *node = (void *)walk.net.at[1], *self = NULL;
+
+	if (!node) {
+		if (walk.net.at[0] >= QDISC_HASH + 2)
+			return 1;
+		enter_place((void *)walk.net.object, walk.net.at[0]);
+		return walk.ended != WALK_DONE ? 1 : 0;
+	}
+	bpf_probe_read_kernel(&self, sizeof(self), BPF_CORE_READ(node, pprev));
+	if (self != node)
+		walk.ended = WALK_TORN;
+	else if (tell_qdisc((void *)node - bpf_core_field_offset(struct Qdisc, hash)))
+		walk.net.at[1] = (__u64)BPF_CORE_READ(node, next);
+	return walk.ended != WALK_DONE ? 1 : 0;
+}
+
+/*
+ * Tells the qdiscs of the device walk.net.object that can have filters or hold a map; with walk.net.arg
+ * those that have packets.
+ */
+SEC("syscall")
+int walk_qdiscs(void *ctx)
+{
+	struct net_device *dev = (void *)walk.net.object;
+
+	if (!net_is_there())
+		return 0;
+	walk.net.gone =
+		(__u64)BPF_CORE_READ(dev, nd_net.net) != walk.net.net ||
+		!node_fits((void *)dev + bpf_core_field_offset(struct net_device, dev_list));
+	if (walk.net.gone || !bpf_core_field_exists(((struct net_device___tc *)0)->qdisc_hash))
+		return 0;
+	run_steps(qdisc_step);
+	return 0;
+}
+
+/* at[0]: the next bucket; at[1]: the node in the one before. */
+static int class_step(__u32 index, void *ctx)
+{
+	struct hlist_node *node = (void *)walk.net.at[1], *self = NULL;
+	struct Qdisc_class_hash *hash = (void *)walk.net.object;
+	struct Qdisc_class_common *class;
+	struct walk_class *out = walk_room();
+
+	if (!node) {
+		if (walk.net.at[0] >= BPF_CORE_READ(hash, hashsize))
+			return 1;
+		bpf_probe_read_kernel(&walk.net.at[1], sizeof(walk.net.at[1]),
+				      BPF_CORE_READ(hash, hash) + walk.net.at[0]);
+		walk.net.at[0]++;
+		return 0;
+	}
+	bpf_probe_read_kernel(&self, sizeof(self), BPF_CORE_READ(node, pprev));
+	if (self != node || !out) {
+		walk.ended = out ? WALK_TORN : WALK_FULL;
+		return 1;
+	}
+	class = (void *)node - bpf_core_field_offset(struct Qdisc_class_common, hnode);
+	out->classid = BPF_CORE_READ(class, classid);
+	out->pad = 0;
+	out->block = 0;
+	bpf_probe_read_kernel(&out->block, sizeof(out->block), (void *)node + walk.net.arg);
+	walk_emit(&out->rec, WALK_CLASS, sizeof(*out), 0);
+	walk.net.at[1] = (__u64)BPF_CORE_READ(node, next);
+	return 0;
+}
+
+/* Tells the classes in the hash walk.net.object; walk.net.arg is where their block is. */
+SEC("syscall")
+int walk_classes(void *ctx)
+{
+	if (!net_is_there())
+		return 0;
+	run_steps(class_step);
+	return 0;
+}
+
+char LICENSE[] SEC("license") = "GPL";

@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The cls_bpf filters of one block of tc: tcf_block.chain_list leads to its chains, each to a list
+ * of classifiers by priority, each of kind "bpf" to its filters, which hold their programs
+ * (cls_bpf_prog_from_efd()).
+ */
+#include "bpf/net.bpf.h"
+
+struct tcf_proto_ops {
+	char kind[16];
+} __pai;
+
+struct tcf_chain;
+
+struct tcf_proto {
+	struct tcf_proto *next;
+	void *root;
+	__u32 prio;
+	const struct tcf_proto_ops *ops;
+	struct tcf_chain *chain;
+} __pai;
+
+struct tcf_block {
+	struct list_head chain_list;
+	__u32 index;
+	struct net *net;
+} __pai;
+
+struct tcf_chain {
+	struct tcf_proto *filter_chain;
+	struct list_head list;
+	struct tcf_block *block;
+	__u32 index;
+} __pai;
+
+struct cls_bpf_head {
+	struct list_head plist;
+} __pai;
+
+struct cls_bpf_prog {
+	struct bpf_prog *filter;
+	struct list_head link;
+	__u32 handle;
+} __pai;
+
+static __always_inline bool is_bpf(struct tcf_proto *tp)
+{
+	char kind[4] = {};
+
+	bpf_probe_read_kernel(kind, sizeof(kind),
+			      (void *)BPF_CORE_READ(tp, ops) +
+				      bpf_core_field_offset(struct tcf_proto_ops, kind));
+	return kind[0] == 'b' && kind[1] == 'p' && kind[2] == 'f' && !kind[3];
+}
+
+static __always_inline bool tell_filter(struct tcf_proto *tp, struct cls_bpf_prog *filter)
+{
+	struct walk_filter *out = walk_room();
+
+	if (!out) {
+		walk.ended = WALK_FULL;
+		return false;
+	}
+	out->filter = (__u64)filter;
+	out->block_index = BPF_CORE_READ(tp, chain, block, index);
+	out->chain = BPF_CORE_READ(tp, chain, index);
+	out->priority = BPF_CORE_READ(tp, prio) >> 16; /* as in tcmsg.tcm_info */
+	out->handle = BPF_CORE_READ(filter, handle);
+	/* classic programs have no id */
+	walk_emit(&out->rec, WALK_FILTER, sizeof(*out),
+		  walk_prog_id(BPF_CORE_READ(filter, filter)));
+	return true;
+}
+
+/* A filter at at[2], of the classifier at[1]. */
+static __always_inline void filter_step(struct tcf_proto *tp, struct list_head *node)
+{
+	struct cls_bpf_head *head = BPF_CORE_READ(tp, root);
+	struct cls_bpf_prog *filter =
+		(void *)node - bpf_core_field_offset(struct cls_bpf_prog, link);
+
+	if ((void *)node == (void *)head + bpf_core_field_offset(struct cls_bpf_head, plist)) {
+		walk.net.at[1] = (__u64)BPF_CORE_READ(tp, next);
+		walk.net.at[2] = 0;
+	} else if (tell_filter(tp, filter)) {
+		list_go(node, &walk.net.at[2]);
+	}
+}
+
+/* A classifier at at[1], of the chain before at[0]: looks into it or goes on. */
+static __always_inline void proto_step(struct tcf_proto *tp)
+{
+	struct tcf_block *block = (void *)walk.net.object;
+	struct cls_bpf_head *head;
+
+	if (BPF_CORE_READ(tp, chain, block) != block) {
+		walk.ended = WALK_TORN;
+		return;
+	}
+	if (is_bpf(tp)) {
+		if (bpf_core_type_exists(struct cls_bpf_head)) {
+			head = BPF_CORE_READ(tp, root);
+			walk.net.at[2] = (__u64)BPF_CORE_READ(head, plist.next);
+			return;
+		}
+		walk.net.missed++; /* its module came after our programs were loaded */
+	}
+	walk.net.at[1] = (__u64)BPF_CORE_READ(tp, next);
+}
+
+/* at[0]: a chain; at[1]: a classifier of the chain before it; at[2]: a filter of that. */
+static int block_step(__u32 index, void *ctx)
+{
+	struct list_head *node = (void *)walk.net.at[0];
+	struct tcf_proto *tp = (void *)walk.net.at[1];
+	struct tcf_chain *chain;
+
+	if (walk.net.at[2] && bpf_core_type_exists(struct cls_bpf_head)) {
+		filter_step(tp, (void *)walk.net.at[2]);
+	} else if (tp) {
+		proto_step(tp);
+	} else {
+		if (walk.net.at[0] ==
+		    walk.net.object + bpf_core_field_offset(struct tcf_block, chain_list))
+			return 1;
+		chain = (void *)node - bpf_core_field_offset(struct tcf_chain, list);
+		walk.net.at[1] = (__u64)BPF_CORE_READ(chain, filter_chain);
+		list_go(node, &walk.net.at[0]);
+	}
+	return walk.ended != WALK_DONE ? 1 : 0;
+}
+
+/* Tells the filters of the block walk.net.object. */
+SEC("syscall")
+int walk_block(void *ctx)
+{
+	struct tcf_block *block = (void *)walk.net.object;
+
+	if (!net_is_there() || !bpf_core_field_exists(block->chain_list))
+		return 0;
+	walk.net.gone = (__u64)BPF_CORE_READ(block, net) != walk.net.net;
+	if (walk.net.gone)
+		return 0;
+	if (!walk.net.at[0])
+		walk.net.at[0] = (__u64)BPF_CORE_READ(block, chain_list.next);
+	run_steps(block_step);
+	return 0;
+}
+
+char LICENSE[] SEC("license") = "GPL";

@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The programs of one tcx or netkit entry (struct bpf_mprog_entry): each position holds its program
+ * unless a link does (bpf_mprog_attach(), tcx_prog_attach(), netkit_prog_attach()).
+ */
+#include "bpf/net.bpf.h"
+
+#define MPROG_MAX 64 /* BPF_MPROG_MAX */
+
+struct bpf_mprog_fp {
+	struct bpf_prog *prog;
+} __pai;
+
+struct bpf_mprog_cp {
+	struct bpf_link *link;
+} __pai;
+
+struct bpf_mprog_bundle;
+
+struct bpf_mprog_entry {
+	struct bpf_mprog_fp fp_items[MPROG_MAX];
+	struct bpf_mprog_bundle *parent;
+} __pai;
+
+struct bpf_mprog_bundle {
+	struct bpf_mprog_entry a, b;
+	struct bpf_mprog_cp cp_items[MPROG_MAX];
+} __pai;
+
+static int mprog_step(__u32 index, void *ctx)
+{
+	struct bpf_mprog_entry *entry = (void *)walk.net.object;
+	struct walk_mprog *out = walk_room();
+	struct bpf_mprog_bundle *bundle;
+	struct bpf_mprog_fp *item;
+	struct bpf_mprog_cp *side;
+	struct bpf_prog *prog;
+
+	if (!out) {
+		walk.ended = WALK_FULL; /* all again from the first, into an empty buffer */
+		return 1;
+	}
+	item = (void *)entry + bpf_core_field_offset(struct bpf_mprog_entry, fp_items) +
+	       index * bpf_core_type_size(struct bpf_mprog_fp);
+	prog = BPF_CORE_READ(item, prog);
+	if (!prog)
+		return 1;
+	bundle = BPF_CORE_READ(entry, parent);
+	side = (void *)bundle + bpf_core_field_offset(struct bpf_mprog_bundle, cp_items) +
+	       index * bpf_core_type_size(struct bpf_mprog_cp);
+	out->position = index;
+	out->linked = BPF_CORE_READ(side, link) != NULL;
+	walk_emit(&out->rec, WALK_MPROG, sizeof(*out), walk_prog_id(prog));
+	return 0;
+}
+
+/* Tells the programs of the entry walk.net.object. */
+SEC("syscall")
+int walk_mprogs(void *ctx)
+{
+	struct bpf_mprog_entry *entry = (void *)walk.net.object;
+	__u64 bundle;
+
+	walk.ended = WALK_DONE;
+	if (!bpf_core_type_exists(struct bpf_mprog_entry))
+		return 0;
+	bundle = (__u64)BPF_CORE_READ(entry, parent);
+	walk.net.gone =
+		(__u64)entry != bundle + bpf_core_field_offset(struct bpf_mprog_bundle, a) &&
+		(__u64)entry != bundle + bpf_core_field_offset(struct bpf_mprog_bundle, b);
+	if (!walk.net.gone)
+		bpf_loop(MPROG_MAX, mprog_step, NULL, 0);
+	return 0;
+}
+
+char LICENSE[] SEC("license") = "GPL";

@@ -1,0 +1,367 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Every network namespace, with or without processes, and the devices in each. What hangs on a
+ * device is told here where it is one pointer away: XDP programs (dev_xdp_install()), and the
+ * entries of tcx and netkit.
+ */
+#include "bpf/net.bpf.h"
+#include "bpf/struct_ops.bpf.h"
+
+struct net___ops {
+	struct ns_common___net ns;
+} __pai;
+
+struct nsproxy {
+	struct net *net_ns;
+} __pai;
+
+struct task_struct {
+	struct nsproxy *nsproxy;
+} __pai;
+
+struct bpf_xdp_link;
+
+struct bpf_xdp_entity {
+	struct bpf_prog *prog;
+	struct bpf_xdp_link *link;
+} __pai;
+
+struct bpf_xdp_link {
+	struct bpf_link link;
+} __pai;
+
+struct bpf_mprog_entry;
+
+struct rtnl_link_ops {
+	const char *kind;
+	bool netns_refund;
+} __pai;
+
+struct device_driver {
+	const char *name;
+} __pai;
+
+struct device {
+	struct device *parent;
+	struct device_driver *driver;
+} __pai;
+
+struct virtnet_info {
+	__u16 max_queue_pairs;
+} __pai;
+
+struct bonding {
+	struct bpf_prog *xdp_prog; /* 5.15 */
+	int slave_cnt;
+} __pai;
+
+struct net_device___xdp {
+	char name[16];
+	struct device dev;
+	struct bpf_xdp_entity xdp_state[WALK_XDP_MODES];
+	const struct rtnl_link_ops *rtnl_link_ops;
+} __pai;
+
+struct net_device___66 {
+	struct bpf_mprog_entry *tcx_ingress, *tcx_egress; /* 6.6 */
+	__u8 priv[0];					  /* 6.10 */
+} __pai;
+
+struct netkit { /* 6.7 */
+	struct net_device *peer;
+	struct bpf_mprog_entry *active;
+	bool primary;
+} __pai;
+
+struct veth_priv {
+	struct net_device *peer;
+} __pai;
+
+struct tun_struct {
+	unsigned int flags;
+	struct net_device *dev;
+} __pai;
+
+/* Devices that are stacked on each other. */
+struct net_device___adj {
+	struct {
+		struct list_head lower;
+	} adj_list;
+} __pai;
+
+struct netdev_adjacent {
+	struct net_device *dev;
+	struct list_head list;
+} __pai;
+
+#define NETDEV_ALIGN 32
+#define TUN_PERSIST  0x800 /* IFF_PERSIST */
+#define LOOPBACK     1	   /* LOOPBACK_IFINDEX */
+
+static __always_inline void *net_ops(struct net *net)
+{
+	return (void *)BPF_CORE_READ((struct net___ops *)net, ns.ops);
+}
+
+/*
+ * The initial one was the first to be put into the list (preinit_net(), setup_net()), and no other is
+ * ever before it: what it follows is the list's bare head.
+ */
+static __always_inline bool is_initial(struct net *net)
+{
+	struct list_head *before = BPF_CORE_READ(net, list.prev);
+	struct net *other = (void *)before - bpf_core_field_offset(struct net, list);
+
+	return net_ops(other) != net_ops(net);
+}
+
+static __always_inline bool tell_net(struct net *net)
+{
+	struct walk_net *out = walk_room();
+
+	if (!out) {
+		walk.ended = WALK_FULL;
+		return false;
+	}
+	out->net = (__u64)net;
+	out->inum = BPF_CORE_READ(net, ns.inum);
+	out->flow_dissector = walk_prog_id(BPF_CORE_READ(net, bpf.progs[0]));
+	out->initial = is_initial(net);
+	out->pad = 0;
+	walk_emit(&out->rec, WALK_NET, sizeof(*out), 0);
+	return true;
+}
+
+/* at[0]: the list node; at[1]: where we began, which is where the circle closes. */
+static int net_step(__u32 index, void *ctx)
+{
+	struct list_head *node = (void *)walk.net.at[0];
+	struct net *net = (void *)node - bpf_core_field_offset(struct net, list);
+	struct net *own = (void *)walk.net.at[1] - bpf_core_field_offset(struct net, list);
+
+	/* the list's bare head is in the circle too, and is no namespace */
+	if (net_ops(net) == net_ops(own) && !tell_net(net))
+		return 1;
+	if (!list_go(node, &walk.net.at[0]))
+		return 1;
+	return walk.net.at[0] == walk.net.at[1] ? 1 : 0;
+}
+
+/* Tells all namespaces, beginning with our own. */
+SEC("syscall")
+int walk_nets(void *ctx)
+{
+	struct task_struct *task = (void *)bpf_get_current_task();
+	struct net *own = BPF_CORE_READ(task, nsproxy, net_ns);
+
+	walk.ended = WALK_DONE;
+	walk.net.at[1] = (__u64)own + bpf_core_field_offset(struct net, list);
+	if (!walk.net.at[0])
+		walk.net.at[0] = walk.net.at[1];
+	run_steps(net_step);
+	return 0;
+}
+
+/* -------------------------------------------------------------- devices --- */
+
+#define tell_xdp(out, dev, mode)                                                              \
+	({                                                                                    \
+		struct bpf_xdp_link *__link = BPF_CORE_READ(dev, xdp_state[mode].link);       \
+                                                                                              \
+		out->xdp_link[mode] = 0;                                                      \
+		if (__link) {                                                                 \
+			out->xdp_prog[mode] = walk_prog_id(BPF_CORE_READ(__link, link.prog)); \
+			out->xdp_link[mode] = BPF_CORE_READ(__link, link.id);                 \
+		} else {                                                                      \
+			out->xdp_prog[mode] =                                                 \
+				walk_prog_id(BPF_CORE_READ(dev, xdp_state[mode].prog));       \
+		}                                                                             \
+	})
+
+/* What its driver has of its own. */
+static __always_inline void *private_of(void *dev)
+{
+	if (bpf_core_field_exists(((struct net_device___66 *)0)->priv))
+		return dev + bpf_core_field_offset(struct net_device___66, priv);
+	return dev + ((bpf_core_type_size(struct net_device) + NETDEV_ALIGN - 1) &
+		      ~(__u32)(NETDEV_ALIGN - 1));
+}
+
+static __always_inline __u64 kind_of(void *dev)
+{
+	__u64 kind = 0;
+
+	bpf_probe_read_kernel_str(&kind, sizeof(kind),
+				  BPF_CORE_READ((struct net_device___xdp *)dev, rtnl_link_ops,
+						kind));
+	return kind;
+}
+
+static __always_inline void tell_netkit(struct walk_netdev *out, void *dev)
+{
+	struct netkit *netkit = private_of(dev);
+
+	if (!bpf_core_type_exists(struct netkit) ||
+	    kind_of(dev) != NAME('n', 'e', 't', 'k', 'i', 't', 0, 0))
+		return;
+	out->netkit = (__u64)BPF_CORE_READ(netkit, active);
+	out->netkit_primary = BPF_CORE_READ(netkit, primary);
+}
+
+/*
+ * How often a driver holds its program more than once: for each pair of queues but the first
+ * (virtnet_xdp_set()), for each device that is bonded (bond_xdp_set()).
+ */
+static __always_inline __u32 held_more(void *dev)
+{
+	struct virtnet_info *virtio = private_of(dev);
+	struct bonding *bond = private_of(dev);
+	__u64 name[2] = {};
+
+	if (bpf_core_field_exists(bond->xdp_prog) &&
+	    kind_of(dev) == NAME('b', 'o', 'n', 'd', 0, 0, 0, 0))
+		return BPF_CORE_READ(bond, xdp_prog) ? BPF_CORE_READ(bond, slave_cnt) : 0;
+	if (!bpf_core_field_exists(virtio->max_queue_pairs))
+		return 0;
+	bpf_probe_read_kernel_str(name, sizeof(name),
+				  BPF_CORE_READ((struct net_device___xdp *)dev, dev.parent, driver,
+						name));
+	if (name[0] != NAME('v', 'i', 'r', 't', 'i', 'o', '_', 'n') ||
+	    name[1] != NAME('e', 't', 0, 0, 0, 0, 0, 0))
+		return 0;
+	return BPF_CORE_READ(virtio, max_queue_pairs) - 1;
+}
+
+/* A device of another namespace, with which this one goes. */
+static __always_inline void tell_also(struct walk_netdev *out, struct net_device *other)
+{
+	struct net *net = other ? BPF_CORE_READ(other, nd_net.net) : NULL;
+
+	if (!net || (__u64)net == walk.net.net)
+		return;
+	out->also_net = BPF_CORE_READ(net, ns.inum);
+	out->also_initial = is_initial(net);
+}
+
+static __always_inline void tell_tun(struct walk_netdev *out, void *dev)
+{
+	struct tun_struct *tun = private_of(dev);
+
+	if (bpf_core_type_exists(struct tun_struct) &&
+	    kind_of(dev) == NAME('t', 'u', 'n', 0, 0, 0, 0, 0) &&
+	    (void *)BPF_CORE_READ(tun, dev) == dev && !(BPF_CORE_READ(tun, flags) & TUN_PERSIST))
+		out->tun = (__u64)tun;
+}
+
+/* Kinds that the kernel removes with the device below them (NETDEV_UNREGISTER). */
+static __always_inline bool is_stacked(__u64 kind)
+{
+	return kind == NAME('v', 'l', 'a', 'n', 0, 0, 0, 0) ||
+	       kind == NAME('m', 'a', 'c', 'v', 'l', 'a', 'n', 0) ||
+	       kind == NAME('m', 'a', 'c', 'v', 't', 'a', 'p', 0) ||
+	       kind == NAME('i', 'p', 'v', 'l', 'a', 'n', 0, 0) ||
+	       kind == NAME('i', 'p', 'v', 't', 'a', 'p', 0, 0) ||
+	       kind == NAME('m', 'a', 'c', 's', 'e', 'c', 0, 0);
+}
+
+static __always_inline void tell_below(struct walk_netdev *out, void *dev)
+{
+	struct list_head *head =
+		dev + bpf_core_field_offset(struct net_device___adj, adj_list.lower);
+	struct list_head *first = BPF_CORE_READ(head, next);
+	struct net_device *below;
+
+	if (!first || first == head)
+		return;
+	below = BPF_CORE_READ(
+		(struct netdev_adjacent *)((void *)first -
+					   bpf_core_field_offset(struct netdev_adjacent, list)),
+		dev);
+	tell_also(out, below);
+	tell_tun(out, below);
+}
+
+/* What it lasts as long as, beside its own namespace. */
+static __always_inline void tell_lasting(struct walk_netdev *out, void *dev)
+{
+	struct rtnl_link_ops *ops =
+		(void *)BPF_CORE_READ((struct net_device___xdp *)dev, rtnl_link_ops);
+	struct netkit *netkit = private_of(dev);
+	struct veth_priv *veth = private_of(dev);
+	__u64 kind = kind_of(dev);
+
+	out->tun = 0;
+	out->also_net = out->also_initial = 0;
+	out->returns = ops ? BPF_CORE_READ(ops, netns_refund) : out->ifindex != LOOPBACK;
+	tell_tun(out, dev);
+	if (bpf_core_type_exists(struct veth_priv) && kind == NAME('v', 'e', 't', 'h', 0, 0, 0, 0))
+		tell_also(out, BPF_CORE_READ(veth, peer));
+	else if (bpf_core_type_exists(struct netkit) &&
+		 kind == NAME('n', 'e', 't', 'k', 'i', 't', 0, 0))
+		tell_also(out, BPF_CORE_READ(netkit, peer));
+	else if (is_stacked(kind))
+		tell_below(out, dev);
+}
+
+static __always_inline bool tell_device(void *address)
+{
+	struct net_device___66 *tcx = address;
+	struct net_device___xdp *dev = address;
+	struct walk_netdev *out = walk_room();
+
+	if (!out) {
+		walk.ended = WALK_FULL;
+		return false;
+	}
+	out->dev = (__u64)address;
+	out->ifindex = BPF_CORE_READ((struct net_device *)address, ifindex);
+	out->tcx[0] = out->tcx[1] = out->netkit = 0;
+	out->netkit_primary = 0;
+	if (bpf_core_field_exists(tcx->tcx_ingress)) {
+		out->tcx[0] = (__u64)BPF_CORE_READ(tcx, tcx_ingress);
+		out->tcx[1] = (__u64)BPF_CORE_READ(tcx, tcx_egress);
+	}
+	tell_netkit(out, address);
+	tell_xdp(out, dev, 0);
+	tell_xdp(out, dev, 1);
+	tell_xdp(out, dev, 2);
+	out->driver_more = out->xdp_prog[1] ? held_more(address) : 0;
+	tell_lasting(out, address);
+	bpf_probe_read_kernel(out->name, sizeof(out->name),
+			      address + bpf_core_field_offset(struct net_device___xdp, name));
+	walk_emit(&out->rec, WALK_NETDEV, sizeof(*out), 0);
+	return true;
+}
+
+/* at[0]: the list node. */
+static int device_step(__u32 index, void *ctx)
+{
+	struct list_head *node = (void *)walk.net.at[0];
+	void *dev = (void *)node - bpf_core_field_offset(struct net_device, dev_list);
+
+	if (walk.net.at[0] == walk.net.net + bpf_core_field_offset(struct net, dev_base_head))
+		return 1;
+	if ((__u64)BPF_CORE_READ((struct net_device *)dev, nd_net.net) != walk.net.net) {
+		walk.ended = WALK_TORN; /* it has just moved to another namespace */
+		return 1;
+	}
+	if (!tell_device(dev))
+		return 1;
+	return list_go(node, &walk.net.at[0]) ? 0 : 1;
+}
+
+/* Tells the devices of a namespace. */
+SEC("syscall")
+int walk_netdevs(void *ctx)
+{
+	struct net *net = (void *)walk.net.net;
+
+	if (!net_is_there())
+		return 0;
+	if (!walk.net.at[0])
+		walk.net.at[0] = (__u64)BPF_CORE_READ(net, dev_base_head.next);
+	run_steps(device_step);
+	return 0;
+}
+
+char LICENSE[] SEC("license") = "GPL";

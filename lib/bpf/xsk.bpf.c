@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * AF_XDP sockets: each xskmap slot that has one holds a reference on the map itself (xsk_map_inc() in
+ * xsk_map_node_alloc()), and goes with the socket (xsk_delete_from_maps()), not with the map's users.
+ */
+#include "bpf/walk.bpf.h"
+
+struct xsk_map {
+	struct bpf_map map;
+} __pai;
+
+struct xsk_map_node {
+	struct list_head node;
+	struct xsk_map *map;
+	struct xdp_sock **map_entry;
+} __pai;
+
+struct xdp_sock {
+	struct list_head map_list;
+} __pai;
+
+/* The most slots that one socket is followed to. */
+#define SLOTS_MAX 1024
+
+struct nodes {
+	__u64 sock, head, at;
+	__u32 fd;
+};
+
+static int node_step(__u32 index, struct nodes *nodes)
+{
+	struct list_head *list = (void *)nodes->at;
+	struct xsk_map_node *node;
+
+	if (!nodes->at || nodes->at == nodes->head)
+		return 1;
+	if (walk_full(WALK_USE_ROOM)) {
+		return 1;
+	}
+	node = (void *)(nodes->at - bpf_core_field_offset(struct xsk_map_node, node));
+	/* the slot's address is told, so that the walk over the maps does not tell it again */
+	walk_tell_sock(nodes->sock, (__u64)BPF_CORE_READ(node, map_entry),
+		       WALK_USE_XSKMAP | 1ull << 32, BPF_CORE_READ(node, map, map.id), nodes->fd);
+	nodes->at = (__u64)BPF_CORE_READ(list, next);
+	return 0;
+}
+
+int walk_use_xsk(__u64 sock, __u32 fd)
+{
+	struct xdp_sock *xs = (void *)sock;
+	struct nodes nodes = { .sock = sock, .fd = fd };
+
+	if (!bpf_core_field_exists(xs->map_list))
+		return 0; /* no CONFIG_XDP_SOCKETS */
+	nodes.head = sock + bpf_core_field_offset(struct xdp_sock, map_list);
+	nodes.at = (__u64)BPF_CORE_READ(xs, map_list.next);
+	/* what does not fit here is told by the walk over the maps, without the socket */
+	bpf_loop(SLOTS_MAX, node_step, &nodes, 0);
+	return 0;
+}
+
+char LICENSE[] SEC("license") = "GPL";

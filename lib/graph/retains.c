@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What goes when one process exits: what roots lead to now, and not any more without that process,
+ * nor by what only it keeps: a namespace, a bpffs, a device. An unexplained count stays, whoever it is.
+ */
+#include "procfs/fdinfo.h"
+#include "graph/graph.h"
+
+const char *bpfrefs_effect_name(enum bpfrefs_effect effect)
+{
+	static const char *const names[BPFREFS_EFFECT_COUNT] = {
+		[BPFREFS_FREED] = "freed",
+		[BPFREFS_CLEARED_BY_EXIT] = "cleared",
+	};
+
+	return effect < BPFREFS_EFFECT_COUNT ? names[effect] : "?";
+}
+
+/* ---------------------------------------------------- what goes with it --- */
+
+/* @pid: the process that is taken to be gone, 0: none. */
+static void mark_roots(struct mark *mark, uint32_t pid)
+{
+	const struct graph *graph = mark->graph;
+
+	for (uint32_t i = 0; i < graph->outsides; i++) {
+		const struct edge *edge = &graph->edge[graph->outside[i]];
+
+		if (edge->kind != EDGE_AUTO && !(pid && edge->pid == pid))
+			mark_node(mark, edge->to, edge, 1);
+	}
+	mark_surplus(mark);
+	mark_spread(mark);
+}
+
+int bpfrefs_retains(const struct bpfrefs_snapshot *snap, uint32_t pid, bpfrefs_retain_fn fn,
+		    void *data)
+{
+	graph_auto *graph = graph_new(snap);
+	mark_auto *before = mark_new(graph);
+	mark_auto *after = mark_new(graph);
+	int stop = 0;
+
+	if (!before || !after)
+		return -ENOMEM;
+	mark_roots(before, 0);
+	mark_roots(after, pid);
+	for (uint32_t i = 0; !stop && i < graph->objects; i++) {
+		const struct bpfrefs_object *object = graph_object(graph, i);
+		uint32_t user = node_user(i), whole = node_object(i);
+
+		if (before->reached[whole] && !after->reached[whole])
+			stop = fn(object, BPFREFS_FREED, data);
+		else if (object->user_state && before->reached[user] && !after->reached[user])
+			stop = fn(object, BPFREFS_CLEARED_BY_EXIT, data);
+	}
+	return stop;
+}
+
+/* -------------------------------------------------------------- memory --- */
+
+/* What fdinfo of one descriptor says, if it is still one of this object. */
+static bool read_memlock(struct bpfrefs_ctx *ctx, const struct bpfrefs_ref *ref, uint64_t *bytes)
+{
+	struct bpfrefs_value fd = bpfrefs_ref_get(ref, "fd"), tid = bpfrefs_ref_get(ref, "tid");
+	g_autofree char *path = NULL;
+	struct bpfrefs_key key;
+	char text[4096];
+
+	if (fd.type != BPFREFS_VALUE_NUM || !ref->pid)
+		return false;
+	if (tid.type == BPFREFS_VALUE_NUM)
+		path = g_strdup_printf("%u/task/%" G_GUINT64_FORMAT "/fdinfo/%" G_GUINT64_FORMAT,
+				       ref->pid, tid.num, fd.num);
+	else
+		path = g_strdup_printf("%u/fdinfo/%" G_GUINT64_FORMAT, ref->pid, fd.num);
+	return text_read_at(ctx->proc_fd, path, text, sizeof(text)) > 0 &&
+	       fdinfo_key(text, &key) == 0 && bpfrefs_key_compare(key, ref->target) == 0 &&
+	       fdinfo_num(text, "memlock", bytes);
+}
+
+uint64_t bpfrefs_memlock(struct bpfrefs_ctx *ctx, const struct bpfrefs_snapshot *snap,
+			 struct bpfrefs_key key)
+{
+	const struct bpfrefs_object *object = bpfrefs_snapshot_find(snap, key);
+	size_t first, count = bpfrefs_snapshot_holders(snap, key, &first);
+	uint64_t bytes;
+
+	if (object && object->memlock != BPFREFS_UNKNOWN)
+		return object->memlock;
+	for (size_t i = first; i < first + count; i++)
+		if (read_memlock(ctx, bpfrefs_snapshot_ref_at(snap, i), &bytes))
+			return bytes;
+	return BPFREFS_UNKNOWN;
+}

@@ -1,0 +1,199 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Maps at risk: only processes hold their user state, and without all of these a root would still
+ * lead to a program that uses the map. Asked backwards, from the program to whatever leads to it,
+ * since an answer is near as a rule; and for all maps that the same processes hold at once, since
+ * what was found for one holds for the others.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "graph/states.h"
+
+/* The processes that hold a map's user state, sorted. */
+struct set {
+	const uint32_t *pids;
+	size_t count;
+};
+
+/* ------------------------------------------------------ sets of processes --- */
+
+static int by_number(gconstpointer a, gconstpointer b)
+{
+	uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+
+	return x < y ? -1 : x > y;
+}
+
+static bool set_has(const struct set *set, uint32_t pid)
+{
+	return set->count && bsearch(&pid, set->pids, set->count, sizeof(pid), by_number);
+}
+
+static bool set_has_all(const struct set *set, const GArray *pids)
+{
+	for (guint i = 0; i < pids->len; i++)
+		if (!set_has(set, g_array_index(pids, uint32_t, i)))
+			return false;
+	return true;
+}
+
+void risk_suspect(struct states *st, uint32_t index)
+{
+	g_autoptr(GBytes) set = NULL;
+	GArray *pids, *group;
+
+	/* With an automatic keep, whatever leads to a program that uses the map leads to its user
+	 * state too. What a doubt leads to may be held by more than processes. */
+	if (st->certain->reached[node_user(index)] != BY_PROCESS ||
+	    st->doubt->reached[node_user(index)] || st->graph->kept_auto[index])
+		return;
+	pids = graph_processes(st->graph, node_user(index));
+	set = g_bytes_new(pids->data, pids->len * sizeof(uint32_t));
+	g_array_unref(pids);
+	group = g_hash_table_lookup(st->groups, set);
+	if (!group) {
+		group = g_array_new(FALSE, FALSE, sizeof(uint32_t));
+		g_hash_table_insert(st->groups, g_bytes_ref(set), group);
+	}
+	g_array_append_val(group, index);
+}
+
+/* ---------------------------------------------------------------- search --- */
+
+/* Does anything lead to a node when the set's processes are gone? */
+enum verdict { UNKNOWN, SEEN, STAYS, GOES };
+
+struct search {
+	const struct states *st;
+	struct set set;
+	uint8_t *verdict; /* by node */
+	uint32_t *queue, head, tail;
+	char *processes; /* the set in words, once a sentence needs it; owned */
+};
+
+static void look_at(struct search *search, uint32_t node)
+{
+	if (search->verdict[node] != UNKNOWN)
+		return;
+	search->verdict[node] = SEEN;
+	search->queue[search->tail++] = node;
+}
+
+/* Of what needs all that holds it: does each of them have a process that is not in the set? */
+static bool all_stay(const struct search *search, uint32_t node)
+{
+	const struct graph *graph = search->st->graph;
+	uint32_t place = graph_place(graph, node);
+	bool stay = true;
+
+	for (uint32_t i = graph->in_first[place]; stay && i < graph->in_first[place + 1]; i++) {
+		g_autoptr(GArray) pids = graph_processes(graph, graph->edge[i].from);
+
+		stay = !set_has_all(&search->set, pids);
+	}
+	return stay;
+}
+
+/* Queues what leads to a node; true once that is something that stays. */
+static bool look_behind(struct search *search, uint32_t node)
+{
+	const struct graph *graph = search->st->graph;
+	uint32_t place = graph_place(graph, node);
+
+	if (search->st->certain->reached[node] == BY_STAYING)
+		return true;
+	if (graph_needs_all(graph, node))
+		return all_stay(search, node);
+	for (uint32_t i = graph->in_first[place]; i < graph->in_first[place + 1]; i++) {
+		const struct edge *edge = &graph->edge[i];
+
+		if (edge->to != node)
+			continue;
+		if (edge->kind == EDGE_PROCESS && !set_has(&search->set, edge->pid))
+			return true;
+		if (edge->kind != EDGE_HELD)
+			continue;
+		if (search->verdict[edge->from] == STAYS)
+			return true;
+		look_at(search, edge->from);
+	}
+	if (node_has_other(graph, node))
+		look_at(search, node ^ 1);
+	return false;
+}
+
+static bool stays(struct search *search, uint32_t node)
+{
+	bool found = false;
+
+	if (search->verdict[node] != UNKNOWN)
+		return search->verdict[node] == STAYS;
+	search->head = search->tail = 0;
+	look_at(search, node);
+	while (!found && search->head < search->tail)
+		found = look_behind(search, search->queue[search->head++]);
+	/* Where the search ended early, it has judged nothing but where it began. */
+	for (uint32_t i = 0; i < search->tail; i++)
+		search->verdict[search->queue[i]] = found ? UNKNOWN : GOES;
+	if (found)
+		search->verdict[node] = STAYS;
+	return found;
+}
+
+/* -------------------------------------------------------------- verdicts --- */
+
+static void set_at_risk(struct states *st, struct search *search, uint32_t index,
+			struct bpfrefs_key program)
+{
+	const struct set *set = &search->set;
+	g_autofree char *text = NULL;
+	char key[BPFREFS_KEY_MAX];
+
+	if (!search->processes)
+		search->processes = states_processes(st, set->pids, set->count);
+	text = g_strdup_printf("only %s %s its user state, and %s, which stays, uses it",
+			       search->processes, set->count == 1 ? "holds" : "hold",
+			       bpfrefs_key_format(program, key));
+	states_set(st, index, BPFREFS_AT_RISK, text);
+}
+
+static void judge(struct states *st, struct search *search, uint32_t index)
+{
+	const struct graph *graph = st->graph;
+
+	for (uint32_t i = graph->in_first[index]; i < graph->in_first[index + 1]; i++) {
+		const struct edge *edge = &graph->edge[i];
+
+		if (states_is_user(st, edge) && stays(search, edge->from)) {
+			set_at_risk(st, search, index, edge->ref->holder);
+			return;
+		}
+	}
+}
+
+int risk_judge(struct states *st)
+{
+	size_t nodes = st->graph->nodes;
+	g_autofree uint8_t *verdict = memory_try(nodes, sizeof(*verdict));
+	g_autofree uint32_t *queue = memory_try(nodes, sizeof(*queue));
+	GHashTableIter iter;
+	gpointer set, maps;
+
+	if (!verdict || !queue)
+		return -ENOMEM;
+	g_hash_table_iter_init(&iter, st->groups);
+	while (g_hash_table_iter_next(&iter, &set, &maps)) {
+		const GArray *group = maps;
+		struct search search = { st, { NULL, 0 }, verdict, queue, 0, 0, NULL };
+		gsize size;
+
+		search.set.pids = g_bytes_get_data(set, &size);
+		search.set.count = size / sizeof(*search.set.pids);
+		memset(verdict, UNKNOWN, nodes);
+		for (guint i = 0; i < group->len; i++)
+			judge(st, &search, g_array_index(group, uint32_t, i));
+		g_free(search.processes);
+	}
+	return 0;
+}

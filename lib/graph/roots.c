@@ -1,0 +1,229 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Which roots lead to an object, each by one shortest chain. Asked backwards and breadth first, so
+ * that every node is looked at once: all chains together may be more than there are atoms.
+ */
+#include <stdlib.h>
+
+#include "graph/graph.h"
+
+struct chain {
+	const struct edge *root;
+	uint32_t length; /* objects from the root to the one asked for, both counted */
+	uint32_t order;	 /* of the root's reference */
+};
+
+struct search {
+	const struct graph *graph;
+	uint32_t *next;		 /* by node: the next on the way to the object; itself: none */
+	const struct edge **way; /* by owner: the edge to that next one */
+	uint32_t *length;	 /* by node: objects on that way */
+	uint32_t *queue, head, tail;
+};
+
+/* The end of the way, which no node is. */
+#define ARRIVED UINT32_MAX
+
+static void reach_part(struct search *search, uint32_t node, uint32_t next, uint32_t length)
+{
+	if (search->next[node] != node)
+		return;
+	search->next[node] = next;
+	search->length[node] = length;
+	search->queue[search->tail++] = node;
+}
+
+/* A part of an object, and with it the other one where that leads to it: they are as near. */
+static void reach(struct search *search, uint32_t node, uint32_t next, uint32_t length)
+{
+	uint32_t index = node / 2;
+
+	reach_part(search, node, next, length);
+	if (node == node_object(index) || search->graph->kept_auto[index])
+		reach_part(search, node ^ 1, node, length);
+}
+
+/*
+ * What leads to a node. An owner is no step of its own: what leads to it is looked at in its place.
+ * Owners hold each other three or four deep.
+ */
+static void reach_behind(struct search *search, uint32_t node, uint32_t length)
+{
+	const struct graph *graph = search->graph;
+	uint32_t place = graph_place(graph, node);
+
+	for (uint32_t i = graph->in_first[place]; i < graph->in_first[place + 1]; i++) {
+		const struct edge *edge = &graph->edge[i];
+
+		if (edge->to != node || edge->kind != EDGE_HELD)
+			continue;
+		if (!node_is_owner(graph, edge->from)) {
+			reach(search, edge->from, node, length + 1);
+		} else if (search->next[edge->from] == edge->from) {
+			search->next[edge->from] = node;
+			search->length[edge->from] = length;
+			search->way[edge->from - 2 * graph->objects] = edge;
+			reach_behind(search, edge->from, length);
+		}
+	}
+}
+
+static void search_from(struct search *search, uint32_t index)
+{
+	reach(search, node_object(index), ARRIVED, 1);
+	while (search->head < search->tail) {
+		uint32_t node = search->queue[search->head++];
+
+		reach_behind(search, node, search->length[node]);
+	}
+}
+
+static GArray *chains_found(const struct search *search)
+{
+	const struct graph *graph = search->graph;
+	GArray *chains = g_array_new(FALSE, FALSE, sizeof(struct chain));
+
+	for (uint32_t i = 0; i < graph->outsides; i++) {
+		const struct edge *edge = &graph->edge[graph->outside[i]];
+		struct chain chain = { edge, search->length[edge->to], graph->outside[i] };
+
+		if (edge->kind != EDGE_ROOT && edge->kind != EDGE_PROCESS)
+			continue;
+		if (search->next[edge->to] != edge->to)
+			g_array_append_val(chains, chain);
+	}
+	return chains;
+}
+
+static int nearest_first(gconstpointer a, gconstpointer b)
+{
+	const struct chain *x = a, *y = b;
+
+	if (x->length != y->length)
+		return x->length < y->length ? -1 : 1;
+	return x->order < y->order ? -1 : x->order > y->order;
+}
+
+static size_t chain_keys(const struct search *search, const struct chain *chain,
+			 struct bpfrefs_key *keys)
+{
+	uint32_t node = chain->root->to, last = UINT32_MAX;
+	size_t count = 0;
+
+	for (; node != ARRIVED; node = search->next[node]) {
+		if (node_is_owner(search->graph, node))
+			continue;
+		if (node / 2 != last)
+			keys[count++] = graph_object(search->graph, node / 2)->key;
+		last = node / 2;
+	}
+	return count;
+}
+
+/* The reference that the root holds; of a process that keeps an owner, one that goes with the owner. */
+static const struct bpfrefs_ref *ref_of(const struct search *search, const struct chain *chain)
+{
+	uint32_t node = chain->root->to, owners = 2 * search->graph->objects;
+
+	if (chain->root->ref)
+		return chain->root->ref;
+	while (node_is_owner(search->graph, search->next[node]))
+		node = search->next[node];
+	return search->way[node - owners]->ref;
+}
+
+struct pair {
+	const struct bpfrefs_ref *ref;
+	uint64_t pid;
+};
+
+static guint pair_hash(gconstpointer data)
+{
+	const struct pair *pair = data;
+
+	return g_direct_hash(pair->ref) * 31 + (guint)pair->pid;
+}
+
+static gboolean pair_equal(gconstpointer a, gconstpointer b)
+{
+	const struct pair *x = a, *y = b;
+
+	return x->ref == y->ref && x->pid == y->pid;
+}
+
+/* False: the process keeps the same thing in two ways, as a bpffs and the mount namespace it is in. */
+static bool is_new(GHashTable *seen, const struct bpfrefs_root *root)
+{
+	struct pair *pair;
+
+	if (!root->owner)
+		return true;
+	pair = g_new(struct pair, 1);
+	*pair = (struct pair){ root->ref, root->pid };
+	return g_hash_table_add(seen, pair);
+}
+
+static struct bpfrefs_root root_of(const struct search *search, const struct chain *chain,
+				   struct bpfrefs_key *keys)
+{
+	const struct graph *graph = search->graph;
+	struct bpfrefs_root root = { .ref = ref_of(search, chain), .chain = keys };
+	const struct bpfrefs_process *process;
+
+	root.count = chain_keys(search, chain, keys);
+	if (chain->root->ref)
+		return root;
+	root.owner = owner_name(graph_owner(graph, chain->root->to)->kind);
+	root.pid = chain->root->pid;
+	process = bpfrefs_snapshot_find_pid(graph->snap, root.pid);
+	root.comm = process ? process->comm : NULL;
+	return root;
+}
+
+static int call_all(const struct search *search, bpfrefs_root_fn fn, void *data)
+{
+	/* sorting them takes as much again */
+	g_autoptr(GArray) chains =
+		memory_is_there(3 * sizeof(struct chain) * (size_t)search->graph->outsides)
+			? chains_found(search)
+			: NULL;
+	g_autofree struct bpfrefs_key *keys =
+		memory_try(2 * (size_t)search->graph->objects, sizeof(*keys));
+	g_autoptr(GHashTable) seen = g_hash_table_new_full(pair_hash, pair_equal, g_free, NULL);
+	int stop = 0;
+
+	if (!chains || !keys)
+		return -ENOMEM;
+	g_array_sort(chains, nearest_first);
+	for (guint i = 0; !stop && i < chains->len; i++) {
+		struct bpfrefs_root root =
+			root_of(search, &g_array_index(chains, struct chain, i), keys);
+
+		if (is_new(seen, &root))
+			stop = fn(&root, data);
+	}
+	return stop;
+}
+
+int bpfrefs_snapshot_roots(const struct bpfrefs_snapshot *snap, struct bpfrefs_key key,
+			   bpfrefs_root_fn fn, void *data)
+{
+	uint32_t index = graph_index(snap, key);
+	graph_auto *graph = index == UINT32_MAX ? NULL : graph_new(snap);
+	size_t nodes = graph ? graph->nodes : 0;
+	g_autofree uint32_t *next = memory_try(nodes, sizeof(*next));
+	g_autofree uint32_t *length = memory_try(nodes, sizeof(*length));
+	g_autofree uint32_t *queue = memory_try(nodes, sizeof(*queue));
+	g_autofree const struct edge **way =
+		memory_try(graph ? graph->owners : 0, sizeof(const struct edge *));
+	struct search search = { graph, next, way, length, queue, 0, 0 };
+
+	if (index == UINT32_MAX)
+		return -ENOENT;
+	if (!graph || !next || !length || !queue || !way)
+		return -ENOMEM;
+	for (uint32_t i = 0; i < nodes; i++)
+		next[i] = i;
+	search_from(&search, index);
+	return call_all(&search, fn, data);
+}

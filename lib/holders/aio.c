@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Pending requests of the older asynchronous I/O (io_submit(2)): each keeps its open file
+ * (__io_submit_one(): fget()). Of a BPF object's file only IOCB_CMD_POLL can be pending.
+ */
+#include "kernel/nested_files.h"
+#include "holders/holders.h"
+
+enum { AIO_REQUEST = HELD_MORE };
+
+static const char *const keys[] = { "file", "pid", "comm", "request", NULL };
+
+/* Where the process has its struct iocb: what io_cancel(2) takes. */
+static void fill(struct scan *scan, struct bpfrefs_ref *ref, const struct walk_held *held,
+		 const struct carrier *carrier)
+{
+	char text[32];
+
+	(void)carrier;
+	g_snprintf(text, sizeof(text), "%" G_GINT64_MODIFIER "x", (guint64)held->at);
+	ref_set_str(scan, ref, AIO_REQUEST, text);
+}
+
+static bool decode(struct scan *scan, const struct walk_rec *rec)
+{
+	const struct walk_held *held = walk_record(rec, WALK_HELD, struct walk_held);
+	const struct walk_gap *gap = walk_record(rec, WALK_GAP, struct walk_gap);
+
+	if (gap && gap->kind == WALK_GAP_AIO) {
+		scan_gap(scan, 1, "lists of requests", 0);
+		return true;
+	}
+	if (!held || held->how != WALK_HOW_AIO)
+		return false;
+	held_take(scan, held, fill);
+	return true;
+}
+
+/* A request may be about a socket: what is in its queue is told after it. */
+static int walk(struct scan *scan)
+{
+	return carriers_walk(scan, "walk_aio");
+}
+
+const struct holder_class holder_aio = {
+	.pub = { "aio", keys },
+	.walk = walk,
+	.takes = WALK_BIT(WALK_HELD) | WALK_BIT(WALK_GAP),
+	.decode = decode,
+	.proc_gap = "procfs does not tell pending requests",
+};

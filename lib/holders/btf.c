@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What BTFs hold: the kernel's BTF for each kptr in their structures that have special fields
+ * (btf_parse_struct_metas(), btf_parse_kptr()). Nothing else: a split BTF does not count its base.
+ */
+#include "holders/holders.h"
+#include "kernel/bpf_source.h"
+
+static const char *const keys[] = { "id", "name", "via", "slot", NULL };
+
+/* BTFs with such structures, told on the way by the walks over objects. */
+struct btf_metas {
+	uint64_t address;
+	uint32_t id;
+};
+
+static void note(struct scan *scan, const struct walk_btf *btf)
+{
+	struct walk_state *state = walk_state_of(scan);
+	struct btf_metas metas = { btf->address, btf->rec.id };
+
+	if (!state->metas)
+		state->metas = g_array_new(FALSE, FALSE, sizeof(metas));
+	for (guint i = 0; i < state->metas->len; i++)
+		if (g_array_index(state->metas, struct btf_metas, i).id == metas.id)
+			return;
+	g_array_append_val(state->metas, metas);
+}
+
+static bool decode(struct scan *scan, const struct walk_rec *rec)
+{
+	const struct walk_btf *btf = walk_record(rec, WALK_BTF, struct walk_btf);
+	const struct walk_edge *edge = walk_record(rec, WALK_EDGE, struct walk_edge);
+
+	if (btf) {
+		if (btf->metas && !btf->kernel)
+			note(scan, btf);
+		return true;
+	}
+	if (!edge || edge->holder != WALK_KIND_BTF)
+		return false;
+	scan_add_held(scan, (struct bpfrefs_key){ BPFREFS_BTF, edge->target_id }, 1, 0,
+		      (struct bpfrefs_key){ BPFREFS_BTF, rec->id }, walk_via_name(edge->via));
+	return true;
+}
+
+static int walk_one(struct scan *scan, const struct btf_metas *metas)
+{
+	struct walkers *walkers = walk_state_of(scan)->walkers;
+	struct walk_control *control = walkers_control(walkers);
+	int err;
+
+	control->btf_at = metas->address;
+	control->btf_id = metas->id;
+	control->meta_at = 0;
+	do {
+		err = walkers_call(walkers, "walk_metas", walk_dispatch, scan);
+	} while (!err && control->ended == WALK_FULL);
+	return err; /* torn: the btf is gone, and its references with it */
+}
+
+static int walk(struct scan *scan)
+{
+	struct walk_state *state = walk_state_of(scan);
+	int err = 0;
+
+	for (guint i = 0; state->metas && !err && i < state->metas->len; i++)
+		err = walk_one(scan, &g_array_index(state->metas, struct btf_metas, i));
+	if (state->metas)
+		g_array_unref(state->metas);
+	state->metas = NULL;
+	return err;
+}
+
+static int proc(struct scan *scan)
+{
+	scan_unavailable(scan, "bpf(2) does not tell what a BTF holds", 0);
+	return 0;
+}
+
+const struct holder_class holder_btf = {
+	.pub = { "btf", keys, 1u << BPFREFS_BTF },
+	.walk = walk,
+	.takes = WALK_BIT(WALK_BTF) | WALK_BIT(WALK_EDGE),
+	.decode = decode,
+	.proc = proc,
+};

@@ -1,0 +1,239 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Programs attached to cgroups without a link, by BPF_PROG_ATTACH: one reference for each cgroup
+ * and attachment (__cgroup_bpf_attach()), until it is detached or the cgroup is freed
+ * (cgroup_bpf_release()), which is not yet when it is removed: a socket made in it keeps it.
+ *
+ * An lsm_cgroup program runs behind a small program of the kernel's own, one for each function that
+ * such programs are attached to by whatever means, which holds the function's BTF
+ * (bpf_trampoline_link_cgroup_shim(), cgroup_shim_alloc()).
+ */
+#include "holders/holders.h"
+#include "kernel/bpf_source.h"
+
+enum { CGROUP_PATH, CGROUP_ID, CGROUP_TYPE, CGROUP_FLAGS, CGROUP_STATE };
+
+static const char *const keys[] = { "path", "id", "attach_type", "flags", "state", NULL };
+
+/* Lists that change under the walk, before it is given up; calls that tell nothing. */
+#define TORN_MAX 8
+#define IDLE_MAX 8
+/* Levels of cgroups, at most: more is a ring of stale pointers. */
+#define LEVELS_MAX 4096
+
+struct cgroup {
+	uint64_t parent, id; /* parent 0: the root */
+	bool dying;
+	const char *name;
+};
+
+/* What the walk has told so far; begun again, it tells much of it again. */
+struct cgroups {
+	GHashTable *groups;  /* address -> struct cgroup, both owned */
+	GHashTable *entries; /* addresses of the attachments, owned keys */
+	GArray *progs;	     /* struct walk_cgroup_prog */
+	uint64_t told;	     /* records, all attempts together */
+};
+
+static gint64 *address_new(uint64_t address)
+{
+	gint64 *copy = g_new(gint64, 1);
+
+	*copy = (gint64)address;
+	return copy;
+}
+
+static void note_group(struct scan *scan, struct cgroups *cgroups, const struct walk_cgroup *rec)
+{
+	struct cgroup *group = g_new0(struct cgroup, 1);
+	char name[sizeof(rec->name) + 1] = "";
+
+	memcpy(name, rec->name, sizeof(rec->name));
+	group->parent = rec->parent;
+	group->id = rec->id;
+	group->dying = rec->dying;
+	group->name = scan_str(scan, name);
+	g_hash_table_replace(cgroups->groups, address_new(rec->cgroup), group);
+}
+
+static bool decode(struct scan *scan, const struct walk_rec *rec)
+{
+	const struct walk_cgroup *group = walk_record(rec, WALK_CGROUP, struct walk_cgroup);
+	const struct walk_cgroup_prog *prog =
+		walk_record(rec, WALK_CGROUP_PROG, struct walk_cgroup_prog);
+	struct cgroups *cgroups = walk_state_of(scan)->cgroups;
+
+	if (!group && !prog)
+		return false;
+	if (!cgroups)
+		return true; /* told by a walk that is not over cgroups: none of ours */
+	cgroups->told++;
+	if (group)
+		note_group(scan, cgroups, group);
+	else if (g_hash_table_add(cgroups->entries, address_new(prog->entry)))
+		g_array_append_val(cgroups->progs, *prog);
+	return true;
+}
+
+/* ---------------------------------------------------------- references --- */
+
+/* As in /proc/PID/cgroup: from the root of the v2 hierarchy. Owned. */
+static char *path_of(const struct cgroups *cgroups, uint64_t address)
+{
+	g_autoptr(GString) path = g_string_new(NULL);
+	const struct cgroup *group = g_hash_table_lookup(cgroups->groups, &address);
+
+	for (int level = 0; group && group->parent && level < LEVELS_MAX; level++) {
+		g_string_prepend(path, group->name);
+		g_string_prepend_c(path, '/');
+		group = g_hash_table_lookup(cgroups->groups, &group->parent);
+	}
+	if (!group)
+		return NULL;
+	return g_strdup(path->len ? path->str : "/");
+}
+
+static void set_type(struct scan *scan, struct bpfrefs_ref *ref, uint32_t type)
+{
+	const char *name = type ? bpfrefs_enum_name(BPFREFS_ENUM_ATTACH_TYPE, type - 1) : NULL;
+
+	if (name || !type)
+		ref_set_str(scan, ref, CGROUP_TYPE, name);
+	else
+		ref_set_num(ref, CGROUP_TYPE, type - 1);
+}
+
+/* bpftool's words for BPF_F_ALLOW_OVERRIDE and BPF_F_ALLOW_MULTI; absent with neither. */
+static void set_flags(struct bpfrefs_ref *ref, uint32_t flags)
+{
+	if (flags & 2)
+		ref_set_static(ref, CGROUP_FLAGS, "multi");
+	else if (flags & 1)
+		ref_set_static(ref, CGROUP_FLAGS, "override");
+}
+
+static void tell_prog(struct scan *scan, const struct cgroups *cgroups,
+		      const struct walk_cgroup_prog *prog)
+{
+	uint64_t address = prog->cgroup;
+	const struct cgroup *group = g_hash_table_lookup(cgroups->groups, &address);
+	g_autofree char *path = path_of(cgroups, prog->cgroup);
+	struct bpfrefs_ref *ref;
+
+	ref = scan_add(scan, (struct bpfrefs_key){ BPFREFS_PROG, prog->rec.id }, 1, 0);
+	if (!ref)
+		return;
+	ref_set_str(scan, ref, CGROUP_PATH, path);
+	ref_set_num(ref, CGROUP_ID, group ? group->id : BPFREFS_UNKNOWN);
+	set_type(scan, ref, prog->type);
+	set_flags(ref, prog->flags);
+	if (group && group->dying)
+		ref_set_static(ref, CGROUP_STATE, "dying");
+}
+
+/* The BTF of each function that lsm_cgroup programs are attached to, once. */
+static void tell_hook(struct scan *scan, const struct walk_cgroup_prog *prog, GHashTable *hooks)
+{
+	uint64_t hook = (uint64_t)prog->hook_btf << 32 | prog->hook;
+	unsigned int turn = scan->class_index;
+	struct bpfrefs_ref *ref;
+
+	if (!prog->hook || !prog->hook_btf || !g_hash_table_add(hooks, address_new(hook)))
+		return;
+	scan_turn_to(scan, &holder_kernel);
+	ref = scan_add(scan, (struct bpfrefs_key){ BPFREFS_BTF, prog->hook_btf }, 1, 0);
+	scan_turn(scan, turn);
+	if (ref)
+		ref_set_static(ref, 0, "lsm_cgroup");
+}
+
+static void tell_all(struct scan *scan, const struct cgroups *cgroups)
+{
+	g_autoptr(GHashTable) hooks =
+		g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, NULL);
+
+	for (guint i = 0; i < cgroups->progs->len; i++) {
+		const struct walk_cgroup_prog *prog =
+			&g_array_index(cgroups->progs, struct walk_cgroup_prog, i);
+
+		if (!prog->linked)
+			tell_prog(scan, cgroups, prog);
+		tell_hook(scan, prog, hooks);
+	}
+}
+
+/* ---------------------------------------------------------------- walk --- */
+
+/* -EAGAIN: the lists changed under us. */
+static int walk_once(struct scan *scan, const struct cgroups *cgroups)
+{
+	struct walkers *walkers = walk_state_of(scan)->walkers;
+	struct walk_control *control = walkers_control(walkers);
+	uint64_t told = cgroups->told;
+	int err;
+
+	control->cgroups.at = 0;
+	/* a call ends early too when it has made very many steps */
+	for (int idle = 0; idle < IDLE_MAX; idle = cgroups->told == told ? idle + 1 : 0) {
+		told = cgroups->told;
+		err = walkers_call(walkers, "walk_cgroups", walk_dispatch, scan);
+		if (err || control->ended == WALK_DONE)
+			return err;
+		if (control->ended == WALK_TORN)
+			return -EAGAIN;
+	}
+	return -ELOOP;
+}
+
+static int walk_all(struct scan *scan, struct cgroups *cgroups)
+{
+	struct walkers *walkers = walk_state_of(scan)->walkers;
+	int err = 0;
+
+	if (!walkers_control(walkers)->cgroups.types[0])
+		err = walkers_call(walkers, "walk_cgroup_types", walk_dispatch, scan);
+	if (err)
+		return err;
+	err = -EAGAIN;
+	for (int i = 0; err == -EAGAIN && i < TORN_MAX; i++) {
+		/* what was told before it tore may be gone again */
+		g_hash_table_remove_all(cgroups->entries);
+		g_array_set_size(cgroups->progs, 0);
+		err = walk_once(scan, cgroups);
+	}
+	return err;
+}
+
+static int walk(struct scan *scan)
+{
+	g_autoptr(GHashTable) groups =
+		g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, g_free);
+	g_autoptr(GHashTable) entries =
+		g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, NULL);
+	g_autoptr(GArray) progs = g_array_new(FALSE, FALSE, sizeof(struct walk_cgroup_prog));
+	struct cgroups cgroups = { groups, entries, progs, 0 };
+	unsigned int turn = scan->class_index;
+	int err;
+
+	walk_state_of(scan)->cgroups = &cgroups;
+	err = walk_all(scan, &cgroups);
+	walk_state_of(scan)->cgroups = NULL;
+	scan_turn(scan, turn);
+	tell_all(scan, &cgroups);
+	return err;
+}
+
+static int proc(struct scan *scan)
+{
+	scan_unavailable(scan, "only BPF programs see all cgroups, removed ones too", 0);
+	return 0;
+}
+
+const struct holder_class holder_cgroup = {
+	.pub = { "cgroup", keys, 1u << BPFREFS_PROG },
+	.walk = walk,
+	.apart = true,
+	.takes = WALK_BIT(WALK_CGROUP) | WALK_BIT(WALK_CGROUP_PROG),
+	.decode = decode,
+	.proc = proc,
+};

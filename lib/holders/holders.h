@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What holder classes say to each other. */
+#ifndef BPFREFS_HOLDERS_H
+#define BPFREFS_HOLDERS_H
+
+#include <string.h>
+
+#include "snapshot/private.h"
+
+/* The fields of class pin, for both sources. */
+enum pin_field {
+	PIN_PATH,
+	PIN_INNER, /* where the path is unknown */
+	PIN_DEV,
+	PIN_INO,
+	PIN_UID,
+	PIN_GID,
+	PIN_MODE,
+	PIN_MTIME,
+	PIN_STATE,
+	PIN_PID
+};
+
+/* What both sources say of one name of a pin. */
+struct pin_facts {
+	uint32_t major, minor, uid, gid, mode;
+	uint64_t ino;
+	int64_t mtime;
+	const char *path, *inner; /* NULL: not known */
+	const char *state;	  /* static */
+	uint32_t pid;		  /* 0: none is needed */
+};
+void pin_fill(struct scan *scan, struct bpfrefs_ref *ref, const struct pin_facts *facts);
+
+extern const struct holder_class holder_keep, holder_kernel;
+
+/* Adds a reference of class keep, whoever's turn it is: mode fd by this context, else a pin. */
+struct bpfrefs_ref *keep_add(struct scan *scan, struct bpfrefs_key key, enum bpfrefs_keep_mode mode,
+			     const char *path, uint32_t count);
+
+/* Adds a reference to a BTF that another object holds; id 0: there is none. */
+static inline void hold_btf(struct scan *scan, uint32_t id, struct bpfrefs_key holder,
+			    const char *via)
+{
+	if (id)
+		scan_add_held(scan, (struct bpfrefs_key){ BPFREFS_BTF, id }, 1, 0, holder, via);
+}
+
+#endif

@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Descriptors sent over a unix socket (SCM_RIGHTS) that nobody has received yet. The message keeps
+ * the open file (unix_attach_fds(), got by scm_fp_copy()); it is in the queue of the receiving
+ * socket, which is told by a descriptor of the process that can receive it. That socket may be in
+ * flight itself, be registered with io_uring, or be a connection that its listener has not accepted.
+ */
+#include "kernel/nested_files.h"
+#include "holders/holders.h"
+
+enum { INFLIGHT_FD = HELD_MORE, INFLIGHT_VIA, INFLIGHT_DEPTH };
+
+static const char *const keys[] = { "file", "pid", "comm", "fd", "via", "depth", NULL };
+static const char *const walks[] = { "walk_tasks", NULL };
+
+static void fill(struct scan *scan, struct bpfrefs_ref *ref, const struct walk_held *held,
+		 const struct carrier *carrier)
+{
+	(void)scan;
+	(void)held;
+	held_set_fd(ref, INFLIGHT_FD, carrier);
+	ref_set_static(ref, INFLIGHT_VIA,
+		       carrier->kind == WALK_HELD_CONNECTION ? "accept" : "queue");
+	ref_set_num(ref, INFLIGHT_DEPTH, carrier->depth);
+}
+
+static bool decode(struct scan *scan, const struct walk_rec *rec)
+{
+	const struct walk_held *held = walk_record(rec, WALK_HELD, struct walk_held);
+	const struct walk_gap *gap = walk_record(rec, WALK_GAP, struct walk_gap);
+
+	if (gap && gap->kind == WALK_GAP_MESSAGES) {
+		scan_gap(scan, 1, "long socket queues", 0);
+		return true;
+	}
+	/* by a descriptor itself: a socket or ring, to be looked into */
+	if (!held || (held->how != WALK_HOW_MESSAGE && held->how != WALK_HOW_FD))
+		return false;
+	held_take(scan, held, fill);
+	return true;
+}
+
+static int walk(struct scan *scan)
+{
+	return walk_knows(scan, WALK_OTHER_SOCKET) ? carriers_walk(scan, NULL) : 0;
+}
+
+const struct holder_class holder_inflight = {
+	.pub = { "inflight", keys },
+	.walks = walks,
+	.walk = walk,
+	.takes = WALK_BIT(WALK_HELD) | WALK_BIT(WALK_GAP),
+	.decode = decode,
+	.proc_gap = "procfs does not tell which descriptors are in flight",
+};

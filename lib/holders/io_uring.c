@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * io_uring: files registered with a ring (io_sqe_files_register()), once however many slots have
+ * them, and files of requests that wait to be woken (io_file_get_normal()). The ring is told by a
+ * descriptor of a process, or it is kept by a mapping or by a thread that has registered it.
+ */
+#include "kernel/nested_files.h"
+#include "holders/holders.h"
+
+enum { RING_FD = HELD_MORE, RING_SLOT, RING_REQUEST };
+
+static const char *const keys[] = { "file", "pid", "comm", "fd", "slot", "request", NULL };
+static const char *const walks[] = { "walk_tasks", "walk_mappings", NULL };
+
+/* enum io_uring_op: newer kernels add at the end. */
+static const char *const operations[] = {
+	/* clang-format off */
+	"nop", "readv", "writev", "fsync", "read_fixed", "write_fixed", "poll_add", "poll_remove",
+	"sync_file_range", "sendmsg", "recvmsg", "timeout", "timeout_remove", "accept",
+	"async_cancel", "link_timeout", "connect", "fallocate", "openat", "close", "files_update",
+	"statx", "read", "write", "fadvise", "madvise", "send", "recv", "openat2", "epoll_ctl",
+	"splice", "provide_buffers", "remove_buffers", "tee", "shutdown", "renameat", "unlinkat",
+	"mkdirat", "symlinkat", "linkat", "msg_ring", "fsetxattr", "setxattr", "fgetxattr",
+	"getxattr", "socket", "uring_cmd", "send_zc", "sendmsg_zc", "read_multishot", "waitid",
+	"futex_wait", "futex_wake", "futex_waitv", "fixed_fd_install", "ftruncate", "bind",
+	"listen", "recv_zc", "epoll_wait", "readv_fixed", "writev_fixed", "pipe",
+	/* clang-format on */
+};
+
+static void set_operation(struct scan *scan, struct bpfrefs_ref *ref, uint64_t operation)
+{
+	char number[24];
+
+	if (operation < G_N_ELEMENTS(operations)) {
+		ref_set_static(ref, RING_REQUEST, operations[operation]);
+		return;
+	}
+	g_snprintf(number, sizeof(number), "%" G_GUINT64_FORMAT, (guint64)operation);
+	ref_set_str(scan, ref, RING_REQUEST, number);
+}
+
+static void fill(struct scan *scan, struct bpfrefs_ref *ref, const struct walk_held *held,
+		 const struct carrier *carrier)
+{
+	held_set_fd(ref, RING_FD, carrier);
+	if (held->how == WALK_HOW_SLOT)
+		ref_set_num(ref, RING_SLOT, held->at);
+	else
+		set_operation(scan, ref, held->at);
+}
+
+static bool decode(struct scan *scan, const struct walk_rec *rec)
+{
+	const struct walk_held *held = walk_record(rec, WALK_HELD, struct walk_held);
+	const struct walk_gap *gap = walk_record(rec, WALK_GAP, struct walk_gap);
+
+	if (gap && gap->kind == WALK_GAP_RING) {
+		scan_gap(scan, 1, "long lists of requests", 0);
+		return true;
+	}
+	if (!held || (held->how != WALK_HOW_SLOT && held->how != WALK_HOW_REQUEST &&
+		      held->how != WALK_HOW_RING_FD))
+		return false;
+	held_take(scan, held, fill);
+	return true;
+}
+
+static int walk(struct scan *scan)
+{
+	return walk_knows(scan, WALK_OTHER_RING) ? carriers_walk(scan, "walk_ring_fds") : 0;
+}
+
+const struct holder_class holder_io_uring = {
+	.pub = { "io_uring", keys },
+	.walks = walks,
+	.walk = walk,
+	.takes = WALK_BIT(WALK_HELD) | WALK_BIT(WALK_GAP),
+	.decode = decode,
+	.proc_gap = "procfs does not tell which files are registered with a ring",
+};

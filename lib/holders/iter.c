@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Open iterators: the descriptor holds the program (prepare_seq_file(): bpf_prog_inc), not the
+ * link; one with a map as its target holds the map once more, as a user (bpf_map_inc_with_uref() in
+ * each target's init_seq_private).
+ */
+#include "holders/holders.h"
+#include "kernel/bpf_source.h"
+
+enum { ITER_PID, ITER_COMM, ITER_FD, ITER_TARGET };
+
+static const char *const keys[] = { "pid", "comm", "fd", "target", NULL };
+static const char *const walks[] = { "walk_tasks", NULL };
+
+static void add(struct scan *scan, struct bpfrefs_key key, const struct walk_iter *iter,
+		uint32_t count)
+{
+	const struct walk_state *state = walk_state_of(scan);
+	struct bpfrefs_ref *ref = scan_add(scan, key, count, key.kind == BPFREFS_MAP ? count : 0);
+	char target[sizeof(iter->target) + 1] = "";
+
+	if (!ref)
+		return;
+	memcpy(target, iter->target, sizeof(iter->target));
+	ref_set_pid(ref, state->pid);
+	ref_set_num(ref, ITER_PID, state->pid);
+	ref_set_static(ref, ITER_COMM, state->comm);
+	ref_set_num(ref, ITER_FD, iter->fd);
+	ref_set_str(scan, ref, ITER_TARGET, target);
+}
+
+static bool decode(struct scan *scan, const struct walk_rec *rec)
+{
+	const struct walk_iter *iter = walk_record(rec, WALK_ITER, struct walk_iter);
+	const struct walk_state *state = walk_state_of(scan);
+	uint32_t token, count;
+
+	if (!iter)
+		return false;
+	/* what runs beside this walk (walkers_begin()) holds for as long as it runs */
+	if (state->pid == scan->ctx->self && walkers_own_program(state->walkers, rec->id))
+		return true;
+	count = scan_file(scan, iter->file, &token);
+	add(scan, (struct bpfrefs_key){ BPFREFS_PROG, rec->id }, iter, count);
+	if (iter->map_id)
+		add(scan, (struct bpfrefs_key){ BPFREFS_MAP, iter->map_id }, iter, count);
+	return true;
+}
+
+const struct holder_class holder_iter = {
+	.pub = { "iter", keys },
+	.walks = walks,
+	.takes = WALK_BIT(WALK_ITER),
+	.decode = decode,
+	.proc = proc_scan_iter,
+	.proc_gap = "procfs does not tell which program an iterator runs",
+};

@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What bpfrefs itself keeps: descriptors of this context, pins in bpfrefs/keep and bpfrefs/auto of
+ * any bpffs, by any bpfrefs. The classes that come across them (fd, pin) hand them over.
+ */
+#include "holders/holders.h"
+
+enum { KEEP_MODE, KEEP_PATH };
+
+static const char *const keys[] = { "mode", "path", NULL };
+
+struct bpfrefs_ref *keep_add(struct scan *scan, struct bpfrefs_key key, enum bpfrefs_keep_mode mode,
+			     const char *path, uint32_t count)
+{
+	unsigned int turn = scan->class_index;
+	struct bpfrefs_ref *ref;
+
+	scan_turn_to(scan, &holder_keep);
+	ref = scan_add(scan, key, count, key.kind == BPFREFS_MAP ? count : 0);
+	scan_turn(scan, turn);
+	if (!ref)
+		return NULL;
+	ref_set_static(ref, KEEP_MODE, bpfrefs_keep_name(mode));
+	if (mode == BPFREFS_KEEP_FD)
+		ref_set_pid(ref, scan->ctx->self);
+	else
+		ref_set_str(scan, ref, KEEP_PATH, path);
+	return ref;
+}
+
+/* The last component of @path[0..*len), which is cut off. */
+static const char *last_component(const char *path, size_t *len, size_t *component_len)
+{
+	size_t end = *len;
+
+	while (*len && path[*len - 1] != '/')
+		--*len;
+	*component_len = end - *len;
+	if (*len)
+		--*len; /* the slash */
+	return path + *len + 1;
+}
+
+static bool is_component(const char *component, size_t len, const char *wanted)
+{
+	return len == strlen(wanted) && strncmp(component, wanted, len) == 0;
+}
+
+enum bpfrefs_keep_mode keep_of_path(const char *inner, struct bpfrefs_key key)
+{
+	size_t len = strlen(inner), component_len;
+	const char *component;
+	enum bpfrefs_keep_mode mode;
+	char name[BPFREFS_KEY_MAX];
+
+	*strchr(bpfrefs_key_format(key, name), '/') = '_';
+	component = last_component(inner, &len, &component_len);
+	if (!is_component(component, component_len, name))
+		return BPFREFS_KEEP_OFF;
+	component = last_component(inner, &len, &component_len);
+	if (is_component(component, component_len, "keep"))
+		mode = BPFREFS_KEEP_PIN;
+	else if (is_component(component, component_len, "auto"))
+		mode = BPFREFS_KEEP_AUTO;
+	else
+		return BPFREFS_KEEP_OFF;
+	component = last_component(inner, &len, &component_len);
+	return is_component(component, component_len, "bpfrefs") ? mode : BPFREFS_KEEP_OFF;
+}
+
+static const char *const walks[] = { "walk_tasks", NULL };
+
+const struct holder_class holder_keep = {
+	.pub = { "keep", keys },
+	.walks = walks,
+	.proc = proc_scan_keep,
+};

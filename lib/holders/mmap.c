@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Memory mappings of maps. Each keeps the open file (vm_file: get_file() in mmap_region()), and
+ * with it one reference and one user of the map, after the descriptor is closed. A process that maps
+ * a file more than once, or partly changes a mapping's protection, has one line.
+ */
+#include "kernel/nested_files.h"
+#include "holders/holders.h"
+
+enum { MMAP_ADDR = HELD_MORE };
+
+static const char *const keys[] = { "file", "pid", "comm", "addr", NULL };
+static const char *const walks[] = { "walk_mappings", NULL };
+
+/* As in /proc/PID/maps and /proc/PID/map_files. */
+static void fill(struct scan *scan, struct bpfrefs_ref *ref, const struct walk_held *held,
+		 const struct carrier *carrier)
+{
+	char text[64];
+
+	(void)carrier;
+	g_snprintf(text, sizeof(text), "%" G_GINT64_MODIFIER "x-%" G_GINT64_MODIFIER "x",
+		   (guint64)held->at, (guint64)held->end);
+	ref_set_str(scan, ref, MMAP_ADDR, text);
+}
+
+static bool decode(struct scan *scan, const struct walk_rec *rec)
+{
+	const struct walk_held *held = walk_record(rec, WALK_HELD, struct walk_held);
+
+	if (!held || held->how != WALK_HOW_MMAP)
+		return false;
+	held_take(scan, held, fill);
+	return true;
+}
+
+const struct holder_class holder_mmap = {
+	.pub = { "mmap", keys },
+	.walks = walks,
+	.takes = WALK_BIT(WALK_HELD),
+	.decode = decode,
+	.proc_gap = "procfs does not tell which map a process has mapped",
+};

@@ -1,0 +1,163 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Rules of iptables and its like that match by a program: xt_bpf holds it from the rule's insertion
+ * to its removal (bpf_mt_check_v1()), in the old tables and in those of nftables that iptables-nft
+ * makes (nft_compat). Netfilter links are links and need nothing here.
+ *
+ * Tables are found by their hooks. One of nftables need not have any, and never runs then: such are
+ * found as soon as one table in any namespace has a hook, from which a way to all is learnt.
+ */
+#include "holders/holders.h"
+#include "kernel/net_namespaces.h"
+
+enum { NF_NETNS, NF_FAMILY, NF_TABLE, NF_CHAIN, NF_RULE, NF_HANDLE, NF_VIA };
+
+static const char *const keys[] = { "netns", "family", "table", "chain",
+				    "rule",  "handle", "via",	NULL };
+
+struct rules {
+	struct scan *scan;
+	const struct walk_net *net;
+	const struct walk_ruleset *ruleset;
+	GHashTable *seen; /* addresses of tables: each is told once for each of its hooks */
+	uint32_t *number; /* by which a namespace leads to its tables of nftables, 0: not learnt */
+	int err;
+};
+
+/* For all namespaces. */
+struct all_rules {
+	GHashTable *seen;
+	uint32_t number;
+};
+
+static const char *family_name(uint32_t family)
+{
+	switch (family) {
+	case WALK_NF_INET:
+		return "inet";
+	case WALK_NF_IPV4:
+		return "ip";
+	case WALK_NF_ARP:
+		return "arp";
+	case WALK_NF_NETDEV:
+		return "netdev";
+	case WALK_NF_BRIDGE:
+		return "bridge";
+	case WALK_NF_IPV6:
+		return "ip6";
+	default:
+		return NULL;
+	}
+}
+
+/* The chain of a hook, in the words of the family's tool; @named: what a user's chain is called. */
+static const char *chain_name(uint32_t family, uint32_t hook, const char *named)
+{
+	static const char *const ip[] = { "PREROUTING", "INPUT", "FORWARD", "OUTPUT",
+					  "POSTROUTING" };
+	static const char *const arp[] = { "INPUT", "OUTPUT", "FORWARD" };
+
+	if (family == WALK_NF_ARP)
+		return hook < G_N_ELEMENTS(arp) ? arp[hook] : named;
+	return hook < G_N_ELEMENTS(ip) ? ip[hook] : named;
+}
+
+static void one_rule(const struct walk_rec *rec, void *data)
+{
+	const struct walk_rule *rule = walk_record(rec, WALK_RULE, struct walk_rule);
+	struct bpfrefs_key prog = { BPFREFS_PROG, rec->id };
+	const struct rules *rules = data;
+	const struct walk_ruleset *ruleset = rules->ruleset;
+	char named[sizeof(rule->chain) + 1] = "", table[sizeof(ruleset->name) + 1] = "";
+	struct bpfrefs_ref *ref;
+
+	/* classic programs have no id */
+	ref = rule && prog.id ? scan_add(rules->scan, prog, 1, 0) : NULL;
+	if (!ref)
+		return;
+	memcpy(named, rule->chain, sizeof(rule->chain));
+	memcpy(table, ruleset->name, sizeof(ruleset->name));
+	ref_set_num(ref, NF_NETNS, rules->net->inum);
+	ref_set_owner(ref, net_owner(rules->scan, rules->net));
+	ref_set_static(ref, NF_FAMILY, family_name(ruleset->family));
+	ref_set_str(rules->scan, ref, NF_TABLE, table);
+	ref_set_str(rules->scan, ref, NF_CHAIN, chain_name(ruleset->family, rule->hook, named));
+	if (ruleset->nft)
+		ref_set_num(ref, NF_HANDLE, rule->handle);
+	else
+		ref_set_num(ref, NF_RULE, rule->number);
+	ref_set_static(ref, NF_VIA, ruleset->nft ? "nft_compat" : "xt_bpf");
+}
+
+static void learn(const struct walk_rec *rec, void *data)
+{
+	uint32_t *number = data;
+
+	*number = rec->id;
+}
+
+static void one_ruleset(const struct walk_rec *rec, void *data)
+{
+	const struct walk_ruleset *ruleset = walk_record(rec, WALK_RULESET, struct walk_ruleset);
+	struct rules *rules = data;
+
+	if (!ruleset || rules->err ||
+	    !g_hash_table_add(rules->seen, GSIZE_TO_POINTER(ruleset->table)))
+		return;
+	rules->ruleset = ruleset;
+	if (ruleset->nft && !*rules->number)
+		rules->err = net_walk_object(rules->scan, "walk_nft_head",
+					     (struct net_object){ rules->net, ruleset->table, 0 },
+					     learn, rules->number);
+	if (!rules->err)
+		rules->err = net_walk_object(
+			rules->scan, ruleset->nft ? "walk_nft" : "walk_xt",
+			(struct net_object){ rules->net, ruleset->table, ruleset->family },
+			one_rule, rules);
+}
+
+static int hooked(struct scan *scan, const struct walk_net *net, void *data)
+{
+	struct all_rules *all = data;
+	struct rules rules = {
+		.scan = scan, .net = net, .seen = all->seen, .number = &all->number
+	};
+	int err = net_walk_object(scan, "walk_rulesets", (struct net_object){ net, 0, 0 },
+				  one_ruleset, &rules);
+
+	return err ? err : rules.err;
+}
+
+static int hookless(struct scan *scan, const struct walk_net *net, void *data)
+{
+	struct all_rules *all = data;
+	struct rules rules = {
+		.scan = scan, .net = net, .seen = all->seen, .number = &all->number
+	};
+	int err = net_walk_object(scan, "walk_nft_tables",
+				  (struct net_object){ net, 0, all->number }, one_ruleset, &rules);
+
+	return err ? err : rules.err;
+}
+
+static int walk(struct scan *scan)
+{
+	struct all_rules all = { 0 };
+	int err;
+
+	if (!net_loaded(scan, NET_TYPE(SOCKET_FILTER)))
+		return 0;
+	all.seen = g_hash_table_new(NULL, NULL);
+	err = net_each(scan, hooked, &all);
+	if (!err && all.number)
+		err = net_each(scan, hookless, &all);
+	g_hash_table_unref(all.seen);
+	return err;
+}
+
+const struct holder_class holder_netfilter = {
+	.pub = { "netfilter", keys, 1u << BPFREFS_PROG },
+	.walk = walk,
+	.apart = true,
+	.proc = net_proc,
+};

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Programs attached to a netkit device without a link: one reference for each position
+ * (netkit_prog_attach(), bpf_mprog_attach()). A link's program is the link's.
+ */
+#include "holders/holders.h"
+#include "kernel/net_namespaces.h"
+
+static const char *const keys[] = { "ifname", "ifindex", "netns", "attach_type", "position", NULL };
+
+static int device(struct scan *scan, const struct walk_net *net, const struct walk_netdev *dev,
+		  void *data)
+{
+	(void)data;
+	return netdev_mprogs(scan, net, dev, dev->netkit,
+			     dev->netkit_primary ? "netkit_primary" : "netkit_peer");
+}
+
+static int walk(struct scan *scan)
+{
+	return net_loaded(scan, NET_TYPE(SCHED_CLS)) ? netdev_each(scan, device, NULL) : 0;
+}
+
+const struct holder_class holder_netkit = {
+	.pub = { "netkit", keys, 1u << BPFREFS_PROG },
+	.walk = walk,
+	.apart = true,
+	.proc = net_proc,
+};

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * A flow dissector attached to a network namespace without a link: net.bpf.progs has one reference
+ * (netns_bpf_prog_attach()). sk_lookup programs are attached by links alone, and have none there.
+ */
+#include "holders/holders.h"
+#include "kernel/net_namespaces.h"
+
+enum { NETNS_NETNS, NETNS_ATTACH_TYPE };
+
+static const char *const keys[] = { "netns", "attach_type", NULL };
+
+static int netns(struct scan *scan, const struct walk_net *net, void *data)
+{
+	struct bpfrefs_key prog = { BPFREFS_PROG, net->flow_dissector };
+	struct bpfrefs_ref *ref = prog.id ? scan_add(scan, prog, 1, 0) : NULL;
+
+	(void)data;
+	if (!ref)
+		return 0;
+	ref_set_num(ref, NETNS_NETNS, net->inum);
+	ref_set_static(ref, NETNS_ATTACH_TYPE, "flow_dissector");
+	ref_set_owner(ref, net_owner(scan, net));
+	return 0;
+}
+
+static int walk(struct scan *scan)
+{
+	return net_loaded(scan, NET_TYPE(FLOW_DISSECTOR)) ? net_each(scan, netns, NULL) : 0;
+}
+
+const struct holder_class holder_netns = {
+	.pub = { "netns", keys, 1u << BPFREFS_PROG },
+	.walk = walk,
+	.apart = true,
+	.proc = net_proc,
+};

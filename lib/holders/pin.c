@@ -1,0 +1,457 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Pins: each inode of a bpffs that stands for an object holds it once (bpf_mkobj_ops(); maps as a
+ * user too), until the inode is evicted; hard links add nothing. All instances are seen, whoever
+ * mounted them where, detached ones and unlinked inodes too.
+ */
+#include <stdio.h>
+#include <sys/stat.h>
+
+#include "holders/holders.h"
+#include "snapshot/owner.h"
+#include "kernel/pin_tree.h"
+#include "kernel/owner_records.h"
+
+static const char *const keys[] = { "path", "inner", "dev",   "ino",   "uid", "gid",
+				   "mode", "mtime", "state", "pid", NULL };
+
+/* How often an instance is walked again that changes under the walk. */
+#define TORN_MAX 8
+
+/* Mounts of bpffs in one mount namespace, as one process sees them from its root directory. */
+struct reach {
+	GPtrArray *mounts; /* NULL: could not be read */
+	uint32_t pid;	   /* 0: ours */
+	bool read;
+};
+
+static void reach_clear(gpointer data)
+{
+	struct reach *reach = data;
+
+	if (reach->mounts)
+		g_ptr_array_unref(reach->mounts);
+}
+
+/* The namespaces that bpffs is mounted in. */
+struct reaches {
+	struct scan *scan;
+	GHashTable *by_ns; /* mount namespace -> GArray of struct reach */
+	uint32_t own_ns; /* by own_mount_ns() */
+	bool own_known;
+};
+
+/* ------------------------------------------------------------- walking --- */
+
+/* Reads all records of one instance; they count only if its list held still. */
+static int walk_instance(struct walkers *walkers, uint64_t sb, GByteArray *records)
+{
+	struct walk_control *control = walkers_control(walkers);
+	struct walk_kept kept = { .bytes = records };
+	int err;
+
+	for (unsigned int attempt = 0; attempt < (control->only ? 1 : TORN_MAX); attempt++) {
+		g_byte_array_set_size(records, 0);
+		control->sb_at = sb;
+		control->inode_at = 0;
+		control->name_at = 0;
+		do {
+			err = walkers_call(walkers, "walk_inodes", walk_keep, &kept);
+			if (err || kept.err)
+				return err ? err : kept.err;
+		} while (control->ended == WALK_FULL);
+		if (control->ended == WALK_DONE)
+			return 0;
+	}
+	return -EAGAIN;
+}
+
+static int walk_supers(struct walkers *walkers, GByteArray *records)
+{
+	struct walk_control *control = walkers_control(walkers);
+	struct walk_kept kept = { .bytes = records };
+	int err;
+
+	for (unsigned int attempt = 0; attempt < TORN_MAX; attempt++) {
+		g_byte_array_set_size(records, 0);
+		control->sb_at = 0;
+		do {
+			err = walkers_call(walkers, "walk_supers", walk_keep, &kept);
+			if (err || kept.err)
+				return err ? err : kept.err;
+		} while (control->ended == WALK_FULL && control->sb_at);
+		if (control->ended == WALK_DONE)
+			return 0;
+	}
+	return -EAGAIN;
+}
+
+/* The tree of what records tell takes so many times their size, at most. */
+#define TREE_FACTOR 4
+
+static int walk(struct scan *scan)
+{
+	struct walk_state *state = walk_state_of(scan);
+	GByteArray *records = g_byte_array_new();
+	struct pin_tree *tree = pin_tree_new();
+	int err = walk_supers(state->walkers, records);
+
+	state->pins = tree;
+	if (!err)
+		pin_tree_supers(tree, records);
+	for (guint i = 0; !err && i < tree->supers->len; i++) {
+		struct pin_super *super = g_ptr_array_index(tree->supers, i);
+
+		err = walk_instance(state->walkers, super->address, records);
+		if (err == -EAGAIN && !state->one) { /* one instance that never held still; others did */
+			scan_gap(scan, 1, "bpffs instances", EAGAIN);
+			err = 0;
+			continue;
+		}
+		if (!err && !memory_is_there((size_t)records->len * TREE_FACTOR))
+			err = -ENOMEM;
+		if (!err)
+			err = scan_charge(scan, (size_t)records->len * TREE_FACTOR);
+		if (!err)
+			pin_tree_inodes(tree, super, records);
+	}
+	g_byte_array_unref(records);
+	return err;
+}
+
+/* -------------------------------------------------------------- telling --- */
+
+/* Looked at for the first pin: there may be none of the object that is asked about. */
+static uint32_t own_mount_ns(struct reaches *reaches)
+{
+	struct stat st;
+
+	if (!reaches->own_known &&
+	    fstatat(reaches->scan->ctx->proc_fd, "self/ns/mnt", &st, 0) == 0)
+		reaches->own_ns = (uint32_t)st.st_ino;
+	reaches->own_known = true;
+	return reaches->own_ns;
+}
+
+/*
+ * The ways into a namespace: a process for each root directory that its processes have, since one that
+ * has changed it by chroot(2) may see nothing of what the others see. In ours, we come first.
+ */
+static GArray *reaches_of(struct reaches *reaches, uint32_t ns)
+{
+	const GArray *roots = owners_roots(walk_state_of(reaches->scan), ns);
+	GArray *ways = g_hash_table_lookup(reaches->by_ns, GUINT_TO_POINTER(ns));
+	struct reach way = { 0 };
+
+	if (ways)
+		return ways;
+	ways = g_array_new(FALSE, FALSE, sizeof(struct reach));
+	g_array_set_clear_func(ways, reach_clear);
+	if (ns == own_mount_ns(reaches))
+		g_array_append_val(ways, way);
+	for (guint i = 0; roots && i < roots->len; i++) {
+		way.pid = g_array_index(roots, struct walk_root, i).pid;
+		g_array_append_val(ways, way);
+	}
+	g_hash_table_insert(reaches->by_ns, GUINT_TO_POINTER(ns), ways);
+	return ways;
+}
+
+/* Reads its mounts, once. */
+static struct reach *reach_at(struct reaches *reaches, GArray *ways, guint index)
+{
+	struct reach *way = &g_array_index(ways, struct reach, index);
+
+	if (!way->read && mounts_read(reaches->scan->ctx->proc_fd, way->pid, &way->mounts) != 0)
+		way->mounts = NULL;
+	way->read = true;
+	return way;
+}
+
+/* Adds the mounts of an instance that are seen this way; false: there is none. */
+static bool add_mounts(struct reaches *reaches, const struct pin_super *super, uint32_t ns,
+		       const struct reach *way)
+{
+	struct bpfrefs_mount added = {
+		.mnt_ns = ns,
+		.pid = way->pid ? way->pid : reaches->scan->ctx->self,
+		.here = ns == own_mount_ns(reaches),
+	};
+	bool any = false;
+
+	for (guint i = 0; way->mounts && i < way->mounts->len; i++) {
+		const struct bpffs_mount *mount = g_ptr_array_index(way->mounts, i);
+
+		if (mount->major != super->major || mount->minor != super->minor)
+			continue;
+		added.path = mount->target;
+		added.covered = mount->hidden;
+		scan_bpffs_mount(reaches->scan, super->major, super->minor, &added);
+		any = true;
+	}
+	return any;
+}
+
+static void tell_mounts(struct reaches *reaches, const struct pin_super *super, uint32_t ns)
+{
+	GArray *ways = reaches_of(reaches, ns);
+	struct bpfrefs_mount unseen = {
+		.mnt_ns = ns,
+		.here = ns == own_mount_ns(reaches),
+	};
+
+	for (guint i = 0; i < ways->len; i++)
+		if (add_mounts(reaches, super, ns, reach_at(reaches, ways, i)))
+			return;
+	/* nobody is left in that namespace, or no one of its processes sees it */
+	if (ways->len)
+		unseen.pid = g_array_index(ways, struct reach, 0).pid;
+	if (unseen.here)
+		unseen.pid = reaches->scan->ctx->self;
+	scan_bpffs_mount(reaches->scan, super->major, super->minor, &unseen);
+}
+
+static void tell_super(struct reaches *reaches, const struct pin_super *super)
+{
+	scan_bpffs(reaches->scan, super->major, super->minor, super->pins,
+		   super->namespaces->len > 0);
+	for (guint i = 0; i < super->namespaces->len; i++) {
+		uint32_t ns = g_array_index(super->namespaces, uint32_t, i);
+
+		tell_mounts(reaches, super, ns);
+	}
+}
+
+/* The path that a process of a namespace has to a place in an instance, owned, or NULL. */
+static char *path_in(struct reaches *reaches, const struct pin_super *super, const char *inner,
+		     uint32_t ns, uint32_t *pid)
+{
+	GArray *ways = reaches_of(reaches, ns);
+	char *path = NULL;
+
+	for (guint i = 0; !path && i < ways->len; i++) {
+		const struct reach *way = reach_at(reaches, ways, i);
+
+		if (way->mounts)
+			path = mounts_path(way->mounts, super->major, super->minor, inner);
+		*pid = way->pid;
+	}
+	if (!path)
+		*pid = 0;
+	return path;
+}
+
+/*
+ * Where a place in an instance is as we see it, owned; else NULL, and @pid is a process that sees it, 0
+ * if none does.
+ */
+static char *visible_path(struct reaches *reaches, const struct pin_super *super, const char *inner,
+			  uint32_t *pid)
+{
+	char *path = path_in(reaches, super, inner, own_mount_ns(reaches), pid);
+
+	for (guint i = 0; !path && i < super->namespaces->len; i++) {
+		uint32_t ns = g_array_index(super->namespaces, uint32_t, i);
+
+		if (ns != own_mount_ns(reaches))
+			path = path_in(reaches, super, inner, ns, pid);
+	}
+	if (*pid)
+		g_clear_pointer(&path, g_free);
+	return path;
+}
+
+/*
+ * Is a path that visible_path() did not find under another mount wherever its instance is mounted? Not
+ * where one of the namespaces could not be read.
+ */
+static bool is_covered(struct reaches *reaches, const struct pin_super *super, const char *inner)
+{
+	bool covered = false;
+
+	for (guint i = 0; i < super->namespaces->len; i++) {
+		GArray *ways = reaches_of(reaches, g_array_index(super->namespaces, uint32_t, i));
+		bool read = false;
+
+		for (guint j = 0; j < ways->len; j++) {
+			const struct reach *way = reach_at(reaches, ways, j);
+
+			if (!way->mounts)
+				continue;
+			read = true;
+			covered = covered ||
+				  mounts_have(way->mounts, super->major, super->minor, inner);
+		}
+		if (!read)
+			return false;
+	}
+	return covered;
+}
+
+static const char *state_name(const struct pin_inode *inode)
+{
+	if (!inode->nlink)
+		return "unlinked";
+	return inode->super->namespaces->len ? "live" : "detached";
+}
+
+void pin_fill(struct scan *scan, struct bpfrefs_ref *ref, const struct pin_facts *facts)
+{
+	char dev[24], mode[8];
+
+	snprintf(dev, sizeof(dev), "%u:%u", facts->major, facts->minor);
+	snprintf(mode, sizeof(mode), "%o", facts->mode & 07777u); /* as stat -c %a prints it */
+	ref_set_str(scan, ref, PIN_PATH, facts->path);
+	if (!facts->path && facts->inner)
+		ref_set_str(scan, ref, PIN_INNER, facts->inner);
+	ref_set_str(scan, ref, PIN_DEV, dev);
+	ref_set_num(ref, PIN_INO, facts->ino);
+	ref_set_num(ref, PIN_UID, facts->uid);
+	ref_set_num(ref, PIN_GID, facts->gid);
+	ref_set_str(scan, ref, PIN_MODE, mode);
+	ref_set_num(ref, PIN_MTIME, (uint64_t)MAX(facts->mtime, 0));
+	ref_set_static(ref, PIN_STATE, facts->state);
+	if (facts->pid)
+		ref_set_num(ref, PIN_PID, facts->pid);
+}
+
+/* What a pin lasts as long as: its instance. */
+static uint32_t owner_of(struct scan *scan, const struct pin_super *super)
+{
+	return scan_owner(scan, OWNER_BPFFS, owner_bpffs_id(super->major, super->minor));
+}
+
+/* One name of one pin; @count is 1 for the first name only. */
+static struct pin_place place_of(const struct pin_inode *inode, const char *inner)
+{
+	return (struct pin_place){ inode->super->major, inode->super->minor, inode->ino, inner };
+}
+
+static void tell_name(struct reaches *reaches, const struct pin_inode *inode, const char *inner,
+		      uint32_t count)
+{
+	struct scan *scan = reaches->scan;
+	const struct pin_super *super = inode->super;
+	struct pin_facts facts = {
+		.major = super->major,
+		.minor = super->minor,
+		.uid = inode->uid,
+		.gid = inode->gid,
+		.mode = inode->mode,
+		.ino = inode->ino,
+		.mtime = inode->mtime,
+		.inner = inner,
+		.state = state_name(inode),
+	};
+	g_autofree char *path = NULL;
+	struct bpfrefs_ref *ref;
+
+	if (inner)
+		path = visible_path(reaches, super, inner, &facts.pid);
+	if (inner && inode->nlink && !path && !facts.pid && is_covered(reaches, super, inner))
+		facts.state = "covered";
+	ref = scan_add(scan, inode->key, count, inode->key.kind == BPFREFS_MAP ? count : 0);
+	if (!ref)
+		return;
+	facts.path = path;
+	pin_fill(scan, ref, &facts);
+	ref_set_owner(ref, owner_of(scan, super));
+	if (inode->nlink)
+		ref_set_place(scan, ref, place_of(inode, inner));
+}
+
+static void tell_keep(struct reaches *reaches, const struct pin_inode *inode, const char *inner,
+		      enum bpfrefs_keep_mode mode)
+{
+	uint32_t pid;
+	g_autofree char *path = visible_path(reaches, inode->super, inner, &pid);
+	struct bpfrefs_ref *ref = keep_add(reaches->scan, inode->key, mode, path, 1);
+
+	if (ref)
+		ref_set_place(reaches->scan, ref, place_of(inode, inner));
+}
+
+static void tell_pin(struct reaches *reaches, const struct pin_tree *tree,
+		     const struct pin_inode *inode)
+{
+	uint32_t count = 1;
+
+	for (guint i = 0; i < inode->names->len; i++) {
+		const struct pin_name *name = g_ptr_array_index(inode->names, i);
+		g_autofree char *inner = NULL;
+		enum bpfrefs_keep_mode mode = BPFREFS_KEEP_OFF;
+
+		/* a name that is gone matters only where no other is left */
+		if (!name->hashed && inode->nlink)
+			continue;
+		inner = pin_tree_path(tree, name);
+		if (inner && inode->nlink && inode->names->len == 1 && pin_tree_private(tree, name))
+			mode = keep_of_path(inner, inode->key);
+		if (mode != BPFREFS_KEEP_OFF)
+			tell_keep(reaches, inode, inner, mode);
+		else
+			tell_name(reaches, inode, inner, count);
+		count = 0;
+	}
+	if (count)
+		tell_name(reaches, inode, NULL, 1);
+}
+
+static void tell_dir(struct scan *scan, const struct pin_tree *tree, const struct pin_inode *dir)
+{
+	g_autofree char *inner = NULL;
+
+	if (!dir->names->len)
+		return;
+	inner = pin_tree_path(tree, g_ptr_array_index(dir->names, 0));
+	if (inner)
+		scan_bpffs_dir(scan, dir->super->major, dir->super->minor, dir->ino, inner);
+}
+
+/*
+ * Pins of each instance, as many as there are records of. A kernel with BPF preload that could not load
+ * it puts maps.debug and progs.debug into each new instance, with ids of links that do not exist
+ * (populate_bpffs()): they hold nothing and are no pins.
+ */
+static void count_pins(struct scan *scan, const struct pin_tree *tree)
+{
+	for (guint i = 0; i < tree->inodes->len; i++) {
+		const struct pin_inode *inode = g_ptr_array_index(tree->inodes, i);
+
+		if (inode->key.kind != BPFREFS_KIND_COUNT && scan_object(scan, inode->key))
+			inode->super->pins++;
+	}
+}
+
+static void derive(struct scan *scan)
+{
+	struct pin_tree *tree = walk_state_of(scan)->pins;
+	struct reaches reaches = {
+		.scan = scan,
+		.by_ns = g_hash_table_new_full(NULL, NULL, NULL, (GDestroyNotify)g_array_unref),
+	};
+
+	count_pins(scan, tree);
+	for (guint i = 0; !walk_state_of(scan)->one && i < tree->supers->len; i++)
+		tell_super(&reaches, g_ptr_array_index(tree->supers, i));
+	for (guint i = 0; i < tree->inodes->len; i++) {
+		const struct pin_inode *inode = g_ptr_array_index(tree->inodes, i);
+
+		if (inode->key.kind == BPFREFS_KIND_COUNT)
+			tell_dir(scan, tree, inode);
+		else if (scan_object(scan, inode->key))
+			tell_pin(&reaches, tree, inode);
+	}
+	g_hash_table_unref(reaches.by_ns);
+}
+
+const struct holder_class holder_pin = {
+	.pub = { "pin", keys },
+	.walk = walk,
+	.apart = true,
+	.derive = derive,
+	.derives_alone = true,
+	.proc = proc_scan_pin,
+	.proc_gap = "procfs does not show pins that are unlinked or in a bpffs that is not mounted,"
+		    " nor all that keeps one",
+};

@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Routes with a program: lightweight tunnels of type bpf, one reference for each hook
+ * (bpf_build_state(), bpf_parse_prog()), and seg6local's End.BPF (parse_nla_bpf()). Routes with the
+ * same nexthop share what holds it: then each has its lines, and those of the first count.
+ */
+#include <arpa/inet.h>
+
+#include "holders/holders.h"
+#include "kernel/net_namespaces.h"
+
+enum { ROUTE_NETNS, ROUTE_TABLE, ROUTE_DST, ROUTE_IFNAME, ROUTE_NEXTHOP, ROUTE_VIA };
+
+static const char *const keys[] = { "netns", "table", "dst", "ifname", "nexthop", "via", NULL };
+
+static const char *const hooks[WALK_LWT_HOOKS] = {
+	[WALK_LWT_IN] = "lwt_in",
+	[WALK_LWT_OUT] = "lwt_out",
+	[WALK_LWT_XMIT] = "lwt_xmit",
+	[WALK_LWT_SEG6] = "seg6local",
+};
+
+struct routes {
+	struct scan *scan;
+	const struct walk_net *net;
+	GHashTable *seen; /* hooks of tunnels that have been counted, by address */
+	int err;
+};
+
+/* As ip-route(8) writes it, but for the default route, which has its numbers. */
+static void set_dst(struct scan *scan, struct bpfrefs_ref *ref, const struct walk_route *route)
+{
+	char address[INET6_ADDRSTRLEN], text[INET6_ADDRSTRLEN + 5];
+	struct in_addr v4;
+	uint32_t number;
+
+	memcpy(&number, route->dst, sizeof(number));
+	v4.s_addr = htonl(number);
+	if (!inet_ntop(route->v6 ? AF_INET6 : AF_INET, route->v6 ? (const void *)route->dst : &v4,
+		       address, sizeof(address)))
+		return;
+	g_snprintf(text, sizeof(text), "%s/%u", address, route->prefix);
+	ref_set_str(scan, ref, ROUTE_DST, text);
+}
+
+static void hook(struct routes *routes, const struct walk_route *route, unsigned int index)
+{
+	struct bpfrefs_key prog = { BPFREFS_PROG, route->prog[index] };
+	/* addresses of structures: the hook's number fits into their low bits */
+	gpointer identity = GSIZE_TO_POINTER(route->lwt + index);
+	char ifname[sizeof(route->ifname) + 1] = "";
+	struct bpfrefs_ref *ref;
+
+	if (!prog.id)
+		return;
+	ref = scan_add(routes->scan, prog, g_hash_table_add(routes->seen, identity), 0);
+	if (!ref)
+		return;
+	ref_set_num(ref, ROUTE_NETNS, routes->net->inum);
+	ref_set_owner(ref, net_owner(routes->scan, routes->net));
+	if (route->nexthop) {
+		ref_set_num(ref, ROUTE_NEXTHOP, route->nexthop);
+	} else {
+		ref_set_num(ref, ROUTE_TABLE, route->table);
+		set_dst(routes->scan, ref, route);
+	}
+	memcpy(ifname, route->ifname, sizeof(route->ifname));
+	if (ifname[0])
+		ref_set_str(routes->scan, ref, ROUTE_IFNAME, ifname);
+	ref_set_static(ref, ROUTE_VIA, hooks[index]);
+}
+
+static void one_route(const struct walk_rec *rec, void *data)
+{
+	const struct walk_route *route = walk_record(rec, WALK_ROUTE, struct walk_route);
+
+	for (unsigned int i = 0; route && i < WALK_LWT_HOOKS; i++)
+		hook(data, route, i);
+}
+
+static void one_table(const struct walk_rec *rec, void *data)
+{
+	const struct walk_fib *fib = walk_record(rec, WALK_FIB, struct walk_fib);
+	struct routes *routes = data;
+
+	if (fib && !routes->err)
+		routes->err = net_walk_object(
+			routes->scan, fib->v6 ? "walk_fib6" : "walk_fib4",
+			(struct net_object){ routes->net, fib->table, fib->id }, one_route, routes);
+}
+
+static int routes_of(struct scan *scan, const struct walk_net *net, void *data)
+{
+	struct routes routes = { .scan = scan, .net = net, .seen = data };
+	int err = net_walk_object(scan, "walk_nexthops", (struct net_object){ net, 0, 0 },
+				  one_route, &routes);
+
+	if (!err)
+		err = net_walk_object(scan, "walk_fibs", (struct net_object){ net, 0, 0 },
+				      one_table, &routes);
+	return err ? err : routes.err;
+}
+
+static int walk(struct scan *scan)
+{
+	GHashTable *seen;
+	int err;
+
+	if (!net_loaded(scan, NET_TYPE(LWT_IN) | NET_TYPE(LWT_OUT) | NET_TYPE(LWT_XMIT) |
+				      NET_TYPE(LWT_SEG6LOCAL)))
+		return 0;
+	seen = g_hash_table_new(NULL, NULL);
+	err = net_each(scan, routes_of, seen);
+	g_hash_table_unref(seen);
+	return err;
+}
+
+const struct holder_class holder_route = {
+	.pub = { "route", keys, 1u << BPFREFS_PROG },
+	.walk = walk,
+	.apart = true,
+	.proc = net_proc,
+};

@@ -1,0 +1,315 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Sockets: the program of SO_ATTACH_BPF (sk_attach_bpf()), which accepted sockets share; the
+ * programs of a sockmap, copied into each socket in it (sock_map_link()); the map of a struct_ops
+ * congestion control, once for each socket that uses it, and for each network namespace whose
+ * default for new sockets it is (bpf_try_module_get()); an xskmap, once for each of its slots that
+ * an AF_XDP socket is in (xsk_map_inc()); the program of each connection that is attached to a KCM
+ * socket (kcm_attach()).
+ *
+ * All sockets with a descriptor are seen, those in their accept queues, the closed peers of unix
+ * sockets, and the closed senders of messages in their queues; where a reference is left, also closed
+ * ones that packets in devices' queues keep, and those that TCP has still to send for.
+ */
+#include <string.h>
+
+#include "kernel/nested_files.h"
+#include "holders/holders.h"
+#include "kernel/net_namespaces.h"
+#include "kernel/socket_holders.h"
+
+enum {
+	SOCKET_VIA = USE_OWN,
+	SOCKET_TYPE,
+	SOCKET_LOCAL,
+	SOCKET_NETNS,
+	SOCKET_IFNAME,
+	SOCKET_IFINDEX
+};
+
+static const char *const keys[] = { USE_KEYS, "via",	"type",	   "local",
+				    "netns",  "ifname", "ifindex", NULL };
+static const char *const walks[] = { "walk_tasks", NULL };
+
+/* The others are of classes of their own. */
+static const char *const via_words[] = {
+	[WALK_USE_FILTER] = "filter",	      [WALK_USE_PSOCK] = "psock",   [WALK_USE_KCM] = "kcm",
+	[WALK_USE_STRUCT_OPS] = "struct_ops", [WALK_USE_XSKMAP] = "xskmap",
+};
+
+static const char *via_word(uint32_t use)
+{
+	return use < G_N_ELEMENTS(via_words) ? via_words[use] : NULL;
+}
+
+/*
+ * What a sockmap gave to a socket lasts as long as the socket is in it, or in another one that it is in
+ * too: without its map no socket keeps it.
+ */
+static void set_maps(struct scan *scan, struct bpfrefs_ref *ref, const struct walk_sock *sock)
+{
+	uint32_t owner;
+
+	if (!sock->maps[0] || sock->more_maps)
+		return;
+	owner = scan_owner(scan, OWNER_PSOCK, sock->use.what);
+	for (unsigned int i = 0; i < WALK_PSOCK_MAPS && sock->maps[i]; i++)
+		scan_owner_hold(scan, (struct owner_hold){ .owner = owner,
+							   .by = OWNER_NONE,
+							   .how = OWNER_BY_MEMBER,
+							   .map = sock->maps[i] });
+	ref_set_owner(ref, owner);
+}
+
+/* NULL: nothing was added. */
+static struct bpfrefs_ref *add(struct scan *scan, const struct walk_sock *sock)
+{
+	struct bpfrefs_ref *ref = use_add(scan, &sock->use);
+	g_autofree char *type = NULL, *local = NULL;
+
+	if (!ref)
+		return NULL;
+	ref_set_static(ref, SOCKET_VIA, via_word(sock->use.use));
+	ref_set_num(ref, SOCKET_NETNS, sock->netns);
+	if (sock->use.use == WALK_USE_PSOCK)
+		set_maps(scan, ref, sock);
+	type = use_sock_type(sock);
+	local = use_sock_local(sock);
+	ref_set_str(scan, ref, SOCKET_TYPE, type);
+	if (local)
+		ref_set_str(scan, ref, SOCKET_LOCAL, local);
+	return ref;
+}
+
+static bool decode(struct scan *scan, const struct walk_rec *rec)
+{
+	const struct walk_sock *sock = walk_record(rec, WALK_SOCK, struct walk_sock);
+	const struct walk_gap *gap = walk_record(rec, WALK_GAP, struct walk_gap);
+
+	if (gap && gap->kind == WALK_GAP_ACCEPT) {
+		scan_gap(scan, 1, "queues of connections not yet accepted", 0);
+		return true;
+	}
+	if (gap && gap->kind == WALK_GAP_KCM) {
+		scan_gap(scan, 1, "connections of KCM sockets", 0);
+		return true;
+	}
+	if (!sock || !via_word(sock->use.use))
+		return false;
+	/* a closed socket may have sent many of the messages in a queue */
+	if (held_is_new(scan, sock->use.what))
+		add(scan, sock);
+	return true;
+}
+
+struct default_ops {
+	struct scan *scan;
+	const struct walk_net *net;
+};
+
+static void one_default(const struct walk_rec *rec, void *data)
+{
+	const struct walk_sock *sock = walk_record(rec, WALK_SOCK, struct walk_sock);
+	const struct default_ops *ops = data;
+	struct bpfrefs_ref *ref = sock ? use_add(ops->scan, &sock->use) : NULL;
+
+	if (!ref)
+		return;
+	ref_set_static(ref, SOCKET_VIA, via_word(sock->use.use));
+	ref_set_num(ref, SOCKET_NETNS, sock->netns);
+	ref_set_owner(ref, net_owner(ops->scan, ops->net));
+}
+
+static int default_ops(struct scan *scan, const struct walk_net *net, void *data)
+{
+	struct default_ops ops = { scan, net };
+
+	(void)data;
+	return net_walk_object(scan, "walk_default_ops", (struct net_object){ net, 0, 0 },
+			       one_default, &ops);
+}
+
+/* --------------------------------------- closed ones that a packet keeps --- */
+
+struct packets {
+	struct scan *scan;
+	const struct walk_netdev *dev; /* NULL: TCP's own */
+	GHashTable *found;	       /* what was added: a socket may have many packets */
+	GArray *queues;		       /* struct walk_backlog: of one device */
+	guint unknown;		       /* queues that cannot be looked into */
+	bool again;		       /* this is not the first network namespace */
+};
+
+static void take_closed(const struct walk_rec *rec, void *data)
+{
+	const struct walk_sock *sock = walk_record(rec, WALK_SOCK, struct walk_sock);
+	struct packets *packets = data;
+	char name[sizeof(packets->dev->name) + 1] = "";
+	struct bpfrefs_ref *ref;
+
+	if (!sock || !via_word(sock->use.use) ||
+	    !g_hash_table_add(packets->found, GSIZE_TO_POINTER(sock->use.what)))
+		return;
+	packets->scan->ctx->closed_sockets = true;
+	ref = add(packets->scan, sock);
+	if (!ref || !packets->dev)
+		return;
+	memcpy(name, packets->dev->name, sizeof(packets->dev->name));
+	ref_set_str(packets->scan, ref, SOCKET_IFNAME, name);
+	ref_set_num(ref, SOCKET_IFINDEX, packets->dev->ifindex);
+}
+
+static void take_queue(const struct walk_rec *rec, void *data)
+{
+	const struct walk_backlog *queue = walk_record(rec, WALK_BACKLOG, struct walk_backlog);
+	struct packets *packets = data;
+
+	if (!queue)
+		return;
+	g_array_append_vals(packets->queues, queue, 1);
+	packets->unknown += queue->kind == WALK_PACKETS_UNKNOWN;
+}
+
+static int queues_of(struct scan *scan, const struct walk_net *net, const struct walk_netdev *dev,
+		     void *data)
+{
+	struct packets *packets = data;
+	int err;
+
+	packets->dev = dev;
+	g_array_set_size(packets->queues, 0);
+	err = net_walk_object(scan, "walk_qdiscs", (struct net_object){ net, dev->dev, 1 },
+			      take_queue, packets);
+	for (guint i = 0; i < packets->queues->len && !err; i++) {
+		const struct walk_backlog *queue =
+			&g_array_index(packets->queues, struct walk_backlog, i);
+
+		err = net_walk_object(scan, "walk_packets",
+				      (struct net_object){ net, queue->qdisc, queue->kind },
+				      take_closed, packets);
+	}
+	return err;
+}
+
+static int tcp_of(struct scan *scan, const struct walk_net *net, void *data)
+{
+	struct packets *packets = data;
+	struct net_object object = { net, 0, packets->again };
+
+	packets->again = true;
+	return net_walk_object(scan, "walk_tcp", object, take_closed, packets);
+}
+
+static int walk_closed(struct scan *scan)
+{
+	g_autoptr(GHashTable) found = g_hash_table_new(NULL, NULL);
+	g_autoptr(GArray) queues = g_array_new(FALSE, FALSE, sizeof(struct walk_backlog));
+	struct packets packets = { .scan = scan, .found = found, .queues = queues };
+	int err;
+
+	scan->ctx->closed_sockets = false;
+	err = netdev_each(scan, queues_of, &packets);
+	packets.dev = NULL;
+	if (!err)
+		err = net_each(scan, tcp_of, &packets);
+	walk_state_of(scan)->unknown_queues = packets.unknown;
+	return err;
+}
+
+#define PROG_TYPE_SOCKET_FILTER 1
+#define MAP_TYPE_STRUCT_OPS	26
+
+static bool can_be_held(const struct bpfrefs_object *object)
+{
+	return object->key.kind == BPFREFS_PROG
+		       ? object->type_number == PROG_TYPE_SOCKET_FILTER
+		       : object->key.kind == BPFREFS_MAP &&
+				 object->type_number == MAP_TYPE_STRUCT_OPS;
+}
+
+/*
+ * Devices' queues and TCP's table take time, and seldom is a closed socket there that holds anything.
+ * So they are looked at where the scan before found one, or left a reference unexplained that a socket
+ * can hold: an object new among those has the scan made again.
+ */
+static bool may_be_closed(struct scan *scan)
+{
+	struct bpfrefs_ctx *ctx = scan->ctx;
+	GHashTableIter iter;
+	gpointer key;
+
+	if (ctx->closed_sockets)
+		return true;
+	g_hash_table_iter_init(&iter, ctx->remainders);
+	while (g_hash_table_iter_next(&iter, &key, NULL)) {
+		const struct bpfrefs_object *object =
+			scan_object(scan, *(const struct bpfrefs_key *)key);
+
+		if (object && can_be_held(object))
+			return true;
+	}
+	return false;
+}
+
+static int walk(struct scan *scan)
+{
+	int err = 0;
+
+	walk_knows(scan, WALK_OTHER_SOCKET);
+	if (net_loaded(scan, NET_TYPE(STRUCT_OPS)))
+		err = net_each(scan, default_ops, NULL);
+	if (!err && !walk_state_of(scan)->one && may_be_closed(scan))
+		err = walk_closed(scan);
+	return err;
+}
+
+/* Is a reference unexplained that a socket can hold? */
+static bool has_remainder(const struct scan *scan)
+{
+	g_autoptr(GHashTable) found = g_hash_table_new(NULL, NULL);
+
+	for (guint i = 0; i < scan->snap->refs->len; i++) {
+		const struct bpfrefs_ref *ref = g_ptr_array_index(scan->snap->refs, i);
+		gpointer sum;
+
+		if (!ref->ref || !can_be_held(ref->object))
+			continue;
+		sum = g_hash_table_lookup(found, ref->object);
+		g_hash_table_insert(found, ref->object,
+				    GUINT_TO_POINTER(GPOINTER_TO_UINT(sum) + ref->ref));
+	}
+	for (guint i = 0; i < scan->snap->objects->len; i++) {
+		const struct bpfrefs_object *object = g_ptr_array_index(scan->snap->objects, i);
+
+		if (can_be_held(object) && object->refcnt != BPFREFS_UNKNOWN &&
+		    object->refcnt > GPOINTER_TO_UINT(g_hash_table_lookup(found, object)))
+			return true;
+	}
+	return false;
+}
+
+/* A queue that cannot be looked into is a gap only where it may matter. */
+static void derive(struct scan *scan)
+{
+	uint32_t unknown = walk_state_of(scan)->unknown_queues;
+
+	if (unknown && has_remainder(scan))
+		scan_gap(scan, unknown, "queues of devices, whose packets may keep sockets", 0);
+}
+
+static int proc(struct scan *scan)
+{
+	scan_unavailable(scan, "procfs does not tell what a socket holds", 0);
+	return 0;
+}
+
+const struct holder_class holder_socket = {
+	.pub = { "socket", keys },
+	.walks = walks,
+	.walk = walk,
+	.takes = WALK_BIT(WALK_SOCK) | WALK_BIT(WALK_GAP),
+	.decode = decode,
+	.derive = derive,
+	.derives_alone = true, /* so that it comes after what others derive by programs */
+	.proc = proc,
+};

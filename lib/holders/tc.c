@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Filters of tc: a cls_bpf filter holds its program (cls_bpf_prog_from_efd()). Devices can share a
+ * block of filters: then each has its lines, and those of the first count. Actions (act_bpf) hold
+ * theirs too (tcf_bpf_init()): each once, however many filters are bound to it.
+ */
+#include "holders/holders.h"
+#include "kernel/net_namespaces.h"
+
+enum {
+	TC_IFNAME,
+	TC_IFINDEX,
+	TC_NETNS,
+	TC_PARENT,
+	TC_BLOCK,
+	TC_CHAIN,
+	TC_PRIORITY,
+	TC_HANDLE,
+	TC_KIND,
+	TC_INDEX,
+};
+
+static const char *const keys[] = { "ifname",	"ifindex", "netns", "parent", "block", "chain",
+				    "priority", "handle",  "kind",  "index",  NULL };
+
+/* Where filters are. */
+struct place {
+	struct scan *scan;
+	const struct walk_net *net;
+	const struct walk_netdev *dev;
+	GHashTable *seen; /* addresses of filters that have been counted */
+	const char *parent;
+	int err;
+};
+
+/* As tc writes it. */
+static const char *handle_name(char *text, size_t size, uint32_t handle)
+{
+	if (handle & 0xffff)
+		g_snprintf(text, size, "%x:%x", handle >> 16, handle & 0xffff);
+	else
+		g_snprintf(text, size, "%x:", handle >> 16);
+	return text;
+}
+
+static void one_filter(const struct walk_rec *rec, void *data)
+{
+	const struct walk_filter *filter = walk_record(rec, WALK_FILTER, struct walk_filter);
+	struct bpfrefs_key prog = { BPFREFS_PROG, rec->id };
+	struct place *place = data;
+	struct bpfrefs_ref *ref;
+	char handle[16];
+
+	if (!filter || !prog.id)
+		return;
+	ref = scan_add(place->scan, prog,
+		       g_hash_table_add(place->seen, GSIZE_TO_POINTER(filter->filter)), 0);
+	if (!ref)
+		return;
+	netdev_fields(place->scan, ref, place->net, place->dev);
+	ref_set_str(place->scan, ref, TC_PARENT, place->parent);
+	if (filter->block_index)
+		ref_set_num(ref, TC_BLOCK, filter->block_index);
+	ref_set_num(ref, TC_CHAIN, filter->chain);
+	ref_set_num(ref, TC_PRIORITY, filter->priority);
+	g_snprintf(handle, sizeof(handle), "0x%x", filter->handle);
+	ref_set_str(place->scan, ref, TC_HANDLE, handle);
+}
+
+static void block(struct place *place, uint64_t address, const char *parent)
+{
+	if (!address || place->err)
+		return;
+	place->parent = parent;
+	place->err =
+		net_walk_object(place->scan, "walk_block",
+				(struct net_object){ place->net, address, 0 }, one_filter, place);
+}
+
+static void one_class(const struct walk_rec *rec, void *data)
+{
+	const struct walk_class *class = walk_record(rec, WALK_CLASS, struct walk_class);
+	char parent[16];
+
+	if (class)
+		block(data, class->block, handle_name(parent, sizeof(parent), class->classid));
+}
+
+static void one_qdisc(const struct walk_rec *rec, void *data)
+{
+	const struct walk_qdisc *qdisc = walk_record(rec, WALK_QDISC, struct walk_qdisc);
+	struct place *place = data;
+	char parent[16];
+
+	if (!qdisc || place->err)
+		return;
+	if (qdisc->unknown)
+		scan_gap(place->scan, 1, "qdiscs of a kind not known", 0);
+	if (qdisc->sides == WALK_QDISC_ROOT) {
+		block(place, qdisc->block[0], handle_name(parent, sizeof(parent), qdisc->handle));
+	} else {
+		block(place, qdisc->block[0], "ingress");
+		block(place, qdisc->block[1], "egress");
+	}
+	if (qdisc->classes && !place->err)
+		place->err = net_walk_object(
+			place->scan, "walk_classes",
+			(struct net_object){ place->net, qdisc->classes, qdisc->class_block },
+			one_class, place);
+}
+
+static int device(struct scan *scan, const struct walk_net *net, const struct walk_netdev *dev,
+		  void *data)
+{
+	struct place place = { .scan = scan, .net = net, .dev = dev, .seen = data };
+	int err = net_walk_object(scan, "walk_qdiscs", (struct net_object){ net, dev->dev, 0 },
+				  one_qdisc, &place);
+
+	return err ? err : place.err;
+}
+
+struct actions {
+	struct scan *scan;
+	const struct walk_net *net;
+};
+
+static void one_action(const struct walk_rec *rec, void *data)
+{
+	const struct walk_action *action = walk_record(rec, WALK_ACTION, struct walk_action);
+	const struct actions *actions = data;
+	struct bpfrefs_ref *ref;
+
+	if (!action || !rec->id)
+		return;
+	ref = scan_add(actions->scan, (struct bpfrefs_key){ BPFREFS_PROG, rec->id }, 1, 0);
+	if (!ref)
+		return;
+	ref_set_num(ref, TC_NETNS, actions->net->inum);
+	ref_set_owner(ref, net_owner(actions->scan, actions->net));
+	ref_set_static(ref, TC_KIND, "action");
+	ref_set_num(ref, TC_INDEX, action->index);
+}
+
+static int actions_of(struct scan *scan, const struct walk_net *net, void *data)
+{
+	struct actions actions = { scan, net };
+
+	(void)data;
+	return net_walk_object(scan, "walk_actions", (struct net_object){ net, 0, 0 }, one_action,
+			       &actions);
+}
+
+static int walk(struct scan *scan)
+{
+	GHashTable *seen;
+	int err = 0;
+
+	if (net_loaded(scan, NET_TYPE(SCHED_ACT)))
+		err = net_each(scan, actions_of, NULL);
+	if (err || !net_loaded(scan, NET_TYPE(SCHED_CLS)))
+		return err;
+	seen = g_hash_table_new(NULL, NULL);
+	err = netdev_each(scan, device, seen);
+	g_hash_table_unref(seen);
+	return err;
+}
+
+const struct holder_class holder_tc = {
+	.pub = { "tc", keys, 1u << BPFREFS_PROG },
+	.walk = walk,
+	.apart = true,
+	.proc = net_proc,
+};

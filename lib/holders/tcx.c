@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Programs attached to a device's tcx hooks without a link: one reference for each position
+ * (tcx_prog_attach(), bpf_mprog_attach()). A link's program is the link's.
+ */
+#include "holders/holders.h"
+#include "kernel/net_namespaces.h"
+
+static const char *const keys[] = { "ifname", "ifindex", "netns", "attach_type", "position", NULL };
+
+static int device(struct scan *scan, const struct walk_net *net, const struct walk_netdev *dev,
+		  void *data)
+{
+	int err = netdev_mprogs(scan, net, dev, dev->tcx[0], "tcx_ingress");
+
+	(void)data;
+	return err ? err : netdev_mprogs(scan, net, dev, dev->tcx[1], "tcx_egress");
+}
+
+static int walk(struct scan *scan)
+{
+	return net_loaded(scan, NET_TYPE(SCHED_CLS)) ? netdev_each(scan, device, NULL) : 0;
+}
+
+const struct holder_class holder_tcx = {
+	.pub = { "tcx", keys, 1u << BPFREFS_PROG },
+	.walk = walk,
+	.apart = true,
+	.proc = net_proc,
+};

@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * XDP programs of devices. dev_xdp_install() takes a reference for the driver (or, in generic mode,
+ * for net_device.xdp_prog), and dev_xdp_attach() gives another to net_device.xdp_state, unless a
+ * link did it, which has one of its own. And bpf_prog_change_xdp() enters the program in the one
+ * dispatcher of all devices: one reference more, for however many devices and modes, but not for
+ * programs that run in the hardware (bpf_dispatcher_change_prog()).
+ *
+ * The dispatcher is not to be found without symbols: it is inferred. A driver may take more than
+ * one: virtio_net's and bonding's are told; other drivers that count one for each of their queues
+ * (mlx4, mlx5) leave a remainder.
+ */
+#include "holders/holders.h"
+#include "kernel/net_namespaces.h"
+
+enum { XDP_MODE = 3, XDP_LINK };
+
+#define DISPATCHER_MAX 48 /* BPF_DISPATCHER_MAX */
+#define MODE_DRIVER    1
+#define MODE_HARDWARE  2
+
+static const char *const keys[] = { "ifname", "ifindex", "netns", "mode", "link", NULL };
+
+/* In bpftool's words, in the order of enum bpf_xdp_mode. */
+static const char *const modes[WALK_XDP_MODES] = { "generic", "driver", "offload" };
+
+/*
+ * What was given to the dispatcher: program -> a link that did so, or 0 where one device at least
+ * has it without.
+ */
+struct dispatched {
+	GHashTable *links;
+};
+
+/* Of several devices without a link the dispatcher has it as long as one is there. */
+static void add_device(struct scan *scan, uint32_t prog, uint32_t device)
+{
+	struct owner_hold hold = { .owner = scan_owner(scan, OWNER_XDP, prog), .by = device };
+
+	hold.how = device == OWNER_NONE ? OWNER_BY_KERNEL : OWNER_BY_MEMBER;
+	scan_owner_hold(scan, hold);
+}
+
+static void dispatch(struct dispatched *dispatched, uint32_t prog, uint32_t link)
+{
+	gpointer id = GUINT_TO_POINTER(prog);
+
+	if (!link || !g_hash_table_contains(dispatched->links, id))
+		g_hash_table_insert(dispatched->links, id, GUINT_TO_POINTER(link));
+}
+
+/* What a link attached goes with the link: it is the holder then, and no root. */
+static void held_by_link(struct bpfrefs_ref *ref, uint32_t link)
+{
+	if (!link)
+		return;
+	ref->holder = (struct bpfrefs_key){ BPFREFS_LINK, link };
+	ref_set_num(ref, XDP_LINK, link);
+}
+
+static int device(struct scan *scan, const struct walk_net *net, const struct walk_netdev *dev,
+		  void *data)
+{
+	for (unsigned int mode = 0; mode < WALK_XDP_MODES; mode++) {
+		struct bpfrefs_key prog = { BPFREFS_PROG, dev->xdp_prog[mode] };
+		uint32_t link = dev->xdp_link[mode];
+		uint32_t count = (link ? 1 : 2) + (mode == MODE_DRIVER ? dev->driver_more : 0);
+		struct bpfrefs_ref *ref = prog.id ? scan_add(scan, prog, count, 0) : NULL;
+
+		if (!ref)
+			continue;
+		netdev_fields(scan, ref, net, dev);
+		ref_set_static(ref, XDP_MODE, modes[mode]);
+		held_by_link(ref, link);
+		if (mode == MODE_HARDWARE)
+			continue;
+		dispatch(data, prog.id, link);
+		if (!link)
+			add_device(scan, prog.id, netdev_owner(scan, net, dev));
+	}
+	return 0;
+}
+
+static void add_dispatched(struct scan *scan, const struct dispatched *dispatched)
+{
+	guint count = g_hash_table_size(dispatched->links);
+	GHashTableIter iter;
+	gpointer id, link;
+
+	/* It has no more places, and which programs came too late cannot be told. */
+	if (count > DISPATCHER_MAX) {
+		scan_gap(scan, count, "programs in a full dispatcher", 0);
+		return;
+	}
+	g_hash_table_iter_init(&iter, dispatched->links);
+	while (g_hash_table_iter_next(&iter, &id, &link)) {
+		struct bpfrefs_key prog = { BPFREFS_PROG, GPOINTER_TO_UINT(id) };
+		struct bpfrefs_ref *ref = scan_add(scan, prog, 1, 0);
+
+		if (!ref)
+			continue;
+		ref_set_static(ref, XDP_MODE, "dispatcher");
+		held_by_link(ref, GPOINTER_TO_UINT(link));
+		if (!link)
+			ref_set_owner(ref, scan_owner_find(scan, OWNER_XDP, prog.id));
+	}
+}
+
+static int walk(struct scan *scan)
+{
+	struct dispatched dispatched;
+	int err;
+
+	if (!net_loaded(scan, NET_TYPE(XDP)))
+		return 0;
+	dispatched.links = g_hash_table_new(NULL, NULL);
+	err = netdev_each(scan, device, &dispatched);
+	if (!err)
+		add_dispatched(scan, &dispatched);
+	g_hash_table_unref(dispatched.links);
+	return err;
+}
+
+const struct holder_class holder_xdp = {
+	.pub = { "xdp", keys, 1u << BPFREFS_PROG },
+	.walk = walk,
+	.apart = true,
+	.proc = net_proc,
+};

@@ -1,0 +1,393 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Keeps: a descriptor of our own, or a pin in a directory of our own. The directories are the only
+ * memory of the second kind: they are read each time, so that what is found is what is there.
+ */
+#include "keep/keep.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "uapi/syscalls.h"
+#include "keep/pin.h"
+
+static const enum bpfrefs_keep_mode pin_modes[] = { BPFREFS_KEEP_PIN, BPFREFS_KEEP_AUTO };
+
+int bpfrefs_keeper_open(struct bpfrefs_ctx *ctx, int source_fd, struct bpfrefs_keeper **out)
+{
+	struct bpfrefs_keeper *keeper;
+
+	if (source_fd < 0)
+		return -EBADF;
+	keeper = g_new0(struct bpfrefs_keeper, 1);
+	keeper->ctx = ctx;
+	keeper->source_fd = source_fd;
+	g_mutex_init(&keeper->lock);
+	settling_init(keeper);
+	*out = keeper;
+	return 0;
+}
+
+/* Closes the descriptor of mode fd. ctx->lock is held. */
+static void kept_remove(struct bpfrefs_ctx *ctx, int fd)
+{
+	g_hash_table_remove(ctx->kept, GINT_TO_POINTER(fd));
+	close(fd);
+}
+
+void kept_add(struct bpfrefs_keeper *keeper, int fd, struct bpfrefs_key key)
+{
+	struct kept *kept = g_new(struct kept, 1);
+
+	*kept = (struct kept){ key, keeper };
+	g_hash_table_insert(keeper->ctx->kept, GINT_TO_POINTER(fd), kept);
+}
+
+static bool is_own(const struct bpfrefs_keeper *keeper, const struct kept *kept)
+{
+	return kept->keeper == keeper;
+}
+
+void bpfrefs_keeper_close(struct bpfrefs_keeper *keeper)
+{
+	GHashTableIter iter;
+	gpointer fd, kept;
+
+	if (!keeper)
+		return;
+	settling_finish(keeper);
+	ctx_lock(keeper->ctx);
+	g_hash_table_iter_init(&iter, keeper->ctx->kept);
+	while (g_hash_table_iter_next(&iter, &fd, &kept)) {
+		if (!is_own(keeper, kept))
+			continue;
+		close(GPOINTER_TO_INT(fd));
+		g_hash_table_iter_remove(&iter);
+	}
+	g_mutex_unlock(&keeper->ctx->lock);
+	g_mutex_clear(&keeper->lock);
+	g_free(keeper);
+}
+
+/* --------------------------------------------------------- what is kept --- */
+
+int kept_fd(struct bpfrefs_keeper *keeper, struct bpfrefs_key key)
+{
+	GHashTableIter iter;
+	gpointer fd, kept;
+
+	g_hash_table_iter_init(&iter, keeper->ctx->kept);
+	while (g_hash_table_iter_next(&iter, &fd, &kept))
+		if (is_own(keeper, kept) &&
+		    bpfrefs_key_compare(((const struct kept *)kept)->key, key) == 0 &&
+		    !settling_has(keeper, GPOINTER_TO_INT(fd)))
+			return GPOINTER_TO_INT(fd);
+	return -1;
+}
+
+/* Is it pinned by us in that mode? 1 or 0, or -errno. ctx->lock is held. */
+static int is_pinned(struct bpfrefs_keeper *keeper, struct bpfrefs_key key,
+		     enum bpfrefs_keep_mode mode)
+{
+	bpfrefs_autofd dir = -1;
+
+	if (key.kind == BPFREFS_BTF)
+		return 0;
+	dir = keepdir_open(keeper->source_fd, mode, false);
+	/* What is not our directory holds no keep of ours. */
+	if (dir == -ENOENT || dir == -EPERM)
+		return 0;
+	return dir < 0 ? dir : keepdir_has(dir, key);
+}
+
+static int mode_locked(struct bpfrefs_keeper *keeper, struct bpfrefs_key key,
+		       enum bpfrefs_keep_mode *mode)
+{
+	*mode = BPFREFS_KEEP_OFF;
+	if (kept_fd(keeper, key) >= 0) {
+		*mode = BPFREFS_KEEP_FD;
+		return 0;
+	}
+	for (size_t i = 0; i < G_N_ELEMENTS(pin_modes); i++) {
+		int pinned = is_pinned(keeper, key, pin_modes[i]);
+
+		if (pinned < 0)
+			return pinned;
+		if (pinned) {
+			*mode = pin_modes[i];
+			return 0;
+		}
+	}
+	return 0;
+}
+
+/*
+ * The mode where a pin could not be opened, since it is a link's and the bpffs is read-only. No lock is
+ * held, since a snapshot takes them; nothing can be changed there meanwhile.
+ */
+static int mode_unopened(struct bpfrefs_keeper *keeper, struct bpfrefs_key key,
+			 enum bpfrefs_keep_mode *mode)
+{
+	for (size_t i = 0; i < G_N_ELEMENTS(pin_modes); i++) {
+		bpfrefs_autofd dir = keepdir_open(keeper->source_fd, pin_modes[i], false);
+		struct bpfrefs_key found;
+		char name[KEEP_NAME_MAX];
+		int err;
+
+		if (dir == -ENOENT || dir == -EPERM)
+			continue;
+		if (dir < 0)
+			return dir;
+		err = pin_identify_unopened(keeper->ctx, dir, keep_name(key, name), &found);
+		if (err && err != -ENOENT && err != -EINVAL)
+			return err;
+		if (!err && bpfrefs_key_compare(found, key) == 0) {
+			*mode = pin_modes[i];
+			return 0;
+		}
+	}
+	*mode = BPFREFS_KEEP_OFF;
+	return 0;
+}
+
+int is_kept(struct bpfrefs_keeper *keeper, struct bpfrefs_key key)
+{
+	enum bpfrefs_keep_mode mode;
+	int err = mode_locked(keeper, key, &mode);
+
+	return err ? err : mode != BPFREFS_KEEP_OFF;
+}
+
+int bpfrefs_keep_get(struct bpfrefs_keeper *keeper, struct bpfrefs_key key,
+		     enum bpfrefs_keep_mode *mode)
+{
+	enum bpfrefs_keep_mode found;
+	int err;
+
+	if (key.kind >= BPFREFS_KIND_COUNT)
+		return -EINVAL;
+	g_mutex_lock(&keeper->lock);
+	ctx_lock(keeper->ctx);
+	err = mode_locked(keeper, key, &found);
+	g_mutex_unlock(&keeper->ctx->lock);
+	g_mutex_unlock(&keeper->lock);
+	if (err == -EROFS)
+		err = mode_unopened(keeper, key, &found);
+	if (!err)
+		*mode = found;
+	return err;
+}
+
+static int count_pins(struct bpfrefs_keeper *keeper, enum bpfrefs_keep_mode mode)
+{
+	bpfrefs_autofd dir = keepdir_open(keeper->source_fd, mode, false);
+
+	if (dir == -ENOENT || dir == -EPERM)
+		return 0;
+	return dir < 0 ? dir : keepdir_count(dir);
+}
+
+static int count_descriptors(struct bpfrefs_keeper *keeper)
+{
+	GHashTableIter iter;
+	gpointer kept;
+	int count = 0;
+
+	g_hash_table_iter_init(&iter, keeper->ctx->kept);
+	while (g_hash_table_iter_next(&iter, NULL, &kept))
+		count += is_own(keeper, kept);
+	return count - (int)settling_count(keeper);
+}
+
+int bpfrefs_keep_count(struct bpfrefs_keeper *keeper, enum bpfrefs_keep_mode mode)
+{
+	int count = -EINVAL;
+
+	g_mutex_lock(&keeper->lock);
+	ctx_lock(keeper->ctx);
+	if (mode == BPFREFS_KEEP_FD)
+		count = count_descriptors(keeper);
+	else if (mode == BPFREFS_KEEP_PIN || mode == BPFREFS_KEEP_AUTO)
+		count = count_pins(keeper, mode);
+	g_mutex_unlock(&keeper->ctx->lock);
+	g_mutex_unlock(&keeper->lock);
+	return count;
+}
+
+/* ------------------------------------------------------- taking, letting go --- */
+
+static int take_fd(struct bpfrefs_keeper *keeper, struct bpfrefs_key key)
+{
+	int fd = object_open_settled(keeper->ctx, key);
+
+	if (fd < 0)
+		return fd;
+	kept_add(keeper, fd, key);
+	return 0;
+}
+
+static int take_pin(struct bpfrefs_keeper *keeper, struct bpfrefs_key key,
+		    enum bpfrefs_keep_mode mode)
+{
+	bpfrefs_autofd dir = keepdir_open(keeper->source_fd, mode, true);
+	bpfrefs_autofd fd = -1;
+	char name[KEEP_NAME_MAX];
+
+	if (dir < 0)
+		return dir;
+	fd = object_open_settled(keeper->ctx, key);
+	if (fd < 0)
+		return fd;
+	return bpf_pin_at(fd, dir, keep_name(key, name));
+}
+
+static int drop_pin(struct bpfrefs_keeper *keeper, struct bpfrefs_key key,
+		    enum bpfrefs_keep_mode mode)
+{
+	int pinned = is_pinned(keeper, key, mode);
+	bpfrefs_autofd dir = -1;
+	char name[KEEP_NAME_MAX];
+
+	if (pinned <= 0)
+		return pinned;
+	dir = keepdir_open(keeper->source_fd, mode, false);
+	if (dir < 0)
+		return dir;
+	if (unlinkat(dir, keep_name(key, name), 0) != 0 && errno != ENOENT)
+		return -errno;
+	return 0;
+}
+
+static int take(struct bpfrefs_keeper *keeper, struct bpfrefs_key key, enum bpfrefs_keep_mode mode)
+{
+	if (mode == BPFREFS_KEEP_FD)
+		return take_fd(keeper, key);
+	/* A pin left beside a descriptor: present already, though not as the mode that counts. */
+	if (is_pinned(keeper, key, mode) == 1)
+		return 0;
+	return take_pin(keeper, key, mode);
+}
+
+static int drop(struct bpfrefs_keeper *keeper, struct bpfrefs_key key, enum bpfrefs_keep_mode mode)
+{
+	int fd;
+
+	if (mode != BPFREFS_KEEP_FD)
+		return drop_pin(keeper, key, mode);
+	fd = kept_fd(keeper, key);
+	if (fd >= 0)
+		kept_remove(keeper->ctx, fd);
+	return 0;
+}
+
+/* All modes but @mode. The descriptor last: it alone can be let go of without fail. */
+static int drop_others(struct bpfrefs_keeper *keeper, struct bpfrefs_key key,
+		       enum bpfrefs_keep_mode mode)
+{
+	int pinned[G_N_ELEMENTS(pin_modes)] = { 0 };
+	int err = 0;
+
+	/* All are looked at before one goes: what cannot be told must not leave half of it done. */
+	for (size_t i = 0; i < G_N_ELEMENTS(pin_modes); i++) {
+		if (pin_modes[i] != mode)
+			pinned[i] = is_pinned(keeper, key, pin_modes[i]);
+		if (pinned[i] < 0)
+			return pinned[i];
+	}
+	for (size_t i = 0; !err && i < G_N_ELEMENTS(pin_modes); i++)
+		if (pinned[i])
+			err = drop_pin(keeper, key, pin_modes[i]);
+	if (err)
+		return err;
+	return mode == BPFREFS_KEEP_FD ? 0 : drop(keeper, key, BPFREFS_KEEP_FD);
+}
+
+/*
+ * From one directory to the other in one step, so that whatever ends us leaves one keep, not two.
+ * -EEXIST: there is something already.
+ */
+static int move_pin(struct bpfrefs_keeper *keeper, struct bpfrefs_key key,
+		    enum bpfrefs_keep_mode from, enum bpfrefs_keep_mode to)
+{
+	bpfrefs_autofd old = keepdir_open(keeper->source_fd, from, false);
+	bpfrefs_autofd new = old < 0 ? old : keepdir_open(keeper->source_fd, to, true);
+	char name[KEEP_NAME_MAX];
+
+	if (new < 0)
+		return new;
+	keep_name(key, name);
+	return renameat2(old, name, new, name, RENAME_NOREPLACE) == 0 ? 0 : -errno;
+}
+
+static bool is_pin_mode(enum bpfrefs_keep_mode mode)
+{
+	return mode == BPFREFS_KEEP_PIN || mode == BPFREFS_KEEP_AUTO;
+}
+
+static int set_locked(struct bpfrefs_keeper *keeper, struct bpfrefs_key key,
+		      enum bpfrefs_keep_mode mode)
+{
+	enum bpfrefs_keep_mode present;
+	int err = mode_locked(keeper, key, &present);
+
+	if (err || present == mode)
+		return err;
+	if (is_pin_mode(present) && is_pin_mode(mode)) {
+		err = move_pin(keeper, key, present, mode);
+		if (err != -EEXIST)
+			return err;
+		err = 0;
+	}
+	if (mode != BPFREFS_KEEP_OFF)
+		err = take(keeper, key, mode);
+	if (err)
+		return err;
+	err = drop_others(keeper, key, mode);
+	if (err && mode != BPFREFS_KEEP_OFF)
+		drop(keeper, key, mode);
+	return err;
+}
+
+/* Has it a user state that can be lost? 0, -EOPNOTSUPP, or -errno. */
+static int check_auto(struct bpfrefs_ctx *ctx, struct bpfrefs_key key)
+{
+	struct bpfrefs_snapshot *snap = NULL;
+	const struct bpfrefs_object *object;
+	int err;
+
+	if (key.kind != BPFREFS_MAP)
+		return -EOPNOTSUPP;
+	err = bpfrefs_snapshot_take(ctx, &snap);
+	if (err)
+		return err;
+	object = bpfrefs_snapshot_find(snap, key);
+	if (!object)
+		err = -ENOENT;
+	else if (!object->user_state)
+		err = -EOPNOTSUPP;
+	bpfrefs_snapshot_unref(snap);
+	return err;
+}
+
+int bpfrefs_keep_set(struct bpfrefs_keeper *keeper, struct bpfrefs_key key,
+		     enum bpfrefs_keep_mode mode)
+{
+	int err;
+
+	if (key.kind >= BPFREFS_KIND_COUNT || mode >= BPFREFS_KEEP_COUNT)
+		return -EINVAL;
+	err = bpfrefs_exists(keeper->ctx, key);
+	if (!err && mode == BPFREFS_KEEP_PIN && key.kind == BPFREFS_BTF)
+		err = -EOPNOTSUPP;
+	if (!err && mode == BPFREFS_KEEP_AUTO)
+		err = check_auto(keeper->ctx, key);
+	if (err)
+		return err;
+	g_mutex_lock(&keeper->lock);
+	ctx_lock(keeper->ctx);
+	err = set_locked(keeper, key, mode);
+	g_mutex_unlock(&keeper->ctx->lock);
+	g_mutex_unlock(&keeper->lock);
+	return err;
+}

@@ -1,0 +1,503 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "kernel/bpf_loader.h"
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "walk.skel.h"
+#include "kernel/min_core_btf.h"
+#include "kernel/iter_reader.h"
+
+/* Records stand one behind the other, so each must keep the next one aligned. */
+_Static_assert(sizeof(struct walk_map) % 8 == 0, "walk_map");
+_Static_assert(sizeof(struct walk_prog) % 8 == 0, "walk_prog");
+_Static_assert(sizeof(struct walk_link) % 8 == 0, "walk_link");
+_Static_assert(sizeof(struct walk_btf) % 8 == 0, "walk_btf");
+_Static_assert(sizeof(struct walk_edge) % 8 == 0, "walk_edge");
+_Static_assert(sizeof(struct walk_task) % 8 == 0, "walk_task");
+_Static_assert(sizeof(struct walk_file) % 8 == 0, "walk_file");
+_Static_assert(sizeof(struct walk_iter) % 8 == 0, "walk_iter");
+_Static_assert(sizeof(struct walk_ns) % 8 == 0, "walk_ns");
+_Static_assert(sizeof(struct walk_hold) % 8 == 0, "walk_hold");
+_Static_assert(sizeof(struct walk_ns_mount) % 8 == 0, "walk_ns_mount");
+_Static_assert(sizeof(struct walk_sb) % 8 == 0, "walk_sb");
+_Static_assert(sizeof(struct walk_mount) % 8 == 0, "walk_mount");
+_Static_assert(sizeof(struct walk_inode) % 8 == 0, "walk_inode");
+_Static_assert(sizeof(struct walk_dentry) % 8 == 0, "walk_dentry");
+_Static_assert(sizeof(struct walk_gap) % 8 == 0, "walk_gap");
+_Static_assert(sizeof(struct walk_held) % 8 == 0, "walk_held");
+_Static_assert(sizeof(struct walk_struct_ops) % 8 == 0, "walk_struct_ops");
+_Static_assert(sizeof(struct walk_xsk) % 8 == 0, "walk_xsk");
+_Static_assert(sizeof(struct walk_sock) % 8 == 0, "walk_sock");
+_Static_assert(sizeof(struct walk_tun) % 8 == 0, "walk_tun");
+_Static_assert(sizeof(struct walk_event) % 8 == 0, "walk_event");
+_Static_assert(sizeof(struct walk_carried) % 8 == 0, "walk_carried");
+_Static_assert(sizeof(struct walk_cgroup) % 8 == 0, "walk_cgroup");
+_Static_assert(sizeof(struct walk_cgroup_prog) % 8 == 0, "walk_cgroup_prog");
+
+/* Without these there is nothing to walk from: procfs does better then. */
+static const char *const needed[] = { "walk_maps",	"walk_progs",  "walk_links", "walk_tasks",
+				      "walk_peek_prog", "walk_counts", NULL };
+
+/* The program that takes longest by far where there are many descriptors, and is loaded twice then. */
+#define BESIDE "walk_tasks"
+
+/*
+ * A second instance of one program, with a buffer and a control of its own, that runs in a thread
+ * while the others run. Loaded once a walk took long; what libbpf knows of it is not kept.
+ */
+struct second {
+	int link;
+	int map;	       /* the file that is mapped */
+	struct walk__bss *bss; /* NULL: there is none */
+};
+
+struct walkers {
+	struct walk *skeleton;
+	struct second second;
+	bool second_tried;    /* to load that */
+	bool took_long;	      /* to walk BESIDE */
+	GHashTable *maps;     /* ids of our maps */
+	GHashTable *missing;  /* programs that do not load on this kernel: owned names */
+	GHashTable *programs; /* ids of ours, once there is something beside */
+	uint32_t newest_btf;  /* of all, modules' and others, whose types are known */
+};
+
+/*
+ * What libbpf has said in this thread while it loaded programs of ours: the first warning that is short
+ * names the program, where one was refused. libbpf's callback has no argument of ours.
+ */
+static _Thread_local struct {
+	bool loading;
+	char *warning;
+} said;
+
+bool bpfrefs_libbpf_print(int level, const char *format, va_list args)
+{
+	char *line;
+
+	if (!said.loading)
+		return false;
+	if (level != LIBBPF_WARN || said.warning)
+		return true;
+	line = g_strdup_vprintf(format, args);
+	/* the first line names the program; the verifier's log that follows is too much */
+	g_strdelimit(g_strstrip(line), "\n", ' ');
+	if (strlen(line) > 200)
+		g_free(line);
+	else
+		said.warning = line;
+	return true;
+}
+
+static void load_end(void)
+{
+	said.loading = false;
+	g_clear_pointer(&said.warning, g_free);
+}
+
+/*
+ * Opens the skeleton and gives it the kernel's types cut down, in a file that the load reads. Where
+ * that fails libbpf searches them all: it is only slower. NULL: errno says why.
+ */
+static struct walk *open_skeleton(int types)
+{
+	g_autofree char *path = g_strdup_printf("/proc/self/fd/%d", types);
+	LIBBPF_OPTS(bpf_object_open_opts, opts, .btf_custom_path = path);
+	struct walk *skeleton = types < 0 ? NULL : walk__open_opts(&opts);
+	uint32_t casts[WALK_CASTS] = { 0 };
+
+	if (skeleton && walkers_btf_write(bpf_object__btf(skeleton->obj), types, casts) == 0) {
+		memcpy((void *)skeleton->rodata->walk_casts, casts, sizeof(casts));
+		return skeleton;
+	}
+	walk__destroy(skeleton);
+	return walk__open();
+}
+
+static int load_once(struct walkers *walkers)
+{
+	bpfrefs_autofd types = memfd_create("bpfrefs-types", MFD_CLOEXEC);
+	struct bpf_program *prog;
+	int err;
+
+	walkers->skeleton = open_skeleton(types);
+	if (!walkers->skeleton)
+		return -errno;
+	bpf_object__for_each_program(
+		prog, walkers->skeleton->obj) if (g_hash_table_contains(walkers->missing,
+									bpf_program__name(prog)))
+		bpf_program__set_autoload(prog, false);
+	err = walk__load(walkers->skeleton);
+	/* No arrays that can be mapped (5.5), or libbpf could not find out. */
+	if (!err && !walkers->skeleton->bss)
+		err = -ENOTSUP;
+	if (!err)
+		err = walk__attach(walkers->skeleton);
+	return err;
+}
+
+/* The program that libbpf's warning is about ("prog 'NAME': ..."), owned, or NULL. */
+static char *blamed_program(void)
+{
+	const char *start = said.warning ? strstr(said.warning, "prog '") : NULL, *end;
+
+	if (!start)
+		return NULL;
+	start += strlen("prog '");
+	end = strchr(start, '\'');
+	return end ? g_strndup(start, (gsize)(end - start)) : NULL;
+}
+
+/*
+ * Loads what loads. One program that a kernel's verifier refuses costs the class that it walks for,
+ * which then says so, not all the others. Each round leaves out one more, so it ends.
+ */
+static int load(struct walkers *walkers)
+{
+	for (;;) {
+		int err = load_once(walkers);
+		g_autofree char *blamed = err ? blamed_program() : NULL;
+
+		if (!blamed || g_strv_contains(needed, blamed) ||
+		    g_hash_table_contains(walkers->missing, blamed))
+			return err;
+		g_hash_table_add(walkers->missing, g_steal_pointer(&blamed));
+		walk__destroy(walkers->skeleton);
+		walkers->skeleton = NULL;
+		g_clear_pointer(&said.warning, g_free);
+	}
+}
+
+/* The load is over, and the pages of the object's image lie idle. */
+static void give_back(void)
+{
+	uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+	size_t size;
+	uintptr_t start = (uintptr_t)walk__elf_bytes(&size);
+	uintptr_t first = (start + page - 1) & ~(page - 1), end = (start + size) & ~(page - 1);
+
+	/* of the file's own pages, which are read again if need be */
+	if (first < end)
+		madvise((void *)first, end - first, MADV_DONTNEED);
+}
+
+static void note_maps(struct walkers *walkers, struct walk *skeleton)
+{
+	struct bpf_map *map;
+
+	bpf_object__for_each_map(map, skeleton->obj)
+	{
+		struct bpf_map_info info = { 0 };
+		uint32_t len = sizeof(info);
+
+		if (bpf_obj_get_info_by_fd(bpf_map__fd(map), &info, &len) == 0)
+			g_hash_table_add(walkers->maps, GUINT_TO_POINTER(info.id));
+	}
+}
+
+static char *load_error(int err)
+{
+	if (said.warning)
+		return g_strdup_printf("the BPF programs did not load: %s: %s", g_strerror(-err),
+				       said.warning);
+	return g_strdup_printf("the BPF programs did not load: %s", g_strerror(-err));
+}
+
+int walkers_load(struct walkers **out, char **why)
+{
+	struct walkers *walkers = g_new0(struct walkers, 1);
+	int err;
+
+	walkers->missing = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+	walkers->maps = g_hash_table_new(NULL, NULL);
+	walkers->programs = g_hash_table_new(NULL, NULL);
+	walkers->second = (struct second){ .link = -1, .map = -1 };
+	walkers_outdated(walkers); /* before the load: a module that comes meanwhile is newer */
+	said.loading = true;
+	err = load(walkers);
+	if (err) {
+		*why = load_error(err);
+		walkers_free(walkers);
+	} else {
+		note_maps(walkers, walkers->skeleton);
+		*out = walkers;
+	}
+	load_end();
+	give_back();
+	return err;
+}
+
+static void free_second(struct second *second)
+{
+	if (second->bss)
+		munmap(second->bss, sizeof(*second->bss));
+	if (second->link >= 0)
+		close(second->link);
+	if (second->map >= 0)
+		close(second->map);
+	*second = (struct second){ .link = -1, .map = -1 };
+}
+
+void walkers_free(struct walkers *walkers)
+{
+	if (!walkers)
+		return;
+	free_second(&walkers->second);
+	walk__destroy(walkers->skeleton);
+	g_hash_table_unref(walkers->missing);
+	g_hash_table_unref(walkers->maps);
+	g_hash_table_unref(walkers->programs);
+	g_free(walkers);
+}
+
+bool walkers_outdated(struct walkers *walkers)
+{
+	return walkers_btf_new_module(&walkers->newest_btf);
+}
+
+struct walk_control *walkers_control(struct walkers *walkers)
+{
+	return &walkers->skeleton->bss->walk;
+}
+
+struct walk_listed *walkers_list(struct walkers *walkers)
+{
+	return walkers->skeleton->bss->walk_list;
+}
+
+static struct bpf_program *program_of(struct walkers *walkers, const char *name)
+{
+	return bpf_object__find_program_by_name(walkers->skeleton->obj, name);
+}
+
+bool walkers_lack(const struct walkers *walkers, const char *program)
+{
+	return g_hash_table_contains(walkers->missing, program);
+}
+
+/* Hands on what is in the buffer and empties it. Returns how many bytes there were. */
+static uint32_t drain(struct walkers *walkers, walk_fn fn, void *data)
+{
+	struct walk__bss *bss = walkers->skeleton->bss;
+	uint32_t len = MIN(bss->walk.len, (uint32_t)WALK_OUT_SIZE);
+
+	walk_each(bss->walk_out, len, fn, data);
+	bss->walk.len = 0;
+	return len;
+}
+
+static struct bpf_link *link_of(struct walkers *walkers, const char *program)
+{
+	struct bpf_object_skeleton *skeleton = walkers->skeleton->skeleton;
+
+	for (int i = 0; i < skeleton->prog_cnt; i++)
+		if (strcmp(skeleton->progs[i].name, program) == 0)
+			return skeleton->progs[i].link ? *skeleton->progs[i].link : NULL;
+	return NULL;
+}
+
+int walkers_open_iterator(struct walkers *walkers, const char *program)
+{
+	struct bpf_link *link = link_of(walkers, program);
+	int fd;
+
+	if (!link)
+		return -ENOENT;
+	fd = bpf_iter_create(bpf_link__fd(link));
+	return fd < 0 ? -errno : fd;
+}
+
+int walkers_iterate(struct walkers *walkers, const char *program, walk_fn fn, void *data)
+{
+	bpfrefs_autofd fd = walkers_open_iterator(walkers, program);
+	struct reading reading = {
+		.control = walkers_control(walkers),
+		.out = walkers->skeleton->bss->walk_out,
+		.fd = fd,
+	};
+	bool took_long = false;
+	int err;
+
+	if (fd < 0)
+		return walkers_lack(walkers, program) ? -ENOPKG : fd;
+	reading_begin(&reading);
+	err = reading_all(&reading, fn, data, &took_long);
+	walkers->took_long |= took_long && strcmp(program, BESIDE) == 0;
+	return err;
+}
+
+int walkers_call(struct walkers *walkers, const char *program, walk_fn fn, void *data)
+{
+	struct bpf_program *prog = program_of(walkers, program);
+	LIBBPF_OPTS(bpf_test_run_opts, opts);
+	int err;
+
+	if (!prog)
+		return -ENOENT;
+	if (walkers_lack(walkers, program))
+		return -ENOPKG;
+	walkers_control(walkers)->len = 0;
+	err = bpf_prog_test_run_opts(bpf_program__fd(prog), &opts);
+	if (err)
+		return -errno;
+	if (fn)
+		drain(walkers, fn, data);
+	return 0;
+}
+
+/* --------------------------------------------------------- beside --- */
+
+/* Of the whole object only that program, and the maps that hold its variables. */
+static int load_one(struct walk *skeleton, const char *program)
+{
+	struct bpf_program *prog;
+	struct bpf_map *map;
+	int err;
+
+	bpf_object__for_each_program(prog, skeleton->obj)
+		bpf_program__set_autoload(prog, strcmp(bpf_program__name(prog), program) == 0);
+	bpf_object__for_each_map(map, skeleton->obj)
+		bpf_map__set_autocreate(map, bpf_map__is_internal(map));
+	err = walk__load(skeleton);
+	return err ? err : walk__attach(skeleton);
+}
+
+static int take_over(struct second *second, struct walk *skeleton)
+{
+	void *bss;
+
+	second->link = fcntl(bpf_link__fd(skeleton->links.walk_tasks), F_DUPFD_CLOEXEC, 0);
+	second->map = fcntl(bpf_map__fd(skeleton->maps.bss), F_DUPFD_CLOEXEC, 0);
+	if (second->link < 0 || second->map < 0)
+		return -errno;
+	bss = mmap(NULL, sizeof(*second->bss), PROT_READ | PROT_WRITE, MAP_SHARED, second->map, 0);
+	if (bss == MAP_FAILED)
+		return -errno;
+	second->bss = bss;
+	return 0;
+}
+
+static void note_programs(struct walkers *walkers)
+{
+	struct bpf_program *prog;
+
+	bpf_object__for_each_program(prog, walkers->skeleton->obj)
+	{
+		uint32_t id = walkers_program_id(walkers, bpf_program__name(prog));
+
+		if (id)
+			g_hash_table_add(walkers->programs, GUINT_TO_POINTER(id));
+	}
+}
+
+void walkers_prepare(struct walkers *walkers)
+{
+	bpfrefs_autofd types = -1;
+	struct walk *skeleton;
+	int err;
+
+	if (!walkers->took_long || walkers->second_tried)
+		return;
+	walkers->second_tried = true;
+	types = memfd_create("bpfrefs-types", MFD_CLOEXEC);
+	said.loading = true;
+	skeleton = open_skeleton(types);
+	err = skeleton ? load_one(skeleton, BESIDE) : -errno;
+	if (!err)
+		err = take_over(&walkers->second, skeleton);
+	if (!err) {
+		note_maps(walkers, skeleton);
+		note_programs(walkers);
+	} else {
+		free_second(&walkers->second); /* the first instance does it all, as before */
+	}
+	walk__destroy(skeleton);
+	load_end();
+	give_back();
+}
+
+struct walkers_walk {
+	struct reading reading;
+	struct ahead *ahead;
+};
+
+struct walkers_walk *walkers_begin(struct walkers *walkers, const char *program)
+{
+	struct second *second = &walkers->second;
+	struct walkers_walk *walk;
+	int fd;
+
+	if (!second->bss || strcmp(program, BESIDE) != 0)
+		return NULL;
+	fd = bpf_iter_create(second->link);
+	if (fd < 0)
+		return NULL;
+	walk = g_new0(struct walkers_walk, 1);
+	second->bss->walk = *walkers_control(walkers);
+	walk->reading = (struct reading){ &second->bss->walk, second->bss->walk_out, fd, 0, false };
+	reading_begin(&walk->reading);
+	walk->ahead = ahead_begin(reading_next, &walk->reading);
+	if (walk->ahead)
+		return walk;
+	close(fd);
+	g_free(walk);
+	return NULL;
+}
+
+int walkers_end(struct walkers_walk *walk, walk_fn soon, walk_fn fn, void *data)
+{
+	int err = ahead_end(walk->ahead, soon, fn, data);
+
+	close(walk->reading.fd);
+	g_free(walk);
+	return err;
+}
+
+bool walkers_own_program(const struct walkers *walkers, uint32_t id)
+{
+	return g_hash_table_contains(walkers->programs, GUINT_TO_POINTER(id));
+}
+
+int walkers_own_fd(struct walkers *walkers, enum bpfrefs_kind kind)
+{
+	struct walk *skeleton = walkers->skeleton;
+
+	switch (kind) {
+	case BPFREFS_MAP:
+		return bpf_map__fd(skeleton->maps.bss);
+	case BPFREFS_PROG:
+		return bpf_program__fd(skeleton->progs.walk_maps);
+	case BPFREFS_LINK:
+		return bpf_link__fd(skeleton->links.walk_maps);
+	case BPFREFS_BTF:
+		return bpf_object__btf_fd(skeleton->obj);
+	default:
+		return -EINVAL;
+	}
+}
+
+int walkers_cpu_map_fd(struct walkers *walkers)
+{
+	return bpf_map__fd(walkers->skeleton->maps.walk_cpu);
+}
+
+bool walkers_own_map(const struct walkers *walkers, uint32_t id)
+{
+	return g_hash_table_contains(walkers->maps, GUINT_TO_POINTER(id));
+}
+
+uint32_t walkers_program_id(struct walkers *walkers, const char *program)
+{
+	struct bpf_program *prog = program_of(walkers, program);
+	struct bpf_prog_info info = { 0 };
+	uint32_t len = sizeof(info);
+
+	if (!prog || bpf_obj_get_info_by_fd(bpf_program__fd(prog), &info, &len))
+		return 0;
+	return info.id;
+}

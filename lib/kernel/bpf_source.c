@@ -1,0 +1,401 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The BPF source: counters, then holders, then the counters again. Every count is read without the
+ * reference that the reading itself takes.
+ */
+#include <string.h>
+
+#include "kernel/worker.h"
+#include "uapi/syscalls.h"
+#include "kernel/nested_files.h"
+#include "uapi/info.h"
+#include "kernel/object_cache.h"
+#include "kernel/pin_tree.h"
+#include "kernel/socket_holders.h"
+#include "kernel/owner_records.h"
+#include "kernel/bpf_source.h"
+
+static struct walkers *load(char **why, int *err)
+{
+	struct walkers *walkers = NULL;
+
+	*err = walkers_load(&walkers, why);
+	if (!*err)
+		*err = walk_learn(walkers, why);
+	if (!*err)
+		return walkers;
+	walkers_free(walkers);
+	return NULL;
+}
+
+static int source_open(struct bpfrefs_ctx *ctx, char **why)
+{
+	int err;
+
+	ctx->source_data = load(why, &err);
+	if (!err)
+		ctx->known = known_new();
+	return err;
+}
+
+/*
+ * A module came (cls_bpf, tun, nf_tables), and what hangs on its structures can be followed only by
+ * programs that were loaded after it. Where that fails the old ones serve, and tell of the gap.
+ */
+static void reload_outdated(struct bpfrefs_ctx *ctx)
+{
+	g_autofree char *why = NULL;
+	struct walkers *walkers;
+	int err;
+
+	if (!walkers_outdated(ctx->source_data))
+		return;
+	walkers = load(&why, &err);
+	if (!walkers)
+		return;
+	walkers_free(ctx->source_data);
+	ctx->source_data = walkers;
+}
+
+static void source_close(struct bpfrefs_ctx *ctx)
+{
+	walkers_free(ctx->source_data);
+	ctx->source_data = NULL;
+	g_clear_pointer(&ctx->known, known_free);
+}
+
+static int source_next_id(struct bpfrefs_ctx *ctx, enum bpfrefs_kind kind, uint32_t start,
+			  uint32_t *id)
+{
+	(void)ctx;
+	return bpf_next_id(kind, start, id);
+}
+
+/* --------------------------------------------------------- one object --- */
+
+static void take_map(const struct walk_rec *rec, void *data)
+{
+	const struct walk_map *map = walk_record(rec, WALK_MAP, struct walk_map);
+	struct walk_one_map *one = data;
+
+	if (!map)
+		return;
+	one->map = *map;
+	one->found = true;
+}
+
+int walk_read_map(struct bpfrefs_ctx *ctx, uint32_t id, struct walk_one_map *one)
+{
+	struct walk_control *control = walkers_control(ctx->source_data);
+	int err;
+
+	one->found = false;
+	err = known_read_map(ctx->known, ctx->source_data, id, take_map, one);
+	if (err != -ENOENT)
+		return err;
+	control->only_id = id;
+	err = walkers_iterate(ctx->source_data, "walk_maps", take_map, one);
+	control->only_id = 0;
+	if (err)
+		return err;
+	return one->found ? 0 : -ENOENT;
+}
+
+static int source_map_usercnt(struct bpfrefs_ctx *ctx, uint32_t id, uint64_t *usercnt)
+{
+	struct walk_one_map one;
+	int err = walk_read_map(ctx, id, &one);
+
+	if (!err)
+		*usercnt = (uint64_t)one.map.usercnt;
+	return err;
+}
+
+static void fill_map_info(struct bpfrefs_info *info, const struct walk_map *map)
+{
+	struct map_facts facts = {
+		.type = map->type,
+		.id = map->rec.id,
+		.key_size = map->key_size,
+		.value_size = map->value_size,
+		.max_entries = map->max_entries,
+		.map_flags = map->flags,
+		.ifindex = map->ifindex,
+		.btf_vmlinux_value_type_id = map->btf_vmlinux_value_type_id,
+		.netns_dev = map->netns_dev,
+		.netns_ino = map->netns_ino,
+		.btf_id = map->btf_id,
+		.btf_key_type_id = map->btf_key_type_id,
+		.btf_value_type_id = map->btf_value_type_id,
+		.btf_vmlinux_id = map->btf_vmlinux_id,
+		.map_extra = map->map_extra,
+	};
+
+	memcpy(facts.name, map->name, sizeof(facts.name));
+	info_map(info, &facts);
+}
+
+static int source_info(struct bpfrefs_ctx *ctx, struct bpfrefs_key key, struct bpfrefs_info **info)
+{
+	bpfrefs_autofd fd = -1;
+	struct walk_one_map one;
+	int err;
+
+	if (key.kind == BPFREFS_MAP) {
+		err = walk_read_map(ctx, key.id, &one);
+		if (err)
+			return err;
+		*info = info_new();
+		fill_map_info(*info, &one.map);
+		return 0;
+	}
+	fd = bpf_open_id(key.kind, key.id);
+	if (fd < 0)
+		return fd;
+	return bpf_info_read(fd, key.kind, info);
+}
+
+/* ------------------------------------------------------------- BTFs ------ */
+
+static int add_btfs(struct scan *scan)
+{
+	uint32_t id = 0;
+	int err;
+
+	while ((err = bpf_next_id(BPFREFS_BTF, id, &id)) == 0)
+		scan_object_add(scan, (struct bpfrefs_key){ BPFREFS_BTF, id });
+	return err == -ENOENT ? 0 : err;
+}
+
+struct own_btf {
+	struct scan *scan;
+	struct walk_btf record;
+};
+
+static void without_own(const struct walk_rec *rec, void *data)
+{
+	const struct walk_btf *btf = walk_record(rec, WALK_BTF, struct walk_btf);
+	struct own_btf *own = data;
+
+	if (!btf)
+		return;
+	own->record = *btf;
+	own->record.refcnt--; /* the descriptor that it is seen through */
+	walk_dispatch(&own->record.rec, own->scan);
+}
+
+/* Tells a btf that no map and no program led to: only through a descriptor of our own. */
+static void peek_btf(struct scan *scan, struct bpfrefs_object *object)
+{
+	struct walkers *walkers = walk_state_of(scan)->walkers;
+	bpfrefs_autofd fd = bpf_open_id(BPFREFS_BTF, object->key.id);
+	struct own_btf own = { .scan = scan };
+
+	if (fd < 0) {
+		object->changing = true; /* just gone */
+		return;
+	}
+	walkers_control(walkers)->peek_fd = (uint32_t)fd;
+	if (walkers_call(walkers, "walk_peek_prog", without_own, &own))
+		object->changing = true;
+	else
+		known_note(scan->ctx->known, &own.record.rec);
+}
+
+static void peek_btfs(struct scan *scan)
+{
+	struct walk_state *state = walk_state_of(scan);
+	GPtrArray *objects = scan->snap->objects;
+
+	for (guint i = 0; i < objects->len; i++) {
+		struct bpfrefs_object *object = g_ptr_array_index(objects, i);
+		bool told = state->after ? object_inner(object)->seen
+					 : object->refcnt != BPFREFS_UNKNOWN;
+
+		if (object->key.kind == BPFREFS_BTF && !told)
+			peek_btf(scan, object);
+	}
+}
+
+/* ---------------------------------------------------------- collecting --- */
+
+static void learn_object(const struct walk_rec *rec, void *data)
+{
+	const struct scan *scan = data;
+
+	known_note(scan->ctx->known, rec);
+	walk_dispatch(rec, data);
+}
+
+/* A btf is told by what leads to it. */
+int walk_learn_objects(struct bpfrefs_ctx *ctx, walk_fn note, void *data)
+{
+	int err;
+
+	known_begin(ctx->known);
+	err = walkers_iterate(ctx->source_data, "walk_maps", note, data);
+	if (!err)
+		err = walkers_iterate(ctx->source_data, "walk_progs", note, data);
+	if (!err)
+		known_end(ctx->known);
+	return err;
+}
+
+/* What tells the counters of everything, as they are now. */
+struct counters {
+	struct scan *scan;
+	struct walk_kept links; /* their records */
+	int err;
+};
+
+/* In a thread of its own: touches what is known, and nothing of the scan. */
+static void *read_known(void *data)
+{
+	struct counters *counters = data;
+	const struct walk_state *state = walk_state_of(counters->scan);
+
+	counters->err = known_read(counters->scan->ctx->known, state->walkers);
+	return NULL;
+}
+
+/* Once what is known has been read, or learnt. */
+static int read_rest(struct counters *counters)
+{
+	struct scan *scan = counters->scan;
+	struct walk_state *state = walk_state_of(scan);
+
+	if (!counters->err)
+		counters->err = walkers_iterate(state->walkers, "walk_links", walk_keep,
+						&counters->links);
+	if (!counters->err)
+		counters->err = counters->links.err;
+	if (counters->err)
+		return counters->err;
+	if (!state->learnt)
+		known_each(scan->ctx->known, BPFREFS_BTF, walk_dispatch, scan);
+	peek_btfs(scan);
+	return scan_failed(scan);
+}
+
+static int read_before(struct counters *counters)
+{
+	struct scan *scan = counters->scan;
+	struct walk_state *state = walk_state_of(scan);
+
+	state->learnt = known_is_outdated(scan->ctx->known);
+	if (state->learnt)
+		counters->err = walk_learn_objects(scan->ctx, learn_object, scan);
+	else
+		read_known(counters);
+	return read_rest(counters);
+}
+
+/* What is newer than the first reading is left out. What needs no program goes on meanwhile. */
+static int read_after(struct counters *counters)
+{
+	struct walk_state *state = walk_state_of(counters->scan);
+	struct beside beside;
+
+	g_byte_array_set_size(counters->links.bytes, 0);
+	beside_begin(&beside, read_known, counters);
+	walk_derive(counters->scan, true);
+	beside_end(&beside);
+	owners_derive(counters->scan);
+	state->after = true;
+	state->learnt = false;
+	return read_rest(counters);
+}
+
+static void tell_objects(struct scan *scan, const struct walk_kept *links)
+{
+	if (!walk_state_of(scan)->learnt) {
+		known_each(scan->ctx->known, BPFREFS_MAP, walk_dispatch, scan);
+		known_each(scan->ctx->known, BPFREFS_PROG, walk_dispatch, scan);
+	}
+	walk_each(links->bytes->data, links->bytes->len, walk_dispatch, scan);
+}
+
+/* What the second reading did not show is gone. */
+static void mark_gone(struct scan *scan)
+{
+	for (guint i = 0; i < scan->snap->objects->len; i++) {
+		struct bpfrefs_object *object = g_ptr_array_index(scan->snap->objects, i);
+
+		if (!object_inner(object)->seen)
+			object->changing = true;
+	}
+}
+
+/* Whatever the classes have left there; a walk that failed has left them no turn to clean up. */
+void walk_state_clear(struct scan *scan)
+{
+	struct walk_state *state = walk_state_of(scan);
+
+	if (state->looked_hidden)
+		scan->ctx->hidden_carriers = state->hidden_carriers;
+	carriers_free(scan);
+	pin_tree_free(state->pins);
+	g_clear_pointer(&state->metas, g_array_unref);
+	g_clear_pointer(&state->slotted, g_array_unref);
+	g_clear_pointer(&state->xsks, g_array_unref);
+	g_clear_pointer(&state->carried, g_hash_table_unref);
+	g_clear_pointer(&state->qdiscs, g_hash_table_unref);
+	g_hash_table_unref(state->roots);
+	g_clear_pointer(&state->holds.bytes, g_byte_array_unref);
+	for (unsigned int i = 0; i < WALK_HIDDEN; i++)
+		g_clear_pointer(&state->early[i].bytes, g_byte_array_unref);
+	scan->source_data = NULL;
+}
+
+/* Between the two readings of the counters: who holds what. */
+static int collect(struct scan *scan)
+{
+	g_autoptr(GByteArray) links = g_byte_array_new();
+	struct counters counters = { .scan = scan, .links.bytes = links };
+	struct walkers_walk *tasks;
+	int err = add_btfs(scan);
+
+	if (!err)
+		err = read_before(&counters);
+	if (err)
+		return err;
+	use_prepare(scan);
+	tasks = walkers_begin(walk_state_of(scan)->walkers, "walk_tasks");
+	tell_objects(scan, &counters.links);
+	walk_classes(scan, tasks);
+	err = read_after(&counters);
+	if (!err)
+		tell_objects(scan, &counters.links);
+	return err;
+}
+
+static int source_collect(struct scan *scan)
+{
+	struct walk_state state = {
+		.roots = owners_roots_new(),
+	};
+	int err;
+
+	walk_state_begin(&state);
+	reload_outdated(scan->ctx);
+	state.walkers = scan->ctx->source_data;
+	walkers_prepare(state.walkers);
+	scan->source_data = &state;
+	err = collect(scan);
+	if (!err)
+		mark_gone(scan);
+	scan->ctx->thorough = state.hidden;
+	walk_state_clear(scan);
+	return err;
+}
+
+const struct source source_bpf = {
+	.id = BPFREFS_SOURCE_BPF,
+	.open = source_open,
+	.close = source_close,
+	.next_id = source_next_id,
+	.info = source_info,
+	.map_usercnt = source_map_usercnt,
+	.collect = source_collect,
+	.collect_one = walk_collect_one,
+};

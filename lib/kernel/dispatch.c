@@ -1,0 +1,383 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The classes' turn in the BPF source: which programs feed them, and which are worth running. */
+#include <string.h>
+
+#include "kernel/owner_records.h"
+#include "kernel/bpf_source.h"
+
+#define MAP_TYPE_PERF_EVENT_ARRAY 4
+#define MAP_TYPE_SOCKMAP	  15
+#define MAP_TYPE_SOCKHASH	  18
+#define MAP_TYPE_STRUCT_OPS	  26
+#define MAP_TYPE_RINGBUF	  27
+#define MAP_TYPE_USER_RINGBUF	  31
+#define MAP_TYPE_ARENA		  33
+
+#define MAP_FLAG_MMAPABLE (1u << 10)
+
+/*
+ * Files that processes hold otherwise than by descriptors: walks that cost more than all the rest
+ * together. They are left out where they could tell nothing new: nobody else's map can be mapped or
+ * polled, and no file with references in it, a ring, socket or event, was met in a descriptor table.
+ * What is kept that way alone then shows as a remainder, and a new remainder makes the next walk a
+ * thorough one.
+ */
+static const char *const hidden_walks[WALK_HIDDEN] = { "walk_mappings", "walk_ring_fds",
+							"walk_aio" };
+
+/* What at least one map has, so that the walk for it has something to tell. */
+enum walk_trait {
+	TRAIT_SOCKETS = 1 << 0,
+	TRAIT_ASYNC = 1 << 1,
+	TRAIT_SPECIAL = 1 << 2,
+	TRAIT_EVENTS = 1 << 3,
+	TRAIT_STRUCT_OPS = 1 << 4,
+};
+
+/* Programs that look at each map there is, and at what alone they find something. */
+static const struct {
+	const char *program;
+	uint32_t traits;
+} map_walks[] = {
+	{ "walk_sockmaps", TRAIT_SOCKETS },   { "walk_async", TRAIT_ASYNC },
+	{ "walk_kptrs", TRAIT_SPECIAL },      { "walk_event_slots", TRAIT_EVENTS },
+	{ "walk_registered", TRAIT_STRUCT_OPS },
+};
+
+static uint32_t traits_of(const struct walk_map *map)
+{
+	uint32_t traits = 0;
+
+	if (map->type == MAP_TYPE_SOCKMAP || map->type == MAP_TYPE_SOCKHASH)
+		traits |= TRAIT_SOCKETS;
+	if (map->type == MAP_TYPE_PERF_EVENT_ARRAY)
+		traits |= TRAIT_EVENTS;
+	if (map->type == MAP_TYPE_STRUCT_OPS)
+		traits |= TRAIT_STRUCT_OPS;
+	if (map->async)
+		traits |= TRAIT_ASYNC;
+	if (map->special)
+		traits |= TRAIT_SPECIAL;
+	return traits;
+}
+
+static bool is_mappable(const struct walk_map *map)
+{
+	return map->flags & MAP_FLAG_MMAPABLE || map->type == MAP_TYPE_RINGBUF ||
+	       map->type == MAP_TYPE_USER_RINGBUF || map->type == MAP_TYPE_ARENA;
+}
+
+void walk_note(struct scan *scan, const struct walk_rec *rec)
+{
+	const struct walk_map *map = walk_record(rec, WALK_MAP, struct walk_map);
+	const struct walk_held *held = walk_record(rec, WALK_HELD, struct walk_held);
+	struct walk_state *state = walk_state_of(scan);
+
+	if (map) {
+		state->traits |= traits_of(map);
+		if (is_mappable(map))
+			state->mappable |= !walkers_own_map(state->walkers, map->rec.id);
+	} else if (rec->type >= WALK_HELD && rec->type <= WALK_CARRIED) {
+		/* one map alone is carried by sockets' messages and rings; events hold programs */
+		bool carrier = held && held->kind > WALK_HELD_ITER;
+
+		if (state->in_hidden) {
+			state->hidden = true;
+			state->hidden_carriers |= carrier;
+		} else {
+			state->carries |= carrier || !state->one;
+		}
+	}
+}
+
+/* ------------------------------------------------------------ one record --- */
+
+static void note_task(struct scan *scan, const struct walk_rec *rec)
+{
+	const struct walk_task *task = walk_record(rec, WALK_TASK, struct walk_task);
+	struct walk_state *state = walk_state_of(scan);
+
+	if (!task)
+		return;
+	state->pid = rec->id;
+	state->tid = task->tid;
+	state->comm = walk_name(scan, task->comm, sizeof(task->comm));
+	scan_process(scan, state->pid, state->comm);
+}
+
+void walk_state_begin(struct walk_state *state)
+{
+	for (unsigned int i = 0; holder_classes[i]; i++)
+		for (unsigned int type = 0; type < WALK_TYPES; type++)
+			if (holder_classes[i]->takes & WALK_BIT(type))
+				state->takers[type] |= (uint64_t)1 << i;
+}
+
+void walk_dispatch(const struct walk_rec *rec, void *data)
+{
+	struct scan *scan = data;
+	struct walk_state *state = walk_state_of(scan);
+	uint64_t takers = rec->type < WALK_TYPES ? state->takers[rec->type] : 0;
+
+	if (scan_failed(scan))
+		return;
+	if (state->after) {
+		walk_recount(scan, rec);
+		return;
+	}
+	if (!state->one)
+		walk_count(scan, rec);
+	note_task(scan, rec);
+	owners_note(scan, rec);
+	walk_note(scan, rec);
+	for (; takers; takers &= takers - 1) {
+		unsigned int i = (unsigned int)__builtin_ctzll(takers);
+
+		scan_turn(scan, i);
+		if (holder_classes[i]->decode(scan, rec))
+			return;
+	}
+}
+
+/* A few records before walk_dispatch() takes it: what that will look up comes into the cache. */
+static void walk_soon(const struct walk_rec *rec, void *data)
+{
+	const struct walk_file *file = walk_record(rec, WALK_FILE, struct walk_file);
+
+	if (file)
+		scan_file_soon(data, file->file);
+}
+
+void walk_keep(const struct walk_rec *rec, void *data)
+{
+	struct walk_kept *kept = data;
+
+	if (!kept->err && !memory_can_grow(kept->bytes->len, rec->size))
+		kept->err = -ENOMEM;
+	if (!kept->err)
+		g_byte_array_append(kept->bytes, (const void *)rec, rec->size);
+}
+
+/* ----------------------------------------------------------- the programs --- */
+
+static bool is_worth_it(struct scan *scan, const char *program)
+{
+	const struct walk_state *state = walk_state_of(scan);
+
+	/* a map that cannot be mapped itself is held that way only by what carries it */
+	if (state->in_hidden && state->one)
+		return scan->ctx->hidden_carriers || state->mappable || state->carries;
+	if (state->in_hidden)
+		return scan->ctx->thorough || state->mappable || state->carries;
+	for (guint i = 0; i < G_N_ELEMENTS(map_walks); i++)
+		if (strcmp(map_walks[i].program, program) == 0)
+			return state->traits & map_walks[i].traits;
+	return true;
+}
+
+/*
+ * walk_mappings looks at each mapping of each process; walk_vmas, where a kernel lets it, at those of
+ * processes alone that have changed, or had something to tell.
+ */
+static int iterate(struct scan *scan, const char *program, walk_fn fn, void *data)
+{
+	struct walkers *walkers = walk_state_of(scan)->walkers;
+	struct walk_control *control = walkers_control(walkers);
+	int err;
+
+	if (strcmp(program, "walk_mappings") == 0 && control->vmas != WALK_VMAS_UNABLE) {
+		control->vmas_busy = 0;
+		err = walkers_iterate(walkers, "walk_vmas", fn, data);
+		if (err || control->vmas != WALK_VMAS_ABLE)
+			control->vmas = WALK_VMAS_UNABLE;
+		else if (!control->vmas_busy)
+			return 0;
+	}
+	return walkers_iterate(walkers, program, fn, data);
+}
+
+/* The place of a program among hidden_walks; WALK_HIDDEN: it is none of them. */
+static guint hidden_place(const char *program)
+{
+	guint place = 0;
+
+	while (place < WALK_HIDDEN && strcmp(hidden_walks[place], program) != 0)
+		place++;
+	return place;
+}
+
+/*
+ * Runs what is worth it whatever descriptors show, while they are walked. What it tells is kept for
+ * its turn: the descriptors' records come first.
+ */
+static void walk_early(struct scan *scan)
+{
+	struct walk_state *state = walk_state_of(scan);
+
+	state->in_hidden = true;
+	for (guint i = 0; i < WALK_HIDDEN; i++) {
+		struct walk_kept *kept = &state->early[i];
+
+		if (is_worth_it(scan, hidden_walks[i])) {
+			kept->bytes = g_byte_array_new();
+			kept->walked = iterate(scan, hidden_walks[i], walk_keep, kept);
+		}
+	}
+	state->in_hidden = false;
+}
+
+/* Tells what was kept of an early walk, and how that ended. */
+static int tell_early(struct scan *scan, struct walk_kept *kept)
+{
+	walk_each(kept->bytes->data, kept->bytes->len, walk_dispatch, scan);
+	g_clear_pointer(&kept->bytes, g_byte_array_unref);
+	return kept->err ? kept->err : kept->walked;
+}
+
+int walk_program(struct scan *scan, const char *program)
+{
+	struct walk_state *state = walk_state_of(scan);
+	guint place = hidden_place(program);
+	struct walk_kept *early = place < WALK_HIDDEN ? &state->early[place] : NULL;
+	bool is_early = early && early->bytes;
+	int err;
+
+	state->in_hidden = place < WALK_HIDDEN;
+	if (is_early || is_worth_it(scan, program)) {
+		state->looked_hidden |= state->in_hidden;
+		err = is_early ? tell_early(scan, early)
+			       : iterate(scan, program, walk_dispatch, scan);
+	} else {
+		/* not worth it is one thing, not possible another: that is a gap all the same */
+		err = walkers_lack(state->walkers, program) ? -ENOPKG : 0;
+	}
+	state->in_hidden = false;
+	return err;
+}
+
+/* At most WALK_LIST_MAX of them. */
+static int walk_some(struct scan *scan, const char *program, const struct walk_place *places,
+		     guint count)
+{
+	struct walkers *walkers = walk_state_of(scan)->walkers;
+	struct walk_control *control = walkers_control(walkers);
+	struct walk_listed *list = walkers_list(walkers);
+	int err;
+
+	for (guint i = 0; i < count; i++)
+		list[i] = (struct walk_listed){ .address = places[i].address, .id = places[i].id };
+	control->listed = count;
+	control->list_at = 0;
+	control->resume_at = 0;
+	do {
+		err = walkers_call(walkers, program, walk_dispatch, scan);
+	} while (!err && control->ended == WALK_FULL);
+	return err;
+}
+
+int walk_places(struct scan *scan, const char *program, const GArray *places)
+{
+	int err = walkers_lack(walk_state_of(scan)->walkers, program) ? -ENOPKG : 0;
+	guint count = places ? places->len : 0;
+
+	for (guint first = 0; !err && first < count; first += WALK_LIST_MAX)
+		err = walk_some(scan, program, &g_array_index(places, struct walk_place, first),
+				MIN(count - first, (guint)WALK_LIST_MAX));
+	return err;
+}
+
+/* Runs what feeds one class, unless another class has had it run already. */
+static void walk_class(struct scan *scan, unsigned int index, GHashTable *results)
+{
+	const struct holder_class *class = holder_classes[index];
+	int err = 0;
+
+	if (class->walk) {
+		scan_turn(scan, index);
+		err = class->walk(scan);
+	}
+	for (guint i = 0; class->walks && class->walks[i] && !err; i++) {
+		const char *program = class->walks[i];
+
+		if (!g_hash_table_contains(results, program)) {
+			err = walk_program(scan, program);
+			g_hash_table_insert(results, (gpointer)program, GINT_TO_POINTER(err));
+		}
+		err = GPOINTER_TO_INT(g_hash_table_lookup(results, program));
+	}
+	scan_turn(scan, index);
+	scan_source(scan, "BPF walk");
+	if (err == -ENOPKG)
+		scan_unavailable(scan, "its BPF program does not load on this kernel", 0);
+	else if (err)
+		scan_gap(scan, 1, "walks", -err);
+}
+
+/* Where one object alone is looked for: can this class hold it? */
+static bool concerns(struct scan *scan, const struct holder_class *class)
+{
+	return !walk_state_of(scan)->one || !class->pub.kinds ||
+	       class->pub.kinds & 1u << BPFREFS_MAP;
+}
+
+static void walk_those(struct scan *scan, bool apart, GHashTable *results)
+{
+	for (unsigned int i = 0; holder_classes[i] && !scan_failed(scan); i++)
+		if (holder_classes[i]->apart == apart && concerns(scan, holder_classes[i]))
+			walk_class(scan, i, results);
+}
+
+void walk_classes(struct scan *scan, struct walkers_walk *tasks)
+{
+	GHashTable *results = g_hash_table_new(g_str_hash, g_str_equal);
+
+	walk_those(scan, true, results);
+	if (tasks) {
+		walk_early(scan);
+		g_hash_table_insert(results, (gpointer) "walk_tasks",
+				    GINT_TO_POINTER(walkers_end(tasks, walk_soon, walk_dispatch, scan)));
+	}
+	walk_those(scan, false, results);
+	g_hash_table_unref(results);
+	walk_derive(scan, false);
+}
+
+void walk_derive(struct scan *scan, bool alone)
+{
+	for (unsigned int i = 0; holder_classes[i] && !scan_failed(scan); i++) {
+		if (!holder_classes[i]->derive || !concerns(scan, holder_classes[i]) ||
+		    holder_classes[i]->derives_alone != alone)
+			continue;
+		scan_turn(scan, i);
+		holder_classes[i]->derive(scan);
+	}
+}
+
+/* How one object holds another, in words of ours and of the kernel's. */
+static const char *const via_names[WALK_VIA_COUNT] = {
+	[WALK_VIA_USED_MAPS] = "used_maps",
+	[WALK_VIA_USED_BTFS] = "used_btfs",
+	[WALK_VIA_KFUNC_BTF] = "kfunc_btf",
+	[WALK_VIA_SLOT] = "slot",
+	[WALK_VIA_INNER] = "inner",
+	[WALK_VIA_KPTR] = "kptr",
+	[WALK_VIA_TEMPLATE_KPTR] = "template_kptr",
+	[WALK_VIA_ENTRY] = "entry",
+	[WALK_VIA_XSK] = "xsk",
+	[WALK_VIA_STRUCT_OPS] = "struct_ops",
+	[WALK_VIA_MSG_PARSER] = "msg_parser",
+	[WALK_VIA_STREAM_PARSER] = "stream_parser",
+	[WALK_VIA_STREAM_VERDICT] = "stream_verdict",
+	[WALK_VIA_SKB_VERDICT] = "skb_verdict",
+	[WALK_VIA_TIMER] = "timer",
+	[WALK_VIA_WQ] = "wq",
+	[WALK_VIA_TASK_WORK] = "task_work",
+	[WALK_VIA_TARGET] = "target",
+	[WALK_VIA_ST_OPS_ASSOC] = "st_ops_assoc",
+	[WALK_VIA_ARENA] = "arena",
+};
+
+const char *walk_via_name(unsigned int via)
+{
+	return via < WALK_VIA_COUNT ? via_names[via] : NULL;
+}

@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "kernel/iter_reader.h"
+
+#include <unistd.h>
+
+/* Reads of one iterator that end early without a record, before we give up on it. */
+#define IDLE_MAX 4096
+
+void reading_begin(struct reading *reading)
+{
+	struct walk_control *control = reading->control;
+
+	control->len = 0;
+	control->resume_key = 0;
+	control->last_nsproxy = 0;
+	control->last_root = 0;
+	control->self_pid = (uint32_t)getpid();
+	control->self_fd = (uint32_t)reading->fd;
+	reading->idle = 0;
+	reading->pending = false;
+}
+
+/* One read of the iterator: 0 at its end, 1 if it goes on, -errno. */
+static int read_once(int fd)
+{
+	char nothing[64]; /* our programs write to their own buffer only */
+	ssize_t n = read(fd, nothing, sizeof(nothing));
+
+	if (n == 0)
+		return 0;
+	/* EAGAIN: the buffer was full (walk_later()), or a million objects were seen */
+	return n > 0 || errno == EAGAIN || errno == EINTR ? 1 : -errno;
+}
+
+int reading_next(void *data, const void **records, uint32_t *len)
+{
+	struct reading *reading = data;
+	int more = reading->pending ? 1 : read_once(reading->fd);
+
+	reading->pending = false;
+	*records = reading->out;
+	*len = MIN(reading->control->len, (uint32_t)WALK_OUT_SIZE);
+	reading->control->len = 0;
+	reading->idle = *len ? 0 : reading->idle + 1;
+	return more > 0 && reading->idle >= IDLE_MAX ? -ELOOP : more;
+}
+
+int reading_all(struct reading *reading, walk_fn fn, void *data, bool *took_long)
+{
+	struct ahead *ahead;
+	const void *records;
+	uint32_t len;
+	int more;
+
+	do {
+		more = reading_next(reading, &records, &len);
+		/* to begin a thread costs more than to decode a few records */
+		if (more > 0 && len > WALK_OUT_SIZE / 4 && !*took_long) {
+			*took_long = true;
+			reading->control->len = len;
+			reading->pending = true;
+			ahead = ahead_begin(reading_next, reading);
+			if (ahead)
+				return ahead_end(ahead, NULL, fn, data);
+			reading_next(reading, &records, &len);
+		}
+		walk_each(records, len, fn, data);
+	} while (more > 0);
+	return more;
+}

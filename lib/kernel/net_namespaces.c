@@ -1,0 +1,239 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Walks over network namespaces: all that there are, those that no process is in too. Nothing here
+ * enters one.
+ */
+#include "kernel/net_namespaces.h"
+
+#include <string.h>
+
+_Static_assert(sizeof(struct walk_net) % 8 == 0, "walk_net");
+_Static_assert(sizeof(struct walk_netdev) % 8 == 0, "walk_netdev");
+_Static_assert(sizeof(struct walk_mprog) % 8 == 0, "walk_mprog");
+_Static_assert(sizeof(struct walk_qdisc) % 8 == 0, "walk_qdisc");
+_Static_assert(sizeof(struct walk_class) % 8 == 0, "walk_class");
+_Static_assert(sizeof(struct walk_filter) % 8 == 0, "walk_filter");
+_Static_assert(sizeof(struct walk_action) % 8 == 0, "walk_action");
+_Static_assert(sizeof(struct walk_backlog) % 8 == 0, "walk_backlog");
+_Static_assert(sizeof(struct walk_fib) % 8 == 0, "walk_fib");
+_Static_assert(sizeof(struct walk_route) % 8 == 0, "walk_route");
+_Static_assert(sizeof(struct walk_ruleset) % 8 == 0, "walk_ruleset");
+_Static_assert(sizeof(struct walk_rule) % 8 == 0, "walk_rule");
+
+/* A list that changes under us is begun again so often. */
+#define TORN_MAX 8
+/* Continuations of one walk: far beyond any list that is none in a circle. */
+#define CALLS_MAX 4096
+
+bool net_loaded(struct scan *scan, uint64_t types)
+{
+	return walk_state_of(scan)->prog_types & types;
+}
+
+/* One walk to its end: walk_control.ended, or -errno. */
+static int walk_to_end(struct walkers *walkers, const char *program, GByteArray *records)
+{
+	struct walk_control *control = walkers_control(walkers);
+	struct walk_kept kept = { .bytes = records };
+
+	for (unsigned int i = 0; i < CALLS_MAX; i++) {
+		int err = walkers_call(walkers, program, walk_keep, &kept);
+
+		if (err || kept.err)
+			return err ? err : kept.err;
+		if (control->net.gone || control->ended != WALK_FULL)
+			return (int)control->ended;
+	}
+	return WALK_TORN;
+}
+
+/* @at: what to walk over. Where it misses something, or its list is never still: a gap. */
+static int walk_records(struct scan *scan, const char *program, const struct walk_net_at *at,
+			GByteArray *records)
+{
+	struct walkers *walkers = walk_state_of(scan)->walkers;
+	struct walk_control *control = walkers_control(walkers);
+	int ended = WALK_TORN;
+
+	for (unsigned int i = 0; i < TORN_MAX && ended == WALK_TORN; i++) {
+		g_byte_array_set_size(records, 0);
+		control->net = *at;
+		ended = walk_to_end(walkers, program, records);
+		if (ended < 0)
+			return ended;
+		if (control->net.gone) {
+			g_byte_array_set_size(records, 0);
+			return 0;
+		}
+	}
+	if (control->net.missed)
+		scan_gap(scan, control->net.missed, "things that cannot be followed", 0);
+	if (ended == WALK_TORN) {
+		g_byte_array_set_size(records, 0);
+		scan_gap(scan, 1, "lists that always change", EAGAIN);
+	}
+	return 0;
+}
+
+int net_walk_object(struct scan *scan, const char *program, struct net_object object, walk_fn fn,
+		    void *data)
+{
+	struct walk_net_at at = {
+		.net = object.net->net,
+		.inum = object.net->inum,
+		.object = object.address,
+		.arg = object.arg,
+	};
+	g_autoptr(GByteArray) records = g_byte_array_new();
+	int err = walk_records(scan, program, &at, records);
+
+	if (!err)
+		walk_each(records->data, records->len, fn, data);
+	return err;
+}
+
+/* ------------------------------------------------ namespaces and devices --- */
+
+struct each {
+	struct scan *scan;
+	const struct walk_net *net;
+	net_fn fn;
+	netdev_fn dev_fn;
+	void *data;
+	int err;
+};
+
+static void one_net(const struct walk_rec *rec, void *data)
+{
+	const struct walk_net *net = walk_record(rec, WALK_NET, struct walk_net);
+	struct each *each = data;
+
+	if (net && !each->err)
+		each->err = each->fn(each->scan, net, each->data);
+}
+
+int net_each(struct scan *scan, net_fn fn, void *data)
+{
+	struct each each = { .scan = scan, .fn = fn, .data = data };
+	g_autoptr(GByteArray) records = g_byte_array_new();
+	struct walk_net_at at = { 0 };
+	int err = walk_records(scan, "walk_nets", &at, records);
+
+	if (err)
+		return err;
+	walk_each(records->data, records->len, one_net, &each);
+	return each.err;
+}
+
+static void one_device(const struct walk_rec *rec, void *data)
+{
+	const struct walk_netdev *dev = walk_record(rec, WALK_NETDEV, struct walk_netdev);
+	struct each *each = data;
+
+	if (dev && !each->err)
+		each->err = each->dev_fn(each->scan, each->net, dev, each->data);
+}
+
+static int devices_of(struct scan *scan, const struct walk_net *net, void *data)
+{
+	struct each *each = data;
+	int err;
+
+	each->net = net;
+	err = net_walk_object(scan, "walk_netdevs", (struct net_object){ net, 0, 0 }, one_device,
+			      each);
+	return err ? err : each->err;
+}
+
+int netdev_each(struct scan *scan, netdev_fn fn, void *data)
+{
+	struct each each = { .scan = scan, .dev_fn = fn, .data = data };
+
+	return net_each(scan, devices_of, &each);
+}
+
+uint32_t net_owner(struct scan *scan, const struct walk_net *net)
+{
+	return net->initial ? OWNER_NONE : scan_owner(scan, OWNER_NET_NS, net->inum);
+}
+
+static void held_by(struct scan *scan, uint32_t owner, uint32_t by, enum owner_how how)
+{
+	if (by != OWNER_NONE)
+		scan_owner_hold(scan, (struct owner_hold){ .owner = owner, .by = by, .how = how });
+}
+
+uint32_t netdev_owner(struct scan *scan, const struct walk_net *net, const struct walk_netdev *dev)
+{
+	uint32_t owner;
+
+	if (dev->returns)
+		return OWNER_NONE;
+	if (!dev->tun && !dev->also_net)
+		return net_owner(scan, net);
+	owner = scan_owner_find(scan, OWNER_NETDEV, dev->dev);
+	if (owner != OWNER_NONE)
+		return owner;
+	owner = scan_owner(scan, OWNER_NETDEV, dev->dev);
+	held_by(scan, owner, net_owner(scan, net), OWNER_BY_MEMBER);
+	if (dev->tun)
+		held_by(scan, owner, scan_owner(scan, OWNER_TUN, dev->tun), OWNER_BY_FD);
+	if (dev->also_net && !dev->also_initial)
+		held_by(scan, owner, scan_owner(scan, OWNER_NET_NS, dev->also_net),
+			OWNER_BY_MEMBER);
+	return owner;
+}
+
+void netdev_fields(struct scan *scan, struct bpfrefs_ref *ref, const struct walk_net *net,
+		   const struct walk_netdev *dev)
+{
+	char name[sizeof(dev->name) + 1] = "";
+
+	memcpy(name, dev->name, sizeof(dev->name));
+	ref_set_str(scan, ref, 0, name);
+	ref_set_num(ref, 1, dev->ifindex);
+	ref_set_num(ref, 2, net->inum);
+	ref_set_owner(ref, netdev_owner(scan, net, dev));
+}
+
+/* ------------------------------------------------------- tcx and netkit --- */
+
+struct mprogs {
+	struct scan *scan;
+	const struct walk_net *net;
+	const struct walk_netdev *dev;
+	const char *attach_type;
+};
+
+static void one_mprog(const struct walk_rec *rec, void *data)
+{
+	const struct walk_mprog *mprog = walk_record(rec, WALK_MPROG, struct walk_mprog);
+	struct mprogs *mprogs = data;
+	struct bpfrefs_ref *ref;
+
+	if (!mprog || mprog->linked)
+		return; /* a link's program is the link's */
+	ref = scan_add(mprogs->scan, (struct bpfrefs_key){ BPFREFS_PROG, rec->id }, 1, 0);
+	if (!ref)
+		return;
+	netdev_fields(mprogs->scan, ref, mprogs->net, mprogs->dev);
+	ref_set_static(ref, 3, mprogs->attach_type);
+	ref_set_num(ref, 4, mprog->position);
+}
+
+int netdev_mprogs(struct scan *scan, const struct walk_net *net, const struct walk_netdev *dev,
+		  uint64_t entry, const char *attach_type)
+{
+	struct mprogs mprogs = { scan, net, dev, attach_type };
+
+	if (!entry)
+		return 0;
+	return net_walk_object(scan, "walk_mprogs", (struct net_object){ net, entry, 0 }, one_mprog,
+			       &mprogs);
+}
+
+int net_proc(struct scan *scan)
+{
+	scan_unavailable(scan, "only a BPF walk sees what every network namespace holds", 0);
+	return 0;
+}

@@ -1,0 +1,389 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "kernel/object_cache.h"
+
+#include <string.h>
+
+#include "uapi/syscalls.h"
+
+/*
+ * Ids ascend (idr_alloc_cyclic()): what is new has a higher one than all there ever were, until they
+ * begin again after INT_MAX. Long before, nothing is taken for known.
+ */
+#define ID_TRUSTED (1u << 30)
+
+/* Each kind's records stand one behind the other, as they came. */
+struct kind {
+	GByteArray *records;
+	size_t size;	    /* of one */
+	struct idmap by_id; /* id -> place in records + 1 */
+	uint32_t highest;   /* id ever noted */
+	uint64_t types;	    /* a bit for each type below 64 of those noted */
+};
+
+/* In walk_prog.used. */
+#define ASSOCIATED (1u << 31)
+
+/* The maps that a program uses: a part of known->maps. */
+struct used {
+	uint32_t first, count;
+	bool begun, learnt;
+	bool more; /* it holds, or held, what is not noted */
+};
+
+struct known {
+	GArray *used;			       /* struct used, for each record of a program */
+	GArray *maps;			       /* ids */
+	struct kind kinds[BPFREFS_KIND_COUNT]; /* of links their ids alone */
+	bool complete;			       /* all maps and programs up to highest are noted */
+	bool failed;			       /* there was no memory for one */
+	bool links_told, links_hold_maps;      /* all links up to highest; one of them at least */
+};
+
+static const size_t sizes[BPFREFS_KIND_COUNT] = {
+	[BPFREFS_MAP] = sizeof(struct walk_map),
+	[BPFREFS_PROG] = sizeof(struct walk_prog),
+	[BPFREFS_BTF] = sizeof(struct walk_btf),
+};
+
+struct known *known_new(void)
+{
+	struct known *known = g_new0(struct known, 1);
+
+	known->used = g_array_new(FALSE, TRUE, sizeof(struct used));
+	known->maps = g_array_new(FALSE, FALSE, sizeof(uint32_t));
+	for (unsigned int kind = 0; kind < BPFREFS_KIND_COUNT; kind++) {
+		known->kinds[kind].records = g_byte_array_new();
+		known->kinds[kind].size = sizes[kind];
+	}
+	return known;
+}
+
+void known_free(struct known *known)
+{
+	if (!known)
+		return;
+	for (unsigned int kind = 0; kind < BPFREFS_KIND_COUNT; kind++) {
+		g_byte_array_unref(known->kinds[kind].records);
+		idmap_clear(&known->kinds[kind].by_id);
+	}
+	g_array_unref(known->used);
+	g_array_unref(known->maps);
+	g_free(known);
+}
+
+static bool has_newer(const struct known *known, enum bpfrefs_kind kind)
+{
+	uint32_t highest = known->kinds[kind].highest, id;
+
+	return highest >= ID_TRUSTED || bpf_next_id(kind, highest, &id) != -ENOENT;
+}
+
+bool known_is_outdated(const struct known *known)
+{
+	return !known->complete || known->failed || has_newer(known, BPFREFS_MAP) ||
+	       has_newer(known, BPFREFS_PROG);
+}
+
+void known_begin(struct known *known)
+{
+	known->complete = known->failed = false;
+	g_array_set_size(known->used, 0);
+	g_array_set_size(known->maps, 0);
+	for (unsigned int kind = BPFREFS_MAP; kind <= BPFREFS_PROG; kind++) {
+		g_byte_array_set_size(known->kinds[kind].records, 0);
+		idmap_clear(&known->kinds[kind].by_id);
+		known->kinds[kind].types = 0;
+	}
+}
+
+void known_end(struct known *known)
+{
+	known->complete = true;
+}
+
+static struct kind *kind_of(struct known *known, const struct walk_rec *rec)
+{
+	switch (rec->type) {
+	case WALK_MAP:
+		return &known->kinds[BPFREFS_MAP];
+	case WALK_PROG:
+		return &known->kinds[BPFREFS_PROG];
+	case WALK_BTF:
+		return &known->kinds[BPFREFS_BTF];
+	default:
+		return NULL;
+	}
+}
+
+static uint64_t type_bit(const struct walk_rec *rec)
+{
+	uint32_t type = rec->type == WALK_MAP ? ((const struct walk_map *)(const void *)rec)->type
+			: rec->type == WALK_PROG
+				? ((const struct walk_prog *)(const void *)rec)->type
+				: 64;
+
+	return type < 64 ? (uint64_t)1 << type : 0;
+}
+
+void known_note(struct known *known, const struct walk_rec *rec)
+{
+	struct kind *kind = kind_of(known, rec);
+
+	if (!kind || rec->id == 0 || rec->size != kind->size || idmap_get(&kind->by_id, rec->id))
+		return;
+	kind->types |= type_bit(rec);
+	/* What there is no memory for is learnt again at the next scan. */
+	if (!memory_can_grow(kind->records->len, kind->size) ||
+	    !memory_can_grow(known->used->len * sizeof(struct used), sizeof(struct used)) ||
+	    !idmap_set(&kind->by_id, rec->id,
+		       GUINT_TO_POINTER(kind->records->len / kind->size + 1))) {
+		known->failed = true;
+		return;
+	}
+	g_byte_array_append(kind->records, (const guint8 *)rec, (guint)kind->size);
+	if (rec->type == WALK_PROG)
+		g_array_set_size(known->used, known->used->len + 1);
+	kind->highest = MAX(kind->highest, rec->id);
+}
+
+uint64_t known_types(const struct known *known, enum bpfrefs_kind kind)
+{
+	return known->kinds[kind].types;
+}
+
+/* ---------------------------------------------------------------- links --- */
+
+void known_links_begin(struct known *known)
+{
+	known->links_told = known->links_hold_maps = false;
+}
+
+void known_link(struct known *known, const struct walk_rec *rec)
+{
+	const struct walk_link *link = (const void *)rec;
+	struct kind *kind = &known->kinds[BPFREFS_LINK];
+
+	if (rec->type != WALK_LINK || rec->size != sizeof(*link))
+		return;
+	kind->highest = MAX(kind->highest, rec->id);
+	known->links_hold_maps |= link->map_id != 0;
+}
+
+void known_links_end(struct known *known)
+{
+	known->links_told = true;
+}
+
+bool known_links_hold_no_map(const struct known *known)
+{
+	return known->links_told && !known->links_hold_maps && !has_newer(known, BPFREFS_LINK);
+}
+
+/* -------------------------------------------------------------- reading --- */
+
+static struct walk_listed listed_of(const struct walk_rec *rec)
+{
+	struct walk_listed listed = { .id = rec->id };
+
+	if (rec->type == WALK_MAP) {
+		listed.kind = WALK_KIND_MAP;
+		listed.address = ((const struct walk_map *)(const void *)rec)->address;
+	} else if (rec->type == WALK_PROG) {
+		listed.kind = WALK_KIND_PROG;
+		listed.address = ((const struct walk_prog *)(const void *)rec)->address;
+	} else {
+		listed.kind = WALK_KIND_BTF;
+		listed.address = ((const struct walk_btf *)(const void *)rec)->address;
+	}
+	return listed;
+}
+
+static void set_counters(struct walk_rec *rec, const struct walk_listed *listed)
+{
+	if (rec->type == WALK_MAP) {
+		((struct walk_map *)(void *)rec)->refcnt = listed->refcnt;
+		((struct walk_map *)(void *)rec)->usercnt = listed->usercnt;
+	} else if (rec->type == WALK_PROG) {
+		((struct walk_prog *)(void *)rec)->refcnt = listed->refcnt;
+		((struct walk_prog *)(void *)rec)->used =
+			(uint32_t)listed->usercnt | (listed->usercnt & WALK_ASSOC ? ASSOCIATED : 0);
+	} else {
+		((struct walk_btf *)(void *)rec)->refcnt = listed->refcnt;
+	}
+}
+
+/* Reads the counters of records [first, first + count), at most WALK_LIST_MAX; 0 where it is gone. */
+static int read_part(struct kind *kind, guint first, guint count, struct walkers *walkers)
+{
+	struct walk_listed *list = walkers_list(walkers);
+	int err;
+
+	for (guint i = 0; i < count; i++)
+		list[i] = listed_of((void *)(kind->records->data + (first + i) * kind->size));
+	walkers_control(walkers)->listed = count;
+	err = walkers_call(walkers, "walk_counts", NULL, NULL);
+	for (guint i = 0; !err && i < count; i++)
+		set_counters((void *)(kind->records->data + (first + i) * kind->size), &list[i]);
+	return err;
+}
+
+static bool is_there(const struct walk_rec *rec)
+{
+	if (rec->type == WALK_MAP)
+		return ((const struct walk_map *)(const void *)rec)->refcnt > 0;
+	if (rec->type == WALK_PROG)
+		return ((const struct walk_prog *)(const void *)rec)->refcnt > 0;
+	return ((const struct walk_btf *)(const void *)rec)->refcnt > 0;
+}
+
+/* Forgets what is gone. */
+static bool compact(struct known *known, struct kind *kind)
+{
+	guint kept = 0, count = (guint)(kind->records->len / kind->size);
+	struct used *used = (struct used *)(void *)known->used->data;
+	bool noted = true;
+
+	for (guint i = 0; i < count; i++) {
+		guint8 *from = kind->records->data + i * kind->size;
+
+		if (!is_there((void *)from))
+			continue;
+		memmove(kind->records->data + kept * kind->size, from, kind->size);
+		if (kind == &known->kinds[BPFREFS_PROG])
+			used[kept] = used[i];
+		kept++;
+	}
+	if (kept == count)
+		return true;
+	if (kind == &known->kinds[BPFREFS_PROG])
+		g_array_set_size(known->used, kept);
+	g_byte_array_set_size(kind->records, (guint)(kept * kind->size));
+	idmap_clear(&kind->by_id);
+	for (guint i = 0; i < kept; i++) {
+		const struct walk_rec *rec = (void *)(kind->records->data + i * kind->size);
+
+		noted = noted && idmap_set(&kind->by_id, rec->id, GUINT_TO_POINTER(i + 1));
+	}
+	return noted;
+}
+
+static int read_kind(struct known *known, struct kind *kind, struct walkers *walkers)
+{
+	guint count = (guint)(kind->records->len / kind->size);
+
+	for (guint first = 0; first < count; first += WALK_LIST_MAX) {
+		int err = read_part(kind, first, MIN(count - first, (guint)WALK_LIST_MAX), walkers);
+
+		if (err)
+			return err;
+	}
+	if (!compact(known, kind))
+		known->failed = true;
+	return 0;
+}
+
+int known_read(struct known *known, struct walkers *walkers)
+{
+	static const enum bpfrefs_kind kinds[] = { BPFREFS_MAP, BPFREFS_PROG, BPFREFS_BTF };
+	int err = 0;
+
+	for (guint i = 0; !err && i < G_N_ELEMENTS(kinds); i++)
+		err = read_kind(known, &known->kinds[kinds[i]], walkers);
+	return err;
+}
+
+void known_each(const struct known *known, enum bpfrefs_kind kind, walk_fn fn, void *data)
+{
+	const struct kind *of = &known->kinds[kind];
+
+	for (guint at = 0; at < of->records->len; at += (guint)of->size)
+		fn((void *)(of->records->data + at), data);
+}
+
+int known_read_map(struct known *known, struct walkers *walkers, uint32_t id, walk_fn fn,
+		   void *data)
+{
+	struct kind *maps = &known->kinds[BPFREFS_MAP];
+	guint place = GPOINTER_TO_UINT(idmap_get(&maps->by_id, id));
+	struct walk_rec *rec;
+	int err;
+
+	if (!place)
+		return -ENOENT;
+	err = read_part(maps, place - 1, 1, walkers);
+	if (err)
+		return err;
+	rec = (void *)(maps->records->data + (place - 1) * maps->size);
+	if (!is_there(rec))
+		return -ENOENT;
+	fn(rec, data);
+	return 0;
+}
+
+const struct walk_rec *known_find(const struct known *known, struct bpfrefs_key key)
+{
+	const struct kind *kind = &known->kinds[key.kind];
+	guint place = GPOINTER_TO_UINT(idmap_get(&kind->by_id, key.id));
+
+	return place ? (void *)(kind->records->data + (place - 1) * kind->size) : NULL;
+}
+
+/* ----------------------------------------------------------- used maps --- */
+
+/* @rec is a record of known_each()'s. */
+static struct used *used_of(const struct known *known, const struct walk_rec *rec)
+{
+	const struct kind *kind = &known->kinds[BPFREFS_PROG];
+	size_t at = (size_t)((const guint8 *)(const void *)rec - kind->records->data);
+
+	return &g_array_index(known->used, struct used, at / kind->size);
+}
+
+bool known_used(const struct known *known, const struct walk_rec *rec, const uint32_t **maps,
+		uint32_t *count)
+{
+	const struct walk_prog *prog = (const void *)rec;
+	const struct used *used = used_of(known, rec);
+
+	*maps = used->count ? &g_array_index(known->maps, uint32_t, used->first) : NULL;
+	*count = used->count;
+	return used->learnt && !used->more && prog->used == used->count;
+}
+
+void known_use_begin(struct known *known, const struct walk_rec *rec)
+{
+	*used_of(known, rec) = (struct used){ .begun = true };
+}
+
+void known_use_end(struct known *known)
+{
+	const struct kind *kind = &known->kinds[BPFREFS_PROG];
+
+	for (guint i = 0; i < known->used->len; i++) {
+		struct used *used = &g_array_index(known->used, struct used, i);
+		const struct walk_prog *prog = (void *)(kind->records->data + i * kind->size);
+
+		if (used->begun)
+			used->learnt = used->count == prog->used;
+		used->begun = false;
+	}
+}
+
+void known_use(struct known *known, uint32_t prog, uint32_t map)
+{
+	const struct walk_rec *rec = known_find(known, (struct bpfrefs_key){ BPFREFS_PROG, prog });
+	struct used *used = rec ? used_of(known, rec) : NULL;
+
+	if (!used)
+		return;
+	if (used->count == 0)
+		used->first = known->maps->len;
+	/* what is not told at a stretch is told by the kernel again each time, as is what has no room */
+	if (!map || used->first + used->count != known->maps->len ||
+	    !memory_can_grow(known->maps->len * sizeof(map), sizeof(map))) {
+		used->more = true;
+		return;
+	}
+	g_array_append_val(known->maps, map);
+	used->count++;
+}

@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Objects as the BPF source's records tell them, and their counters, which are read twice. */
+#include <string.h>
+
+#include "kernel/bpf_source.h"
+
+#define MAP_TYPE_PROG_ARRAY 3
+#define MAP_TYPE_SOCKMAP    15
+#define MAP_TYPE_SOCKHASH   18
+
+static const char *type_name(struct scan *scan, enum bpfrefs_enum what, uint32_t type)
+{
+	const char *name = bpfrefs_enum_name(what, type);
+	char number[16];
+
+	if (name)
+		return name;
+	g_snprintf(number, sizeof(number), "%u", type);
+	return scan_str(scan, number);
+}
+
+const char *walk_name(struct scan *scan, const char *name, size_t size)
+{
+	char copy[65];
+
+	size = MIN(size, sizeof(copy) - 1);
+	memcpy(copy, name, size);
+	copy[size] = '\0';
+	return scan_str(scan, copy);
+}
+
+/* The kind, and the two counters, of a record that tells an object. */
+static bool counters_of(const struct walk_rec *rec, struct bpfrefs_key *key, uint64_t *refcnt,
+			uint64_t *usercnt)
+{
+	const struct walk_map *map = walk_record(rec, WALK_MAP, struct walk_map);
+	const struct walk_prog *prog = walk_record(rec, WALK_PROG, struct walk_prog);
+	const struct walk_link *link = walk_record(rec, WALK_LINK, struct walk_link);
+	const struct walk_btf *btf = walk_record(rec, WALK_BTF, struct walk_btf);
+	enum bpfrefs_kind kind = BPFREFS_KIND_COUNT;
+	int64_t count = 0;
+
+	if (rec->type > WALK_BTF)
+		return false;
+	*usercnt = 0;
+	if (map) {
+		kind = BPFREFS_MAP;
+		count = map->refcnt;
+		*usercnt = (uint64_t)map->usercnt;
+	} else if (prog) {
+		kind = BPFREFS_PROG;
+		count = prog->refcnt;
+	} else if (link) {
+		kind = BPFREFS_LINK;
+		count = link->refcnt;
+	} else if (btf) {
+		kind = BPFREFS_BTF;
+		count = btf->refcnt;
+	}
+	*refcnt = (uint64_t)count;
+	*key = (struct bpfrefs_key){ kind, rec->id };
+	return kind != BPFREFS_KIND_COUNT && rec->id != 0;
+}
+
+static void fill_object(struct scan *scan, struct bpfrefs_object *object,
+			const struct walk_rec *rec)
+{
+	const struct walk_map *map = walk_record(rec, WALK_MAP, struct walk_map);
+	const struct walk_prog *prog = walk_record(rec, WALK_PROG, struct walk_prog);
+	const struct walk_link *link = walk_record(rec, WALK_LINK, struct walk_link);
+	const struct walk_btf *btf = walk_record(rec, WALK_BTF, struct walk_btf);
+
+	if (map) {
+		object->name = walk_name(scan, map->name, sizeof(map->name));
+		object->type_number = map->type;
+		object->type = type_name(scan, BPFREFS_ENUM_MAP_TYPE, map->type);
+		object->max_entries = map->max_entries;
+		object->user_state = map->type == MAP_TYPE_PROG_ARRAY ||
+				     map->type == MAP_TYPE_SOCKMAP ||
+				     map->type == MAP_TYPE_SOCKHASH || map->async;
+	} else if (prog) {
+		object->name = walk_name(scan, prog->name, sizeof(prog->name));
+		object->type_number = prog->type;
+		object->type = type_name(scan, BPFREFS_ENUM_PROG_TYPE, prog->type);
+	} else if (link) {
+		object->name = "";
+		object->type_number = link->type;
+		object->type = type_name(scan, BPFREFS_ENUM_LINK_TYPE, link->type);
+	} else if (btf) {
+		object->name = walk_name(scan, btf->name, sizeof(btf->name));
+		object->type_number = btf->kernel;
+		object->type = btf->kernel ? "kernel" : "user";
+	}
+}
+
+void walk_count(struct scan *scan, const struct walk_rec *rec)
+{
+	struct bpfrefs_object *object;
+	struct bpfrefs_key key;
+	uint64_t refcnt, usercnt;
+
+	if (!counters_of(rec, &key, &refcnt, &usercnt))
+		return;
+	object = scan_object_add(scan, key);
+	if (!object->type)
+		fill_object(scan, object, rec);
+	/* a btf is told once for each object that leads to it: the counts must agree */
+	if (object->refcnt != BPFREFS_UNKNOWN && object->refcnt != refcnt)
+		object->changing = true;
+	object->refcnt = refcnt;
+	object->usercnt = usercnt;
+}
+
+/*
+ * The object that a record of the second reading is about. They come as they came first, but for those
+ * that are gone: the next one is mostly it.
+ */
+static struct bpfrefs_object *counted(struct scan *scan, struct bpfrefs_key key)
+{
+	struct walk_state *state = walk_state_of(scan);
+	const GPtrArray *objects = scan->snap->objects;
+	struct bpfrefs_object *object = NULL;
+
+	if (state->recounted < objects->len)
+		object = g_ptr_array_index(objects, state->recounted);
+	if (!object || bpfrefs_key_compare(object->key, key) != 0)
+		object = scan_object(scan, key);
+	if (object)
+		state->recounted = object_inner(object)->index + 1;
+	return object;
+}
+
+void walk_recount(struct scan *scan, const struct walk_rec *rec)
+{
+	struct bpfrefs_object *object;
+	struct bpfrefs_key key;
+	uint64_t refcnt, usercnt;
+
+	if (!counters_of(rec, &key, &refcnt, &usercnt))
+		return;
+	object = counted(scan, key);
+	if (!object)
+		return; /* newer than this snapshot */
+	if (object->refcnt != refcnt || object->usercnt != usercnt)
+		object->changing = true;
+	object_inner(object)->seen = true;
+}

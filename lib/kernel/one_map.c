@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The holders of one map alone: the programs leave out what other objects are held by, and classes
+ * that hold no maps do not run. Whoever asks takes the answer only where the counters say that
+ * nothing is missing, and looks at everything otherwise (bpfrefs_snapshot_take_one()).
+ */
+#include "kernel/object_cache.h"
+#include "kernel/owner_records.h"
+#include "kernel/bpf_source.h"
+
+#define MAP_TYPE_XSKMAP	    17
+#define MAP_TYPE_STRUCT_OPS 26
+
+/*
+ * Maps alone: what holds them are descriptors, pins, programs, links and other maps. Sockets hold two
+ * types of them, which have no counts to tell whether all were found.
+ */
+static bool can_be_alone(const struct walk_map *map)
+{
+	return map->type != MAP_TYPE_XSKMAP && map->type != MAP_TYPE_STRUCT_OPS;
+}
+
+static const char *name_of_holder(struct scan *scan, struct bpfrefs_key holder)
+{
+	const struct walk_rec *rec;
+
+	if (holder.kind == BPFREFS_LINK)
+		return "";
+	rec = known_find(scan->ctx->known, holder);
+	if (rec && rec->type == WALK_MAP)
+		return walk_name(scan, ((const struct walk_map *)(const void *)rec)->name,
+				 sizeof(((struct walk_map *)0)->name));
+	if (rec && rec->type == WALK_PROG)
+		return walk_name(scan, ((const struct walk_prog *)(const void *)rec)->name,
+				 sizeof(((struct walk_prog *)0)->name));
+	walk_state_of(scan)->unnamed = true;
+	return NULL;
+}
+
+static void note_outer(const struct walk_rec *rec, void *data)
+{
+	holder_map_note(data, rec);
+}
+
+static void tell_link(const struct walk_rec *rec, void *data)
+{
+	struct scan *scan = data;
+
+	known_link(scan->ctx->known, rec);
+	walk_dispatch(rec, scan);
+}
+
+/* None holds a map on most systems, and to find that again would take long beside the rest. */
+static int walk_links(struct scan *scan)
+{
+	struct known *known = scan->ctx->known;
+	int err;
+
+	if (known_links_hold_no_map(known))
+		return 0;
+	known_links_begin(known);
+	err = walkers_iterate(walk_state_of(scan)->walkers, "walk_links", tell_link, scan);
+	if (!err)
+		known_links_end(known);
+	return err;
+}
+
+static int walk_one(struct scan *scan, const struct walk_one_map *one)
+{
+	struct walk_state *state = walk_state_of(scan);
+	struct walk_control *control = walkers_control(state->walkers);
+	struct walk_one_map after;
+	int err;
+
+	walk_count(scan, &one->map.rec);
+	walk_note(scan, &one->map.rec);
+	known_each(scan->ctx->known, BPFREFS_MAP, note_outer, scan);
+	control->only = one->map.address;
+	control->uses = 0;
+	err = walk_links(scan);
+	if (!err) {
+		walk_classes(scan, NULL);
+		walk_derive(scan, true);
+	}
+	control->only = 0;
+	if (!err)
+		err = walk_read_map(scan->ctx, one->map.rec.id, &after);
+	if (err)
+		return err;
+	state->after = true;
+	walk_recount(scan, &after.map.rec);
+	return state->unnamed ? -EAGAIN : 0;
+}
+
+static void note(const struct walk_rec *rec, void *known)
+{
+	known_note(known, rec);
+}
+
+int walk_collect_one(struct scan *scan, struct bpfrefs_key key)
+{
+	struct bpfrefs_ctx *ctx = scan->ctx;
+	struct walk_state state = { .walkers = ctx->source_data };
+	struct walk_one_map one;
+	int err;
+
+	if (key.kind != BPFREFS_MAP)
+		return -EAGAIN;
+	/* much less than to look at everything that holds them */
+	err = known_is_outdated(ctx->known) ? walk_learn_objects(ctx, note, ctx->known) : 0;
+	if (!err)
+		err = walk_read_map(ctx, key.id, &one);
+	if (err)
+		return err;
+	if (!can_be_alone(&one.map))
+		return -EAGAIN;
+	walk_state_begin(&state);
+	state.one = &one.map;
+	state.roots = owners_roots_new();
+	scan->source_data = &state;
+	scan->name_of = name_of_holder;
+	err = walk_one(scan, &one);
+	walk_state_clear(scan);
+	return err;
+}

@@ -1,0 +1,476 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What keeps mount namespaces, network namespaces and instances of bpffs alive. Only those matter that
+ * something which is shown lasts as long as: instances of bpffs, the mount namespaces that they are
+ * mounted in, network namespaces with attachments, and the mount namespaces that have bind mounts of
+ * such a namespace's file.
+ *
+ * The kernel counts references to each of them. Where it counts more than were found, the rest is a
+ * hold by something unknown: a file that is carried in a message, a socket that was closed and lingers,
+ * an open /proc/net file. Who reads that something would be freed can rely on it only so.
+ */
+#include "kernel/owner_records.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#include "snapshot/owner.h"
+#include "kernel/pin_tree.h"
+
+/* -------------------------------------------------------- root directories --- */
+
+/* A namespace's mounts are looked up through as many root directories as that. */
+#define ROOTS_MAX 64
+
+GHashTable *owners_roots_new(void)
+{
+	return g_hash_table_new_full(NULL, NULL, NULL, (GDestroyNotify)g_array_unref);
+}
+
+const GArray *owners_roots(const struct walk_state *state, uint32_t mnt_ns)
+{
+	return g_hash_table_lookup(state->roots, GUINT_TO_POINTER(mnt_ns));
+}
+
+static void note_root(struct walk_state *state, const struct walk_ns *task)
+{
+	/* by its own number procfs shows what a thread has, which its process may not have */
+	struct walk_root root = { task->root_mnt, task->root,
+				  task->tid ? task->tid : task->rec.id };
+	GArray *roots = g_hash_table_lookup(state->roots, GUINT_TO_POINTER(task->mnt_ns));
+
+	if (!roots) {
+		roots = g_array_new(FALSE, FALSE, sizeof(root));
+		g_hash_table_insert(state->roots, GUINT_TO_POINTER(task->mnt_ns), roots);
+	}
+	for (guint i = 0; i < roots->len; i++) {
+		const struct walk_root *other = &g_array_index(roots, struct walk_root, i);
+
+		if (other->mount == root.mount && other->dentry == root.dentry)
+			return;
+	}
+	if (roots->len < ROOTS_MAX)
+		g_array_append_val(roots, root);
+}
+
+/* -------------------------------------------------------------- records --- */
+
+void owners_note(struct scan *scan, const struct walk_rec *rec)
+{
+	const struct walk_ns *task = walk_record(rec, WALK_NS, struct walk_ns);
+	struct walk_state *state = walk_state_of(scan);
+
+	if (task)
+		note_root(state, task);
+	if (state->one || (rec->type != WALK_NS && rec->type != WALK_HOLD))
+		return;
+	if (!state->holds.bytes)
+		state->holds.bytes = g_byte_array_new();
+	walk_keep(rec, &state->holds);
+	if (state->holds.err)
+		arena_fail(scan->snap->arena);
+	else
+		scan_charge(scan, rec->size);
+}
+
+static uint64_t ns_key(enum owner_kind kind, uint32_t inum)
+{
+	return (uint64_t)kind << 32 | inum;
+}
+
+static bool failed(struct owners *d, bool ok)
+{
+	if (!ok)
+		arena_fail(d->scan->snap->arena);
+	return !ok;
+}
+
+/* Was this not counted before? @tag tells apart what one thing holds: below 8. */
+static bool is_new(struct owners *d, uint64_t what, uint64_t tag)
+{
+	uint64_t key = what | tag;
+
+	if (idmap_get(&d->seen, key))
+		return false;
+	failed(d, idmap_set(&d->seen, key, d));
+	return true;
+}
+
+/* ---------------------------------------------------------------- nodes --- */
+
+static struct owned_ns *node_find(const struct owners *d, enum owner_kind kind, uint32_t inum)
+{
+	return idmap_get(&d->nodes, ns_key(kind, inum));
+}
+
+void owners_hold_root(struct owners *d, uint32_t owner, enum owner_how how)
+{
+	scan_owner_hold(d->scan,
+			(struct owner_hold){ .owner = owner, .by = OWNER_NONE, .how = how });
+}
+
+/* A namespace that stays, whatever processes do: the kernel's own; our own mount namespace. */
+static bool stays(const struct owners *d, enum owner_kind kind, uint32_t inum, enum owner_how *how)
+{
+	const struct walk_known *known = &d->control->known;
+
+	*how = OWNER_BY_KERNEL;
+	if (inum == (kind == OWNER_MNT_NS ? known->init_mnt_ns : known->init_net_ns))
+		return true;
+	*how = OWNER_BY_HERE;
+	return kind == OWNER_MNT_NS && inum == d->own_ns;
+}
+
+/* The owner of a namespace, whose holds will be looked for where it is added now. */
+static uint32_t node_add(struct owners *d, enum owner_kind kind, uint32_t inum)
+{
+	struct owned_ns *node = node_find(d, kind, inum);
+	enum owner_how how;
+
+	if (node)
+		return node->owner;
+	node = g_new0(struct owned_ns, 1);
+	node->owner = scan_owner(d->scan, kind, inum);
+	node->kind = kind;
+	node->inum = inum;
+	g_ptr_array_add(d->ns, node);
+	failed(d, idmap_set(&d->nodes, ns_key(kind, inum), node));
+	node->stays = stays(d, kind, inum, &how);
+	if (node->stays)
+		owners_hold_root(d, node->owner, how);
+	return node->owner;
+}
+
+static void hold_by_namespace(struct owners *d, uint32_t owner, uint32_t mnt_ns)
+{
+	uint32_t by = node_add(d, OWNER_MNT_NS, mnt_ns);
+
+	if (by == OWNER_NONE)
+		owners_hold_root(d, owner, OWNER_BY_UNKNOWN);
+	else
+		scan_owner_hold(d->scan, (struct owner_hold){
+						 .owner = owner, .by = by, .how = OWNER_BY_MOUNT });
+}
+
+/* What is in an anonymous namespace is held once a process that keeps it is found. */
+static void hold_by_tree(struct owners *d, uint32_t owner, uint64_t ns)
+{
+	struct owned_tree tree = { ns, owner, false };
+
+	g_array_append_val(d->trees, tree);
+}
+
+/* ------------------------------------------------------------ instances --- */
+
+/* The special value that stands for mounts of the kernel's own (MNT_NS_INTERNAL). */
+static bool is_error(uint64_t address)
+{
+	return address >= (uint64_t)-4095;
+}
+
+static void add_mount(struct owners *d, uint32_t owner, uint64_t sb, const struct pin_mount *mount)
+{
+	struct owned_mount *node = g_new0(struct owned_mount, 1);
+
+	node->owner = owner;
+	node->mount = mount->mount;
+	node->sb = sb;
+	node->attached = mount->ns && !is_error(mount->ns);
+	node->expected = node->attached; /* alloc_vfsmnt(), released by umount_tree() */
+	g_ptr_array_add(d->mount, node);
+	failed(d, idmap_set(&d->mounts, node->mount, node));
+	if (mount->mnt_ns)
+		hold_by_namespace(d, owner, mount->mnt_ns);
+	else if (node->attached)
+		hold_by_tree(d, owner, mount->ns);
+}
+
+static void add_super(struct owners *d, const struct pin_super *super)
+{
+	uint32_t owner =
+		scan_owner(d->scan, OWNER_BPFFS, owner_bpffs_id(super->major, super->minor));
+	struct walk_place place = { super->address, owner };
+	uint32_t count = super->mounts->len;
+	enum owner_how how;
+	bool kept = false;
+
+	for (guint i = 0; i < super->namespaces->len; i++) {
+		uint32_t ns = g_array_index(super->namespaces, uint32_t, i);
+
+		if (!stays(d, OWNER_MNT_NS, ns, &how))
+			continue;
+		hold_by_namespace(d, owner, ns);
+		kept = true;
+	}
+	if (kept)
+		return; /* what else holds it makes no difference */
+	for (guint i = 0; i < count; i++)
+		add_mount(d, owner, super->address,
+			  &g_array_index(super->mounts, struct pin_mount, i));
+	g_array_append_val(d->supers, place);
+	g_array_append_val(d->super_mounts, count);
+}
+
+static void add_supers(struct owners *d)
+{
+	const struct pin_tree *pins = walk_state_of(d->scan)->pins;
+
+	for (guint i = 0; pins && i < pins->supers->len; i++)
+		add_super(d, g_ptr_array_index(pins->supers, i));
+}
+
+/* Network namespaces in which something is attached. */
+static void add_networks(struct owners *d)
+{
+	const GPtrArray *owners = d->scan->snap->owners;
+
+	for (guint i = 0; i < owners->len; i++) {
+		const struct owner *owner = g_ptr_array_index(owners, i);
+
+		if (owner->kind == OWNER_NET_NS)
+			node_add(d, OWNER_NET_NS, (uint32_t)owner->id);
+	}
+}
+
+/* ---------------------------------------------- mounts of namespaces' files --- */
+
+/* More than so many calls do not help: the list changes all the time. */
+#define CALLS_MAX 64
+
+/* The records of a list that changed are thrown away: the surplus of the dentries' counts remains. */
+static void read_ns_mounts(struct owners *d)
+{
+	struct walkers *walkers = walk_state_of(d->scan)->walkers;
+	struct walk_kept kept = { .bytes = d->ns_mounts };
+
+	d->control->mount_at = 0;
+	for (unsigned int i = 0; i < CALLS_MAX; i++) {
+		if (walkers_call(walkers, "walk_ns_mounts", walk_keep, &kept) || kept.err)
+			break;
+		if (d->control->ended == WALK_DONE)
+			return;
+		if (d->control->ended == WALK_TORN) {
+			g_byte_array_set_size(d->ns_mounts, 0);
+			d->control->mount_at = 0;
+		}
+	}
+	g_byte_array_set_size(d->ns_mounts, 0);
+}
+
+static uint64_t mounted_key(const struct walk_ns_mount *mount)
+{
+	return ns_key(mount->is_net ? OWNER_NET_NS : OWNER_MNT_NS, mount->inum);
+}
+
+static int by_mounted(gconstpointer a, gconstpointer b)
+{
+	const struct walk_ns_mount *x = *(void *const *)a, *y = *(void *const *)b;
+	uint64_t left = mounted_key(x), right = mounted_key(y);
+
+	return left < right ? -1 : left > right;
+}
+
+static void index_ns_mount(const struct walk_rec *rec, void *sorted)
+{
+	if (walk_record(rec, WALK_NS_MOUNT, struct walk_ns_mount))
+		g_ptr_array_add(sorted, (gpointer)(uintptr_t)rec);
+}
+
+static void take_ns_mount(struct owners *d, struct owned_ns *node,
+			  const struct walk_ns_mount *mount)
+{
+	node->common = mount->common;
+	node->opened++;
+	if (mount->in_ns) {
+		hold_by_namespace(d, node->owner, mount->in_ns);
+	} else if (mount->in && !is_error(mount->in)) {
+		hold_by_tree(d, node->owner, mount->in);
+	} else {
+		/* kept by the files opened on it, which hold the namespace themselves */
+		node->detached++;
+	}
+}
+
+static void take_ns_mounts(struct owners *d, struct owned_ns *node, const GPtrArray *sorted)
+{
+	uint64_t key = ns_key(node->kind, node->inum);
+	guint low = 0, high = sorted->len;
+
+	while (low < high) {
+		guint middle = low + (high - low) / 2;
+
+		if (mounted_key(sorted->pdata[middle]) < key)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	for (; low < sorted->len && mounted_key(sorted->pdata[low]) == key; low++)
+		take_ns_mount(d, node, sorted->pdata[low]);
+}
+
+/* Follows bind mounts to the namespaces that they are in, which are added to the nodes on the way. */
+static void add_ns_mounts(struct owners *d)
+{
+	g_autoptr(GPtrArray) sorted = g_ptr_array_new();
+
+	walk_each(d->ns_mounts->data, d->ns_mounts->len, index_ns_mount, sorted);
+	g_ptr_array_sort(sorted, by_mounted);
+	for (guint i = 0; i < d->ns->len && !scan_failed(d->scan); i++) {
+		struct owned_ns *node = g_ptr_array_index(d->ns, i);
+
+		if (!node->stays)
+			take_ns_mounts(d, node, sorted);
+	}
+}
+
+/* ------------------------------------------------------------ processes --- */
+
+static void hold_by(struct owners *d, uint32_t owner, struct owner_hold hold, const char comm[16])
+{
+	hold.owner = owner;
+	hold.by = OWNER_NONE;
+	scan_owner_hold(d->scan, hold);
+	scan_owner_process(d->scan, hold.pid, walk_name(d->scan, comm, 16));
+}
+
+static void in_namespace(struct owners *d, const struct walk_ns *task, enum owner_kind kind)
+{
+	bool net = kind == OWNER_NET_NS;
+	struct owned_ns *node = node_find(d, kind, net ? task->net_ns : task->mnt_ns);
+
+	if (!node || node->stays)
+		return;
+	node->common = net ? task->net : task->mnt;
+	node->found += is_new(d, task->nsproxy, 1 + net);
+	hold_by(d, node->owner,
+		(struct owner_hold){
+			.pid = task->rec.id, .how = OWNER_BY_TASK, .detail = task->tid },
+		task->comm);
+}
+
+/* A path in use on a mount of bpffs: each holds it (path_get()). */
+static void on_mount(struct owners *d, const struct walk_hold *hold)
+{
+	static const enum owner_how how[] = {
+		[WALK_HOLD_CWD] = OWNER_BY_CWD,
+		[WALK_HOLD_ROOT] = OWNER_BY_ROOT_DIR,
+		[WALK_HOLD_DIR] = OWNER_BY_FD,
+	};
+	struct owned_mount *node = idmap_get(&d->mounts, hold->where);
+	uint64_t detail = hold->how == WALK_HOLD_DIR ? hold->fd : hold->tid;
+
+	if (!node)
+		return;
+	node->found += is_new(d, hold->what, 3 + hold->how);
+	hold_by(d, node->owner,
+		(struct owner_hold){ .pid = hold->rec.id, .how = how[hold->how], .detail = detail },
+		hold->comm);
+}
+
+static void by_tree(struct owners *d, const struct walk_hold *hold)
+{
+	for (guint i = 0; i < d->trees->len; i++) {
+		struct owned_tree *tree = &g_array_index(d->trees, struct owned_tree, i);
+
+		if (tree->ns != hold->where)
+			continue;
+		tree->held = true;
+		hold_by(d, tree->owner,
+			(struct owner_hold){
+				.pid = hold->rec.id, .how = OWNER_BY_FD, .detail = hold->fd },
+			hold->comm);
+	}
+}
+
+static void by_descriptor(struct owners *d, const struct walk_hold *hold)
+{
+	bool net = hold->how == WALK_HOLD_NET_NS || hold->how == WALK_HOLD_SOCKET;
+	bool file = hold->how == WALK_HOLD_MNT_NS || hold->how == WALK_HOLD_NET_NS;
+	struct owned_ns *node = node_find(d, net ? OWNER_NET_NS : OWNER_MNT_NS, hold->inum);
+
+	if (!node || node->stays)
+		return;
+	node->common = hold->where;
+	if (is_new(d, hold->what, 0)) {
+		node->opened += file;
+		node->found += !file;
+	}
+	hold_by(d, node->owner,
+		(struct owner_hold){ .pid = hold->rec.id,
+				     .how = hold->how == WALK_HOLD_SOCKET ? OWNER_BY_MEMBER
+									  : OWNER_BY_FD,
+				     .detail = hold->fd },
+		hold->comm);
+}
+
+static void take_hold(const struct walk_rec *rec, void *data)
+{
+	const struct walk_ns *task = walk_record(rec, WALK_NS, struct walk_ns);
+	const struct walk_hold *hold = walk_record(rec, WALK_HOLD, struct walk_hold);
+	struct owners *d = data;
+
+	if (scan_failed(d->scan))
+		return;
+	if (task && task->nsproxy) {
+		in_namespace(d, task, OWNER_MNT_NS);
+		in_namespace(d, task, OWNER_NET_NS);
+	} else if (hold && hold->how <= WALK_HOLD_DIR) {
+		on_mount(d, hold);
+	} else if (hold && hold->how == WALK_HOLD_TREE) {
+		by_tree(d, hold);
+	} else if (hold) {
+		by_descriptor(d, hold);
+	}
+}
+
+/* --------------------------------------------------------------- all of it --- */
+
+static void derive_holds(struct owners *d)
+{
+	const GByteArray *records = walk_state_of(d->scan)->holds.bytes;
+
+	if (d->ns->len)
+		read_ns_mounts(d);
+	add_ns_mounts(d);
+	if (records && (d->ns->len || d->mount->len))
+		walk_each(records->data, records->len, take_hold, d);
+	if (scan_failed(d->scan))
+		return;
+	owners_count(d);
+	owners_note_pids(d);
+}
+
+static uint32_t own_mount_ns(const struct scan *scan)
+{
+	struct stat st;
+
+	return fstatat(scan->ctx->proc_fd, "self/ns/mnt", &st, 0) == 0 ? (uint32_t)st.st_ino : 0;
+}
+
+void owners_derive(struct scan *scan)
+{
+	struct owners d = {
+		.scan = scan,
+		.control = walkers_control(walk_state_of(scan)->walkers),
+		.own_ns = own_mount_ns(scan),
+		.ns = g_ptr_array_new_with_free_func(g_free),
+		.mount = g_ptr_array_new_with_free_func(g_free),
+		.supers = g_array_new(FALSE, FALSE, sizeof(struct walk_place)),
+		.super_mounts = g_array_new(FALSE, FALSE, sizeof(uint32_t)),
+		.trees = g_array_new(FALSE, FALSE, sizeof(struct owned_tree)),
+		.ns_mounts = g_byte_array_new(),
+	};
+
+	add_supers(&d);
+	add_networks(&d);
+	derive_holds(&d);
+	idmap_clear(&d.nodes);
+	idmap_clear(&d.mounts);
+	idmap_clear(&d.seen);
+	g_ptr_array_unref(d.ns);
+	g_ptr_array_unref(d.mount);
+	g_array_unref(d.supers);
+	g_array_unref(d.super_mounts);
+	g_array_unref(d.trees);
+	g_byte_array_unref(d.ns_mounts);
+}

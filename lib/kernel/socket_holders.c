@@ -1,0 +1,213 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "kernel/socket_holders.h"
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "kernel/nested_files.h"
+#include "kernel/object_cache.h"
+#include "kernel/net_namespaces.h"
+
+/* Words for a socket's type in the families that have no protocols of their own. */
+static const char *const type_words[] = {
+	[SOCK_STREAM] = "stream",
+	[SOCK_DGRAM] = "dgram",
+	[SOCK_RAW] = "raw",
+	[SOCK_SEQPACKET] = "seqpacket",
+};
+
+static const struct {
+	uint16_t family;
+	const char *word;
+} families[] = {
+	{ AF_UNIX, "unix" },   { AF_PACKET, "packet" },	  { AF_NETLINK, "netlink" },
+	{ AF_VSOCK, "vsock" }, { AF_ALG, "alg" },	  { AF_XDP, "xdp" },
+	{ AF_TIPC, "tipc" },   { AF_QIPCRTR, "qipcrtr" }, { AF_KCM, "kcm" },
+};
+
+static const struct {
+	uint16_t protocol;
+	const char *word;
+} protocols[] = {
+	{ IPPROTO_TCP, "tcp" },	  { IPPROTO_UDP, "udp" },	  { IPPROTO_ICMP, "icmp" },
+	{ IPPROTO_SCTP, "sctp" }, { IPPROTO_UDPLITE, "udplite" }, { IPPROTO_ICMPV6, "icmpv6" },
+	{ IPPROTO_DCCP, "dccp" }, { IPPROTO_MPTCP, "mptcp" },
+};
+
+#define MAP_TYPE_XSKMAP 17
+
+void use_prepare(struct scan *scan)
+{
+	static const uint64_t sockets = NET_TYPE(SOCKET_FILTER) | NET_TYPE(SK_SKB) |
+					NET_TYPE(SK_MSG) | NET_TYPE(SK_REUSEPORT) |
+					NET_TYPE(STRUCT_OPS);
+	static const uint64_t events =
+		NET_TYPE(KPROBE) | NET_TYPE(TRACEPOINT) | NET_TYPE(PERF_EVENT);
+	/* what a tun device has itself, and what is attached to it, which goes with its files */
+	static const uint64_t tuns =
+		NET_TYPE(SOCKET_FILTER) | NET_TYPE(SCHED_CLS) | NET_TYPE(SCHED_ACT) | NET_TYPE(XDP);
+	struct walk_state *state = walk_state_of(scan);
+	uint32_t uses = 0;
+
+	state->prog_types = known_types(scan->ctx->known, BPFREFS_PROG);
+	if (net_loaded(scan, sockets) ||
+	    known_types(scan->ctx->known, BPFREFS_MAP) >> MAP_TYPE_XSKMAP & 1)
+		uses |= 1u << WALK_OTHER_SOCKET;
+	if (net_loaded(scan, tuns))
+		uses |= 1u << WALK_OTHER_TUN;
+	if (net_loaded(scan, events))
+		uses |= 1u << WALK_OTHER_PERF;
+	walkers_control(state->walkers)->uses = uses;
+}
+
+struct bpfrefs_ref *use_add(struct scan *scan, const struct walk_use *use)
+{
+	struct bpfrefs_key key = { BPFREFS_PROG, use->rec.id };
+	const struct walk_state *state = walk_state_of(scan);
+	struct bpfrefs_ref *ref;
+	uint32_t token, count = use->count;
+
+	if (use->use == WALK_USE_STRUCT_OPS || use->use == WALK_USE_XSKMAP)
+		key.kind = BPFREFS_MAP;
+	if (!scan_file(scan, use->what, &token))
+		count = 0;
+	ref = scan_add(scan, key, count, 0);
+	if (!ref)
+		return NULL;
+	ref_set_num(ref, USE_SHARE, token);
+	if (use->fd == WALK_NO_FD)
+		return ref;
+	ref_set_pid(ref, state->pid);
+	ref_set_num(ref, USE_PID, state->pid);
+	ref_set_static(ref, USE_COMM, state->comm);
+	if (use->fd != WALK_IN_PID)
+		ref_set_num(ref, USE_FD, use->fd);
+	return ref;
+}
+
+/* ---------------------------------------------------- without a descriptor --- */
+
+struct carried {
+	uint64_t file;
+	uint32_t pid, other;
+	const char *comm;
+};
+
+static guint carried_hash(gconstpointer data)
+{
+	const struct carried *carried = data;
+
+	return (guint)(carried->file >> 4) * 31 + carried->pid;
+}
+
+static gboolean carried_equal(gconstpointer a, gconstpointer b)
+{
+	const struct carried *one = a, *other = b;
+
+	return one->file == other->file && one->pid == other->pid;
+}
+
+bool use_carried(struct scan *scan, const struct walk_rec *rec)
+{
+	const struct walk_carried *told = walk_record(rec, WALK_CARRIED, struct walk_carried);
+	struct walk_state *state = walk_state_of(scan);
+	struct carried *carried;
+
+	if (!told)
+		return false;
+	if (!state->carried)
+		state->carried = g_hash_table_new_full(carried_hash, carried_equal, g_free, NULL);
+	carried = g_new0(struct carried, 1);
+	carried->file = told->file;
+	carried->other = told->other;
+	carried->pid = held_pid(scan, &carried->comm);
+	g_hash_table_add(state->carried, carried);
+	return true;
+}
+
+int use_walk_carried(struct scan *scan)
+{
+	struct walk_state *state = walk_state_of(scan);
+	struct walk_control *control = walkers_control(state->walkers);
+	g_autoptr(GHashTable) files = g_steal_pointer(&state->carried);
+	const struct holder_class *class = scan->class;
+	const struct carried *carried;
+	GHashTableIter iter;
+	gpointer key;
+	int err = 0;
+
+	if (!files)
+		return 0;
+	g_hash_table_iter_init(&iter, files);
+	while (!err && g_hash_table_iter_next(&iter, &key, NULL)) {
+		carried = key;
+		control->use_file = carried->file;
+		control->use_other = carried->other;
+		state->pid = carried->pid;
+		state->comm = carried->comm;
+		err = walkers_call(state->walkers, "walk_carried", walk_dispatch, scan);
+	}
+	scan_turn_to(scan, class);
+	/* none of these files carries others, as far as we know: if one did, it is not followed */
+	if (state->carried)
+		scan_gap(scan, g_hash_table_size(state->carried), "files in such files", 0);
+	return err;
+}
+
+/* ------------------------------------------------------------ sockets' words --- */
+
+static char *inet_type(const struct walk_sock *sock)
+{
+	const char *six = sock->family == AF_INET6 ? "6" : "";
+
+	if (sock->type == SOCK_RAW)
+		return g_strdup_printf("raw%s", six);
+	for (guint i = 0; i < G_N_ELEMENTS(protocols); i++)
+		if (protocols[i].protocol == sock->protocol)
+			return g_strconcat(protocols[i].word, six, NULL);
+	return g_strdup_printf("inet%s_%u", six, sock->protocol);
+}
+
+char *use_sock_type(const struct walk_sock *sock)
+{
+	const char *type = NULL;
+
+	if (sock->family == AF_INET || sock->family == AF_INET6)
+		return inet_type(sock);
+	if (sock->type < G_N_ELEMENTS(type_words))
+		type = type_words[sock->type];
+	for (guint i = 0; type && i < G_N_ELEMENTS(families); i++)
+		if (families[i].family == sock->family)
+			return g_strdup_printf("%s_%s", families[i].word, type);
+	return g_strdup_printf("family%u_%u", sock->family, sock->type);
+}
+
+/* A path, or after "@" a name that is none, whose NULs become "@" as in /proc/net/unix. */
+static char *unix_name(const struct walk_sock *sock)
+{
+	char *name = g_strndup("", WALK_LOCAL_MAX);
+	uint32_t len = MIN(sock->local_len, (uint32_t)WALK_LOCAL_MAX - 1);
+
+	memcpy(name, sock->local, len);
+	if (name[0])
+		return name;
+	for (uint32_t i = 0; i < len; i++)
+		if (!name[i])
+			name[i] = '@';
+	return name;
+}
+
+char *use_sock_local(const struct walk_sock *sock)
+{
+	char text[INET6_ADDRSTRLEN];
+
+	if (!sock->local_len)
+		return NULL;
+	if (sock->family == AF_UNIX)
+		return unix_name(sock);
+	if (!inet_ntop(sock->family, sock->local, text, sizeof(text)))
+		return NULL;
+	return g_strdup_printf(sock->family == AF_INET6 ? "[%s]:%u" : "%s:%u", text, sock->port);
+}

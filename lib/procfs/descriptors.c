@@ -1,0 +1,315 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Processes' descriptors of BPF objects: the classes fd and iter from procfs. */
+#include <dirent.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "procfs/fdinfo.h"
+#include "procfs/procfs.h"
+
+/* A link of a perf event or of many probes has names in its fdinfo. */
+#define FDINFO_MAX 16384
+
+/* One descriptor table: a process's, or a thread's own. */
+struct fd_table {
+	int proc_fd;
+	uint32_t pid, tid;
+	char path[48]; /* "PID" or "PID/task/TID" */
+};
+
+static bool is_number(const char *name)
+{
+	for (const char *c = name; *c; c++)
+		if (!g_ascii_isdigit(*c))
+			return false;
+	return *name != '\0' && strlen(name) <= 10;
+}
+
+static int by_number(gconstpointer a, gconstpointer b)
+{
+	uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+
+	return x < y ? -1 : x > y;
+}
+
+int proc_numbers(int proc_fd, const char *path, GArray **numbers)
+{
+	int fd = openat(proc_fd, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	struct dirent *entry;
+	int err = 0;
+	DIR *dir;
+
+	if (fd < 0)
+		return -errno;
+	dir = fdopendir(fd);
+	if (!dir) {
+		err = -errno;
+		close(fd);
+		return err;
+	}
+	*numbers = g_array_new(FALSE, FALSE, sizeof(uint32_t));
+	for (errno = 0; (entry = readdir(dir)); errno = 0) {
+		uint32_t number;
+
+		if (!is_number(entry->d_name))
+			continue;
+		number = (uint32_t)strtoul(entry->d_name, NULL, 10);
+		/* sorting takes as much again */
+		if (!memory_can_grow(2 * sizeof(number) * (*numbers)->len, 2 * sizeof(number))) {
+			errno = ENOMEM;
+			break;
+		}
+		g_array_append_val(*numbers, number);
+	}
+	err = -errno;
+	closedir(dir);
+	if (err) {
+		g_clear_pointer(numbers, g_array_unref);
+		return err;
+	}
+	g_array_sort(*numbers, by_number);
+	return 0;
+}
+
+/*
+ * What a descriptor's link says: 0 not of BPF, 1 an object's, 2 an iterator's. The kernel has more
+ * than one name for a link's (bpf_link_prime(), bpf_link_new_fd()), so fdinfo decides which kind.
+ */
+static int classify(const char *target)
+{
+	static const char prefix[] = "anon_inode:";
+
+	if (!g_str_has_prefix(target, prefix))
+		return 0;
+	target += sizeof(prefix) - 1;
+	if (strcmp(target, "bpf_iter") == 0)
+		return 2;
+	return g_str_has_prefix(target, "bpf") || strcmp(target, "btf") == 0 ? 1 : 0;
+}
+
+/* Room for one more, and to put them in order. */
+static bool can_add(const GArray *files)
+{
+	const size_t size = 2 * sizeof(struct proc_file);
+
+	return memory_can_grow(size * files->len, size);
+}
+
+/* Reads one descriptor. 0 also for one that is not BPF's or was closed meanwhile. */
+static int read_fd(const struct fd_table *table, int links_fd, uint32_t fd, struct proc_fds *fds)
+{
+	struct proc_file file = {
+		.key = { BPFREFS_KIND_COUNT, 0 }, .pid = table->pid, .tid = table->tid, .fd = fd
+	};
+	char path[80], target[64], text[FDINFO_MAX];
+	ssize_t len;
+	int what;
+
+	snprintf(path, sizeof(path), "%u", fd);
+	len = readlinkat(links_fd, path, target, sizeof(target) - 1);
+	if (len < 0)
+		return proc_is_gone(-errno) ? 0 : -errno;
+	target[len] = '\0';
+	what = classify(target);
+	if (what && !can_add(what == 2 ? fds->iters : fds->files))
+		return -ENOMEM;
+	if (what == 2)
+		g_array_append_val(fds->iters, file);
+	if (what != 1)
+		return 0;
+	snprintf(path, sizeof(path), "%s/fdinfo/%u", table->path, fd);
+	len = text_read_at(table->proc_fd, path, text, sizeof(text));
+	if (len < 0)
+		return proc_is_gone((int)len) ? 0 : (int)len;
+	if (fdinfo_key(text, &file.key) == 0)
+		g_array_append_val(fds->files, file);
+	return 0;
+}
+
+static int read_table(const struct fd_table *table, struct proc_fds *fds)
+{
+	g_autoptr(GArray) numbers = NULL;
+	bpfrefs_autofd links_fd = -1;
+	char path[64];
+	int err;
+
+	snprintf(path, sizeof(path), "%s/fd", table->path);
+	err = proc_numbers(table->proc_fd, path, &numbers);
+	if (err || numbers->len == 0)
+		return err;
+	links_fd = openat(table->proc_fd, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (links_fd < 0)
+		return -errno;
+	for (guint i = 0; i < numbers->len && !err; i++)
+		err = read_fd(table, links_fd, g_array_index(numbers, uint32_t, i), fds);
+	return err;
+}
+
+/* Is a thread's table one of those already read? 1 yes, 0 no, or -errno. */
+static int is_shared(const GArray *tables, uint32_t tid, proc_compare_fn compare)
+{
+	for (guint i = 0; i < tables->len; i++) {
+		int order =
+			compare(g_array_index(tables, uint32_t, i), tid, PROC_COMPARE_FILES, 0, 0);
+
+		if (order == 0)
+			return 1;
+		if (order < 0)
+			return order;
+	}
+	return 0;
+}
+
+/* Threads with a table of their own (unshare(CLONE_FILES), or the leader has exited). */
+static int read_threads(int proc_fd, uint32_t pid, proc_compare_fn compare, struct proc_fds *fds)
+{
+	g_autoptr(GArray) tables = g_array_new(FALSE, FALSE, sizeof(uint32_t));
+	g_autoptr(GArray) threads = NULL;
+	char path[32];
+	int err;
+
+	snprintf(path, sizeof(path), "%u/task", pid);
+	err = proc_numbers(proc_fd, path, &threads);
+	if (err || threads->len < 2)
+		return err;
+	g_array_append_val(tables, pid);
+	for (guint i = 0; i < threads->len; i++) {
+		uint32_t tid = g_array_index(threads, uint32_t, i);
+		struct fd_table table = { .proc_fd = proc_fd, .pid = pid, .tid = tid };
+		int shared = tid == pid ? 1 : is_shared(tables, tid, compare);
+
+		if (shared < 0 && !proc_is_gone(shared))
+			return shared;
+		if (shared)
+			continue;
+		g_array_append_val(tables, tid);
+		snprintf(table.path, sizeof(table.path), "%u/task/%u", pid, tid);
+		err = read_table(&table, fds);
+		if (err && !proc_is_gone(err))
+			return err;
+	}
+	return 0;
+}
+
+static void read_process(int proc_fd, uint32_t pid, proc_compare_fn compare, struct proc_fds *fds)
+{
+	struct fd_table table = { .proc_fd = proc_fd, .pid = pid };
+	guint files = fds->files->len, iters = fds->iters->len;
+	char comm[32];
+	int err;
+
+	snprintf(table.path, sizeof(table.path), "%u", pid);
+	err = read_table(&table, fds);
+	if (!err)
+		err = read_threads(proc_fd, pid, compare, fds);
+	if (err && !proc_is_gone(err))
+		proc_miss(&fds->processes, err);
+	if ((fds->files->len > files || fds->iters->len > iters) && proc_comm(proc_fd, pid, comm))
+		g_hash_table_insert(fds->comms, GUINT_TO_POINTER(pid), g_strdup(comm));
+}
+
+int proc_fds_read(int proc_fd, proc_compare_fn compare, struct proc_fds *fds)
+{
+	g_autoptr(GArray) pids = NULL;
+	int err;
+
+	memset(fds, 0, sizeof(*fds));
+	fds->files = g_array_new(FALSE, FALSE, sizeof(struct proc_file));
+	fds->iters = g_array_new(FALSE, FALSE, sizeof(struct proc_file));
+	fds->comms = g_hash_table_new_full(NULL, NULL, NULL, g_free);
+	err = proc_numbers(proc_fd, ".", &pids);
+	if (err)
+		return err;
+	for (guint i = 0; i < pids->len; i++)
+		read_process(proc_fd, g_array_index(pids, uint32_t, i), compare, fds);
+	proc_files_tell_apart(fds, compare);
+	return 0;
+}
+
+void proc_fds_clear(struct proc_fds *fds)
+{
+	g_clear_pointer(&fds->files, g_array_unref);
+	g_clear_pointer(&fds->iters, g_array_unref);
+	g_clear_pointer(&fds->comms, g_hash_table_unref);
+}
+
+/* ------------------------------------------------------------ classes --- */
+
+enum { FD_FILE, FD_PID, FD_TID, FD_COMM, FD_FD };
+
+static bool is_kept(const struct bpfrefs_ctx *ctx, const struct proc_file *file)
+{
+	const struct bpfrefs_key *kept;
+
+	if (file->pid != ctx->self)
+		return false;
+	kept = g_hash_table_lookup(ctx->kept, GINT_TO_POINTER(file->fd));
+	return kept && bpfrefs_key_compare(*kept, file->key) == 0;
+}
+
+static void add_file(struct scan *scan, const struct proc_fds *fds, const struct proc_file *file)
+{
+	const char *comm = g_hash_table_lookup(fds->comms, GUINT_TO_POINTER(file->pid));
+	struct bpfrefs_ref *ref;
+	uint32_t token, count;
+
+	count = scan_file(scan, file->file, &token) ? 1 : 0;
+	/* The class keep tells these; another descriptor of the same file is then a second name. */
+	if (is_kept(scan->ctx, file))
+		return;
+	ref = scan_add(scan, file->key, count, file->key.kind == BPFREFS_MAP ? count : 0);
+	if (!ref)
+		return;
+	ref_set_pid(ref, file->pid);
+	ref_set_num(ref, FD_FILE, token);
+	ref_set_num(ref, FD_PID, file->pid);
+	if (file->tid)
+		ref_set_num(ref, FD_TID, file->tid);
+	ref_set_str(scan, ref, FD_COMM, comm);
+	ref_set_num(ref, FD_FD, file->fd);
+	scan_process(scan, file->pid, comm);
+}
+
+int proc_scan_fd(struct scan *scan)
+{
+	const struct proc_scan *proc = scan->source_data;
+	const struct proc_gap gaps[] = {
+		{ &proc->fds.processes, "processes" },
+		{ &proc->fds.descriptors, "descriptors not told apart" },
+	};
+
+	/* The kept ones first, so that theirs is the first name. */
+	for (int own = 1; own >= 0; own--) {
+		for (guint i = 0; i < proc->fds.files->len; i++) {
+			const struct proc_file *file =
+				&g_array_index(proc->fds.files, struct proc_file, i);
+
+			if (!file->gone && is_kept(scan->ctx, file) == (own == 1))
+				add_file(scan, &proc->fds, file);
+		}
+	}
+	proc_gaps(scan, gaps, G_N_ELEMENTS(gaps));
+	return 0;
+}
+
+/* procfs shows that a descriptor is an iterator's, but neither its program nor its target. */
+int proc_scan_iter(struct scan *scan)
+{
+	const struct proc_scan *proc = scan->source_data;
+	struct proc_missed iters = { .count = proc->fds.iters->len };
+	const struct proc_gap gaps[] = {
+		{ &iters, "open iterators, whose programs procfs does not tell" },
+		{ &proc->fds.processes, "processes" },
+	};
+
+	for (guint i = 0; i < proc->fds.iters->len; i++) {
+		uint32_t pid = g_array_index(proc->fds.iters, struct proc_file, i).pid;
+
+		scan_process(scan, pid,
+			     g_hash_table_lookup(proc->fds.comms, GUINT_TO_POINTER(pid)));
+	}
+	proc_gaps(scan, gaps, G_N_ELEMENTS(gaps));
+	return 0;
+}

@@ -1,0 +1,370 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * All objects and what they hold, by bpf(2): each is opened for a moment and asked. No counters:
+ * the UAPI does not tell them.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "uapi/syscalls.h"
+#include "procfs/fdinfo.h"
+#include "procfs/proc_array.h"
+#include "uapi/uapi_info.h"
+
+/* Values of enum bpf_map_type whose maps have a user state that usercnt 0 clears. */
+enum { MAP_PROG_ARRAY = 3, MAP_SOCKMAP = 15, MAP_SOCKHASH = 18 };
+/* Of enum bpf_prog_type. */
+enum { PROG_EXT = 28 };
+
+struct proc_edge *proc_edge_add(struct proc_edges *edges, struct bpfrefs_key holder,
+				struct bpfrefs_key target, const char *via, uint32_t user)
+{
+	struct proc_edge edge = {
+		.target = target, .holder = holder, .via = via, .ref = 1, .user = user
+	};
+
+	if (!memory_can_grow(sizeof(edge) * edges->edges->len, sizeof(edge))) {
+		edges->failed = true;
+		return NULL;
+	}
+	g_array_append_val(edges->edges, edge);
+	return &g_array_index(edges->edges, struct proc_edge, edges->edges->len - 1);
+}
+
+static void set_type(struct scan *scan, struct bpfrefs_object *object, enum bpfrefs_enum what,
+		     uint32_t type)
+{
+	char number[11];
+
+	object->type_number = type;
+	object->type = bpfrefs_enum_name(what, type);
+	if (object->type)
+		return;
+	snprintf(number, sizeof(number), "%u", type);
+	object->type = scan_str(scan, number);
+}
+
+/* A name of at most 16 bytes, which need not end in NUL. */
+static const char *short_name(struct scan *scan, const char name[16])
+{
+	char text[17];
+
+	memcpy(text, name, 16);
+	text[16] = '\0';
+	return scan_str(scan, text);
+}
+
+/* What an object is charged for, as its descriptor's fdinfo has it. */
+static uint64_t read_memlock(int proc_fd, int fd)
+{
+	char path[32], text[4096];
+	uint64_t memlock;
+
+	snprintf(path, sizeof(path), "self/fdinfo/%d", fd);
+	if (text_read_at(proc_fd, path, text, sizeof(text)) < 0 ||
+	    !fdinfo_num(text, "memlock", &memlock))
+		return BPFREFS_UNKNOWN;
+	return memlock;
+}
+
+static void tell_map(struct scan *scan, const struct map_facts *facts, uint64_t memlock)
+{
+	struct proc_scan *proc = scan->source_data;
+	struct bpfrefs_key key = { BPFREFS_MAP, facts->id };
+	struct bpfrefs_object *object = scan_object_add(scan, key);
+
+	set_type(scan, object, BPFREFS_ENUM_MAP_TYPE, facts->type);
+	object->name = short_name(scan, facts->name);
+	object->memlock = memlock;
+	object->max_entries = facts->max_entries;
+	object->user_state = facts->type == MAP_PROG_ARRAY || facts->type == MAP_SOCKMAP ||
+			     facts->type == MAP_SOCKHASH;
+	if (facts->btf_id)
+		proc_edge_add(&proc->edges, key, (struct bpfrefs_key){ BPFREFS_BTF, facts->btf_id },
+			      "btf", 0);
+}
+
+static bool is_used(const struct proc_scan *proc, uint32_t id)
+{
+	return g_hash_table_contains(proc->users, GUINT_TO_POINTER(id));
+}
+
+static int open_map(struct scan *scan, uint32_t id)
+{
+	struct proc_data *data = scan->ctx->source_data;
+	struct proc_scan *proc = scan->source_data;
+	bpfrefs_autofd fd = -1;
+	struct map_facts facts;
+	uint64_t memlock;
+	int err;
+
+	fd = bpf_open_id(BPFREFS_MAP, id);
+	if (fd < 0)
+		return fd;
+	err = raw_map_read(fd, &facts);
+	if (err)
+		return err;
+	memlock = read_memlock(scan->ctx->proc_fd, fd);
+	tell_map(scan, &facts, memlock);
+	proc_array_meet(data, &facts, memlock);
+	if (facts.type == MAP_PROG_ARRAY && !is_used(proc, id))
+		proc_miss(&proc->edges.arrays, 0);
+	else
+		proc_slots_read(&proc->edges, fd, &facts);
+	return 0;
+}
+
+static int read_map(struct scan *scan, uint32_t id)
+{
+	const struct proc_data *data = scan->ctx->source_data;
+	const struct proc_array *array = proc_array_find(data, id);
+	struct proc_scan *proc = scan->source_data;
+
+	if (is_used(proc, id))
+		return open_map(scan, id);
+	if (array) {
+		tell_map(scan, &array->facts, array->memlock);
+		proc_miss(&proc->edges.arrays, 0);
+		return 0;
+	}
+	if (proc_array_is_stranger(data, id)) {
+		g_array_append_val(proc->strangers, id);
+		return 0;
+	}
+	return open_map(scan, id);
+}
+
+static int read_prog(struct scan *scan, uint32_t id)
+{
+	struct proc_scan *proc = scan->source_data;
+	bpfrefs_autofd fd = bpf_open_id(BPFREFS_PROG, id);
+	struct bpfrefs_key key = { BPFREFS_PROG, id };
+	struct bpfrefs_object *object;
+	struct prog_facts facts;
+	int err;
+
+	if (fd < 0)
+		return fd;
+	err = raw_prog_read(fd, &facts);
+	if (err)
+		return err;
+	object = scan_object_add(scan, key);
+	set_type(scan, object, BPFREFS_ENUM_PROG_TYPE, facts.raw.type);
+	object->name = short_name(scan, facts.raw.name);
+	object->memlock = read_memlock(scan->ctx->proc_fd, fd);
+	for (uint32_t i = 0; i < facts.map_count; i++)
+		proc_edge_add(&proc->edges, key,
+			      (struct bpfrefs_key){ BPFREFS_MAP, facts.map_ids[i] }, "used_maps",
+			      0);
+	if (facts.raw.btf_id)
+		proc_edge_add(&proc->edges, key,
+			      (struct bpfrefs_key){ BPFREFS_BTF, facts.raw.btf_id }, "func_info",
+			      0);
+	/* Of a program that extends another, this is the other's BTF, held by the other. */
+	if (facts.raw.attach_btf_obj_id && facts.raw.type != PROG_EXT)
+		proc_edge_add(&proc->edges, key,
+			      (struct bpfrefs_key){ BPFREFS_BTF, facts.raw.attach_btf_obj_id },
+			      "attach_btf", 0);
+	raw_prog_clear(&facts);
+	return 0;
+}
+
+/* The map that a link is on, and whether it holds it as a user does. 0: none. */
+static uint32_t link_map(const struct link_facts *facts, uint32_t *user)
+{
+	const struct raw_link *raw = &facts->raw;
+
+	*user = raw->type != RAW_LINK_STRUCT_OPS;
+	if (raw->type == RAW_LINK_STRUCT_OPS)
+		return raw->struct_ops.map_id;
+	if (raw->type == RAW_LINK_SOCKMAP)
+		return raw->sockmap.map_id;
+	if (raw->type == RAW_LINK_ITER && raw_iter_has_map(facts->text))
+		return raw->iter.map.map_id;
+	return 0;
+}
+
+static int read_link(struct scan *scan, uint32_t id)
+{
+	struct proc_scan *proc = scan->source_data;
+	bpfrefs_autofd fd = bpf_open_id(BPFREFS_LINK, id);
+	struct bpfrefs_key key = { BPFREFS_LINK, id };
+	struct bpfrefs_object *object;
+	struct link_facts facts;
+	uint32_t map, user;
+	int err;
+
+	if (fd < 0)
+		return fd;
+	err = raw_link_read(fd, &facts);
+	if (err)
+		return err;
+	object = scan_object_add(scan, key);
+	set_type(scan, object, BPFREFS_ENUM_LINK_TYPE, facts.raw.type);
+	object->name = "";
+	if (facts.raw.prog_id)
+		proc_edge_add(&proc->edges, key,
+			      (struct bpfrefs_key){ BPFREFS_PROG, facts.raw.prog_id }, "prog", 0);
+	map = link_map(&facts, &user);
+	if (map)
+		proc_edge_add(&proc->edges, key, (struct bpfrefs_key){ BPFREFS_MAP, map },
+			      facts.raw.type == RAW_LINK_STRUCT_OPS ? "struct_ops" : "target",
+			      user);
+	return 0;
+}
+
+static int read_btf(struct scan *scan, uint32_t id)
+{
+	bpfrefs_autofd fd = bpf_open_id(BPFREFS_BTF, id);
+	struct bpfrefs_object *object;
+	struct btf_facts facts;
+	int err;
+
+	if (fd < 0)
+		return fd;
+	err = raw_btf_read(fd, &facts);
+	if (err)
+		return err;
+	object = scan_object_add(scan, (struct bpfrefs_key){ BPFREFS_BTF, id });
+	object->name = scan_str(scan, facts.name);
+	object->type = facts.raw.kernel_btf ? "kernel" : "user";
+	object->type_number = facts.raw.kernel_btf;
+	return 0;
+}
+
+/*
+ * An object that cannot be opened is there all the same, and what it holds is not known. A link in
+ * the making has an id but says EAGAIN to whoever opens it: it is newer than this snapshot.
+ */
+static void note_error(struct scan *scan, struct bpfrefs_key key, int err)
+{
+	struct proc_scan *proc = scan->source_data;
+
+	if (proc_is_gone(err) || err == -EAGAIN)
+		return;
+	scan_object_add(scan, key);
+	proc_miss(&proc->edges.objects[key.kind], err);
+}
+
+static void read_strangers(struct scan *scan)
+{
+	const struct proc_scan *proc = scan->source_data;
+
+	if (proc->strangers->len)
+		proc_array_wait();
+	for (guint i = 0; i < proc->strangers->len; i++) {
+		struct bpfrefs_key key = { BPFREFS_MAP,
+					   g_array_index(proc->strangers, uint32_t, i) };
+		int err = open_map(scan, key.id);
+
+		if (err)
+			note_error(scan, key, err);
+	}
+}
+
+int proc_objects(struct scan *scan)
+{
+	static int (*const read_kind[BPFREFS_KIND_COUNT])(struct scan *, uint32_t) = {
+		[BPFREFS_MAP] = read_map,
+		[BPFREFS_PROG] = read_prog,
+		[BPFREFS_LINK] = read_link,
+		[BPFREFS_BTF] = read_btf,
+	};
+
+	for (unsigned int i = 0; i < BPFREFS_KIND_COUNT; i++) {
+		struct bpfrefs_key key = { .kind = (enum bpfrefs_kind)i };
+		int err;
+
+		while (!(err = bpf_next_id(key.kind, key.id, &key.id))) {
+			int failed = read_kind[i](scan, key.id);
+
+			if (failed)
+				note_error(scan, key, failed);
+		}
+		if (err != -ENOENT)
+			return err;
+	}
+	read_strangers(scan);
+	proc_arrays_sweep(scan);
+	return 0;
+}
+
+/* ------------------------------------------------------------ classes --- */
+
+enum { HELD_SLOT = 3 }; /* after id, name, via */
+
+static void add_edges(struct scan *scan, enum bpfrefs_kind holder)
+{
+	const struct proc_scan *proc = scan->source_data;
+
+	for (guint i = 0; i < proc->edges.edges->len; i++) {
+		const struct proc_edge *edge =
+			&g_array_index(proc->edges.edges, struct proc_edge, i);
+		struct bpfrefs_ref *ref;
+
+		if (edge->holder.kind != holder)
+			continue;
+		ref = scan_add_held(scan, edge->target, edge->ref, edge->user, edge->holder,
+				    edge->via);
+		if (ref && edge->has_slot)
+			ref_set_num(ref, HELD_SLOT, edge->slot);
+		else if (ref && edge->slot_text)
+			ref_set_str(scan, ref, HELD_SLOT, edge->slot_text);
+	}
+}
+
+int proc_scan_prog(struct scan *scan)
+{
+	const struct proc_scan *proc = scan->source_data;
+	const struct proc_gap gap = { &proc->edges.objects[BPFREFS_PROG], "programs" };
+
+	add_edges(scan, BPFREFS_PROG);
+	proc_gaps(scan, &gap, 1);
+	scan_gap(scan, 0, "the UAPI does not tell the BTFs of kernel variables that programs use",
+		 0);
+	return 0;
+}
+
+int proc_scan_map(struct scan *scan)
+{
+	const struct proc_scan *proc = scan->source_data;
+	const struct proc_gap gaps[] = {
+		{ &proc->edges.objects[BPFREFS_MAP], "maps" },
+		{ &proc->edges.slots, "maps' slots" },
+		{ &proc->edges.arrays,
+		  "program arrays without a known user, whose slots are not read" },
+		{ &proc->edges.templates, "maps of maps, whose templates are not told" },
+	};
+
+	add_edges(scan, BPFREFS_MAP);
+	proc_gaps(scan, gaps, G_N_ELEMENTS(gaps));
+	scan_gap(scan, 0,
+		 "the UAPI does not tell programs of entries, sockmaps, struct_ops and timers", 0);
+	return 0;
+}
+
+/* A tracing link's target in struct bpf_link_info may be a program or a BTF: it does not say which. */
+static void add_targets_gap(struct scan *scan)
+{
+	uint32_t count = 0;
+
+	for (guint i = 0; i < scan->snap->objects->len; i++) {
+		const struct bpfrefs_object *object = scan->snap->objects->pdata[i];
+
+		count +=
+			object->key.kind == BPFREFS_LINK && g_strcmp0(object->type, "tracing") == 0;
+	}
+	if (count)
+		scan_gap(scan, count, "targets of tracing links", 0);
+}
+
+int proc_scan_link(struct scan *scan)
+{
+	const struct proc_scan *proc = scan->source_data;
+	const struct proc_gap gap = { &proc->edges.objects[BPFREFS_LINK], "links" };
+
+	add_edges(scan, BPFREFS_LINK);
+	proc_gaps(scan, &gap, 1);
+	add_targets_gap(scan);
+	return 0;
+}

@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The classes pin and keep from procfs. */
+#include <string.h>
+
+#include "holders/holders.h"
+#include "snapshot/owner.h"
+#include "procfs/procfs.h"
+
+static struct pin_place place_of(const struct proc_pin *pin)
+{
+	return (struct pin_place){ pin->major, pin->minor, pin->ino, pin->inner };
+}
+
+static void add_pin(struct scan *scan, const struct proc_pins *pins, const struct proc_pin *pin)
+{
+	g_autofree char *path = mounts_path(pins->own, pin->major, pin->minor, pin->inner);
+	uint32_t count = pin->first ? 1 : 0;
+	struct bpfrefs_ref *ref =
+		scan_add(scan, pin->key, count, pin->key.kind == BPFREFS_MAP ? count : 0);
+	struct pin_facts facts = {
+		.major = pin->major,
+		.minor = pin->minor,
+		.uid = pin->uid,
+		.gid = pin->gid,
+		.mode = pin->mode,
+		.ino = pin->ino,
+		.mtime = pin->mtime,
+		.path = path,
+		.inner = pin->inner,
+		.state = "live",
+		.pid = path ? 0 : pin->pid,
+	};
+
+	if (!ref)
+		return;
+	pin_fill(scan, ref, &facts);
+	ref_set_owner(ref, scan_owner_find(scan, OWNER_BPFFS,
+					   owner_bpffs_id(pin->major, pin->minor)));
+	ref_set_place(scan, ref, place_of(pin));
+}
+
+static void add_mount(struct scan *scan, const struct proc_place *place)
+{
+	struct bpfrefs_mount mount = {
+		.mnt_ns = place->mnt_ns,
+		.pid = place->pid ? place->pid : scan->ctx->self,
+		.path = place->mount->target,
+		.here = place->pid == 0,
+		.covered = place->mount->hidden,
+	};
+
+	scan_bpffs_mount(scan, place->mount->major, place->mount->minor, &mount);
+}
+
+static uint64_t count_pins(const struct proc_pins *pins, const struct bpffs_mount *mount)
+{
+	uint64_t count = 0;
+
+	for (guint i = 0; i < pins->pins->len; i++) {
+		const struct proc_pin *pin = &g_array_index(pins->pins, struct proc_pin, i);
+
+		count += pin->first && pin->major == mount->major && pin->minor == mount->minor;
+	}
+	return count;
+}
+
+/* Of each instance: how many inodes are pins, and where it is mounted. */
+static void add_instances(struct scan *scan, const struct proc_pins *pins)
+{
+	const struct bpffs_mount *last = NULL;
+
+	for (guint i = 0; i < pins->places->len; i++) {
+		const struct proc_place *place = &g_array_index(pins->places, struct proc_place, i);
+		const struct bpffs_mount *mount = place->mount;
+
+		if (!last || last->major != mount->major || last->minor != mount->minor)
+			scan_bpffs(scan, mount->major, mount->minor, count_pins(pins, mount), true);
+		last = mount;
+		add_mount(scan, place);
+	}
+	for (guint i = 0; i < pins->dirs->len; i++) {
+		const struct proc_dir *dir = &g_array_index(pins->dirs, struct proc_dir, i);
+
+		scan_bpffs_dir(scan, dir->major, dir->minor, dir->ino, dir->inner);
+	}
+}
+
+static void add_gaps(struct scan *scan, const struct proc_pins *pins)
+{
+	const struct proc_gap gaps[] = {
+		{ &pins->instances, "bpffs instances" },
+		{ &pins->parts, "directories of bpffs" },
+		{ &pins->covered, "names in bpffs under other mounts" },
+		{ &pins->pinned, "pins" },
+		{ &pins->namespaces, "processes' mount namespaces" },
+	};
+
+	proc_gaps(scan, gaps, G_N_ELEMENTS(gaps));
+}
+
+int proc_scan_pin(struct scan *scan)
+{
+	const struct proc_scan *proc = scan->source_data;
+	const struct proc_pins *pins = &proc->pins;
+
+	add_instances(scan, pins);
+	for (guint i = 0; i < pins->pins->len; i++) {
+		const struct proc_pin *pin = &g_array_index(pins->pins, struct proc_pin, i);
+
+		if (pin->keep == BPFREFS_KEEP_OFF)
+			add_pin(scan, pins, pin);
+	}
+	add_gaps(scan, pins);
+	return 0;
+}
+
+static void add_kept(struct scan *scan)
+{
+	GHashTableIter iter;
+	gpointer kept;
+
+	g_hash_table_iter_init(&iter, scan->ctx->kept);
+	while (g_hash_table_iter_next(&iter, NULL, &kept)) {
+		const struct bpfrefs_key *key = kept;
+
+		keep_add(scan, *key, BPFREFS_KEEP_FD, NULL, 1);
+	}
+}
+
+int proc_scan_keep(struct scan *scan)
+{
+	const struct proc_scan *proc = scan->source_data;
+	const struct proc_pins *pins = &proc->pins;
+
+	add_kept(scan);
+	for (guint i = 0; i < pins->pins->len; i++) {
+		const struct proc_pin *pin = &g_array_index(pins->pins, struct proc_pin, i);
+		g_autofree char *path = NULL;
+		struct bpfrefs_ref *ref;
+
+		if (pin->keep == BPFREFS_KEEP_OFF)
+			continue;
+		path = mounts_path(pins->own, pin->major, pin->minor, pin->inner);
+		ref = keep_add(scan, pin->key, pin->keep, path, 1);
+		if (ref)
+			ref_set_place(scan, ref, place_of(pin));
+	}
+	add_gaps(scan, pins);
+	return 0;
+}

@@ -1,0 +1,298 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The procfs source itself: one collection, and what it remembers from one to the next. */
+#include <linux/kcmp.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <time.h>
+
+#include "uapi/syscalls.h"
+#include "procfs/fdinfo.h"
+#include "procfs/proc_array.h"
+#include "uapi/uapi_info.h"
+#include "snapshot/snapshot.h"
+
+enum { MAP_PROG_ARRAY = 3 };
+
+/* ------------------------------------------------------------ helpers --- */
+
+void proc_miss(struct proc_missed *missed, int err)
+{
+	missed->count++;
+	if (!missed->error)
+		missed->error = -err;
+}
+
+void proc_gaps(struct scan *scan, const struct proc_gap *gaps, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		const struct proc_missed *missed = gaps[i].missed;
+
+		if (!missed->count)
+			continue;
+		scan_gap(scan, missed->count, gaps[i].what, missed->error);
+		return;
+	}
+}
+
+bool proc_is_gone(int err)
+{
+	return err == -ENOENT || err == -ESRCH || err == -ENOTDIR;
+}
+
+bool proc_comm(int proc_fd, uint32_t pid, char comm[32])
+{
+	char path[32];
+	ssize_t len;
+
+	snprintf(path, sizeof(path), "%u/comm", pid);
+	len = text_read_at(proc_fd, path, comm, 32);
+	if (len < 0)
+		return false;
+	/* A name may have newlines of its own; just the last is procfs's. */
+	if (len > 0 && comm[len - 1] == '\n')
+		comm[len - 1] = '\0';
+	return true;
+}
+
+static int compare_by_kcmp(uint32_t tid_a, uint32_t tid_b, int what, uint32_t a, uint32_t b)
+{
+	long order = syscall(SYS_kcmp, tid_a, tid_b, what, (unsigned long)a, (unsigned long)b);
+
+	return order >= 0 ? (int)order : -errno;
+}
+
+_Static_assert((int)PROC_COMPARE_FILE == (int)KCMP_FILE &&
+		       (int)PROC_COMPARE_FILES == (int)KCMP_FILES,
+	       "kcmp(2)");
+
+/* ------------------------------------------------------ program arrays --- */
+
+const struct proc_array *proc_array_find(const struct proc_data *data, uint32_t id)
+{
+	return g_hash_table_lookup(data->arrays, GUINT_TO_POINTER(id));
+}
+
+static void proc_array_add(struct proc_data *data, const struct map_facts *facts, uint64_t memlock)
+{
+	struct proc_array *array = g_new0(struct proc_array, 1);
+
+	array->facts = *facts;
+	array->memlock = memlock;
+	g_hash_table_replace(data->arrays, GUINT_TO_POINTER(facts->id), array);
+}
+
+void proc_array_meet(struct proc_data *data, const struct map_facts *facts, uint64_t memlock)
+{
+	if (facts->type == MAP_PROG_ARRAY)
+		proc_array_add(data, facts, memlock);
+	else
+		g_hash_table_add(data->others, GUINT_TO_POINTER(facts->id));
+}
+
+bool proc_array_is_stranger(const struct proc_data *data, uint32_t id)
+{
+	return !g_hash_table_contains(data->arrays, GUINT_TO_POINTER(id)) &&
+	       !g_hash_table_contains(data->others, GUINT_TO_POINTER(id));
+}
+
+void proc_array_wait(void)
+{
+	struct timespec ts = { 0, 10 * 1000 * 1000 };
+
+	nanosleep(&ts, NULL);
+}
+
+static gboolean is_missing(gpointer id, gpointer value, gpointer data)
+{
+	struct bpfrefs_key key = { BPFREFS_MAP, GPOINTER_TO_UINT(id) };
+
+	(void)value;
+	return scan_object(data, key) == NULL;
+}
+
+void proc_arrays_sweep(struct scan *scan)
+{
+	const struct proc_data *data = scan->ctx->source_data;
+
+	g_hash_table_foreach_remove(data->arrays, is_missing, scan);
+	g_hash_table_foreach_remove(data->others, is_missing, scan);
+}
+
+/* --------------------------------------------------------- collection --- */
+
+static void edge_clear(gpointer data)
+{
+	g_free(((struct proc_edge *)data)->slot_text);
+}
+
+/* Maps whose user state something holds now: these may be opened at any time. */
+static void find_users(struct proc_scan *proc)
+{
+	for (guint i = 0; i < proc->fds.files->len; i++) {
+		const struct proc_file *file = &g_array_index(proc->fds.files, struct proc_file, i);
+
+		if (!file->gone && file->key.kind == BPFREFS_MAP)
+			g_hash_table_add(proc->users, GUINT_TO_POINTER(file->key.id));
+	}
+	for (guint i = 0; i < proc->pins.pins->len; i++) {
+		const struct proc_pin *pin = &g_array_index(proc->pins.pins, struct proc_pin, i);
+
+		if (pin->key.kind == BPFREFS_MAP)
+			g_hash_table_add(proc->users, GUINT_TO_POINTER(pin->key.id));
+	}
+}
+
+static void collect_class(struct scan *scan)
+{
+	const struct holder_class *class = scan->class;
+	int err;
+
+	scan_source(scan, "procfs");
+	if (!class->proc) {
+		scan_unavailable(scan, class->proc_gap ? class->proc_gap : "not told by procfs", 0);
+		return;
+	}
+	err = class->proc(scan);
+	if (err)
+		scan_unavailable(scan, NULL, -err);
+	else if (class->proc_gap)
+		scan_gap(scan, 0, class->proc_gap, 0);
+}
+
+static int collect_all(struct scan *scan, struct proc_scan *proc)
+{
+	const struct proc_data *data = scan->ctx->source_data;
+	int err = proc_fds_read(scan->ctx->proc_fd, data->compare, &proc->fds);
+
+	if (!err)
+		err = proc_pins_read(scan->ctx->proc_fd, &proc->pins);
+	if (!err)
+		err = scan_charge(scan, proc->fds.files->len * sizeof(struct proc_file) +
+						proc->pins.pins->len * sizeof(struct proc_pin));
+	if (err)
+		return err;
+	find_users(proc);
+	err = proc_objects(scan);
+	if (!err && proc->edges.failed)
+		err = -ENOMEM;
+	if (err)
+		return err;
+	proc_owners(scan);
+	for (unsigned int i = 0; holder_classes[i] && !scan_failed(scan); i++) {
+		scan_turn(scan, i);
+		collect_class(scan);
+	}
+	return 0;
+}
+
+static int proc_collect(struct scan *scan)
+{
+	struct proc_scan proc = {
+		.users = g_hash_table_new(NULL, NULL),
+		.strangers = g_array_new(FALSE, FALSE, sizeof(uint32_t)),
+	};
+	int err;
+
+	proc.edges.edges = g_array_new(FALSE, TRUE, sizeof(struct proc_edge));
+	g_array_set_clear_func(proc.edges.edges, edge_clear);
+	scan->source_data = &proc;
+	err = collect_all(scan, &proc);
+	scan->source_data = NULL;
+	proc_fds_clear(&proc.fds);
+	proc_pins_clear(&proc.pins);
+	g_array_unref(proc.edges.edges);
+	g_hash_table_unref(proc.users);
+	g_array_unref(proc.strangers);
+	return err;
+}
+
+/* ------------------------------------------------------------- source --- */
+
+static int proc_open(struct bpfrefs_ctx *ctx, char **why)
+{
+	struct proc_data *data = g_new0(struct proc_data, 1);
+
+	(void)why;
+	data->arrays = g_hash_table_new_full(NULL, NULL, NULL, g_free);
+	data->others = g_hash_table_new(NULL, NULL);
+	data->compare = compare_by_kcmp;
+	ctx->source_data = data;
+	return 0;
+}
+
+static void proc_close(struct bpfrefs_ctx *ctx)
+{
+	struct proc_data *data = ctx->source_data;
+
+	if (!data)
+		return;
+	g_hash_table_unref(data->arrays);
+	g_hash_table_unref(data->others);
+	g_free(data);
+	ctx->source_data = NULL;
+}
+
+static int proc_next_id(struct bpfrefs_ctx *ctx, enum bpfrefs_kind kind, uint32_t start,
+			uint32_t *id)
+{
+	(void)ctx;
+	return bpf_next_id(kind, start, id);
+}
+
+/* A program array's facts never change: its descriptor is opened for them just once. */
+static int array_info(const struct proc_array *array, struct bpfrefs_info **info)
+{
+	uint32_t next;
+	int err = bpf_next_id(BPFREFS_MAP, array->facts.id - 1, &next);
+
+	if (err)
+		return err;
+	if (next != array->facts.id)
+		return -ENOENT;
+	*info = info_new();
+	info_map(*info, &array->facts);
+	return 0;
+}
+
+static int map_info(struct proc_data *data, uint32_t id, struct bpfrefs_info **info)
+{
+	const struct proc_array *array = proc_array_find(data, id);
+	bpfrefs_autofd fd = -1;
+	struct map_facts facts;
+	int err;
+
+	if (array)
+		return array_info(array, info);
+	if (proc_array_is_stranger(data, id))
+		proc_array_wait();
+	fd = bpf_open_id(BPFREFS_MAP, id);
+	if (fd < 0)
+		return fd;
+	err = raw_map_read(fd, &facts);
+	if (err)
+		return err;
+	proc_array_meet(data, &facts, BPFREFS_UNKNOWN);
+	*info = info_new();
+	info_map(*info, &facts);
+	return 0;
+}
+
+static int proc_info(struct bpfrefs_ctx *ctx, struct bpfrefs_key key, struct bpfrefs_info **info)
+{
+	bpfrefs_autofd fd = -1;
+
+	if (key.kind == BPFREFS_MAP)
+		return map_info(ctx->source_data, key.id, info);
+	fd = bpf_open_id(key.kind, key.id);
+	return fd < 0 ? fd : bpf_info_read(fd, key.kind, info);
+}
+
+const struct source source_proc = {
+	.id = BPFREFS_SOURCE_PROC,
+	.open = proc_open,
+	.close = proc_close,
+	.next_id = proc_next_id,
+	.info = proc_info,
+	.collect = proc_collect,
+};

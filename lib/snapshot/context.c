@@ -1,0 +1,345 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Contexts, and the taking of snapshots through their source. */
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+
+#include "snapshot/snapshot.h"
+
+/* PROC_PID_INIT_INO of the kernel: the initial pid namespace's number, fixed since 3.8. */
+#define INITIAL_PID_NS 0xEFFFFFFCu
+
+/* Walks of one snapshot, while counters move under them. */
+#define ATTEMPTS 4
+/* Objects with references unexplained that are remembered from one to the next. */
+#define REMAINDERS_MAX 16384
+
+static int in_initial_pid_ns(int proc_fd)
+{
+	struct stat st;
+
+	if (fstatat(proc_fd, "self/ns/pid", &st, 0) != 0)
+		return -errno;
+	return st.st_ino == INITIAL_PID_NS ? 0 : -EPERM;
+}
+
+static struct bpfrefs_ctx *ctx_new(const struct source *source)
+{
+	struct bpfrefs_ctx *ctx = g_new0(struct bpfrefs_ctx, 1);
+
+	ctx->source = source;
+	ctx->proc_fd = -1;
+	ctx->self = (uint32_t)getpid();
+	ctx->thorough = true;
+	ctx->hidden_carriers = true; /* there may be, until somebody has looked */
+	g_mutex_init(&ctx->lock);
+	g_mutex_init(&ctx->next);
+	ctx->kept = g_hash_table_new_full(NULL, NULL, NULL, g_free);
+	ctx->remainders = g_hash_table_new_full(key_hash, key_equal, g_free, g_free);
+	return ctx;
+}
+
+int ctx_open_with(const struct source *source, void *source_data, struct bpfrefs_ctx **out)
+{
+	struct bpfrefs_ctx *ctx = ctx_new(source);
+	int err = 0;
+
+	ctx->source_data = source_data;
+	if (source->open)
+		err = source->open(ctx, &ctx->why);
+	if (err) {
+		bpfrefs_ctx_close(ctx);
+		return err;
+	}
+	*out = ctx;
+	return 0;
+}
+
+static int open_source(struct bpfrefs_ctx *ctx, enum bpfrefs_source want)
+{
+	int err = -EOPNOTSUPP;
+
+	if (want != BPFREFS_SOURCE_PROC) {
+#if HAVE_BPF
+		ctx->source = &source_bpf;
+		err = source_bpf.open(ctx, &ctx->why);
+		if (!err)
+			return 0;
+#else
+		ctx->why = g_strdup("built without BPF programs");
+#endif
+		ctx->source = NULL;
+		if (want == BPFREFS_SOURCE_BPF)
+			return err;
+	} else {
+		ctx->why = g_strdup("procfs was asked for");
+	}
+	err = source_proc.open(ctx, NULL);
+	if (!err)
+		ctx->source = &source_proc;
+	return err;
+}
+
+static int ctx_setup(struct bpfrefs_ctx *ctx, const struct bpfrefs_options *options)
+{
+	uint32_t id;
+	int err;
+
+	ctx->proc_fd = options->proc_fd > 0 ? fcntl(options->proc_fd, F_DUPFD_CLOEXEC, 3)
+					    : open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (ctx->proc_fd < 0)
+		return -errno;
+	err = in_initial_pid_ns(ctx->proc_fd);
+	if (!err)
+		err = open_source(ctx, options->source);
+	if (!err)
+		err = bpfrefs_next_id(ctx, BPFREFS_MAP, 0, &id);
+	return err == -ENOENT ? 0 : err;
+}
+
+int bpfrefs_ctx_open(const struct bpfrefs_options *options, struct bpfrefs_ctx **out)
+{
+	static const struct bpfrefs_options defaults = { .size = sizeof(defaults) };
+	struct bpfrefs_ctx *ctx;
+	int err;
+
+	if (!options)
+		options = &defaults;
+	if (options->size != sizeof(*options) || options->source >= BPFREFS_SOURCE_COUNT)
+		return -EINVAL;
+	ctx = ctx_new(NULL);
+	ctx->memory = options->memory;
+	err = ctx_setup(ctx, options);
+	if (options->why)
+		*options->why = err ? g_steal_pointer(&ctx->why) : NULL;
+	if (err) {
+		bpfrefs_ctx_close(ctx);
+		return err;
+	}
+	*out = ctx;
+	return 0;
+}
+
+void bpfrefs_ctx_close(struct bpfrefs_ctx *ctx)
+{
+	GHashTableIter iter;
+	gpointer fd;
+
+	if (!ctx)
+		return;
+	if (ctx->source && ctx->source->close)
+		ctx->source->close(ctx);
+	g_hash_table_iter_init(&iter, ctx->kept);
+	while (g_hash_table_iter_next(&iter, &fd, NULL))
+		close(GPOINTER_TO_INT(fd));
+	g_hash_table_unref(ctx->kept);
+	g_hash_table_unref(ctx->remainders);
+	g_clear_pointer(&ctx->constant, g_hash_table_unref);
+	if (ctx->proc_fd >= 0)
+		close(ctx->proc_fd);
+	g_mutex_clear(&ctx->next);
+	g_mutex_clear(&ctx->lock);
+	g_free(ctx->why);
+	g_free(ctx);
+}
+
+enum bpfrefs_source bpfrefs_ctx_source(const struct bpfrefs_ctx *ctx, const char **why)
+{
+	if (why)
+		*why = ctx->why;
+	return ctx->source->id;
+}
+
+int bpfrefs_next_id(struct bpfrefs_ctx *ctx, enum bpfrefs_kind kind, uint32_t start, uint32_t *id)
+{
+	/* No lock: asking for an id opens nothing. */
+	if (kind >= BPFREFS_KIND_COUNT)
+		return -EINVAL;
+	return ctx->source->next_id(ctx, kind, start, id);
+}
+
+int bpfrefs_exists(struct bpfrefs_ctx *ctx, struct bpfrefs_key key)
+{
+	uint32_t found;
+	int err;
+
+	if (key.id == 0)
+		return -ENOENT;
+	err = bpfrefs_next_id(ctx, key.kind, key.id - 1, &found);
+	if (err)
+		return err;
+	return found == key.id ? 0 : -ENOENT;
+}
+
+int bpfrefs_info_read(struct bpfrefs_ctx *ctx, struct bpfrefs_key key, struct bpfrefs_info **info)
+{
+	int err;
+
+	if (key.kind >= BPFREFS_KIND_COUNT)
+		return -EINVAL;
+	ctx_lock(ctx);
+	err = ctx->source->info(ctx, key, info);
+	g_mutex_unlock(&ctx->lock);
+	return err;
+}
+
+/* ---------------------------------------------------------- snapshots --- */
+
+static uint64_t now_ns(clockid_t clock)
+{
+	struct timespec ts;
+
+	clock_gettime(clock, &ts);
+	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
+}
+
+struct remainder {
+	int64_t ref, user;
+};
+
+static struct remainder remainder_of(const struct bpfrefs_object *object)
+{
+	struct remainder rest = { 0, 0 };
+
+	if (object->refcnt != BPFREFS_UNKNOWN)
+		rest.ref = (int64_t)(object->refcnt - object->explained);
+	if (object->usercnt != BPFREFS_UNKNOWN)
+		rest.user = (int64_t)(object->usercnt - object->user_explained);
+	return rest;
+}
+
+/*
+ * Something may have moved from one place to another while we walked, counters unchanged, or been
+ * freed but not yet put (call_rcu). So a remainder counts only when seen twice in a row: remembers
+ * this walk's and says whether each was there in the last one.
+ */
+static bool settled(struct bpfrefs_ctx *ctx, const struct bpfrefs_snapshot *snap)
+{
+	GHashTable *now = g_hash_table_new_full(key_hash, key_equal, g_free, g_free);
+	bool same = true;
+
+	for (guint i = 0; i < snap->objects->len; i++) {
+		const struct bpfrefs_object *object = g_ptr_array_index(snap->objects, i);
+		struct remainder rest = remainder_of(object), *before;
+
+		/* It may have moved, but nothing is missing: another walk would say no more. */
+		if (rest.ref == 0 && rest.user == 0)
+			continue;
+		/* The first of so many speak for the rest. */
+		if (g_hash_table_size(now) >= REMAINDERS_MAX)
+			break;
+		before = g_hash_table_lookup(ctx->remainders, &object->key);
+		if (object->changing || !before || before->ref != rest.ref ||
+		    before->user != rest.user)
+			same = false;
+		g_hash_table_insert(now, g_memdup2(&object->key, sizeof(object->key)),
+				    g_memdup2(&rest, sizeof(rest)));
+	}
+	g_hash_table_unref(ctx->remainders);
+	ctx->remainders = now;
+	return same;
+}
+
+/* @one: of that object alone, else NULL. */
+static int walk_once(struct bpfrefs_ctx *ctx, const struct bpfrefs_key *one,
+		     struct bpfrefs_snapshot **out)
+{
+	struct scan *scan = scan_new(ctx);
+	struct bpfrefs_snapshot *snap;
+	int err;
+
+	if (one) {
+		err = ctx->source->collect_one(scan, *one);
+	} else {
+		scan_expect(scan);
+		err = ctx->source->collect(scan);
+		scan_found(scan);
+	}
+	/* what went wrong for want of memory is not the last word of it */
+	err = scan_failed(scan) ? scan_failed(scan) : err;
+	snap = scan_finish(scan);
+	if (!err)
+		err = snapshot_freeze(snap, ctx->proc_fd);
+	if (err)
+		bpfrefs_snapshot_unref(snap);
+	else
+		*out = snap;
+	return err;
+}
+
+/* What moves, moves for a moment: give it one, a little longer each time. */
+static void pause_before_retry(unsigned int attempt)
+{
+	struct timespec ts = { 0, (long)attempt * attempt * 1000000 };
+
+	nanosleep(&ts, NULL);
+}
+
+int bpfrefs_snapshot_take(struct bpfrefs_ctx *ctx, struct bpfrefs_snapshot **out)
+{
+	struct bpfrefs_snapshot_stats stats = { .started_ns = now_ns(CLOCK_MONOTONIC),
+						.wall_ns = now_ns(CLOCK_REALTIME) };
+	struct bpfrefs_snapshot *snap = NULL;
+	bool done = false;
+	int err = 0;
+
+	ctx_lock(ctx);
+	while (!done && stats.attempts < ATTEMPTS) {
+		if (stats.attempts)
+			pause_before_retry(stats.attempts);
+		bpfrefs_snapshot_unref(snap);
+		snap = NULL;
+		err = walk_once(ctx, NULL, &snap);
+		stats.attempts++;
+		done = err || settled(ctx, snap);
+		if (!done)
+			ctx->thorough = true;
+	}
+	if (!err)
+		constant_note(ctx, snap, done);
+	g_mutex_unlock(&ctx->lock);
+	if (err)
+		return err;
+	stats.took_ns = now_ns(CLOCK_MONOTONIC) - stats.started_ns;
+	stats.memory = arena_used(snap->arena);
+	snap->stats = stats;
+	*out = snap;
+	return 0;
+}
+
+/* Is every reference explained, so that no other walk could find one more? */
+static bool is_exact(const struct bpfrefs_snapshot *snap, struct bpfrefs_key key)
+{
+	const struct bpfrefs_object *object = idmap_get(&snap->by_key, key_number(key));
+
+	return object && !object->changing && object->refcnt == object->explained &&
+	       object->usercnt == object->user_explained;
+}
+
+int bpfrefs_snapshot_take_one(struct bpfrefs_ctx *ctx, struct bpfrefs_key key,
+			      struct bpfrefs_snapshot **out)
+{
+	struct bpfrefs_snapshot_stats stats = { .started_ns = now_ns(CLOCK_MONOTONIC),
+						.wall_ns = now_ns(CLOCK_REALTIME),
+						.attempts = 1 };
+	struct bpfrefs_snapshot *snap = NULL;
+	int err = -EAGAIN;
+
+	ctx_lock(ctx);
+	if (ctx->source->collect_one)
+		err = walk_once(ctx, &key, &snap);
+	g_mutex_unlock(&ctx->lock);
+	if (!err && !is_exact(snap, key))
+		err = -EAGAIN;
+	if (err) {
+		bpfrefs_snapshot_unref(snap);
+		return err;
+	}
+	stats.took_ns = now_ns(CLOCK_MONOTONIC) - stats.started_ns;
+	stats.memory = arena_used(snap->arena);
+	snap->stats = stats;
+	*out = snap;
+	return 0;
+}

@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Kinds, keys, and the names of the public enumerations. */
+#include "snapshot/private.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#ifndef BPFREFS_VERSION
+#error "the build defines BPFREFS_VERSION"
+#endif
+
+static const char *const kind_names[BPFREFS_KIND_COUNT] = {
+	[BPFREFS_MAP] = "map",
+	[BPFREFS_PROG] = "prog",
+	[BPFREFS_LINK] = "link",
+	[BPFREFS_BTF] = "btf",
+};
+
+static const char *const source_names[BPFREFS_SOURCE_COUNT] = {
+	[BPFREFS_SOURCE_AUTO] = "auto",
+	[BPFREFS_SOURCE_BPF] = "bpf",
+	[BPFREFS_SOURCE_PROC] = "proc",
+};
+
+static const char *const state_names[BPFREFS_STATE_COUNT] = {
+	[BPFREFS_HELD] = "held",
+	[BPFREFS_AT_RISK] = "at-risk",
+	[BPFREFS_CLEARED] = "cleared",
+	[BPFREFS_UNROOTED] = "unrooted",
+	[BPFREFS_STATE_UNKNOWN] = "unknown",
+};
+
+static const char *const coverage_names[BPFREFS_COVERAGE_COUNT] = {
+	[BPFREFS_COMPLETE] = "complete",
+	[BPFREFS_PARTIAL] = "partial",
+	[BPFREFS_UNAVAILABLE] = "unavailable",
+};
+
+static const char *const keep_names[BPFREFS_KEEP_COUNT] = {
+	[BPFREFS_KEEP_OFF] = "off",
+	[BPFREFS_KEEP_FD] = "fd",
+	[BPFREFS_KEEP_PIN] = "pin",
+	[BPFREFS_KEEP_AUTO] = "auto",
+};
+
+static const char *name_of(const char *const *names, unsigned int count, unsigned int value)
+{
+	return value < count ? names[value] : "?";
+}
+
+static int value_of(const char *const *names, int count, const char *name)
+{
+	for (int i = 0; i < count; i++)
+		if (strcmp(names[i], name) == 0)
+			return i;
+	return -EINVAL;
+}
+
+const char *bpfrefs_version(void)
+{
+	return BPFREFS_VERSION;
+}
+
+const char *bpfrefs_kind_name(enum bpfrefs_kind kind)
+{
+	return name_of(kind_names, BPFREFS_KIND_COUNT, kind);
+}
+
+const char *bpfrefs_source_name(enum bpfrefs_source source)
+{
+	return name_of(source_names, BPFREFS_SOURCE_COUNT, source);
+}
+
+const char *bpfrefs_state_name(enum bpfrefs_state state)
+{
+	return name_of(state_names, BPFREFS_STATE_COUNT, state);
+}
+
+const char *bpfrefs_coverage_name(enum bpfrefs_coverage coverage)
+{
+	return name_of(coverage_names, BPFREFS_COVERAGE_COUNT, coverage);
+}
+
+const char *bpfrefs_keep_name(enum bpfrefs_keep_mode mode)
+{
+	return name_of(keep_names, BPFREFS_KEEP_COUNT, mode);
+}
+
+int bpfrefs_kind_parse(const char *name, enum bpfrefs_kind *kind)
+{
+	int value = value_of(kind_names, BPFREFS_KIND_COUNT, name);
+
+	if (value < 0)
+		return value;
+	*kind = (enum bpfrefs_kind)value;
+	return 0;
+}
+
+int bpfrefs_keep_parse(const char *name, enum bpfrefs_keep_mode *mode)
+{
+	int value = value_of(keep_names, BPFREFS_KEEP_COUNT, name);
+
+	if (value < 0)
+		return value;
+	*mode = (enum bpfrefs_keep_mode)value;
+	return 0;
+}
+
+int bpfrefs_id_parse(const char *text, uint32_t *id)
+{
+	uint64_t value = 0;
+
+	if (text[0] == '0' || text[0] == '\0')
+		return -EINVAL;
+	for (const char *p = text; *p; p++) {
+		if (*p < '0' || *p > '9')
+			return -EINVAL;
+		value = value * 10 + (uint64_t)(*p - '0');
+		if (value > UINT32_MAX)
+			return -EINVAL;
+	}
+	*id = (uint32_t)value;
+	return 0;
+}
+
+int bpfrefs_key_parse(const char *text, struct bpfrefs_key *key)
+{
+	const char *slash = strchr(text, '/');
+	enum bpfrefs_kind kind;
+	char name[8];
+	uint32_t id;
+	int err;
+
+	if (!slash || (size_t)(slash - text) >= sizeof(name))
+		return -EINVAL;
+	memcpy(name, text, (size_t)(slash - text));
+	name[slash - text] = '\0';
+	err = bpfrefs_kind_parse(name, &kind);
+	if (!err)
+		err = bpfrefs_id_parse(slash + 1, &id);
+	if (err)
+		return err;
+	*key = (struct bpfrefs_key){ kind, id };
+	return 0;
+}
+
+char *bpfrefs_key_format(struct bpfrefs_key key, char buf[BPFREFS_KEY_MAX])
+{
+	snprintf(buf, BPFREFS_KEY_MAX, "%s/%u", bpfrefs_kind_name(key.kind), key.id);
+	return buf;
+}
+
+int bpfrefs_key_compare(struct bpfrefs_key a, struct bpfrefs_key b)
+{
+	if (a.kind != b.kind)
+		return a.kind < b.kind ? -1 : 1;
+	return a.id < b.id ? -1 : a.id > b.id;
+}
+
+guint key_hash(gconstpointer data)
+{
+	const struct bpfrefs_key *key = data;
+
+	return key->id * 4 + (guint)key->kind;
+}
+
+gboolean key_equal(gconstpointer a, gconstpointer b)
+{
+	return bpfrefs_key_compare(*(const struct bpfrefs_key *)a,
+				   *(const struct bpfrefs_key *)b) == 0;
+}

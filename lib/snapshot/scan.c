@@ -1,0 +1,384 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* A snapshot in the making: what sources and holder classes add to it. */
+#include "snapshot/private.h"
+
+#include <string.h>
+
+#include "snapshot/owner.h"
+#include "snapshot/snapshot.h"
+
+/* What a hash table takes for one directory, at most. */
+#define DIR_BYTES 64
+
+struct scan *scan_new(struct bpfrefs_ctx *ctx)
+{
+	struct scan *scan = g_new0(struct scan, 1);
+
+	scan->ctx = ctx;
+	scan->snap = snapshot_new();
+	arena_limit(scan->snap->arena, ctx ? ctx->memory : 0);
+	for (unsigned int i = 0; holder_classes[i]; i++) {
+		struct bpfrefs_class_status status = {
+			.class_ = &holder_classes[i]->pub,
+			.source = "?",
+		};
+
+		g_array_append_val(scan->snap->classes, status);
+	}
+	return scan;
+}
+
+/* Some more than there were, so that one more does not make everything move. */
+static size_t roomy(size_t last)
+{
+	return last + last / 16 + 64;
+}
+
+void scan_expect(struct scan *scan)
+{
+	const struct bpfrefs_ctx *ctx = scan->ctx;
+	struct bpfrefs_snapshot *snap = scan->snap;
+
+	/* what there is no room for now may be there when it is needed, or the scan fails then */
+	idmap_reserve(&scan->files, roomy(ctx->last_files));
+	idmap_reserve(&snap->by_key, roomy(ctx->last_objects));
+	if (!memory_is_there(4 * sizeof(gpointer) * roomy(ctx->last_refs + ctx->last_objects)))
+		return;
+	g_ptr_array_unref(snap->refs);
+	snap->refs = g_ptr_array_sized_new((guint)roomy(ctx->last_refs));
+	g_ptr_array_unref(snap->objects);
+	snap->objects = g_ptr_array_sized_new((guint)roomy(ctx->last_objects));
+}
+
+void scan_found(const struct scan *scan)
+{
+	scan->ctx->last_files = scan->files.count;
+	scan->ctx->last_objects = scan->snap->objects->len;
+	scan->ctx->last_refs = scan->snap->refs->len;
+}
+
+struct bpfrefs_snapshot *scan_finish(struct scan *scan)
+{
+	struct bpfrefs_snapshot *snap = scan->snap;
+
+	/* what is said of its states later is no longer the scan's */
+	arena_limit(snap->arena, 0);
+	idmap_clear(&scan->files);
+	for (unsigned int kind = 0; kind < OWNER_KINDS; kind++)
+		idmap_clear(&scan->owners[kind]);
+	g_free(scan);
+	return snap;
+}
+
+int scan_failed(const struct scan *scan)
+{
+	return arena_failed(scan->snap->arena) ? -ENOMEM : 0;
+}
+
+int scan_charge(struct scan *scan, size_t size)
+{
+	arena_charge(scan->snap->arena, size);
+	return scan_failed(scan);
+}
+
+/* Room for one more item: @count arrays will have it. */
+static bool can_add(struct scan *scan, const GPtrArray *array, unsigned int count)
+{
+	if (!memory_can_grow(array->len * sizeof(gpointer), sizeof(gpointer)))
+		arena_fail(scan->snap->arena);
+	return scan_charge(scan, count * sizeof(gpointer)) == 0;
+}
+
+void scan_turn(struct scan *scan, unsigned int class_index)
+{
+	scan->class = holder_classes[class_index];
+	scan->class_index = class_index;
+}
+
+void scan_turn_to(struct scan *scan, const struct holder_class *class)
+{
+	for (unsigned int i = 0; holder_classes[i]; i++)
+		if (holder_classes[i] == class)
+			scan_turn(scan, i);
+}
+
+static struct bpfrefs_class_status *status_of(struct scan *scan)
+{
+	return &g_array_index(scan->snap->classes, struct bpfrefs_class_status, scan->class_index);
+}
+
+/* Addresses of objects that the kernel aligns: neighbours become neighbours. */
+static uint64_t file_key(uint64_t identity)
+{
+	return identity >> 6 | identity << 58;
+}
+
+void scan_file_soon(const struct scan *scan, uint64_t identity)
+{
+	idmap_soon(&scan->files, file_key(identity));
+}
+
+bool scan_file(struct scan *scan, uint64_t identity, uint32_t *token)
+{
+	uint64_t key = file_key(identity);
+	struct idmap_entry *place = idmap_place(&scan->files, key);
+
+	if (place && place->value) {
+		*token = GPOINTER_TO_UINT(place->value);
+		return false;
+	}
+	*token = (uint32_t)scan->files.count + 1;
+	if (!place)
+		arena_fail(scan->snap->arena);
+	else if (scan_charge(scan, sizeof(*place)) == 0)
+		idmap_fill(&scan->files, place, key, GUINT_TO_POINTER(*token));
+	return true;
+}
+
+const char *scan_str(struct scan *scan, const char *str)
+{
+	return arena_str(scan->snap->arena, str);
+}
+
+struct bpfrefs_object *scan_object(struct scan *scan, struct bpfrefs_key key)
+{
+	return idmap_get(&scan->snap->by_key, key_number(key));
+}
+
+struct bpfrefs_object *scan_object_add(struct scan *scan, struct bpfrefs_key key)
+{
+	struct idmap *by_key = &scan->snap->by_key;
+	struct idmap_entry *place = idmap_place(by_key, key_number(key));
+	struct bpfrefs_object *object;
+	struct object *added;
+
+	if (place && place->value)
+		return place->value;
+	if (!place)
+		arena_fail(scan->snap->arena);
+	added = can_add(scan, scan->snap->objects, 1)
+			? arena_alloc(scan->snap->arena, sizeof(*added))
+			: NULL;
+	if (!place || !added)
+		return &scan->spare.pub;
+	object = &added->pub;
+	idmap_fill(by_key, place, key_number(key), object);
+	object->key = key;
+	object->refcnt = BPFREFS_UNKNOWN;
+	object->usercnt = key.kind == BPFREFS_MAP ? BPFREFS_UNKNOWN : 0;
+	/* nobody is charged for links and BTFs: see bpfrefs(5), "retains" */
+	object->memlock = key.kind == BPFREFS_LINK || key.kind == BPFREFS_BTF ? 0 : BPFREFS_UNKNOWN;
+	added->index = scan->snap->objects->len;
+	g_ptr_array_add(scan->snap->objects, object);
+	return object;
+}
+
+struct bpfrefs_ref *scan_add(struct scan *scan, struct bpfrefs_key target, uint32_t ref,
+			     uint32_t user)
+{
+	struct bpfrefs_object *object = scan_object(scan, target);
+	struct bpfrefs_ref *result;
+	size_t keys = 0;
+
+	/* it will be in three arrays more, once it is in order */
+	if (!object || !can_add(scan, scan->snap->refs, 4))
+		return NULL;
+	while (keys < REF_FIELDS_MAX && scan->class->pub.keys[keys])
+		keys++;
+	result = arena_alloc(scan->snap->arena, sizeof(*result) + keys * sizeof(result->values[0]));
+	if (!result)
+		return NULL;
+	result->target = target;
+	result->object = object;
+	result->holder.kind = BPFREFS_KIND_COUNT;
+	result->class = scan->class;
+	result->class_index = (uint8_t)scan->class_index;
+	result->keys = (uint8_t)keys;
+	result->ref = ref;
+	result->user = user;
+	g_ptr_array_add(scan->snap->refs, result);
+	status_of(scan)->refs++;
+	return result;
+}
+
+struct bpfrefs_ref *scan_add_held(struct scan *scan, struct bpfrefs_key target, uint32_t ref,
+				  uint32_t user, struct bpfrefs_key holder, const char *via)
+{
+	struct bpfrefs_ref *result = scan_add(scan, target, ref, user);
+	const struct bpfrefs_object *object = scan->last_holder;
+
+	if (!result)
+		return NULL;
+	/* what one holds is told at a stretch */
+	if (!object || bpfrefs_key_compare(object->key, holder) != 0)
+		object = scan->last_holder = scan_object(scan, holder);
+	result->holder = holder;
+	ref_set_num(result, 0, holder.id);
+	if (!object && scan->name_of)
+		ref_set_static(result, 1, scan->name_of(scan, holder));
+	else
+		ref_set_static(result, 1, object ? object->name : NULL);
+	ref_set_static(result, 2, via);
+	return result;
+}
+
+void ref_set_pid(struct bpfrefs_ref *ref, uint32_t pid)
+{
+	ref->pid = pid;
+}
+
+void ref_set_num(struct bpfrefs_ref *ref, unsigned int index, uint64_t num)
+{
+	if (index >= REF_FIELDS_MAX)
+		return;
+	ref->types[index] = num == BPFREFS_UNKNOWN ? BPFREFS_VALUE_UNKNOWN : BPFREFS_VALUE_NUM;
+	ref->values[index].num = num;
+}
+
+void ref_set_static(struct bpfrefs_ref *ref, unsigned int index, const char *str)
+{
+	if (index >= REF_FIELDS_MAX)
+		return;
+	ref->types[index] = str ? BPFREFS_VALUE_STR : BPFREFS_VALUE_UNKNOWN;
+	ref->values[index].str = str;
+}
+
+void ref_set_str(struct scan *scan, struct bpfrefs_ref *ref, unsigned int index, const char *str)
+{
+	ref_set_static(ref, index, scan_str(scan, str));
+}
+
+void ref_set_place(struct scan *scan, struct bpfrefs_ref *ref, struct pin_place place)
+{
+	struct pin_place *copy = arena_alloc(scan->snap->arena, sizeof(*copy));
+
+	if (!copy)
+		return;
+	*copy = place;
+	copy->inner = scan_str(scan, place.inner);
+	ref->place = copy;
+}
+
+void scan_gap(struct scan *scan, uint32_t count, const char *what, int error)
+{
+	struct bpfrefs_class_status *status = status_of(scan);
+
+	if (status->coverage == BPFREFS_UNAVAILABLE)
+		return;
+	if (status->coverage == BPFREFS_COMPLETE) {
+		status->coverage = BPFREFS_PARTIAL;
+		status->what = scan_str(scan, what);
+		status->error = error;
+	}
+	/* the first reason is the one that is shown: only its own kind is counted with it */
+	if (g_strcmp0(status->what, what) == 0)
+		status->count += count;
+}
+
+void scan_unavailable(struct scan *scan, const char *why, int error)
+{
+	struct bpfrefs_class_status *status = status_of(scan);
+
+	status->coverage = BPFREFS_UNAVAILABLE;
+	status->what = scan_str(scan, why);
+	status->error = error;
+}
+
+void scan_source(struct scan *scan, const char *source)
+{
+	status_of(scan)->source = source;
+}
+
+void scan_process(struct scan *scan, uint32_t pid, const char *comm)
+{
+	struct bpfrefs_process *process;
+	GPtrArray *all = scan->snap->processes;
+
+	/* Sources tell a process once for each thing it holds, one after another. */
+	if (all->len) {
+		process = g_ptr_array_index(all, all->len - 1);
+		if (process->pid == pid)
+			return;
+	}
+	if (!can_add(scan, all, 1))
+		return;
+	process = arena_alloc(scan->snap->arena, sizeof(*process));
+	if (!process)
+		return;
+	process->pid = pid;
+	process->comm = scan_str(scan, comm);
+	g_ptr_array_add(all, process);
+}
+
+static struct bpfrefs_bpffs *bpffs_find(struct scan *scan, uint32_t major, uint32_t minor)
+{
+	GPtrArray *all = scan->snap->bpffs;
+
+	for (unsigned int i = 0; i < all->len; i++) {
+		struct bpfrefs_bpffs *bpffs = g_ptr_array_index(all, i);
+
+		if (bpffs->major == major && bpffs->minor == minor)
+			return bpffs;
+	}
+	return NULL;
+}
+
+void scan_bpffs(struct scan *scan, uint32_t major, uint32_t minor, uint64_t pins, bool attached)
+{
+	struct bpfrefs_bpffs *bpffs = bpffs_find(scan, major, minor);
+
+	if (!bpffs) {
+		bpffs = arena_alloc(scan->snap->arena, sizeof(*bpffs));
+		if (!bpffs)
+			return;
+		bpffs->major = major;
+		bpffs->minor = minor;
+		g_ptr_array_add(scan->snap->bpffs, bpffs);
+	}
+	bpffs->pins = pins;
+	bpffs->attached = attached;
+}
+
+void scan_bpffs_mount(struct scan *scan, uint32_t major, uint32_t minor,
+		      const struct bpfrefs_mount *mount)
+{
+	struct bpfrefs_bpffs *bpffs = bpffs_find(scan, major, minor);
+	struct bpfrefs_mount *mounts;
+
+	if (!bpffs)
+		return;
+	mounts = arena_alloc(scan->snap->arena, (bpffs->mount_count + 1) * sizeof(*mounts));
+	if (!mounts)
+		return;
+	if (bpffs->mount_count)
+		memcpy(mounts, bpffs->mounts, bpffs->mount_count * sizeof(*mounts));
+	mounts[bpffs->mount_count] = *mount;
+	mounts[bpffs->mount_count].path = scan_str(scan, mount->path);
+	bpffs->mounts = mounts;
+	bpffs->mount_count++;
+}
+
+void scan_bpffs_pids(struct scan *scan, uint32_t major, uint32_t minor, const uint32_t *pids,
+		     size_t count)
+{
+	struct bpfrefs_bpffs *bpffs = bpffs_find(scan, major, minor);
+	uint32_t *copy = arena_alloc(scan->snap->arena, (count + 1) * sizeof(*copy));
+
+	if (!bpffs || !copy)
+		return;
+	if (count)
+		memcpy(copy, pids, count * sizeof(*copy));
+	bpffs->pids = copy;
+	bpffs->pid_count = count;
+}
+
+void scan_bpffs_dir(struct scan *scan, uint32_t major, uint32_t minor, uint64_t ino,
+		    const char *inner)
+{
+	struct dir_key *key = arena_alloc(scan->snap->arena, sizeof(*key));
+
+	if (!key || scan_charge(scan, DIR_BYTES))
+		return;
+	*key = (struct dir_key){ major, minor, ino };
+	g_hash_table_replace(scan->snap->dirs, key, (gpointer)scan_str(scan, inner));
+}

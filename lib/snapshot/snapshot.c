@@ -1,0 +1,498 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Snapshots: freeze, index, query. Immutable once frozen, so shared without a lock. */
+#include "snapshot/owner.h"
+#include "snapshot/snapshot.h"
+
+#include <string.h>
+
+static guint dir_hash(gconstpointer data)
+{
+	const struct dir_key *key = data;
+
+	return (guint)key->ino ^ key->minor << 20 ^ key->major << 8;
+}
+
+static gboolean dir_equal(gconstpointer a, gconstpointer b)
+{
+	const struct dir_key *x = a, *y = b;
+
+	return x->major == y->major && x->minor == y->minor && x->ino == y->ino;
+}
+
+struct bpfrefs_snapshot *snapshot_new(void)
+{
+	struct bpfrefs_snapshot *snap = g_new0(struct bpfrefs_snapshot, 1);
+
+	g_atomic_ref_count_init(&snap->count);
+	snap->arena = arena_new();
+	snap->objects = g_ptr_array_new();
+	snap->refs = g_ptr_array_new();
+	snap->by_holder = g_ptr_array_new();
+	snap->by_pid = g_ptr_array_new();
+	snap->processes = g_ptr_array_new();
+	snap->bpffs = g_ptr_array_new();
+	owners_init(snap);
+	snap->classes = g_array_new(FALSE, TRUE, sizeof(struct bpfrefs_class_status));
+	g_mutex_init(&snap->judging);
+	g_mutex_init(&snap->indexing);
+	snap->dirs = g_hash_table_new(dir_hash, dir_equal);
+	return snap;
+}
+
+struct bpfrefs_snapshot *bpfrefs_snapshot_ref(struct bpfrefs_snapshot *snap)
+{
+	g_atomic_ref_count_inc(&snap->count);
+	return snap;
+}
+
+void bpfrefs_snapshot_unref(struct bpfrefs_snapshot *snap)
+{
+	if (!snap || !g_atomic_ref_count_dec(&snap->count))
+		return;
+	g_ptr_array_unref(snap->objects);
+	g_ptr_array_unref(snap->refs);
+	g_ptr_array_unref(snap->by_holder);
+	g_ptr_array_unref(snap->by_pid);
+	g_ptr_array_unref(snap->processes);
+	g_ptr_array_unref(snap->bpffs);
+	owners_clear(snap);
+	g_array_unref(snap->classes);
+	idmap_clear(&snap->by_key);
+	g_mutex_clear(&snap->judging);
+	g_mutex_clear(&snap->indexing);
+	g_hash_table_unref(snap->dirs);
+	arena_free(snap->arena);
+	g_free(snap);
+}
+
+/* ------------------------------------------------------------- freeze --- */
+
+static int by_object_key(gconstpointer a, gconstpointer b)
+{
+	const struct bpfrefs_object *x = *(void *const *)a, *y = *(void *const *)b;
+
+	return bpfrefs_key_compare(x->key, y->key);
+}
+
+static int by_target(gconstpointer a, gconstpointer b)
+{
+	const struct bpfrefs_ref *x = *(void *const *)a, *y = *(void *const *)b;
+	int order = bpfrefs_key_compare(x->target, y->target);
+
+	return order ? order : (int)x->class_index - (int)y->class_index;
+}
+
+static int by_holder(gconstpointer a, gconstpointer b)
+{
+	const struct bpfrefs_ref *x = *(void *const *)a, *y = *(void *const *)b;
+
+	return bpfrefs_key_compare(x->holder, y->holder);
+}
+
+static int by_pid(gconstpointer a, gconstpointer b)
+{
+	const struct bpfrefs_ref *x = *(void *const *)a, *y = *(void *const *)b;
+
+	return x->pid < y->pid ? -1 : x->pid > y->pid;
+}
+
+static int by_process(gconstpointer a, gconstpointer b)
+{
+	const struct bpfrefs_process *x = *(void *const *)a, *y = *(void *const *)b;
+
+	return x->pid < y->pid ? -1 : x->pid > y->pid;
+}
+
+/* Sources tell each kind's objects in order, mostly: to look is cheaper than to sort. */
+static void order_objects(GPtrArray *objects)
+{
+	g_autofree gpointer *old = g_memdup2(objects->pdata, objects->len * sizeof(gpointer));
+	bool sorted = true;
+	guint at = 0;
+
+	for (unsigned int kind = 0; kind < BPFREFS_KIND_COUNT; kind++)
+		for (guint i = 0; i < objects->len; i++)
+			if (((const struct bpfrefs_object *)old[i])->key.kind == kind)
+				objects->pdata[at++] = old[i];
+	for (guint i = 1; sorted && i < objects->len; i++)
+		sorted = by_object_key(&objects->pdata[i - 1], &objects->pdata[i]) < 0;
+	if (!sorted)
+		g_ptr_array_sort(objects, by_object_key);
+}
+
+/* Several classes may have told the same process. */
+static void processes_unique(GPtrArray *all)
+{
+	guint kept = 0;
+
+	g_ptr_array_sort(all, by_process);
+	for (guint i = 0; i < all->len; i++) {
+		struct bpfrefs_process *process = g_ptr_array_index(all, i);
+		struct bpfrefs_process *last = kept ? g_ptr_array_index(all, kept - 1) : NULL;
+
+		if (last && last->pid == process->pid) {
+			if (!last->comm)
+				last->comm = process->comm;
+			continue;
+		}
+		all->pdata[kept++] = process;
+	}
+	g_ptr_array_set_size(all, (gint)kept);
+}
+
+static void sum_up(struct bpfrefs_snapshot *snap)
+{
+	for (guint i = 0; i < snap->refs->len; i++) {
+		struct bpfrefs_ref *ref = g_ptr_array_index(snap->refs, i);
+		struct bpfrefs_object *object = ref->object;
+
+		object->explained += ref->ref;
+		object->user_explained += ref->user;
+		if (ref->place && strcmp(ref->class->pub.name, "pin") == 0)
+			object->pins++;
+		if (ref->owner)
+			((struct owner *)snap->owners->pdata[ref->owner - 1])->used = true;
+	}
+}
+
+/* Where a reference belongs: a number below the count given; UINT32_MAX: that is not known. */
+typedef uint32_t (*place_fn)(const struct bpfrefs_ref *ref, const void *data);
+
+static uint32_t place_of_holder(const struct bpfrefs_ref *ref, const void *data)
+{
+	const struct bpfrefs_snapshot *snap = data;
+	const struct bpfrefs_object *holder = idmap_get(&snap->by_key, key_number(ref->holder));
+
+	return holder ? object_inner(holder)->index : UINT32_MAX;
+}
+
+static uint32_t place_of_pid(const struct bpfrefs_ref *ref, const void *data)
+{
+	return GPOINTER_TO_UINT(idmap_get(data, ref->pid)) - 1; /* none: UINT32_MAX */
+}
+
+/*
+ * Sorts by counting, and keeps the order of what has the same place: comparing would take longer than
+ * to find the references. False, and nothing is changed, where a place is not known.
+ */
+static bool order(GPtrArray *refs, uint32_t places, place_fn place, const void *data)
+{
+	g_autofree uint32_t *next = g_new0(uint32_t, (size_t)places + 1);
+	g_autofree uint32_t *at = g_new(uint32_t, refs->len);
+	g_autofree gpointer *old = g_memdup2(refs->pdata, refs->len * sizeof(gpointer));
+
+	for (guint i = 0; i < refs->len; i++) {
+		at[i] = place(old[i], data);
+		if (at[i] >= places)
+			return false;
+		next[at[i] + 1]++;
+	}
+	for (uint32_t i = 1; i <= places; i++)
+		next[i] += next[i - 1];
+	for (guint i = 0; i < refs->len; i++)
+		refs->pdata[next[at[i]]++] = old[i];
+	return true;
+}
+
+static int order_by_pid(struct bpfrefs_snapshot *snap)
+{
+	struct idmap places = { 0 };
+	bool known = true;
+
+	for (guint i = 0; i < snap->processes->len; i++) {
+		const struct bpfrefs_process *process = g_ptr_array_index(snap->processes, i);
+
+		known = known && idmap_set(&places, process->pid, GUINT_TO_POINTER(i + 1));
+	}
+	/* a keep's daemon need not be among the processes */
+	if (known && !order(snap->by_pid, snap->processes->len, place_of_pid, &places))
+		g_ptr_array_sort(snap->by_pid, by_pid);
+	idmap_clear(&places);
+	return known ? 0 : -ENOMEM;
+}
+
+/*
+ * By target, then by class; those of the same class stay in order. Each reference is somewhere else in
+ * memory, and so it is looked at once.
+ */
+static void order_refs(struct bpfrefs_snapshot *snap)
+{
+	GPtrArray *refs = snap->refs;
+	g_autofree uint32_t *by_target = g_new0(uint32_t, (size_t)snap->objects->len + 1);
+	g_autofree uint64_t *keys = g_new(uint64_t, refs->len);
+	g_autofree uint32_t *classed = g_new(uint32_t, refs->len);
+	g_autofree gpointer *old = g_memdup2(refs->pdata, refs->len * sizeof(gpointer));
+	uint32_t by_class[UINT8_MAX + 2] = { 0 };
+
+	for (guint i = 0; i < refs->len; i++) {
+		const struct bpfrefs_ref *ref = old[i];
+
+		keys[i] = (uint64_t)object_inner(ref->object)->index << 8 | ref->class_index;
+		by_class[(keys[i] & UINT8_MAX) + 1]++;
+		by_target[(keys[i] >> 8) + 1]++;
+	}
+	for (unsigned int i = 1; i <= UINT8_MAX; i++)
+		by_class[i] += by_class[i - 1];
+	for (uint32_t i = 1; i <= snap->objects->len; i++)
+		by_target[i] += by_target[i - 1];
+	for (guint i = 0; i < refs->len; i++)
+		classed[by_class[keys[i] & UINT8_MAX]++] = i;
+	for (guint i = 0; i < refs->len; i++)
+		refs->pdata[by_target[keys[classed[i]] >> 8]++] = old[classed[i]];
+}
+
+/* What putting it in order takes beside it for each reference, each object and each process. */
+#define ORDER_BYTES 64
+
+int snapshot_freeze(struct bpfrefs_snapshot *snap, int proc_fd)
+{
+	uint32_t objects = snap->objects->len;
+	size_t items = (size_t)objects + snap->refs->len + snap->processes->len;
+
+	if (arena_failed(snap->arena) || !memory_is_there(items * ORDER_BYTES))
+		return -ENOMEM;
+	order_objects(snap->objects);
+	for (uint32_t i = 0; i < objects; i++)
+		object_inner(snap->objects->pdata[i])->index = i;
+	order_refs(snap);
+	sum_up(snap);
+	owners_resolve(snap, proc_fd);
+	processes_unique(snap->processes);
+	return arena_failed(snap->arena) ? -ENOMEM : 0;
+}
+
+/* -ENOMEM: nothing is indexed. */
+static int build_index(struct bpfrefs_snapshot *snap)
+{
+	int err;
+
+	if (!memory_is_there(snap->refs->len * (size_t)ORDER_BYTES))
+		return -ENOMEM;
+	for (guint i = 0; i < snap->refs->len; i++) {
+		struct bpfrefs_ref *ref = g_ptr_array_index(snap->refs, i);
+
+		if (ref->holder.kind != BPFREFS_KIND_COUNT)
+			g_ptr_array_add(snap->by_holder, ref);
+		if (ref->pid)
+			g_ptr_array_add(snap->by_pid, ref);
+	}
+	/* a holder need not be in the snapshot: it may be newer */
+	if (!order(snap->by_holder, snap->objects->len, place_of_holder, snap))
+		g_ptr_array_sort(snap->by_holder, by_holder);
+	err = order_by_pid(snap);
+	if (err) {
+		g_ptr_array_set_size(snap->by_holder, 0);
+		g_ptr_array_set_size(snap->by_pid, 0);
+	}
+	return err;
+}
+
+/* Not what everybody asks for, and so made for the first who does. */
+static int index_holders(const struct bpfrefs_snapshot *frozen)
+{
+	struct bpfrefs_snapshot *snap = (struct bpfrefs_snapshot *)(uintptr_t)frozen;
+	int err = 0;
+
+	if (g_atomic_int_get(&snap->indexed))
+		return 0;
+	g_mutex_lock(&snap->indexing);
+	if (!snap->indexed) {
+		err = build_index(snap);
+		g_atomic_int_set(&snap->indexed, !err);
+	}
+	g_mutex_unlock(&snap->indexing);
+	return err;
+}
+
+/* --------------------------------------------------------------- judge --- */
+
+/*
+ * The objects' states take longer to find than many an answer that needs none, and so they are found
+ * for the first who asks.
+ */
+static void judge(const struct bpfrefs_snapshot *frozen)
+{
+	struct bpfrefs_snapshot *snap = (struct bpfrefs_snapshot *)(uintptr_t)frozen;
+
+	if (g_atomic_int_get(&snap->judged))
+		return;
+	g_mutex_lock(&snap->judging);
+	if (!snap->judged) {
+		graph_states(snap);
+		g_atomic_int_set(&snap->judged, 1);
+	}
+	g_mutex_unlock(&snap->judging);
+}
+
+/* -------------------------------------------------------------- query --- */
+
+struct bpfrefs_snapshot_stats bpfrefs_snapshot_stats(const struct bpfrefs_snapshot *snap)
+{
+	return snap->stats;
+}
+
+size_t bpfrefs_snapshot_object_count(const struct bpfrefs_snapshot *snap)
+{
+	return snap->objects->len;
+}
+
+static const void *item(const GPtrArray *array, size_t index)
+{
+	return index < array->len ? array->pdata[index] : NULL;
+}
+
+const struct bpfrefs_object *bpfrefs_snapshot_object(const struct bpfrefs_snapshot *snap,
+						     size_t index)
+{
+	judge(snap);
+	return item(snap->objects, index);
+}
+
+const struct bpfrefs_object *bpfrefs_snapshot_find(const struct bpfrefs_snapshot *snap,
+						   struct bpfrefs_key key)
+{
+	judge(snap);
+	return idmap_get(&snap->by_key, key_number(key));
+}
+
+bool bpfrefs_snapshot_has(const struct bpfrefs_snapshot *snap, struct bpfrefs_key key)
+{
+	return idmap_get(&snap->by_key, key_number(key)) != NULL;
+}
+
+size_t bpfrefs_snapshot_ref_count(const struct bpfrefs_snapshot *snap)
+{
+	return snap->refs->len;
+}
+
+const struct bpfrefs_ref *bpfrefs_snapshot_ref_at(const struct bpfrefs_snapshot *snap, size_t index)
+{
+	return item(snap->refs, index);
+}
+
+/* The first index whose reference does not sort before @probe. */
+static size_t lower_bound(const GPtrArray *refs, const struct bpfrefs_ref *probe,
+			  GCompareFunc compare)
+{
+	size_t low = 0, high = refs->len;
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+
+		if (compare(&refs->pdata[middle], &probe) < 0)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
+}
+
+size_t bpfrefs_snapshot_holders(const struct bpfrefs_snapshot *snap, struct bpfrefs_key key,
+				size_t *first)
+{
+	struct bpfrefs_ref probe = { .target = key, .class_index = 0 };
+	size_t start = lower_bound(snap->refs, &probe, by_target);
+	size_t end = start;
+
+	while (end < snap->refs->len) {
+		const struct bpfrefs_ref *ref = g_ptr_array_index(snap->refs, end);
+
+		if (bpfrefs_key_compare(ref->target, key) != 0)
+			break;
+		end++;
+	}
+	*first = start;
+	return end - start;
+}
+
+static int each_equal(const GPtrArray *refs, const struct bpfrefs_ref *probe, GCompareFunc compare,
+		      int (*fn)(const struct bpfrefs_ref *ref, void *data), void *data)
+{
+	for (size_t i = lower_bound(refs, probe, compare); i < refs->len; i++) {
+		int stop;
+
+		if (compare(&refs->pdata[i], &probe) != 0)
+			break;
+		stop = fn(refs->pdata[i], data);
+		if (stop)
+			return stop;
+	}
+	return 0;
+}
+
+int bpfrefs_snapshot_holding(const struct bpfrefs_snapshot *snap, struct bpfrefs_key holder,
+			     int (*fn)(const struct bpfrefs_ref *ref, void *data), void *data)
+{
+	struct bpfrefs_ref probe = { .holder = holder };
+	int err = index_holders(snap);
+
+	return err ? err : each_equal(snap->by_holder, &probe, by_holder, fn, data);
+}
+
+int bpfrefs_snapshot_pid_holding(const struct bpfrefs_snapshot *snap, uint32_t pid,
+				 int (*fn)(const struct bpfrefs_ref *ref, void *data), void *data)
+{
+	struct bpfrefs_ref probe = { .pid = pid };
+	int err = index_holders(snap);
+
+	return err ? err : each_equal(snap->by_pid, &probe, by_pid, fn, data);
+}
+
+const struct bpfrefs_process *bpfrefs_snapshot_process(const struct bpfrefs_snapshot *snap,
+						       size_t index)
+{
+	return item(snap->processes, index);
+}
+
+const struct bpfrefs_process *bpfrefs_snapshot_find_pid(const struct bpfrefs_snapshot *snap,
+							uint32_t pid)
+{
+	size_t low = 0, high = snap->processes->len;
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+		const struct bpfrefs_process *process = snap->processes->pdata[middle];
+
+		if (process->pid == pid)
+			return process;
+		if (process->pid < pid)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return NULL;
+}
+
+const struct bpfrefs_class_status *bpfrefs_snapshot_class(const struct bpfrefs_snapshot *snap,
+							  size_t index)
+{
+	if (index >= snap->classes->len)
+		return NULL;
+	return &g_array_index(snap->classes, struct bpfrefs_class_status, index);
+}
+
+const struct bpfrefs_bpffs *bpfrefs_snapshot_bpffs(const struct bpfrefs_snapshot *snap,
+						   size_t index)
+{
+	return item(snap->bpffs, index);
+}
+
+const char *bpfrefs_snapshot_pin_path(const struct bpfrefs_snapshot *snap,
+				      const struct bpfrefs_ref *ref, uint32_t major, uint32_t minor,
+				      uint64_t dir_ino)
+{
+	struct dir_key key = { major, minor, dir_ino };
+	const char *dir, *inner;
+	size_t len;
+
+	if (!ref->place || !ref->place->inner || ref->place->major != major || ref->place->minor != minor)
+		return NULL;
+	dir = g_hash_table_lookup(snap->dirs, &key);
+	if (!dir)
+		return NULL;
+	inner = ref->place->inner;
+	len = strcmp(dir, "/") == 0 ? 0 : strlen(dir);
+	if (strncmp(inner, dir, len) != 0 || inner[len] != '/')
+		return NULL;
+	return inner + len + 1;
+}

@@ -1,0 +1,283 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "uapi/uapi_info.h"
+
+#include <linux/bpf.h>
+#include <string.h>
+
+#include "uapi/syscalls.h"
+#include "uapi/uapi_members.h"
+
+/*
+ * Our structures against those of the system's linux/bpf.h, member by member. The header of Debian 12
+ * (6.1) has all of RAW_MEMBERS; what is newer is compared where the header has it. The unit test
+ * "layout" compares all with the running kernel's BTF.
+ */
+#define SAME(ours, uapi, member)                                                         \
+	_Static_assert(offsetof(struct ours, member) == offsetof(struct uapi, member) && \
+			       sizeof(((struct ours *)NULL)->member) ==                  \
+				       sizeof(((struct uapi *)NULL)->member),            \
+		       #uapi "." #member);
+
+RAW_MEMBERS(SAME)
+#if HAVE_BPF_LINK_INFO_STRUCT_OPS
+RAW_MEMBERS_STRUCT_OPS(SAME)
+#endif
+#if HAVE_BPF_LINK_INFO_NETFILTER
+RAW_MEMBERS_NETFILTER(SAME)
+#endif
+#if HAVE_BPF_LINK_INFO_PERF_EVENT
+RAW_MEMBERS_PERF_EVENT(SAME)
+#endif
+#if HAVE_BPF_LINK_INFO_TCX
+RAW_MEMBERS_TCX(SAME)
+#endif
+#if HAVE_BPF_LINK_INFO_NETKIT
+RAW_MEMBERS_NETKIT(SAME)
+#endif
+#if HAVE_BPF_LINK_INFO_MISSED
+RAW_MEMBERS_MISSED(SAME)
+#endif
+#if HAVE_BPF_LINK_INFO_UPROBE_MULTI
+RAW_MEMBERS_UPROBE_MULTI(SAME)
+#endif
+#if HAVE_BPF_LINK_INFO_COOKIES
+RAW_MEMBERS_COOKIES(SAME)
+#endif
+#if HAVE_BPF_LINK_INFO_SOCKMAP
+RAW_MEMBERS_SOCKMAP(SAME)
+#endif
+#if HAVE_BPF_LINK_INFO_TRACING_COOKIE
+RAW_MEMBERS_TRACING_COOKIE(SAME)
+#endif
+#if HAVE_BPF_LINK_INFO_RAW_TRACEPOINT_COOKIE
+RAW_MEMBERS_RAW_TRACEPOINT_COOKIE(SAME)
+#endif
+#if HAVE_BPF_LINK_INFO_REF_CTR_OFFSET
+RAW_MEMBERS_REF_CTR_OFFSET(SAME)
+#endif
+#if HAVE_BPF_MAP_INFO_BTF_VMLINUX_ID
+RAW_MEMBERS_BTF_VMLINUX_ID(SAME)
+#endif
+
+/* A program has at most 64 maps from its load; BPF_PROG_BIND_MAP adds to them. */
+#define MAP_IDS_MAX 65536
+
+int raw_map_read(int fd, struct map_facts *facts)
+{
+	struct raw_map raw = { 0 };
+	uint32_t len = sizeof(raw);
+	int err = bpf_info_raw(fd, &raw, &len);
+
+	if (err)
+		return err;
+	*facts = (struct map_facts){
+		.type = raw.type,
+		.id = raw.id,
+		.key_size = raw.key_size,
+		.value_size = raw.value_size,
+		.max_entries = raw.max_entries,
+		.map_flags = raw.map_flags,
+		.ifindex = raw.ifindex,
+		.btf_vmlinux_value_type_id = raw.btf_vmlinux_value_type_id,
+		.netns_dev = raw.netns_dev,
+		.netns_ino = raw.netns_ino,
+		.btf_id = raw.btf_id,
+		.btf_key_type_id = raw.btf_key_type_id,
+		.btf_value_type_id = raw.btf_value_type_id,
+		.btf_vmlinux_id = raw.btf_vmlinux_id,
+		.map_extra = raw.map_extra,
+		.short_info = len < sizeof(raw),
+	};
+	memcpy(facts->name, raw.name, sizeof(facts->name));
+	return 0;
+}
+
+void raw_prog_clear(struct prog_facts *facts)
+{
+	g_clear_pointer(&facts->map_ids, g_free);
+	facts->map_count = 0;
+}
+
+int raw_prog_read(int fd, struct prog_facts *facts)
+{
+	uint32_t room = 0;
+
+	memset(facts, 0, sizeof(*facts));
+	for (;;) {
+		int err;
+
+		memset(&facts->raw, 0, sizeof(facts->raw));
+		facts->raw.nr_map_ids = room;
+		facts->raw.map_ids = (uintptr_t)facts->map_ids;
+		facts->len = sizeof(facts->raw);
+		err = bpf_info_raw(fd, &facts->raw, &facts->len);
+		if (!err && facts->raw.nr_map_ids > MAP_IDS_MAX)
+			err = -E2BIG;
+		if (err) {
+			raw_prog_clear(facts);
+			return err;
+		}
+		facts->map_count = facts->raw.nr_map_ids;
+		if (facts->map_count <= room)
+			return 0;
+		/* The first time, or a map was bound since. */
+		room = facts->map_count;
+		g_free(facts->map_ids);
+		facts->map_ids = g_new0(uint32_t, room);
+	}
+}
+
+/* Where to copy a string, and how much room there is: two members of one structure. */
+static void want_text(struct link_facts *facts, uint64_t *at, uint32_t *len)
+{
+	*at = (uintptr_t)facts->text;
+	*len = sizeof(facts->text);
+}
+
+static bool perf_want_text(struct link_facts *facts, uint32_t perf_type)
+{
+	struct raw_perf *perf = &facts->raw.perf_event;
+
+	switch (perf_type) {
+	case RAW_PERF_UPROBE:
+	case RAW_PERF_URETPROBE:
+		want_text(facts, &perf->uprobe.file_name, &perf->uprobe.name_len);
+		return true;
+	case RAW_PERF_KPROBE:
+	case RAW_PERF_KRETPROBE:
+		want_text(facts, &perf->kprobe.func_name, &perf->kprobe.name_len);
+		return true;
+	case RAW_PERF_TRACEPOINT:
+		want_text(facts, &perf->tracepoint.tp_name, &perf->tracepoint.name_len);
+		return true;
+	default:
+		return false;
+	}
+}
+
+/* Points the one string of a link of this type at its buffer. False: it has none. */
+static bool link_want_text(struct link_facts *facts, const struct raw_link *first)
+{
+	struct raw_link *raw = &facts->raw;
+
+	switch (first->type) {
+	case RAW_LINK_RAW_TRACEPOINT:
+		want_text(facts, &raw->raw_tracepoint.tp_name, &raw->raw_tracepoint.tp_name_len);
+		return true;
+	case RAW_LINK_ITER:
+		want_text(facts, &raw->iter.target_name, &raw->iter.target_name_len);
+		return true;
+	case RAW_LINK_UPROBE_MULTI:
+		want_text(facts, &raw->uprobe_multi.path, &raw->uprobe_multi.path_size);
+		return true;
+	case RAW_LINK_PERF_EVENT:
+		return perf_want_text(facts, first->perf_event.type);
+	default:
+		return false;
+	}
+}
+
+int raw_link_read(int fd, struct link_facts *facts)
+{
+	struct raw_link first = { 0 };
+	uint32_t first_len = sizeof(first);
+	int err = bpf_info_raw(fd, &first, &first_len);
+
+	if (err)
+		return err;
+	memset(facts, 0, sizeof(*facts));
+	facts->len = sizeof(facts->raw);
+	if (link_want_text(facts, &first)) {
+		err = bpf_info_raw(fd, &facts->raw, &facts->len);
+		facts->text[sizeof(facts->text) - 1] = '\0';
+		if (!err)
+			return 0;
+		/* A name that cannot be told (-ENOSPC, an unlinked file) leaves the other facts. */
+		facts->text[0] = '\0';
+	}
+	facts->raw = first;
+	facts->len = first_len;
+	return 0;
+}
+
+int raw_btf_read(int fd, struct btf_facts *facts)
+{
+	memset(facts, 0, sizeof(*facts));
+	facts->raw.name = (uintptr_t)facts->name;
+	facts->raw.name_len = sizeof(facts->name);
+	facts->len = sizeof(facts->raw);
+	return bpf_info_raw(fd, &facts->raw, &facts->len);
+}
+
+bool raw_iter_has_map(const char *target)
+{
+	return strcmp(target, "bpf_map_elem") == 0 || strcmp(target, "bpf_sk_storage_map") == 0 ||
+	       strcmp(target, "sockmap") == 0;
+}
+
+/* ----------------------------------------------------- facts as info --- */
+
+static int prog_info_read(int fd, struct bpfrefs_info *info)
+{
+	struct prog_facts facts;
+	int err = raw_prog_read(fd, &facts);
+
+	if (err)
+		return err;
+	info_prog(info, &facts);
+	raw_prog_clear(&facts);
+	return 0;
+}
+
+static int map_info_read(int fd, struct bpfrefs_info *info)
+{
+	struct map_facts facts;
+	int err = raw_map_read(fd, &facts);
+
+	if (!err)
+		info_map(info, &facts);
+	return err;
+}
+
+static int link_info_read(int fd, struct bpfrefs_info *info)
+{
+	struct link_facts facts;
+	int err = raw_link_read(fd, &facts);
+
+	if (!err)
+		info_link(info, &facts);
+	return err;
+}
+
+static int btf_info_read(int fd, struct bpfrefs_info *info)
+{
+	struct btf_facts facts;
+	int err = raw_btf_read(fd, &facts);
+
+	if (!err)
+		info_btf(info, &facts);
+	return err;
+}
+
+int bpf_info_read(int fd, enum bpfrefs_kind kind, struct bpfrefs_info **out)
+{
+	static int (*const read_kind[BPFREFS_KIND_COUNT])(int, struct bpfrefs_info *) = {
+		[BPFREFS_MAP] = map_info_read,
+		[BPFREFS_PROG] = prog_info_read,
+		[BPFREFS_LINK] = link_info_read,
+		[BPFREFS_BTF] = btf_info_read,
+	};
+	struct bpfrefs_info *info;
+	int err;
+
+	if (kind >= BPFREFS_KIND_COUNT)
+		return -EINVAL;
+	info = info_new();
+	err = read_kind[kind](fd, info);
+	if (err) {
+		bpfrefs_info_free(info);
+		return err;
+	}
+	*out = info;
+	return 0;
+}

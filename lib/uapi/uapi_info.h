@@ -1,0 +1,224 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What BPF_OBJ_GET_INFO_BY_FD fills, in layouts of our own: those of the floor's libc headers lack
+ * what newer kernels tell. The names are the UAPI's. A kernel fills as much of a structure as it
+ * knows and says how much that is; the rest stays zero.
+ */
+#ifndef BPFREFS_RAW_H
+#define BPFREFS_RAW_H
+
+#include "uapi/info.h"
+
+/* Its tail (a hash and where to copy it, since 6.18) is of no use without signed maps. */
+struct raw_map {
+	uint32_t type, id, key_size, value_size, max_entries, map_flags;
+	char name[16];
+	uint32_t ifindex, btf_vmlinux_value_type_id;
+	uint64_t netns_dev, netns_ino;
+	uint32_t btf_id, btf_key_type_id, btf_value_type_id, btf_vmlinux_id;
+	uint64_t map_extra;
+};
+
+struct raw_prog {
+	uint32_t type, id;
+	uint8_t tag[8];
+	uint32_t jited_prog_len, xlated_prog_len;
+	uint64_t jited_prog_insns, xlated_prog_insns;
+	uint64_t load_time;
+	uint32_t created_by_uid;
+	uint32_t nr_map_ids;
+	uint64_t map_ids;
+	char name[16];
+	uint32_t ifindex;
+	uint32_t flags; /* bit 0: gpl_compatible, a bit field in the UAPI */
+	uint64_t netns_dev, netns_ino;
+	uint32_t nr_jited_ksyms, nr_jited_func_lens;
+	uint64_t jited_ksyms, jited_func_lens;
+	uint32_t btf_id;
+	uint32_t func_info_rec_size;
+	uint64_t func_info;
+	uint32_t nr_func_info, nr_line_info;
+	uint64_t line_info, jited_line_info;
+	uint32_t nr_jited_line_info;
+	uint32_t line_info_rec_size, jited_line_info_rec_size;
+	uint32_t nr_prog_tags;
+	uint64_t prog_tags;
+	uint64_t run_time_ns, run_cnt, recursion_misses;
+	uint32_t verified_insns;
+	uint32_t attach_btf_obj_id, attach_btf_id;
+};
+
+/* Values of enum bpf_perf_event_type. */
+enum {
+	RAW_PERF_UPROBE = 1,
+	RAW_PERF_URETPROBE,
+	RAW_PERF_KPROBE,
+	RAW_PERF_KRETPROBE,
+	RAW_PERF_TRACEPOINT,
+	RAW_PERF_EVENT,
+};
+
+/* Values of enum bpf_link_type, those that have facts of their own. */
+enum {
+	RAW_LINK_RAW_TRACEPOINT = 1,
+	RAW_LINK_TRACING,
+	RAW_LINK_CGROUP,
+	RAW_LINK_ITER,
+	RAW_LINK_NETNS,
+	RAW_LINK_XDP,
+	RAW_LINK_PERF_EVENT,
+	RAW_LINK_KPROBE_MULTI,
+	RAW_LINK_STRUCT_OPS,
+	RAW_LINK_NETFILTER,
+	RAW_LINK_TCX,
+	RAW_LINK_UPROBE_MULTI,
+	RAW_LINK_NETKIT,
+	RAW_LINK_SOCKMAP,
+	RAW_LINK_COUNT,
+};
+
+/*
+ * The members have the names and the order of the UAPI's, so that raw-members.h can list each once for
+ * both. A member of 8 bytes after one of 4 leaves a hole of 4; do not put a pointer and its length into
+ * a structure of their own, which would end in such a hole, where the UAPI has the next member.
+ */
+struct raw_perf {
+	uint32_t type;
+	union {
+		struct {
+			uint64_t file_name;
+			uint32_t name_len, offset;
+			uint64_t cookie, ref_ctr_offset;
+		} uprobe;
+		struct {
+			uint64_t func_name;
+			uint32_t name_len, offset;
+			uint64_t addr, missed, cookie;
+		} kprobe;
+		struct {
+			uint64_t tp_name;
+			uint32_t name_len;
+			uint64_t cookie;
+		} tracepoint;
+		struct {
+			uint64_t config;
+			uint32_t type;
+			uint64_t cookie;
+		} event;
+	};
+};
+
+struct raw_iter {
+	uint64_t target_name;
+	uint32_t target_name_len;
+	struct {
+		uint32_t map_id;
+	} map;
+	union {
+		struct {
+			uint64_t cgroup_id;
+			uint32_t order;
+		} cgroup;
+		struct {
+			uint32_t tid, pid;
+		} task;
+	};
+};
+
+struct raw_link {
+	uint32_t type, id, prog_id;
+	union {
+		struct {
+			uint64_t tp_name;
+			uint32_t tp_name_len;
+			uint64_t cookie;
+		} raw_tracepoint;
+		struct {
+			uint32_t attach_type, target_obj_id, target_btf_id;
+			uint64_t cookie;
+		} tracing;
+		struct {
+			uint64_t cgroup_id;
+			uint32_t attach_type;
+		} cgroup;
+		struct raw_iter iter;
+		struct {
+			uint32_t netns_ino, attach_type;
+		} netns;
+		struct {
+			uint32_t ifindex;
+		} xdp;
+		struct {
+			uint32_t map_id;
+		} struct_ops;
+		struct {
+			uint32_t pf, hooknum;
+			int32_t priority;
+			uint32_t flags;
+		} netfilter;
+		struct {
+			uint64_t addrs;
+			uint32_t count, flags;
+			uint64_t missed, cookies;
+		} kprobe_multi;
+		struct {
+			uint64_t path, offsets, ref_ctr_offsets, cookies;
+			uint32_t path_size, count, flags, pid;
+		} uprobe_multi;
+		struct raw_perf perf_event;
+		struct {
+			uint32_t ifindex, attach_type;
+		} tcx;
+		struct {
+			uint32_t ifindex, attach_type;
+		} netkit;
+		struct {
+			uint32_t map_id, attach_type;
+		} sockmap;
+	};
+};
+
+struct raw_btf {
+	uint64_t btf;
+	uint32_t btf_size, id;
+	uint64_t name;
+	uint32_t name_len, kernel_btf;
+};
+
+/* A program's facts and the maps that it uses. */
+struct prog_facts {
+	struct raw_prog raw;
+	uint32_t len; /* how much of raw the kernel knows */
+	uint32_t *map_ids;
+	uint32_t map_count;
+};
+
+/* A link's facts and its one string: a tracepoint, an iterator's target, a function, a path. */
+struct link_facts {
+	struct raw_link raw;
+	uint32_t len;
+	char text[4096];
+};
+
+struct btf_facts {
+	struct raw_btf raw;
+	uint32_t len;
+	char name[64];
+};
+
+/* Each reads the facts behind a descriptor: 0 or -errno. */
+int raw_map_read(int fd, struct map_facts *facts);
+int raw_prog_read(int fd, struct prog_facts *facts); /* then raw_prog_clear() */
+void raw_prog_clear(struct prog_facts *facts);
+int raw_link_read(int fd, struct link_facts *facts);
+int raw_btf_read(int fd, struct btf_facts *facts);
+
+/* Does an iterator over this target hold a map (bpf_iter_reg.attach_target takes one)? */
+bool raw_iter_has_map(const char *target);
+
+/* Their rendering; info_map() is in info.h. */
+void info_prog(struct bpfrefs_info *info, const struct prog_facts *facts);
+void info_link(struct bpfrefs_info *info, const struct link_facts *facts);
+void info_btf(struct bpfrefs_info *info, const struct btf_facts *facts);
+
+#endif
