@@ -15,7 +15,7 @@ import subprocess
 import sys
 import time
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "kernel"))
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "kernel" / "cases"))
 sys.dont_write_bytecode = True
 
 import harness  # noqa: E402  pylint: disable=wrong-import-position

@@ -18,11 +18,11 @@ FILE_LINES, FUNCTION_LINES = 500, 60
 
 # Whose types stop where: a header (a pattern) and the files (patterns) that may include it.
 BORDERS = [
-    (r"<bpf/(?!bpf_)", r"lib/walkers(-btf)?\.c|lib/.*\.bpf\.c|fs/main\.c|tests/.*"),
-    (r"<fuse", r"fs/(compat|dispatch|ops|ops-[a-z]+|session|mirror|mirror-[a-z]+|main)\.[ch]"),
-    (r'"(private|bpf|walk|proc|raw|snapshot|holders|keep|pin|graph|info)\.h"',
+    (r"<bpf/(?!bpf_)", r"lib/kernel/(bpf_loader|min_core_btf)\.c|lib/bpf/.*\.bpf\.c|fs/daemon/main\.c|tests/.*"),
+    (r"<fuse", r"fs/(fuse|mirror)/.*\.[ch]|fs/daemon/(session|main)\.[ch]"),
+    (r'"(snapshot|graph|uapi|kernel|bpf|procfs|holders|keep)/(?!worker\.h)',
      r"lib/.*|tests/(unit|fuzz)/.*"),
-    (r"<libmount", r"lib/mounts\.c|fs/(session|mountpoint|overmount|source)\.c"),
+    (r"<libmount", r"lib/procfs/mounts\.c|fs/daemon/(session|mountpoint)\.c|fs/mirror/(overmount|source)\.c"),
 ]
 LICENCES = [
     (r".*\.bpf\.[ch]", "GPL-2.0"),
@@ -126,7 +126,7 @@ def security():
         if not cases:
             wrong.append(f"docs/security.md:{number}: no test")
         for program, case in cases:
-            name = f"tests/kernel/test_{program}.py"
+            name = f"tests/kernel/cases/test_{program}.py"
             if not (TOP / name).exists() or f"def test_{case}(" not in (TOP / name).read_text():
                 wrong.append(f"docs/security.md:{number}: {program}: {case}: no such test")
     return wrong or ([] if rows else ["docs/security.md: no table"])

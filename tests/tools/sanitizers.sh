@@ -3,7 +3,7 @@
 # The whole suite in builds with sanitizers, each a word COMPILER:SANITIZERS: `make check-sanitizers`.
 # A report of any of them fails the test it is in.
 set -u
-cd "$(dirname "$0")/.." || exit 1
+cd "$(dirname "$0")/../.." || exit 1
 
 # GLib's own allocator hands memory from thread to thread, unseen by the sanitizers.
 export G_SLICE=always-malloc

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Counts the single cases of the last `meson test` run: prints skips and failures with their
 reasons, then one line "N passed, N failed, N skipped". Exit status 0 only if nothing failed; as
-root in CI a skip that is not in tests/skips.txt fails too."""
+root in CI a skip that is not in tests/tools/skips.txt fails too."""
 import fnmatch
 import json
 import os
@@ -60,7 +60,7 @@ def main():
             label = f"{program}: {name}"
             if verdict == "skipped" and strict:
                 if not any(fnmatch.fnmatch(label, pattern) for pattern in allowed):
-                    verdict, reason = "failed", f"skipped, and not in tests/skips.txt: {reason}"
+                    verdict, reason = "failed", f"skipped, and not in tests/tools/skips.txt: {reason}"
             count[verdict] += 1
             if verdict != "passed":
                 print(f"{verdict}: {label}" + (f": {reason}" if reason else ""))

@@ -157,7 +157,7 @@ class Results:
 def chosen(name, kernel):
     """The functions of a test file that run, or None for all."""
     rows = [] if WHOLE else table("shorter.txt")
-    text = (SOURCE / f"tests/kernel/test_{name}.py").read_text()
+    text = (SOURCE / f"tests/kernel/cases/test_{name}.py").read_text()
     cases = re.findall(r"^def test_(\w+)\(", text, re.M)
     only = os.environ.get("CASES", "*").split()
     left = [case for case in cases if listed(rows, kernel, f"{name}: {case}") is None
@@ -173,7 +173,7 @@ def programs(image, kernel):
         cases = chosen(name, kernel)
         if cases == []:
             continue
-        script = image.within(SOURCE / f"tests/kernel/test_{name}.py")
+        script = image.within(SOURCE / f"tests/kernel/cases/test_{name}.py")
         command = [sys.executable, "-B", script, *(cases or [])]
         found.append({"name": name, "command": [str(word) for word in command], "env": {}})
     for path in os.environ["KERNEL_PROGRAMS"].split(","):
@@ -193,7 +193,7 @@ def make_image(kernel, name, place):
     image.modules(kernel)
     image.add(HERE / "init", "/init")
     image.add(HERE / "guest.py")
-    for path in (SOURCE / "tests/kernel").glob("*.py"):
+    for path in (SOURCE / "tests/kernel/cases").glob("*.py"):
         image.add(path)
     # an emulated processor does in 20 ms what another does in one
     env = {"PATIENCE": "40", "CHURN_LIFE_US": "20000"}
