@@ -376,7 +376,7 @@ static int source_collect(struct scan *scan)
 	};
 	int err;
 
-	walk_state_begin(&state);
+	walk_state_begin(&state, scan->classes);
 	reload_outdated(scan->ctx);
 	state.walkers = scan->ctx->source_data;
 	walkers_prepare(state.walkers);

@@ -99,7 +99,7 @@ void walk_state_clear(struct scan *scan);
 int walk_collect_one(struct scan *scan, struct bpfrefs_key key);
 
 /* Prepares a state for walk_dispatch(). */
-void walk_state_begin(struct walk_state *state);
+void walk_state_begin(struct walk_state *state, const struct holder_class *const *classes);
 /* Takes one record of a walk: objects, processes, then the classes, one of which may want it. */
 void walk_dispatch(const struct walk_rec *rec, void *scan);
 /* Notes what this record says of which of walk_program()'s programs are worth running. */

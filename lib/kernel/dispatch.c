@@ -105,11 +105,11 @@ static void note_task(struct scan *scan, const struct walk_rec *rec)
 	scan_process(scan, state->pid, state->comm);
 }
 
-void walk_state_begin(struct walk_state *state)
+void walk_state_begin(struct walk_state *state, const struct holder_class *const *classes)
 {
-	for (unsigned int i = 0; holder_classes[i]; i++)
+	for (unsigned int i = 0; classes[i]; i++)
 		for (unsigned int type = 0; type < WALK_TYPES; type++)
-			if (holder_classes[i]->takes & WALK_BIT(type))
+			if (classes[i]->takes & WALK_BIT(type))
 				state->takers[type] |= (uint64_t)1 << i;
 }
 
@@ -134,7 +134,7 @@ void walk_dispatch(const struct walk_rec *rec, void *data)
 		unsigned int i = (unsigned int)__builtin_ctzll(takers);
 
 		scan_turn(scan, i);
-		if (holder_classes[i]->decode(scan, rec))
+		if (scan->classes[i]->decode(scan, rec))
 			return;
 	}
 }
@@ -289,7 +289,7 @@ int walk_places(struct scan *scan, const char *program, const GArray *places)
 /* Runs what feeds one class, unless another class has had it run already. */
 static void walk_class(struct scan *scan, unsigned int index, GHashTable *results)
 {
-	const struct holder_class *class = holder_classes[index];
+	const struct holder_class *class = scan->classes[index];
 	int err = 0;
 
 	if (class->walk) {
@@ -322,8 +322,8 @@ static bool concerns(struct scan *scan, const struct holder_class *class)
 
 static void walk_those(struct scan *scan, bool apart, GHashTable *results)
 {
-	for (unsigned int i = 0; holder_classes[i] && !scan_failed(scan); i++)
-		if (holder_classes[i]->apart == apart && concerns(scan, holder_classes[i]))
+	for (unsigned int i = 0; scan->classes[i] && !scan_failed(scan); i++)
+		if (scan->classes[i]->apart == apart && concerns(scan, scan->classes[i]))
 			walk_class(scan, i, results);
 }
 
@@ -344,12 +344,12 @@ void walk_classes(struct scan *scan, struct walkers_walk *tasks)
 
 void walk_derive(struct scan *scan, bool alone)
 {
-	for (unsigned int i = 0; holder_classes[i] && !scan_failed(scan); i++) {
-		if (!holder_classes[i]->derive || !concerns(scan, holder_classes[i]) ||
-		    holder_classes[i]->derives_alone != alone)
+	for (unsigned int i = 0; scan->classes[i] && !scan_failed(scan); i++) {
+		if (!scan->classes[i]->derive || !concerns(scan, scan->classes[i]) ||
+		    scan->classes[i]->derives_alone != alone)
 			continue;
 		scan_turn(scan, i);
-		holder_classes[i]->derive(scan);
+		scan->classes[i]->derive(scan);
 	}
 }
 

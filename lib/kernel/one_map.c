@@ -114,7 +114,7 @@ int walk_collect_one(struct scan *scan, struct bpfrefs_key key)
 		return err;
 	if (!can_be_alone(&one.map))
 		return -EAGAIN;
-	walk_state_begin(&state);
+	walk_state_begin(&state, scan->classes);
 	state.one = &one.map;
 	state.roots = owners_roots_new();
 	scan->source_data = &state;

@@ -179,7 +179,7 @@ static int collect_all(struct scan *scan, struct proc_scan *proc)
 	if (err)
 		return err;
 	proc_owners(scan);
-	for (unsigned int i = 0; holder_classes[i] && !scan_failed(scan); i++) {
+	for (unsigned int i = 0; scan->classes[i] && !scan_failed(scan); i++) {
 		scan_turn(scan, i);
 		collect_class(scan);
 	}

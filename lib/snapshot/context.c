@@ -246,7 +246,7 @@ static bool settled(struct bpfrefs_ctx *ctx, const struct bpfrefs_snapshot *snap
 static int walk_once(struct bpfrefs_ctx *ctx, const struct bpfrefs_key *one,
 		     struct bpfrefs_snapshot **out)
 {
-	struct scan *scan = scan_new(ctx);
+	struct scan *scan = scan_new(ctx, holder_classes);
 	struct bpfrefs_snapshot *snap;
 	int err;
 

@@ -166,7 +166,11 @@ struct holder_class {
 	const char *proc_gap;
 };
 
-/* All classes in output order, NULL-terminated (generated from lib/meson.build's list). */
+/*
+ * All classes in output order, NULL-terminated (generated from lib/meson.build's list). Only context.c
+ * and tests name it: everything else is given the list by its scan, so that a class may call scan.c and
+ * the sources without a circle.
+ */
 extern const struct holder_class *const holder_classes[];
 
 /* Most fields that a class's references may have. */
@@ -234,6 +238,7 @@ struct bpfrefs_snapshot {
 /* A snapshot in the making. */
 struct scan {
 	struct bpfrefs_ctx *ctx;
+	const struct holder_class *const *classes; /* all, in output order, NULL-terminated */
 	struct bpfrefs_snapshot *snap;
 	const struct holder_class *class; /* whose turn it is: who adds references and gaps */
 	unsigned int class_index;
@@ -246,7 +251,7 @@ struct scan {
 	void *source_data; /* the source's own */
 };
 
-struct scan *scan_new(struct bpfrefs_ctx *ctx);
+struct scan *scan_new(struct bpfrefs_ctx *ctx, const struct holder_class *const *classes);
 /* Makes room at once for as much as the last scan found; scan_found() notes it for the next. */
 void scan_expect(struct scan *scan);
 void scan_found(const struct scan *scan);

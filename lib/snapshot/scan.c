@@ -10,16 +10,17 @@
 /* What a hash table takes for one directory, at most. */
 #define DIR_BYTES 64
 
-struct scan *scan_new(struct bpfrefs_ctx *ctx)
+struct scan *scan_new(struct bpfrefs_ctx *ctx, const struct holder_class *const *classes)
 {
 	struct scan *scan = g_new0(struct scan, 1);
 
 	scan->ctx = ctx;
+	scan->classes = classes;
 	scan->snap = snapshot_new();
 	arena_limit(scan->snap->arena, ctx ? ctx->memory : 0);
-	for (unsigned int i = 0; holder_classes[i]; i++) {
+	for (unsigned int i = 0; classes[i]; i++) {
 		struct bpfrefs_class_status status = {
-			.class_ = &holder_classes[i]->pub,
+			.class_ = &classes[i]->pub,
 			.source = "?",
 		};
 
@@ -91,14 +92,14 @@ static bool can_add(struct scan *scan, const GPtrArray *array, unsigned int coun
 
 void scan_turn(struct scan *scan, unsigned int class_index)
 {
-	scan->class = holder_classes[class_index];
+	scan->class = scan->classes[class_index];
 	scan->class_index = class_index;
 }
 
 void scan_turn_to(struct scan *scan, const struct holder_class *class)
 {
-	for (unsigned int i = 0; holder_classes[i]; i++)
-		if (holder_classes[i] == class)
+	for (unsigned int i = 0; scan->classes[i]; i++)
+		if (scan->classes[i] == class)
 			scan_turn(scan, i);
 }
 

@@ -170,7 +170,7 @@ static void show_all(struct fs *fs, struct bpfrefs_snapshot *snap)
 /* One walk, as ctx.c makes it, without its pauses. */
 static struct bpfrefs_snapshot *walk(struct bpfrefs_ctx *ctx)
 {
-	struct scan *scan = scan_new(ctx);
+	struct scan *scan = scan_new(ctx, holder_classes);
 	int err = source.collect(scan);
 	struct bpfrefs_snapshot *snap = scan_finish(scan);
 

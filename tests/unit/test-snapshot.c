@@ -18,7 +18,7 @@ static void turn(struct scan *scan, const char *name)
 
 static struct scan *begin(void)
 {
-	struct scan *scan = scan_new(NULL);
+	struct scan *scan = scan_new(NULL, holder_classes);
 
 	scan_object_add(scan, prog5)->name = "entry";
 	scan_object_add(scan, map12);
@@ -241,7 +241,7 @@ static void large_strings_survive(void)
 static void less_than_the_limit_is_had(void)
 {
 	struct bpfrefs_ctx ctx = { .memory = 1 << 20 };
-	struct scan *scan = scan_new(&ctx);
+	struct scan *scan = scan_new(&ctx, holder_classes);
 	struct bpfrefs_snapshot *snap;
 
 	scan_object_add(scan, map12);
@@ -284,7 +284,7 @@ static void whatever_grows_counts(void)
 	struct bpfrefs_ctx ctx = { .memory = 1 << 20 };
 
 	for (unsigned int what = 0; what < 6; what++) {
-		struct scan *scan = scan_new(&ctx);
+		struct scan *scan = scan_new(&ctx, holder_classes);
 		struct bpfrefs_snapshot *snap;
 		uint32_t i = 1;
 
