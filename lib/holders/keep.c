@@ -4,6 +4,7 @@
  * any bpffs, by any bpfrefs. The classes that come across them (fd, pin) hand them over.
  */
 #include "holders/holders.h"
+#include "procfs/procfs.h"
 
 enum { KEEP_MODE, KEEP_PATH };
 
@@ -68,10 +69,47 @@ enum bpfrefs_keep_mode keep_of_path(const char *inner, struct bpfrefs_key key)
 	return is_component(component, component_len, "bpfrefs") ? mode : BPFREFS_KEEP_OFF;
 }
 
+/* -------------------------------------------------------------- procfs --- */
+
+static void add_kept(struct scan *scan)
+{
+	GHashTableIter iter;
+	gpointer kept;
+
+	g_hash_table_iter_init(&iter, scan->ctx->kept);
+	while (g_hash_table_iter_next(&iter, NULL, &kept)) {
+		const struct bpfrefs_key *key = kept;
+
+		keep_add(scan, *key, BPFREFS_KEEP_FD, NULL, 1);
+	}
+}
+
+static int proc(struct scan *scan)
+{
+	const struct proc_scan *found = scan->source_data;
+	const struct proc_pins *pins = &found->pins;
+
+	add_kept(scan);
+	for (guint i = 0; i < pins->pins->len; i++) {
+		const struct proc_pin *pin = &g_array_index(pins->pins, struct proc_pin, i);
+		g_autofree char *path = NULL;
+		struct bpfrefs_ref *ref;
+
+		if (pin->keep == BPFREFS_KEEP_OFF)
+			continue;
+		path = mounts_path(pins->own, pin->major, pin->minor, pin->inner);
+		ref = keep_add(scan, pin->key, pin->keep, path, 1);
+		if (ref)
+			ref_set_place(scan, ref, proc_pin_place(pin));
+	}
+	proc_pins_gaps(scan, pins);
+	return 0;
+}
+
 static const char *const walks[] = { "walk_tasks", NULL };
 
 const struct holder_class holder_keep = {
 	.pub = { "keep", keys },
 	.walks = walks,
-	.proc = proc_scan_keep,
+	.proc = proc,
 };

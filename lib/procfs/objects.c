@@ -16,21 +16,6 @@ enum { MAP_PROG_ARRAY = 3, MAP_SOCKMAP = 15, MAP_SOCKHASH = 18 };
 /* Of enum bpf_prog_type. */
 enum { PROG_EXT = 28 };
 
-struct proc_edge *proc_edge_add(struct proc_edges *edges, struct bpfrefs_key holder,
-				struct bpfrefs_key target, const char *via, uint32_t user)
-{
-	struct proc_edge edge = {
-		.target = target, .holder = holder, .via = via, .ref = 1, .user = user
-	};
-
-	if (!memory_can_grow(sizeof(edge) * edges->edges->len, sizeof(edge))) {
-		edges->failed = true;
-		return NULL;
-	}
-	g_array_append_val(edges->edges, edge);
-	return &g_array_index(edges->edges, struct proc_edge, edges->edges->len - 1);
-}
-
 static void set_type(struct scan *scan, struct bpfrefs_object *object, enum bpfrefs_enum what,
 		     uint32_t type)
 {

@@ -1,15 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The classes pin and keep from procfs. */
+/* The class pin from procfs. */
 #include <string.h>
 
 #include "holders/holders.h"
 #include "snapshot/owner.h"
 #include "procfs/procfs.h"
 
-static struct pin_place place_of(const struct proc_pin *pin)
-{
-	return (struct pin_place){ pin->major, pin->minor, pin->ino, pin->inner };
-}
 
 static void add_pin(struct scan *scan, const struct proc_pins *pins, const struct proc_pin *pin)
 {
@@ -36,7 +32,7 @@ static void add_pin(struct scan *scan, const struct proc_pins *pins, const struc
 	pin_fill(scan, ref, &facts);
 	ref_set_owner(ref, scan_owner_find(scan, OWNER_BPFFS,
 					   owner_bpffs_id(pin->major, pin->minor)));
-	ref_set_place(scan, ref, place_of(pin));
+	ref_set_place(scan, ref, proc_pin_place(pin));
 }
 
 static void add_mount(struct scan *scan, const struct proc_place *place)
@@ -85,7 +81,7 @@ static void add_instances(struct scan *scan, const struct proc_pins *pins)
 	}
 }
 
-static void add_gaps(struct scan *scan, const struct proc_pins *pins)
+void proc_pins_gaps(struct scan *scan, const struct proc_pins *pins)
 {
 	const struct proc_gap gaps[] = {
 		{ &pins->instances, "bpffs instances" },
@@ -110,41 +106,6 @@ int proc_scan_pin(struct scan *scan)
 		if (pin->keep == BPFREFS_KEEP_OFF)
 			add_pin(scan, pins, pin);
 	}
-	add_gaps(scan, pins);
-	return 0;
-}
-
-static void add_kept(struct scan *scan)
-{
-	GHashTableIter iter;
-	gpointer kept;
-
-	g_hash_table_iter_init(&iter, scan->ctx->kept);
-	while (g_hash_table_iter_next(&iter, NULL, &kept)) {
-		const struct bpfrefs_key *key = kept;
-
-		keep_add(scan, *key, BPFREFS_KEEP_FD, NULL, 1);
-	}
-}
-
-int proc_scan_keep(struct scan *scan)
-{
-	const struct proc_scan *proc = scan->source_data;
-	const struct proc_pins *pins = &proc->pins;
-
-	add_kept(scan);
-	for (guint i = 0; i < pins->pins->len; i++) {
-		const struct proc_pin *pin = &g_array_index(pins->pins, struct proc_pin, i);
-		g_autofree char *path = NULL;
-		struct bpfrefs_ref *ref;
-
-		if (pin->keep == BPFREFS_KEEP_OFF)
-			continue;
-		path = mounts_path(pins->own, pin->major, pin->minor, pin->inner);
-		ref = keep_add(scan, pin->key, pin->keep, path, 1);
-		if (ref)
-			ref_set_place(scan, ref, place_of(pin));
-	}
-	add_gaps(scan, pins);
+	proc_pins_gaps(scan, pins);
 	return 0;
 }

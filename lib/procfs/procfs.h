@@ -96,6 +96,14 @@ struct proc_pins {
 int proc_pins_read(int proc_fd, struct proc_pins *pins);
 void proc_pins_clear(struct proc_pins *pins);
 
+static inline struct pin_place proc_pin_place(const struct proc_pin *pin)
+{
+	return (struct pin_place){ pin->major, pin->minor, pin->ino, pin->inner };
+}
+
+/* What could not be read of pins, as a gap of the class that scans now. */
+void proc_pins_gaps(struct scan *scan, const struct proc_pins *pins);
+
 /* Where bpffs is mounted, in every mount namespace (proc-place.c). */
 int proc_places_read(int proc_fd, struct proc_pins *pins);
 /* An O_PATH descriptor of a mount's root, checked to be of that mount's instance. */

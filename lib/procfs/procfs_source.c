@@ -4,7 +4,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/syscall.h>
-#include <time.h>
 
 #include "uapi/syscalls.h"
 #include "procfs/fdinfo.h"
@@ -12,48 +11,7 @@
 #include "uapi/uapi_info.h"
 #include "snapshot/snapshot.h"
 
-enum { MAP_PROG_ARRAY = 3 };
-
-/* ------------------------------------------------------------ helpers --- */
-
-void proc_miss(struct proc_missed *missed, int err)
-{
-	missed->count++;
-	if (!missed->error)
-		missed->error = -err;
-}
-
-void proc_gaps(struct scan *scan, const struct proc_gap *gaps, size_t count)
-{
-	for (size_t i = 0; i < count; i++) {
-		const struct proc_missed *missed = gaps[i].missed;
-
-		if (!missed->count)
-			continue;
-		scan_gap(scan, missed->count, gaps[i].what, missed->error);
-		return;
-	}
-}
-
-bool proc_is_gone(int err)
-{
-	return err == -ENOENT || err == -ESRCH || err == -ENOTDIR;
-}
-
-bool proc_comm(int proc_fd, uint32_t pid, char comm[32])
-{
-	char path[32];
-	ssize_t len;
-
-	snprintf(path, sizeof(path), "%u/comm", pid);
-	len = text_read_at(proc_fd, path, comm, 32);
-	if (len < 0)
-		return false;
-	/* A name may have newlines of its own; just the last is procfs's. */
-	if (len > 0 && comm[len - 1] == '\n')
-		comm[len - 1] = '\0';
-	return true;
-}
+/* ------------------------------------------------------------- kcmp(2) --- */
 
 static int compare_by_kcmp(uint32_t tid_a, uint32_t tid_b, int what, uint32_t a, uint32_t b)
 {
@@ -65,59 +23,6 @@ static int compare_by_kcmp(uint32_t tid_a, uint32_t tid_b, int what, uint32_t a,
 _Static_assert((int)PROC_COMPARE_FILE == (int)KCMP_FILE &&
 		       (int)PROC_COMPARE_FILES == (int)KCMP_FILES,
 	       "kcmp(2)");
-
-/* ------------------------------------------------------ program arrays --- */
-
-const struct proc_array *proc_array_find(const struct proc_data *data, uint32_t id)
-{
-	return g_hash_table_lookup(data->arrays, GUINT_TO_POINTER(id));
-}
-
-static void proc_array_add(struct proc_data *data, const struct map_facts *facts, uint64_t memlock)
-{
-	struct proc_array *array = g_new0(struct proc_array, 1);
-
-	array->facts = *facts;
-	array->memlock = memlock;
-	g_hash_table_replace(data->arrays, GUINT_TO_POINTER(facts->id), array);
-}
-
-void proc_array_meet(struct proc_data *data, const struct map_facts *facts, uint64_t memlock)
-{
-	if (facts->type == MAP_PROG_ARRAY)
-		proc_array_add(data, facts, memlock);
-	else
-		g_hash_table_add(data->others, GUINT_TO_POINTER(facts->id));
-}
-
-bool proc_array_is_stranger(const struct proc_data *data, uint32_t id)
-{
-	return !g_hash_table_contains(data->arrays, GUINT_TO_POINTER(id)) &&
-	       !g_hash_table_contains(data->others, GUINT_TO_POINTER(id));
-}
-
-void proc_array_wait(void)
-{
-	struct timespec ts = { 0, 10 * 1000 * 1000 };
-
-	nanosleep(&ts, NULL);
-}
-
-static gboolean is_missing(gpointer id, gpointer value, gpointer data)
-{
-	struct bpfrefs_key key = { BPFREFS_MAP, GPOINTER_TO_UINT(id) };
-
-	(void)value;
-	return scan_object(data, key) == NULL;
-}
-
-void proc_arrays_sweep(struct scan *scan)
-{
-	const struct proc_data *data = scan->ctx->source_data;
-
-	g_hash_table_foreach_remove(data->arrays, is_missing, scan);
-	g_hash_table_foreach_remove(data->others, is_missing, scan);
-}
 
 /* --------------------------------------------------------- collection --- */
 

@@ -361,7 +361,6 @@ int proc_objects(struct scan *scan);
 int proc_scan_fd(struct scan *scan);
 int proc_scan_iter(struct scan *scan);
 int proc_scan_pin(struct scan *scan);
-int proc_scan_keep(struct scan *scan);
 int proc_scan_prog(struct scan *scan);
 int proc_scan_map(struct scan *scan);
 int proc_scan_link(struct scan *scan);
