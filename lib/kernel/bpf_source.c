@@ -73,34 +73,6 @@ static int source_next_id(struct bpfrefs_ctx *ctx, enum bpfrefs_kind kind, uint3
 
 /* --------------------------------------------------------- one object --- */
 
-static void take_map(const struct walk_rec *rec, void *data)
-{
-	const struct walk_map *map = walk_record(rec, WALK_MAP, struct walk_map);
-	struct walk_one_map *one = data;
-
-	if (!map)
-		return;
-	one->map = *map;
-	one->found = true;
-}
-
-int walk_read_map(struct bpfrefs_ctx *ctx, uint32_t id, struct walk_one_map *one)
-{
-	struct walk_control *control = walkers_control(ctx->source_data);
-	int err;
-
-	one->found = false;
-	err = known_read_map(ctx->known, ctx->source_data, id, take_map, one);
-	if (err != -ENOENT)
-		return err;
-	control->only_id = id;
-	err = walkers_iterate(ctx->source_data, "walk_maps", take_map, one);
-	control->only_id = 0;
-	if (err)
-		return err;
-	return one->found ? 0 : -ENOENT;
-}
-
 static int source_map_usercnt(struct bpfrefs_ctx *ctx, uint32_t id, uint64_t *usercnt)
 {
 	struct walk_one_map one;
@@ -227,20 +199,6 @@ static void learn_object(const struct walk_rec *rec, void *data)
 	walk_dispatch(rec, data);
 }
 
-/* A btf is told by what leads to it. */
-int walk_learn_objects(struct bpfrefs_ctx *ctx, walk_fn note, void *data)
-{
-	int err;
-
-	known_begin(ctx->known);
-	err = walkers_iterate(ctx->source_data, "walk_maps", note, data);
-	if (!err)
-		err = walkers_iterate(ctx->source_data, "walk_progs", note, data);
-	if (!err)
-		known_end(ctx->known);
-	return err;
-}
-
 /* What tells the counters of everything, as they are now. */
 struct counters {
 	struct scan *scan;
@@ -324,27 +282,6 @@ static void mark_gone(struct scan *scan)
 		if (!object_inner(object)->seen)
 			object->changing = true;
 	}
-}
-
-/* Whatever the classes have left there; a walk that failed has left them no turn to clean up. */
-void walk_state_clear(struct scan *scan)
-{
-	struct walk_state *state = walk_state_of(scan);
-
-	if (state->looked_hidden)
-		scan->ctx->hidden_carriers = state->hidden_carriers;
-	carriers_free(scan);
-	pin_tree_free(state->pins);
-	g_clear_pointer(&state->metas, g_array_unref);
-	g_clear_pointer(&state->slotted, g_array_unref);
-	g_clear_pointer(&state->xsks, g_array_unref);
-	g_clear_pointer(&state->carried, g_hash_table_unref);
-	g_clear_pointer(&state->qdiscs, g_hash_table_unref);
-	g_hash_table_unref(state->roots);
-	g_clear_pointer(&state->holds.bytes, g_byte_array_unref);
-	for (unsigned int i = 0; i < WALK_HIDDEN; i++)
-		g_clear_pointer(&state->early[i].bytes, g_byte_array_unref);
-	scan->source_data = NULL;
 }
 
 /* Between the two readings of the counters: who holds what. */

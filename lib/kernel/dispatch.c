@@ -105,14 +105,6 @@ static void note_task(struct scan *scan, const struct walk_rec *rec)
 	scan_process(scan, state->pid, state->comm);
 }
 
-void walk_state_begin(struct walk_state *state, const struct holder_class *const *classes)
-{
-	for (unsigned int i = 0; classes[i]; i++)
-		for (unsigned int type = 0; type < WALK_TYPES; type++)
-			if (classes[i]->takes & WALK_BIT(type))
-				state->takers[type] |= (uint64_t)1 << i;
-}
-
 void walk_dispatch(const struct walk_rec *rec, void *data)
 {
 	struct scan *scan = data;

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "kernel/bpf_source.h"
+#include "kernel/object_cache.h"
 
 #define MAP_TYPE_PROG_ARRAY 3
 #define MAP_TYPE_SOCKMAP    15
@@ -144,4 +145,48 @@ void walk_recount(struct scan *scan, const struct walk_rec *rec)
 	if (object->refcnt != refcnt || object->usercnt != usercnt)
 		object->changing = true;
 	object_inner(object)->seen = true;
+}
+
+/* ------------------------------------------------- reading objects again --- */
+
+static void take_map(const struct walk_rec *rec, void *data)
+{
+	const struct walk_map *map = walk_record(rec, WALK_MAP, struct walk_map);
+	struct walk_one_map *one = data;
+
+	if (!map)
+		return;
+	one->map = *map;
+	one->found = true;
+}
+
+int walk_read_map(struct bpfrefs_ctx *ctx, uint32_t id, struct walk_one_map *one)
+{
+	struct walk_control *control = walkers_control(ctx->source_data);
+	int err;
+
+	one->found = false;
+	err = known_read_map(ctx->known, ctx->source_data, id, take_map, one);
+	if (err != -ENOENT)
+		return err;
+	control->only_id = id;
+	err = walkers_iterate(ctx->source_data, "walk_maps", take_map, one);
+	control->only_id = 0;
+	if (err)
+		return err;
+	return one->found ? 0 : -ENOENT;
+}
+
+/* BTFs are reported by the objects that lead to them. */
+int walk_learn_objects(struct bpfrefs_ctx *ctx, walk_fn note, void *data)
+{
+	int err;
+
+	known_begin(ctx->known);
+	err = walkers_iterate(ctx->source_data, "walk_maps", note, data);
+	if (!err)
+		err = walkers_iterate(ctx->source_data, "walk_progs", note, data);
+	if (!err)
+		known_end(ctx->known);
+	return err;
 }

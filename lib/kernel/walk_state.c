@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The state of one walk: what is prepared before the first record, and freed after the last. */
+#include "kernel/bpf_source.h"
+#include "kernel/nested_files.h"
+#include "kernel/pin_tree.h"
+
+void walk_state_begin(struct walk_state *state, const struct holder_class *const *classes)
+{
+	for (unsigned int i = 0; classes[i]; i++)
+		for (unsigned int type = 0; type < WALK_TYPES; type++)
+			if (classes[i]->takes & WALK_BIT(type))
+				state->takers[type] |= (uint64_t)1 << i;
+}
+
+/* Whatever the classes have left there; a walk that failed has left them no turn to clean up. */
+void walk_state_clear(struct scan *scan)
+{
+	struct walk_state *state = walk_state_of(scan);
+
+	if (state->looked_hidden)
+		scan->ctx->hidden_carriers = state->hidden_carriers;
+	carriers_free(scan);
+	pin_tree_free(state->pins);
+	g_clear_pointer(&state->metas, g_array_unref);
+	g_clear_pointer(&state->slotted, g_array_unref);
+	g_clear_pointer(&state->xsks, g_array_unref);
+	g_clear_pointer(&state->carried, g_hash_table_unref);
+	g_clear_pointer(&state->qdiscs, g_hash_table_unref);
+	g_hash_table_unref(state->roots);
+	g_clear_pointer(&state->holds.bytes, g_byte_array_unref);
+	for (unsigned int i = 0; i < WALK_HIDDEN; i++)
+		g_clear_pointer(&state->early[i].bytes, g_byte_array_unref);
+	scan->source_data = NULL;
+}
