@@ -34,13 +34,8 @@ struct tcp_congestion_ops {
 	void *owner;
 } __pai;
 
-struct netns_ipv4 {
-	const struct tcp_congestion_ops *tcp_congestion_control;
-} __pai;
-
 struct net {
 	struct ns_common ns;
-	struct netns_ipv4 ipv4;
 } __pai;
 
 typedef struct {
@@ -277,15 +272,13 @@ static __always_inline bool is_tcp(struct sock *sk, __u16 family)
 	       BPF_CORE_READ(sk, sk_protocol) == PROTOCOL_TCP;
 }
 
-/* The struct_ops map that a congestion control is part of, or NULL. */
-static __always_inline struct bpf_map *map_of(const struct tcp_congestion_ops *ops)
-{
-	return ops ? map_of_ops(ops, BPF_CORE_READ(ops, owner)) : NULL;
-}
-
+/* The struct_ops map that its congestion control is part of, or NULL. */
 static __always_inline struct bpf_map *ops_map(struct sock *sk)
 {
-	return map_of(BPF_CORE_READ((struct inet_connection_sock *)sk, icsk_ca_ops));
+	struct tcp_congestion_ops *ops =
+		BPF_CORE_READ((struct inet_connection_sock *)sk, icsk_ca_ops);
+
+	return ops ? map_of_ops(ops, BPF_CORE_READ(ops, owner)) : NULL;
 }
 
 static __always_inline void tell_filter(struct sock *sk, __u32 fd)
@@ -476,32 +469,7 @@ int walk_use_file(__u64 address, __u32 fd, __u32 other)
 	return 0;
 }
 
-/*
- * The congestion control that a network namespace gives to new sockets, which it holds as a socket
- * does (tcp_set_default_congestion_control(), tcp_sk_init()).
- */
-SEC("syscall")
-int walk_default_ops(void *ctx)
-{
-	struct net *net = (struct net *)walk.net.net;
-	struct bpf_map *map = map_of(BPF_CORE_READ(net, ipv4.tcp_congestion_control));
-	struct walk_sock *out = walk_room();
-
-	walk.ended = WALK_DONE;
-	walk.net.gone = BPF_CORE_READ(net, ns.inum) != walk.net.inum;
-	if (!map || !out || walk.net.gone)
-		return 0;
-	__builtin_memset(out, 0, sizeof(*out));
-	out->use.what = (__u64)&net->ipv4.tcp_congestion_control;
-	out->use.fd = WALK_NO_FD;
-	out->use.use = WALK_USE_STRUCT_OPS;
-	out->use.count = 1;
-	out->netns = walk.net.inum;
-	walk_emit(&out->use.rec, WALK_SOCK, sizeof(*out), BPF_CORE_READ(map, id));
-	return 0;
-}
-
-/* The same for the file at walk.use_file, which its process has no descriptor of. */
+/* What the file at walk.use_file holds, which its process has no descriptor of. */
 SEC("syscall")
 int walk_carried(void *ctx)
 {

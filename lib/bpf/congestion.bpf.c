@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The congestion control that a network namespace gives to new sockets, which it holds as a socket
+ * does (tcp_set_default_congestion_control(), tcp_sk_init()).
+ */
+#include "bpf/walk.bpf.h"
+#include "bpf/struct_ops.bpf.h"
+
+struct tcp_congestion_ops {
+	void *owner;
+} __pai;
+
+struct netns_ipv4 {
+	const struct tcp_congestion_ops *tcp_congestion_control;
+} __pai;
+
+struct net {
+	struct ns_common ns;
+	struct netns_ipv4 ipv4;
+} __pai;
+
+SEC("syscall")
+int walk_default_ops(void *ctx)
+{
+	struct net *net = (struct net *)walk.net.net;
+	const struct tcp_congestion_ops *ops = BPF_CORE_READ(net, ipv4.tcp_congestion_control);
+	struct bpf_map *map = ops ? map_of_ops(ops, BPF_CORE_READ(ops, owner)) : NULL;
+	struct walk_sock *out = walk_room();
+
+	walk.ended = WALK_DONE;
+	walk.net.gone = BPF_CORE_READ(net, ns.inum) != walk.net.inum;
+	if (!map || !out || walk.net.gone)
+		return 0;
+	__builtin_memset(out, 0, sizeof(*out));
+	out->use.what = (__u64)&net->ipv4.tcp_congestion_control;
+	out->use.fd = WALK_NO_FD;
+	out->use.use = WALK_USE_STRUCT_OPS;
+	out->use.count = 1;
+	out->netns = walk.net.inum;
+	walk_emit(&out->use.rec, WALK_SOCK, sizeof(*out), BPF_CORE_READ(map, id));
+	return 0;
+}
+
+char LICENSE[] SEC("license") = "GPL";
