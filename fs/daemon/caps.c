@@ -14,7 +14,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-/* What each is needed for. docs/security.md says how that was found, and what tests it. */
+/* What each is needed for. docs/threat-model.md says how that was found, and what tests it. */
 static const struct need {
 	unsigned int capability;
 	bool changes; /* only to change something through the mirror: not with ro */

@@ -112,10 +112,10 @@ def symbols():
             [f"in bpfrefs.h, but not shown: {x}" for x in sorted(told - shown)])
 
 
-def security():
-    """Each row of a table of docs/security.md that has tests names some, and they exist."""
+def threat_model():
+    """Each row of a table of docs/threat-model.md that has tests names some, and they exist."""
     wrong, rows, inside = [], 0, False
-    for number, line in enumerate(lines("docs/security.md"), 1):
+    for number, line in enumerate(lines("docs/threat-model.md"), 1):
         if not line.startswith("| ") or line.endswith("| test |"):
             inside = line.endswith("| test |") or (inside and line.startswith("|-"))
             continue
@@ -124,12 +124,12 @@ def security():
         rows += 1
         cases = re.findall(r"`([a-z-]+): ([a-z_0-9]+)`", line.rsplit("|", 2)[1])
         if not cases:
-            wrong.append(f"docs/security.md:{number}: no test")
+            wrong.append(f"docs/threat-model.md:{number}: no test")
         for program, case in cases:
             name = f"tests/kernel/cases/test_{program}.py"
             if not (TOP / name).exists() or f"def test_{case}(" not in (TOP / name).read_text():
-                wrong.append(f"docs/security.md:{number}: {program}: {case}: no such test")
-    return wrong or ([] if rows else ["docs/security.md: no table"])
+                wrong.append(f"docs/threat-model.md:{number}: {program}: {case}: no such test")
+    return wrong or ([] if rows else ["docs/threat-model.md: no table"])
 
 
 def install():
@@ -177,11 +177,11 @@ def documents():
         for paragraph in re.split(r"\n\s*\n", path.read_text()):
             long = [x for x in paragraph.splitlines() if len(x) > 60 and not x.startswith("|")]
             wrong += [f"{path.name}: twice: {x}" for x in sorted(set(long)) if long.count(x) > 1]
-    rows = re.findall(r"\{ \.in = DIR_ROOT,(.*?) \},?\n", (TOP / "fs/tree.c").read_text(), re.S)
+    rows = re.findall(r"\{ \.in = DIR_ROOT,(.*?) \},?\n", (TOP / "fs/tree/tree.c").read_text(), re.S)
     listed = sorted(re.search(r'\.name = "([^"]+)"', x)[1] for x in rows if ".unlisted" not in x)
     shown = re.search(r"# ls \.\n(.*?)```", (TOP / "docs/tutorial.md").read_text(), re.S)
     if shown[1].split() != listed:
-        wrong.append(f"docs/tutorial.md: ls .: {shown[1].split()}, and fs/tree.c has {listed}")
+        wrong.append(f"docs/tutorial.md: ls .: {shown[1].split()}, and fs/tree/tree.c has {listed}")
     return wrong
 
 
@@ -194,7 +194,7 @@ def hosts():
 
 
 def main():
-    tests = [spdx, sizes, includes, symbols, security, install, documents, hosts]
+    tests = [spdx, sizes, includes, symbols, threat_model, install, documents, hosts]
     print(f"1..{len(tests)}")
     failed = 0
     for number, test in enumerate(tests, 1):

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Who asks for very much gets an error or has to wait, and nobody else does; the daemon's memory stays
-within the bounds of docs/security.md.
+within the bounds of docs/threat-model.md.
 
 LIMITS_OBJECTS is the size of the large graph: 2,000, or 100,000 for the whole of it.
 """
@@ -25,7 +25,7 @@ from made import syscall
 OBJECTS = int(os.environ.get("LIMITS_OBJECTS", "2000"))
 FILES = 10000
 MIB = 1 << 20
-# What docs/security.md says of the memory that a snapshot takes, and the answers about it.
+# What docs/threat-model.md says of the memory that a snapshot takes, and the answers about it.
 BYTES_PER_OBJECT, BASE = 8192, 96 * MIB
 
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Who may do what: every row of docs/security.md. Callers of each kind try everything, through the
+"""Who may do what: every row of docs/threat-model.md. Callers of each kind try everything, through the
 mirror and in bpffs itself, and the two must say the same; and what the virtual files say to each is
 written down here."""
 import errno
