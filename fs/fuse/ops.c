@@ -329,6 +329,7 @@ void op_rename(const struct fuse_call *call)
 }
 
 /* bpffs has none. Left out, the answer is ENOSYS, of which 6.1 makes ENOTTY, and 5.10 does not. */
+/* NOLINTNEXTLINE(readability-function-size): the parameters are libfuse's */
 static void op_ioctl(fuse_req_t req, fuse_ino_t ino, unsigned int cmd, void *arg,
 		     struct fuse_file_info *fi, unsigned int flags, const void *in, size_t in_size,
 		     size_t out_size)

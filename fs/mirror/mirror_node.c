@@ -229,7 +229,6 @@ void mirror_forget(struct mirror *mirror, uint64_t ino, uint64_t count)
 
 static void stat_of_statx(const struct statx *stx, struct stat *st)
 {
-	memset(st, 0, sizeof(*st));
 	st->st_dev = makedev(stx->stx_dev_major, stx->stx_dev_minor);
 	st->st_ino = stx->stx_ino;
 	st->st_mode = stx->stx_mode;
@@ -252,6 +251,7 @@ int stat_at(int dir_fd, const char *name, struct stat *st)
 	int flags = *name ? AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT : AT_EMPTY_PATH;
 	struct statx stx;
 
+	memset(st, 0, sizeof(*st));
 	if (statx(dir_fd, name, flags, STATX_BASIC_STATS, &stx) != 0)
 		return -errno;
 	/* A descriptor of a directory stays in its own mount; SOURCE itself may be a mount's root. */

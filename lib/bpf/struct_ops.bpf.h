@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/*
- * Operations that the kernel calls: their names, and the struct_ops map that registered them.
- * Include walk.bpf.h first.
- */
+/* Operations that the kernel calls: their names, and the struct_ops map that registered them. */
 #ifndef WALK_OPS_BPF_H
 #define WALK_OPS_BPF_H
+
+#include "bpf/walk.bpf.h"
 
 /* The first eight bytes of a name, as a number. */
 #if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__

@@ -169,7 +169,7 @@ static int walk_once(struct scan *scan, const struct cgroups *cgroups)
 {
 	struct walkers *walkers = walk_state_of(scan)->walkers;
 	struct walk_control *control = walkers_control(walkers);
-	uint64_t told = cgroups->told;
+	uint64_t told;
 	int err;
 
 	control->cgroups.at = 0;

@@ -284,7 +284,7 @@ static void walk_instance(struct proc_pins *pins, int proc_fd, guint first, guin
 	}
 	if (!walked)
 		proc_miss(&pins->instances, err == -EXDEV || proc_is_gone(err) ? 0 : err);
-	else if (strcmp(g_array_index(pins->places, struct proc_place, first).mount->root, "/"))
+	else if (strcmp(g_array_index(pins->places, struct proc_place, first).mount->root, "/") != 0)
 		proc_miss(&pins->parts, 0);
 	for (guint i = g_hash_table_size(walk.blocked); i > 0; i--)
 		proc_miss(&pins->covered, 0);

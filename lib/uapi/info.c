@@ -115,6 +115,7 @@ struct row {
 		key, offsetof(struct type, member), sizeof(((struct type *)NULL)->member), \
 			HOW_##how, __VA_ARGS__, 0                                          \
 	}
+/* NOLINTBEGIN(bugprone-macro-parentheses): members of a structure */
 #define MAP(member, how)	ROW(map_facts, member, #member, how, NULL)
 #define PROG(member, how)	ROW(raw_prog, member, #member, how, NULL)
 #define BTF(member, how)	ROW(raw_btf, member, #member, how, NULL)
@@ -135,6 +136,7 @@ struct row {
 			sizeof(((struct raw_link *)NULL)->kprobe_multi.missed), HOW_NUM, NULL, \
 			MISSED_SINCE                                                           \
 	}
+/* NOLINTEND(bugprone-macro-parentheses) */
 
 /* clang-format off */
 static const struct row map_rows[] = {

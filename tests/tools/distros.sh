@@ -43,6 +43,7 @@ build_inside() {
 	cp /etc/resolv.conf "$1/etc/resolv.conf"
 	# a mirror may be a snapshot, older than its Release file allows
 	echo 'Acquire::Check-Valid-Until "false";' >"$1/etc/apt/apt.conf.d/snapshot"
+	# shellcheck disable=SC2016 # the inner shell expands "$1"
 	unshare --mount sh -eu -c '
 		mount -t proc proc "$1/proc"
 		mount --rbind /sys "$1/sys"
@@ -67,7 +68,7 @@ for suite in "$@"; do
 	log=$cache/$suite.build.log
 	make_root "$suite" "$cache/$suite" && build_inside "$cache/$suite" >"$log" 2>&1 &&
 		verdict=passed || verdict=failed
-	[ $verdict = passed ] || {
+	[ "$verdict" = passed ] || {
 		tail -n 60 "$log" >&2 || true
 		failed="$failed $suite"
 	}

@@ -7,7 +7,6 @@ is tried once (faulty.py). So is each while it starts: it says why it does not, 
 mounted, or it starts and answers."""
 import errno
 import os
-import pathlib
 import signal
 import subprocess
 import sys

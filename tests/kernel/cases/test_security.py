@@ -1,13 +1,12 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Who may do what: every row of docs/threat-model.md. Callers of each kind try everything, through the
-mirror and in bpffs itself, and the two must say the same; and what the virtual files say to each is
-written down here."""
+"""Who may do what: every row of docs/threat-model.md. Callers of each kind try everything, through
+the mirror and in bpffs itself, and the two must say the same; and what the virtual files say to
+each is written down here."""
 import errno
 import json
 import os
 import shutil
-import subprocess
 import sys
 
 from harness import (Skip, check, equal, eventually, fails, is_mounted, main, mount, must, protected,

@@ -3,7 +3,6 @@
 """The two sources: BPF walkers, and procfs with bpf(2). On what both can see they must agree, and
 the weaker one must say what it cannot."""
 import errno
-import errno
 import os
 import re
 import sys

@@ -93,11 +93,13 @@ static mode_t mode_of(int flags, va_list args)
 		va_end(args);                                                                 \
 		return fails(#name) ? -1 : NEXT(name)(fd, request, arg);                \
 	}
+/* NOLINTBEGIN(bugprone-macro-parentheses): parameters and arguments have their own */
 #define CALL_(type, failed, name, params, args)                                               \
 	type name params                                                                      \
 	{                                                                                     \
 		return fails(#name) ? (failed) : NEXT(name) args;                       \
 	}
+/* NOLINTEND(bugprone-macro-parentheses) */
 
 /* clang-format off */
 OPEN(open)

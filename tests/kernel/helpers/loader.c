@@ -122,7 +122,7 @@ static int run(const char *pin)
 
 	if (fd < 0)
 		return fail(pin, fd);
-	for (unsigned char slot = 0; slot < SLOTS; slot++) {
+	for (int slot = 0; slot < SLOTS; slot++) {
 		unsigned char packet[64];
 		LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = packet,
 			    .data_size_in = sizeof(packet));

@@ -264,7 +264,7 @@ static void run_xattr(struct call *call)
 		result = getxattr(path, name, value, call->step->n & 64 ? 0 : sizeof(value));
 		break;
 	case 1:
-		result = setxattr(path, name, value, 5, call->step->n / 80 % 4);
+		result = setxattr(path, name, value, 5, (int)(call->step->n / 80 % 4));
 		break;
 	case 2:
 		result = removexattr(path, name);

@@ -245,7 +245,7 @@ static void control(struct call *call, int fd, unsigned int which, uint32_t n)
 	case 10:
 		/* The first one of a mount takes such bits away before it is known to be none. */
 		if (fstat(fd, &st) || !(st.st_mode & (S_ISUID | S_ISGID)))
-			tell_result(call, "fallocate", fallocate(fd, n % 4, 0, 10));
+			tell_result(call, "fallocate", fallocate(fd, (int)(n % 4), 0, 10));
 		break;
 	case 11:
 		tell_result(call, "faccessat",

@@ -178,6 +178,16 @@ static bool facts_differ(const struct item *const now[SIDES], char *why, size_t 
 	return true;
 }
 
+static bool names_differ(const struct item *const now[SIDES], char *why, size_t size)
+{
+	if (now[PLAIN] && now[MIRRORED] && strcmp(now[PLAIN]->name, now[MIRRORED]->name) == 0)
+		return false;
+	snprintf(why, size, "%s in bpffs, %s mirrored, in order of names",
+		 now[PLAIN] ? now[PLAIN]->name : "nothing",
+		 now[MIRRORED] ? now[MIRRORED]->name : "nothing");
+	return true;
+}
+
 bool scan_differs(struct scan *const before[SIDES], struct scan *const after[SIDES], char *why,
 		  size_t size)
 {
@@ -189,13 +199,8 @@ bool scan_differs(struct scan *const before[SIDES], struct scan *const after[SID
 
 		for (int s = 0; s < SIDES; s++)
 			now[s] = i < after[s]->count ? &after[s]->items[i] : NULL;
-		if (!now[PLAIN] || !now[MIRRORED] ||
-		    strcmp(now[PLAIN]->name, now[MIRRORED]->name)) {
-			snprintf(why, size, "%s in bpffs, %s mirrored, in order of names",
-				 now[PLAIN] ? now[PLAIN]->name : "nothing",
-				 now[MIRRORED] ? now[MIRRORED]->name : "nothing");
+		if (names_differ(now, why, size))
 			return true;
-		}
 		for (int s = 0; s < SIDES; s++)
 			then[s] = find_inode(before[s], now[s]->st.st_ino);
 		if (!then[PLAIN] != !then[MIRRORED]) {
