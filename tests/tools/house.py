@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The rules of the house that a program can check: licences, sizes, who may include whom, what the
-library shows, and that an installed copy can be used from pkg-config alone.
+"""The rules of the house that a program can check: licences, sizes, one structure for each name, who
+may include whom, what the library shows, and that an installed copy can be used from pkg-config
+alone.
 
 Usage: house.py SOURCE BUILD, from meson.
 """
@@ -29,6 +30,11 @@ LICENCES = [
     (r"lib/.*", "LGPL-2.1-or-later"),
     (r".*", "GPL-2.0-or-later"),
 ]
+# Names of structures that are still defined more than once. Rename them, and add none.
+TAGS_TO_RENAME = {
+    "chain", "entry", "group", "in6_addr", "line", "listing", "part", "place", "places", "remainder",
+    "ring", "search", "slots", "waiting", "words",
+}
 CONSUMER = """
 #include <bpfrefs.h>
 #include <stdio.h>
@@ -86,6 +92,29 @@ def sizes():
                     wrong.append(f"{name}:{start}: a function of {number - start - 1} lines")
                 start = 0
     return wrong
+
+
+def tags():
+    """Each tag of a structure or union is defined once in lib and fs. Not counted in lib/bpf are
+    the kernel's own, which are fragments (__pai) or contexts (bpf_iter__NAME)."""
+    wrong, found = [], {}
+    for name in sources():
+        if not re.match(r"(lib|fs)/.*\.[ch]$", name):
+            continue
+        text = (TOP / name).read_text()
+        for match in re.finditer(r"^((?:static |const |typedef )*(?:struct|union) (\w+)) \{\n"
+                                 r"(?:[^}].*\n|\n)*\}(.*)", text, re.M):
+            tag = match[2]
+            kernels = "__pai" in match[3] or "preserve_access_index" in match[3] or "__" in tag
+            if not (name.startswith("lib/bpf/") and kernels):
+                number = text.count("\n", 0, match.start()) + 1
+                found.setdefault(tag, []).append(f"{name}:{number}")
+    for tag, places in sorted(found.items()):
+        if len(places) > 1 and tag not in TAGS_TO_RENAME:
+            wrong.append(f"struct {tag} is defined in {', '.join(places)}")
+    wrong += [f"struct {tag} is defined once: take it out of TAGS_TO_RENAME"
+              for tag in sorted(TAGS_TO_RENAME) if len(found.get(tag, [])) < 2]
+    return wrong or ([] if found else ["no structures were found"])
 
 
 def includes():
@@ -194,7 +223,7 @@ def hosts():
 
 
 def main():
-    tests = [spdx, sizes, includes, symbols, threat_model, install, documents, hosts]
+    tests = [spdx, sizes, tags, includes, symbols, threat_model, install, documents, hosts]
     print(f"1..{len(tests)}")
     failed = 0
     for number, test in enumerate(tests, 1):
