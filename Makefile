@@ -6,7 +6,7 @@ MOUNTPOINT ?= /run/bpfrefs
 # Says that the bpffs at SOURCE was mounted by `make run`, so that `make stop` takes it away again.
 MARK = /run/bpfrefs-make-run.source
 
-.PHONY: all run stop check check-vm check-distros check-sanitizers fuzz fuzz-merge bench
+.PHONY: all run stop check lint format check-vm check-distros check-sanitizers fuzz fuzz-merge bench
 
 all:
 	@.ci/install
@@ -44,7 +44,17 @@ check: all
 	@meson test -C $(BUILD) --print-errorlogs || true
 	@python3 tests/tools/summary.py $(BUILD)
 
-# Each target in turn: `make fuzz SECONDS=600 TARGETS=walk`. The corpus grows in $(BUILD)/fuzz-corpus;
+# All of the linters' checks. `make check` has the same but for clang-tidy's path-sensitive ones, which
+# need minutes: see tests/tools/lint.py.
+lint: all
+	@python3 tests/tools/lint.py . $(BUILD) --analyze
+
+# Lays out the C sources, those of BPF programs too, as .clang-format says.
+format:
+	@.ci/install
+	@python3 tests/tools/lint.py . --format
+
+# One target after another: `make fuzz SECONDS=600 TARGETS=walk`. The corpus grows in $(BUILD)/fuzz-corpus;
 # `make fuzz-merge` puts what is worth it into tests/fuzz/corpus.
 fuzz: all
 	@ninja -C $(BUILD) fuzzers

@@ -34,7 +34,8 @@ run() {
 	# In virtual machines the same tests run again, which is what takes longest and tells no more.
 	# The thread sanitizer needs its memory at places where a random one may be taken.
 	setarch "$(uname -m)" -R meson test -C "$dir" --no-rebuild --print-errorlogs \
-		--timeout-multiplier 5 --no-suite fuzz --no-suite valgrind --no-suite vm || true
+		--timeout-multiplier 5 --no-suite fuzz --no-suite lint --no-suite valgrind \
+		--no-suite vm || true
 	python3 tests/tools/summary.py "$dir"
 }
 
