@@ -6,7 +6,7 @@ MOUNTPOINT ?= /run/bpfrefs
 # Says that the bpffs at SOURCE was mounted by `make run`, so that `make stop` takes it away again.
 MARK = /run/bpfrefs-make-run.source
 
-.PHONY: all run stop check lint format check-vm check-distros check-sanitizers fuzz fuzz-merge bench
+.PHONY: all run stop check lint format words check-vm check-distros check-sanitizers fuzz fuzz-merge bench
 
 all:
 	@.ci/install
@@ -53,6 +53,10 @@ lint: all
 format:
 	@.ci/install
 	@python3 tests/tools/lint.py . --format
+
+# Lists the words that tests/tools/words.py wants replaced: `make words PATHS="lib/keep fs/tree"`.
+words:
+	@python3 tests/tools/words.py . $(PATHS)
 
 # One target after another: `make fuzz SECONDS=600 TARGETS=walk`. The corpus grows in $(BUILD)/fuzz-corpus;
 # `make fuzz-merge` puts what is worth it into tests/fuzz/corpus.
