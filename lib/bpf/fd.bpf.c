@@ -211,9 +211,10 @@ static int scan_step(__u32 index, struct steps *steps)
  * The namespaces and the root directory of a task, which in most is the same as in the task before.
  * By plain loads through the iterator's own pointer: there may be very many tasks.
  */
-static __always_inline void emit_namespaces(struct task_struct *task, struct fs_struct *fs)
+static __always_inline void emit_namespaces(struct task_struct *task)
 {
-	__u64 nsproxy = (__u64)task->nsproxy, root = (__u64)fs->root.dentry;
+	__u64 nsproxy = (__u64)task->nsproxy;
+	__u64 root = walk.dirs ? (__u64)task->fs->root.dentry : 0;
 	bool initial = nsproxy == walk.known.init_nsproxy;
 	struct walk_ns *out;
 
@@ -228,7 +229,7 @@ static __always_inline void emit_namespaces(struct task_struct *task, struct fs_
 	out->nsproxy = initial ? 0 : nsproxy;
 	out->mnt = (__u64)&task->nsproxy->mnt_ns->ns;
 	out->net = (__u64)&task->nsproxy->net_ns->ns;
-	out->root_mnt = (__u64)fs->root.mnt;
+	out->root_mnt = walk.dirs ? (__u64)task->fs->root.mnt : 0;
 	out->root = root;
 	out->mnt_ns = task->nsproxy->mnt_ns->ns.inum;
 	out->net_ns = task->nsproxy->net_ns->ns.inum;
@@ -264,11 +265,12 @@ int walk_tasks(struct bpf_iter__task *ctx)
 	key = (__u64)task->pid << 32 | 1;
 	steps.first = walk_begin(key);
 	/* where the leader has exited, each thread has others than it */
-	if (task->pid == task->tgid || leader->nsproxy != task->nsproxy || leader->fs != task->fs) {
+	if (task->pid == task->tgid || leader->nsproxy != task->nsproxy ||
+	    (walk.dirs && leader->fs != task->fs)) {
 		BPF_CORE_READ_INTO(&walk_table.comm, leader, comm);
 		if (!steps.first)
-			emit_namespaces(task, task->fs);
-		if (!steps.first && !walk.only && is_on_bpffs(task->fs))
+			emit_namespaces(task);
+		if (!steps.first && walk.dirs && !walk.only && is_on_bpffs(task->fs))
 			walk_emit_dirs(walk_scalar(ctx->task));
 	}
 	files = task->files;

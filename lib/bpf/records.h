@@ -465,6 +465,8 @@ struct walk_control {
 	__u32 self_pid, self_fd;
 	/* tasks: the namespaces and root directory emitted last */
 	__u64 last_nsproxy, last_root;
+	/* not 0: directories of tasks are of interest, for a bpffs that we do not see */
+	__u32 dirs, pad2;
 	/* mounts of nsfs: where to go on */
 	__u64 mount_at;
 	__u32 vmas, vmas_busy; /* WALK_VMAS_*; not 0: a process could not be looked at just now */

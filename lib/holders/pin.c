@@ -5,7 +5,6 @@
  * mounted them where, detached ones and unlinked inodes too.
  */
 #include <stdio.h>
-#include <sys/stat.h>
 
 #include "holders/holders.h"
 #include "snapshot/owner.h"
@@ -89,16 +88,25 @@ static int walk_supers(struct walkers *walkers, GByteArray *records)
 /* The tree of what records tell takes so many times their size, at most. */
 #define TREE_FACTOR 4
 
+int pins_prepare(struct scan *scan)
+{
+	struct walk_state *state = walk_state_of(scan);
+	g_autoptr(GByteArray) records = g_byte_array_new();
+	int err = walk_supers(state->walkers, records);
+
+	state->pins = pin_tree_new();
+	if (!err)
+		pin_tree_supers(state->pins, records);
+	return err;
+}
+
 static int walk(struct scan *scan)
 {
 	struct walk_state *state = walk_state_of(scan);
-	GByteArray *records = g_byte_array_new();
-	struct pin_tree *tree = pin_tree_new();
-	int err = walk_supers(state->walkers, records);
+	g_autoptr(GByteArray) records = g_byte_array_new();
+	int err = state->pins ? state->pins_err : pins_prepare(scan);
+	struct pin_tree *tree = state->pins;
 
-	state->pins = tree;
-	if (!err)
-		pin_tree_supers(tree, records);
 	for (guint i = 0; !err && i < tree->supers->len; i++) {
 		struct pin_super *super = g_ptr_array_index(tree->supers, i);
 
@@ -115,7 +123,6 @@ static int walk(struct scan *scan)
 		if (!err)
 			pin_tree_inodes(tree, super, records);
 	}
-	g_byte_array_unref(records);
 	return err;
 }
 
@@ -124,11 +131,8 @@ static int walk(struct scan *scan)
 /* Looked at for the first pin: there may be none of the object that is asked about. */
 static uint32_t own_mount_ns(struct reaches *reaches)
 {
-	struct stat st;
-
-	if (!reaches->own_known &&
-	    fstatat(reaches->scan->ctx->proc_fd, "self/ns/mnt", &st, 0) == 0)
-		reaches->own_ns = (uint32_t)st.st_ino;
+	if (!reaches->own_known)
+		reaches->own_ns = owners_own_ns(reaches->scan);
 	reaches->own_known = true;
 	return reaches->own_ns;
 }

@@ -297,6 +297,7 @@ static int collect(struct scan *scan)
 	if (err)
 		return err;
 	use_prepare(scan);
+	owners_prepare(scan);
 	tasks = walkers_begin(walk_state_of(scan)->walkers, "walk_tasks");
 	tell_objects(scan, &counters.links);
 	walk_classes(scan, tasks);

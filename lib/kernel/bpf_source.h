@@ -43,6 +43,7 @@ struct walk_state {
 	GHashTable *roots; /* walk-owner.c: mount namespace -> GArray of struct walk_root */
 	struct walk_kept holds;	   /* walk-owner.c: records of what keeps owners */
 	struct pin_tree *pins;	   /* holder-pin.c: what it has seen */
+	int pins_err;		   /* of pins_prepare() */
 	GArray *metas;		   /* holder-btf.c: BTFs to be looked into */
 	GHashTable *carried;	   /* use.c: files to be looked into */
 	struct carriers *carriers; /* carrier.c: sockets and rings to be looked into */
@@ -122,6 +123,8 @@ struct walk_place {
 
 /* Runs a program that looks into those (walk_slots, walk_used) for all of them. 0 or -errno. */
 int walk_places(struct scan *scan, const char *program, const GArray *places);
+/* Before all walks: reads which instances of bpffs there are, and where they are mounted. 0 or -errno. */
+int pins_prepare(struct scan *scan);
 /* Notes a map whose slots may hold the one map whose holders are looked for (holder-map.c). */
 void holder_map_note(struct scan *scan, const struct walk_rec *rec);
 /* The `via` of an edge, as shown. */

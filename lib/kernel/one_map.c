@@ -77,6 +77,7 @@ static int walk_one(struct scan *scan, const struct walk_one_map *one)
 	known_each(scan->ctx->known, BPFREFS_MAP, note_outer, scan);
 	control->only = one->map.address;
 	control->uses = 0;
+	owners_prepare(scan);
 	err = walk_links(scan);
 	if (!err) {
 		walk_classes(scan, NULL);

@@ -17,6 +17,33 @@
 #include "snapshot/owner.h"
 #include "kernel/pin_tree.h"
 
+uint32_t owners_own_ns(const struct scan *scan)
+{
+	struct stat st;
+
+	return fstatat(scan->ctx->proc_fd, "self/ns/mnt", &st, 0) == 0 ? (uint32_t)st.st_ino : 0;
+}
+
+static bool is_here(const struct pin_super *super, uint32_t own_ns)
+{
+	for (guint i = 0; i < super->namespaces->len; i++)
+		if (g_array_index(super->namespaces, uint32_t, i) == own_ns)
+			return true;
+	return false;
+}
+
+void owners_prepare(struct scan *scan)
+{
+	struct walk_state *state = walk_state_of(scan);
+	struct walk_control *control = walkers_control(state->walkers);
+	uint32_t own_ns = owners_own_ns(scan);
+
+	state->pins_err = pins_prepare(scan);
+	control->dirs = state->pins_err != 0;
+	for (guint i = 0; i < state->pins->supers->len; i++)
+		control->dirs |= !is_here(g_ptr_array_index(state->pins->supers, i), own_ns);
+}
+
 /* -------------------------------------------------------- root directories --- */
 
 /* A namespace's mounts are looked up through as many root directories as that. */
@@ -440,19 +467,12 @@ static void derive_holds(struct owners *d)
 	owners_note_pids(d);
 }
 
-static uint32_t own_mount_ns(const struct scan *scan)
-{
-	struct stat st;
-
-	return fstatat(scan->ctx->proc_fd, "self/ns/mnt", &st, 0) == 0 ? (uint32_t)st.st_ino : 0;
-}
-
 void owners_derive(struct scan *scan)
 {
 	struct owners d = {
 		.scan = scan,
 		.control = walkers_control(walk_state_of(scan)->walkers),
-		.own_ns = own_mount_ns(scan),
+		.own_ns = owners_own_ns(scan),
 		.ns = g_ptr_array_new_with_free_func(g_free),
 		.mount = g_ptr_array_new_with_free_func(g_free),
 		.supers = g_array_new(FALSE, FALSE, sizeof(struct walk_place)),

@@ -15,6 +15,13 @@ struct walk_root {
 GHashTable *owners_roots_new(void);
 /* Those of a namespace, in the order of the tasks; NULL: no process is in it. Borrowed. */
 const GArray *owners_roots(const struct walk_state *state, uint32_t mnt_ns);
+/* The number of our mount namespace, 0: it cannot be found out. */
+uint32_t owners_own_ns(const struct scan *scan);
+/*
+ * Before the walk over tasks. Their directories are looked at only where there is a bpffs that is not
+ * mounted in our own namespace: to keep one that is makes no difference, and we see its pins ourselves.
+ */
+void owners_prepare(struct scan *scan);
 /* Keeps a record of what a process holds, until it is known which namespaces matter. */
 void owners_note(struct scan *scan, const struct walk_rec *rec);
 /* After all classes: adds every instance of bpffs as an owner, and the holds of all owners. */
