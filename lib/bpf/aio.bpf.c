@@ -6,43 +6,7 @@
  * It is read without its lock: each step is checked by the pointer back, and where it does not fit
  * that is a gap.
  */
-#include "bpf/file.bpf.h"
 #include "bpf/threads.bpf.h"
-
-struct io_event {
-	__u64 obj; /* where the process has its struct iocb */
-} __pai;
-
-struct aio_kiocb {
-	struct file *ki_filp;
-	struct io_event ki_res;
-	struct list_head ki_list;
-} __pai;
-
-struct kioctx {
-	struct list_head active_reqs;
-} __pai;
-
-struct kioctx_table {
-	unsigned int nr;
-	struct kioctx *table[0];
-} __pai;
-
-struct mm_struct {
-	struct kioctx_table *ioctx_table;
-} __pai;
-
-struct task_struct {
-	int pid, tgid;
-	char comm[16];
-	struct task_struct *group_leader;
-	struct mm_struct *mm;
-} __pai;
-
-struct bpf_iter__task {
-	__bpf_md_ptr(struct bpf_iter_meta *, meta);
-	__bpf_md_ptr(struct task_struct *, task);
-} __pai;
 
 /* As HAVE_RINGS in holder-io_uring.bpf.c: CONFIG_AIO. */
 #define HAVE_AIO bpf_core_type_exists(struct kioctx)

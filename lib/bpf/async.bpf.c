@@ -5,34 +5,6 @@
  */
 #include "bpf/htab.bpf.h"
 
-struct bpf_array {
-	char value[0];
-	__u32 elem_size;
-} __pai;
-
-struct bpf_map___timer_off {
-	int timer_off; /* until 6.1; then in record */
-} __pai;
-
-struct btf_record___offsets {
-	__u32 field_mask;
-	int timer_off;
-	int wq_off;	   /* 6.10 */
-	int task_work_off; /* 6.18 */
-} __pai;
-
-struct bpf_async_cb { /* 6.10 */
-	struct bpf_prog *prog;
-} __pai;
-
-struct bpf_hrtimer___69 { /* until 6.9 */
-	struct bpf_prog *prog;
-} __pai;
-
-struct bpf_task_work_ctx { /* 6.18 */
-	struct bpf_prog *prog;
-} __pai;
-
 /* Where in a value they are; below 0: it has none. At most one of each. */
 struct places {
 	__s32 timer, wq, task_work;
@@ -51,7 +23,7 @@ struct values {
 static __always_inline struct bpf_prog *callback_prog(__u64 callback, __u32 via)
 {
 	struct bpf_task_work_ctx *work = (void *)callback;
-	struct bpf_hrtimer___69 *timer = (void *)callback;
+	struct bpf_hrtimer *timer = (void *)callback;
 	struct bpf_async_cb *async = (void *)callback;
 
 	if (via == WALK_VIA_TASK_WORK)
@@ -144,16 +116,15 @@ static int bucket_step(__u32 index, struct values *values)
 /* False: a value of this map has nothing of the kind. */
 static __always_inline bool find_places(struct places *places, struct bpf_map *map)
 {
-	struct bpf_map___timer_off *old = (void *)map;
-	struct btf_record___offsets *record;
+	struct btf_record *record;
 	__u32 mask;
 
 	places->timer = places->wq = places->task_work = -1;
-	if (bpf_core_field_exists(old->timer_off)) {
-		places->timer = BPF_CORE_READ(old, timer_off);
+	if (bpf_core_field_exists(map->timer_off)) {
+		places->timer = BPF_CORE_READ(map, timer_off);
 		return places->timer >= 0;
 	}
-	record = (void *)BPF_CORE_READ(map, record);
+	record = BPF_CORE_READ(map, record);
 	mask = BPF_CORE_READ(record, field_mask); /* 0 of NULL or an ERR_PTR */
 	if (mask & walk_field_bit(BPF_TIMER))
 		places->timer = BPF_CORE_READ(record, timer_off);

@@ -6,29 +6,6 @@
  */
 #include "bpf/walk.bpf.h"
 
-struct btf_struct_meta {
-	__u32 btf_id;
-	struct btf_record *record;
-} __pai;
-
-struct btf_struct_metas___types {
-	struct btf_struct_meta types[0];
-} __pai;
-
-/* Until 6.1: bpf_map.kptr_off_tab; then bpf_map.record. */
-struct bpf_map_value_off_desc {
-	struct btf_field_kptr kptr; /* of an anonymous type there */
-} __pai;
-
-struct bpf_map_value_off {
-	__u32 nr_off;
-	struct bpf_map_value_off_desc off[0];
-} __pai;
-
-struct bpf_map___61 {
-	struct bpf_map_value_off *kptr_off_tab;
-} __pai;
-
 #define FIELDS_MAX 16 /* BTF_FIELDS_MAX is 11 */
 
 struct fields {
@@ -76,12 +53,11 @@ static int old_step(__u32 index, struct fields *fields)
 
 static __always_inline void tell_old(struct fields *fields, struct bpf_map *map)
 {
-	struct bpf_map___61 *old = (void *)map;
 	struct bpf_map_value_off *tab;
 
-	if (!bpf_core_field_exists(old->kptr_off_tab))
+	if (!bpf_core_field_exists(map->kptr_off_tab))
 		return;
-	tab = BPF_CORE_READ(old, kptr_off_tab);
+	tab = BPF_CORE_READ(map, kptr_off_tab);
 	fields->record = (__u64)tab;
 	fields->count = tab ? BPF_CORE_READ(tab, nr_off) : 0; /* an ERR_PTR reads as 0 */
 	if (fields->count)
@@ -164,7 +140,7 @@ int walk_metas(void *ctx)
 	}
 	tab = BPF_CORE_READ(btf, struct_meta_tab);
 	count = tab ? BPF_CORE_READ(tab, cnt) : 0;
-	metas.types = (__u64)tab + bpf_core_field_offset(struct btf_struct_metas___types, types);
+	metas.types = (__u64)tab + bpf_core_field_offset(struct btf_struct_metas, types);
 	if (metas.first < count)
 		bpf_loop(count - metas.first, meta_step, &metas, 0);
 	if (metas.stopped)

@@ -7,93 +7,6 @@
  */
 #include "bpf/walk.bpf.h"
 
-struct cgroup;
-
-struct cgroup_subsys_state {
-	struct cgroup *cgroup;
-	struct cgroup_subsys_state *parent;
-	struct list_head sibling, children;
-	unsigned int flags;
-} __pai;
-
-struct kernfs_node {
-	const char *name;
-	__u64 id;
-} __pai;
-
-struct cgroup_bpf {
-	struct hlist_head progs[64];
-} __pai;
-
-/* u32 a type before 6.6 or so, then u8: its size is asked for. */
-struct cgroup_bpf___flags {
-	__u8 flags[64];
-} __pai;
-
-struct cgroup {
-	struct cgroup_subsys_state self;
-	struct kernfs_node *kn;
-	struct cgroup_root *root;
-	struct cgroup_bpf bpf;
-} __pai;
-
-struct cgroup_root {
-	struct cgroup cgrp;
-} __pai;
-
-struct bpf_prog_list {
-	struct hlist_node node;
-	struct bpf_prog *prog;
-	struct bpf_link *link;
-} __pai;
-
-struct css_set {
-	struct cgroup *dfl_cgrp;
-} __pai;
-
-struct task_struct {
-	struct css_set *cgroups;
-} __pai;
-
-struct bpf_prog_aux___attach {
-	__u32 attach_btf_id;
-} __pai;
-
-/* Values differ between versions and configurations: always read by bpf_core_enum_value(). */
-enum cgroup_bpf_attach_type {
-	CGROUP_BPF_ATTACH_TYPE_INVALID = -1,
-	CGROUP_INET_INGRESS,
-	CGROUP_INET_EGRESS,
-	CGROUP_INET_SOCK_CREATE,
-	CGROUP_SOCK_OPS,
-	CGROUP_DEVICE,
-	CGROUP_INET4_BIND,
-	CGROUP_INET6_BIND,
-	CGROUP_INET4_CONNECT,
-	CGROUP_INET6_CONNECT,
-	CGROUP_UNIX_CONNECT, /* these five: 6.7 */
-	CGROUP_INET4_POST_BIND,
-	CGROUP_INET6_POST_BIND,
-	CGROUP_UDP4_SENDMSG,
-	CGROUP_UDP6_SENDMSG,
-	CGROUP_UNIX_SENDMSG,
-	CGROUP_SYSCTL,
-	CGROUP_UDP4_RECVMSG,
-	CGROUP_UDP6_RECVMSG,
-	CGROUP_UNIX_RECVMSG,
-	CGROUP_GETSOCKOPT,
-	CGROUP_SETSOCKOPT,
-	CGROUP_INET4_GETPEERNAME,
-	CGROUP_INET6_GETPEERNAME,
-	CGROUP_UNIX_GETPEERNAME,
-	CGROUP_INET4_GETSOCKNAME,
-	CGROUP_INET6_GETSOCKNAME,
-	CGROUP_UNIX_GETSOCKNAME,
-	CGROUP_INET_SOCK_RELEASE,
-	CGROUP_LSM_START,
-	CGROUP_LSM_END,
-};
-
 /* enum { CSS_ONLINE } has no name that CO-RE could find; cleared when a cgroup is removed. */
 #define CSS_ONLINE 2
 
@@ -222,10 +135,10 @@ static __always_inline void tell_cgroup(struct cgroup *cgroup)
 /* How programs of this type were attached here: BPF_F_ALLOW_OVERRIDE, BPF_F_ALLOW_MULTI. */
 static __always_inline __u32 flags_of(struct cgroup *cgroup, __u32 type)
 {
-	bool bytes = bpf_core_field_size(struct cgroup_bpf___flags, flags) == type_count();
+	bool bytes = bpf_core_field_size(struct cgroup_bpf, flags) == type_count();
 	__u32 size = bytes ? 1 : sizeof(__u32);
 	__u64 at = (__u64)__builtin_preserve_access_index(&cgroup->bpf) +
-		   bpf_core_field_offset(struct cgroup_bpf___flags, flags) + type * size;
+		   bpf_core_field_offset(struct cgroup_bpf, flags) + type * size;
 	__u32 flags = 0;
 
 	bpf_probe_read_kernel(&flags, size, (void *)at);
@@ -256,7 +169,7 @@ static __always_inline void tell_entry(struct cgroup *cgroup, struct bpf_prog_li
 	out->hook = 0;
 	out->hook_btf = 0;
 	if (uapi == ATTACH_LSM_CGROUP + 1) {
-		out->hook = BPF_CORE_READ((struct bpf_prog_aux___attach *)aux, attach_btf_id);
+		out->hook = BPF_CORE_READ(aux, attach_btf_id);
 		out->hook_btf = BPF_CORE_READ(aux, attach_btf, id);
 	}
 	out->pad = 0;

@@ -6,19 +6,6 @@
 #include "bpf/walk.bpf.h"
 #include "bpf/struct_ops.bpf.h"
 
-struct tcp_congestion_ops {
-	void *owner;
-} __pai;
-
-struct netns_ipv4 {
-	const struct tcp_congestion_ops *tcp_congestion_control;
-} __pai;
-
-struct net {
-	struct ns_common ns;
-	struct netns_ipv4 ipv4;
-} __pai;
-
 SEC("syscall")
 int walk_default_ops(void *ctx)
 {

@@ -3,7 +3,7 @@
  * What is read of very many objects: by plain loads, where the kernel has bpf_rdonly_cast(). It is
  * named in this file alone, since bpftool 7.1 links no two objects that name one kernel function.
  */
-#include "bpf/file.bpf.h"
+#include "bpf/walk.bpf.h"
 
 /* 6.2 */
 extern void *bpf_rdonly_cast(const void *obj, __u32 btf_id) __ksym __weak;

@@ -6,65 +6,6 @@
  */
 #include "bpf/threads.bpf.h"
 
-struct file_operations {
-	void *release;
-} __pai;
-
-struct file {
-	struct file_operations *f_op;
-	void *private_data;
-} __pai;
-
-struct fdtable {
-	unsigned int max_fds;
-	struct file **fd;
-	unsigned long *open_fds;
-} __pai;
-
-struct files_struct {
-	struct fdtable *fdt;
-} __pai;
-
-struct net {
-	struct ns_common ns;
-} __pai;
-
-struct nsproxy {
-	struct mnt_namespace *mnt_ns;
-	struct net *net_ns;
-} __pai;
-
-struct super_block {
-	void *s_type;
-} __pai;
-
-struct vfsmount {
-	struct super_block *mnt_sb;
-} __pai;
-
-struct path {
-	struct vfsmount *mnt;
-	void *dentry;
-} __pai;
-
-struct fs_struct {
-	struct path root, pwd;
-} __pai;
-
-struct task_struct {
-	int pid, tgid;
-	char comm[16];
-	struct task_struct *group_leader;
-	struct files_struct *files;
-	struct nsproxy *nsproxy;
-	struct fs_struct *fs;
-} __pai;
-
-struct bpf_iter__task {
-	__bpf_md_ptr(struct bpf_iter_meta *, meta);
-	__bpf_md_ptr(struct task_struct *, task);
-} __pai;
-
 /*
  * The table at work. Global, because what is told of a file is told by a global function, which the
  * verifier checks once and whose arguments must be scalars; walks run one at a time.

@@ -5,59 +5,6 @@
  */
 #include "bpf/lwtunnel.bpf.h"
 
-struct rb_node {
-	unsigned long __rb_parent_color;
-	struct rb_node *rb_right, *rb_left;
-} __pai;
-
-struct rb_root {
-	struct rb_node *rb_node;
-} __pai;
-
-struct netns_nexthop {
-	struct rb_root rb_root;
-} __pai;
-
-struct net___nexthops {
-	struct netns_nexthop nexthop;
-} __pai;
-
-struct fib6_info;
-
-struct fib6_node {
-	struct fib6_node *parent, *left, *right;
-	struct fib6_node *subtree; /* where routes by source are configured */
-	struct fib6_info *leaf;
-	__u16 fn_flags;
-} __pai;
-
-struct fib6_table {
-	__u32 tb6_id;
-	struct fib6_node tb6_root;
-} __pai;
-
-struct nexthop;
-
-struct in6_addr {
-	__u8 bytes[16];
-};
-
-struct rt6key {
-	struct in6_addr addr;
-	int plen;
-} __pai;
-
-struct fib6_nh {
-	struct fib_nh_common nh_common;
-} __pai;
-
-struct fib6_info {
-	struct fib6_info *fib6_next;
-	struct rt6key fib6_dst;
-	struct nexthop *nh;
-	struct fib6_nh fib6_nh[0];
-} __pai;
-
 #define RTN_RTINFO 0x0004
 
 static __always_inline void tell_route6(struct fib6_info *route)
@@ -143,17 +90,6 @@ int walk_fib6(void *ctx)
 	return 0;
 }
 
-struct nh_info {
-	struct fib_nh_common fib_nhc;
-} __pai;
-
-struct nexthop {
-	struct rb_node rb_node;
-	__u32 id;
-	bool is_group;
-	struct nh_info *nh_info;
-} __pai;
-
 static __always_inline void tell_nexthop(struct nexthop *nexthop)
 {
 	struct walk_route *out;
@@ -190,7 +126,7 @@ static int nexthop_step(__u32 index, void *ctx)
 SEC("syscall")
 int walk_nexthops(void *ctx)
 {
-	struct net___nexthops *net = (void *)walk.net.net;
+	struct net *net = (void *)walk.net.net;
 
 	if (!net_is_there())
 		return 0;

@@ -8,28 +8,6 @@
 
 #include "bpf/walk.bpf.h"
 
-struct hlist_nulls_node {
-	struct hlist_nulls_node *next;
-} __pai;
-
-struct hlist_nulls_head {
-	struct hlist_nulls_node *first;
-} __pai;
-
-struct bucket {
-	struct hlist_nulls_head head;
-} __pai;
-
-struct bpf_htab {
-	struct bucket *buckets;
-	__u32 n_buckets;
-} __pai;
-
-struct htab_elem {
-	struct hlist_nulls_node hash_node;
-	char key[0];
-} __pai;
-
 /*
  * Of a long array or table this much is walked at once: an iterator's program cannot be interrupted on
  * every kernel, and bpf_loop() does 8 million rounds at most (BPF_MAX_LOOPS).

@@ -11,22 +11,9 @@
  * A queue is read without its lock: each step is checked by the pointer back, and where it does not
  * fit the walk ends as torn.
  */
-#include "bpf/file.bpf.h"
-
-struct unix_sock {
-	struct sock *peer;
-} __pai;
+#include "bpf/walk.bpf.h"
 
 #define TCP_LISTEN 10
-
-struct scm_fp_list {
-	short count;
-	struct file *fp[0];
-} __pai;
-
-struct unix_skb_parms {
-	struct scm_fp_list *fp;
-} __pai;
 
 /* SCM_MAX_FD, what one message may carry. */
 #define MESSAGE_MAX  253

@@ -7,34 +7,7 @@
  * The table's buckets are read without their locks: each step is checked by the pointer back, and
  * where it does not fit the walk ends as torn.
  */
-#include "bpf/file.bpf.h"
-
-struct io_rsrc_node {
-	unsigned long file_ptr;
-} __pai;
-
-struct io_rsrc_data {
-	unsigned int nr;
-	struct io_rsrc_node **nodes;
-} __pai;
-
-struct io_file_table {
-	struct io_rsrc_data data; /* 6.13 */
-} __pai;
-
-struct io_hash_bucket {
-	struct hlist_head list;
-} __pai;
-
-struct io_hash_table {
-	struct io_hash_bucket *hbs;
-	unsigned int hash_bits;
-} __pai;
-
-struct io_ring_ctx {
-	struct io_file_table file_table;
-	struct io_hash_table cancel_table;
-} __pai;
+#include "bpf/walk.bpf.h"
 
 /*
  * False in a kernel built without CONFIG_IO_URING: then none of these can be found, and the verifier
@@ -42,32 +15,8 @@ struct io_ring_ctx {
  */
 #define HAVE_RINGS bpf_core_type_exists(struct io_ring_ctx)
 
-/*
- * Until 6.12 the slots are an array of pointers with flags, and requests of a ring that is locked
- * anyway are in a table of their own.
- */
-struct io_fixed_file {
-	unsigned long file_ptr;
-} __pai;
-
-struct io_file_table___612 {
-	struct io_fixed_file *files;
-} __pai;
-
-struct io_ring_ctx___612 {
-	struct io_file_table___612 file_table;
-	struct io_hash_table cancel_table_locked;
-	unsigned int nr_user_files;
-} __pai;
-
 /* Asked anew wherever it matters: the verifier forgets what is stored and read again. */
 #define SLOTS_HAVE_NODES bpf_core_field_exists(((struct io_ring_ctx *)0)->file_table.data)
-
-struct io_kiocb {
-	struct file *file;
-	__u8 opcode;
-	struct hlist_node hash_node;
-} __pai;
 
 /* The low bits of file_ptr are flags, at most three. A file is aligned to 8 or more. */
 #define FILE_BITS 7ull
@@ -115,15 +64,14 @@ static int slot_step(__u32 index, struct ring *ring)
 static __always_inline void tell_slots(struct ring *ring)
 {
 	struct io_ring_ctx *ctx = (void *)walk.inside;
-	struct io_ring_ctx___612 *old = (void *)walk.inside;
 	__u64 count = 0;
 
 	if (SLOTS_HAVE_NODES) {
 		ring->list = (__u64)BPF_CORE_READ(ctx, file_table.data.nodes);
 		count = BPF_CORE_READ(ctx, file_table.data.nr);
-	} else if (bpf_core_field_exists(old->nr_user_files)) {
-		ring->list = (__u64)BPF_CORE_READ(old, file_table.files);
-		count = BPF_CORE_READ(old, nr_user_files);
+	} else if (bpf_core_field_exists(ctx->nr_user_files)) {
+		ring->list = (__u64)BPF_CORE_READ(ctx, file_table.files);
+		count = BPF_CORE_READ(ctx, nr_user_files);
 	}
 	if (ring->list && ring->first < count)
 		bpf_loop(count - ring->first, slot_step, ring, 0);
@@ -214,24 +162,6 @@ int walk_requests(__u64 table, __u64 first, __u64 part)
 
 /* ----------------------------------------------------- registered rings --- */
 
-#define RING_FDS 16 /* IO_RINGFD_REG_MAX */
-
-struct io_uring_task {
-	struct file *registered_rings[RING_FDS];
-} __pai;
-
-struct task_struct {
-	int pid, tgid;
-	char comm[16];
-	struct task_struct *group_leader;
-	struct io_uring_task *io_uring;
-} __pai;
-
-struct bpf_iter__task {
-	__bpf_md_ptr(struct bpf_iter_meta *, meta);
-	__bpf_md_ptr(struct task_struct *, task);
-} __pai;
-
 static int ring_step(__u32 index, const __u64 *rings)
 {
 	__u64 file = 0;
@@ -254,13 +184,13 @@ int walk_ring_fds(struct bpf_iter__task *ctx)
 	rings = (__u64)BPF_CORE_READ(task, io_uring);
 	if (!rings)
 		return 0;
-	if (walk_full(RING_FDS * WALK_HELD_ROOM))
+	if (walk_full(IO_RINGFD_REG_MAX * WALK_HELD_ROOM))
 		return WALK_AGAIN;
 	walk_table.told = 0;
 	walk_table.pid = walk_table.tgid = task->tgid;
 	BPF_CORE_READ_INTO(&walk_table.comm, task, group_leader, comm);
 	rings += bpf_core_field_offset(struct io_uring_task, registered_rings);
-	bpf_loop(RING_FDS, ring_step, &rings, 0);
+	bpf_loop(IO_RINGFD_REG_MAX, ring_step, &rings, 0);
 	return 0;
 }
 
@@ -268,7 +198,7 @@ int walk_ring_fds(struct bpf_iter__task *ctx)
 SEC("syscall")
 int walk_ring(void *ctx)
 {
-	struct io_ring_ctx___612 *old = (void *)walk.inside;
+	struct io_ring_ctx *ring_ctx = (void *)walk.inside;
 	__u64 at = walk.inside_at, first;
 	struct ring ring = { .first = at };
 
@@ -288,11 +218,10 @@ int walk_ring(void *ctx)
 	    !walk_requests(walk.inside + bpf_core_field_offset(struct io_ring_ctx, cancel_table),
 			   first, PART_TABLE))
 		return 0;
-	if (!bpf_core_field_exists(old->cancel_table_locked))
+	if (!bpf_core_field_exists(ring_ctx->cancel_table_locked))
 		return 0;
 	first = at >= PART_LOCKED ? at - PART_LOCKED : 0;
-	walk_requests(walk.inside +
-			      bpf_core_field_offset(struct io_ring_ctx___612, cancel_table_locked),
+	walk_requests(walk.inside + bpf_core_field_offset(struct io_ring_ctx, cancel_table_locked),
 		      first, PART_LOCKED);
 	return 0;
 }

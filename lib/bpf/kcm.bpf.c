@@ -5,19 +5,6 @@
  */
 #include "bpf/walk.bpf.h"
 
-struct kcm_mux {
-	struct list_head psocks;
-} __pai;
-
-struct kcm_sock {
-	struct kcm_mux *mux;
-} __pai;
-
-struct kcm_psock {
-	struct list_head psock_list;
-	struct bpf_prog *bpf_prog;
-} __pai;
-
 /* The most connections that one socket is followed to. */
 #define PSOCKS_MAX 65536
 

@@ -5,32 +5,6 @@
 
 #include "bpf/net.bpf.h"
 
-struct lwtunnel_state {
-	__u16 type;
-	__u8 data[0];
-} __pai;
-
-struct bpf_lwt_prog {
-	struct bpf_prog *prog;
-} __pai;
-
-struct bpf_lwt {
-	struct bpf_lwt_prog in, out, xmit;
-} __pai;
-
-struct seg6_local_lwt {
-	struct bpf_lwt_prog bpf;
-} __pai;
-
-struct net_device___name {
-	char name[16];
-} __pai;
-
-struct fib_nh_common {
-	struct net_device___name *nhc_dev;
-	struct lwtunnel_state *nhc_lwtstate;
-} __pai;
-
 /* enum lwtunnel_encap_types */
 #define ENCAP_BPF	 6
 #define ENCAP_SEG6_LOCAL 7
@@ -77,7 +51,7 @@ static __always_inline struct walk_route *nexthop_record(struct fib_nh_common *n
 	__builtin_memset(out->ifname, 0, sizeof(out->ifname));
 	bpf_probe_read_kernel(out->ifname, sizeof(out->ifname),
 			      (void *)BPF_CORE_READ(nexthop, nhc_dev) +
-				      bpf_core_field_offset(struct net_device___name, name));
+				      bpf_core_field_offset(struct net_device, name));
 	return out;
 }
 

@@ -9,68 +9,6 @@
  */
 #include "bpf/htab.bpf.h"
 
-struct bpf_array {
-	struct bpf_map map;
-	void *ptrs[0];
-} __pai;
-
-struct bpf_dtab_netdev {
-	struct hlist_node index_hlist;
-	struct bpf_prog *xdp_prog;
-	unsigned int idx;
-} __pai;
-
-struct bpf_dtab {
-	struct bpf_dtab_netdev **netdev_map;
-	struct hlist_head *dev_index_head; /* of devmap_hash */
-	__u32 n_buckets;
-} __pai;
-
-struct bpf_cpu_map_entry {
-	struct bpf_prog *prog;
-} __pai;
-
-struct bpf_cpu_map {
-	struct bpf_cpu_map_entry **cpu_map;
-} __pai;
-
-struct xsk_map {
-	struct xdp_sock *xsk_map[0];
-} __pai;
-
-struct bpf_struct_ops_map {
-	struct bpf_link **links;
-	__u32 funcs_cnt; /* 6.13 */
-} __pai;
-
-struct bpf_struct_ops_map___69 {
-	__u32 links_cnt; /* 6.9 to 6.12 */
-} __pai;
-
-struct btf_type {
-	__u32 info;
-} __pai;
-
-struct bpf_struct_ops___61 {
-	struct btf_type *type;
-} __pai;
-
-struct bpf_struct_ops_map___61 {
-	struct bpf_struct_ops___61 *st_ops; /* until 6.8: as many links as its type has members */
-} __pai;
-
-struct sk_psock_progs {
-	struct bpf_prog *msg_parser, *stream_parser, *stream_verdict, *skb_verdict;
-} __pai;
-
-struct bpf_stab {
-	struct sk_psock_progs progs;
-} __pai;
-
-struct bpf_shtab {
-	struct sk_psock_progs progs;
-} __pai;
-
 struct slots {
 	__u64 base; /* of the slots, or of the buckets */
 	__u64 at, stopped;
@@ -255,15 +193,13 @@ static __always_inline void find_hash(struct slots *slots, __u64 map, __u32 type
 static __always_inline __u32 count_members(__u64 map)
 {
 	struct bpf_struct_ops_map *ops = (void *)map;
-	struct bpf_struct_ops_map___69 *ops69 = (void *)map;
-	struct bpf_struct_ops_map___61 *ops61 = (void *)map;
 
 	if (bpf_core_field_exists(ops->funcs_cnt))
 		return BPF_CORE_READ(ops, funcs_cnt);
-	if (bpf_core_field_exists(ops69->links_cnt))
-		return BPF_CORE_READ(ops69, links_cnt);
-	if (bpf_core_field_exists(ops61->st_ops))
-		return BPF_CORE_READ(ops61, st_ops, type, info) & 0xffff; /* BTF_INFO_VLEN() */
+	if (bpf_core_field_exists(ops->links_cnt))
+		return BPF_CORE_READ(ops, links_cnt);
+	if (bpf_core_field_exists(ops->st_ops))
+		return BPF_CORE_READ(ops, st_ops, type, info) & 0xffff; /* BTF_INFO_VLEN() */
 	return 0;
 }
 

@@ -4,46 +4,9 @@
  * (mmap_region() takes a reference on the file for each vma). Here too is what is told of a file,
  * whoever holds it.
  */
-#include "bpf/file.bpf.h"
 #include "bpf/threads.bpf.h"
 
 #define AF_UNIX 1
-
-struct vm_area_struct {
-	unsigned long vm_start, vm_end;
-	struct file *vm_file;
-} __pai;
-
-struct seqcount {
-	__u32 sequence;
-} __pai;
-
-struct mm_struct {
-	int mm_lock_seq; /* 6.4, with CONFIG_PER_VMA_LOCK */
-} __pai;
-
-struct mm_struct___613 {
-	struct seqcount mm_lock_seq;
-} __pai;
-
-struct task_struct {
-	int pid, tgid;
-	char comm[16];
-	__u64 start_boottime, self_exec_id;
-	struct mm_struct *mm;
-	struct task_struct *group_leader;
-} __pai;
-
-struct bpf_iter__task {
-	__bpf_md_ptr(struct bpf_iter_meta *, meta);
-	__bpf_md_ptr(struct task_struct *, task);
-} __pai;
-
-struct bpf_iter__task_vma {
-	__bpf_md_ptr(struct bpf_iter_meta *, meta);
-	__bpf_md_ptr(struct task_struct *, task);
-	__bpf_md_ptr(struct vm_area_struct *, vma);
-} __pai;
 
 static __always_inline __u32 kind_of(__u64 release)
 {
@@ -210,10 +173,6 @@ int walk_mappings(struct bpf_iter__task_vma *ctx)
 
 /* ------------------------------------------- only what may have changed --- */
 
-/* 6.7 */
-struct bpf_iter_task_vma {
-	__u64 opaque;
-};
 extern int bpf_iter_task_vma_new(struct bpf_iter_task_vma *it, struct task_struct *task,
 				 __u64 address) __ksym __weak;
 extern struct vm_area_struct *bpf_iter_task_vma_next(struct bpf_iter_task_vma *it) __ksym __weak;

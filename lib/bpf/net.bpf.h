@@ -1,53 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* For walks over network namespaces: fragments of their structures, and steps that check. */
+/* For walks over network namespaces: steps that check what they follow. */
 #ifndef WALK_NET_BPF_H
 #define WALK_NET_BPF_H
 
 #include "bpf/walk.bpf.h"
 
 #define STEPS_MAX (1 << 20)
-
-struct proc_ns_operations;
-
-struct ns_common___net {
-	const struct proc_ns_operations *ops;
-	unsigned int inum;
-} __pai;
-
-struct netns_bpf {
-	struct bpf_prog *progs[2];
-} __pai;
-
-struct net {
-	struct list_head list;
-	struct ns_common ns;
-	struct list_head dev_base_head;
-	struct netns_bpf bpf;
-} __pai;
-
-typedef struct {
-	struct net *net;
-} __pai possible_net_t;
-
-struct net_device {
-	possible_net_t nd_net;
-	int ifindex;
-	struct list_head dev_list;
-} __pai;
-
-/* What modules have for each namespace, by numbers that they got when they were loaded. */
-struct net_generic {
-	union {
-		struct {
-			unsigned int len;
-		} s;
-		void *ptr[0];
-	};
-} __pai;
-
-struct net___gen {
-	struct net_generic *gen;
-} __pai;
 
 #define GENERIC_MAX 1024 /* far more than a kernel has */
 

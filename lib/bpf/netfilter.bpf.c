@@ -6,50 +6,6 @@
  */
 #include "bpf/netfilter.bpf.h"
 
-struct nf_hook_entry {
-	void *hook, *priv;
-} __pai;
-
-/* As many pointers to what was registered follow the entries (nf_hook_entries_get_hook_ops()). */
-struct nf_hook_entries {
-	__u16 num_hook_entries;
-	struct nf_hook_entry hooks[0];
-} __pai;
-
-struct netns_nf {
-	struct nf_hook_entries *hooks_ipv4[5], *hooks_ipv6[5];
-	struct nf_hook_entries *hooks_arp[3];	 /* where arptables is configured */
-	struct nf_hook_entries *hooks_bridge[5]; /* where its filters are */
-} __pai;
-
-struct net___nf {
-	struct netns_nf nf;
-} __pai;
-
-struct nf_hook_ops___type {
-	enum nf_hook_ops_type hook_ops_type; /* 5.14; a field of 8 bits */
-} __pai;
-
-struct nf_nat_lookup_hook_priv {
-	struct nf_hook_entries *entries;
-} __pai;
-
-struct nft_table;
-
-struct nft_chain {
-	struct nft_table *table;
-} __pai;
-
-struct nft_base_chain {
-	struct nf_hook_ops ops;
-	struct nft_chain chain;
-} __pai;
-
-struct nft_table {
-	__u64 handle;
-	char *name;
-} __pai;
-
 #define HOOKS_MAX 1024 /* MAX_HOOK_COUNT */
 #define PLACES	  18
 
@@ -147,7 +103,7 @@ static __always_inline struct nf_hook_entries *behind_nat(struct nf_hook_ops *op
 /* Tells whose hook it is. Returns what stands behind it. */
 static __always_inline struct nf_hook_entries *tell_hook(struct nf_hook_ops *ops)
 {
-	struct nf_hook_ops___type *typed = (void *)ops;
+	struct nf_hook_ops *typed = (void *)ops;
 	__u32 type = BPF_CORE_READ_BITFIELD_PROBED(typed, hook_ops_type);
 	void *priv = BPF_CORE_READ(ops, priv);
 	struct nf_hook_entries *behind;
@@ -171,7 +127,7 @@ static __always_inline struct nf_hook_entries *tell_hook(struct nf_hook_ops *ops
 
 static __always_inline struct nf_hook_entries *place_at(__u64 place)
 {
-	struct netns_nf *nf = (void *)walk.net.net + bpf_core_field_offset(struct net___nf, nf);
+	struct netns_nf *nf = (void *)walk.net.net + bpf_core_field_offset(struct net, nf);
 	struct nf_hook_entries *entries = NULL;
 	void *hooks = NULL;
 

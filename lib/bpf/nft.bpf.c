@@ -6,47 +6,6 @@
  */
 #include "bpf/netfilter.bpf.h"
 
-struct nft_expr_type {
-	const char *name;
-} __pai;
-
-struct nft_expr_ops {
-	unsigned int size;
-	const struct nft_expr_type *type;
-	void *data; /* of a match: the struct xt_match */
-} __pai;
-
-struct nft_expr {
-	const struct nft_expr_ops *ops;
-	unsigned char data[0];
-} __pai;
-
-struct nft_xt_match_priv {
-	void *info;
-} __pai;
-
-struct nft_rule {
-	struct list_head list;
-	__u64 handle, dlen; /* fields of some bits */
-	unsigned char data[0];
-} __pai;
-
-struct nft_table {
-	struct list_head list, chains;
-	__u16 family; /* a field of some bits */
-	char *name;
-} __pai;
-
-struct nftables_pernet {
-	struct list_head tables;
-} __pai;
-
-struct nft_chain {
-	struct list_head list, rules;
-	struct nft_table *table;
-	char *name;
-} __pai;
-
 static __always_inline bool is_match(const struct nft_expr_ops *ops)
 {
 	char name[8] = {};
@@ -181,7 +140,7 @@ static int place_step(__u32 index, struct places *places)
 	return 1;
 }
 
-static __always_inline __u32 places_of(struct net___gen *net, struct places *places)
+static __always_inline __u32 places_of(struct net *net, struct places *places)
 {
 	struct net_generic *gen = BPF_CORE_READ(net, gen);
 	__u32 count = BPF_CORE_READ(gen, s.len);

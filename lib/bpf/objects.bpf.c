@@ -12,22 +12,11 @@ struct walk_control walk;
 /* The most that one object needs at once: itself and the four BTFs it may lead to. */
 #define OBJECT_ROOM 1024
 
-struct bpf_map_value_off {
-	__u32 nr_off;
-} __pai;
-
-struct bpf_map___61 {
-	int timer_off; /* until 6.1; then in record */
-	struct bpf_map_value_off *kptr_off_tab;
-} __pai;
-
 /* Fields whose callbacks are undone when the map's usercnt falls to 0. */
 static __always_inline __u32 map_async(struct bpf_map *map)
 {
-	struct bpf_map___61 *old = (void *)map;
-
-	if (bpf_core_field_exists(old->timer_off))
-		return BPF_CORE_READ(old, timer_off) >= 0;
+	if (bpf_core_field_exists(map->timer_off))
+		return BPF_CORE_READ(map, timer_off) >= 0;
 	/* where the record is NULL or an ERR_PTR, the mask reads as 0 */
 	return !!(BPF_CORE_READ(map, record, field_mask) &
 		  (walk_field_bit(BPF_TIMER) | walk_field_bit(BPF_WORKQUEUE) |
@@ -37,12 +26,10 @@ static __always_inline __u32 map_async(struct bpf_map *map)
 /* Where the record is NULL or an ERR_PTR, what is in it reads as 0. */
 static __always_inline __u32 has_special(struct bpf_map *map)
 {
-	struct bpf_map___61 *old = (void *)map;
-
 	if (bpf_core_field_exists(map->record))
 		return BPF_CORE_READ(map, record, cnt) > 0;
-	if (bpf_core_field_exists(old->kptr_off_tab))
-		return BPF_CORE_READ(old, kptr_off_tab, nr_off) > 0;
+	if (bpf_core_field_exists(map->kptr_off_tab))
+		return BPF_CORE_READ(map, kptr_off_tab, nr_off) > 0;
 	return 0;
 }
 
@@ -50,11 +37,6 @@ static __always_inline __u32 btf_id_of(struct btf *btf)
 {
 	return btf ? BPF_CORE_READ(btf, id) : 0;
 }
-
-struct bpf_struct_ops_map {
-	struct bpf_map map;
-	struct btf *btf; /* 6.9; before, always that of vmlinux */
-} __pai;
 
 SEC("iter/bpf_map")
 int walk_maps(struct bpf_iter__bpf_map *ctx)
@@ -185,42 +167,6 @@ int walk_links(struct bpf_iter__bpf_link *ctx)
 }
 
 /* -------------------------------------------------------------- peek --- */
-
-struct file_operations {
-	void *release;
-} __pai;
-
-struct file_system_type {
-	struct hlist_head fs_supers;
-} __pai;
-
-struct super_block {
-	struct file_system_type *s_type;
-} __pai;
-
-struct inode {
-	void *i_op;
-	struct super_block *i_sb;
-} __pai;
-
-struct file {
-	struct file_operations *f_op;
-	void *private_data;
-	struct inode *f_inode;
-} __pai;
-
-struct fdtable {
-	unsigned int max_fds;
-	struct file **fd;
-} __pai;
-
-struct files_struct {
-	struct fdtable *fdt;
-} __pai;
-
-struct task_struct {
-	struct files_struct *files;
-} __pai;
 
 /*
  * What one descriptor of the calling process is, in the kernel's own addresses: how files and

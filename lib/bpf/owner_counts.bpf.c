@@ -12,7 +12,7 @@
 static __always_inline void emit_ns_mount(struct mount *mount)
 {
 	__u64 common = (__u64)BPF_CORE_READ(mount, mnt.mnt_root, d_inode, i_private);
-	__u64 ops = (__u64)BPF_CORE_READ((struct ns_common___owner *)common, ops);
+	__u64 ops = (__u64)BPF_CORE_READ((struct ns_common *)common, ops);
 	struct mnt_namespace *ns = BPF_CORE_READ(mount, mnt_ns);
 	struct walk_ns_mount *out;
 
@@ -45,8 +45,8 @@ static int ns_mount_step(__u32 index, void *unused)
 		return 1;
 	}
 	emit_ns_mount(mount);
-	if (bpf_core_field_exists(((struct mount___617 *)0)->mnt_next_for_sb)) {
-		walk.mount_at = (__u64)BPF_CORE_READ((struct mount___617 *)mount, mnt_next_for_sb);
+	if (bpf_core_field_exists(((struct mount *)0)->mnt_next_for_sb)) {
+		walk.mount_at = (__u64)BPF_CORE_READ(mount, mnt_next_for_sb);
 	} else {
 		struct list_head *next = BPF_CORE_READ(mount, mnt_instance.next);
 		__u64 head =
@@ -69,7 +69,7 @@ int walk_ns_mounts(void *ctx)
 	walk.ended = WALK_DONE;
 	if (walk.mount_at) {
 		/* where the last call ended */
-	} else if (bpf_core_field_exists(((struct mount___617 *)0)->mnt_next_for_sb)) {
+	} else if (bpf_core_field_exists(((struct mount *)0)->mnt_next_for_sb)) {
 		walk.mount_at = (__u64)BPF_CORE_READ((struct super_block___617 *)sb, s_mounts);
 	} else {
 		struct list_head *first = BPF_CORE_READ(sb, s_mounts.next);
@@ -128,8 +128,8 @@ static __always_inline __s64 mount_count(struct mount *mount)
 {
 	struct counting counting = { .mount = (__u64)mount };
 
-	if (bpf_core_field_exists(((struct mount___up *)0)->mnt_count))
-		return BPF_CORE_READ((struct mount___up *)mount, mnt_count);
+	if (bpf_core_field_exists(((struct mount *)0)->mnt_count))
+		return BPF_CORE_READ(mount, mnt_count);
 	bpf_loop(CPUS_MAX, cpu_step, &counting, 0);
 	return counting.count;
 }
@@ -157,7 +157,7 @@ static __always_inline __s64 mount_children(struct mount *mount)
 	return counting.count;
 }
 
-static __always_inline __s64 namespace_count(struct ns_common___owner *ns)
+static __always_inline __s64 namespace_count(struct ns_common *ns)
 {
 	if (bpf_core_field_exists(ns->__ns_ref))
 		return BPF_CORE_READ(ns, __ns_ref.refs.counter);
@@ -165,11 +165,11 @@ static __always_inline __s64 namespace_count(struct ns_common___owner *ns)
 }
 
 /* The dentry of the namespace's file, while that is in use: its inode holds the namespace once. */
-static __always_inline struct dentry *file_of(struct ns_common___owner *ns)
+static __always_inline struct dentry *file_of(struct ns_common *ns)
 {
 	if (bpf_core_field_exists(ns->stashed))
 		return BPF_CORE_READ(ns, stashed);
-	return (struct dentry *)BPF_CORE_READ((struct ns_common___stash *)ns, stashed.counter);
+	return (struct dentry *)BPF_CORE_READ((struct ns_common___68 *)ns, stashed.counter);
 }
 
 static int owner_step(__u32 index, void *unused)
@@ -187,7 +187,7 @@ static int owner_step(__u32 index, void *unused)
 		listed->refcnt = mount_count(mount);
 		listed->usercnt = mount_children(mount);
 	} else if (listed->kind == WALK_COUNT_NS) {
-		struct ns_common___owner *ns = (struct ns_common___owner *)address;
+		struct ns_common *ns = (struct ns_common *)address;
 		struct dentry *stashed = file_of(ns);
 
 		if (BPF_CORE_READ(ns, inum) != listed->id)

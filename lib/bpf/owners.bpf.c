@@ -59,7 +59,7 @@ int walk_emit_dirs(__u64 address)
 static __always_inline void emit_namespace_file(struct file *file, struct inode *inode, __u32 fd)
 {
 	__u64 common = (__u64)BPF_CORE_READ(inode, i_private);
-	__u64 ops = (__u64)BPF_CORE_READ((struct ns_common___owner *)common, ops);
+	__u64 ops = (__u64)BPF_CORE_READ((struct ns_common *)common, ops);
 
 	if (ops == walk.known.mnt_ns_ops && common != walk.known.init_mnt)
 		emit_hold((__u64)file, common, WALK_HOLD_MNT_NS, fd, common_inum(common));
@@ -134,12 +134,6 @@ int walk_emit_member(__u64 address, __u32 fd, __u32 other)
 
 /* -------------------------------------------------------------- learning --- */
 
-struct task_struct___init {
-	int pid;
-	struct task_struct___init *real_parent;
-	struct nsproxy *nsproxy;
-} __pai;
-
 #define ANCESTORS_MAX 4096
 
 struct ancestors {
@@ -148,8 +142,8 @@ struct ancestors {
 
 static int ancestor_step(__u32 index, struct ancestors *ancestors)
 {
-	struct task_struct___init *task = (void *)ancestors->task;
-	struct task_struct___init *parent = BPF_CORE_READ(task, real_parent);
+	struct task_struct *task = (void *)ancestors->task;
+	struct task_struct *parent = BPF_CORE_READ(task, real_parent);
 
 	if (!parent || parent == task)
 		return 1;
@@ -162,7 +156,7 @@ SEC("syscall")
 int walk_init_namespaces(void *ctx)
 {
 	struct ancestors ancestors = { bpf_get_current_task() };
-	struct task_struct___init *task;
+	struct task_struct *task;
 	struct nsproxy *nsproxy;
 
 	bpf_loop(ANCESTORS_MAX, ancestor_step, &ancestors, 0);
@@ -187,7 +181,7 @@ int walk_peek_owner(void *ctx)
 
 	walk.peeked.mode = BPF_CORE_READ(file, f_mode);
 	walk.peeked.sb = (__u64)BPF_CORE_READ(file, f_path.mnt, mnt_sb);
-	walk.peeked.ns_ops = (__u64)BPF_CORE_READ((struct ns_common___owner *)common, ops);
+	walk.peeked.ns_ops = (__u64)BPF_CORE_READ((struct ns_common *)common, ops);
 	return 0;
 }
 

@@ -10,106 +10,7 @@
 #include "bpf/net.bpf.h"
 #include "bpf/struct_ops.bpf.h"
 
-struct sk_buff {
-	struct sk_buff *next;
-	struct sock *sk;
-} __pai;
-
-struct sk_buff_head {
-	struct sk_buff *next;
-} __pai;
-
-struct qdisc_skb_head {
-	struct sk_buff *head;
-	__u32 qlen;
-} __pai;
-
-struct Qdisc_ops {
-	char id[16];
-} __pai;
-
-struct netdev_queue {
-	struct net_device *dev;
-} __pai;
-
-struct Qdisc {
-	const struct Qdisc_ops *ops;
-	struct netdev_queue *dev_queue;
-	struct sk_buff_head gso_skb, skb_bad_txq;
-	struct qdisc_skb_head q;
-	long privdata[0];
-} __pai;
-
-struct ptr_ring {
-	int consumer_head, size;
-	void **queue;
-} __pai;
-
-struct skb_array {
-	struct ptr_ring ring;
-} __pai;
-
 #define BANDS 3
-
-struct pfifo_fast_priv {
-	struct skb_array q[BANDS];
-} __pai;
-
-struct fq_codel_flow {
-	struct sk_buff *head;
-} __pai;
-
-struct fq_codel_sched_data {
-	struct fq_codel_flow *flows;
-	__u32 flows_cnt;
-} __pai;
-
-struct htb_sched {
-	struct qdisc_skb_head direct_queue;
-} __pai;
-
-struct rb_root___packet {
-	void *rb_node;
-} __pai;
-
-struct netem_sched_data {
-	struct rb_root___packet t_root;
-	struct sk_buff *t_head;
-} __pai;
-
-struct hlist_nulls_node {
-	struct hlist_nulls_node *next, **pprev;
-} __pai;
-
-struct sock_common {
-	volatile unsigned char skc_state;
-	struct hlist_nulls_node skc_nulls_node;
-} __pai;
-
-struct sock {
-	struct sock_common __sk_common;
-} __pai;
-
-struct inet_ehash_bucket {
-	struct hlist_nulls_node *first;
-} __pai;
-
-struct inet_hashinfo {
-	struct inet_ehash_bucket *ehash;
-	unsigned int ehash_mask;
-} __pai;
-
-struct inet_timewait_death_row {
-	struct inet_hashinfo *hashinfo;
-} __pai;
-
-struct netns_ipv4 {
-	struct inet_timewait_death_row tcp_death_row;
-} __pai;
-
-struct net___tcp {
-	struct netns_ipv4 ipv4;
-} __pai;
 
 /* Not a struct sock, but smaller: TCP_TIME_WAIT, TCP_NEW_SYN_RECV. */
 #define STATE_TIME_WAIT	   6
@@ -427,7 +328,7 @@ static int buckets_step(__u32 index, void *ctx)
 SEC("syscall")
 int walk_tcp(void *ctx)
 {
-	struct net___tcp *net = (void *)walk.net.net;
+	struct net *net = (void *)walk.net.net;
 	__u64 table;
 
 	if (!net_is_there() || !bpf_core_type_exists(struct inet_timewait_death_row))

@@ -8,53 +8,6 @@
  */
 #include "bpf/walk.bpf.h"
 
-struct perf_event_attr___k {
-	__u32 type;
-	__u64 config;
-} __pai;
-
-struct pmu {
-	const char *name;
-} __pai;
-
-struct tracepoint {
-	const char *name;
-} __pai;
-
-struct trace_event_class {
-	const char *system;
-} __pai;
-
-struct trace_event_call {
-	struct trace_event_class *class;
-	const char *name;
-	struct tracepoint *tp; /* instead of the name */
-} __pai;
-
-struct perf_event {
-	struct pmu *pmu;
-	struct perf_event_attr___k attr;
-	struct list_head child_list;
-	struct bpf_prog *prog;
-	struct trace_event_call *tp_event; /* with CONFIG_EVENT_TRACING */
-} __pai;
-
-struct file {
-	void *private_data;
-} __pai;
-
-struct bpf_event_entry {
-	struct perf_event *event;
-} __pai;
-
-struct bpf_array {
-	void *ptrs[0];
-} __pai;
-
-struct bpf_perf_link {
-	struct file *perf_file;
-} __pai;
-
 /* ---------------------------------------------------------- one event --- */
 
 static __always_inline void tell_names(struct walk_event *out, struct perf_event *event)

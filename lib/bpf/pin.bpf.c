@@ -9,87 +9,6 @@
  */
 #include "bpf/walk.bpf.h"
 
-struct file_system_type {
-	struct hlist_head fs_supers;
-} __pai;
-
-struct super_block {
-	__u32 s_dev;
-	struct file_system_type *s_type;
-	struct list_head s_mounts; /* until 6.16 */
-	struct list_head s_inodes;
-	struct hlist_node s_instances;
-} __pai;
-
-struct mount {
-	struct mnt_namespace *mnt_ns;
-	struct list_head mnt_instance; /* until 6.16 */
-} __pai;
-
-/* 6.17 made super_block.s_mounts a singly linked list through the mounts themselves. */
-struct mount___617 {
-	struct mnt_namespace *mnt_ns;
-	struct mount___617 *mnt_next_for_sb;
-} __pai;
-
-struct super_block___617 {
-	struct mount___617 *s_mounts;
-} __pai;
-
-struct timespec64 {
-	__s64 tv_sec;
-} __pai;
-
-typedef struct {
-	__u32 val;
-} __pai kuid_t;
-
-typedef struct {
-	__u32 val;
-} __pai kgid_t;
-
-struct qstr {
-	__u32 len;
-	const unsigned char *name;
-} __pai;
-
-struct hlist_bl_node {
-	struct hlist_bl_node *next, **pprev;
-} __pai;
-
-struct dentry {
-	struct hlist_bl_node d_hash;
-	struct dentry *d_parent;
-	struct inode *d_inode;
-	struct qstr d_name;
-	union {
-		struct hlist_node d_alias;
-	} d_u; /* has no name in 7.2 any more; in 6.18 it does */
-} __pai;
-
-struct dentry___72 {
-	struct hlist_node d_alias;
-} __pai;
-
-struct inode {
-	unsigned short i_mode;
-	kuid_t i_uid;
-	kgid_t i_gid;
-	const void *i_op;
-	struct super_block *i_sb;
-	unsigned long i_ino;
-	unsigned int i_nlink;
-	__s64 i_mtime_sec; /* 6.11 */
-	struct list_head i_sb_list;
-	struct hlist_head i_dentry;
-	void *i_private;
-} __pai;
-
-struct inode___old {
-	struct timespec64 i_mtime;   /* until 6.6 */
-	struct timespec64 __i_mtime; /* 6.7 to 6.10 */
-} __pai;
-
 #define SUPERS_MAX 65536
 #define MOUNTS_MAX 4096
 #define STEPS_MAX  (1 << 23)
@@ -118,8 +37,8 @@ static int mount_step(__u32 index, struct mounts *mounts)
 {
 	if (mounts->next == mounts->end)
 		return 1;
-	if (bpf_core_field_exists(((struct mount___617 *)0)->mnt_next_for_sb)) {
-		struct mount___617 *mount = (void *)mounts->next;
+	if (bpf_core_field_exists(((struct mount *)0)->mnt_next_for_sb)) {
+		struct mount *mount = (void *)mounts->next;
 
 		tell_mount((__u64)mount, BPF_CORE_READ(mount, mnt_ns));
 		mounts->next = (__u64)BPF_CORE_READ(mount, mnt_next_for_sb);
@@ -146,7 +65,7 @@ static __always_inline void tell_super(struct super_block *sb)
 	out->major = dev >> 20;
 	out->minor = dev & 0xfffff;
 	walk_emit(&out->rec, WALK_SB, sizeof(*out), 0);
-	if (bpf_core_field_exists(((struct mount___617 *)0)->mnt_next_for_sb)) {
+	if (bpf_core_field_exists(((struct mount *)0)->mnt_next_for_sb)) {
 		mounts.next = (__u64)BPF_CORE_READ((struct super_block___617 *)sb, s_mounts);
 	} else {
 		mounts.end = (__u64)sb + bpf_core_field_offset(struct super_block, s_mounts);
@@ -202,13 +121,11 @@ int walk_supers(void *ctx)
 
 static __always_inline __s64 mtime_of(struct inode *inode)
 {
-	struct inode___old *old = (void *)inode;
-
 	if (bpf_core_field_exists(inode->i_mtime_sec))
 		return BPF_CORE_READ(inode, i_mtime_sec);
-	if (bpf_core_field_exists(old->__i_mtime))
-		return BPF_CORE_READ(old, __i_mtime.tv_sec);
-	return BPF_CORE_READ(old, i_mtime.tv_sec);
+	if (bpf_core_field_exists(inode->__i_mtime))
+		return BPF_CORE_READ(inode, __i_mtime.tv_sec);
+	return BPF_CORE_READ(inode, i_mtime.tv_sec);
 }
 
 /* The kind of a pin or WALK_KIND_DIR; above it for a symlink, which holds nothing. */

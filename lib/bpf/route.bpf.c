@@ -8,34 +8,6 @@
 
 /* --------------------------------------------------------------- tables --- */
 
-struct fib_rules_ops;
-
-struct netns_ipv4 {
-	struct hlist_head *fib_table_hash;
-	struct fib_rules_ops *rules_ops;
-} __pai;
-
-struct netns_ipv6 {
-	struct hlist_head *fib_table_hash;
-	struct fib_rules_ops *fib6_rules_ops;
-} __pai;
-
-struct net___fib {
-	struct netns_ipv4 ipv4;
-	struct netns_ipv6 ipv6;
-} __pai;
-
-struct fib_table {
-	struct hlist_node tb_hlist;
-	__u32 tb_id;
-	unsigned long *tb_data;
-} __pai;
-
-struct fib6_table {
-	struct hlist_node tb6_hlist;
-	__u32 tb6_id;
-} __pai;
-
 /* Buckets of the tables' hashes: all where there is policy routing. */
 #define V4_BUCKETS (bpf_core_field_exists(((struct netns_ipv4 *)0)->rules_ops) ? 256 : 2)
 #define V6_BUCKETS (bpf_core_field_exists(((struct netns_ipv6 *)0)->fib6_rules_ops) ? 256 : 1)
@@ -61,7 +33,7 @@ static __always_inline bool tell_fib(struct hlist_node *node, bool v6)
 static int fib_step(__u32 index, void *ctx)
 {
 	struct hlist_node *node = (void *)walk.net.at[1], *self = NULL;
-	struct net___fib *net = (void *)walk.net.net;
+	struct net *net = (void *)walk.net.net;
 	__u32 bucket = walk.net.at[0];
 	struct hlist_head *hash;
 
@@ -97,42 +69,6 @@ int walk_fibs(void *ctx)
 }
 
 /* ----------------------------------------------------------------- IPv4 --- */
-
-struct key_vector {
-	__u32 key;
-	unsigned char pos, bits;
-	union {
-		struct hlist_head leaf; /* or children: an array at the same place */
-	};
-} __pai;
-
-struct tnode {
-	struct key_vector *parent;
-	struct key_vector kv[1];
-} __pai;
-
-struct trie {
-	struct key_vector kv[1];
-} __pai;
-
-struct nexthop;
-
-struct fib_nh {
-	struct fib_nh_common nh_common;
-} __pai;
-
-struct fib_info {
-	int fib_nhs;
-	struct nexthop *nh;
-	struct fib_nh fib_nh[0];
-} __pai;
-
-struct fib_alias {
-	struct hlist_node fa_list;
-	struct fib_info *fa_info;
-	__u8 fa_slen;
-	__u32 tb_id;
-} __pai;
 
 /* Nexthops of one route. */
 #define NEXTHOPS_MAX 1024

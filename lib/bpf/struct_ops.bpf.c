@@ -7,68 +7,6 @@
 #include "bpf/walk.bpf.h"
 #include "bpf/struct_ops.bpf.h"
 
-enum bpf_struct_ops_state {
-	BPF_STRUCT_OPS_STATE_INIT,
-	BPF_STRUCT_OPS_STATE_INUSE,
-	BPF_STRUCT_OPS_STATE_TOBEFREE,
-};
-
-struct bpf_struct_ops_common_value { /* 6.9 */
-	refcount_t refcnt;
-	enum bpf_struct_ops_state state;
-} __pai;
-
-struct bpf_struct_ops_value {
-	struct bpf_struct_ops_common_value common;
-	char data[0];
-} __pai;
-
-struct bpf_struct_ops_value___68 {
-	refcount_t refcnt;
-	enum bpf_struct_ops_state state;
-	char data[0];
-} __pai;
-
-struct bpf_struct_ops {
-	const char *name;
-} __pai;
-
-struct bpf_struct_ops_desc { /* 6.9 */
-	struct bpf_struct_ops *st_ops;
-} __pai;
-
-struct bpf_struct_ops_map {
-	struct bpf_struct_ops_desc *st_ops_desc; /* 6.9 */
-	struct bpf_struct_ops_value kvalue;
-} __pai;
-
-struct bpf_struct_ops_map___68 {
-	struct bpf_struct_ops *st_ops;
-	struct bpf_struct_ops_value___68 kvalue;
-} __pai;
-
-struct tcp_congestion_ops {
-	char name[16];
-} __pai;
-
-struct Qdisc_ops { /* 6.16 */
-	char id[16];
-} __pai;
-
-struct sched_ext_ops { /* 6.12; 6.16: priv */
-	char name[128];
-	void *priv;
-} __pai;
-
-struct sched_ext_ops_cid { /* 7.2 */
-	char name[128];
-	void *priv;
-} __pai;
-
-struct scx_sched {
-	struct bpf_map *arena_map; /* 7.2 */
-} __pai;
-
 /* BPF_F_LINK, newer than the floor's headers: registered through a link, which holds the map. */
 #define MAP_FLAG_LINK (1U << 13)
 
@@ -80,7 +18,6 @@ struct scx_sched {
 static __always_inline bool is_registered(__u64 map)
 {
 	struct bpf_struct_ops_map *ops = (void *)map;
-	struct bpf_struct_ops_map___68 *old = (void *)map;
 	__u32 state;
 	int users;
 
@@ -88,8 +25,8 @@ static __always_inline bool is_registered(__u64 map)
 		state = BPF_CORE_READ(ops, kvalue.common.state);
 		users = BPF_CORE_READ(ops, kvalue.common.refcnt.refs.counter);
 	} else {
-		state = BPF_CORE_READ(old, kvalue.state);
-		users = BPF_CORE_READ(old, kvalue.refcnt.refs.counter);
+		state = BPF_CORE_READ(ops, kvalue.state);
+		users = BPF_CORE_READ(ops, kvalue.refcnt.refs.counter);
 	}
 	return state == BPF_STRUCT_OPS_STATE_INUSE ||
 	       (state == BPF_STRUCT_OPS_STATE_TOBEFREE && users > 0);
@@ -98,20 +35,15 @@ static __always_inline bool is_registered(__u64 map)
 static __always_inline const char *ops_name(__u64 map)
 {
 	struct bpf_struct_ops_map *ops = (void *)map;
-	struct bpf_struct_ops_map___68 *old = (void *)map;
 
 	if (bpf_core_field_exists(ops->st_ops_desc))
 		return BPF_CORE_READ(ops, st_ops_desc, st_ops, name);
-	return BPF_CORE_READ(old, st_ops, name);
+	return BPF_CORE_READ(ops, st_ops, name);
 }
 
 static __always_inline __u64 ops_data(__u64 map)
 {
-	struct bpf_struct_ops_map *ops = (void *)map;
-
-	if (bpf_core_field_exists(ops->kvalue.common))
-		return map + bpf_core_field_offset(struct bpf_struct_ops_map, kvalue.data);
-	return map + bpf_core_field_offset(struct bpf_struct_ops_map___68, kvalue.data);
+	return map + bpf_core_field_offset(struct bpf_struct_ops_map, kvalue.data);
 }
 
 /* Its own name, where its type has any; and whether it is of a type that can hold an arena. */

@@ -20,25 +20,16 @@
  */
 #define BPF_OWNER (0xeb9fu << 2)
 
-struct bpf_struct_ops_value___ops {
-	char data[0];
-} __pai;
-
-struct bpf_struct_ops_map___ops {
-	struct bpf_map map;
-	struct bpf_struct_ops_value___ops kvalue;
-} __pai;
-
 /* The struct_ops map that operations with this owner are part of, or NULL. */
 static __always_inline struct bpf_map *map_of_ops(const void *ops, const void *owner)
 {
-	if (!bpf_core_type_exists(struct bpf_struct_ops_map___ops))
+	if (!bpf_core_type_exists(struct bpf_struct_ops_map))
 		return NULL;
 	if (!ops || (__u32)(__u64)owner != BPF_OWNER)
 		return NULL;
-	return (void *)((__u64)ops - bpf_core_field_offset(struct bpf_struct_ops_map___ops, kvalue) -
-			bpf_core_field_offset(struct bpf_struct_ops_value___ops, data) +
-			bpf_core_field_offset(struct bpf_struct_ops_map___ops, map));
+	return (void *)((__u64)ops - bpf_core_field_offset(struct bpf_struct_ops_map, kvalue) -
+			bpf_core_field_offset(struct bpf_struct_ops_value, data) +
+			bpf_core_field_offset(struct bpf_struct_ops_map, map));
 }
 
 #endif

@@ -11,91 +11,6 @@
 #include "bpf/net.bpf.h"
 #include "bpf/struct_ops.bpf.h"
 
-struct Qdisc_class_ops {
-	void *tcf_block;
-} __pai;
-
-struct Qdisc_ops {
-	const struct Qdisc_class_ops *cl_ops;
-	char id[16];
-	struct module *owner;
-} __pai;
-
-struct netdev_queue {
-	struct net_device *dev;
-	struct Qdisc *qdisc_sleeping;
-} __pai;
-
-struct Qdisc {
-	const struct Qdisc_ops *ops;
-	struct hlist_node hash;
-	__u32 handle, parent;
-	struct netdev_queue *dev_queue;
-	long privdata[0];
-} __pai;
-
-struct net_device___tc {
-	struct netdev_queue *ingress_queue;
-	struct Qdisc *qdisc;
-	struct hlist_head qdisc_hash[16];
-} __pai;
-
-struct tcf_block;
-
-struct Qdisc_class_hash {
-	struct hlist_head *hash;
-	unsigned int hashsize;
-} __pai;
-
-struct Qdisc_class_common {
-	__u32 classid;
-	struct hlist_node hnode;
-} __pai;
-
-struct ingress_sched_data {
-	struct tcf_block *block;
-} __pai;
-
-struct clsact_sched_data {
-	struct tcf_block *ingress_block, *egress_block;
-} __pai;
-
-struct htb_sched {
-	struct Qdisc_class_hash clhash;
-	struct tcf_block *block;
-} __pai;
-
-struct htb_class {
-	struct Qdisc_class_common common;
-	struct tcf_block *block;
-} __pai;
-
-struct hfsc_sched { /* its root is one of its classes */
-	struct Qdisc_class_hash clhash;
-} __pai;
-
-struct hfsc_class {
-	struct Qdisc_class_common cl_common;
-	struct tcf_block *block;
-} __pai;
-
-/* The other kinds have one block, which their classes share. */
-#define ONE_BLOCK(type)                  \
-	struct type {                    \
-		struct tcf_block *block; \
-	} __pai
-
-ONE_BLOCK(cake_sched_data);
-ONE_BLOCK(drr_sched);
-ONE_BLOCK(ets_sched);
-ONE_BLOCK(fq_codel_sched_data);
-ONE_BLOCK(fq_pie_sched_data);
-ONE_BLOCK(multiq_sched_data);
-ONE_BLOCK(prio_sched_data);
-ONE_BLOCK(qfq_sched);
-ONE_BLOCK(sfb_sched_data);
-ONE_BLOCK(sfq_sched_data);
-
 /* Where its block is in such a qdisc; -1: not known. */
 #define block_of(type)                                            \
 	(bpf_core_field_exists(((struct type *)0)->block)         \
@@ -216,7 +131,7 @@ static __always_inline bool tell_qdisc(struct Qdisc *qdisc)
  * at[0]: which place: the root, the ingress queue, a bucket of the hash that has all others; at[1]:
  * the node in that bucket.
  */
-static __always_inline void enter_place(struct net_device___tc *dev, __u64 place)
+static __always_inline void enter_place(struct net_device *dev, __u64 place)
 {
 	struct Qdisc *qdisc = NULL;
 	struct netdev_queue *queue;
@@ -228,10 +143,10 @@ static __always_inline void enter_place(struct net_device___tc *dev, __u64 place
 		if (queue)
 			qdisc = BPF_CORE_READ(queue, qdisc_sleeping);
 	} else {
-		bpf_probe_read_kernel(
-			&walk.net.at[1], sizeof(walk.net.at[1]),
-			(void *)dev + bpf_core_field_offset(struct net_device___tc, qdisc_hash) +
-				(place - 2) * sizeof(void *));
+		bpf_probe_read_kernel(&walk.net.at[1], sizeof(walk.net.at[1]),
+				      (void *)dev +
+					      bpf_core_field_offset(struct net_device, qdisc_hash) +
+					      (place - 2) * sizeof(void *));
 	}
 	if (!qdisc || tell_qdisc(qdisc))
 		walk.net.at[0] = place + 1;
@@ -269,7 +184,7 @@ int walk_qdiscs(void *ctx)
 	walk.net.gone =
 		(__u64)BPF_CORE_READ(dev, nd_net.net) != walk.net.net ||
 		!node_fits((void *)dev + bpf_core_field_offset(struct net_device, dev_list));
-	if (walk.net.gone || !bpf_core_field_exists(((struct net_device___tc *)0)->qdisc_hash))
+	if (walk.net.gone || !bpf_core_field_exists(((struct net_device *)0)->qdisc_hash))
 		return 0;
 	run_steps(qdisc_step);
 	return 0;

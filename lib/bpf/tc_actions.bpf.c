@@ -6,46 +6,6 @@
  */
 #include "bpf/net.bpf.h"
 
-struct xarray {
-	void *xa_head;
-} __pai;
-
-struct idr {
-	struct xarray idr_rt;
-} __pai;
-
-struct xa_node {
-	unsigned char shift;
-	struct xarray *array;
-	void *slots[64]; /* XA_CHUNK_SIZE: 16 with CONFIG_BASE_SMALL */
-} __pai;
-
-struct tcf_idrinfo {
-	struct idr action_idr;
-	struct net *net;
-} __pai;
-
-struct tc_action_ops {
-	char kind[16];
-	unsigned int net_id;
-} __pai;
-
-struct tc_action_net {
-	struct tcf_idrinfo *idrinfo;
-	const struct tc_action_ops *ops;
-} __pai;
-
-struct tc_action {
-	const struct tc_action_ops *ops;
-	struct tcf_idrinfo *idrinfo;
-	__u32 tcfa_index;
-} __pai;
-
-struct tcf_bpf {
-	struct tc_action common;
-	struct bpf_prog *filter;
-} __pai;
-
 #define NODE_SLOTS (bpf_core_field_size(struct xa_node, slots) / sizeof(void *))
 
 /* The tags of an entry of a tree, in its lowest bits; small internal ones are no nodes. */
@@ -174,7 +134,7 @@ static int action_step(__u32 index, void *ctx)
 SEC("syscall")
 int walk_actions(void *ctx)
 {
-	struct net___gen *net = (void *)walk.net.net;
+	struct net *net = (void *)walk.net.net;
 	struct net_generic *gen;
 	__u32 count;
 

@@ -6,43 +6,6 @@
  */
 #include "bpf/net.bpf.h"
 
-struct tcf_proto_ops {
-	char kind[16];
-} __pai;
-
-struct tcf_chain;
-
-struct tcf_proto {
-	struct tcf_proto *next;
-	void *root;
-	__u32 prio;
-	const struct tcf_proto_ops *ops;
-	struct tcf_chain *chain;
-} __pai;
-
-struct tcf_block {
-	struct list_head chain_list;
-	__u32 index;
-	struct net *net;
-} __pai;
-
-struct tcf_chain {
-	struct tcf_proto *filter_chain;
-	struct list_head list;
-	struct tcf_block *block;
-	__u32 index;
-} __pai;
-
-struct cls_bpf_head {
-	struct list_head plist;
-} __pai;
-
-struct cls_bpf_prog {
-	struct bpf_prog *filter;
-	struct list_head link;
-	__u32 handle;
-} __pai;
-
 static __always_inline bool is_bpf(struct tcf_proto *tp)
 {
 	char kind[4] = {};

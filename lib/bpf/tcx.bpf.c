@@ -5,28 +5,6 @@
  */
 #include "bpf/net.bpf.h"
 
-#define MPROG_MAX 64 /* BPF_MPROG_MAX */
-
-struct bpf_mprog_fp {
-	struct bpf_prog *prog;
-} __pai;
-
-struct bpf_mprog_cp {
-	struct bpf_link *link;
-} __pai;
-
-struct bpf_mprog_bundle;
-
-struct bpf_mprog_entry {
-	struct bpf_mprog_fp fp_items[MPROG_MAX];
-	struct bpf_mprog_bundle *parent;
-} __pai;
-
-struct bpf_mprog_bundle {
-	struct bpf_mprog_entry a, b;
-	struct bpf_mprog_cp cp_items[MPROG_MAX];
-} __pai;
-
 static int mprog_step(__u32 index, void *ctx)
 {
 	struct bpf_mprog_entry *entry = (void *)walk.net.object;
@@ -69,7 +47,7 @@ int walk_mprogs(void *ctx)
 		(__u64)entry != bundle + bpf_core_field_offset(struct bpf_mprog_bundle, a) &&
 		(__u64)entry != bundle + bpf_core_field_offset(struct bpf_mprog_bundle, b);
 	if (!walk.net.gone)
-		bpf_loop(MPROG_MAX, mprog_step, NULL, 0);
+		bpf_loop(BPF_MPROG_MAX, mprog_step, NULL, 0);
 	return 0;
 }
 

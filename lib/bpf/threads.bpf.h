@@ -10,21 +10,11 @@
 
 #include "bpf/walk.bpf.h"
 
-struct signal_struct___thread {
-	struct list_head thread_head;
-} __pai;
-
-struct task_struct___thread {
-	struct signal_struct___thread *signal;
-	struct list_head thread_node; /* in signal->thread_head: the leader first, then by age */
-	void *mm, *files;
-} __pai;
-
 enum walk_part { WALK_PART_MM, WALK_PART_FILES };
 
 static __always_inline __u64 walk_part_of(__u64 task, __u32 part)
 {
-	struct task_struct___thread *thread = (void *)task;
+	struct task_struct *thread = (void *)task;
 
 	return part == WALK_PART_MM ? (__u64)BPF_CORE_READ(thread, mm)
 				    : (__u64)BPF_CORE_READ(thread, files);
@@ -38,7 +28,7 @@ struct walk_older {
 
 static int walk_older_step(__u32 index, struct walk_older *older)
 {
-	__u64 task = older->node - bpf_core_field_offset(struct task_struct___thread, thread_node);
+	__u64 task = older->node - bpf_core_field_offset(struct task_struct, thread_node);
 
 	if (!older->node || older->node == older->head)
 		return 1;
@@ -46,7 +36,7 @@ static int walk_older_step(__u32 index, struct walk_older *older)
 		older->found = 1;
 		return 1;
 	}
-	older->node = (__u64)BPF_CORE_READ((struct task_struct___thread *)task, thread_node.prev);
+	older->node = (__u64)BPF_CORE_READ((struct task_struct *)task, thread_node.prev);
 	return 0;
 }
 
@@ -59,11 +49,11 @@ static int walk_older_step(__u32 index, struct walk_older *older)
  */
 static __always_inline bool walk_has_older(__u64 address, __u32 part)
 {
-	struct task_struct___thread *task = (void *)address;
+	struct task_struct *task = (void *)address;
 	struct walk_older older = { .part = part, .shared = walk_part_of(address, part) };
 
 	older.head = (__u64)BPF_CORE_READ(task, signal) +
-		     bpf_core_field_offset(struct signal_struct___thread, thread_head);
+		     bpf_core_field_offset(struct signal_struct, thread_head);
 	older.node = (__u64)BPF_CORE_READ(task, thread_node.prev);
 	bpf_loop(WALK_OLDER_MAX, walk_older_step, &older, 0);
 	return older.found;

@@ -11,34 +11,9 @@
 
 #define PERSIST 0x800 /* IFF_PERSIST */
 
-struct rtnl_link_ops {
-	const char *kind;
-} __pai;
-
-struct net_device___tun {
-	char name[16];
-	const struct rtnl_link_ops *rtnl_link_ops;
-	__u8 priv[0]; /* 6.10 */
-} __pai;
-
-struct tun_prog {
-	struct bpf_prog *prog;
-} __pai;
-
-struct tun_struct {
-	unsigned int flags;
-	struct net_device *dev;
-	struct tun_prog *steering_prog, *filter_prog;
-} __pai;
-
-struct tun_file {
-	struct tun_struct *tun, *detached; /* of a queue that is switched off */
-} __pai;
-
 /* Global, so that the verifier checks it once. */
 int walk_tell_tun(__u64 address, __u64 tun_prog, __u32 use, __u32 fd)
 {
-	struct net_device___tun *named;
 	struct net_device *dev;
 	struct walk_tun *out;
 	__u32 id;
@@ -46,7 +21,6 @@ int walk_tell_tun(__u64 address, __u64 tun_prog, __u32 use, __u32 fd)
 	if (!bpf_core_type_exists(struct tun_struct))
 		return 0;
 	dev = BPF_CORE_READ((struct tun_struct *)address, dev);
-	named = (void *)dev;
 	id = walk_prog_id(BPF_CORE_READ((struct tun_prog *)tun_prog, prog));
 	if (!id)
 		return 0;
@@ -62,7 +36,7 @@ int walk_tell_tun(__u64 address, __u64 tun_prog, __u32 use, __u32 fd)
 	out->use.count = 1;
 	out->ifindex = BPF_CORE_READ(dev, ifindex);
 	out->netns = BPF_CORE_READ(dev, nd_net.net, ns.inum);
-	BPF_CORE_READ_INTO(&out->ifname, named, name);
+	BPF_CORE_READ_INTO(&out->ifname, dev, name);
 	walk_emit(&out->use.rec, WALK_TUN, sizeof(*out), id);
 	return 0;
 }
@@ -106,16 +80,16 @@ int walk_use_tun(__u64 file, __u32 fd)
 }
 
 /* netdev_priv() */
-static __always_inline void *netdev_private(struct net_device___tun *dev)
+static __always_inline void *netdev_private(struct net_device *dev)
 {
 	__u32 size = bpf_core_type_size(struct net_device);
 
 	if (bpf_core_field_exists(dev->priv))
-		return (void *)dev + bpf_core_field_offset(struct net_device___tun, priv);
+		return (void *)dev + bpf_core_field_offset(struct net_device, priv);
 	return (void *)dev + ((size + 31) & ~31u);
 }
 
-static __always_inline bool is_tun(struct net_device___tun *dev)
+static __always_inline bool is_tun(struct net_device *dev)
 {
 	char kind[4] = {};
 
@@ -127,13 +101,12 @@ static __always_inline bool is_tun(struct net_device___tun *dev)
 SEC("syscall")
 int walk_tun_device(void *ctx)
 {
-	struct net_device___tun *dev = (void *)walk.net.object;
-	struct net_device *base = (void *)dev;
+	struct net_device *dev = (void *)walk.net.object;
 	struct tun_struct *tun;
 
 	if (!net_is_there())
 		return 0;
-	walk.net.gone = (__u64)BPF_CORE_READ(base, nd_net.net) != walk.net.net;
+	walk.net.gone = (__u64)BPF_CORE_READ(dev, nd_net.net) != walk.net.net;
 	if (walk.net.gone || !is_tun(dev))
 		return 0;
 	if (!bpf_core_type_exists(struct tun_struct)) {
@@ -141,7 +114,7 @@ int walk_tun_device(void *ctx)
 		return 0;
 	}
 	tun = netdev_private(dev);
-	if (BPF_CORE_READ(tun, dev) == base && BPF_CORE_READ(tun, flags) & PERSIST)
+	if (BPF_CORE_READ(tun, dev) == dev && BPF_CORE_READ(tun, flags) & PERSIST)
 		tell_programs(tun, WALK_NO_FD);
 	return 0;
 }

@@ -7,100 +7,13 @@
 #include "bpf/net.bpf.h"
 #include "bpf/struct_ops.bpf.h"
 
-struct net___ops {
-	struct ns_common___net ns;
-} __pai;
-
-struct nsproxy {
-	struct net *net_ns;
-} __pai;
-
-struct task_struct {
-	struct nsproxy *nsproxy;
-} __pai;
-
-struct bpf_xdp_link;
-
-struct bpf_xdp_entity {
-	struct bpf_prog *prog;
-	struct bpf_xdp_link *link;
-} __pai;
-
-struct bpf_xdp_link {
-	struct bpf_link link;
-} __pai;
-
-struct bpf_mprog_entry;
-
-struct rtnl_link_ops {
-	const char *kind;
-	bool netns_refund;
-} __pai;
-
-struct device_driver {
-	const char *name;
-} __pai;
-
-struct device {
-	struct device *parent;
-	struct device_driver *driver;
-} __pai;
-
-struct virtnet_info {
-	__u16 max_queue_pairs;
-} __pai;
-
-struct bonding {
-	struct bpf_prog *xdp_prog; /* 5.15 */
-	int slave_cnt;
-} __pai;
-
-struct net_device___xdp {
-	char name[16];
-	struct device dev;
-	struct bpf_xdp_entity xdp_state[WALK_XDP_MODES];
-	const struct rtnl_link_ops *rtnl_link_ops;
-} __pai;
-
-struct net_device___66 {
-	struct bpf_mprog_entry *tcx_ingress, *tcx_egress; /* 6.6 */
-	__u8 priv[0];					  /* 6.10 */
-} __pai;
-
-struct netkit { /* 6.7 */
-	struct net_device *peer;
-	struct bpf_mprog_entry *active;
-	bool primary;
-} __pai;
-
-struct veth_priv {
-	struct net_device *peer;
-} __pai;
-
-struct tun_struct {
-	unsigned int flags;
-	struct net_device *dev;
-} __pai;
-
-/* Devices that are stacked on each other. */
-struct net_device___adj {
-	struct {
-		struct list_head lower;
-	} adj_list;
-} __pai;
-
-struct netdev_adjacent {
-	struct net_device *dev;
-	struct list_head list;
-} __pai;
-
 #define NETDEV_ALIGN 32
 #define TUN_PERSIST  0x800 /* IFF_PERSIST */
 #define LOOPBACK     1	   /* LOOPBACK_IFINDEX */
 
 static __always_inline void *net_ops(struct net *net)
 {
-	return (void *)BPF_CORE_READ((struct net___ops *)net, ns.ops);
+	return (void *)BPF_CORE_READ(net, ns.ops);
 }
 
 /*
@@ -181,8 +94,8 @@ int walk_nets(void *ctx)
 /* What its driver has of its own. */
 static __always_inline void *private_of(void *dev)
 {
-	if (bpf_core_field_exists(((struct net_device___66 *)0)->priv))
-		return dev + bpf_core_field_offset(struct net_device___66, priv);
+	if (bpf_core_field_exists(((struct net_device *)0)->priv))
+		return dev + bpf_core_field_offset(struct net_device, priv);
 	return dev + ((bpf_core_type_size(struct net_device) + NETDEV_ALIGN - 1) &
 		      ~(__u32)(NETDEV_ALIGN - 1));
 }
@@ -192,7 +105,7 @@ static __always_inline __u64 kind_of(void *dev)
 	__u64 kind = 0;
 
 	bpf_probe_read_kernel_str(&kind, sizeof(kind),
-				  BPF_CORE_READ((struct net_device___xdp *)dev, rtnl_link_ops,
+				  BPF_CORE_READ((struct net_device *)dev, rtnl_link_ops,
 						kind));
 	return kind;
 }
@@ -224,7 +137,7 @@ static __always_inline __u32 held_more(void *dev)
 	if (!bpf_core_field_exists(virtio->max_queue_pairs))
 		return 0;
 	bpf_probe_read_kernel_str(name, sizeof(name),
-				  BPF_CORE_READ((struct net_device___xdp *)dev, dev.parent, driver,
+				  BPF_CORE_READ((struct net_device *)dev, dev.parent, driver,
 						name));
 	if (name[0] != NAME('v', 'i', 'r', 't', 'i', 'o', '_', 'n') ||
 	    name[1] != NAME('e', 't', 0, 0, 0, 0, 0, 0))
@@ -267,7 +180,7 @@ static __always_inline bool is_stacked(__u64 kind)
 static __always_inline void tell_below(struct walk_netdev *out, void *dev)
 {
 	struct list_head *head =
-		dev + bpf_core_field_offset(struct net_device___adj, adj_list.lower);
+		dev + bpf_core_field_offset(struct net_device, adj_list.lower);
 	struct list_head *first = BPF_CORE_READ(head, next);
 	struct net_device *below;
 
@@ -285,7 +198,7 @@ static __always_inline void tell_below(struct walk_netdev *out, void *dev)
 static __always_inline void tell_lasting(struct walk_netdev *out, void *dev)
 {
 	struct rtnl_link_ops *ops =
-		(void *)BPF_CORE_READ((struct net_device___xdp *)dev, rtnl_link_ops);
+		(void *)BPF_CORE_READ((struct net_device *)dev, rtnl_link_ops);
 	struct netkit *netkit = private_of(dev);
 	struct veth_priv *veth = private_of(dev);
 	__u64 kind = kind_of(dev);
@@ -305,8 +218,7 @@ static __always_inline void tell_lasting(struct walk_netdev *out, void *dev)
 
 static __always_inline bool tell_device(void *address)
 {
-	struct net_device___66 *tcx = address;
-	struct net_device___xdp *dev = address;
+	struct net_device *dev = address;
 	struct walk_netdev *out = walk_room();
 
 	if (!out) {
@@ -317,9 +229,9 @@ static __always_inline bool tell_device(void *address)
 	out->ifindex = BPF_CORE_READ((struct net_device *)address, ifindex);
 	out->tcx[0] = out->tcx[1] = out->netkit = 0;
 	out->netkit_primary = 0;
-	if (bpf_core_field_exists(tcx->tcx_ingress)) {
-		out->tcx[0] = (__u64)BPF_CORE_READ(tcx, tcx_ingress);
-		out->tcx[1] = (__u64)BPF_CORE_READ(tcx, tcx_egress);
+	if (bpf_core_field_exists(dev->tcx_ingress)) {
+		out->tcx[0] = (__u64)BPF_CORE_READ(dev, tcx_ingress);
+		out->tcx[1] = (__u64)BPF_CORE_READ(dev, tcx_egress);
 	}
 	tell_netkit(out, address);
 	tell_xdp(out, dev, 0);
@@ -328,7 +240,7 @@ static __always_inline bool tell_device(void *address)
 	out->driver_more = out->xdp_prog[1] ? held_more(address) : 0;
 	tell_lasting(out, address);
 	bpf_probe_read_kernel(out->name, sizeof(out->name),
-			      address + bpf_core_field_offset(struct net_device___xdp, name));
+			      address + bpf_core_field_offset(struct net_device, name));
 	walk_emit(&out->rec, WALK_NETDEV, sizeof(*out), 0);
 	return true;
 }

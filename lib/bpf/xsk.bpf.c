@@ -5,20 +5,6 @@
  */
 #include "bpf/walk.bpf.h"
 
-struct xsk_map {
-	struct bpf_map map;
-} __pai;
-
-struct xsk_map_node {
-	struct list_head node;
-	struct xsk_map *map;
-	struct xdp_sock **map_entry;
-} __pai;
-
-struct xdp_sock {
-	struct list_head map_list;
-} __pai;
-
 /* The most slots that one socket is followed to. */
 #define SLOTS_MAX 1024
 

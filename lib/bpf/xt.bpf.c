@@ -5,25 +5,6 @@
  */
 #include "bpf/netfilter.bpf.h"
 
-struct ipt_entry {
-	__u16 target_offset, next_offset;
-	unsigned char elems[0];
-} __pai;
-
-struct ip6t_entry {
-	__u16 target_offset, next_offset;
-	unsigned char elems[0];
-} __pai;
-
-struct arpt_entry {
-	__u16 target_offset, next_offset;
-	unsigned char elems[0];
-} __pai;
-
-struct xt_target {
-	char name[29];
-} __pai;
-
 /* The UAPI's sizes: struct xt_entry_match and struct xt_entry_target, the pointer in them. */
 #define ENTRY_HEAD 32
 #define ENTRY_KIND 8
