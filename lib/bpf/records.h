@@ -4,8 +4,8 @@
  * struct walk_rec; sizes are multiples of 8. Kernel addresses in them are identities only and never
  * leave lib.
  */
-#ifndef BPFREFS_WALK_H
-#define BPFREFS_WALK_H
+#ifndef BPFREFS_RECORDS_H
+#define BPFREFS_RECORDS_H
 
 #ifndef __bpf__
 #include <linux/types.h>
@@ -16,39 +16,64 @@
 /* No single record is larger. */
 #define WALK_REC_MAX 512
 
-enum walk_type {
-	WALK_MAP = 1, /* an object's counters and facts */
-	WALK_PROG,
-	WALK_LINK,
-	WALK_BTF,
-	WALK_EDGE,	  /* an object holds another */
-	WALK_TASK,	  /* a process whose descriptors follow */
-	WALK_FILE,	  /* a descriptor of an object */
-	WALK_ITER,	  /* a descriptor of an iterator */
-	WALK_NS,	  /* the namespaces and the root directory of a process or thread */
-	WALK_SB,	  /* an instance of bpffs */
-	WALK_MOUNT,	  /* a mount of the instance just told */
-	WALK_INODE,	  /* an inode of bpffs: a pin or a directory */
-	WALK_DENTRY,	  /* a name of the inode just told */
-	WALK_PINNED_ITER, /* the program of an iterator link that is pinned */
-	WALK_GAP,	  /* something that could not be followed */
-	WALK_HELD,	  /* a file that something other than a descriptor holds */
-	WALK_SOCK,	  /* what a socket holds */
-	WALK_TUN,	  /* what a tun device holds */
-	WALK_EVENT,	  /* what a perf event holds */
-	WALK_CARRIED, /* a socket, perf event or tun file that no descriptor of its process is */
-	WALK_CGROUP,  /* a cgroup on the way to one with programs */
-	WALK_CGROUP_PROG, /* a program attached to the cgroup just told */
-	WALK_STRUCT_OPS,  /* a struct_ops map that is registered */
-	WALK_XSK,	  /* a slot of an xskmap that an AF_XDP socket is in */
-	WALK_HOLD,	  /* a process keeps a namespace or a mount of bpffs */
-	WALK_NS_MOUNT,	  /* a mount of a namespace's file */
-	WALK_TUN_FILE,	  /* a descriptor of a tun device */
-	WALK_TYPES,
-};
+/*
+ * The types of records, each with its structure: the enumerations, the checks of sizes and
+ * walk_record() follow from this list.
+ */
+#define WALK_RECORDS(X)                                                                            \
+	X(WALK_MAP, walk_map)	    /* an object's counters and facts */                           \
+	X(WALK_PROG, walk_prog)	    /* the same */                                                 \
+	X(WALK_LINK, walk_link)	    /* the same */                                                 \
+	X(WALK_BTF, walk_btf)	    /* the same */                                                 \
+	X(WALK_EDGE, walk_edge)	    /* an object holds another */                                  \
+	X(WALK_TASK, walk_task)	    /* a process whose descriptors follow */                       \
+	X(WALK_FILE, walk_file)	    /* a descriptor of an object */                                \
+	X(WALK_ITER, walk_iter)	    /* a descriptor of an iterator */                              \
+	X(WALK_NS, walk_ns)	    /* the namespaces and root directory of a process or thread */ \
+	X(WALK_SB, walk_sb)	    /* an instance of bpffs */                                     \
+	X(WALK_MOUNT, walk_mount)   /* a mount of the instance before */                           \
+	X(WALK_INODE, walk_inode)   /* an inode of bpffs: a pin or a directory */                  \
+	X(WALK_DENTRY, walk_dentry) /* a name of the inode before */                               \
+	X(WALK_PINNED_ITER, walk_pinned_iter) /* the program of an iterator link that is pinned */ \
+	X(WALK_GAP, walk_gap)		      /* something that could not be followed */           \
+	X(WALK_HELD, walk_held)	      /* a file that something other than a descriptor holds */    \
+	X(WALK_SOCK, walk_sock)	      /* what a socket holds */                                    \
+	X(WALK_TUN, walk_tun)	      /* what a tun device holds */                                \
+	X(WALK_EVENT, walk_event)     /* what a perf event holds */                                \
+	X(WALK_CARRIED, walk_carried) /* a socket, perf event or tun without a descriptor */       \
+	X(WALK_CGROUP, walk_cgroup)   /* a cgroup, or one above a cgroup with programs */          \
+	X(WALK_CGROUP_PROG, walk_cgroup_prog) /* a program attached to the cgroup before */        \
+	X(WALK_STRUCT_OPS, walk_struct_ops)   /* a struct_ops map that is registered */            \
+	X(WALK_XSK, walk_xsk)		/* a slot of an xskmap that an AF_XDP socket is in */      \
+	X(WALK_HOLD, walk_hold)		/* a process keeps a namespace or a mount of bpffs */      \
+	X(WALK_NS_MOUNT, walk_ns_mount) /* a mount of a namespace's file */                        \
+	X(WALK_TUN_FILE, walk_tun_file) /* a descriptor of a tun device */
+
+/*
+ * Those of the walks over network namespaces. lib runs these for one namespace, device, qdisc or
+ * table after another, and decodes their records itself: walk_dispatch() never has them.
+ */
+#define WALK_NET_RECORDS(X)                                                         \
+	X(WALK_NET, walk_net)	      /* a network namespace */                     \
+	X(WALK_NETDEV, walk_netdev)   /* a device of the namespace */               \
+	X(WALK_MPROG, walk_mprog)     /* a program of a tcx or netkit entry */      \
+	X(WALK_QDISC, walk_qdisc)     /* a qdisc of a device */                     \
+	X(WALK_CLASS, walk_class)     /* a class of a qdisc */                      \
+	X(WALK_FILTER, walk_filter)   /* a cls_bpf filter of a block */             \
+	X(WALK_FIB, walk_fib)	      /* a routing table */                         \
+	X(WALK_ROUTE, walk_route)     /* a route or nexthop object with programs */ \
+	X(WALK_RULESET, walk_ruleset) /* a table of netfilter rules */              \
+	X(WALK_RULE, walk_rule)	      /* a rule with a program */                   \
+	X(WALK_ACTION, walk_action)   /* an action of tc of kind "bpf" */           \
+	X(WALK_BACKLOG, walk_backlog) /* a qdisc that has packets */
+
+#define WALK_ENUM(type, structure) type,
+enum walk_type { WALK_NO_TYPE, WALK_RECORDS(WALK_ENUM) WALK_TYPES };
+enum walk_net_type { WALK_NO_NET_TYPE = 127, WALK_NET_RECORDS(WALK_ENUM) };
+#undef WALK_ENUM
 
 struct walk_rec {
-	__u16 type; /* enum walk_type */
+	__u16 type; /* enum walk_type or walk_net_type */
 	__u16 size; /* of the whole record */
 	__u32 id;   /* of the object that it is about; edges: of the holder; tasks: tgid */
 };
@@ -366,6 +391,199 @@ struct walk_cgroup_prog {
 	__u32 pad;
 };
 
+/* ------------------------------ what keeps namespaces and instances of bpffs --- */
+
+/*
+ * Of tasks in the kernel's own namespaces only where the root directory is another one than that of
+ * the task before; of all others each process, and each thread that has others than its process.
+ */
+struct walk_ns {
+	struct walk_rec rec;		/* a tgid */
+	__u64 nsproxy;			/* 0: the kernel's own */
+	__u64 mnt, net;			/* their struct ns_common */
+	__u64 root_mnt, root;		/* the root directory: its mount and dentry */
+	__u32 mnt_ns, net_ns, tid, pad; /* tid 0: the thread group leader */
+	char comm[16];
+};
+
+/* What a process or thread keeps, which is no object of BPF. */
+enum walk_hold_how {
+	WALK_HOLD_CWD,	  /* a mount of bpffs, by its working directory */
+	WALK_HOLD_ROOT,	  /* and by its root directory */
+	WALK_HOLD_DIR,	  /* and by a file opened there */
+	WALK_HOLD_TREE,	  /* all mounts of an anonymous mount namespace */
+	WALK_HOLD_MNT_NS, /* a mount namespace, by its file in nsfs */
+	WALK_HOLD_NET_NS,
+	WALK_HOLD_MOUNTINFO, /* a mount namespace, by an open /proc/PID/mountinfo */
+	WALK_HOLD_SOCKET,    /* a network namespace, by a socket in it */
+};
+
+struct walk_hold {
+	struct walk_rec rec; /* a tgid */
+	__u64 what;	     /* the struct file, sock or fs_struct: counts once */
+	__u64 where;	     /* the struct mount, mnt_namespace (TREE) or ns_common */
+	__u32 how, fd, tid;
+	__u32 inum; /* of a namespace */
+	char comm[16];
+};
+
+struct walk_ns_mount {
+	struct walk_rec rec; /* id 0 */
+	__u64 common;	     /* the namespace's struct ns_common */
+	__u64 in;	     /* the struct mnt_namespace that the mount is in, 0: none */
+	__u32 inum, is_net;
+	__u32 in_ns, pad; /* 0: anonymous, or none */
+};
+
+/* -------------------------------------------------- network namespaces --- */
+
+struct walk_net {
+	struct walk_rec rec;
+	__u64 net;
+	__u32 inum;
+	__u32 flow_dissector; /* its program, 0: none, or by a link */
+	__u32 initial, pad;   /* the one that is there from the start, and stays */
+};
+
+#define WALK_XDP_MODES 3 /* generic (skb), driver, hardware */
+
+struct walk_netdev {
+	struct walk_rec rec;
+	__u64 dev;
+	__u64 tcx[2]; /* struct bpf_mprog_entry: ingress, egress */
+	__u64 netkit; /* the same of a netkit device */
+	__u32 netkit_primary;
+	__u32 ifindex;
+	__u32 xdp_prog[WALK_XDP_MODES];
+	__u32 xdp_link[WALK_XDP_MODES]; /* that attached it, 0: none */
+	__u32 driver_more;		/* references of the driver's beyond one */
+	/* it does not go with its namespace, but back to the initial one (default_device_exit_net()) */
+	__u32 returns;
+	/* the tun_struct of a tun device that is not persistent: it goes with the last of its files */
+	__u64 tun;
+	/*
+	 * Another namespace with which it goes: that of its peer (veth_dellink(), netkit_del_link()), or of
+	 * the device below it (vlan_device_event() and the like); 0: none, or the same.
+	 */
+	__u32 also_net, also_initial;
+	char name[16];
+};
+
+struct walk_mprog {
+	struct walk_rec rec; /* the program */
+	__u32 position, linked;
+};
+
+struct walk_qdisc {
+	struct walk_rec rec;
+	__u64 qdisc;
+	__u64 block[2];	     /* of filters; a clsact has one for each direction */
+	__u64 classes;	     /* struct Qdisc_class_hash of classes that have blocks */
+	__u32 class_block;   /* where in a class the block is, from its hash node */
+	__u32 handle, sides; /* sides: enum walk_qdisc_sides */
+	__u32 unknown;	     /* it may have filters, and we do not know where */
+	__u32 ops_map;	     /* the struct_ops map that it is of, 0: none */
+	__u32 parent;
+};
+
+enum walk_qdisc_sides { WALK_QDISC_ROOT, WALK_QDISC_INGRESS, WALK_QDISC_CLSACT };
+
+struct walk_class {
+	struct walk_rec rec;
+	__u64 block;
+	__u32 classid, pad;
+};
+
+struct walk_filter {
+	struct walk_rec rec; /* the program */
+	__u64 filter;
+	__u32 block_index; /* not 0: a block that devices share */
+	__u32 chain, priority, handle;
+};
+
+struct walk_action {
+	struct walk_rec rec; /* the program */
+	__u32 index, pad;
+};
+
+/* Where a qdisc keeps packets, besides in its own lists. */
+enum walk_packets {
+	WALK_PACKETS_LIST,  /* nowhere, or in its children alone */
+	WALK_PACKETS_BANDS, /* pfifo_fast */
+	WALK_PACKETS_FLOWS, /* fq_codel */
+	WALK_PACKETS_HTB,
+	WALK_PACKETS_NETEM,
+	WALK_PACKETS_UNKNOWN,
+};
+
+struct walk_backlog {
+	struct walk_rec rec;
+	__u64 qdisc;
+	__u32 kind, pad; /* enum walk_packets */
+};
+
+struct walk_fib {
+	struct walk_rec rec;
+	__u64 table;
+	__u32 id, v6;
+};
+
+/* Where in struct lwtunnel_state a program stands. */
+enum walk_lwt_hook { WALK_LWT_IN, WALK_LWT_OUT, WALK_LWT_XMIT, WALK_LWT_SEG6, WALK_LWT_HOOKS };
+
+struct walk_route {
+	struct walk_rec rec;
+	__u64 lwt;
+	__u32 prog[WALK_LWT_HOOKS];
+	__u32 table;   /* 0: a nexthop object */
+	__u32 nexthop; /* a nexthop object's id */
+	__u32 v6, prefix;
+	__u8 dst[16]; /* IPv4: a number of four bytes */
+	char ifname[16];
+};
+
+/* Families of netfilter: enum nfproto. */
+enum {
+	WALK_NF_INET = 1,
+	WALK_NF_IPV4,
+	WALK_NF_ARP,
+	WALK_NF_NETDEV = 5,
+	WALK_NF_BRIDGE = 7,
+	WALK_NF_IPV6 = 10
+};
+
+struct walk_ruleset {
+	struct walk_rec rec;
+	__u64 table;
+	__u32 family, nft; /* nft: a table of nftables, else of iptables */
+	char name[32];
+};
+
+#define WALK_CHAIN_USER 5 /* not a hook's chain: it has a name */
+
+struct walk_rule {
+	struct walk_rec rec; /* the program */
+	__u64 handle;	     /* nftables */
+	__u32 number, hook;  /* iptables: from 1 in the chain */
+	char chain[32];
+};
+
+/* ----------------------------------------------------- about the list --- */
+
+#define WALK_TYPE_OF(type, structure) WALK_TYPE_OF_##structure = type,
+enum { WALK_RECORDS(WALK_TYPE_OF) WALK_NET_RECORDS(WALK_TYPE_OF) };
+#undef WALK_TYPE_OF
+
+/* Records stand one behind the other, so each must keep the next one aligned. */
+#define WALK_CHECK(type, structure)                                    \
+	_Static_assert(sizeof(struct structure) % 8 == 0, #structure); \
+	_Static_assert(sizeof(struct structure) <= WALK_REC_MAX, #structure);
+WALK_RECORDS(WALK_CHECK)
+WALK_NET_RECORDS(WALK_CHECK)
+#undef WALK_CHECK
+
+/* ---------------------------------------------- not in the output --- */
+
 /* Learnt from descriptors of our own; the same for the kernel's whole life. */
 struct walk_known {
 	__u64 release[4];	     /* f_op->release of each kind's files */
@@ -401,6 +619,13 @@ struct walk_listed {
 	__s64 refcnt;  /* below 1: it is gone */
 	__s64 usercnt; /* of a program: how many maps it uses, and perhaps WALK_ASSOC */
 };
+
+/*
+ * What walk_owner_counts reads, by walk_listed.kind. Each answer is in refcnt, -1 where it is no more.
+ * A mount: @usercnt is its super block before, the mounts on it after. A namespace: @id is its inode
+ * number, @usercnt the references to its file's dentry after. A super block: its mounts and the like.
+ */
+enum walk_count_kind { WALK_COUNT_MOUNT, WALK_COUNT_NS, WALK_COUNT_SB };
 
 /* It is associated with a struct_ops map. */
 #define WALK_ASSOC (1ll << 32)
@@ -444,8 +669,18 @@ struct walk_table {
 	char comm[16];
 };
 
-#include "bpf/records_owner.h"
-#include "bpf/records_net.h"
+#define WALK_NET_CURSOR 4
+
+/* What to walk over, and how far it has come. */
+struct walk_net_at {
+	__u64 net, object;
+	__u32 inum, arg;
+	__u32 gone;   /* what was to be walked over is no more */
+	__u32 missed; /* things that could not be followed */
+	__u64 at[WALK_NET_CURSOR];
+	__u32 number, hook; /* a rule's, and its chain */
+	char chain[32];
+};
 
 /* Can walk_vmas do what walk_mappings does? */
 enum { WALK_VMAS_UNTRIED, WALK_VMAS_ABLE, WALK_VMAS_UNABLE };

@@ -12,33 +12,6 @@
 #include "kernel/min_core_btf.h"
 #include "kernel/iter_reader.h"
 
-/* Records stand one behind the other, so each must keep the next one aligned. */
-_Static_assert(sizeof(struct walk_map) % 8 == 0, "walk_map");
-_Static_assert(sizeof(struct walk_prog) % 8 == 0, "walk_prog");
-_Static_assert(sizeof(struct walk_link) % 8 == 0, "walk_link");
-_Static_assert(sizeof(struct walk_btf) % 8 == 0, "walk_btf");
-_Static_assert(sizeof(struct walk_edge) % 8 == 0, "walk_edge");
-_Static_assert(sizeof(struct walk_task) % 8 == 0, "walk_task");
-_Static_assert(sizeof(struct walk_file) % 8 == 0, "walk_file");
-_Static_assert(sizeof(struct walk_iter) % 8 == 0, "walk_iter");
-_Static_assert(sizeof(struct walk_ns) % 8 == 0, "walk_ns");
-_Static_assert(sizeof(struct walk_hold) % 8 == 0, "walk_hold");
-_Static_assert(sizeof(struct walk_ns_mount) % 8 == 0, "walk_ns_mount");
-_Static_assert(sizeof(struct walk_sb) % 8 == 0, "walk_sb");
-_Static_assert(sizeof(struct walk_mount) % 8 == 0, "walk_mount");
-_Static_assert(sizeof(struct walk_inode) % 8 == 0, "walk_inode");
-_Static_assert(sizeof(struct walk_dentry) % 8 == 0, "walk_dentry");
-_Static_assert(sizeof(struct walk_gap) % 8 == 0, "walk_gap");
-_Static_assert(sizeof(struct walk_held) % 8 == 0, "walk_held");
-_Static_assert(sizeof(struct walk_struct_ops) % 8 == 0, "walk_struct_ops");
-_Static_assert(sizeof(struct walk_xsk) % 8 == 0, "walk_xsk");
-_Static_assert(sizeof(struct walk_sock) % 8 == 0, "walk_sock");
-_Static_assert(sizeof(struct walk_tun) % 8 == 0, "walk_tun");
-_Static_assert(sizeof(struct walk_event) % 8 == 0, "walk_event");
-_Static_assert(sizeof(struct walk_carried) % 8 == 0, "walk_carried");
-_Static_assert(sizeof(struct walk_cgroup) % 8 == 0, "walk_cgroup");
-_Static_assert(sizeof(struct walk_cgroup_prog) % 8 == 0, "walk_cgroup_prog");
-
 /* Without these there is nothing to walk from: procfs does better then. */
 static const char *const needed[] = { "walk_maps",	"walk_progs",  "walk_links", "walk_tasks",
 				      "walk_peek_prog", "walk_counts", NULL };

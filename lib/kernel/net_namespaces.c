@@ -7,19 +7,6 @@
 
 #include <string.h>
 
-_Static_assert(sizeof(struct walk_net) % 8 == 0, "walk_net");
-_Static_assert(sizeof(struct walk_netdev) % 8 == 0, "walk_netdev");
-_Static_assert(sizeof(struct walk_mprog) % 8 == 0, "walk_mprog");
-_Static_assert(sizeof(struct walk_qdisc) % 8 == 0, "walk_qdisc");
-_Static_assert(sizeof(struct walk_class) % 8 == 0, "walk_class");
-_Static_assert(sizeof(struct walk_filter) % 8 == 0, "walk_filter");
-_Static_assert(sizeof(struct walk_action) % 8 == 0, "walk_action");
-_Static_assert(sizeof(struct walk_backlog) % 8 == 0, "walk_backlog");
-_Static_assert(sizeof(struct walk_fib) % 8 == 0, "walk_fib");
-_Static_assert(sizeof(struct walk_route) % 8 == 0, "walk_route");
-_Static_assert(sizeof(struct walk_ruleset) % 8 == 0, "walk_ruleset");
-_Static_assert(sizeof(struct walk_rule) % 8 == 0, "walk_rule");
-
 /* A list that changes under us is begun again so often. */
 #define TORN_MAX 8
 /* Continuations of one walk: far beyond any list that is none in a circle. */

@@ -10,53 +10,21 @@
 size_t LLVMFuzzerMutate(uint8_t *data, size_t size, size_t max);
 size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max, unsigned int seed);
 
-#define RECORD(type, name) { type, sizeof(struct name) }
+#define RECORD(type, structure) { type, sizeof(struct structure) },
 
 static const struct {
 	uint16_t type;
 	size_t size;
 } records[] = {
-	RECORD(WALK_MAP, walk_map),
-	RECORD(WALK_MAP, walk_map),
-	RECORD(WALK_PROG, walk_prog),
-	RECORD(WALK_PROG, walk_prog),
-	RECORD(WALK_LINK, walk_link),
-	RECORD(WALK_BTF, walk_btf),
+	WALK_RECORDS(RECORD)
+	WALK_NET_RECORDS(RECORD)
+	/* again, since much depends on these */
+	RECORD(WALK_MAP, walk_map)
+	RECORD(WALK_PROG, walk_prog)
+	RECORD(WALK_HELD, walk_held)
+	/* with a key, and with a name */
 	{ WALK_EDGE, sizeof(struct walk_edge) + 16 },
-	RECORD(WALK_TASK, walk_task),
-	RECORD(WALK_FILE, walk_file),
-	RECORD(WALK_ITER, walk_iter),
-	RECORD(WALK_NS, walk_ns),
-	RECORD(WALK_SB, walk_sb),
-	RECORD(WALK_MOUNT, walk_mount),
-	RECORD(WALK_INODE, walk_inode),
 	{ WALK_DENTRY, sizeof(struct walk_dentry) + 16 },
-	RECORD(WALK_GAP, walk_gap),
-	RECORD(WALK_HELD, walk_held),
-	RECORD(WALK_HELD, walk_held),
-	RECORD(WALK_SOCK, walk_sock),
-	RECORD(WALK_TUN, walk_tun),
-	RECORD(WALK_EVENT, walk_event),
-	RECORD(WALK_CARRIED, walk_carried),
-	RECORD(WALK_CGROUP, walk_cgroup),
-	RECORD(WALK_CGROUP_PROG, walk_cgroup_prog),
-	RECORD(WALK_STRUCT_OPS, walk_struct_ops),
-	RECORD(WALK_XSK, walk_xsk),
-	RECORD(WALK_HOLD, walk_hold),
-	RECORD(WALK_NS_MOUNT, walk_ns_mount),
-	RECORD(WALK_TUN_FILE, walk_tun_file),
-	RECORD(WALK_NET, walk_net),
-	RECORD(WALK_NETDEV, walk_netdev),
-	RECORD(WALK_MPROG, walk_mprog),
-	RECORD(WALK_QDISC, walk_qdisc),
-	RECORD(WALK_CLASS, walk_class),
-	RECORD(WALK_FILTER, walk_filter),
-	RECORD(WALK_FIB, walk_fib),
-	RECORD(WALK_ROUTE, walk_route),
-	RECORD(WALK_RULESET, walk_ruleset),
-	RECORD(WALK_RULE, walk_rule),
-	RECORD(WALK_ACTION, walk_action),
-	RECORD(WALK_BACKLOG, walk_backlog),
 };
 
 static uint32_t roll(unsigned int *seed, uint32_t sides)
