@@ -23,8 +23,8 @@ static void fill(struct scan *scan, struct bpfrefs_ref *ref, const struct walk_h
 
 static bool decode(struct scan *scan, const struct walk_rec *rec)
 {
-	const struct walk_held *held = walk_record(rec, WALK_HELD, struct walk_held);
-	const struct walk_gap *gap = walk_record(rec, WALK_GAP, struct walk_gap);
+	const struct walk_held *held = walk_record(rec, walk_held);
+	const struct walk_gap *gap = walk_record(rec, walk_gap);
 
 	if (gap && gap->kind == WALK_GAP_AIO) {
 		scan_gap(scan, 1, "lists of requests", 0);

@@ -29,8 +29,8 @@ static void note(struct scan *scan, const struct walk_btf *btf)
 
 static bool decode(struct scan *scan, const struct walk_rec *rec)
 {
-	const struct walk_btf *btf = walk_record(rec, WALK_BTF, struct walk_btf);
-	const struct walk_edge *edge = walk_record(rec, WALK_EDGE, struct walk_edge);
+	const struct walk_btf *btf = walk_record(rec, walk_btf);
+	const struct walk_edge *edge = walk_record(rec, walk_edge);
 
 	if (btf) {
 		if (btf->metas && !btf->kernel)

@@ -58,9 +58,8 @@ static void note_group(struct scan *scan, struct cgroups *cgroups, const struct 
 
 static bool decode(struct scan *scan, const struct walk_rec *rec)
 {
-	const struct walk_cgroup *group = walk_record(rec, WALK_CGROUP, struct walk_cgroup);
-	const struct walk_cgroup_prog *prog =
-		walk_record(rec, WALK_CGROUP_PROG, struct walk_cgroup_prog);
+	const struct walk_cgroup *group = walk_record(rec, walk_cgroup);
+	const struct walk_cgroup_prog *prog = walk_record(rec, walk_cgroup_prog);
 	struct cgroups *cgroups = walk_state_of(scan)->cgroups;
 
 	if (!group && !prog)

@@ -13,8 +13,8 @@ static const char *const walks[] = { "walk_tasks", NULL };
 
 static bool decode(struct scan *scan, const struct walk_rec *rec)
 {
-	const struct walk_sock *sock = walk_record(rec, WALK_SOCK, struct walk_sock);
-	const struct walk_gap *gap = walk_record(rec, WALK_GAP, struct walk_gap);
+	const struct walk_sock *sock = walk_record(rec, walk_sock);
+	const struct walk_gap *gap = walk_record(rec, walk_gap);
 	char ifname[sizeof(sock->ifname) + 1] = "";
 	struct bpfrefs_ref *ref;
 

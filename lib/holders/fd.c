@@ -22,7 +22,7 @@ static bool is_kept(const struct scan *scan, const struct walk_file *file)
 
 static bool decode(struct scan *scan, const struct walk_rec *rec)
 {
-	const struct walk_file *file = walk_record(rec, WALK_FILE, struct walk_file);
+	const struct walk_file *file = walk_record(rec, walk_file);
 	const struct walk_state *state = walk_state_of(scan);
 	struct bpfrefs_key key;
 	struct bpfrefs_ref *ref;

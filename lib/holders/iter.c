@@ -31,7 +31,7 @@ static void add(struct scan *scan, struct bpfrefs_key key, const struct walk_ite
 
 static bool decode(struct scan *scan, const struct walk_rec *rec)
 {
-	const struct walk_iter *iter = walk_record(rec, WALK_ITER, struct walk_iter);
+	const struct walk_iter *iter = walk_record(rec, walk_iter);
 	const struct walk_state *state = walk_state_of(scan);
 	uint32_t token, count;
 

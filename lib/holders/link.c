@@ -12,7 +12,7 @@ static const char *const keys[] = { "id", "name", "via", "slot", NULL };
 
 static bool decode(struct scan *scan, const struct walk_rec *rec)
 {
-	const struct walk_link *link = walk_record(rec, WALK_LINK, struct walk_link);
+	const struct walk_link *link = walk_record(rec, walk_link);
 	struct bpfrefs_key holder = { BPFREFS_LINK, rec->id };
 
 	if (!link)

@@ -39,7 +39,7 @@ static void note_slotted(struct scan *scan, const struct walk_map *map)
 
 void holder_map_note(struct scan *scan, const struct walk_rec *rec)
 {
-	const struct walk_map *map = walk_record(rec, WALK_MAP, struct walk_map);
+	const struct walk_map *map = walk_record(rec, walk_map);
 
 	if (map && (map->type == MAP_TYPE_ARRAY_OF_MAPS || map->type == MAP_TYPE_HASH_OF_MAPS))
 		note_slotted(scan, map);
@@ -145,10 +145,10 @@ static void derive(struct scan *scan)
 
 static bool decode(struct scan *scan, const struct walk_rec *rec)
 {
-	const struct walk_map *map = walk_record(rec, WALK_MAP, struct walk_map);
-	const struct walk_edge *edge = walk_record(rec, WALK_EDGE, struct walk_edge);
-	const struct walk_gap *gap = walk_record(rec, WALK_GAP, struct walk_gap);
-	const struct walk_xsk *xsk = walk_record(rec, WALK_XSK, struct walk_xsk);
+	const struct walk_map *map = walk_record(rec, walk_map);
+	const struct walk_edge *edge = walk_record(rec, walk_edge);
+	const struct walk_gap *gap = walk_record(rec, walk_gap);
+	const struct walk_xsk *xsk = walk_record(rec, walk_xsk);
 	struct bpfrefs_key holder = { BPFREFS_MAP, rec->id };
 
 	if (xsk) {

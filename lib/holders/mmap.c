@@ -26,7 +26,7 @@ static void fill(struct scan *scan, struct bpfrefs_ref *ref, const struct walk_h
 
 static bool decode(struct scan *scan, const struct walk_rec *rec)
 {
-	const struct walk_held *held = walk_record(rec, WALK_HELD, struct walk_held);
+	const struct walk_held *held = walk_record(rec, walk_held);
 
 	if (!held || held->how != WALK_HOW_MMAP)
 		return false;

@@ -64,7 +64,7 @@ static const char *chain_name(uint32_t family, uint32_t hook, const char *named)
 
 static void one_rule(const struct walk_rec *rec, void *data)
 {
-	const struct walk_rule *rule = walk_record(rec, WALK_RULE, struct walk_rule);
+	const struct walk_rule *rule = walk_record(rec, walk_rule);
 	struct bpfrefs_key prog = { BPFREFS_PROG, rec->id };
 	const struct rules *rules = data;
 	const struct walk_ruleset *ruleset = rules->ruleset;
@@ -98,7 +98,7 @@ static void learn(const struct walk_rec *rec, void *data)
 
 static void one_ruleset(const struct walk_rec *rec, void *data)
 {
-	const struct walk_ruleset *ruleset = walk_record(rec, WALK_RULESET, struct walk_ruleset);
+	const struct walk_ruleset *ruleset = walk_record(rec, walk_ruleset);
 	struct rules *rules = data;
 
 	if (!ruleset || rules->err ||

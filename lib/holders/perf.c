@@ -78,8 +78,8 @@ static void set_holder(struct bpfrefs_ref *ref, const struct walk_event *event)
 
 static bool decode(struct scan *scan, const struct walk_rec *rec)
 {
-	const struct walk_event *event = walk_record(rec, WALK_EVENT, struct walk_event);
-	const struct walk_gap *gap = walk_record(rec, WALK_GAP, struct walk_gap);
+	const struct walk_event *event = walk_record(rec, walk_event);
+	const struct walk_gap *gap = walk_record(rec, walk_gap);
 	g_autofree char *name = NULL;
 	struct bpfrefs_ref *ref;
 

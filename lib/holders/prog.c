@@ -14,8 +14,8 @@ static const char *const keys[] = { "id", "name", "via", "slot", NULL };
 
 static bool decode(struct scan *scan, const struct walk_rec *rec)
 {
-	const struct walk_prog *prog = walk_record(rec, WALK_PROG, struct walk_prog);
-	const struct walk_edge *edge = walk_record(rec, WALK_EDGE, struct walk_edge);
+	const struct walk_prog *prog = walk_record(rec, walk_prog);
+	const struct walk_edge *edge = walk_record(rec, walk_edge);
 	struct bpfrefs_key holder = { BPFREFS_PROG, rec->id };
 
 	if (prog) {

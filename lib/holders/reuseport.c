@@ -13,7 +13,7 @@ static const char *const walks[] = { "walk_tasks", NULL };
 
 static bool decode(struct scan *scan, const struct walk_rec *rec)
 {
-	const struct walk_sock *sock = walk_record(rec, WALK_SOCK, struct walk_sock);
+	const struct walk_sock *sock = walk_record(rec, walk_sock);
 	g_autofree char *type = NULL, *local = NULL;
 	struct bpfrefs_ref *ref;
 

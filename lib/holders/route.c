@@ -72,7 +72,7 @@ static void hook(struct routes *routes, const struct walk_route *route, unsigned
 
 static void one_route(const struct walk_rec *rec, void *data)
 {
-	const struct walk_route *route = walk_record(rec, WALK_ROUTE, struct walk_route);
+	const struct walk_route *route = walk_record(rec, walk_route);
 
 	for (unsigned int i = 0; route && i < WALK_LWT_HOOKS; i++)
 		hook(data, route, i);
@@ -80,7 +80,7 @@ static void one_route(const struct walk_rec *rec, void *data)
 
 static void one_table(const struct walk_rec *rec, void *data)
 {
-	const struct walk_fib *fib = walk_record(rec, WALK_FIB, struct walk_fib);
+	const struct walk_fib *fib = walk_record(rec, walk_fib);
 	struct routes *routes = data;
 
 	if (fib && !routes->err)

@@ -83,8 +83,8 @@ static struct bpfrefs_ref *add(struct scan *scan, const struct walk_sock *sock)
 
 static bool decode(struct scan *scan, const struct walk_rec *rec)
 {
-	const struct walk_sock *sock = walk_record(rec, WALK_SOCK, struct walk_sock);
-	const struct walk_gap *gap = walk_record(rec, WALK_GAP, struct walk_gap);
+	const struct walk_sock *sock = walk_record(rec, walk_sock);
+	const struct walk_gap *gap = walk_record(rec, walk_gap);
 
 	if (gap && gap->kind == WALK_GAP_ACCEPT) {
 		scan_gap(scan, 1, "queues of connections not yet accepted", 0);
@@ -109,7 +109,7 @@ struct default_ops {
 
 static void one_default(const struct walk_rec *rec, void *data)
 {
-	const struct walk_sock *sock = walk_record(rec, WALK_SOCK, struct walk_sock);
+	const struct walk_sock *sock = walk_record(rec, walk_sock);
 	const struct default_ops *ops = data;
 	struct bpfrefs_ref *ref = sock ? use_add(ops->scan, &sock->use) : NULL;
 
@@ -142,7 +142,7 @@ struct packets {
 
 static void take_closed(const struct walk_rec *rec, void *data)
 {
-	const struct walk_sock *sock = walk_record(rec, WALK_SOCK, struct walk_sock);
+	const struct walk_sock *sock = walk_record(rec, walk_sock);
 	struct packets *packets = data;
 	char name[sizeof(packets->dev->name) + 1] = "";
 	struct bpfrefs_ref *ref;
@@ -161,7 +161,7 @@ static void take_closed(const struct walk_rec *rec, void *data)
 
 static void take_queue(const struct walk_rec *rec, void *data)
 {
-	const struct walk_backlog *queue = walk_record(rec, WALK_BACKLOG, struct walk_backlog);
+	const struct walk_backlog *queue = walk_record(rec, walk_backlog);
 	struct packets *packets = data;
 
 	if (!queue)

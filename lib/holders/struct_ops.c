@@ -43,8 +43,7 @@ static void note_qdisc(struct scan *scan, uint32_t map, char *name)
 
 static bool decode(struct scan *scan, const struct walk_rec *rec)
 {
-	const struct walk_struct_ops *ops =
-		walk_record(rec, WALK_STRUCT_OPS, struct walk_struct_ops);
+	const struct walk_struct_ops *ops = walk_record(rec, walk_struct_ops);
 	g_autofree char *type = NULL, *name = NULL;
 	struct bpfrefs_ref *ref;
 
@@ -83,7 +82,7 @@ struct place {
 
 static void one_qdisc(const struct walk_rec *rec, void *data)
 {
-	const struct walk_qdisc *qdisc = walk_record(rec, WALK_QDISC, struct walk_qdisc);
+	const struct walk_qdisc *qdisc = walk_record(rec, walk_qdisc);
 	const struct place *place = data;
 	g_autofree char *ifname = NULL;
 	struct bpfrefs_ref *ref;

@@ -45,7 +45,7 @@ static const char *handle_name(char *text, size_t size, uint32_t handle)
 
 static void one_filter(const struct walk_rec *rec, void *data)
 {
-	const struct walk_filter *filter = walk_record(rec, WALK_FILTER, struct walk_filter);
+	const struct walk_filter *filter = walk_record(rec, walk_filter);
 	struct bpfrefs_key prog = { BPFREFS_PROG, rec->id };
 	struct place *place = data;
 	struct bpfrefs_ref *ref;
@@ -79,7 +79,7 @@ static void block(struct place *place, uint64_t address, const char *parent)
 
 static void one_class(const struct walk_rec *rec, void *data)
 {
-	const struct walk_class *class = walk_record(rec, WALK_CLASS, struct walk_class);
+	const struct walk_class *class = walk_record(rec, walk_class);
 	char parent[16];
 
 	if (class)
@@ -88,7 +88,7 @@ static void one_class(const struct walk_rec *rec, void *data)
 
 static void one_qdisc(const struct walk_rec *rec, void *data)
 {
-	const struct walk_qdisc *qdisc = walk_record(rec, WALK_QDISC, struct walk_qdisc);
+	const struct walk_qdisc *qdisc = walk_record(rec, walk_qdisc);
 	struct place *place = data;
 	char parent[16];
 
@@ -126,7 +126,7 @@ struct actions {
 
 static void one_action(const struct walk_rec *rec, void *data)
 {
-	const struct walk_action *action = walk_record(rec, WALK_ACTION, struct walk_action);
+	const struct walk_action *action = walk_record(rec, walk_action);
 	const struct actions *actions = data;
 	struct bpfrefs_ref *ref;
 

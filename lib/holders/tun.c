@@ -16,7 +16,7 @@ static const char *const walks[] = { "walk_tasks", NULL };
 /* Without IFF_PERSIST a device goes with the last of its files (__tun_detach()). */
 static bool take_file(struct scan *scan, const struct walk_rec *rec)
 {
-	const struct walk_tun_file *file = walk_record(rec, WALK_TUN_FILE, struct walk_tun_file);
+	const struct walk_tun_file *file = walk_record(rec, walk_tun_file);
 
 	if (!file)
 		return false;
@@ -31,7 +31,7 @@ static bool take_file(struct scan *scan, const struct walk_rec *rec)
 /* NULL where the record is not about a program, or about one that is not there any more. */
 static struct bpfrefs_ref *take_program(struct scan *scan, const struct walk_rec *rec)
 {
-	const struct walk_tun *tun = walk_record(rec, WALK_TUN, struct walk_tun);
+	const struct walk_tun *tun = walk_record(rec, walk_tun);
 	char ifname[sizeof(tun->ifname) + 1] = "";
 	struct bpfrefs_ref *ref = tun ? use_add(scan, &tun->use) : NULL;
 
@@ -47,7 +47,7 @@ static struct bpfrefs_ref *take_program(struct scan *scan, const struct walk_rec
 
 static bool take_gap(struct scan *scan, const struct walk_rec *rec)
 {
-	const struct walk_gap *gap = walk_record(rec, WALK_GAP, struct walk_gap);
+	const struct walk_gap *gap = walk_record(rec, walk_gap);
 
 	if (!gap || gap->kind != WALK_GAP_TUN)
 		return false;

@@ -146,7 +146,7 @@ struct own_btf {
 
 static void without_own(const struct walk_rec *rec, void *data)
 {
-	const struct walk_btf *btf = walk_record(rec, WALK_BTF, struct walk_btf);
+	const struct walk_btf *btf = walk_record(rec, walk_btf);
 	struct own_btf *own = data;
 
 	if (!btf)

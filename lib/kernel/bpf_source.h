@@ -74,10 +74,10 @@ static inline struct walk_state *walk_state_of(struct scan *scan)
 /* Keeps one. */
 void walk_keep(const struct walk_rec *rec, void *kept);
 
-/* A record of this type, checked for its size; else NULL. */
-#define walk_record(rec, wanted, type_name)                          \
-	((rec)->type == (wanted) && (rec)->size >= sizeof(type_name) \
-		 ? (const type_name *)(const void *)(rec)            \
+/* A record as a structure of the list in records.h; NULL: it is of another type, or too small. */
+#define walk_record(rec, structure)                                                         \
+	((rec)->type == WALK_TYPE_OF_##structure && (rec)->size >= sizeof(struct structure) \
+		 ? (const struct structure *)(const void *)(rec)                            \
 		 : NULL)
 
 /* A map's record, as told by walk_maps or from where it is known to be. */

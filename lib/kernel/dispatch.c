@@ -69,8 +69,8 @@ static bool is_mappable(const struct walk_map *map)
 
 void walk_note(struct scan *scan, const struct walk_rec *rec)
 {
-	const struct walk_map *map = walk_record(rec, WALK_MAP, struct walk_map);
-	const struct walk_held *held = walk_record(rec, WALK_HELD, struct walk_held);
+	const struct walk_map *map = walk_record(rec, walk_map);
+	const struct walk_held *held = walk_record(rec, walk_held);
 	struct walk_state *state = walk_state_of(scan);
 
 	if (map) {
@@ -94,7 +94,7 @@ void walk_note(struct scan *scan, const struct walk_rec *rec)
 
 static void note_task(struct scan *scan, const struct walk_rec *rec)
 {
-	const struct walk_task *task = walk_record(rec, WALK_TASK, struct walk_task);
+	const struct walk_task *task = walk_record(rec, walk_task);
 	struct walk_state *state = walk_state_of(scan);
 
 	if (!task)
@@ -134,7 +134,7 @@ void walk_dispatch(const struct walk_rec *rec, void *data)
 /* A few records before walk_dispatch() takes it: what that will look up comes into the cache. */
 static void walk_soon(const struct walk_rec *rec, void *data)
 {
-	const struct walk_file *file = walk_record(rec, WALK_FILE, struct walk_file);
+	const struct walk_file *file = walk_record(rec, walk_file);
 
 	if (file)
 		scan_file_soon(data, file->file);

@@ -92,7 +92,7 @@ struct each {
 
 static void one_net(const struct walk_rec *rec, void *data)
 {
-	const struct walk_net *net = walk_record(rec, WALK_NET, struct walk_net);
+	const struct walk_net *net = walk_record(rec, walk_net);
 	struct each *each = data;
 
 	if (net && !each->err)
@@ -114,7 +114,7 @@ int net_each(struct scan *scan, net_fn fn, void *data)
 
 static void one_device(const struct walk_rec *rec, void *data)
 {
-	const struct walk_netdev *dev = walk_record(rec, WALK_NETDEV, struct walk_netdev);
+	const struct walk_netdev *dev = walk_record(rec, walk_netdev);
 	struct each *each = data;
 
 	if (dev && !each->err)
@@ -194,7 +194,7 @@ struct mprogs {
 
 static void one_mprog(const struct walk_rec *rec, void *data)
 {
-	const struct walk_mprog *mprog = walk_record(rec, WALK_MPROG, struct walk_mprog);
+	const struct walk_mprog *mprog = walk_record(rec, walk_mprog);
 	struct mprogs *mprogs = data;
 	struct bpfrefs_ref *ref;
 

@@ -34,10 +34,10 @@ const char *walk_name(struct scan *scan, const char *name, size_t size)
 static bool counters_of(const struct walk_rec *rec, struct bpfrefs_key *key, uint64_t *refcnt,
 			uint64_t *usercnt)
 {
-	const struct walk_map *map = walk_record(rec, WALK_MAP, struct walk_map);
-	const struct walk_prog *prog = walk_record(rec, WALK_PROG, struct walk_prog);
-	const struct walk_link *link = walk_record(rec, WALK_LINK, struct walk_link);
-	const struct walk_btf *btf = walk_record(rec, WALK_BTF, struct walk_btf);
+	const struct walk_map *map = walk_record(rec, walk_map);
+	const struct walk_prog *prog = walk_record(rec, walk_prog);
+	const struct walk_link *link = walk_record(rec, walk_link);
+	const struct walk_btf *btf = walk_record(rec, walk_btf);
 	enum bpfrefs_kind kind = BPFREFS_KIND_COUNT;
 	int64_t count = 0;
 
@@ -66,10 +66,10 @@ static bool counters_of(const struct walk_rec *rec, struct bpfrefs_key *key, uin
 static void fill_object(struct scan *scan, struct bpfrefs_object *object,
 			const struct walk_rec *rec)
 {
-	const struct walk_map *map = walk_record(rec, WALK_MAP, struct walk_map);
-	const struct walk_prog *prog = walk_record(rec, WALK_PROG, struct walk_prog);
-	const struct walk_link *link = walk_record(rec, WALK_LINK, struct walk_link);
-	const struct walk_btf *btf = walk_record(rec, WALK_BTF, struct walk_btf);
+	const struct walk_map *map = walk_record(rec, walk_map);
+	const struct walk_prog *prog = walk_record(rec, walk_prog);
+	const struct walk_link *link = walk_record(rec, walk_link);
+	const struct walk_btf *btf = walk_record(rec, walk_btf);
 
 	if (map) {
 		object->name = walk_name(scan, map->name, sizeof(map->name));
@@ -151,7 +151,7 @@ void walk_recount(struct scan *scan, const struct walk_rec *rec)
 
 static void take_map(const struct walk_rec *rec, void *data)
 {
-	const struct walk_map *map = walk_record(rec, WALK_MAP, struct walk_map);
+	const struct walk_map *map = walk_record(rec, walk_map);
 	struct walk_one_map *one = data;
 
 	if (!map)

@@ -84,7 +84,7 @@ static void note_root(struct walk_state *state, const struct walk_ns *task)
 
 void owners_note(struct scan *scan, const struct walk_rec *rec)
 {
-	const struct walk_ns *task = walk_record(rec, WALK_NS, struct walk_ns);
+	const struct walk_ns *task = walk_record(rec, walk_ns);
 	struct walk_state *state = walk_state_of(scan);
 
 	if (task)
@@ -299,7 +299,7 @@ static int by_mounted(gconstpointer a, gconstpointer b)
 
 static void index_ns_mount(const struct walk_rec *rec, void *sorted)
 {
-	if (walk_record(rec, WALK_NS_MOUNT, struct walk_ns_mount))
+	if (walk_record(rec, walk_ns_mount))
 		g_ptr_array_add(sorted, (gpointer)(uintptr_t)rec);
 }
 
@@ -432,8 +432,8 @@ static void by_descriptor(struct owners *d, const struct walk_hold *hold)
 
 static void take_hold(const struct walk_rec *rec, void *data)
 {
-	const struct walk_ns *task = walk_record(rec, WALK_NS, struct walk_ns);
-	const struct walk_hold *hold = walk_record(rec, WALK_HOLD, struct walk_hold);
+	const struct walk_ns *task = walk_record(rec, walk_ns);
+	const struct walk_hold *hold = walk_record(rec, walk_hold);
 	struct owners *d = data;
 
 	if (scan_failed(d->scan))

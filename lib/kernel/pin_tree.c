@@ -83,8 +83,8 @@ struct taking {
 
 static void take_super(const struct walk_rec *rec, void *data)
 {
-	const struct walk_sb *sb = walk_record(rec, WALK_SB, struct walk_sb);
-	const struct walk_mount *mount = walk_record(rec, WALK_MOUNT, struct walk_mount);
+	const struct walk_sb *sb = walk_record(rec, walk_sb);
+	const struct walk_mount *mount = walk_record(rec, walk_mount);
 	struct taking *taking = data;
 
 	if (sb)
@@ -152,10 +152,9 @@ static void add_iter(struct pin_tree *tree, const struct walk_pinned_iter *told)
 
 static void take_inode(const struct walk_rec *rec, void *data)
 {
-	const struct walk_pinned_iter *iter =
-		walk_record(rec, WALK_PINNED_ITER, struct walk_pinned_iter);
-	const struct walk_inode *told = walk_record(rec, WALK_INODE, struct walk_inode);
-	const struct walk_dentry *dentry = walk_record(rec, WALK_DENTRY, struct walk_dentry);
+	const struct walk_pinned_iter *iter = walk_record(rec, walk_pinned_iter);
+	const struct walk_inode *told = walk_record(rec, walk_inode);
+	const struct walk_dentry *dentry = walk_record(rec, walk_dentry);
 	struct taking *taking = data;
 
 	if (iter)

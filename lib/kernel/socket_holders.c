@@ -111,7 +111,7 @@ static gboolean carried_equal(gconstpointer a, gconstpointer b)
 
 bool use_carried(struct scan *scan, const struct walk_rec *rec)
 {
-	const struct walk_carried *told = walk_record(rec, WALK_CARRIED, struct walk_carried);
+	const struct walk_carried *told = walk_record(rec, walk_carried);
 	struct walk_state *state = walk_state_of(scan);
 	struct carried *carried;
 
