@@ -6,17 +6,10 @@
  * removed and are in use (css_release_work_fn() takes them out): iterators of cgroups skip these.
  */
 #include "bpf/walk.bpf.h"
+#include "uapi/newer.h"
 
 /* enum { CSS_ONLINE } has no name that CO-RE could find; cleared when a cgroup is removed. */
 #define CSS_ONLINE 2
-
-/* Newer than the oldest headers that this is built with; the UAPI never changes them. */
-#define ATTACH_LSM_CGROUP	43
-#define ATTACH_UNIX_CONNECT	49
-#define ATTACH_UNIX_SENDMSG	50
-#define ATTACH_UNIX_RECVMSG	51
-#define ATTACH_UNIX_GETPEERNAME 52
-#define ATTACH_UNIX_GETSOCKNAME 53
 
 /* ------------------------------------------------------ attach types --- */
 
@@ -42,24 +35,24 @@ int walk_cgroup_types(void *ctx)
 	note(CGROUP_INET6_BIND, BPF_CGROUP_INET6_BIND);
 	note(CGROUP_INET4_CONNECT, BPF_CGROUP_INET4_CONNECT);
 	note(CGROUP_INET6_CONNECT, BPF_CGROUP_INET6_CONNECT);
-	note(CGROUP_UNIX_CONNECT, ATTACH_UNIX_CONNECT);
+	note(CGROUP_UNIX_CONNECT, NEWER_BPF_CGROUP_UNIX_CONNECT);
 	note(CGROUP_INET4_POST_BIND, BPF_CGROUP_INET4_POST_BIND);
 	note(CGROUP_INET6_POST_BIND, BPF_CGROUP_INET6_POST_BIND);
 	note(CGROUP_UDP4_SENDMSG, BPF_CGROUP_UDP4_SENDMSG);
 	note(CGROUP_UDP6_SENDMSG, BPF_CGROUP_UDP6_SENDMSG);
-	note(CGROUP_UNIX_SENDMSG, ATTACH_UNIX_SENDMSG);
+	note(CGROUP_UNIX_SENDMSG, NEWER_BPF_CGROUP_UNIX_SENDMSG);
 	note(CGROUP_SYSCTL, BPF_CGROUP_SYSCTL);
 	note(CGROUP_UDP4_RECVMSG, BPF_CGROUP_UDP4_RECVMSG);
 	note(CGROUP_UDP6_RECVMSG, BPF_CGROUP_UDP6_RECVMSG);
-	note(CGROUP_UNIX_RECVMSG, ATTACH_UNIX_RECVMSG);
+	note(CGROUP_UNIX_RECVMSG, NEWER_BPF_CGROUP_UNIX_RECVMSG);
 	note(CGROUP_GETSOCKOPT, BPF_CGROUP_GETSOCKOPT);
 	note(CGROUP_SETSOCKOPT, BPF_CGROUP_SETSOCKOPT);
 	note(CGROUP_INET4_GETPEERNAME, BPF_CGROUP_INET4_GETPEERNAME);
 	note(CGROUP_INET6_GETPEERNAME, BPF_CGROUP_INET6_GETPEERNAME);
-	note(CGROUP_UNIX_GETPEERNAME, ATTACH_UNIX_GETPEERNAME);
+	note(CGROUP_UNIX_GETPEERNAME, NEWER_BPF_CGROUP_UNIX_GETPEERNAME);
 	note(CGROUP_INET4_GETSOCKNAME, BPF_CGROUP_INET4_GETSOCKNAME);
 	note(CGROUP_INET6_GETSOCKNAME, BPF_CGROUP_INET6_GETSOCKNAME);
-	note(CGROUP_UNIX_GETSOCKNAME, ATTACH_UNIX_GETSOCKNAME);
+	note(CGROUP_UNIX_GETSOCKNAME, NEWER_BPF_CGROUP_UNIX_GETSOCKNAME);
 	note(CGROUP_INET_SOCK_RELEASE, BPF_CGROUP_INET_SOCK_RELEASE);
 	return 0;
 }
@@ -69,7 +62,7 @@ static __always_inline __u32 attach_type(__u32 type)
 	if (bpf_core_enum_value_exists(enum cgroup_bpf_attach_type, CGROUP_LSM_START) &&
 	    type >= bpf_core_enum_value(enum cgroup_bpf_attach_type, CGROUP_LSM_START) &&
 	    type <= bpf_core_enum_value(enum cgroup_bpf_attach_type, CGROUP_LSM_END))
-		return ATTACH_LSM_CGROUP + 1;
+		return BPF_LSM_CGROUP + 1;
 	return walk.cgroups.types[type & (WALK_CGROUP_TYPES - 1)];
 }
 
@@ -153,7 +146,7 @@ static __always_inline void tell_entry(struct cgroup *cgroup, struct bpf_prog_li
 	struct walk_cgroup_prog *out = walk_room();
 
 	/* a link holds its program itself; but see holder-cgroup.c on LSM */
-	if (link && uapi != ATTACH_LSM_CGROUP + 1)
+	if (link && uapi != BPF_LSM_CGROUP + 1)
 		return;
 	if (!out) {
 		walk.ended = WALK_FULL;
@@ -168,7 +161,7 @@ static __always_inline void tell_entry(struct cgroup *cgroup, struct bpf_prog_li
 	out->linked = link != NULL;
 	out->hook = 0;
 	out->hook_btf = 0;
-	if (uapi == ATTACH_LSM_CGROUP + 1) {
+	if (uapi == BPF_LSM_CGROUP + 1) {
 		out->hook = BPF_CORE_READ(aux, attach_btf_id);
 		out->hook_btf = BPF_CORE_READ(aux, attach_btf, id);
 	}

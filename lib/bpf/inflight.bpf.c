@@ -13,8 +13,6 @@
  */
 #include "bpf/walk.bpf.h"
 
-#define TCP_LISTEN 10
-
 /* SCM_MAX_FD, what one message may carry. */
 #define MESSAGE_MAX  253
 #define MESSAGE_ROOM (MESSAGE_MAX * WALK_HELD_ROOM)
@@ -150,7 +148,7 @@ int walk_queue(void *ctx)
 	queue.at = (__u64)BPF_CORE_READ(sk, sk_receive_queue.next);
 	if (bpf_core_type_exists(struct unix_sock))
 		queue.peer = (__u64)BPF_CORE_READ((struct unix_sock *)sk, peer);
-	queue.listens = BPF_CORE_READ(sk, __sk_common.skc_state) == TCP_LISTEN;
+	queue.listens = BPF_CORE_READ(sk, __sk_common.skc_state) == BPF_TCP_LISTEN;
 	bpf_loop(QUEUE_MAX, queue_step, &queue, 0);
 	if (queue.ended == QUEUE_GOES_ON) {
 		walk_tell_gap(WALK_GAP_MESSAGES);

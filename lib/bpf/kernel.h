@@ -12,6 +12,8 @@
 #define BPFREFS_BPF_KERNEL_H
 
 #include <linux/bpf.h>
+#include <linux/in.h>
+#include <linux/in6.h>
 #include <stdbool.h>
 
 #include <bpf/bpf_helpers.h>
@@ -957,9 +959,13 @@ struct bpf_mprog_bundle {
 
 /* -------------------------------------------------------------- sockets --- */
 
-struct in6_addr {
-	__u8 bytes[16];
-};
+/* Families of addresses are numbers of libc's <sys/socket.h>, which programs for BPF cannot include. */
+#define AF_UNIX	  1
+#define AF_INET	  2
+#define AF_INET6  10
+#define AF_PACKET 17
+#define AF_KCM	  41
+#define AF_XDP	  44
 
 struct sock_common {
 	__u32 skc_rcv_saddr;

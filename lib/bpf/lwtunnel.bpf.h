@@ -3,11 +3,9 @@
 #ifndef WALK_LWT_BPF_H
 #define WALK_LWT_BPF_H
 
-#include "bpf/net.bpf.h"
+#include <linux/lwtunnel.h>
 
-/* enum lwtunnel_encap_types */
-#define ENCAP_BPF	 6
-#define ENCAP_SEG6_LOCAL 7
+#include "bpf/net.bpf.h"
 
 static __always_inline bool read_programs(struct walk_route *out, struct lwtunnel_state *lwt)
 {
@@ -18,13 +16,13 @@ static __always_inline bool read_programs(struct walk_route *out, struct lwtunne
 
 	out->prog[WALK_LWT_IN] = out->prog[WALK_LWT_OUT] = 0;
 	out->prog[WALK_LWT_XMIT] = out->prog[WALK_LWT_SEG6] = 0;
-	if (type == ENCAP_BPF && bpf_core_field_exists(bpf->xmit)) {
+	if (type == LWTUNNEL_ENCAP_BPF && bpf_core_field_exists(bpf->xmit)) {
 		out->prog[WALK_LWT_IN] = walk_prog_id(BPF_CORE_READ(bpf, in.prog));
 		out->prog[WALK_LWT_OUT] = walk_prog_id(BPF_CORE_READ(bpf, out.prog));
 		out->prog[WALK_LWT_XMIT] = walk_prog_id(BPF_CORE_READ(bpf, xmit.prog));
 		return true;
 	}
-	if (type == ENCAP_SEG6_LOCAL && bpf_core_field_exists(seg6->bpf)) {
+	if (type == LWTUNNEL_ENCAP_SEG6_LOCAL && bpf_core_field_exists(seg6->bpf)) {
 		out->prog[WALK_LWT_SEG6] = walk_prog_id(BPF_CORE_READ(seg6, bpf.prog));
 		return true;
 	}

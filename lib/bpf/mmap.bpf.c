@@ -6,8 +6,6 @@
  */
 #include "bpf/threads.bpf.h"
 
-#define AF_UNIX 1
-
 static __always_inline __u32 kind_of(__u64 release)
 {
 	if (!release)

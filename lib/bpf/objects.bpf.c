@@ -5,6 +5,7 @@
  * bpf_prog_get_curr_or_next(), bpf_link_get_curr_or_next()): never a user reference of a map.
  */
 #include "bpf/walk.bpf.h"
+#include "uapi/newer.h"
 
 char walk_out[WALK_OUT_SIZE];
 struct walk_control walk;
@@ -113,9 +114,6 @@ int walk_progs(struct bpf_iter__bpf_prog *ctx)
 	return 0;
 }
 
-/* Values of the UAPI that the floor's headers do not have. */
-#define LINK_TYPE_SOCKMAP 14
-
 /*
  * The map that a link holds: an iterator's target and a sockmap link's map as users
  * (bpf_iter_attach_map(), sock_map_link_create()), a struct_ops link's not (bpf_struct_ops_link_create()).
@@ -131,7 +129,7 @@ static __always_inline __u32 linked_map(__u64 address, __u32 type)
 		map = BPF_CORE_READ(iter, aux.map);
 	else if (type == BPF_LINK_TYPE_STRUCT_OPS && bpf_core_field_exists(ops->map))
 		map = BPF_CORE_READ(ops, map);
-	else if (type == LINK_TYPE_SOCKMAP && bpf_core_field_exists(sock->map))
+	else if (type == NEWER_BPF_LINK_TYPE_SOCKMAP && bpf_core_field_exists(sock->map))
 		map = BPF_CORE_READ(sock, map);
 	return map ? BPF_CORE_READ(map, id) : 0;
 }

@@ -12,10 +12,6 @@
 
 #define BANDS 3
 
-/* Not a struct sock, but smaller: TCP_TIME_WAIT, TCP_NEW_SYN_RECV. */
-#define STATE_TIME_WAIT	   6
-#define STATE_NEW_SYN_RECV 12
-
 /* The last one emitted: most packets of a queue are of few sockets. */
 __u64 walk_packet_sock;
 
@@ -36,7 +32,8 @@ static __always_inline bool emit_sock(struct sock *sk, __u64 anchor, __u64 value
 		return false;
 	}
 	state = BPF_CORE_READ(sk, __sk_common.skc_state);
-	if (state == STATE_TIME_WAIT || state == STATE_NEW_SYN_RECV)
+	/* no struct sock, but smaller */
+	if (state == BPF_TCP_TIME_WAIT || state == BPF_TCP_NEW_SYN_RECV)
 		return true;
 	walk_use_closed((__u64)sk, WALK_NO_FD);
 	walk_packet_sock = (__u64)sk;

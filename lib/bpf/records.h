@@ -542,20 +542,10 @@ struct walk_route {
 	char ifname[16];
 };
 
-/* Families of netfilter: enum nfproto. */
-enum {
-	WALK_NF_INET = 1,
-	WALK_NF_IPV4,
-	WALK_NF_ARP,
-	WALK_NF_NETDEV = 5,
-	WALK_NF_BRIDGE = 7,
-	WALK_NF_IPV6 = 10
-};
-
 struct walk_ruleset {
 	struct walk_rec rec;
 	__u64 table;
-	__u32 family, nft; /* nft: a table of nftables, else of iptables */
+	__u32 family, nft; /* family: NFPROTO_*; nft: a table of nftables, else of iptables */
 	char name[32];
 };
 

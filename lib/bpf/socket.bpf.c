@@ -10,25 +10,14 @@
  * closed peers of unix sockets, which keep their filter until the other end is closed, and as closed
  * senders of what is in a unix socket's queue (holder-inflight.bpf.c).
  */
+#include <linux/if_packet.h>
+
 #include "bpf/walk.bpf.h"
 #include "bpf/struct_ops.bpf.h"
-
-#define FAMILY_UNIX   1
-#define FAMILY_INET   2
-#define FAMILY_INET6  10
-#define FAMILY_PACKET 17
-#define FAMILY_KCM    41
-#define FAMILY_XDP    44
-
-#define PROTOCOL_TCP 6
-#define STATE_LISTEN 10
 
 /* In the low bits of sk_user_data: it is a struct sk_psock (5.19; 6.1 is our floor). */
 #define USER_DATA_PSOCK 4ull
 #define USER_DATA_FLAGS 7ull
-
-#define FANOUT_CBPF 6
-#define FANOUT_EBPF 7
 
 /* ------------------------------------------------------------ records --- */
 
@@ -38,14 +27,14 @@ static __always_inline void tell_local(struct walk_sock *out, struct sock *sk)
 	__u32 len;
 
 	out->port = BPF_CORE_READ(sk, __sk_common.skc_num);
-	if (out->family == FAMILY_INET) {
+	if (out->family == AF_INET) {
 		BPF_CORE_READ_INTO((__u32 *)out->local, sk, __sk_common.skc_rcv_saddr);
 		out->local_len = sizeof(__u32);
-	} else if (out->family == FAMILY_INET6 &&
+	} else if (out->family == AF_INET6 &&
 		   bpf_core_field_exists(sk->__sk_common.skc_v6_rcv_saddr)) {
 		BPF_CORE_READ_INTO((struct in6_addr *)out->local, sk, __sk_common.skc_v6_rcv_saddr);
 		out->local_len = sizeof(struct in6_addr);
-	} else if (out->family == FAMILY_UNIX) {
+	} else if (out->family == AF_UNIX) {
 		addr = BPF_CORE_READ((struct unix_sock *)sk, addr);
 		len = addr ? BPF_CORE_READ(addr, len) - sizeof(__u16) : 0;
 		if (!len)
@@ -147,8 +136,8 @@ static __always_inline void tell_psock(struct sock *sk, __u32 fd)
 
 static __always_inline bool is_tcp(struct sock *sk, __u16 family)
 {
-	return (family == FAMILY_INET || family == FAMILY_INET6) &&
-	       BPF_CORE_READ(sk, sk_protocol) == PROTOCOL_TCP;
+	return (family == AF_INET || family == AF_INET6) &&
+	       BPF_CORE_READ(sk, sk_protocol) == IPPROTO_TCP;
 }
 
 /* The struct_ops map that its congestion control is part of, or NULL. */
@@ -178,7 +167,7 @@ static __always_inline void tell_groups(struct sock *sk, __u16 family, __u32 fd)
 	if (group)
 		walk_tell_sock((__u64)sk, (__u64)group, WALK_USE_REUSEPORT | ONCE,
 			       walk_prog_id(BPF_CORE_READ(group, prog)), fd);
-	if (family != FAMILY_PACKET)
+	if (family != AF_PACKET)
 		return;
 	if (!bpf_core_type_exists(struct packet_sock)) {
 		walk_tell_gap(WALK_GAP_PACKET);
@@ -186,7 +175,7 @@ static __always_inline void tell_groups(struct sock *sk, __u16 family, __u32 fd)
 	}
 	fanout = BPF_CORE_READ((struct packet_sock *)sk, fanout);
 	type = fanout ? BPF_CORE_READ(fanout, type) : 0;
-	if (type == FANOUT_EBPF || type == FANOUT_CBPF)
+	if (type == PACKET_FANOUT_EBPF || type == PACKET_FANOUT_CBPF)
 		walk_tell_sock((__u64)sk, (__u64)fanout, WALK_USE_FANOUT | ONCE,
 			       walk_prog_id(BPF_CORE_READ(fanout, bpf_prog)), fd);
 }
@@ -279,7 +268,7 @@ static __always_inline void tell_tcp(struct sock *sk, __u32 fd)
 	if (map)
 		walk_tell_sock((__u64)sk, (__u64)sk, WALK_USE_STRUCT_OPS | ONCE,
 			       BPF_CORE_READ(map, id), fd);
-	if (BPF_CORE_READ(sk, __sk_common.skc_state) == STATE_LISTEN)
+	if (BPF_CORE_READ(sk, __sk_common.skc_state) == BPF_TCP_LISTEN)
 		walk_tell_accepts((__u64)sk, fd);
 }
 
@@ -324,11 +313,11 @@ static __always_inline void tell_socket(struct sock *sk, __u32 fd)
 	tell_groups(sk, family, fd);
 	if (is_tcp(sk, family))
 		tell_tcp(sk, fd);
-	else if (family == FAMILY_UNIX)
+	else if (family == AF_UNIX)
 		tell_peer(sk, fd);
-	else if (family == FAMILY_XDP && fd != WALK_IN_PID)
+	else if (family == AF_XDP && fd != WALK_IN_PID)
 		walk_use_xsk((__u64)sk, fd); /* without a descriptor: told by class map */
-	else if (family == FAMILY_KCM)
+	else if (family == AF_KCM)
 		walk_use_kcm((__u64)sk, fd);
 }
 

@@ -6,9 +6,7 @@
  */
 #include "bpf/walk.bpf.h"
 #include "bpf/struct_ops.bpf.h"
-
-/* BPF_F_LINK, newer than the floor's headers: registered through a link, which holds the map. */
-#define MAP_FLAG_LINK (1U << 13)
+#include "uapi/newer.h"
 
 /*
  * Until 6.3 what uses the operations (a TCP socket) counts in the value's refcnt, and the one
@@ -100,13 +98,14 @@ int walk_registered(struct bpf_iter__bpf_map *ctx)
 	if (!bpf_core_type_exists(struct bpf_struct_ops_map))
 		return 0; /* no CONFIG_BPF_JIT */
 	address = walk_scalar(ctx->map);
-	if (!(map->map_flags & MAP_FLAG_LINK) && !is_registered(address))
+	/* registered through a link, which holds the map, if the flag is set */
+	if (!(map->map_flags & NEWER_BPF_F_LINK) && !is_registered(address))
 		return 0;
 	out = walk_room();
 	if (!out || walk_full(sizeof(*out) + sizeof(struct walk_edge)))
 		return WALK_AGAIN;
 	__builtin_memset(out, 0, sizeof(*out));
-	out->held = !(map->map_flags & MAP_FLAG_LINK);
+	out->held = !(map->map_flags & NEWER_BPF_F_LINK);
 	bpf_probe_read_kernel_str(out->ops, sizeof(out->ops), ops_name(address));
 	walk_emit(&out->rec, WALK_STRUCT_OPS, sizeof(*out), map->id);
 	if (tell_name(out, ops_data(address)))

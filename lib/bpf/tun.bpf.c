@@ -7,9 +7,9 @@
  * The driver is a module in many kernels. While it is not loaded its types are not known, which is
  * asked first; what comes with it later is a gap.
  */
-#include "bpf/net.bpf.h"
+#include <linux/if_tun.h>
 
-#define PERSIST 0x800 /* IFF_PERSIST */
+#include "bpf/net.bpf.h"
 
 /* Global, so that the verifier checks it once. */
 int walk_tell_tun(__u64 address, __u64 tun_prog, __u32 use, __u32 fd)
@@ -114,7 +114,7 @@ int walk_tun_device(void *ctx)
 		return 0;
 	}
 	tun = netdev_private(dev);
-	if (BPF_CORE_READ(tun, dev) == dev && BPF_CORE_READ(tun, flags) & PERSIST)
+	if (BPF_CORE_READ(tun, dev) == dev && BPF_CORE_READ(tun, flags) & IFF_PERSIST)
 		tell_programs(tun, WALK_NO_FD);
 	return 0;
 }

@@ -4,12 +4,13 @@
  * device is told here where it is one pointer away: XDP programs (dev_xdp_install()), and the
  * entries of tcx and netkit.
  */
+#include <linux/if_tun.h>
+
 #include "bpf/net.bpf.h"
 #include "bpf/struct_ops.bpf.h"
 
 #define NETDEV_ALIGN 32
-#define TUN_PERSIST  0x800 /* IFF_PERSIST */
-#define LOOPBACK     1	   /* LOOPBACK_IFINDEX */
+#define LOOPBACK     1 /* LOOPBACK_IFINDEX */
 
 static __always_inline void *net_ops(struct net *net)
 {
@@ -162,7 +163,7 @@ static __always_inline void tell_tun(struct walk_netdev *out, void *dev)
 
 	if (bpf_core_type_exists(struct tun_struct) &&
 	    kind_of(dev) == NAME('t', 'u', 'n', 0, 0, 0, 0, 0) &&
-	    (void *)BPF_CORE_READ(tun, dev) == dev && !(BPF_CORE_READ(tun, flags) & TUN_PERSIST))
+	    (void *)BPF_CORE_READ(tun, dev) == dev && !(BPF_CORE_READ(tun, flags) & IFF_PERSIST))
 		out->tun = (__u64)tun;
 }
 

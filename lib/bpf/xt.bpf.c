@@ -3,6 +3,8 @@
  * The rules of one table of iptables, ip6tables or arptables that match by xt_bpf: a rule has its
  * matches behind it, then its target, then the next rule (bpf_mt_check_v1()).
  */
+#include <linux/netfilter.h>
+
 #include "bpf/netfilter.bpf.h"
 
 /* The UAPI's sizes: struct xt_entry_match and struct xt_entry_target, the pointer in them. */
@@ -24,9 +26,9 @@ struct entry {
 
 static __always_inline void entry_of(struct entry *entry, void *address)
 {
-	if (walk.net.arg == WALK_NF_IPV6)
+	if (walk.net.arg == NFPROTO_IPV6)
 		read_entry(entry, ip6t_entry, address);
-	else if (walk.net.arg == WALK_NF_ARP)
+	else if (walk.net.arg == NFPROTO_ARP)
 		read_entry(entry, arpt_entry, address);
 	else
 		read_entry(entry, ipt_entry, address);

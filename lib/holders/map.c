@@ -6,6 +6,8 @@
  * (bpf_map_meta_alloc()), the BTFs of the kptrs in their values (btf_parse_kptr(); only kernels' BTFs
  * are counted).
  */
+#include <linux/bpf.h>
+
 #include "holders/holders.h"
 #include "kernel/bpf_source.h"
 
@@ -14,13 +16,11 @@ enum { MAP_VIA = 2, MAP_SLOT = 3 };
 static const char *const keys[] = { "id", "name", "via", "slot", NULL };
 static const char *const walks[] = { "walk_sockmaps", "walk_async", "walk_kptrs", NULL };
 
-#define MAP_TYPE_ARRAY_OF_MAPS 12
-#define MAP_TYPE_HASH_OF_MAPS  13
-
 /* Types of maps that walk_slots looks into. */
 static const uint32_t slotted_types[] = {
-	3 /* prog_array */, MAP_TYPE_ARRAY_OF_MAPS, MAP_TYPE_HASH_OF_MAPS, 14 /* devmap */,
-	16 /* cpumap */,    17 /* xskmap */,	    25 /* devmap_hash */,  26 /* struct_ops */,
+	BPF_MAP_TYPE_PROG_ARRAY,  BPF_MAP_TYPE_ARRAY_OF_MAPS, BPF_MAP_TYPE_HASH_OF_MAPS,
+	BPF_MAP_TYPE_DEVMAP,	  BPF_MAP_TYPE_CPUMAP,	      BPF_MAP_TYPE_XSKMAP,
+	BPF_MAP_TYPE_DEVMAP_HASH, BPF_MAP_TYPE_STRUCT_OPS,
 };
 
 static void note_slotted(struct scan *scan, const struct walk_map *map)
@@ -41,7 +41,8 @@ void holder_map_note(struct scan *scan, const struct walk_rec *rec)
 {
 	const struct walk_map *map = walk_record(rec, walk_map);
 
-	if (map && (map->type == MAP_TYPE_ARRAY_OF_MAPS || map->type == MAP_TYPE_HASH_OF_MAPS))
+	if (map &&
+	    (map->type == BPF_MAP_TYPE_ARRAY_OF_MAPS || map->type == BPF_MAP_TYPE_HASH_OF_MAPS))
 		note_slotted(scan, map);
 }
 

@@ -7,6 +7,8 @@
  * Tables are found by their hooks. One of nftables need not have any, and never runs then: such are
  * found as soon as one table in any namespace has a hook, from which a way to all is learnt.
  */
+#include <linux/netfilter.h>
+
 #include "holders/holders.h"
 #include "kernel/net_namespaces.h"
 
@@ -33,17 +35,17 @@ struct all_rules {
 static const char *family_name(uint32_t family)
 {
 	switch (family) {
-	case WALK_NF_INET:
+	case NFPROTO_INET:
 		return "inet";
-	case WALK_NF_IPV4:
+	case NFPROTO_IPV4:
 		return "ip";
-	case WALK_NF_ARP:
+	case NFPROTO_ARP:
 		return "arp";
-	case WALK_NF_NETDEV:
+	case NFPROTO_NETDEV:
 		return "netdev";
-	case WALK_NF_BRIDGE:
+	case NFPROTO_BRIDGE:
 		return "bridge";
-	case WALK_NF_IPV6:
+	case NFPROTO_IPV6:
 		return "ip6";
 	default:
 		return NULL;
@@ -57,7 +59,7 @@ static const char *chain_name(uint32_t family, uint32_t hook, const char *named)
 					  "POSTROUTING" };
 	static const char *const arp[] = { "INPUT", "OUTPUT", "FORWARD" };
 
-	if (family == WALK_NF_ARP)
+	if (family == NFPROTO_ARP)
 		return hook < G_N_ELEMENTS(arp) ? arp[hook] : named;
 	return hook < G_N_ELEMENTS(ip) ? ip[hook] : named;
 }

@@ -11,6 +11,7 @@
  * sockets, and the closed senders of messages in their queues; where a reference is left, also closed
  * ones that packets in devices' queues keep, and those that TCP has still to send for.
  */
+#include <linux/bpf.h>
 #include <string.h>
 
 #include "kernel/nested_files.h"
@@ -216,15 +217,12 @@ static int walk_closed(struct scan *scan)
 	return err;
 }
 
-#define PROG_TYPE_SOCKET_FILTER 1
-#define MAP_TYPE_STRUCT_OPS	26
-
 static bool can_be_held(const struct bpfrefs_object *object)
 {
 	return object->key.kind == BPFREFS_PROG
-		       ? object->type_number == PROG_TYPE_SOCKET_FILTER
+		       ? object->type_number == BPF_PROG_TYPE_SOCKET_FILTER
 		       : object->key.kind == BPFREFS_MAP &&
-				 object->type_number == MAP_TYPE_STRUCT_OPS;
+				 object->type_number == BPF_MAP_TYPE_STRUCT_OPS;
 }
 
 /*

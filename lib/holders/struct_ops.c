@@ -6,6 +6,7 @@
  * (bpf_try_module_get() in qdisc_create(), qdisc_create_dflt() and qdisc_set_default()). Links, and
  * sockets that use one, are told by their own classes.
  */
+#include <linux/pkt_sched.h>
 #include <string.h>
 
 #include "procfs/fdinfo.h"
@@ -19,7 +20,6 @@ static const char *const keys[] = { "ops",    "algorithm", "ifname", "ifindex", 
 static const char *const walks[] = { "walk_registered", NULL };
 
 #define QDISC "Qdisc_ops"
-#define ROOT  0xffffffff /* TC_H_ROOT */
 #define DEFAULT_QDISC "sys/net/core/default_qdisc"
 
 static char *text_of(const char *text, size_t size)
@@ -101,7 +101,7 @@ static void one_qdisc(const struct walk_rec *rec, void *data)
 	ref_set_num(ref, OPS_IFINDEX, place->dev->ifindex);
 	ref_set_num(ref, OPS_NETNS, place->net->inum);
 	g_snprintf(text, sizeof(text), "%x:%x", qdisc->parent >> 16, qdisc->parent & 0xffff);
-	ref_set_str(place->scan, ref, OPS_PARENT, qdisc->parent == ROOT ? "root" : text);
+	ref_set_str(place->scan, ref, OPS_PARENT, qdisc->parent == TC_H_ROOT ? "root" : text);
 	g_snprintf(text, sizeof(text), "%x:", qdisc->handle >> 16);
 	ref_set_str(place->scan, ref, OPS_HANDLE, text);
 }

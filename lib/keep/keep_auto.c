@@ -3,6 +3,7 @@
  * Automatic keeps: program arrays kept as programs that use them are loaded. (keep-release.c lets
  * them go.)
  */
+#include <linux/bpf.h>
 #include <time.h>
 
 #include "uapi/syscalls.h"
@@ -354,8 +355,8 @@ static int catch_map(struct bpfrefs_keeper *keeper, uint32_t id, struct caught *
 	err = raw_map_read(fd, &facts);
 	if (err)
 		return err;
-	remember(keeper, id, facts.type == MAP_TYPE_PROG_ARRAY ? IS_ARRAY : IS_OTHER);
-	if (facts.type != MAP_TYPE_PROG_ARRAY)
+	remember(keeper, id, facts.type == BPF_MAP_TYPE_PROG_ARRAY ? IS_ARRAY : IS_OTHER);
+	if (facts.type != BPF_MAP_TYPE_PROG_ARRAY)
 		return 0;
 	one->fd = fd_steal(&fd);
 	return 1;

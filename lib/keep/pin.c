@@ -3,6 +3,7 @@
 #include "keep/pin.h"
 
 #include <fcntl.h>
+#include <linux/bpf.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 
@@ -29,7 +30,7 @@ int object_open_settled(struct bpfrefs_ctx *ctx, struct bpfrefs_key key)
 
 	if (fd < 0 || key.kind != BPFREFS_MAP)
 		return fd;
-	if (raw_map_read(fd, &facts) == 0 && facts.type == MAP_TYPE_PROG_ARRAY &&
+	if (raw_map_read(fd, &facts) == 0 && facts.type == BPF_MAP_TYPE_PROG_ARRAY &&
 	    object_alone(ctx, key.id) == 1)
 		g_usleep(SETTLE_US);
 	return fd;

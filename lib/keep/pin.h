@@ -8,9 +8,6 @@
 /* Longer than the kernel takes to run the deferred clear of a program array. */
 #define SETTLE_US 50000L
 
-/* The UAPI's BPF_MAP_TYPE_PROG_ARRAY. */
-#define MAP_TYPE_PROG_ARRAY 3
-
 /*
  * Is the descriptor that we hold of a map its only user reference: was usercnt 0 when we opened it,
  * or have the others gone since? 1 or 0; -EOPNOTSUPP where the source cannot tell. ctx->lock is held.

@@ -1,19 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* The classes' turn in the BPF source: which programs feed them, and which are worth running. */
+#include <linux/bpf.h>
 #include <string.h>
 
 #include "kernel/owner_records.h"
 #include "kernel/bpf_source.h"
+#include "uapi/newer.h"
 
-#define MAP_TYPE_PERF_EVENT_ARRAY 4
-#define MAP_TYPE_SOCKMAP	  15
-#define MAP_TYPE_SOCKHASH	  18
-#define MAP_TYPE_STRUCT_OPS	  26
-#define MAP_TYPE_RINGBUF	  27
-#define MAP_TYPE_USER_RINGBUF	  31
-#define MAP_TYPE_ARENA		  33
-
-#define MAP_FLAG_MMAPABLE (1u << 10)
 
 /*
  * Files that processes hold otherwise than by descriptors: walks that cost more than all the rest
@@ -48,11 +41,11 @@ static uint32_t traits_of(const struct walk_map *map)
 {
 	uint32_t traits = 0;
 
-	if (map->type == MAP_TYPE_SOCKMAP || map->type == MAP_TYPE_SOCKHASH)
+	if (map->type == BPF_MAP_TYPE_SOCKMAP || map->type == BPF_MAP_TYPE_SOCKHASH)
 		traits |= TRAIT_SOCKETS;
-	if (map->type == MAP_TYPE_PERF_EVENT_ARRAY)
+	if (map->type == BPF_MAP_TYPE_PERF_EVENT_ARRAY)
 		traits |= TRAIT_EVENTS;
-	if (map->type == MAP_TYPE_STRUCT_OPS)
+	if (map->type == BPF_MAP_TYPE_STRUCT_OPS)
 		traits |= TRAIT_STRUCT_OPS;
 	if (map->async)
 		traits |= TRAIT_ASYNC;
@@ -63,8 +56,8 @@ static uint32_t traits_of(const struct walk_map *map)
 
 static bool is_mappable(const struct walk_map *map)
 {
-	return map->flags & MAP_FLAG_MMAPABLE || map->type == MAP_TYPE_RINGBUF ||
-	       map->type == MAP_TYPE_USER_RINGBUF || map->type == MAP_TYPE_ARENA;
+	return map->flags & BPF_F_MMAPABLE || map->type == BPF_MAP_TYPE_RINGBUF ||
+	       map->type == BPF_MAP_TYPE_USER_RINGBUF || map->type == NEWER_BPF_MAP_TYPE_ARENA;
 }
 
 void walk_note(struct scan *scan, const struct walk_rec *rec)

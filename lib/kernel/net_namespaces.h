@@ -3,32 +3,17 @@
 #ifndef BPFREFS_NET_H
 #define BPFREFS_NET_H
 
+#include <linux/bpf.h>
+
 #include "snapshot/owner.h"
 #include "kernel/bpf_source.h"
 
-/* Types of programs, bpf(2)'s numbers: what is not loaded is attached nowhere. */
-enum net_prog_type {
-	NET_PROG_SOCKET_FILTER = 1,
-	NET_PROG_KPROBE = 2,
-	NET_PROG_SCHED_CLS = 3,
-	NET_PROG_SCHED_ACT = 4,
-	NET_PROG_TRACEPOINT = 5,
-	NET_PROG_XDP = 6,
-	NET_PROG_PERF_EVENT = 7,
-	NET_PROG_LWT_IN = 10,
-	NET_PROG_LWT_OUT = 11,
-	NET_PROG_LWT_XMIT = 12,
-	NET_PROG_SK_SKB = 14,
-	NET_PROG_SK_MSG = 16,
-	NET_PROG_LWT_SEG6LOCAL = 19,
-	NET_PROG_SK_REUSEPORT = 21,
-	NET_PROG_FLOW_DISSECTOR = 22,
-	NET_PROG_STRUCT_OPS = 27,
-};
-
-/* Is any program of these types in this snapshot? @types: a bit for each. */
+/*
+ * Is any program of these types in this snapshot? @types: a bit for each. What is not loaded is
+ * attached nowhere.
+ */
 bool net_loaded(struct scan *scan, uint64_t types);
-#define NET_TYPE(name) ((uint64_t)1 << NET_PROG_##name)
+#define NET_TYPE(name) ((uint64_t)1 << BPF_PROG_TYPE_##name)
 
 /* What to walk over: a namespace, or something in it; @arg is the program's. */
 struct net_object {

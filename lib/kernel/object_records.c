@@ -1,13 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Objects as the BPF source's records tell them, and their counters, which are read twice. */
+#include <linux/bpf.h>
 #include <string.h>
 
 #include "kernel/bpf_source.h"
 #include "kernel/object_cache.h"
 
-#define MAP_TYPE_PROG_ARRAY 3
-#define MAP_TYPE_SOCKMAP    15
-#define MAP_TYPE_SOCKHASH   18
 
 static const char *type_name(struct scan *scan, enum bpfrefs_enum what, uint32_t type)
 {
@@ -76,9 +74,9 @@ static void fill_object(struct scan *scan, struct bpfrefs_object *object,
 		object->type_number = map->type;
 		object->type = type_name(scan, BPFREFS_ENUM_MAP_TYPE, map->type);
 		object->max_entries = map->max_entries;
-		object->user_state = map->type == MAP_TYPE_PROG_ARRAY ||
-				     map->type == MAP_TYPE_SOCKMAP ||
-				     map->type == MAP_TYPE_SOCKHASH || map->async;
+		object->user_state = map->type == BPF_MAP_TYPE_PROG_ARRAY ||
+				     map->type == BPF_MAP_TYPE_SOCKMAP ||
+				     map->type == BPF_MAP_TYPE_SOCKHASH || map->async;
 	} else if (prog) {
 		object->name = walk_name(scan, prog->name, sizeof(prog->name));
 		object->type_number = prog->type;

@@ -4,12 +4,12 @@
  * that hold no maps do not run. Whoever asks takes the answer only where the counters say that
  * nothing is missing, and looks at everything otherwise (bpfrefs_snapshot_take_one()).
  */
+#include <linux/bpf.h>
+
 #include "kernel/object_cache.h"
 #include "kernel/owner_records.h"
 #include "kernel/bpf_source.h"
 
-#define MAP_TYPE_XSKMAP	    17
-#define MAP_TYPE_STRUCT_OPS 26
 
 /*
  * Maps alone: what holds them are descriptors, pins, programs, links and other maps. Sockets hold two
@@ -17,7 +17,7 @@
  */
 static bool can_be_alone(const struct walk_map *map)
 {
-	return map->type != MAP_TYPE_XSKMAP && map->type != MAP_TYPE_STRUCT_OPS;
+	return map->type != BPF_MAP_TYPE_XSKMAP && map->type != BPF_MAP_TYPE_STRUCT_OPS;
 }
 
 static const char *name_of_holder(struct scan *scan, struct bpfrefs_key holder)

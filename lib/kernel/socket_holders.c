@@ -2,6 +2,7 @@
 #include "kernel/socket_holders.h"
 
 #include <arpa/inet.h>
+#include <linux/bpf.h>
 #include <netinet/in.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -36,8 +37,6 @@ static const struct {
 	{ IPPROTO_DCCP, "dccp" }, { IPPROTO_MPTCP, "mptcp" },
 };
 
-#define MAP_TYPE_XSKMAP 17
-
 void use_prepare(struct scan *scan)
 {
 	static const uint64_t sockets = NET_TYPE(SOCKET_FILTER) | NET_TYPE(SK_SKB) |
@@ -53,7 +52,7 @@ void use_prepare(struct scan *scan)
 
 	state->prog_types = known_types(scan->ctx->known, BPFREFS_PROG);
 	if (net_loaded(scan, sockets) ||
-	    known_types(scan->ctx->known, BPFREFS_MAP) >> MAP_TYPE_XSKMAP & 1)
+	    known_types(scan->ctx->known, BPFREFS_MAP) >> BPF_MAP_TYPE_XSKMAP & 1)
 		uses |= 1u << WALK_OTHER_SOCKET;
 	if (net_loaded(scan, tuns))
 		uses |= 1u << WALK_OTHER_TUN;

@@ -1,13 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* What the parts of the procfs source share: gaps, edges, and the program arrays seen so far. */
+#include <linux/bpf.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
 
 #include "procfs/fdinfo.h"
 #include "procfs/proc_array.h"
-
-enum { MAP_PROG_ARRAY = 3 };
 
 /* ------------------------------------------------------------ helpers --- */
 
@@ -85,7 +84,7 @@ static void proc_array_add(struct proc_data *data, const struct map_facts *facts
 
 void proc_array_meet(struct proc_data *data, const struct map_facts *facts, uint64_t memlock)
 {
-	if (facts->type == MAP_PROG_ARRAY)
+	if (facts->type == BPF_MAP_TYPE_PROG_ARRAY)
 		proc_array_add(data, facts, memlock);
 	else
 		g_hash_table_add(data->others, GUINT_TO_POINTER(facts->id));

@@ -3,6 +3,7 @@
  * All objects and what they hold, by bpf(2): each is opened for a moment and asked. No counters:
  * the UAPI does not tell them.
  */
+#include <linux/bpf.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -10,11 +11,6 @@
 #include "procfs/fdinfo.h"
 #include "procfs/proc_array.h"
 #include "uapi/uapi_info.h"
-
-/* Values of enum bpf_map_type whose maps have a user state that usercnt 0 clears. */
-enum { MAP_PROG_ARRAY = 3, MAP_SOCKMAP = 15, MAP_SOCKHASH = 18 };
-/* Of enum bpf_prog_type. */
-enum { PROG_EXT = 28 };
 
 static void set_type(struct scan *scan, struct bpfrefs_object *object, enum bpfrefs_enum what,
 		     uint32_t type)
@@ -62,8 +58,10 @@ static void tell_map(struct scan *scan, const struct map_facts *facts, uint64_t 
 	object->name = short_name(scan, facts->name);
 	object->memlock = memlock;
 	object->max_entries = facts->max_entries;
-	object->user_state = facts->type == MAP_PROG_ARRAY || facts->type == MAP_SOCKMAP ||
-			     facts->type == MAP_SOCKHASH;
+	/* of these types usercnt 0 clears what users have put in */
+	object->user_state = facts->type == BPF_MAP_TYPE_PROG_ARRAY ||
+			     facts->type == BPF_MAP_TYPE_SOCKMAP ||
+			     facts->type == BPF_MAP_TYPE_SOCKHASH;
 	if (facts->btf_id)
 		proc_edge_add(&proc->edges, key, (struct bpfrefs_key){ BPFREFS_BTF, facts->btf_id },
 			      "btf", 0);
@@ -92,7 +90,7 @@ static int open_map(struct scan *scan, uint32_t id)
 	memlock = read_memlock(scan->ctx->proc_fd, fd);
 	tell_map(scan, &facts, memlock);
 	proc_array_meet(data, &facts, memlock);
-	if (facts.type == MAP_PROG_ARRAY && !is_used(proc, id))
+	if (facts.type == BPF_MAP_TYPE_PROG_ARRAY && !is_used(proc, id))
 		proc_miss(&proc->edges.arrays, 0);
 	else
 		proc_slots_read(&proc->edges, fd, &facts);
@@ -146,7 +144,7 @@ static int read_prog(struct scan *scan, uint32_t id)
 			      (struct bpfrefs_key){ BPFREFS_BTF, facts.raw.btf_id }, "func_info",
 			      0);
 	/* Of a program that extends another, this is the other's BTF, held by the other. */
-	if (facts.raw.attach_btf_obj_id && facts.raw.type != PROG_EXT)
+	if (facts.raw.attach_btf_obj_id && facts.raw.type != BPF_PROG_TYPE_EXT)
 		proc_edge_add(&proc->edges, key,
 			      (struct bpfrefs_key){ BPFREFS_BTF, facts.raw.attach_btf_obj_id },
 			      "attach_btf", 0);

@@ -1,14 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* What maps hold in their slots, by looking every slot up. */
+#include <linux/bpf.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "uapi/syscalls.h"
 #include "uapi/info.h"
 #include "procfs/procfs.h"
-
-/* Values of enum bpf_map_type. */
-enum { MAP_PROG_ARRAY = 3, MAP_ARRAY_OF_MAPS = 12, MAP_HASH_OF_MAPS = 13 };
 
 /* More are not looked up one by one, at a system call each. */
 #define SLOTS_MAX (1u << 20)
@@ -20,10 +18,10 @@ static struct proc_edge *add_slot(struct proc_edges *edges, const struct map_fac
 	struct bpfrefs_key target = { BPFREFS_MAP, id };
 	struct proc_edge *edge;
 
-	if (map->type == MAP_PROG_ARRAY)
+	if (map->type == BPF_MAP_TYPE_PROG_ARRAY)
 		target.kind = BPFREFS_PROG;
 	edge = proc_edge_add(edges, holder, target,
-			     map->type == MAP_PROG_ARRAY ? "slot" : "inner", 0);
+			     map->type == BPF_MAP_TYPE_PROG_ARRAY ? "slot" : "inner", 0);
 	if (!edge)
 		return NULL;
 	edge->has_slot = true;
@@ -107,10 +105,10 @@ static void read_hash(struct proc_edges *edges, int fd, const struct map_facts *
 
 void proc_slots_read(struct proc_edges *edges, int fd, const struct map_facts *map)
 {
-	if (map->type == MAP_ARRAY_OF_MAPS || map->type == MAP_HASH_OF_MAPS)
+	if (map->type == BPF_MAP_TYPE_ARRAY_OF_MAPS || map->type == BPF_MAP_TYPE_HASH_OF_MAPS)
 		proc_miss(&edges->templates, 0);
-	if (map->type == MAP_PROG_ARRAY || map->type == MAP_ARRAY_OF_MAPS)
+	if (map->type == BPF_MAP_TYPE_PROG_ARRAY || map->type == BPF_MAP_TYPE_ARRAY_OF_MAPS)
 		read_array(edges, fd, map);
-	else if (map->type == MAP_HASH_OF_MAPS)
+	else if (map->type == BPF_MAP_TYPE_HASH_OF_MAPS)
 		read_hash(edges, fd, map);
 }

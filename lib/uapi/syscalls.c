@@ -14,9 +14,7 @@
 #include <sys/syscall.h>
 
 #include "procfs/fdinfo.h"
-
-/* Linux 6.5; the floor's headers do not have it. */
-#define PATH_FD_FLAG (1U << 14)
+#include "uapi/newer.h"
 
 /* The part of union bpf_attr that BPF_OBJ_PIN and BPF_OBJ_GET use. */
 struct obj_attr {
@@ -40,7 +38,7 @@ static int obj_pin(int fd, int dir_fd, const char *path)
 	struct obj_attr attr = {
 		.pathname = (uintptr_t)path,
 		.bpf_fd = (uint32_t)fd,
-		.file_flags = dir_fd >= 0 ? PATH_FD_FLAG : 0,
+		.file_flags = dir_fd >= 0 ? NEWER_BPF_F_PATH_FD : 0,
 		.path_fd = dir_fd >= 0 ? dir_fd : 0,
 	};
 
