@@ -1,23 +1,23 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Pending requests of the older asynchronous I/O: those that can be cancelled, IOCB_CMD_POLL among
- * them (__io_submit_one(): fget()), stand in a list of their context.
+ * Pending requests of the older asynchronous I/O. Those that can be cancelled, IOCB_CMD_POLL among
+ * them, hold their file (fget() in __io_submit_one()) and are in a list of their context.
  *
- * It is read without its lock: each step is checked by the pointer back, and where it does not fit
- * that is a gap.
+ * The list is read without its lock. Each step is checked by the pointer back; where that does not
+ * match, the rest of the list is a gap.
  */
 #include "bpf/threads.bpf.h"
 
-/* As HAVE_RINGS in holder-io_uring.bpf.c: CONFIG_AIO. */
+/* False in a kernel without CONFIG_AIO; see HAVE_RINGS in io_uring.bpf.c. */
 #define HAVE_AIO bpf_core_type_exists(struct kioctx)
 
-/* Of one context. */
+/* The most requests of one context that are followed. */
 #define REQUESTS_MAX (1 << 20)
 
-/* A context's requests. Global, since a global function takes scalars only. */
+/* The requests of one context. The state is global, since a global function takes scalars only. */
 struct {
 	__u64 head, at, before;
-	__u64 skip, number; /* requests of all contexts: told already, met so far */
+	__u64 skip, number; /* requests of all contexts: already emitted, met so far */
 	__u32 full, torn;
 } walk_requests_of;
 
@@ -44,7 +44,7 @@ static int request_step(__u32 index, void *ctx)
 	return 0;
 }
 
-/* Global, so that the verifier looks into the loop once. */
+/* This is a global function, so that the verifier checks the loop once. */
 int walk_context(__u64 address)
 {
 	struct kioctx *context = (void *)address;

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Programs held by callbacks in maps' values: timers and work queues from the moment that a callback
- * is set, armed or not (__bpf_async_set_callback()), task work until it ran (bpf_task_work_schedule()).
+ * Programs held by callbacks in the values of maps. A timer or work queue holds its program from
+ * the moment that the callback is set, armed or not (__bpf_async_set_callback()), task work until
+ * it has run (bpf_task_work_schedule()).
  */
 #include "bpf/htab.bpf.h"
 
-/* Where in a value they are; below 0: it has none. At most one of each. */
+/* The offsets in a value; negative if the value has none. There is at most one of each. */
 struct places {
 	__s32 timer, wq, task_work;
 };
@@ -16,7 +17,7 @@ struct values {
 	struct places places;
 };
 
-/* What a value needs at most. */
+/* The most edges that one value needs. */
 #define VALUE_EDGES 3
 #define VALUE_ROOM  (VALUE_EDGES * sizeof(struct walk_edge))
 
@@ -34,8 +35,9 @@ static __always_inline struct bpf_prog *callback_prog(__u64 callback, __u32 via)
 }
 
 /*
- * Tells what the callback at @place holds: a pointer, alone or first in a structure. @key is a hash
- * element's and @size its size, or 0 and an array's index.
+ * Emits what the callback at @place holds. The callback is a pointer, alone or first in a
+ * structure. @key is the address of a hash element's key and @size its size; or @key is 0 and @size
+ * an array's index.
  */
 int walk_callback(__u64 place, __u32 map, __u32 via, __u64 key, __u32 size)
 {
@@ -113,7 +115,7 @@ static int bucket_step(__u32 index, struct values *values)
 	return 0;
 }
 
-/* False: a value of this map has nothing of the kind. */
+/* Returns false if the values of this map have no callbacks. */
 static __always_inline bool find_places(struct places *places, struct bpf_map *map)
 {
 	struct btf_record *record;
@@ -125,7 +127,7 @@ static __always_inline bool find_places(struct places *places, struct bpf_map *m
 		return places->timer >= 0;
 	}
 	record = BPF_CORE_READ(map, record);
-	mask = BPF_CORE_READ(record, field_mask); /* 0 of NULL or an ERR_PTR */
+	mask = BPF_CORE_READ(record, field_mask); /* the mask of NULL or of an ERR_PTR reads as 0 */
 	if (mask & walk_field_bit(BPF_TIMER))
 		places->timer = BPF_CORE_READ(record, timer_off);
 	if (bpf_core_field_exists(record->wq_off) && (mask & walk_field_bit(BPF_WORKQUEUE)))

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * BTFs that kptr fields hold: of a map's values (btf_parse_kptr(), again for each copy of a record
- * in a map of maps' template, btf_record_dup()), and of the structures of a BTF itself
- * (btf_parse_struct_metas()). Only kernels' BTFs are counted; a program's own is not.
+ * BTFs that kptr fields hold: those of a map's values (btf_parse_kptr(), and btf_record_dup() for
+ * each copy of a record in the template of a map of maps), and those of the structures of a BTF
+ * itself (btf_parse_struct_metas()). Only the BTF of a kernel or module is counted; a program's own
+ * is not.
  */
 #include "bpf/walk.bpf.h"
 
@@ -64,7 +65,7 @@ static __always_inline void tell_old(struct fields *fields, struct bpf_map *map)
 		bpf_loop(FIELDS_MAX, old_step, fields, 0);
 }
 
-/* Needs room for FIELDS_MAX edges. */
+/* The caller has room for FIELDS_MAX edges. */
 static __always_inline void tell_record(struct fields *fields, struct btf_record *record)
 {
 	fields->record = (__u64)record;
@@ -122,7 +123,7 @@ static int meta_step(__u32 index, struct metas *metas)
 	return metas->stopped ? 1 : 0;
 }
 
-/* Tells what the structures of the btf at walk.btf_at hold, from walk.meta_at on. */
+/* Emits what the structures of the BTF at walk.btf_at hold, from walk.meta_at on. */
 SEC("syscall")
 int walk_metas(void *ctx)
 {

@@ -1,14 +1,19 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Programs attached to cgroups without a link: each entry of cgroup_bpf.progs[] that has no link
- * holds its program once (__cgroup_bpf_attach()); effective[] holds nothing. The tree of the v2
- * hierarchy is walked by self.children and self.sibling, which still have the cgroups that were
- * removed and are in use (css_release_work_fn() takes them out): iterators of cgroups skip these.
+ * Programs attached to cgroups without a link. Each entry of cgroup_bpf.progs[] that has no link
+ * holds its program once (__cgroup_bpf_attach()); effective[] holds nothing.
+ *
+ * The tree of the v2 hierarchy is walked by self.children and self.sibling. These still have the
+ * cgroups that were removed but are in use, which iterators of cgroups skip, until
+ * css_release_work_fn().
  */
 #include "bpf/walk.bpf.h"
 #include "uapi/newer.h"
 
-/* enum { CSS_ONLINE } has no name that CO-RE could find; cleared when a cgroup is removed. */
+/*
+ * CSS_ONLINE is in an enumeration without a name, which CO-RE cannot find. It is cleared when a
+ * cgroup is removed.
+ */
 #define CSS_ONLINE 2
 
 /* ------------------------------------------------------ attach types --- */
@@ -22,7 +27,10 @@
 		}                                                                          \
 	} while (0)
 
-/* What the UAPI calls each of the kernel's own types, plus 1; 0: not known. */
+/*
+ * Fills walk.cgroups.types: the UAPI's number for each of the kernel's own types, plus 1; 0 if
+ * there is none.
+ */
 SEC("syscall")
 int walk_cgroup_types(void *ctx)
 {
@@ -70,9 +78,9 @@ static __always_inline __u32 attach_type(__u32 type)
 
 /* What the next step does with the cgroup at walk.cgroups.at. */
 enum {
-	LOOK,  /* has it programs? */
-	NAMES, /* tell it and those above it, walk.cgroups.up first */
-	PROGS, /* tell the entries, walk.cgroups.entry first, then those of walk.cgroups.type */
+	LOOK,  /* does it have programs? */
+	NAMES, /* emit it and those above it, walk.cgroups.up first */
+	PROGS, /* emit the entries, walk.cgroups.entry first, then those of walk.cgroups.type */
 	DOWN,  /* go to its first child */
 	ALONG, /* go to its next sibling, or up */
 };
@@ -88,7 +96,7 @@ static __always_inline void look(struct cgroup *cgroup)
 {
 	__u64 any = 0;
 
-	/* once for all lists: most cgroups have none */
+	/* one read for all lists: most cgroups have no program */
 	if (bpf_probe_read_kernel(walk.cgroups.lists, type_count() * sizeof(__u64),
 				  __builtin_preserve_access_index(&cgroup->bpf.progs)))
 		walk.ended = WALK_TORN;
@@ -125,7 +133,7 @@ static __always_inline void tell_cgroup(struct cgroup *cgroup)
 		walk.cgroups.phase = PROGS;
 }
 
-/* How programs of this type were attached here: BPF_F_ALLOW_OVERRIDE, BPF_F_ALLOW_MULTI. */
+/* How programs of this type were attached to @cgroup: BPF_F_ALLOW_OVERRIDE, BPF_F_ALLOW_MULTI. */
 static __always_inline __u32 flags_of(struct cgroup *cgroup, __u32 type)
 {
 	bool bytes = bpf_core_field_size(struct cgroup_bpf, flags) == type_count();
@@ -145,7 +153,7 @@ static __always_inline void tell_entry(struct cgroup *cgroup, struct bpf_prog_li
 	struct bpf_prog_aux *aux = BPF_CORE_READ(entry, prog, aux);
 	struct walk_cgroup_prog *out = walk_room();
 
-	/* a link holds its program itself; but see holder-cgroup.c on LSM */
+	/* a link holds its program itself; holders/cgroup.c says what differs for LSM */
 	if (link && uapi != BPF_LSM_CGROUP + 1)
 		return;
 	if (!out) {
@@ -169,7 +177,7 @@ static __always_inline void tell_entry(struct cgroup *cgroup, struct bpf_prog_li
 	walk_emit(&out->rec, WALK_CGROUP_PROG, sizeof(*out), BPF_CORE_READ(aux, id));
 }
 
-/* One entry of a list; the list's next; after the last one, down. */
+/* Emits one entry of a list, or takes the next list; after the last one the walk goes down. */
 static __always_inline void tell_progs(struct cgroup *cgroup)
 {
 	struct hlist_node *node = (void *)walk.cgroups.entry, *self = NULL;
@@ -199,7 +207,7 @@ static __always_inline void tell_progs(struct cgroup *cgroup)
 		walk.cgroups.type = type + 1;
 }
 
-/* Goes to a cgroup by its place in its parent's list of children. */
+/* Enters a cgroup by its place in the list of its parent's children. */
 static __always_inline void enter(struct list_head *place, struct cgroup_subsys_state *parent)
 {
 	struct cgroup_subsys_state *css =
@@ -234,7 +242,7 @@ static __always_inline void go_along(struct cgroup *cgroup)
 		walk.cgroups.at = 0;
 		return;
 	}
-	/* taken out meanwhile: what follows it is not known any more */
+	/* it was removed from the list during the walk: what follows it cannot be trusted */
 	if (!next || BPF_CORE_READ(next, prev) != place)
 		walk.ended = WALK_TORN;
 	else if (next == __builtin_preserve_access_index(&parent->children))
@@ -270,8 +278,9 @@ static int cgroup_step(__u32 index, void *ctx)
 }
 
 /*
- * Tells the programs of all cgroups, from walk.cgroups on (at 0: from the root), and before those
- * of a cgroup the names on the way to it. Ends as WALK_DONE with walk.cgroups.at 0.
+ * Emits the programs of all cgroups, from walk.cgroups on (from the root where that is 0), and
+ * before those of one cgroup the names of the cgroups above it. The walk has ended when it returns
+ * WALK_DONE and walk.cgroups.at is 0.
  */
 SEC("syscall")
 int walk_cgroups(void *ctx)
@@ -280,7 +289,7 @@ int walk_cgroups(void *ctx)
 	struct cgroup *mine = NULL;
 
 	walk.ended = WALK_DONE;
-	/* a kernel without CONFIG_CGROUP_BPF: nothing can be attached */
+	/* without CONFIG_CGROUP_BPF nothing can be attached */
 	if (!bpf_core_field_exists(mine->bpf))
 		return 0;
 	if (!walk.cgroups.at) {

@@ -3,8 +3,8 @@
  * The congestion control that a network namespace gives to new sockets, which it holds as a socket
  * does (tcp_set_default_congestion_control(), tcp_sk_init()).
  */
-#include "bpf/walk.bpf.h"
 #include "bpf/struct_ops.bpf.h"
+#include "bpf/walk.bpf.h"
 
 SEC("syscall")
 int walk_default_ops(void *ctx)

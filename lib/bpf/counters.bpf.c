@@ -1,45 +1,50 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * What is read of very many objects: by plain loads, where the kernel has bpf_rdonly_cast(). It is
- * named in this file alone, since bpftool 7.1 links no two objects that name one kernel function.
+ * Fields that are read of very many objects and files. They are read by plain loads where the
+ * kernel has bpf_rdonly_cast(). Only this file names that function, since bpftool 7.1 cannot link
+ * two objects that name the same kernel function.
  */
 #include "bpf/walk.bpf.h"
 
-/* 6.2 */
+/* since 6.2 */
 extern void *bpf_rdonly_cast(const void *obj, __u32 btf_id) __ksym __weak;
 
-/* The kernel's ids of enum walk_cast's types, set before the load (walkers-btf.h); 0: no casts. */
+/*
+ * The kernel's BTF ids of the types in enum walk_cast, set before the load (min_core_btf.h); 0: no
+ * cast.
+ */
 const volatile __u32 walk_casts[WALK_CASTS];
 
 /*
- * One field of the struct @type at @address, whatever that is a pointer to; walk_load2() one behind a
- * pointer in it. A pointer that is read comes from memory of ours, as a number: on 7.2 (not yet on
- * 6.18) what is read through such a cast is a pointer itself, and not to be calculated with.
+ * One field of the struct @type at @address, whatever that is a pointer to; walk_load2() reads one
+ * behind a pointer in it. A pointer that was read is passed through memory of ours, as a number:
+ * since 7.2 (not yet in 6.18) what is read through such a cast is a pointer for the verifier too,
+ * on which no arithmetic is allowed.
  */
-#define walk_load_as(type, address, direct, probed)                                \
-	({                                                                         \
-		struct type *__obj = (void *)(address);                            \
-		__typeof__(__obj->direct) __value;                                 \
+#define walk_load_as(type, address, direct, probed)                                    \
+	({                                                                             \
+		struct type *__obj = (void *)(address);                                \
+		__typeof__(__obj->direct) __value;                                     \
 		if ((void *)bpf_rdonly_cast != NULL && walk_casts[WALK_CAST_##type]) { \
-			__obj = bpf_rdonly_cast(__obj, walk_casts[WALK_CAST_##type]); \
-			__value = __obj->direct;                                   \
-		} else {                                                           \
-			__value = probed;                                          \
-		}                                                                  \
-		__value;                                                           \
+			__obj = bpf_rdonly_cast(__obj, walk_casts[WALK_CAST_##type]);  \
+			__value = __obj->direct;                                       \
+		} else {                                                               \
+			__value = probed;                                              \
+		}                                                                      \
+		__value;                                                               \
 	})
 #define walk_load(type, address, field) \
 	walk_load_as(type, address, field, BPF_CORE_READ(__obj, field))
 #define walk_load2(type, address, field, next) \
 	walk_load_as(type, address, field->next, BPF_CORE_READ(__obj, field, next))
 
-/* Launders a pointer that was read so. */
+/* Makes a number of a pointer that was read through a cast. */
 volatile __u64 walk_number;
 #define walk_address(pointer) (walk_number = (__u64)(pointer), walk_number)
 
 /* ------------------------------------------------------------ objects --- */
 
-/* Global functions, here and below: each is verified once, and takes numbers. */
+/* The functions here and below are global: each is verified once, and takes scalars. */
 __u32 walk_id(__u64 address, __u32 kind)
 {
 	if (kind == WALK_KIND_MAP)
@@ -51,14 +56,14 @@ __u32 walk_id(__u64 address, __u32 kind)
 	return walk_load(btf, address, id);
 }
 
-/* What lib asks walk_counts and walk_slots about. */
+/* The objects that walk_counts, walk_used and walk_slots are to read. */
 struct walk_listed walk_list[WALK_LIST_MAX];
 
 /*
- * The counters of one object that was seen before. It is alive if it still has its id, which it loses
- * before its memory is freed (bpf_map_free_id(), bpf_prog_free_id()), or of a btf its count, which is
- * then 0; ids are given anew only after all others. So memory that is something else by now does not
- * pass for it.
+ * Reads the counters of one object that was seen before. The object is alive if it still has its
+ * id, which it loses before its memory is freed (bpf_map_free_id(), bpf_prog_free_id()), or for a
+ * BTF its count, which is 0 then. Ids are reused only after all others were, so memory that was
+ * freed and used for something else does not have this id.
  */
 static int count_step(__u32 index, void *data)
 {
@@ -74,10 +79,13 @@ static int count_step(__u32 index, void *data)
 	} else if (listed->kind == WALK_KIND_PROG) {
 		id = walk_load2(bpf_prog, address, aux, id);
 		refcnt = walk_load2(bpf_prog, address, aux, refcnt.counter);
-		/* while it runs it is held for that (bpf_prog_test_run()) */
+		/* while this program runs it is held for that (bpf_prog_test_run()) */
 		if (listed->id == walk.counts_prog)
 			refcnt--;
-		/* what it holds changes by bpf_prog_bind_map() and bpf_prog_assoc_struct_ops() alone */
+		/*
+		 * what a program holds changes only by bpf_prog_bind_map() and
+		 * bpf_prog_assoc_struct_ops()
+		 */
 		listed->usercnt = walk_load2(bpf_prog, address, aux, used_map_cnt);
 		if (bpf_core_field_exists(((struct bpf_prog_aux *)0)->st_ops_assoc) &&
 		    walk_load2(bpf_prog, address, aux, st_ops_assoc))
@@ -136,9 +144,9 @@ __u64 walk_sock(__u64 file)
 }
 
 /*
- * May the file be one of those that we know? Zero for each of them, and in theory for another: one
- * test for all, since the verifier follows each branch of each of the 32 files: a test for each kind
- * makes it three times the work.
+ * The product is 0 if @release is that of a file that may be of interest, and in theory for
+ * another. One test serves all kinds: the verifier follows each branch for each of the 32 files,
+ * and a test for each kind makes that three times the work.
  */
 static __always_inline __u64 not_known(__u64 release, __u64 ops)
 {
@@ -157,7 +165,10 @@ static __always_inline __u64 not_known(__u64 release, __u64 ops)
 	       (ops ^ known->dir_ops) * (ops ^ known->ns_file_ops);
 }
 
-/* Is it the file of a BPF object, and not of the one that is looked for? One test as above. */
+/*
+ * Is it the file of a BPF object other than the requested one? This is one test, for the same
+ * reason.
+ */
 static __always_inline bool is_other(struct file *file, __u64 release)
 {
 	const __u64 *known = walk.known.release;
@@ -167,12 +178,15 @@ static __always_inline bool is_other(struct file *file, __u64 release)
 		 (release ^ known[WALK_KIND_LINK]) * (release ^ known[WALK_KIND_BTF]));
 }
 
-/* The descriptors of one step. Not on the stack: 6.1 has 512 bytes for the whole chain of calls. */
+/*
+ * The descriptors of one step. They are not on the stack: 6.1 allows 512 bytes for the whole chain
+ * of calls.
+ */
 struct file *walk_step[WALK_STEP];
 
 /*
- * 32 descriptors at once. Global: see walk_table; as part of the loop's function it would be verified
- * for each state of that loop.
+ * Reads 32 descriptors at once. As a part of the loop's function this would be verified again for
+ * each state of that loop; see walk_table for why it is global.
  */
 int walk_files(__u64 step)
 {

@@ -1,14 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Descriptor tables of all tasks: files of BPF objects and iterators, told by f_op->release. A
- * table is read through its open_fds bitmap, 32 descriptors a step: iter/task_file would visit, and
- * take a reference on, every file there is (63 ms against 13 at 230,000 descriptors).
+ * Descriptor tables of all tasks. Files of BPF objects and iterators are recognized by
+ * f_op->release. A table is read through its open_fds bitmap, 32 descriptors a step: iter/task_file
+ * would visit every open file and take a reference on it (63 ms instead of 13 at 230,000
+ * descriptors).
  */
 #include "bpf/threads.bpf.h"
 
 /*
- * The table at work. Global, because what is told of a file is told by a global function, which the
- * verifier checks once and whose arguments must be scalars; walks run one at a time.
+ * The descriptor table that is being read. It is global because files are emitted by a global
+ * function, which the verifier checks once and whose arguments must be scalars. Only one walk runs
+ * at a time.
  */
 struct walk_table walk_table;
 
@@ -17,10 +19,10 @@ struct steps {
 	__u64 stopped; /* step + 1 before which the buffer was full, else 0 */
 };
 
-/* The most that one step may need: sockets, whose own queues may take WALK_QUEUE_ROOM more. */
-#define STEP_ROOM \
-	(WALK_STEP * (WALK_USE_ROOM + WALK_HELD_ROOM + WALK_FILE_ROOM) + sizeof(struct walk_task) + \
-	 WALK_PLACES_ROOM + WALK_QUEUE_ROOM)
+/* The most that one step may need. A socket's own queue may take WALK_QUEUE_ROOM more. */
+#define STEP_ROOM                                                        \
+	(WALK_STEP * (WALK_USE_ROOM + WALK_HELD_ROOM + WALK_FILE_ROOM) + \
+	 sizeof(struct walk_task) + WALK_PLACES_ROOM + WALK_QUEUE_ROOM)
 
 static __always_inline void tell_file(struct file *file, __u32 fd, __u32 kind)
 {
@@ -41,8 +43,9 @@ static __always_inline void tell_file(struct file *file, __u32 fd, __u32 kind)
 }
 
 /*
- * Iterators whose own data begin with their map, which they hold with a user reference each:
- * bpf_map_elem, bpf_sk_storage_map, sockmap. Eight bytes tell them from all others.
+ * Does the iterator's private data begin with its map, which it holds with a user reference? These
+ * are bpf_map_elem, bpf_sk_storage_map and sockmap; their first eight bytes differ from all other
+ * targets.
  */
 static __always_inline bool has_map_target(const char target[32])
 {
@@ -112,7 +115,7 @@ static __always_inline __u32 kind_of(__u64 release)
 	return KIND_NONE;
 }
 
-/* Global: see walk_table. */
+/* This is a global function for the reason given at walk_table. */
 int walk_tell(__u64 file, __u32 fd)
 {
 	__u32 kind = kind_of(walk_release(file));
@@ -123,7 +126,7 @@ int walk_tell(__u64 file, __u32 fd)
 		tell_file((struct file *)file, fd, kind);
 	if (kind == KIND_OTHER + WALK_OTHER_SOCKET || kind == KIND_OTHER + WALK_OTHER_RING)
 		walk_tell_held(file, fd, 0, WALK_HOW_FD);
-	if (walk.only) /* what holds programs and owners holds no map that is looked for */
+	if (walk.only) /* what holds programs and owners holds no map that is requested */
 		return 0;
 	if (kind >= KIND_OTHER)
 		walk_use_file(file, fd, kind - KIND_OTHER);
@@ -144,7 +147,7 @@ static int scan_step(__u32 index, struct steps *steps)
 		steps->stopped = step + 1;
 	else if (open)
 		walk_files(step);
-	/* a constant on each path: the verifier must see 0 or 1 */
+	/* a constant on each path: the verifier must see that it is 0 or 1 */
 	return steps->stopped ? 1 : 0;
 }
 
@@ -159,8 +162,8 @@ static __always_inline void emit_namespaces(struct task_struct *task)
 	bool initial = nsproxy == walk.known.init_nsproxy;
 	struct walk_ns *out;
 
-	if (!nsproxy || ((initial || walk.only) && walk.last_nsproxy == nsproxy &&
-			 walk.last_root == root))
+	if (!nsproxy ||
+	    ((initial || walk.only) && walk.last_nsproxy == nsproxy && walk.last_root == root))
 		return;
 	out = walk_room();
 	if (!out)
@@ -216,7 +219,7 @@ int walk_tasks(struct bpf_iter__task *ctx)
 	}
 	files = task->files;
 	if (walk_is_repeated(task, ctx->task, files, WALK_PART_FILES))
-		return 0; /* emitted with the leader, or with another thread */
+		return 0; /* it was emitted with the leader, or with another thread */
 	fdt = BPF_CORE_READ(files, fdt);
 	walk_table.fds = (__u64)BPF_CORE_READ(fdt, fd);
 	walk_table.open = (__u64)BPF_CORE_READ(fdt, open_fds);

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * The programs of lightweight tunnels in routes of IPv6 (bpf_parse_prog(), and parse_nla_bpf() of
- * seg6local) and in nexthop objects. Both are trees with pointers up, walked without a stack.
+ * seg6local) and in nexthop objects. Both are trees with pointers to the parent, so that the walk
+ * needs no stack.
  */
 #include "bpf/lwtunnel.bpf.h"
 
@@ -26,8 +27,9 @@ static __always_inline void tell_route6(struct fib6_info *route)
 }
 
 /*
- * The step in a tree with up to three children a node: from above to the first child, from a child
- * to the next one, from the last one up. Global, so that it is verified once.
+ * One step in a tree with up to three children a node: from the parent to the first child, from a
+ * child to the next one, from the last child to the parent. It is global, so that it is verified
+ * once.
  */
 __attribute__((noinline)) int walk_tree_go(__u64 node, __u64 parent, __u64 left, __u64 right,
 					   __u64 third)
@@ -41,13 +43,13 @@ __attribute__((noinline)) int walk_tree_go(__u64 node, __u64 parent, __u64 left,
 	else if (prev == right)
 		next = third ? third : parent;
 	else if (prev != third)
-		walk.ended = WALK_TORN; /* the tree has changed its shape */
+		walk.ended = WALK_TORN; /* the tree was changed during the walk */
 	walk.net.at[1] = node;
 	walk.net.at[0] = next;
 	return 0;
 }
 
-/* at[0]: a node; at[1]: where we come from; at[2]: a route there. */
+/* at[0]: a node; at[1]: the node visited before; at[2]: a route of the node at[0]. */
 static int tree6_step(__u32 index, void *ctx)
 {
 	struct fib6_node *node = (void *)walk.net.at[0];
@@ -72,7 +74,7 @@ static int tree6_step(__u32 index, void *ctx)
 	return walk.ended != WALK_DONE ? 1 : 0;
 }
 
-/* Tells the routes with programs of the IPv6 table walk.net.object, whose id is walk.net.arg. */
+/* Emits the routes with programs of the IPv6 table walk.net.object, whose id is walk.net.arg. */
 SEC("syscall")
 int walk_fib6(void *ctx)
 {
@@ -122,7 +124,7 @@ static int nexthop_step(__u32 index, void *ctx)
 	return walk.ended != WALK_DONE ? 1 : 0;
 }
 
-/* Tells the nexthop objects with programs of a namespace. */
+/* Emits the nexthop objects with programs of a namespace. */
 SEC("syscall")
 int walk_nexthops(void *ctx)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * What the walks into maps share: long ones in parts, and hash maps (struct bpf_htab), which are read
- * without their buckets' locks.
+ * Walks over the elements of maps: in parts where the map is long, and through hash maps (struct
+ * bpf_htab), which are read without the locks of their buckets.
  */
 #ifndef WALK_HTAB_BPF_H
 #define WALK_HTAB_BPF_H
@@ -9,8 +9,8 @@
 #include "bpf/walk.bpf.h"
 
 /*
- * Of a long array or table this much is walked at once: an iterator's program cannot be interrupted on
- * every kernel, and bpf_loop() does 8 million rounds at most (BPF_MAX_LOOPS).
+ * So many elements of a long array or table are read by one call: an iterator's program cannot be
+ * interrupted on every kernel, and bpf_loop() runs 8 million rounds at most (BPF_MAX_LOOPS).
  */
 #define ROUNDS_MAX (1u << 18)
 
@@ -32,7 +32,10 @@ static __always_inline __u64 htab_first(__u64 buckets, __u64 index)
 	return (__u64)BPF_CORE_READ(bucket, head.first);
 }
 
-/* A bucket's list ends in an odd value that names it, or in memory zeroed meanwhile. */
+/*
+ * The list of a bucket ends in an odd value, which is the bucket's number, or in memory that was
+ * zeroed during the walk.
+ */
 static __always_inline bool htab_ends(__u64 node)
 {
 	return !node || node & 1;
@@ -54,14 +57,20 @@ static __always_inline __u64 htab_value(__u64 key, __u32 key_size)
 	return key + ((key_size + 7) & ~7u);
 }
 
-/* Tells what a map's element holds, with its key, or with an index where @key is 0. */
+/*
+ * Emits what a map's element holds. @key is the address of its key and @size the size of that; or
+ * @key is 0 and @size the element's index.
+ */
 static __always_inline void walk_keyed_edge(__u32 map, __u32 target, __u32 target_id, __u32 via,
 					    __u64 key, __u32 size)
 {
 	struct walk_edge *edge = walk_room();
 	__u64 told = key ? size : 0;
 
-	/* else clang compares another copy of it, and 6.1's verifier does not see this one's bound */
+	/*
+	 * else clang compares another copy of it, and the verifier of 6.1 does not see the bound of
+	 * this one
+	 */
 	barrier_var(told);
 	if (told > WALK_KEY_MAX)
 		told = WALK_KEY_MAX;

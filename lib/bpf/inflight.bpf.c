@@ -1,19 +1,19 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Messages in the queues of unix sockets, with the files that they carry (unix_attach_fds(), got
- * by scm_fp_copy(): one reference each). A listener's queue has the sockets of connections that
- * nobody has accepted.
+ * Messages in the queues of unix sockets, with the files that they carry: one reference each
+ * (scm_fp_copy(), unix_attach_fds()). The queue of a listening socket has the sockets of
+ * connections that were not accepted yet.
  *
  * A message keeps the socket that sent it (sock_alloc_send_pskb() sets skb->sk) until it is read, and
- * so do the connection of a listener's queue and what is in that one's own: where such a socket is
- * closed, what it holds is emitted here.
+ * so do the connection in a listener's queue and the messages in the connection's own queue. Where
+ * such a socket is closed, what it holds is emitted here.
  *
- * A queue is read without its lock: each step is checked by the pointer back, and where it does not
- * fit the walk ends as torn.
+ * A queue is read without its lock. Each step is checked by the pointer back; where that does not
+ * match, the walk ends as torn.
  */
 #include "bpf/walk.bpf.h"
 
-/* SCM_MAX_FD, what one message may carry. */
+/* The most files that one message may carry: SCM_MAX_FD. */
 #define MESSAGE_MAX  253
 #define MESSAGE_ROOM (MESSAGE_MAX * WALK_HELD_ROOM)
 #define QUEUE_MAX    (1 << 20)
@@ -33,7 +33,7 @@ static int file_step(__u32 index, struct message *message)
 	return 0;
 }
 
-/* Global, so that the verifier looks into the loop once. */
+/* This is a global function, so that the verifier checks the loop once. */
 int walk_message(__u64 address)
 {
 	struct scm_fp_list *list = (void *)address;
@@ -61,14 +61,14 @@ static __always_inline void tell_connection(__u64 sock)
 }
 
 struct queue {
-	__u64 head, at; /* the queue; the message at hand */
+	__u64 head, at; /* the head of the queue; the current message */
 	__u64 before;	/* the one before it */
-	__u32 first;	/* how many were told already */
+	__u32 first;	/* how many were emitted by the calls before */
 	__u32 number;
 	__u32 listens;
-	__u64 peer;	/* what walk_use_file() has looked at */
-	__u64 sender;	/* that of the message before */
-	__u32 ended; /* enum walk_end, -1: goes on */
+	__u64 peer;   /* whose programs walk_use_file() has emitted */
+	__u64 sender; /* that of the message before */
+	__u32 ended;  /* enum walk_end, -1: goes on */
 };
 
 #define QUEUE_GOES_ON ((__u32)-1)
@@ -81,7 +81,7 @@ static __always_inline void tell_message(struct queue *queue)
 	struct scm_fp_list *list;
 
 	if (!bpf_core_type_exists(struct unix_skb_parms))
-		return; /* built without CONFIG_UNIX */
+		return; /* a kernel without CONFIG_UNIX */
 	list = BPF_CORE_READ((struct unix_skb_parms *)control, fp);
 	if (queue->listens && sock)
 		tell_connection(sock);
@@ -135,14 +135,14 @@ static int queue_step(__u32 index, struct queue *queue)
 	return 0;
 }
 
-/* The queue of walk.inside, a struct sock of AF_UNIX, from its inside_at'th message on. */
+/* Emits the queue of walk.inside, a struct sock of AF_UNIX, from its message walk.inside_at on. */
 SEC("syscall")
 int walk_queue(void *ctx)
 {
 	struct sock *sk = (void *)walk.inside;
 	struct queue queue = { .first = walk.inside_at, .ended = QUEUE_GOES_ON };
 
-	walk_table.told = 1; /* what we find is of the process that led to the socket */
+	walk_table.told = 1; /* the files belong to the process that led to the socket */
 	queue.head = (__u64)sk + bpf_core_field_offset(struct sock, sk_receive_queue);
 	queue.before = queue.head;
 	queue.at = (__u64)BPF_CORE_READ(sk, sk_receive_queue.next);

@@ -1,27 +1,32 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * What a ring holds: registered files, one reference for each slot's node (io_sqe_files_register(),
- * io_install_fixed_file()), and the files of requests that wait to be woken (io_file_get_normal()),
- * which are in the table that they are cancelled by.
+ * Files that a ring holds: registered files, one reference for each slot's node
+ * (io_sqe_files_register(), io_install_fixed_file()), and the files of pending requests
+ * (io_file_get_normal()), which are in the table that they are cancelled by.
  *
- * The table's buckets are read without their locks: each step is checked by the pointer back, and
- * where it does not fit the walk ends as torn.
+ * The buckets of the table are read without their locks. Each step is checked by the pointer back;
+ * where that does not match, the walk ends as torn.
  */
 #include "bpf/walk.bpf.h"
 
 /*
- * False in a kernel built without CONFIG_IO_URING: then none of these can be found, and the verifier
- * must see that they are not used, in each global function for itself.
+ * False in a kernel without CONFIG_IO_URING, which has none of these structures. Each global
+ * function tests it for itself, so that the verifier sees that nothing of them is used.
  */
 #define HAVE_RINGS bpf_core_type_exists(struct io_ring_ctx)
 
-/* Asked anew wherever it matters: the verifier forgets what is stored and read again. */
+/*
+ * This is evaluated wherever it matters: the verifier does not remember what is stored and read
+ * again.
+ */
 #define SLOTS_HAVE_NODES bpf_core_field_exists(((struct io_ring_ctx *)0)->file_table.data)
 
-/* The low bits of file_ptr are flags, at most three. A file is aligned to 8 or more. */
+/* The low bits of file_ptr are flags, three at most. A file is aligned to 8 bytes or more. */
 #define FILE_BITS 7ull
 
-/* Where the parts begin in the count of what has been told: slots, then the two tables' buckets. */
+/*
+ * walk.inside_at counts what has been emitted: first the slots, then the buckets of the two tables.
+ */
 #define PART_TABLE  (1ull << 40)
 #define PART_LOCKED (1ull << 41)
 #define CHAIN_BITS  20
@@ -79,10 +84,10 @@ static __always_inline void tell_slots(struct ring *ring)
 
 /* ------------------------------------------------------------- requests --- */
 
-/* One bucket's chain. Global, since a global function takes scalars only. */
+/* The chain of one bucket. The state is global, since a global function takes scalars only. */
 struct {
-	__u64 node, pprev; /* the request at hand, and what must point back */
-	__u32 skip;	   /* told already */
+	__u64 node, pprev; /* the current request, and what its pointer back must be */
+	__u32 skip;	   /* how many were emitted by the calls before */
 	__u32 number, full, torn;
 } walk_chain;
 
@@ -109,7 +114,7 @@ static int chain_step(__u32 index, void *ctx)
 	return 0;
 }
 
-/* Global, so that the verifier looks into the loop once. */
+/* This is a global function, so that the verifier checks the loop once. */
 int walk_bucket(__u64 address, __u32 skip)
 {
 	struct io_hash_bucket *bucket = (void *)address;
@@ -138,7 +143,7 @@ static int bucket_step(__u32 index, struct ring *ring)
 	return ring->torn || ring->stopped ? 1 : 0;
 }
 
-/* Global, for the same reason. False: the walk cannot go on. */
+/* Global for the same reason. Returns false if the walk has to stop here. */
 int walk_requests(__u64 table, __u64 first, __u64 part)
 {
 	struct io_hash_table *hash = (void *)table;
@@ -172,7 +177,7 @@ static int ring_step(__u32 index, const __u64 *rings)
 	return 0;
 }
 
-/* Each thread may keep rings by an index instead of a descriptor (io_ringfd_register()). */
+/* A thread may register rings and use an index instead of a descriptor (io_ringfd_register()). */
 SEC("iter/task")
 int walk_ring_fds(struct bpf_iter__task *ctx)
 {
@@ -194,7 +199,7 @@ int walk_ring_fds(struct bpf_iter__task *ctx)
 	return 0;
 }
 
-/* The ring walk.inside, a struct io_ring_ctx, from inside_at on. */
+/* Emits the files of the ring walk.inside, a struct io_ring_ctx, from walk.inside_at on. */
 SEC("syscall")
 int walk_ring(void *ctx)
 {
@@ -202,7 +207,7 @@ int walk_ring(void *ctx)
 	__u64 at = walk.inside_at, first;
 	struct ring ring = { .first = at };
 
-	walk_table.told = 1; /* what we find is of the process that led to the ring */
+	walk_table.told = 1; /* the files belong to the process that led to the ring */
 	walk.ended = WALK_DONE;
 	if (!HAVE_RINGS)
 		return 0;

@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * KCM sockets: each TCP connection that was attached to one holds the program that splits it up
- * (kcm_attach()). The connections are those of the multiplexor, which KCM sockets may share.
+ * KCM sockets: each TCP connection that was attached to one holds the program that finds the
+ * messages in its stream (kcm_attach()). The connections belong to the multiplexor, which several
+ * KCM sockets may share.
  */
 #include "bpf/walk.bpf.h"
 
-/* The most connections that one socket is followed to. */
+/* The most connections of one multiplexor that are followed. */
 #define PSOCKS_MAX 65536
 
-/* Room that must be left for what follows them in this step of a descriptor table. */
+/* Room that is left for the rest of this step of a descriptor table. */
 #define AFTER_PSOCKS (32 * WALK_USE_ROOM)
 
 struct psocks {
@@ -37,7 +38,7 @@ int walk_use_kcm(__u64 sock, __u32 fd)
 	struct kcm_mux *mux;
 
 	if (!bpf_core_type_exists(struct kcm_psock)) {
-		walk_tell_gap(WALK_GAP_KCM); /* its module came after our programs */
+		walk_tell_gap(WALK_GAP_KCM); /* its module was loaded after our programs */
 		return 0;
 	}
 	mux = BPF_CORE_READ(kcm, mux);

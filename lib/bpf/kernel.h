@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * The kernel's structures, each once, with the fields that some program reads: CO-RE finds a field by
- * the names of its structure and of the field itself, so order and size here mean nothing. A field or
- * a structure that only some kernels have is followed by the versions that have it. A field that no
- * code reads is not relocated: a program may include all of this and load where some of it is missing.
+ * The structures of the kernel, each defined once, with the fields that some program reads. CO-RE
+ * finds a field by the names of the structure and of the field, so the order and the sizes here
+ * have no meaning. The versions are noted where only some kernels have a structure or a field. A
+ * field that a program does not read is not relocated: a program may include all of this, and loads
+ * where parts of it are missing.
  *
- * A flavour (struct x___61) stands after its structure, and only where one name is of two types: its
- * suffix is the last version that has it so, or the first, as the comment says.
+ * A flavour (struct x___61) follows its structure, and exists only where one field is of two types.
  */
 #ifndef BPFREFS_BPF_KERNEL_H
 #define BPFREFS_BPF_KERNEL_H
@@ -959,7 +959,7 @@ struct bpf_mprog_bundle {
 
 /* -------------------------------------------------------------- sockets --- */
 
-/* Families of addresses are numbers of libc's <sys/socket.h>, which programs for BPF cannot include. */
+/* Families of addresses. libc's <sys/socket.h> has them, which programs for BPF cannot include. */
 #define AF_UNIX	  1
 #define AF_INET	  2
 #define AF_INET6  10

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* What nexthops of all kinds have in common: a lightweight tunnel, which may have programs. */
+/* Nexthops of all kinds: each may have a lightweight tunnel, and that may have programs. */
 #ifndef WALK_LWT_BPF_H
 #define WALK_LWT_BPF_H
 
@@ -29,7 +29,10 @@ static __always_inline bool read_programs(struct walk_route *out, struct lwtunne
 	return false;
 }
 
-/* Begins the record of a nexthop; NULL: it has no program, or (walk.ended) the buffer is full. */
+/*
+ * Begins the record of a nexthop. NULL: it has no program; or the buffer is full, and walk.ended
+ * says so.
+ */
 static __always_inline struct walk_route *nexthop_record(struct fib_nh_common *nexthop)
 {
 	struct lwtunnel_state *lwt = BPF_CORE_READ(nexthop, nhc_lwtstate);

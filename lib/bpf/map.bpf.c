@@ -15,7 +15,7 @@ struct slots {
 	__u32 map, count;
 	__u32 key_size;
 	__u32 via;
-	__u32 hop; /* where in what a slot points to the program is; 0: the slot points to it */
+	__u32 hop; /* the program's offset in what a slot points to; 0: that is the program */
 };
 
 #define STEP	  32
@@ -59,7 +59,7 @@ static int slot_step(__u32 index, struct held *held)
 	return 0;
 }
 
-/* Most slots are empty: 32 are fetched at once and looked at one by one only if any is not. */
+/* Most slots are empty: 32 are read at once, and each of them is looked at only if one is not 0. */
 static __always_inline void tell_slots(struct slots *slots, __u64 step)
 {
 	struct held held = {
@@ -93,7 +93,10 @@ static int array_step(__u32 index, struct slots *slots)
 	return slots->stopped ? 1 : 0;
 }
 
-/* Tells one element of a hash of maps, with its key. Global, so that the verifier checks it once. */
+/*
+ * Emits one element of a hash of maps, with its key. This is global, so that the verifier checks it
+ * once.
+ */
 int walk_element(__u64 key, __u32 map, __u32 key_size)
 {
 	struct bpf_map *inner = NULL;
@@ -210,7 +213,9 @@ static __always_inline void find_array(struct slots *slots, __u64 map, __u32 typ
 	struct bpf_struct_ops_map *ops = (void *)map;
 	struct xsk_map *xsks = (void *)map;
 
-	/* a kernel without CONFIG_XDP_SOCKETS or CONFIG_BPF_JIT lacks such maps and their types */
+	/*
+	 * without CONFIG_XDP_SOCKETS or CONFIG_BPF_JIT the kernel lacks such maps and their types
+	 */
 	slots->via = WALK_VIA_ENTRY;
 	if (type == BPF_MAP_TYPE_DEVMAP) {
 		slots->base = (__u64)BPF_CORE_READ(devices, netdev_map);
@@ -240,8 +245,9 @@ static __always_inline void find_array(struct slots *slots, __u64 map, __u32 typ
 	((type) == BPF_MAP_TYPE_HASH_OF_MAPS || (type) == BPF_MAP_TYPE_DEVMAP_HASH)
 
 /*
- * Tells what is in the slots of one map, from walk.resume_at on; where it ends as WALK_FULL,
- * walk.resume_at is where to go on. Global: verified once, not for each state of the loop over maps.
+ * Emits what is in the slots of one map, from walk.resume_at on. Where walk.ended becomes
+ * WALK_FULL, walk.resume_at says where to continue. This is global, so that it is verified once and
+ * not for each state of the loop over maps.
  */
 int walk_slots_of(__u64 address, __u32 id)
 {
@@ -250,7 +256,7 @@ int walk_slots_of(__u64 address, __u32 id)
 	struct slots slots = {};
 	__u64 steps;
 
-	/* gone, see walk_counts */
+	/* it was freed, see walk_counts */
 	if (BPF_CORE_READ(map, id) != id || BPF_CORE_READ(map, refcnt.counter) <= 0)
 		return 0;
 	if (!has_slots(type) && !has_buckets(type))
@@ -285,8 +291,8 @@ static int map_step(__u32 index, void *data)
 }
 
 /*
- * Tells what is in the slots of the maps in walk_list, from walk.list_at on. No iterator: most maps
- * have no slots, and those that have are known (lib/known.c).
+ * Emits what is in the slots of the maps in walk_list, from walk.list_at on. This is no iterator,
+ * since most maps have no slots, and lib knows which do (kernel/object_cache.c).
  */
 SEC("syscall")
 int walk_slots(void *ctx)

@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Memory mappings of all processes: files of maps, and of rings, which may be kept by nothing else
- * (mmap_region() takes a reference on the file for each vma). Here too is what is told of a file,
- * whoever holds it.
+ * Memory mappings of all processes: files of maps and of rings, which nothing else may keep
+ * (mmap_region() takes a reference on the file for each vma). This file also has what emits a file,
+ * whatever holds it.
  */
 #include "bpf/threads.bpf.h"
 
 static __always_inline __u32 kind_of(__u64 release)
 {
 	if (!release)
-		return WALK_HELD_OTHER; /* what was not learnt is 0 too */
+		return WALK_HELD_OTHER; /* an address that could not be found is 0 too */
 	if (release == walk.known.release[WALK_KIND_MAP])
 		return WALK_KIND_MAP;
 	if (release == walk.known.release[WALK_KIND_PROG])
@@ -25,7 +25,7 @@ static __always_inline __u32 kind_of(__u64 release)
 	return release == walk.known.other[WALK_OTHER_RING] ? WALK_HELD_RING : WALK_HELD_OTHER;
 }
 
-/* The socket, if it is one whose queue has something in it; a queue's end is its head. */
+/* Returns the socket if its queue is not empty; the end of a queue is its head. */
 static __always_inline __u64 queued(void *private_data)
 {
 	struct sock *sk = BPF_CORE_READ((struct socket *)private_data, sk);
@@ -37,7 +37,10 @@ static __always_inline __u64 queued(void *private_data)
 	return (__u64)sk;
 }
 
-/* See holder-fd.bpf.c: iterators that begin with the map that they hold. */
+/*
+ * Iterators whose private data begins with the map that they hold; see has_map_target() in
+ * fd.bpf.c.
+ */
 static __always_inline void fill_iter(struct walk_held *out, void *private_data)
 {
 	__u64 target = (__u64)BPF_CORE_READ((struct seq_file *)private_data, private);
@@ -68,7 +71,7 @@ static __always_inline void fill_object(struct walk_held *out, void *object)
 		fill_iter(out, object);
 }
 
-/* Tells a file that holds programs in its turn: what exactly, is looked for later. */
+/* Emits a file that may hold programs. What it holds is read later, by walk_carried(). */
 static __always_inline void tell_carried(__u64 file, __u64 release)
 {
 	struct walk_carried *out;
@@ -138,7 +141,7 @@ int walk_tell_gap(__u32 kind)
 	return 0;
 }
 
-/* May a mapping of such a file lead to objects? */
+/* May a mapping of a file with this f_op->release lead to BPF objects? */
 static __always_inline bool is_wanted(__u64 release)
 {
 	return release == walk.known.release[WALK_KIND_MAP] ||
@@ -177,15 +180,18 @@ extern struct vm_area_struct *bpf_iter_task_vma_next(struct bpf_iter_task_vma *i
 extern void bpf_iter_task_vma_destroy(struct bpf_iter_task_vma *it) __ksym __weak;
 
 /*
- * A process's memory, as it was after an exec. What is mapped in it changes under its lock, whose end
- * counts mm_lock_seq up: as long as that is the same nothing has.
+ * A process's memory, as it was after an exec. Its mappings change only under its lock, and the end
+ * of such a change increments mm_lock_seq: as long as that is the same, the mappings are too.
  */
 struct memory {
 	__u64 mm, start, exec;
 	__u64 tgid;
 };
 
-/* Processes with no mapping that leads anywhere, and mm_lock_seq before that was seen. */
+/*
+ * Processes without any mapping that is of interest, and mm_lock_seq as it was before they were
+ * read.
+ */
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, 8192);
@@ -194,7 +200,8 @@ struct {
 } walk_nothing SEC(".maps");
 
 #define HAVE_LOCK_SEQ bpf_core_field_exists(((struct mm_struct *)0)->mm_lock_seq)
-#define HAVE_LOCK_SEQCOUNT bpf_core_field_exists(((struct mm_struct___613 *)0)->mm_lock_seq.sequence)
+#define HAVE_LOCK_SEQCOUNT \
+	bpf_core_field_exists(((struct mm_struct___613 *)0)->mm_lock_seq.sequence)
 
 static __always_inline __u32 lock_seq(struct mm_struct *mm)
 {
@@ -214,7 +221,7 @@ static __always_inline int tell_vmas(struct task_struct *task)
 	struct file *file;
 
 	if (bpf_iter_task_vma_new(&it, task, 0) < 0)
-		found = VMAS_FAILED; /* it does not wait for the memory's lock; there is nothing next */
+		found = VMAS_FAILED; /* it does not wait for the lock; next() returns NULL then */
 	while (found < VMAS_FULL && (vma = bpf_iter_task_vma_next(&it))) {
 		file = vma->vm_file;
 		if (!file || !is_wanted((__u64)file->f_op->release))
@@ -229,8 +236,9 @@ static __always_inline int tell_vmas(struct task_struct *task)
 }
 
 /*
- * As walk_mappings, but for each process that has something to tell, or has changed; walk.vmas says
- * whether this kernel can do so. What is told twice, since the buffer was full, counts once.
+ * Emits the same as walk_mappings, but skips each process that had nothing to emit and has not
+ * changed since. walk.vmas says whether this kernel can do so. What is emitted twice, since the
+ * buffer was full, is counted once.
  */
 SEC("iter/task")
 int walk_vmas(struct bpf_iter__task *ctx)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* For walks over network namespaces: steps that check what they follow. */
+/* Walks over network namespaces: steps that check what they follow. */
 #ifndef WALK_NET_BPF_H
 #define WALK_NET_BPF_H
 
@@ -9,7 +9,7 @@
 
 #define GENERIC_MAX 1024 /* far more than a kernel has */
 
-/* Is this list node where its neighbour thinks it is? */
+/* Does the neighbour of this list node point back to it? */
 static __always_inline bool node_fits(struct list_head *node)
 {
 	struct list_head *next = BPF_CORE_READ(node, next);
@@ -17,7 +17,7 @@ static __always_inline bool node_fits(struct list_head *node)
 	return next && BPF_CORE_READ(next, prev) == node;
 }
 
-/* Is the namespace that we were told about still there? If not, says so. */
+/* Does the requested namespace still exist? walk.net.gone says so. */
 static __always_inline bool net_is_there(void)
 {
 	struct net *net = (void *)walk.net.net;
@@ -28,7 +28,10 @@ static __always_inline bool net_is_there(void)
 	return !walk.net.gone;
 }
 
-/* Goes to the next node of a list, whose head ends it; false: it does not fit, start again. */
+/*
+ * Takes the next node of a list, up to its head. False: the list was changed, so the walk must
+ * start again.
+ */
 static __always_inline bool list_go(struct list_head *node, __u64 *next)
 {
 	struct list_head *after = BPF_CORE_READ(node, next);
@@ -42,8 +45,8 @@ static __always_inline bool list_go(struct list_head *node, __u64 *next)
 }
 
 /*
- * Runs steps from where walk.net.at stands; a step returns 1 at the end, or where it sets
- * walk.ended. One that is interrupted by the bound is called again like one whose buffer was full.
+ * Runs a step again and again, from walk.net.at on. A step returns 1 at the end, or where it sets
+ * walk.ended. A walk that reaches the bound is continued like one whose buffer was full.
  */
 #define run_steps(step)                                                                         \
 	({                                                                                      \

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * The tables of netfilter rules in a namespace, found by the hooks that they have registered: a
- * table of iptables is what its hooks have as priv, a base chain of nftables likewise. Each is
- * believed only if it leads back to that very hook. Hooks of NAT are one step further in.
+ * hook's priv is the table for iptables, and the base chain for nftables. It is accepted only if it
+ * leads back to that very hook. The hooks of NAT are one level deeper.
  */
 #include "bpf/netfilter.bpf.h"
 
@@ -27,7 +27,10 @@ static __always_inline struct walk_ruleset *ruleset_room(__u64 table, __u32 fami
 	return out;
 }
 
-/* The table that has this hook among its own; or NAT's, which has none but what it gave to NAT. */
+/*
+ * Is @ops among the hooks of the table? The table of NAT has none of its own, only those that it
+ * gave to NAT.
+ */
 static __always_inline bool has_hook(struct xt_table *table, struct nf_hook_ops *ops)
 {
 	__u64 first = (__u64)BPF_CORE_READ(table, ops), here = (__u64)ops;
@@ -73,7 +76,7 @@ static __always_inline void tell_nft(struct nf_hook_ops *ops, struct nft_chain *
 	walk_emit(&out->rec, WALK_RULESET, sizeof(*out), 0);
 }
 
-/* The hook at an index of a place, or NULL. */
+/* The hook at an index of @entries, or NULL. */
 static __always_inline struct nf_hook_ops *hook_at(struct nf_hook_entries *entries, __u64 index)
 {
 	struct nf_hook_ops *ops = NULL;
@@ -88,7 +91,7 @@ static __always_inline struct nf_hook_ops *hook_at(struct nf_hook_entries *entri
 	return ops;
 }
 
-/* What NAT has put behind one of its hooks, or NULL. */
+/* The hooks that NAT calls for one of its own, or NULL. */
 static __always_inline struct nf_hook_entries *behind_nat(struct nf_hook_ops *ops)
 {
 	struct nf_nat_lookup_hook_priv *priv = BPF_CORE_READ(ops, priv);
@@ -100,7 +103,7 @@ static __always_inline struct nf_hook_entries *behind_nat(struct nf_hook_ops *op
 	return BPF_CORE_READ(priv, entries);
 }
 
-/* Tells whose hook it is. Returns what stands behind it. */
+/* Emits the table that a hook belongs to. Returns the hooks that NAT calls for it. */
 static __always_inline struct nf_hook_entries *tell_hook(struct nf_hook_ops *ops)
 {
 	struct nf_hook_ops *typed = (void *)ops;
@@ -112,7 +115,7 @@ static __always_inline struct nf_hook_entries *tell_hook(struct nf_hook_ops *ops
 		if (bpf_core_type_exists(struct nft_base_chain))
 			tell_nft(ops, priv);
 		else
-			walk.net.missed++; /* its module came after our programs were loaded */
+			walk.net.missed++; /* its module was loaded after our programs */
 		return NULL;
 	}
 	if (type != NF_HOOK_OP_UNDEFINED || !priv)
@@ -121,7 +124,7 @@ static __always_inline struct nf_hook_entries *tell_hook(struct nf_hook_ops *ops
 	if (bpf_core_field_exists(((struct xt_table *)0)->ops))
 		tell_xt(ops, priv);
 	else if (!behind)
-		walk.net.missed++; /* maybe a table, whose module came after our programs */
+		walk.net.missed++; /* perhaps a table, whose module was loaded after our programs */
 	return behind;
 }
 
@@ -150,7 +153,10 @@ static __always_inline struct nf_hook_entries *place_at(__u64 place)
 	return entries;
 }
 
-/* at[0]: a place; at[1]: a hook there; at[2]: what NAT has behind the hook before; at[3]: where. */
+/*
+ * at[0]: a place; at[1]: a hook there; at[2]: the hooks of NAT for the hook before; at[3]: the
+ * index in these.
+ */
 static int hook_step(__u32 index, void *ctx)
 {
 	struct nf_hook_entries *nat = (void *)walk.net.at[2], *behind;
@@ -183,7 +189,7 @@ static int hook_step(__u32 index, void *ctx)
 	return 0;
 }
 
-/* Tells the tables with hooks of a namespace: one once for each of its hooks. */
+/* Emits the tables of a namespace that have hooks, each once for each of its hooks. */
 SEC("syscall")
 int walk_rulesets(void *ctx)
 {

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * The rules of one table of nftables that match by xt_bpf, as iptables-nft makes them
- * (nft_match_large_init()): a table has chains, a chain has rules, a rule has expressions one after
- * the other. And the tables of a namespace that no hook leads to.
+ * (nft_match_large_init()). A table has chains, a chain has rules, and a rule has expressions one
+ * behind the other. Also the tables of a namespace that no hook leads to.
  */
 #include "bpf/netfilter.bpf.h"
 
@@ -31,7 +31,7 @@ static __always_inline bool tell_rule(struct nft_rule *rule, void *info)
 	struct walk_rule *out;
 
 	if (!bpf_core_type_exists(struct xt_bpf_info_v1)) {
-		walk.net.missed++; /* its module came after our programs were loaded */
+		walk.net.missed++; /* its module was loaded after our programs */
 		return true;
 	}
 	out = walk_room();
@@ -68,8 +68,8 @@ static __always_inline void expr_step(struct nft_rule *rule)
 }
 
 /*
- * at[0]: the next chain; at[1]: a rule of the chain at[3], 0: none; at[2]: where in the rule an
- * expression is.
+ * at[0]: the next chain; at[1]: a rule of the chain at[3], 0: none; at[2]: the offset of an
+ * expression in the rule.
  */
 static int nft_step(__u32 index, void *ctx)
 {
@@ -103,7 +103,7 @@ static int nft_step(__u32 index, void *ctx)
 	return list_go((void *)walk.net.at[1], &walk.net.at[1]) ? 0 : 1;
 }
 
-/* Tells the rules with programs of the table walk.net.object. */
+/* Emits the rules with programs of the table walk.net.object. */
 SEC("syscall")
 int walk_nft(void *ctx)
 {
@@ -149,7 +149,10 @@ static __always_inline __u32 places_of(struct net *net, struct places *places)
 	return count < GENERIC_MAX ? count : GENERIC_MAX;
 }
 
-/* at[0]: a node of the list of tables, which has a bare head: that of the namespace. */
+/*
+ * at[0]: a node of the list of tables. Its head is not in a table, but in what nftables has for the
+ * namespace.
+ */
 static int head_step(__u32 index, void *ctx)
 {
 	struct places places = { .node = walk.net.at[0] };
@@ -170,7 +173,7 @@ static int head_step(__u32 index, void *ctx)
 	return 1;
 }
 
-/* Tells, as a record's id, by which number namespaces lead to their tables of nftables. */
+/* Emits, as the id of a record, the number by which a namespace leads to its tables of nftables. */
 SEC("syscall")
 int walk_nft_head(void *ctx)
 {
@@ -208,7 +211,7 @@ static int table_step(__u32 index, void *ctx)
 	return list_go(node, &walk.net.at[0]) ? 0 : 1;
 }
 
-/* Tells all tables of nftables of a namespace; walk.net.arg is that number. */
+/* Emits all tables of nftables of a namespace; walk.net.arg is the number from walk_nft_head. */
 SEC("syscall")
 int walk_nft_tables(void *ctx)
 {

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The objects themselves: iterators over maps, programs and links that tell facts and counters.
- * Each such iterator holds one reference on the object that it shows (bpf_map_get_curr_or_next(),
- * bpf_prog_get_curr_or_next(), bpf_link_get_curr_or_next()): never a user reference of a map.
+ * The objects themselves: iterators over maps, programs and links that emit their facts and
+ * counters. Such an iterator holds one reference on the object that it shows
+ * (bpf_map_get_curr_or_next(), bpf_prog_get_curr_or_next(), bpf_link_get_curr_or_next()), never a
+ * user reference of a map.
  */
 #include "bpf/walk.bpf.h"
 #include "uapi/newer.h"
@@ -10,21 +11,23 @@
 char walk_out[WALK_OUT_SIZE];
 struct walk_control walk;
 
-/* The most that one object needs at once: itself and the four BTFs it may lead to. */
+/*
+ * The most that one object needs: its own record, and those of the four BTFs that it may lead to.
+ */
 #define OBJECT_ROOM 1024
 
-/* Fields whose callbacks are undone when the map's usercnt falls to 0. */
+/* Does it have fields whose callbacks are cancelled when the map's usercnt falls to 0? */
 static __always_inline __u32 map_async(struct bpf_map *map)
 {
 	if (bpf_core_field_exists(map->timer_off))
 		return BPF_CORE_READ(map, timer_off) >= 0;
-	/* where the record is NULL or an ERR_PTR, the mask reads as 0 */
+	/* the mask of NULL or of an ERR_PTR reads as 0 */
 	return !!(BPF_CORE_READ(map, record, field_mask) &
 		  (walk_field_bit(BPF_TIMER) | walk_field_bit(BPF_WORKQUEUE) |
 		   walk_field_bit(BPF_TASK_WORK)));
 }
 
-/* Where the record is NULL or an ERR_PTR, what is in it reads as 0. */
+/* The fields of NULL or of an ERR_PTR read as 0. */
 static __always_inline __u32 has_special(struct bpf_map *map)
 {
 	if (bpf_core_field_exists(map->record))
@@ -115,8 +118,9 @@ int walk_progs(struct bpf_iter__bpf_prog *ctx)
 }
 
 /*
- * The map that a link holds: an iterator's target and a sockmap link's map as users
- * (bpf_iter_attach_map(), sock_map_link_create()), a struct_ops link's not (bpf_struct_ops_link_create()).
+ * The map that a link holds: with a user reference for an iterator (bpf_iter_attach_map()) and for
+ * a sockmap link (sock_map_link_create()), without one for a struct_ops link
+ * (bpf_struct_ops_link_create()).
  */
 static __always_inline __u32 linked_map(__u64 address, __u32 type)
 {
@@ -167,9 +171,10 @@ int walk_links(struct bpf_iter__bpf_link *ctx)
 /* -------------------------------------------------------------- peek --- */
 
 /*
- * What one descriptor of the calling process is, in the kernel's own addresses: how files and
- * inodes of each kind are told is learnt this way, without symbols (bpf_map_fops and its like are
- * data, which kallsyms has only with CONFIG_KALLSYMS_ALL). A btf is told too: nothing iterates them.
+ * Reads one descriptor of the calling process, in addresses of the kernel. lib finds in this way by
+ * which addresses files and inodes of each kind are recognized, without symbols: bpf_map_fops and
+ * its like are data, which kallsyms has only with CONFIG_KALLSYMS_ALL. A BTF is emitted as well,
+ * since there is no iterator over BTFs.
  */
 SEC("syscall")
 int walk_peek_prog(void *ctx)

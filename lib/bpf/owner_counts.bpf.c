@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * The bind mounts of namespaces' files, and the kernel's own reference counters of mounts, namespaces and
- * super blocks, which say whether everything that keeps them was found (lib/walk-owner-count.c).
+ * super blocks, which say whether everything that keeps them was found (lib/kernel/owner_counts.c).
  */
 #include "bpf/owners.bpf.h"
 
@@ -49,8 +49,7 @@ static int ns_mount_step(__u32 index, void *unused)
 		walk.mount_at = (__u64)BPF_CORE_READ(mount, mnt_next_for_sb);
 	} else {
 		struct list_head *next = BPF_CORE_READ(mount, mnt_instance.next);
-		__u64 head =
-			walk.known.nsfs + bpf_core_field_offset(struct super_block, s_mounts);
+		__u64 head = walk.known.nsfs + bpf_core_field_offset(struct super_block, s_mounts);
 
 		walk.mount_at =
 			(__u64)next == head
@@ -75,8 +74,8 @@ int walk_ns_mounts(void *ctx)
 		struct list_head *first = BPF_CORE_READ(sb, s_mounts.next);
 
 		if ((__u64)first != (__u64)sb + bpf_core_field_offset(struct super_block, s_mounts))
-			walk.mount_at = (__u64)first -
-					bpf_core_field_offset(struct mount, mnt_instance);
+			walk.mount_at =
+				(__u64)first - bpf_core_field_offset(struct mount, mnt_instance);
 	}
 	bpf_loop(NS_MOUNTS_MAX, ns_mount_step, NULL, 0);
 	return 0;
@@ -92,7 +91,7 @@ struct {
 	__type(value, __u64);
 } walk_cpu SEC(".maps");
 
-#define CPUS_MAX 65536
+#define CPUS_MAX     65536
 #define CHILDREN_MAX 65536
 
 struct counting {

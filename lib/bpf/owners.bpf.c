@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * What keeps mount namespaces, network namespaces and instances of bpffs alive (lib/walk-owner.c).
+ * What keeps mount namespaces, network namespaces and instances of bpffs alive (lib/kernel/owner_records.c).
  *
  * A namespace is held by each nsproxy that points to it (copy_namespaces()), by the inode of its file
  * in nsfs, once however many descriptors and bind mounts there are (path_from_stashed(), before 6.9
@@ -172,7 +172,7 @@ int walk_init_namespaces(void *ctx)
 	return 0;
 }
 
-/* More of the descriptor that walk_peek_prog looked at last. */
+/* Reads more of the descriptor that walk_peek_prog read last. */
 SEC("syscall")
 int walk_peek_owner(void *ctx)
 {

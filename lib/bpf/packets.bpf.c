@@ -117,7 +117,7 @@ static __always_inline bool may_have_more(struct Qdisc *qdisc, __u32 kind)
 	       (kind != WALK_PACKETS_LIST && BPF_CORE_READ(qdisc, q.qlen));
 }
 
-/* Emits a qdisc that has packets, for holder-tc.bpf.c. Global, so that it is verified once. */
+/* Emits a qdisc that has packets, for tc.bpf.c. Global, so that it is verified once. */
 int walk_tell_backlog(__u64 address)
 {
 	struct Qdisc *qdisc = (struct Qdisc *)address;
@@ -284,7 +284,7 @@ static int chain_step(__u32 index, struct chain *chain)
 	return 0;
 }
 
-/* Global, so that the verifier looks into the loop once. */
+/* Global, so that the verifier checks the loop once. */
 int walk_tcp_chain(__u64 first)
 {
 	struct chain chain = { first };

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Programs of perf events: perf_event_set_bpf_prog() keeps one reference in the event, whether it
- * came by PERF_EVENT_IOC_SET_BPF or by a link (which holds the program once more); each event
- * inherited by a task has its own (perf_event_alloc()). The event lives as long as its file, which
- * descriptors, slots of perf event arrays (bpf_event_entry_gen()) and links
- * (bpf_perf_link_attach()) hold.
+ * Programs of perf events. perf_event_set_bpf_prog() keeps one reference in the event, both for
+ * PERF_EVENT_IOC_SET_BPF and for a link, which holds the program once more. Each event inherited by
+ * a task has a reference of its own (perf_event_alloc()). The event lives as long as its file,
+ * which is held by descriptors, by slots of perf event arrays (bpf_event_entry_gen()) and by links
+ * (bpf_perf_link_attach()).
  */
 #include "bpf/walk.bpf.h"
 
@@ -23,8 +23,9 @@ static __always_inline void tell_names(struct walk_event *out, struct perf_event
 	bpf_probe_read_kernel_str(out->system, sizeof(out->system),
 				  BPF_CORE_READ(call, class, system));
 	/*
-	 * Either a tracepoint, which begins with a pointer, or a text: the flag that tells them has
-	 * another value in each version, and text is no address that can be read.
+	 * This is either a tracepoint, which begins with a pointer, or a text. The value of the
+	 * flag that says which differs between versions, so try the pointer: the bytes of a text
+	 * are no address that can be read.
 	 */
 	if (bpf_probe_read_kernel_str(out->name, sizeof(out->name),
 				      BPF_CORE_READ(call, tp, name)) <= 0)
@@ -32,9 +33,9 @@ static __always_inline void tell_names(struct walk_event *out, struct perf_event
 }
 
 /*
- * Tells an event's own reference, or with a count those of its inherited events; @slots is that
- * count in the upper half, the holder's slot in the lower. Global, so that the verifier checks it
- * once.
+ * Emits the reference of an event, or with a count those of its inherited events. @slots has that
+ * count in the upper half and the slot of the holder in the lower. This is global, so that the
+ * verifier checks it once.
  */
 int walk_tell_event(__u64 address, __u64 holder, __u64 slots, __u32 fd)
 {
@@ -83,7 +84,7 @@ static int child_step(__u32 index, struct children *children)
 	if (children->node == children->head)
 		return 1;
 	next = (__u64)BPF_CORE_READ(node, next);
-	/* one that has left the list points to itself, memory that was freed to nothing */
+	/* a node that has left the list points to itself, and freed memory to nothing */
 	if (!next || next == children->node) {
 		children->torn = 1;
 		return 1;

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Every bpffs there is, whoever mounted it where: file_system_type.fs_supers leads to all of its
- * super blocks, super_block.s_inodes to all inodes of one, unlinked ones too. A pinned inode holds
+ * Every instance of bpffs, wherever it is mounted: file_system_type.fs_supers leads to all super
+ * blocks, super_block.s_inodes to all inodes of one, unlinked ones included. A pinned inode holds
  * its object until it is evicted (bpf_mkobj_ops(), bpf_free_inode()).
  *
- * These lists are read without their locks. Each step is checked by the pointer back; one that does
- * not fit ends the walk as torn and the caller begins the instance again.
+ * These lists are read without their locks. Each step is checked by the pointer back; where that
+ * does not match, the walk ends as torn and the caller starts the instance again.
  */
 #include "bpf/walk.bpf.h"
 
@@ -29,7 +29,7 @@ static __always_inline void tell_mount(__u64 mount, struct mnt_namespace *ns)
 }
 
 struct mounts {
-	__u64 next; /* a mount, or before 6.17 a list node */
+	__u64 next; /* a mount, or until 6.16 a list node */
 	__u64 end;
 };
 
@@ -97,7 +97,10 @@ static int super_step(__u32 index, struct supers *supers)
 	return 0;
 }
 
-/* Tells the instances from walk.sb_at on (0: the first); where it stops, walk.sb_at is the next. */
+/*
+ * Emits the instances from walk.sb_at on (0: the first). Where it stops, walk.sb_at is the next
+ * one.
+ */
 SEC("syscall")
 int walk_supers(void *ctx)
 {
@@ -128,7 +131,7 @@ static __always_inline __s64 mtime_of(struct inode *inode)
 	return BPF_CORE_READ(inode, i_mtime.tv_sec);
 }
 
-/* The kind of a pin or WALK_KIND_DIR; above it for a symlink, which holds nothing. */
+/* The kind of a pin, or WALK_KIND_DIR; a larger number for a symlink, which holds nothing. */
 static __always_inline __u32 inode_kind(struct inode *inode)
 {
 	__u64 ops = (__u64)BPF_CORE_READ(inode, i_op);
@@ -165,7 +168,10 @@ static __always_inline __u64 alias_offset(void)
 {
 	__u64 offset;
 
-	/* Each in its own branch, not both before it: what a kernel has not must not be reached. */
+	/*
+	 * Each offset in its own branch: the instruction for a field that this kernel lacks must
+	 * not be reached.
+	 */
 	if (bpf_core_field_exists(struct dentry___72, d_alias)) {
 		offset = bpf_core_field_offset(struct dentry___72, d_alias);
 		barrier_var(offset);
@@ -195,7 +201,7 @@ static __always_inline bool tell_name(struct hlist_node *node)
 	return true;
 }
 
-/* Directories above a name that are followed where one object alone is looked for. */
+/* How many directories above a name are followed where one object was requested. */
 #define ABOVE_MAX  64
 #define ABOVE_ROOM (ABOVE_MAX * (sizeof(struct walk_inode) + sizeof(struct walk_dentry) + 256))
 
@@ -214,7 +220,7 @@ static __always_inline void fill_inode(struct walk_inode *out, struct inode *ino
 	walk_emit(&out->rec, WALK_INODE, sizeof(*out), pinned_id(inode, kind));
 }
 
-/* Tells the directory that a name is in, and goes on from there. */
+/* Emits the directory that a name is in, and continues from there. */
 static int above_step(__u32 index, struct names *names)
 {
 	struct dentry *dentry = (void *)names->next, *parent = BPF_CORE_READ(dentry, d_parent);
@@ -247,8 +253,8 @@ static int name_step(__u32 index, struct names *names)
 }
 
 /*
- * The one that is looked for, with the first of its names and the directories above it: nobody tells
- * of those else. Torn where that is not all there is to tell.
+ * Emits the requested inode, with the first of its names and the directories above it, which no
+ * other record has here. The walk is torn where that would not be complete.
  */
 static __always_inline void tell_found(struct inode *inode)
 {
@@ -296,7 +302,10 @@ static __always_inline bool emit_iter(struct inode *inode)
 	return true;
 }
 
-/* An inode, then its names; where the buffer ends among them, walk.name_at is the next one. */
+/*
+ * Emits an inode, then its names. Where the buffer is full among these, walk.name_at is the next
+ * one.
+ */
 static __always_inline void tell_inode(struct inode *inode, __u32 kind)
 {
 	struct names names = { walk.name_at };
@@ -321,7 +330,7 @@ static __always_inline void tell_inode(struct inode *inode, __u32 kind)
 }
 
 struct inodes {
-	__u64 next; /* inode.i_sb_list, or the list's head */
+	__u64 next; /* inode.i_sb_list, or the head of the list */
 	__u64 head;
 };
 
@@ -359,8 +368,8 @@ static int inode_step(__u32 index, struct inodes *inodes)
 }
 
 /*
- * Tells the inodes of walk.sb_at, from walk.inode_at on; where it ends as WALK_FULL, walk.inode_at
- * is where to go on.
+ * Emits the inodes of walk.sb_at, from walk.inode_at on. Where walk.ended becomes WALK_FULL,
+ * walk.inode_at is the next one.
  */
 SEC("syscall")
 int walk_inodes(void *ctx)

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * What programs hold: the maps of used_maps (one reference each, taken by resolve_pseudo_ldimm64()
- * and bpf_prog_bind_map()), the BTFs of used_btfs (__add_used_btf(), btfs of kernel variables) and
- * of kfunc_btf_tab (modules' kfuncs), and dst_prog, the program that a freplace or tracing program is
- * loaded for (bpf_prog_load()), until a link takes that reference over (bpf_tracing_prog_attach()).
+ * and bpf_prog_bind_map()), the BTFs of used_btfs (__add_used_btf(), BTFs of kernel variables) and
+ * of kfunc_btf_tab (kfuncs of modules), and dst_prog, the program that a freplace or tracing
+ * program is loaded for (bpf_prog_load()), until a link takes that reference over
+ * (bpf_tracing_prog_attach()).
  */
 #include "bpf/walk.bpf.h"
 
@@ -13,7 +14,10 @@ struct part {
 	__u32 holder, via;
 };
 
-/* Where an object's three lists begin in its count of what has been told. */
+/*
+ * walk.resume_at counts what has been emitted of a program: its maps, its BTFs, those of its
+ * kfuncs.
+ */
 #define PART_BTFS   (1ull << 40)
 #define PART_KFUNCS (1ull << 41)
 
@@ -65,7 +69,10 @@ static __always_inline bool tell_assoc(struct bpf_prog *prog, __u32 holder)
 
 	if (!bpf_core_field_exists(((struct bpf_prog_aux *)0)->st_ops_assoc))
 		return true;
-	/* a member leads to its map, or to nowhere if it is of several, and holds none */
+	/*
+	 * a member of struct_ops maps points to its map, or to none if it is in several, and holds
+	 * no reference
+	 */
 	if (BPF_CORE_READ(prog, type) == BPF_PROG_TYPE_STRUCT_OPS)
 		return true;
 	map = BPF_CORE_READ(prog, aux, st_ops_assoc);
@@ -83,8 +90,9 @@ static __always_inline int full(__u64 at)
 }
 
 /*
- * Tells what one program holds, from walk.resume_at on; where it ends as WALK_FULL, walk.resume_at is
- * where to go on. Global: verified once, not for each state of the loop over programs.
+ * Emits what one program holds, from walk.resume_at on. Where walk.ended becomes WALK_FULL,
+ * walk.resume_at says where to continue. This is global, so that it is verified once and not for
+ * each state of the loop over programs.
  */
 int walk_used_of(__u64 address, __u32 id)
 {
@@ -93,7 +101,7 @@ int walk_used_of(__u64 address, __u32 id)
 	struct bpf_kfunc_btf_tab *tab;
 	struct part part = {};
 
-	/* gone, see walk_counts */
+	/* it was freed, see walk_counts */
 	if (walk_id(address, WALK_KIND_PROG) != id)
 		return 0;
 	part.holder = id;
@@ -107,7 +115,7 @@ int walk_used_of(__u64 address, __u32 id)
 		return full(part.stopped - 1);
 	if (begin <= count && !tell_assoc(prog, part.holder))
 		return full(count);
-	if (walk.only) /* no BTF and no program */
+	if (walk.only) /* neither BTFs nor programs were requested */
 		return 0;
 
 	part.list = (__u64)BPF_CORE_READ(prog, aux, used_btfs);
@@ -141,7 +149,7 @@ static int prog_step(__u32 index, void *data)
 	return walk_listed_step(walk_used_of);
 }
 
-/* Tells what the programs in walk_list hold, from walk.list_at on. */
+/* Emits what the programs in walk_list hold, from walk.list_at on. */
 SEC("syscall")
 int walk_used(void *ctx)
 {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The records that BPF walkers write and lib reads: defined once, for both sides. Each begins with
- * struct walk_rec; sizes are multiples of 8. Kernel addresses in them are identities only and never
- * leave lib.
+ * The records that programs write and lib reads, for both sides. Each begins with struct walk_rec,
+ * and its size is a multiple of 8. Kernel addresses in them are identities only and never leave
+ * lib.
  */
 #ifndef BPFREFS_RECORDS_H
 #define BPFREFS_RECORDS_H
@@ -11,13 +11,16 @@
 #include <linux/types.h>
 #endif
 
-/* Room for the records of one pass; a walk that fills it is drained and goes on. */
+/*
+ * The size of the output buffer. Where a walk fills it, lib reads the records and continues the
+ * walk.
+ */
 #define WALK_OUT_SIZE (256 * 1024)
 /* No single record is larger. */
 #define WALK_REC_MAX 512
 
 /*
- * The types of records, each with its structure: the enumerations, the checks of sizes and
+ * The types of records, each with its structure. The enumerations, the checks of sizes and
  * walk_record() follow from this list.
  */
 #define WALK_RECORDS(X)                                                                            \
@@ -50,8 +53,8 @@
 	X(WALK_TUN_FILE, walk_tun_file) /* a descriptor of a tun device */
 
 /*
- * Those of the walks over network namespaces. lib runs these for one namespace, device, qdisc or
- * table after another, and decodes their records itself: walk_dispatch() never has them.
+ * Records of the walks over network namespaces. lib runs these walks for one namespace, device,
+ * qdisc or table after another and decodes their records itself: walk_dispatch() never gets them.
  */
 #define WALK_NET_RECORDS(X)                                                         \
 	X(WALK_NET, walk_net)	      /* a network namespace */                     \
@@ -75,7 +78,7 @@ enum walk_net_type { WALK_NO_NET_TYPE = 127, WALK_NET_RECORDS(WALK_ENUM) };
 struct walk_rec {
 	__u16 type; /* enum walk_type or walk_net_type */
 	__u16 size; /* of the whole record */
-	__u32 id;   /* of the object that it is about; edges: of the holder; tasks: tgid */
+	__u32 id;   /* the object that it is about; of an edge, the holder; of a task, the tgid */
 };
 
 /* Kinds as in enum bpfrefs_kind. */
@@ -100,7 +103,7 @@ struct walk_prog {
 	__u64 address;
 	__s64 refcnt;
 	__u32 type, btf_id, attach_btf_id;
-	__u32 used; /* how many maps it uses; see lib/known.c */
+	__u32 used; /* how many maps it uses; see lib/kernel/object_cache.c */
 	char name[16];
 };
 
@@ -148,7 +151,7 @@ enum walk_via {
 	WALK_VIA_COUNT,
 };
 
-/* Longest key of a hash of maps that is told whole. */
+/* The longest key of a hash of maps that is emitted whole. */
 #define WALK_KEY_MAX 256
 
 struct walk_edge {
@@ -196,7 +199,7 @@ struct walk_sb {
 struct walk_mount {
 	struct walk_rec rec;
 	__u64 mount, ns; /* the struct mount, the struct mnt_namespace that it is in */
-	__u32 mnt_ns;	 /* 0: none, or an anonymous one: it is detached */
+	__u32 mnt_ns;	 /* 0: the mount is detached: in no namespace, or in an anonymous one */
 	__u32 pad;
 };
 
@@ -226,16 +229,16 @@ struct walk_dentry {
 	char name[]; /* with its NUL */
 };
 
-/* What such a file is: one of a BPF object, by its kind; or one that may hold files in its turn. */
+/* What such a file is: that of a BPF object, by its kind; or one that may hold files itself. */
 enum {
 	WALK_HELD_ITER = 4,   /* an iterator's */
 	WALK_HELD_SOCKET,     /* of AF_UNIX */
-	WALK_HELD_CONNECTION, /* one that nobody has accepted: a socket without a file */
+	WALK_HELD_CONNECTION, /* a connection that was not accepted yet: a socket without a file */
 	WALK_HELD_RING,
 	WALK_HELD_OTHER,
 };
 
-/* How it is held. The last three are told of the socket or ring that is being looked into. */
+/* How it is held. The last three belong to the socket or ring that is being read. */
 enum walk_how {
 	WALK_HOW_FD,	  /* a descriptor, of a socket or a ring only */
 	WALK_HOW_RING_FD, /* a ring that a task has registered (IORING_REGISTER_RING_FDS) */
@@ -272,13 +275,13 @@ struct walk_xsk {
 
 /* What a walk could not follow, and how often. */
 enum walk_gap_kind {
-	WALK_GAP_BUCKET,   /* a hash bucket that changed under us */
-	WALK_GAP_VALUES,   /* values with callbacks, in a type of map that is not known */
-	WALK_GAP_MESSAGES, /* a socket's queue that is longer than we follow */
-	WALK_GAP_RING,	   /* requests of a ring that are more than we follow */
+	WALK_GAP_BUCKET,   /* a hash bucket that changed during the walk */
+	WALK_GAP_VALUES,   /* values with callbacks, in a type of map without a walk */
+	WALK_GAP_MESSAGES, /* a socket's queue that is longer than the walk follows */
+	WALK_GAP_RING,	   /* requests of a ring that are more than the walk follows */
 	WALK_GAP_AIO,
 	WALK_GAP_ACCEPT, /* a queue of connections not yet accepted */
-	WALK_GAP_PACKET, /* a packet socket, or a tun, whose module came after our programs */
+	WALK_GAP_PACKET, /* a packet socket, or a tun, whose module was loaded after our programs */
 	WALK_GAP_TUN,
 	WALK_GAP_KCM,	   /* connections of a KCM socket */
 	WALK_GAP_CHILDREN, /* the inherited events of an event */
@@ -290,7 +293,7 @@ struct walk_gap {
 	__u32 kind, pad;
 };
 
-/* By what something that is no BPF object holds one. */
+/* By what a holder that is no BPF object holds one. */
 enum walk_use_kind {
 	WALK_USE_FILTER,
 	WALK_USE_PSOCK,
@@ -306,7 +309,7 @@ enum walk_use_kind {
 };
 
 #define WALK_NO_FD  (~0u) /* held by no process in particular */
-#define WALK_IN_PID (~1u) /* by that process, otherwise */
+#define WALK_IN_PID (~1u) /* held by that process, but not by a descriptor */
 
 struct walk_carried {
 	struct walk_rec rec;
@@ -317,8 +320,8 @@ struct walk_carried {
 /* The beginning of the records of such holders. */
 struct walk_use {
 	struct walk_rec rec; /* the object */
-	__u64 what;	     /* what holds it: counts once, however many ways lead there */
-	__u32 fd;	     /* of the process told last, WALK_NO_FD or WALK_IN_PID */
+	__u64 what;	     /* what holds it; it counts once, on however many paths it is found */
+	__u32 fd;	     /* of the last process in the output, WALK_NO_FD or WALK_IN_PID */
 	__u32 use;	     /* enum walk_use_kind */
 	__u32 count, pad;
 };
@@ -326,7 +329,7 @@ struct walk_use {
 /* A socket is in one sockmap as a rule, or in two. */
 #define WALK_PSOCK_MAPS 4
 
-/* As long as a unix socket's path. */
+/* The longest path of a unix socket. */
 #define WALK_LOCAL_MAX 112
 
 struct walk_sock {
@@ -364,7 +367,7 @@ struct walk_event {
 	char pmu[16], system[32], name[64];
 };
 
-/* Files of no BPF object that lead to some; a kernel need not have them all. */
+/* Files that are not of BPF objects but may lead to some. A kernel need not have all of them. */
 enum walk_other {
 	WALK_OTHER_SOCKET,
 	WALK_OTHER_RING, /* io_uring */
@@ -455,8 +458,8 @@ struct walk_netdev {
 	__u32 netkit_primary;
 	__u32 ifindex;
 	__u32 xdp_prog[WALK_XDP_MODES];
-	__u32 xdp_link[WALK_XDP_MODES]; /* that attached it, 0: none */
-	__u32 driver_more;		/* references of the driver's beyond one */
+	__u32 xdp_link[WALK_XDP_MODES]; /* the link that attached it, 0: none */
+	__u32 driver_more;		/* references that the driver has beyond one */
 	/* it does not go with its namespace, but back to the initial one (default_device_exit_net()) */
 	__u32 returns;
 	/* the tun_struct of a tun device that is not persistent: it goes with the last of its files */
@@ -479,9 +482,9 @@ struct walk_qdisc {
 	__u64 qdisc;
 	__u64 block[2];	     /* of filters; a clsact has one for each direction */
 	__u64 classes;	     /* struct Qdisc_class_hash of classes that have blocks */
-	__u32 class_block;   /* where in a class the block is, from its hash node */
+	__u32 class_block;   /* the offset of the block in a class, from its hash node */
 	__u32 handle, sides; /* sides: enum walk_qdisc_sides */
-	__u32 unknown;	     /* it may have filters, and we do not know where */
+	__u32 unknown;	     /* it may have filters, but the place is not known */
 	__u32 ops_map;	     /* the struct_ops map that it is of, 0: none */
 	__u32 parent;
 };
@@ -497,7 +500,7 @@ struct walk_class {
 struct walk_filter {
 	struct walk_rec rec; /* the program */
 	__u64 filter;
-	__u32 block_index; /* not 0: a block that devices share */
+	__u32 block_index; /* not 0: a block that several devices share */
 	__u32 chain, priority, handle;
 };
 
@@ -528,7 +531,7 @@ struct walk_fib {
 	__u32 id, v6;
 };
 
-/* Where in struct lwtunnel_state a program stands. */
+/* Where in struct lwtunnel_state a program is. */
 enum walk_lwt_hook { WALK_LWT_IN, WALK_LWT_OUT, WALK_LWT_XMIT, WALK_LWT_SEG6, WALK_LWT_HOOKS };
 
 struct walk_route {
@@ -564,7 +567,7 @@ struct walk_rule {
 enum { WALK_RECORDS(WALK_TYPE_OF) WALK_NET_RECORDS(WALK_TYPE_OF) };
 #undef WALK_TYPE_OF
 
-/* Records stand one behind the other, so each must keep the next one aligned. */
+/* Records follow each other in the buffer, so each must keep the next one aligned. */
 #define WALK_CHECK(type, structure)                                    \
 	_Static_assert(sizeof(struct structure) % 8 == 0, #structure); \
 	_Static_assert(sizeof(struct structure) <= WALK_REC_MAX, #structure);
@@ -574,15 +577,15 @@ WALK_NET_RECORDS(WALK_CHECK)
 
 /* ---------------------------------------------- not in the output --- */
 
-/* Learnt from descriptors of our own; the same for the kernel's whole life. */
+/* Addresses found by descriptors of our own. They are the same until the kernel is booted again. */
 struct walk_known {
 	__u64 release[4];	     /* f_op->release of each kind's files */
 	__u64 iter_release;	     /* of iterators' files */
 	__u64 inode_ops[3];	     /* i_op of pinned maps, programs, links */
 	__u64 bpffs;		     /* the file_system_type */
-	__u64 other[WALK_OTHERS];    /* f_op->release of these files; 0: not learnt */
+	__u64 other[WALK_OTHERS];    /* f_op->release of these files; 0: not found */
 	__u32 unlearnt[WALK_OTHERS]; /* and why not: errno, or 0: this kernel has none */
-	/* what walk-owner.bpf.c needs; 0: not found out */
+	/* what owners.bpf.c needs; 0: not found out */
 	__u64 path_ops, dir_ops,
 		ns_file_ops;	      /* f_op of O_PATH files, of directories, of nsfs's files */
 	__u64 mounts_release;	      /* f_op->release of /proc/PID/mountinfo's files */
@@ -594,7 +597,7 @@ struct walk_known {
 	__u32 unmount_mode, pad;		/* FMODE_NEED_UNMOUNT */
 };
 
-/* What the peek program says of one descriptor of the calling process. */
+/* What walk_peek_prog reads of one descriptor of the calling process. */
 struct walk_peek {
 	__u64 release, private_data, inode_ops, fs_type;
 	__u64 file, ops;
@@ -602,11 +605,11 @@ struct walk_peek {
 	__u32 mode, pad;
 };
 
-/* An object that is known: where it is. What is asked for is filled in by walk_counts. */
+/* An object that was seen before, and where it is. walk_counts fills in the counters. */
 struct walk_listed {
 	__u64 address;
 	__u32 id, kind;
-	__s64 refcnt;  /* below 1: it is gone */
+	__s64 refcnt;  /* below 1: it was freed */
 	__s64 usercnt; /* of a program: how many maps it uses, and perhaps WALK_ASSOC */
 };
 
@@ -622,19 +625,19 @@ enum walk_count_kind { WALK_COUNT_MOUNT, WALK_COUNT_NS, WALK_COUNT_SB };
 
 #define WALK_LIST_MAX 4096 /* a power of two */
 
-/* How a walk over bpffs ended. */
+/* How a walk ended. */
 enum walk_end {
 	WALK_DONE,
-	WALK_FULL, /* drain, then go on */
-	WALK_TORN, /* the list changed under us: begin this instance again */
+	WALK_FULL, /* the buffer is full: read the records and continue */
+	WALK_TORN, /* the list changed during the walk: start again */
 };
 
-/* Attach types of cgroups, at most: a power of two. */
+/* The most attach types of cgroups: a power of two. */
 #define WALK_CGROUP_TYPES 64
 
-/* Where a walk over cgroups is (holder-cgroup.bpf.c). */
+/* How far a walk over cgroups has come (cgroup.bpf.c). */
 struct walk_cgroups {
-	__u64 at; /* the cgroup, 0: begin, or done */
+	__u64 at; /* the cgroup, 0: not begun, or done */
 	__u64 up, entry;
 	__u32 phase, type;
 	__u64 lists[WALK_CGROUP_TYPES];
@@ -642,8 +645,8 @@ struct walk_cgroups {
 };
 
 /*
- * The kernel's types that its objects may be cast to (bpf_rdonly_cast()): a read is then a plain load
- * with an exception entry, and takes a fifth of bpf_probe_read_kernel()'s time.
+ * The kernel's types that its objects may be cast to (bpf_rdonly_cast()). A read is then a plain
+ * load with an exception entry, which takes a fifth of the time of bpf_probe_read_kernel().
  */
 #define WALK_CAST_TYPES(X) \
 	X(file) X(bpf_map) X(bpf_prog) X(bpf_link) X(btf) X(socket) X(sock) X(inode)
@@ -651,9 +654,9 @@ struct walk_cgroups {
 #define WALK_CAST_ENUM(name) WALK_CAST_##name,
 enum walk_cast { WALK_CAST_TYPES(WALK_CAST_ENUM) WALK_CASTS };
 
-/* The BPF side's own: the process, and the table of its descriptors, at work. */
+/* For the programs alone: the process, and its descriptor table, that are being read. */
 struct walk_table {
-	__u64 fds, open; /* addresses of its arrays */
+	__u64 fds, open; /* the addresses of its arrays */
 	__u32 pid, tgid;
 	__u32 told;
 	char comm[16];
@@ -661,54 +664,60 @@ struct walk_table {
 
 #define WALK_NET_CURSOR 4
 
-/* What to walk over, and how far it has come. */
+/* What to walk over, and how far the walk has come. */
 struct walk_net_at {
 	__u64 net, object;
 	__u32 inum, arg;
-	__u32 gone;   /* what was to be walked over is no more */
+	__u32 gone;   /* what was to be walked over was removed */
 	__u32 missed; /* things that could not be followed */
 	__u64 at[WALK_NET_CURSOR];
 	__u32 number, hook; /* a rule's, and its chain */
 	char chain[32];
 };
 
-/* Can walk_vmas do what walk_mappings does? */
+/* Can walk_vmas replace walk_mappings? */
 enum { WALK_VMAS_UNTRIED, WALK_VMAS_ABLE, WALK_VMAS_UNABLE };
 
-/* What the two sides say to each other, beside the records. Walks run one at a time. */
+/* What lib and the programs exchange besides records. Walks run one at a time. */
 struct walk_control {
 	struct walk_known known;
-	/* bytes of records in the buffer; lib sets it to 0 when it has read them */
+	/* the bytes of records in the buffer; lib sets it to 0 when it has read them */
 	__u32 len;
-	/* objects: not 0, tell this map alone; our programs that tell programs, and hold themselves then */
+	/*
+	 * walk_maps: not 0, emit this map alone; our programs that emit programs and hold
+	 * themselves then
+	 */
 	__u32 only_id, self_prog, counts_prog, pad;
-	/* not 0: the address of the one map whose holders are looked for; what else is held is left out */
+	/*
+	 * not 0: the address of the one map whose holders are requested; what others hold is not
+	 * emitted
+	 */
 	__u64 only;
-	/* objects in walk_list, and where walk_slots goes on in it */
+	/* the number of objects in walk_list, and where walk_slots continues in it */
 	__u32 listed, list_at;
-	/* the iterator that runs a walk of tasks is a descriptor too, but holds only for the walk */
+	/* the descriptor of the iterator that runs a walk of tasks: it exists only for the walk */
 	__u32 self_pid, self_fd;
-	/* tasks: the namespaces and root directory emitted last */
+	/* tasks: the namespaces and the root directory that were emitted last */
 	__u64 last_nsproxy, last_root;
-	/* not 0: directories of tasks are of interest, for a bpffs that we do not see */
+	/* not 0: emit the directories of tasks, for a bpffs that lib does not see */
 	__u32 dirs, pad2;
-	/* mounts of nsfs: where to go on */
+	/* mounts of nsfs: where to continue */
 	__u64 mount_at;
-	__u32 vmas, vmas_busy; /* WALK_VMAS_*; not 0: a process could not be looked at just now */
-	/* which descriptor of the calling process to look at; a mark that a walk ended early */
+	__u32 vmas, vmas_busy; /* WALK_VMAS_*; not 0: a process could not be read at this moment */
+	/* the descriptor of the calling process that is to be read; enum walk_end */
 	__u32 peek_fd, ended;
-	/* the object whose records did not all fit, and where it goes on */
+	/* the object whose records did not all fit, and where to continue in it */
 	__u64 resume_key, resume_at;
 	/* bpffs: the instance, the inode in it, and its name, to begin with; 0: the first */
 	__u64 sb_at, inode_at, name_at;
-	/* a btf's structures: which btf, and how far */
+	/* the BTF whose structures are to be read, and where to continue in it */
 	__u64 btf_at;
 	__u32 btf_id, meta_at;
-	/* the socket or ring to look into, and how far */
+	/* the socket or ring to be read, and where to continue in it */
 	__u64 inside, inside_at;
 	/* the descriptor that leads there, or WALK_IN_PID */
 	__u32 inside_fd, pad_fd;
-	/* a file to be looked into, and what it is: enum walk_other */
+	/* the file whose programs are to be emitted, and what it is: enum walk_other */
 	__u64 use_file;
 	__u32 use_other;
 	/* a bit for each enum walk_other: something is loaded that such a file may hold */

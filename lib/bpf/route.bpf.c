@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * Routing tables, and the programs of lightweight tunnels in the routes of IPv4 (bpf_parse_prog()).
- * A program hangs on a nexthop of the route's fib_info. The tables are tries (fib_trie.c) with
- * pointers up, so a walk needs no stack and can stop anywhere.
+ * A program belongs to a nexthop of the route's fib_info. The tables are tries (fib_trie.c) with
+ * pointers to the parent, so that the walk needs no stack and can stop anywhere.
  */
 #include "bpf/lwtunnel.bpf.h"
 
 /* --------------------------------------------------------------- tables --- */
 
-/* Buckets of the tables' hashes: all where there is policy routing. */
+/* How many buckets the hashes of tables have: 256 with policy routing. */
 #define V4_BUCKETS (bpf_core_field_exists(((struct netns_ipv4 *)0)->rules_ops) ? 256 : 2)
 #define V6_BUCKETS (bpf_core_field_exists(((struct netns_ipv6 *)0)->fib6_rules_ops) ? 256 : 1)
 
@@ -29,7 +29,7 @@ static __always_inline bool tell_fib(struct hlist_node *node, bool v6)
 	return true;
 }
 
-/* at[0]: the next bucket, IPv4's and then IPv6's; at[1]: the node in the one before. */
+/* at[0]: the next bucket, first of IPv4, then of IPv6; at[1]: the node in the bucket before. */
 static int fib_step(__u32 index, void *ctx)
 {
 	struct hlist_node *node = (void *)walk.net.at[1], *self = NULL;
@@ -59,7 +59,7 @@ static int fib_step(__u32 index, void *ctx)
 	return 0;
 }
 
-/* Tells the routing tables of a namespace. */
+/* Emits the routing tables of a namespace. */
 SEC("syscall")
 int walk_fibs(void *ctx)
 {
@@ -70,7 +70,7 @@ int walk_fibs(void *ctx)
 
 /* ----------------------------------------------------------------- IPv4 --- */
 
-/* Nexthops of one route. */
+/* The most nexthops of one route. */
 #define NEXTHOPS_MAX 1024
 
 struct hops {
@@ -96,7 +96,10 @@ static int hop_step(__u32 index, struct hops *hops)
 	return 0;
 }
 
-/* A route in the leaf at[3]. Tables 254 and 255 may share one trie: only this table's are told. */
+/*
+ * Emits a route in the leaf at[3]. Tables 254 and 255 may share one trie: only the routes of the
+ * requested table are emitted.
+ */
 static __always_inline void tell_alias(struct fib_alias *alias)
 {
 	struct key_vector *leaf = (void *)walk.net.at[3];
@@ -126,7 +129,7 @@ static __always_inline struct key_vector *parent_of(struct key_vector *node)
 	return BPF_CORE_READ(tnode, parent);
 }
 
-/* From an inner node whose children are done, up; false: it was the root. */
+/* Goes from an inner node whose children are done to its parent; false: it was the root. */
 static __always_inline bool trie_up(struct key_vector *node)
 {
 	struct key_vector *parent;
@@ -180,7 +183,7 @@ static int trie_step(__u32 index, void *ctx)
 	return 0;
 }
 
-/* Tells the routes with programs of the IPv4 table walk.net.object, whose id is walk.net.arg. */
+/* Emits the routes with programs of the IPv4 table walk.net.object, whose id is walk.net.arg. */
 SEC("syscall")
 int walk_fib4(void *ctx)
 {

@@ -1,21 +1,23 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * What sockets hold: the program of SO_ATTACH_BPF (sk_attach_bpf(); accepted sockets share the
- * sk_filter, sk_clone()), programs copied from a sockmap (sock_map_link(), which takes one
+ * sk_filter, sk_clone()), the programs copied from a sockmap (sock_map_link(), which takes one
  * reference for each in sk_psock.progs), the map of a congestion control (bpf_try_module_get() in
- * tcp_assign_congestion_control(), tcp_create_openreq_child()), a reuseport group's program
- * (reuseport_attach_prog()), a packet fanout's (fanout_set_data_ebpf()).
+ * tcp_assign_congestion_control(), tcp_create_openreq_child()), the program of a reuseport group
+ * (reuseport_attach_prog()) and that of a packet fanout (fanout_set_data_ebpf()).
  *
- * Sockets come by descriptors (holder-fd.bpf.c), from queues of connections not yet accepted, as the
- * closed peers of unix sockets, which keep their filter until the other end is closed, and as closed
- * senders of what is in a unix socket's queue (holder-inflight.bpf.c).
+ * Sockets are found by descriptors (fd.bpf.c), in queues of connections that were not accepted yet,
+ * as closed peers of unix sockets, which keep their filter until the other end is closed, and as
+ * closed senders of what is in the queue of a unix socket (inflight.bpf.c).
  */
 #include <linux/if_packet.h>
 
-#include "bpf/walk.bpf.h"
 #include "bpf/struct_ops.bpf.h"
+#include "bpf/walk.bpf.h"
 
-/* In the low bits of sk_user_data: it is a struct sk_psock (5.19; 6.1 is our floor). */
+/*
+ * The low bits of sk_user_data are flags; this one says that it is a struct sk_psock (since 5.19).
+ */
 #define USER_DATA_PSOCK 4ull
 #define USER_DATA_FLAGS 7ull
 
@@ -80,8 +82,9 @@ static __always_inline void tell_maps(struct walk_sock *out, struct sock *sk)
 }
 
 /*
- * Tells that a socket holds an object, id 0: none (a classic filter has no id). Global, so that the
- * verifier checks it once; @use is one of walk_use_kind, its count in the upper half.
+ * Emits that a socket holds an object; @id is 0 for a classic filter, which is not emitted. @use is
+ * one of enum walk_use_kind, with the count in the upper half. This is global, so that the verifier
+ * checks it once.
  */
 int walk_tell_sock(__u64 address, __u64 what, __u64 use, __u32 id, __u32 fd)
 {
@@ -182,22 +185,28 @@ static __always_inline void tell_groups(struct sock *sk, __u16 family, __u32 fd)
 
 /* ----------------------------------------------- not yet accepted ones --- */
 
-/* More than net.core.somaxconn is by default, 4096. */
+/* More than the default of net.core.somaxconn, 4096. */
 #define QUEUE_MAX 65536
 
-/* Room that must be left for what follows the queue in this step of a descriptor table. */
+/* Room that is left for the rest of this step of a descriptor table. */
 #define AFTER_QUEUE (32 * WALK_USE_ROOM)
 
-/* The queue at work: not on the stack, which the callers' frames have nearly used up. */
+/*
+ * The queue that is being read. It is not on the stack, most of which the frames of the callers
+ * use.
+ */
 struct {
-	__u64 listener, filter, map; /* map: of the listener's congestion control */
+	__u64 listener, filter, map; /* map: that of the listener's congestion control */
 	__u64 request;
 	__u32 fd;
-	__u32 same; /* connections that use the same one */
+	__u32 same; /* connections with the same map */
 	__u32 missed;
 } walk_accepts;
 
-/* What a queued connection holds that its listener does not: most share the listener's filter. */
+/*
+ * Emits what a connection in the queue holds and its listener does not: most share the listener's
+ * filter.
+ */
 static __always_inline void tell_queued(struct sock *sk)
 {
 	struct bpf_map *map = ops_map(sk);
@@ -219,7 +228,7 @@ static int queue_step(__u32 index, void *unused)
 
 	if (!request)
 		return 1;
-	/* one that was just accepted: what it points to is no longer this queue */
+	/* it was just accepted: what it points to is no longer in this queue */
 	if ((__u64)BPF_CORE_READ(request, __req_common.skc_listener) != walk_accepts.listener ||
 	    walk_full(AFTER_QUEUE)) {
 		walk_accepts.missed = 1;
@@ -232,7 +241,7 @@ static int queue_step(__u32 index, void *unused)
 	return 0;
 }
 
-/* Global: see walk_tell_sock(). */
+/* This is a global function for the same reason as walk_tell_sock(). */
 int walk_tell_accepts(__u64 listener, __u32 fd)
 {
 	struct inet_connection_sock *icsk = (void *)listener;
@@ -316,7 +325,7 @@ static __always_inline void tell_socket(struct sock *sk, __u32 fd)
 	else if (family == AF_UNIX)
 		tell_peer(sk, fd);
 	else if (family == AF_XDP && fd != WALK_IN_PID)
-		walk_use_xsk((__u64)sk, fd); /* without a descriptor: told by class map */
+		walk_use_xsk((__u64)sk, fd); /* without a descriptor class map emits it */
 	else if (family == AF_KCM)
 		walk_use_kcm((__u64)sk, fd);
 }
@@ -337,7 +346,7 @@ int walk_use_file(__u64 address, __u32 fd, __u32 other)
 	return 0;
 }
 
-/* What the file at walk.use_file holds, which its process has no descriptor of. */
+/* Emits what the file at walk.use_file holds, of which its process has no descriptor. */
 SEC("syscall")
 int walk_carried(void *ctx)
 {
@@ -347,8 +356,8 @@ int walk_carried(void *ctx)
 
 	if (other >= WALK_OTHERS ||
 	    (__u64)BPF_CORE_READ(file, f_op, release) != walk.known.other[other])
-		return 0;    /* it has gone meanwhile */
-	walk_table.told = 1; /* lib knows whose it is */
+		return 0;    /* it was released during the scan */
+	walk_table.told = 1; /* lib has emitted the process already */
 	return walk_use_file(address, WALK_IN_PID, other);
 }
 

@@ -1,17 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * struct_ops maps that are registered. Without a link the kernel's subsystem holds the map
- * (bpf_struct_ops_map_update_elem()) until the element is deleted (bpf_struct_ops_map_delete_elem()).
- * What else a subsystem holds for as long: the arena of a sched_ext_ops_cid (7.2).
+ * struct_ops maps that are registered. Without a link the subsystem of the kernel holds the map
+ * (bpf_struct_ops_map_update_elem()) until the element is deleted
+ * (bpf_struct_ops_map_delete_elem()). For the same time a scheduler holds the arena of its
+ * sched_ext_ops_cid (since 7.2).
  */
-#include "bpf/walk.bpf.h"
 #include "bpf/struct_ops.bpf.h"
+#include "bpf/walk.bpf.h"
 #include "uapi/newer.h"
 
 /*
- * Until 6.3 what uses the operations (a TCP socket) counts in the value's refcnt, and the one
- * reference of the map stays until that is 0, even after the registration was undone; later it is
- * always 0.
+ * Until 6.3 a user of the operations (a TCP socket) counts in the value's refcnt, and the one
+ * reference on the map stays until that is 0, even after the registration was undone. Since 6.4 it
+ * is always 0.
  */
 static __always_inline bool is_registered(__u64 map)
 {
@@ -44,7 +45,10 @@ static __always_inline __u64 ops_data(__u64 map)
 	return map + bpf_core_field_offset(struct bpf_struct_ops_map, kvalue.data);
 }
 
-/* Its own name, where its type has any; and whether it is of a type that can hold an arena. */
+/*
+ * Emits the name of the operations, where their type has one. Returns whether the type can hold an
+ * arena.
+ */
 static __always_inline bool tell_name(struct walk_struct_ops *out, __u64 data)
 {
 	struct tcp_congestion_ops *tcp = (void *)data;
@@ -96,7 +100,7 @@ int walk_registered(struct bpf_iter__bpf_map *ctx)
 	if (!map || map->map_type != BPF_MAP_TYPE_STRUCT_OPS)
 		return 0;
 	if (!bpf_core_type_exists(struct bpf_struct_ops_map))
-		return 0; /* no CONFIG_BPF_JIT */
+		return 0; /* a kernel without CONFIG_BPF_JIT */
 	address = walk_scalar(ctx->map);
 	/* registered through a link, which holds the map, if the flag is set */
 	if (!(map->map_flags & NEWER_BPF_F_LINK) && !is_registered(address))

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* Operations that the kernel calls: their names, and the struct_ops map that registered them. */
+/*
+ * Operations that the kernel calls: how their names are compared, and the struct_ops map that
+ * registered them.
+ */
 #ifndef WALK_OPS_BPF_H
 #define WALK_OPS_BPF_H
 
@@ -15,8 +18,9 @@
 	(BYTE(a, 0) | BYTE(b, 1) | BYTE(c, 2) | BYTE(d, 3) | BYTE(e, 4) | BYTE(f, 5) | \
 	 BYTE(g, 6) | BYTE(h, 7))
 /*
- * The owner of what a struct_ops map registered, BPF_MODULE_OWNER: the upper half differs between
- * architectures; the lower is no module's, whose addresses are aligned to cache lines.
+ * The owner of operations that a struct_ops map registered, BPF_MODULE_OWNER. The upper half
+ * differs between architectures. The lower half cannot be that of a module, whose address is
+ * aligned to cache lines.
  */
 #define BPF_OWNER (0xeb9fu << 2)
 

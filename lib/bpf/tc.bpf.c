@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * Where tc can have filters: the qdiscs of a device, their classes, and the blocks of filters of
- * each; walk-tc.bpf.c looks into a block. A qdisc that a struct_ops map has registered holds the map
- * (bpf_try_module_get() in qdisc_create()).
+ * each; tc_filters.bpf.c reads the blocks. A qdisc that a struct_ops map has registered holds the
+ * map (bpf_try_module_get() in qdisc_create()).
  *
- * Which blocks a qdisc has only its own code can say (Qdisc_class_ops.tcf_block()): here is where
- * each kind in the kernel keeps them. One that we do not know, or whose module was not loaded when
- * our programs were, is told as such.
+ * Only the code of a qdisc can say which blocks it has (Qdisc_class_ops.tcf_block()), so this file
+ * has the place for each kind in the kernel. A kind that is not among these, or whose module was
+ * loaded after our programs, is emitted as unknown.
  */
 #include "bpf/net.bpf.h"
 #include "bpf/struct_ops.bpf.h"
 
-/* Where its block is in such a qdisc; -1: not known. */
+/* The offset of the block in such a qdisc; -1: not known. */
 #define block_of(type)                                            \
 	(bpf_core_field_exists(((struct type *)0)->block)         \
 		 ? (int)bpf_core_field_offset(struct type, block) \
@@ -65,7 +65,9 @@ static __always_inline bool tell_classful(struct walk_qdisc *out, __u64 name, vo
 	return false;
 }
 
-/* ingress and clsact: what is not loaded yet has no type, and is no qdisc we know. */
+/*
+ * ingress and clsact. A kind whose module is not loaded yet has no type, and is handled as unknown.
+ */
 static __always_inline bool tell_ingress(struct walk_qdisc *out, __u64 name, void *data)
 {
 	struct ingress_sched_data *ingress = data;
@@ -106,7 +108,7 @@ static __always_inline bool tell_qdisc(struct Qdisc *qdisc)
 		return false;
 	}
 	if (!classes && !map)
-		return true; /* it can have no filters, and holds nothing */
+		return true; /* it can have no filters, and holds no map */
 	__builtin_memset(out, 0, sizeof(*out));
 	out->qdisc = (__u64)qdisc;
 	out->handle = BPF_CORE_READ(qdisc, handle);
@@ -128,7 +130,7 @@ static __always_inline bool tell_qdisc(struct Qdisc *qdisc)
 #define QDISC_HASH 16
 
 /*
- * at[0]: which place: the root, the ingress queue, a bucket of the hash that has all others; at[1]:
+ * at[0]: the place: the root, the ingress queue, or a bucket of the hash with all others; at[1]:
  * the node in that bucket.
  */
 static __always_inline void enter_place(struct net_device *dev, __u64 place)
@@ -171,7 +173,7 @@ static int qdisc_step(__u32 index, void *ctx)
 }
 
 /*
- * Tells the qdiscs of the device walk.net.object that can have filters or hold a map; with walk.net.arg
+ * Emits the qdiscs of the device walk.net.object that can have filters or hold a map; with walk.net.arg
  * those that have packets.
  */
 SEC("syscall")
@@ -190,7 +192,7 @@ int walk_qdiscs(void *ctx)
 	return 0;
 }
 
-/* at[0]: the next bucket; at[1]: the node in the one before. */
+/* at[0]: the next bucket; at[1]: the node in the bucket before. */
 static int class_step(__u32 index, void *ctx)
 {
 	struct hlist_node *node = (void *)walk.net.at[1], *self = NULL;
@@ -221,7 +223,7 @@ static int class_step(__u32 index, void *ctx)
 	return 0;
 }
 
-/* Tells the classes in the hash walk.net.object; walk.net.arg is where their block is. */
+/* Emits the classes in the hash walk.net.object; walk.net.arg is the offset of their block. */
 SEC("syscall")
 int walk_classes(void *ctx)
 {

@@ -1,20 +1,23 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The actions of kind "bpf" of one network namespace: each holds its program (tcf_bpf_init()),
- * whether filters are bound to it or not. They are in a tree by their index (an IDR), which what
- * act_bpf has for the namespace leads to.
+ * The actions of kind "bpf" of one network namespace. Each holds its program (tcf_bpf_init()),
+ * whether filters are bound to it or not. They are in a tree by index (an IDR), which is found
+ * through the data that act_bpf has for the namespace.
  */
 #include "bpf/net.bpf.h"
 
 #define NODE_SLOTS (bpf_core_field_size(struct xa_node, slots) / sizeof(void *))
 
-/* The tags of an entry of a tree, in its lowest bits; small internal ones are no nodes. */
+/* The tags in the lowest bits of an entry of a tree. Small internal entries are no nodes. */
 #define ENTRY_TAGS     3UL
 #define ENTRY_INTERNAL 2UL
 #define ENTRY_NODES    4096UL
 #define ENTRY_ERRORS   (-4095UL)
 
-/* What act_bpf has for the namespace, told by its own consistency; at[0] and at[3] are set then. */
+/*
+ * Finds the data that act_bpf has for the namespace, recognized by its consistency. Sets at[0] and
+ * at[3].
+ */
 static int find_step(__u32 index, struct net_generic **gen)
 {
 	struct tc_action_net *tn = NULL;
@@ -66,20 +69,25 @@ static __always_inline struct xarray *tree(void)
 	       bpf_core_field_offset(struct idr, idr_rt);
 }
 
-/* An entry that is not empty: goes down, or tells the action; false: not yet past it. */
+/*
+ * Takes an entry that is not empty: goes down, or emits the action. False: the walk is not past the
+ * entry yet.
+ */
 static __always_inline bool enter(__u64 entry)
 {
 	if ((entry & ENTRY_TAGS) == ENTRY_INTERNAL) {
 		if (entry < ENTRY_NODES)
-			walk.ended = WALK_TORN; /* being replaced: RADIX_TREE_RETRY */
+			walk.ended = WALK_TORN; /* it is being replaced: RADIX_TREE_RETRY */
 		walk.net.at[2] = entry & ~ENTRY_TAGS;
 		return false;
 	}
-	/* an index can be reserved for an action that is being made: ERR_PTR(-EBUSY) */
+	/* an index can be reserved for an action that is being created: ERR_PTR(-EBUSY) */
 	return entry >= ENTRY_ERRORS || tell_action((void *)entry);
 }
 
-/* How many bits of the place are below this node; a node of another tree was freed meanwhile. */
+/*
+ * How many bits of the place are below this node. A node of another tree was freed during the walk.
+ */
 static __always_inline __u32 shift_of(struct xa_node *node)
 {
 	__u8 shift = BPF_CORE_READ(node, shift);
@@ -89,13 +97,13 @@ static __always_inline __u32 shift_of(struct xa_node *node)
 	return shift & 63;
 }
 
-/* Goes to the root, where the next place may be beyond all that the tree has; 1: the end. */
+/* Goes to the root. Returns 1 at the end, where the next place is beyond all that the tree has. */
 static __always_inline int root_step(void)
 {
 	__u64 entry = (__u64)BPF_CORE_READ(tree(), xa_head);
 	__u32 shift;
 
-	if (!entry || enter(entry)) /* none, or a single one at place 0 */
+	if (!entry || enter(entry)) /* there is none, or a single one at place 0 */
 		return 1;
 	if (walk.ended != WALK_DONE)
 		return 1;
@@ -104,8 +112,9 @@ static __always_inline int root_step(void)
 }
 
 /*
- * at[1]: the next place in the tree; at[2]: a node on the way there, 0: go down from the root, as
- * after each node, so that a tree that grows or shrinks meanwhile is still walked by its places.
+ * at[1]: the next place in the tree; at[2]: a node on the path to it, 0: go down from the root.
+ * That is done after each node, so that a tree that grows or shrinks during the walk is still
+ * walked by its places.
  */
 static int action_step(__u32 index, void *ctx)
 {
@@ -130,7 +139,7 @@ static int action_step(__u32 index, void *ctx)
 	return walk.ended != WALK_DONE ? 1 : 0;
 }
 
-/* Tells the actions of kind "bpf" of the namespace walk.net.net. */
+/* Emits the actions of kind "bpf" of the namespace walk.net.net. */
 SEC("syscall")
 int walk_actions(void *ctx)
 {
@@ -138,7 +147,7 @@ int walk_actions(void *ctx)
 	struct net_generic *gen;
 	__u32 count;
 
-	/* without the type, nor has the kernel any actions (CONFIG_NET_CLS_ACT) */
+	/* without this type the kernel has no actions (CONFIG_NET_CLS_ACT) */
 	if (!net_is_there() || !bpf_core_type_exists(struct tc_action_net))
 		return 0;
 	gen = BPF_CORE_READ(net, gen);
@@ -148,7 +157,7 @@ int walk_actions(void *ctx)
 	if (!walk.net.at[0] || !BPF_CORE_READ(tree(), xa_head))
 		return 0;
 	if (!bpf_core_type_exists(struct tcf_bpf)) {
-		walk.net.missed++; /* its module came after our programs were loaded */
+		walk.net.missed++; /* its module was loaded after our programs */
 		return 0;
 	}
 	run_steps(action_step);

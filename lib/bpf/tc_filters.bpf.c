@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The cls_bpf filters of one block of tc: tcf_block.chain_list leads to its chains, each to a list
- * of classifiers by priority, each of kind "bpf" to its filters, which hold their programs
- * (cls_bpf_prog_from_efd()).
+ * The cls_bpf filters of one block of tc. tcf_block.chain_list leads to its chains, each chain to a
+ * list of classifiers by priority, each classifier of kind "bpf" to its filters, which hold their
+ * programs (cls_bpf_prog_from_efd()).
  */
 #include "bpf/net.bpf.h"
 
@@ -35,7 +35,7 @@ static __always_inline bool tell_filter(struct tcf_proto *tp, struct cls_bpf_pro
 	return true;
 }
 
-/* A filter at at[2], of the classifier at[1]. */
+/* Emits a filter at at[2], of the classifier at[1]. */
 static __always_inline void filter_step(struct tcf_proto *tp, struct list_head *node)
 {
 	struct cls_bpf_head *head = BPF_CORE_READ(tp, root);
@@ -50,7 +50,7 @@ static __always_inline void filter_step(struct tcf_proto *tp, struct list_head *
 	}
 }
 
-/* A classifier at at[1], of the chain before at[0]: looks into it or goes on. */
+/* Takes a classifier at at[1], of the chain before at[0]: enters it, or goes on to the next. */
 static __always_inline void proto_step(struct tcf_proto *tp)
 {
 	struct tcf_block *block = (void *)walk.net.object;
@@ -66,12 +66,14 @@ static __always_inline void proto_step(struct tcf_proto *tp)
 			walk.net.at[2] = (__u64)BPF_CORE_READ(head, plist.next);
 			return;
 		}
-		walk.net.missed++; /* its module came after our programs were loaded */
+		walk.net.missed++; /* its module was loaded after our programs */
 	}
 	walk.net.at[1] = (__u64)BPF_CORE_READ(tp, next);
 }
 
-/* at[0]: a chain; at[1]: a classifier of the chain before it; at[2]: a filter of that. */
+/*
+ * at[0]: a chain; at[1]: a classifier of the chain before it; at[2]: a filter of that classifier.
+ */
 static int block_step(__u32 index, void *ctx)
 {
 	struct list_head *node = (void *)walk.net.at[0];
@@ -93,7 +95,7 @@ static int block_step(__u32 index, void *ctx)
 	return walk.ended != WALK_DONE ? 1 : 0;
 }
 
-/* Tells the filters of the block walk.net.object. */
+/* Emits the filters of the block walk.net.object. */
 SEC("syscall")
 int walk_block(void *ctx)
 {

@@ -15,7 +15,7 @@ static int mprog_step(__u32 index, void *ctx)
 	struct bpf_prog *prog;
 
 	if (!out) {
-		walk.ended = WALK_FULL; /* all again from the first, into an empty buffer */
+		walk.ended = WALK_FULL; /* the next call starts again, with an empty buffer */
 		return 1;
 	}
 	item = (void *)entry + bpf_core_field_offset(struct bpf_mprog_entry, fp_items) +
@@ -32,7 +32,7 @@ static int mprog_step(__u32 index, void *ctx)
 	return 0;
 }
 
-/* Tells the programs of the entry walk.net.object. */
+/* Emits the programs of the entry walk.net.object. */
 SEC("syscall")
 int walk_mprogs(void *ctx)
 {

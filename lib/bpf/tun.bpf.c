@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Steering and filter programs of tun devices (__tun_set_ebpf(): one reference for each, kept in a
- * tun_prog), by their files: all queues of a device lead to the same two; and by the devices, of
- * which persistent ones need no file.
+ * Steering and filter programs of tun devices: __tun_set_ebpf() keeps one reference for each in a
+ * tun_prog. They are found by the files, where all queues of a device lead to the same two, and by
+ * the devices, of which persistent ones need no file.
  *
- * The driver is a module in many kernels. While it is not loaded its types are not known, which is
- * asked first; what comes with it later is a gap.
+ * The driver is a module in many kernels. Its types do not exist before it is loaded, which is
+ * tested first; if it is loaded after our programs, what it holds is a gap.
  */
 #include <linux/if_tun.h>
 
 #include "bpf/net.bpf.h"
 
-/* Global, so that the verifier checks it once. */
+/* This is a global function, so that the verifier checks it once. */
 int walk_tell_tun(__u64 address, __u64 tun_prog, __u32 use, __u32 fd)
 {
 	struct net_device *dev;
@@ -97,7 +97,7 @@ static __always_inline bool is_tun(struct net_device *dev)
 	return kind[0] == 't' && kind[1] == 'u' && kind[2] == 'n' && !kind[3];
 }
 
-/* One device of one namespace: a persistent one holds its programs with or without a file. */
+/* Emits the programs of one device: a persistent one holds them with or without a file. */
 SEC("syscall")
 int walk_tun_device(void *ctx)
 {

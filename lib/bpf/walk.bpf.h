@@ -17,9 +17,9 @@
 
 extern char walk_out[WALK_OUT_SIZE];
 extern struct walk_control walk;
-extern struct walk_listed walk_list[WALK_LIST_MAX]; /* walk-load.bpf.c */
+extern struct walk_listed walk_list[WALK_LIST_MAX]; /* counters.bpf.c */
 
-/* Room for one record of at most WALK_REC_MAX bytes, or NULL: the buffer is full. */
+/* Room for one record of at most WALK_REC_MAX bytes, or NULL if the buffer is full. */
 static __always_inline void *walk_room(void)
 {
 	__u32 at = walk.len;
@@ -37,19 +37,19 @@ static __always_inline void walk_emit(struct walk_rec *rec, __u16 type, __u16 si
 	walk.len += size;
 }
 
-/* The kernel's bit for a field type, 0 where it has none such. */
+/* The kernel's bit for a field type, 0 if this kernel does not have the type. */
 #define walk_field_bit(name)                                             \
 	(bpf_core_enum_value_exists(enum btf_field_type, name)           \
 		 ? (__u32)bpf_core_enum_value(enum btf_field_type, name) \
 		 : 0)
 
-/* Is the buffer nearly full? Then a walk that can stop here does. */
+/* Is the buffer nearly full? A walk that can stop here then does so. */
 static __always_inline bool walk_full(__u32 needed)
 {
 	return walk.len > WALK_OUT_SIZE - WALK_REC_MAX - needed;
 }
 
-/* Where to begin with this object: where it was left, or at 0. */
+/* Where to begin with this object: where the walk stopped, or at 0. */
 static __always_inline __u64 walk_begin(__u64 key)
 {
 	return walk.resume_key == key ? walk.resume_at : 0;
@@ -61,8 +61,8 @@ static __always_inline void walk_done(void)
 }
 
 /*
- * To be returned by an iterator's program that has to stop in an object: the kernel ends the read
- * with EAGAIN and shows the same object again at the next one (bpf_iter_run_prog()).
+ * The return value of an iterator's program that has to stop within an object: the kernel ends the
+ * read with EAGAIN, and the next read shows the same object again (bpf_iter_run_prog()).
  */
 static __always_inline int walk_later(__u64 key, __u64 at)
 {
@@ -74,8 +74,8 @@ static __always_inline int walk_later(__u64 key, __u64 at)
 #define WALK_AGAIN 1
 
 /*
- * The same for programs that look into the objects in walk_list: @look tells of one from walk.resume_at
- * on, and where it ends as WALK_FULL walk.resume_at is where to go on.
+ * The same for programs that read the objects in walk_list. @look emits one of them from
+ * walk.resume_at on; where it sets walk.ended to WALK_FULL, walk.resume_at says where to continue.
  */
 static __always_inline int walk_listed_step(int (*look)(__u64 address, __u32 id))
 {
@@ -89,7 +89,7 @@ static __always_inline int walk_listed_step(int (*look)(__u64 address, __u32 id)
 	return 0;
 }
 
-/* From walk.list_at on; @step calls walk_listed_step(). */
+/* Runs @step, which calls walk_listed_step(), from walk.list_at on. */
 static __always_inline int walk_all_listed(int (*step)(__u32 index, void *data))
 {
 	walk.ended = WALK_DONE;
@@ -102,7 +102,7 @@ static __always_inline __u32 walk_prog_id(const struct bpf_prog *prog)
 	return prog ? BPF_CORE_READ(prog, aux, id) : 0;
 }
 
-/* A pointer the verifier trusts is no scalar: these fetch it as one from the context. */
+/* A pointer that the verifier trusts is no scalar: this reads it as one from the context. */
 #define walk_scalar(ptr_field)                                                  \
 	({                                                                      \
 		__u64 __value = 0;                                              \
@@ -110,25 +110,25 @@ static __always_inline __u32 walk_prog_id(const struct bpf_prog *prog)
 		__value;                                                        \
 	})
 
-/* ------------------------------------------------ by plain loads (walk-load.bpf.c) --- */
+/* ------------------------------------------------ by plain loads (counters.bpf.c) ------ */
 
-/* The id of the object of that kind (map, program, link, btf) at @address. */
+/* The id of the object of that kind (map, program, link, BTF) at @address. */
 __u32 walk_id(__u64 address, __u32 kind);
-/* A file's f_op->release and private_data. */
+/* The f_op->release and the private_data of a file. */
 __u64 walk_release(__u64 file);
 __u64 walk_private(__u64 file);
 /*
- * Looks at the descriptors of one step (WALK_STEP of them) of walk_table, and has walk_tell() tell of
- * those that may be of interest.
+ * Reads the WALK_STEP descriptors of one step of walk_table, and calls walk_tell() for those that
+ * may be of interest.
  */
 int walk_files(__u64 step);
 #define WALK_STEP 32
-int walk_tell(__u64 file, __u32 fd); /* holder-fd.bpf.c */
+int walk_tell(__u64 file, __u32 fd); /* fd.bpf.c */
 __u64 walk_ops(__u64 file);
 /* The struct sock of a socket's file. */
 __u64 walk_sock(__u64 file);
 
-/* ------------------------------------------------- what keeps owners (walk-owner.bpf.c) --- */
+/* ------------------------------------------------ what keeps owners (owners.bpf.c) --- */
 
 /* The room that these need at most, for one task; for one file. */
 #define WALK_PLACES_ROOM (sizeof(struct walk_ns) + 2 * sizeof(struct walk_hold))
@@ -137,13 +137,13 @@ int walk_emit_dirs(__u64 task);
 int walk_emit_file(__u64 file, __u32 fd);
 int walk_emit_member(__u64 file, __u32 fd, __u32 other);
 
-/* ---------------------------------------- between holder-fd and the others --- */
+/* ---------------------------------------- between fd.bpf.c and the others --- */
 
-extern struct walk_table walk_table; /* holder-fd.bpf.c */
+extern struct walk_table walk_table; /* fd.bpf.c */
 
 /*
- * Tells that process, if it has not been told: before the first thing that it holds. No function of
- * its own: calls are nested as deeply as the verifier allows.
+ * Emits the current process, if that was not done yet: its record comes before the first thing that
+ * it holds. This is always inlined, since calls are nested as deeply as the verifier allows.
  */
 static __always_inline void walk_tell_task(void)
 {
@@ -158,38 +158,38 @@ static __always_inline void walk_tell_task(void)
 	walk_table.told = 1;
 }
 /*
- * Tells a file that is held otherwise than by a descriptor (enum walk_how), if it is one of a BPF
- * object, or a socket or ring that may hold such files (holder-mmap.bpf.c). Needs WALK_HELD_ROOM.
+ * Emits a file that is held otherwise than by a descriptor (enum walk_how), if it is the file of a
+ * BPF object, or of a socket or ring that may hold such files (mmap.bpf.c). Needs WALK_HELD_ROOM.
  */
 int walk_tell_held(__u64 file, __u64 at, __u64 end, __u32 how);
 int walk_tell_gap(__u32 kind);
 #define WALK_HELD_ROOM \
 	(sizeof(struct walk_held) + sizeof(struct walk_carried) + sizeof(struct walk_task))
 /*
- * Tells what a file of @other (enum walk_other: a socket, perf event or tun) holds, as held through
- * descriptor @fd of the process told by walk_tell_task() (holder-socket.bpf.c). It needs room of
- * WALK_USE_ROOM, and uses at most WALK_QUEUE_ROOM more if that is there.
+ * Emits what a file of @other (enum walk_other: a socket, perf event or tun) holds, as held through
+ * descriptor @fd of the process that walk_tell_task() emitted (socket.bpf.c). It needs
+ * WALK_USE_ROOM, and uses at most WALK_QUEUE_ROOM more if there is room.
  */
 int walk_use_file(__u64 file, __u32 fd, __u32 other);
 
-/* The same for a perf event that @holder keeps: kind << 32 | id (holder-perf.bpf.c). */
+/* The same for a perf event that @holder keeps: kind << 32 | id (perf.bpf.c). */
 int walk_use_event(__u64 event, __u64 holder, __u32 slot, __u32 fd);
 #define WALK_NO_HOLDER 0
-int walk_use_tun(__u64 file, __u32 fd); /* holder-tun.bpf.c */
-/* The same for a socket that a packet keeps: emits nothing where it is open (holder-socket.bpf.c). */
+int walk_use_tun(__u64 file, __u32 fd); /* tun.bpf.c */
+/* The same for a socket that a packet keeps: emits nothing where it is open (socket.bpf.c). */
 int walk_use_closed(__u64 sock, __u32 fd);
-int walk_tell_backlog(__u64 qdisc); /* walk-packet.bpf.c */
-int walk_use_xsk(__u64 sock, __u32 fd); /* walk-xsk.bpf.c */
-int walk_use_kcm(__u64 sock, __u32 fd); /* walk-kcm.bpf.c */
+int walk_tell_backlog(__u64 qdisc);	/* packets.bpf.c */
+int walk_use_xsk(__u64 sock, __u32 fd); /* xsk.bpf.c */
+int walk_use_kcm(__u64 sock, __u32 fd); /* kcm.bpf.c */
 
-/* Tells that a socket holds an object (holder-socket.bpf.c). */
+/* Emits that a socket holds an object (socket.bpf.c). */
 int walk_tell_sock(__u64 address, __u64 what, __u64 use, __u32 id, __u32 fd);
 
-/* A unix socket and its orphaned peer have a filter and four programs of a sockmap each. */
+/* A unix socket and its orphaned peer may each have a filter and the four programs of a sockmap. */
 #define WALK_USE_ROOM	(10 * sizeof(struct walk_sock))
 #define WALK_QUEUE_ROOM (64 * 1024)
 
-/* Tells an edge between two objects. False: the buffer is full. */
+/* Emits an edge between two objects. Returns false if the buffer is full. */
 static __always_inline bool walk_edge(__u32 holder_id, __u8 holder, __u32 target_id, __u8 target,
 				      __u8 via, __u32 slot)
 {
@@ -208,7 +208,7 @@ static __always_inline bool walk_edge(__u32 holder_id, __u8 holder, __u32 target
 	return true;
 }
 
-/* Tells a btf that some object leads to: iterators show none. */
+/* Emits a BTF that some object leads to: there is no iterator over BTFs. */
 static __always_inline void walk_tell_btf(struct btf *btf)
 {
 	struct walk_btf *out = btf ? walk_room() : NULL;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Every network namespace, with or without processes, and the devices in each. What hangs on a
- * device is told here where it is one pointer away: XDP programs (dev_xdp_install()), and the
- * entries of tcx and netkit.
+ * Every network namespace, with or without processes, and the devices in each. What a device holds
+ * by one pointer is emitted with it: XDP programs (dev_xdp_install()), and the entries of tcx and
+ * netkit.
  */
 #include <linux/if_tun.h>
 
@@ -46,14 +46,14 @@ static __always_inline bool tell_net(struct net *net)
 	return true;
 }
 
-/* at[0]: the list node; at[1]: where we began, which is where the circle closes. */
+/* at[0]: the list node; at[1]: the first node, at which the walk has gone around the list. */
 static int net_step(__u32 index, void *ctx)
 {
 	struct list_head *node = (void *)walk.net.at[0];
 	struct net *net = (void *)node - bpf_core_field_offset(struct net, list);
 	struct net *own = (void *)walk.net.at[1] - bpf_core_field_offset(struct net, list);
 
-	/* the list's bare head is in the circle too, and is no namespace */
+	/* the head of the list is not in a namespace */
 	if (net_ops(net) == net_ops(own) && !tell_net(net))
 		return 1;
 	if (!list_go(node, &walk.net.at[0]))
@@ -61,7 +61,7 @@ static int net_step(__u32 index, void *ctx)
 	return walk.net.at[0] == walk.net.at[1] ? 1 : 0;
 }
 
-/* Tells all namespaces, beginning with our own. */
+/* Emits all namespaces, beginning with our own. */
 SEC("syscall")
 int walk_nets(void *ctx)
 {
@@ -92,7 +92,7 @@ int walk_nets(void *ctx)
 		}                                                                             \
 	})
 
-/* What its driver has of its own. */
+/* The private data of the device's driver. */
 static __always_inline void *private_of(void *dev)
 {
 	if (bpf_core_field_exists(((struct net_device *)0)->priv))
@@ -106,8 +106,7 @@ static __always_inline __u64 kind_of(void *dev)
 	__u64 kind = 0;
 
 	bpf_probe_read_kernel_str(&kind, sizeof(kind),
-				  BPF_CORE_READ((struct net_device *)dev, rtnl_link_ops,
-						kind));
+				  BPF_CORE_READ((struct net_device *)dev, rtnl_link_ops, kind));
 	return kind;
 }
 
@@ -123,7 +122,7 @@ static __always_inline void tell_netkit(struct walk_netdev *out, void *dev)
 }
 
 /*
- * How often a driver holds its program more than once: for each pair of queues but the first
+ * How often a driver holds its program beyond once: for each pair of queues but the first
  * (virtnet_xdp_set()), for each device that is bonded (bond_xdp_set()).
  */
 static __always_inline __u32 held_more(void *dev)
@@ -137,9 +136,9 @@ static __always_inline __u32 held_more(void *dev)
 		return BPF_CORE_READ(bond, xdp_prog) ? BPF_CORE_READ(bond, slave_cnt) : 0;
 	if (!bpf_core_field_exists(virtio->max_queue_pairs))
 		return 0;
-	bpf_probe_read_kernel_str(name, sizeof(name),
-				  BPF_CORE_READ((struct net_device *)dev, dev.parent, driver,
-						name));
+	bpf_probe_read_kernel_str(
+		name, sizeof(name),
+		BPF_CORE_READ((struct net_device *)dev, dev.parent, driver, name));
 	if (name[0] != NAME('v', 'i', 'r', 't', 'i', 'o', '_', 'n') ||
 	    name[1] != NAME('e', 't', 0, 0, 0, 0, 0, 0))
 		return 0;
@@ -180,8 +179,7 @@ static __always_inline bool is_stacked(__u64 kind)
 
 static __always_inline void tell_below(struct walk_netdev *out, void *dev)
 {
-	struct list_head *head =
-		dev + bpf_core_field_offset(struct net_device, adj_list.lower);
+	struct list_head *head = dev + bpf_core_field_offset(struct net_device, adj_list.lower);
 	struct list_head *first = BPF_CORE_READ(head, next);
 	struct net_device *below;
 
@@ -195,11 +193,10 @@ static __always_inline void tell_below(struct walk_netdev *out, void *dev)
 	tell_tun(out, below);
 }
 
-/* What it lasts as long as, beside its own namespace. */
+/* Besides its own namespace, what a device is removed with. */
 static __always_inline void tell_lasting(struct walk_netdev *out, void *dev)
 {
-	struct rtnl_link_ops *ops =
-		(void *)BPF_CORE_READ((struct net_device *)dev, rtnl_link_ops);
+	struct rtnl_link_ops *ops = (void *)BPF_CORE_READ((struct net_device *)dev, rtnl_link_ops);
 	struct netkit *netkit = private_of(dev);
 	struct veth_priv *veth = private_of(dev);
 	__u64 kind = kind_of(dev);
@@ -255,7 +252,7 @@ static int device_step(__u32 index, void *ctx)
 	if (walk.net.at[0] == walk.net.net + bpf_core_field_offset(struct net, dev_base_head))
 		return 1;
 	if ((__u64)BPF_CORE_READ((struct net_device *)dev, nd_net.net) != walk.net.net) {
-		walk.ended = WALK_TORN; /* it has just moved to another namespace */
+		walk.ended = WALK_TORN; /* it was just moved to another namespace */
 		return 1;
 	}
 	if (!tell_device(dev))
@@ -263,7 +260,7 @@ static int device_step(__u32 index, void *ctx)
 	return list_go(node, &walk.net.at[0]) ? 0 : 1;
 }
 
-/* Tells the devices of a namespace. */
+/* Emits the devices of a namespace. */
 SEC("syscall")
 int walk_netdevs(void *ctx)
 {

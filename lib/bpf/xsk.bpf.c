@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * AF_XDP sockets: each xskmap slot that has one holds a reference on the map itself (xsk_map_inc() in
- * xsk_map_node_alloc()), and goes with the socket (xsk_delete_from_maps()), not with the map's users.
+ * AF_XDP sockets: each slot of an xskmap with a socket holds a reference on the map itself
+ * (xsk_map_inc() in xsk_map_node_alloc()). It is released with the socket (xsk_delete_from_maps()),
+ * not with the users of the map.
  */
 #include "bpf/walk.bpf.h"
 
-/* The most slots that one socket is followed to. */
+/* The most slots of one socket that are followed. */
 #define SLOTS_MAX 1024
 
 struct nodes {
@@ -24,7 +25,9 @@ static int node_step(__u32 index, struct nodes *nodes)
 		return 1;
 	}
 	node = (void *)(nodes->at - bpf_core_field_offset(struct xsk_map_node, node));
-	/* the slot's address is told, so that the walk over the maps does not tell it again */
+	/*
+	 * the record has the slot's address, so that the walk over the maps does not count it again
+	 */
 	walk_tell_sock(nodes->sock, (__u64)BPF_CORE_READ(node, map_entry),
 		       WALK_USE_XSKMAP | 1ull << 32, BPF_CORE_READ(node, map, map.id), nodes->fd);
 	nodes->at = (__u64)BPF_CORE_READ(list, next);
@@ -37,10 +40,10 @@ int walk_use_xsk(__u64 sock, __u32 fd)
 	struct nodes nodes = { .sock = sock, .fd = fd };
 
 	if (!bpf_core_field_exists(xs->map_list))
-		return 0; /* no CONFIG_XDP_SOCKETS */
+		return 0; /* a kernel without CONFIG_XDP_SOCKETS */
 	nodes.head = sock + bpf_core_field_offset(struct xdp_sock, map_list);
 	nodes.at = (__u64)BPF_CORE_READ(xs, map_list.next);
-	/* what does not fit here is told by the walk over the maps, without the socket */
+	/* slots beyond SLOTS_MAX are emitted by the walk over the maps, without the socket */
 	bpf_loop(SLOTS_MAX, node_step, &nodes, 0);
 	return 0;
 }

@@ -1,13 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The rules of one table of iptables, ip6tables or arptables that match by xt_bpf: a rule has its
- * matches behind it, then its target, then the next rule (bpf_mt_check_v1()).
+ * The rules of one table of iptables, ip6tables or arptables that match by xt_bpf
+ * (bpf_mt_check_v1()). A rule is followed by its matches, then by its target, then by the next
+ * rule.
  */
 #include <linux/netfilter.h>
 
 #include "bpf/netfilter.bpf.h"
 
-/* The UAPI's sizes: struct xt_entry_match and struct xt_entry_target, the pointer in them. */
+/*
+ * Sizes of the UAPI: of struct xt_entry_match and struct xt_entry_target, and the offset of the
+ * pointer in them.
+ */
 #define ENTRY_HEAD 32
 #define ENTRY_KIND 8
 #define CHAIN_NAME 30
@@ -34,7 +38,9 @@ static __always_inline void entry_of(struct entry *entry, void *address)
 		read_entry(entry, ipt_entry, address);
 }
 
-/* A user's chain begins with an entry that jumps to ERROR, and has the chain's name there. */
+/*
+ * A user's chain begins with an entry whose target is ERROR, and which has the name of the chain.
+ */
 static __always_inline void enter_user_chain(void *target)
 {
 	struct xt_target *kind = NULL;
@@ -51,7 +57,7 @@ static __always_inline void enter_user_chain(void *target)
 	walk.net.number = 0;
 }
 
-/* Which chain begins here, if one does; the number of the rule in it. */
+/* Enters the chain that begins here, if one does, and counts the rules in it. */
 static __always_inline void enter_entry(struct xt_table_info *info, void *table, __u32 at,
 					void *target)
 {
@@ -80,7 +86,7 @@ static __always_inline bool tell_match(void *address)
 	if (!is_xt_bpf(match))
 		return true;
 	if (!bpf_core_type_exists(struct xt_bpf_info_v1)) {
-		walk.net.missed++; /* its module came after our programs were loaded */
+		walk.net.missed++; /* its module was loaded after our programs */
 		return true;
 	}
 	out = walk_room();
@@ -96,7 +102,9 @@ static __always_inline bool tell_match(void *address)
 	return true;
 }
 
-/* at[0]: where a rule is; at[1]: where a match in it is, 0: at its beginning; at[2]: the rules. */
+/*
+ * at[0]: the offset of a rule; at[1]: the offset of a match in it, 0: not begun; at[2]: the rules.
+ */
 static int xt_step(__u32 index, void *ctx)
 {
 	struct xt_table_info *info = (void *)walk.net.at[2];
@@ -130,13 +138,15 @@ static int xt_step(__u32 index, void *ctx)
 	return 0;
 }
 
-/* Tells the rules with programs of the table walk.net.object of the family walk.net.arg. */
+/* Emits the rules with programs of the table walk.net.object of the family walk.net.arg. */
 SEC("syscall")
 int walk_xt(void *ctx)
 {
 	struct xt_table *table = (void *)walk.net.object;
 
-	/* first of all: without ip_tables loaded nothing of it resolves */
+	/*
+	 * this comes first: while ip_tables is not loaded, none of its structures can be relocated
+	 */
 	if (!bpf_core_type_exists(struct xt_table) || !net_is_there())
 		return 0;
 	walk.net.gone = BPF_CORE_READ(table, af) != walk.net.arg ||
@@ -146,7 +156,10 @@ int walk_xt(void *ctx)
 	if (!walk.net.at[2])
 		walk.net.at[2] = (__u64)BPF_CORE_READ(table, private);
 	run_steps(xt_step);
-	/* replaced by another set of rules meanwhile: what was read may have been freed */
+	/*
+	 * it was replaced by another set of rules during the walk: what was read may have been
+	 * freed
+	 */
 	if ((__u64)BPF_CORE_READ(table, private) != walk.net.at[2])
 		walk.ended = WALK_TORN;
 	return 0;
