@@ -34,7 +34,7 @@ static int request_step(__u32 index, void *ctx)
 	else if (walk_full(WALK_HELD_ROOM))
 		walk_requests_of.full = 1;
 	else if (walk_requests_of.number >= walk_requests_of.skip)
-		walk_tell_held((__u64)BPF_CORE_READ(request, ki_filp),
+		walk_emit_held((__u64)BPF_CORE_READ(request, ki_filp),
 			       BPF_CORE_READ(request, ki_res.obj), 0, WALK_HOW_AIO);
 	if (walk_requests_of.torn || walk_requests_of.full)
 		return 1;
@@ -57,7 +57,7 @@ int walk_context(__u64 address)
 	walk_requests_of.torn = 0;
 	bpf_loop(REQUESTS_MAX, request_step, NULL, 0);
 	if (walk_requests_of.at != walk_requests_of.head && !walk_requests_of.full)
-		walk_tell_gap(WALK_GAP_AIO);
+		walk_emit_gap(WALK_GAP_AIO);
 	return 0;
 }
 
@@ -86,7 +86,7 @@ int walk_aio(struct bpf_iter__task *ctx)
 	table = BPF_CORE_READ(task, mm, ioctx_table);
 	if (!table)
 		return 0;
-	walk_table.told = 0;
+	walk_table.emitted = 0;
 	walk_table.pid = walk_table.tgid = task->tgid;
 	BPF_CORE_READ_INTO(&walk_table.comm, task, group_leader, comm);
 	key = (__u64)task->pid << 32 | 1;

@@ -52,7 +52,7 @@ int walk_callback(__u64 place, __u32 map, __u32 via, __u64 key, __u32 size)
 	return 0;
 }
 
-static __always_inline void tell_value(const struct places *places, __u64 value, __u32 map,
+static __always_inline void emit_value(const struct places *places, __u64 value, __u32 map,
 				       __u64 key, __u32 size)
 {
 	if (places->timer >= 0)
@@ -70,7 +70,7 @@ static int array_step(__u32 index, struct values *values)
 	if (walk_full(VALUE_ROOM))
 		values->stopped = at + 1;
 	else
-		tell_value(&values->places, values->base + at * values->size, values->map, 0, at);
+		emit_value(&values->places, values->base + at * values->size, values->map, 0, at);
 	return values->stopped ? 1 : 0;
 }
 
@@ -87,7 +87,7 @@ static int chain_step(__u32 index, struct chain *chain)
 	if (htab_ends(chain->node))
 		return 1;
 	key = htab_key(chain->node);
-	tell_value(&chain->places, htab_value(key, chain->key_size), chain->map, key,
+	emit_value(&chain->places, htab_value(key, chain->key_size), chain->map, key,
 		   chain->key_size);
 	chain->node = htab_next(chain->node);
 	return 0;
@@ -111,7 +111,7 @@ static int bucket_step(__u32 index, struct values *values)
 		return 0;
 	bpf_loop(CHAIN_MAX, chain_step, &chain, 0);
 	if (!htab_ends(chain.node))
-		walk_tell_gap(WALK_GAP_BUCKET);
+		walk_emit_gap(WALK_GAP_BUCKET);
 	return 0;
 }
 
@@ -167,7 +167,7 @@ int walk_async(struct bpf_iter__bpf_map *ctx)
 		rounds = walk_rounds(values.at, values.count);
 		bpf_loop(rounds, bucket_step, &values, 0);
 	} else {
-		walk_tell_gap(WALK_GAP_VALUES);
+		walk_emit_gap(WALK_GAP_VALUES);
 	}
 	if (!values.stopped && values.at + rounds < values.count)
 		values.stopped = values.at + rounds + 1;

@@ -52,7 +52,7 @@ static int old_step(__u32 index, struct fields *fields)
 	return 0;
 }
 
-static __always_inline void tell_old(struct fields *fields, struct bpf_map *map)
+static __always_inline void emit_old(struct fields *fields, struct bpf_map *map)
 {
 	struct bpf_map_value_off *tab;
 
@@ -66,7 +66,7 @@ static __always_inline void tell_old(struct fields *fields, struct bpf_map *map)
 }
 
 /* The caller has room for FIELDS_MAX edges. */
-static __always_inline void tell_record(struct fields *fields, struct btf_record *record)
+static __always_inline void emit_record(struct fields *fields, struct btf_record *record)
 {
 	fields->record = (__u64)record;
 	fields->count = record ? BPF_CORE_READ(record, cnt) : 0;
@@ -74,12 +74,12 @@ static __always_inline void tell_record(struct fields *fields, struct btf_record
 		bpf_loop(FIELDS_MAX, field_step, fields, 0);
 }
 
-static __always_inline void tell_map(struct fields *fields, struct bpf_map *map)
+static __always_inline void emit_map(struct fields *fields, struct bpf_map *map)
 {
 	if (bpf_core_field_exists(map->record))
-		tell_record(fields, BPF_CORE_READ(map, record));
+		emit_record(fields, BPF_CORE_READ(map, record));
 	else
-		tell_old(fields, map);
+		emit_old(fields, map);
 }
 
 SEC("iter/bpf_map")
@@ -93,11 +93,11 @@ int walk_kptrs(struct bpf_iter__bpf_map *ctx)
 	if (walk_full(2 * FIELDS_MAX * sizeof(struct walk_edge)))
 		return WALK_AGAIN;
 	fields.holder = map->id;
-	tell_map(&fields, (void *)walk_scalar(ctx->map));
+	emit_map(&fields, (void *)walk_scalar(ctx->map));
 	inner = BPF_CORE_READ(map, inner_map_meta);
 	fields.via = WALK_VIA_TEMPLATE_KPTR;
 	if (inner)
-		tell_map(&fields, inner);
+		emit_map(&fields, inner);
 	return 0;
 }
 
@@ -118,7 +118,7 @@ static int meta_step(__u32 index, struct metas *metas)
 		walk.meta_at = metas->first + index;
 	} else {
 		fields.holder = walk.btf_id;
-		tell_record(&fields, BPF_CORE_READ(meta, record));
+		emit_record(&fields, BPF_CORE_READ(meta, record));
 	}
 	return metas->stopped ? 1 : 0;
 }

@@ -108,7 +108,7 @@ static __always_inline void look(struct cgroup *cgroup)
 	walk.cgroups.phase = any ? NAMES : DOWN;
 }
 
-static __always_inline void tell_cgroup(struct cgroup *cgroup)
+static __always_inline void emit_cgroup(struct cgroup *cgroup)
 {
 	struct walk_cgroup *out = walk_room();
 	long len;
@@ -146,7 +146,7 @@ static __always_inline __u32 flags_of(struct cgroup *cgroup, __u32 type)
 	return flags;
 }
 
-static __always_inline void tell_entry(struct cgroup *cgroup, struct bpf_prog_list *entry)
+static __always_inline void emit_entry(struct cgroup *cgroup, struct bpf_prog_list *entry)
 {
 	__u32 type = walk.cgroups.type, uapi = attach_type(type);
 	struct bpf_link *link = BPF_CORE_READ(entry, link);
@@ -178,7 +178,7 @@ static __always_inline void tell_entry(struct cgroup *cgroup, struct bpf_prog_li
 }
 
 /* Emits one entry of a list, or takes the next list; after the last one the walk goes down. */
-static __always_inline void tell_progs(struct cgroup *cgroup)
+static __always_inline void emit_progs(struct cgroup *cgroup)
 {
 	struct hlist_node *node = (void *)walk.cgroups.entry, *self = NULL;
 	__u32 type = walk.cgroups.type;
@@ -189,7 +189,7 @@ static __always_inline void tell_progs(struct cgroup *cgroup)
 			walk.ended = WALK_TORN;
 			return;
 		}
-		tell_entry(cgroup,
+		emit_entry(cgroup,
 			   (void *)node - bpf_core_field_offset(struct bpf_prog_list, node));
 		if (walk.ended != WALK_DONE)
 			return;
@@ -258,10 +258,10 @@ static __always_inline void step_one(struct cgroup *cgroup)
 		look(cgroup);
 		break;
 	case NAMES:
-		tell_cgroup((void *)walk.cgroups.up);
+		emit_cgroup((void *)walk.cgroups.up);
 		break;
 	case PROGS:
-		tell_progs(cgroup);
+		emit_progs(cgroup);
 		break;
 	case DOWN:
 		go_down(cgroup);

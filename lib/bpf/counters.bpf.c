@@ -200,7 +200,7 @@ int walk_files(__u64 step)
 		__u64 release = file ? release_of(file) : 0;
 
 		if (ops && !not_known(release, ops) && !(walk.only && is_other(file, release)))
-			walk_tell((__u64)file, step * WALK_STEP + i);
+			walk_emit_fd((__u64)file, step * WALK_STEP + i);
 	}
 	return 0;
 }

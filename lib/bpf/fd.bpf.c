@@ -24,13 +24,13 @@ struct steps {
 	(WALK_STEP * (WALK_USE_ROOM + WALK_HELD_ROOM + WALK_FILE_ROOM) + \
 	 sizeof(struct walk_task) + WALK_PLACES_ROOM + WALK_QUEUE_ROOM)
 
-static __always_inline void tell_file(struct file *file, __u32 fd, __u32 kind)
+static __always_inline void emit_file(struct file *file, __u32 fd, __u32 kind)
 {
 	__u64 object = walk_private((__u64)file);
 	struct walk_file *out;
 	__u32 id = walk_id(object, kind);
 
-	walk_tell_task();
+	walk_emit_task();
 	out = walk_room();
 	if (!out)
 		return;
@@ -39,7 +39,7 @@ static __always_inline void tell_file(struct file *file, __u32 fd, __u32 kind)
 	out->kind = kind;
 	walk_emit(&out->rec, WALK_FILE, sizeof(*out), id);
 	if (kind == WALK_KIND_BTF)
-		walk_tell_btf((struct btf *)object);
+		walk_emit_btf((struct btf *)object);
 }
 
 /*
@@ -55,7 +55,7 @@ static __always_inline bool has_map_target(const char target[32])
 	       start == *(const __u64 *)"sockmap";
 }
 
-static __always_inline void tell_iter(struct file *file, __u32 fd)
+static __always_inline void emit_iter(struct file *file, __u32 fd)
 {
 	__u32 offset = bpf_core_field_offset(struct bpf_iter_priv_data, target_private);
 	struct bpf_iter_priv_data *priv;
@@ -66,7 +66,7 @@ static __always_inline void tell_iter(struct file *file, __u32 fd)
 
 	if (walk_table.tgid == walk.self_pid && fd == walk.self_fd)
 		return;
-	walk_tell_task();
+	walk_emit_task();
 	seq = BPF_CORE_READ(file, private_data);
 	target = BPF_CORE_READ(seq, private);
 	priv = target - offset;
@@ -116,16 +116,16 @@ static __always_inline __u32 kind_of(__u64 release)
 }
 
 /* This is a global function for the reason given at walk_table. */
-int walk_tell(__u64 file, __u32 fd)
+int walk_emit_fd(__u64 file, __u32 fd)
 {
 	__u32 kind = kind_of(walk_release(file));
 
 	if (kind == KIND_ITER)
-		tell_iter((struct file *)file, fd);
+		emit_iter((struct file *)file, fd);
 	else if (kind < KIND_ITER)
-		tell_file((struct file *)file, fd, kind);
+		emit_file((struct file *)file, fd, kind);
 	if (kind == KIND_OTHER + WALK_OTHER_SOCKET || kind == KIND_OTHER + WALK_OTHER_RING)
-		walk_tell_held(file, fd, 0, WALK_HOW_FD);
+		walk_emit_held(file, fd, 0, WALK_HOW_FD);
 	if (walk.only) /* what holds programs and owners holds no map that is requested */
 		return 0;
 	if (kind >= KIND_OTHER)
@@ -205,7 +205,7 @@ int walk_tasks(struct bpf_iter__task *ctx)
 	leader = task->group_leader;
 	walk_table.pid = task->pid;
 	walk_table.tgid = task->tgid;
-	walk_table.told = 0;
+	walk_table.emitted = 0;
 	key = (__u64)task->pid << 32 | 1;
 	steps.first = walk_begin(key);
 	/* where the leader has exited, each thread has others than it */

@@ -8,7 +8,7 @@
 
 #define RTN_RTINFO 0x0004
 
-static __always_inline void tell_route6(struct fib6_info *route)
+static __always_inline void emit_route6(struct fib6_info *route)
 {
 	struct walk_route *out;
 
@@ -57,7 +57,7 @@ static int tree6_step(__u32 index, void *ctx)
 	__u64 parent, third = 0;
 
 	if (route) {
-		tell_route6(route);
+		emit_route6(route);
 		if (walk.ended == WALK_DONE)
 			walk.net.at[2] = (__u64)BPF_CORE_READ(route, fib6_next);
 		return walk.ended != WALK_DONE ? 1 : 0;
@@ -92,7 +92,7 @@ int walk_fib6(void *ctx)
 	return 0;
 }
 
-static __always_inline void tell_nexthop(struct nexthop *nexthop)
+static __always_inline void emit_nexthop(struct nexthop *nexthop)
 {
 	struct walk_route *out;
 	struct nh_info *info;
@@ -116,7 +116,7 @@ static int nexthop_step(__u32 index, void *ctx)
 		return 1;
 	parent = BPF_CORE_READ(node, __rb_parent_color) & ~3ULL;
 	if (walk.net.at[1] == parent)
-		tell_nexthop((void *)node - bpf_core_field_offset(struct nexthop, rb_node));
+		emit_nexthop((void *)node - bpf_core_field_offset(struct nexthop, rb_node));
 	if (walk.ended != WALK_DONE)
 		return 1;
 	walk_tree_go((__u64)node, parent, (__u64)BPF_CORE_READ(node, rb_left),

@@ -65,15 +65,15 @@ static __always_inline void walk_keyed_edge(__u32 map, __u32 target, __u32 targe
 					    __u64 key, __u32 size)
 {
 	struct walk_edge *edge = walk_room();
-	__u64 told = key ? size : 0;
+	__u64 length = key ? size : 0;
 
 	/*
 	 * else clang compares another copy of it, and the verifier of 6.1 does not see the bound of
 	 * this one
 	 */
-	barrier_var(told);
-	if (told > WALK_KEY_MAX)
-		told = WALK_KEY_MAX;
+	barrier_var(length);
+	if (length > WALK_KEY_MAX)
+		length = WALK_KEY_MAX;
 	if (!edge)
 		return;
 	edge->holder = WALK_KIND_MAP;
@@ -83,8 +83,8 @@ static __always_inline void walk_keyed_edge(__u32 map, __u32 target, __u32 targe
 	edge->target_id = target_id;
 	edge->slot = key ? 0 : size;
 	edge->key_size = key ? size : 0;
-	bpf_probe_read_kernel(edge->key, told, (void *)key);
-	walk_emit(&edge->rec, WALK_EDGE, sizeof(*edge) + ((told + 7) & ~7ull), map);
+	bpf_probe_read_kernel(edge->key, length, (void *)key);
+	walk_emit(&edge->rec, WALK_EDGE, sizeof(*edge) + ((length + 7) & ~7ull), map);
 }
 
 #endif

@@ -29,7 +29,7 @@ static int file_step(__u32 index, struct message *message)
 	bpf_probe_read_kernel(&file, sizeof(file),
 			      (void *)(message->files + (__u64)index * sizeof(file)));
 	if (file)
-		walk_tell_held(file, 0, 0, WALK_HOW_MESSAGE);
+		walk_emit_held(file, 0, 0, WALK_HOW_MESSAGE);
 	return 0;
 }
 
@@ -47,7 +47,7 @@ int walk_message(__u64 address)
 	return 0;
 }
 
-static __always_inline void tell_connection(__u64 sock)
+static __always_inline void emit_connection(__u64 sock)
 {
 	struct walk_held *out = walk_room();
 
@@ -73,7 +73,7 @@ struct queue {
 
 #define QUEUE_GOES_ON ((__u32)-1)
 
-static __always_inline void tell_message(struct queue *queue)
+static __always_inline void emit_message(struct queue *queue)
 {
 	struct sk_buff *skb = (void *)queue->at;
 	__u64 control = queue->at + bpf_core_field_offset(struct sk_buff, cb);
@@ -84,7 +84,7 @@ static __always_inline void tell_message(struct queue *queue)
 		return; /* a kernel without CONFIG_UNIX */
 	list = BPF_CORE_READ((struct unix_skb_parms *)control, fp);
 	if (queue->listens && sock)
-		tell_connection(sock);
+		emit_connection(sock);
 	else if (list)
 		walk_message((__u64)list);
 }
@@ -93,7 +93,7 @@ static __always_inline void tell_message(struct queue *queue)
  * Emits what the message's closed sender holds. While the message is in the queue the sender is not
  * freed; if it has left the queue meanwhile, what was read may be of anything.
  */
-static __always_inline void tell_sender(struct queue *queue)
+static __always_inline void emit_sender(struct queue *queue)
 {
 	struct sk_buff *skb = (void *)queue->at;
 	__u64 sender = (__u64)BPF_CORE_READ(skb, sk);
@@ -124,8 +124,8 @@ static int queue_step(__u32 index, struct queue *queue)
 	if (queue->ended != QUEUE_GOES_ON)
 		return 1;
 	if (queue->number >= queue->first) {
-		tell_message(queue);
-		tell_sender(queue);
+		emit_message(queue);
+		emit_sender(queue);
 	}
 	if (queue->ended != QUEUE_GOES_ON)
 		return 1;
@@ -142,7 +142,7 @@ int walk_queue(void *ctx)
 	struct sock *sk = (void *)walk.inside;
 	struct queue queue = { .first = walk.inside_at, .ended = QUEUE_GOES_ON };
 
-	walk_table.told = 1; /* the files belong to the process that led to the socket */
+	walk_table.emitted = 1; /* the files belong to the process that led to the socket */
 	queue.head = (__u64)sk + bpf_core_field_offset(struct sock, sk_receive_queue);
 	queue.before = queue.head;
 	queue.at = (__u64)BPF_CORE_READ(sk, sk_receive_queue.next);
@@ -151,7 +151,7 @@ int walk_queue(void *ctx)
 	queue.listens = BPF_CORE_READ(sk, __sk_common.skc_state) == BPF_TCP_LISTEN;
 	bpf_loop(QUEUE_MAX, queue_step, &queue, 0);
 	if (queue.ended == QUEUE_GOES_ON) {
-		walk_tell_gap(WALK_GAP_MESSAGES);
+		walk_emit_gap(WALK_GAP_MESSAGES);
 		queue.ended = WALK_DONE;
 	}
 	walk.inside_at = queue.number;

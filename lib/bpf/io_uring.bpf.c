@@ -62,11 +62,11 @@ static int slot_step(__u32 index, struct ring *ring)
 	if (file && walk_full(WALK_HELD_ROOM))
 		ring->stopped = slot + 1;
 	else if (file)
-		walk_tell_held(file, slot, 0, WALK_HOW_SLOT);
+		walk_emit_held(file, slot, 0, WALK_HOW_SLOT);
 	return ring->stopped ? 1 : 0;
 }
 
-static __always_inline void tell_slots(struct ring *ring)
+static __always_inline void emit_slots(struct ring *ring)
 {
 	struct io_ring_ctx *ctx = (void *)walk.inside;
 	__u64 count = 0;
@@ -104,7 +104,7 @@ static int chain_step(__u32 index, void *ctx)
 	else if (walk_full(WALK_HELD_ROOM))
 		walk_chain.full = 1;
 	else if (walk_chain.number >= walk_chain.skip)
-		walk_tell_held((__u64)BPF_CORE_READ(request, file), BPF_CORE_READ(request, opcode),
+		walk_emit_held((__u64)BPF_CORE_READ(request, file), BPF_CORE_READ(request, opcode),
 			       0, WALK_HOW_REQUEST);
 	if (walk_chain.torn || walk_chain.full)
 		return 1;
@@ -127,7 +127,7 @@ int walk_bucket(__u64 address, __u32 skip)
 	walk_chain.number = walk_chain.full = walk_chain.torn = 0;
 	bpf_loop(CHAIN_MAX, chain_step, NULL, 0);
 	if (walk_chain.node && !walk_chain.torn && !walk_chain.full)
-		walk_tell_gap(WALK_GAP_RING);
+		walk_emit_gap(WALK_GAP_RING);
 	return 0;
 }
 
@@ -173,7 +173,7 @@ static int ring_step(__u32 index, const __u64 *rings)
 
 	bpf_probe_read_kernel(&file, sizeof(file), (void *)(*rings + (__u64)index * sizeof(file)));
 	if (file)
-		walk_tell_held(file, index, 0, WALK_HOW_RING_FD);
+		walk_emit_held(file, index, 0, WALK_HOW_RING_FD);
 	return 0;
 }
 
@@ -191,7 +191,7 @@ int walk_ring_fds(struct bpf_iter__task *ctx)
 		return 0;
 	if (walk_full(IO_RINGFD_REG_MAX * WALK_HELD_ROOM))
 		return WALK_AGAIN;
-	walk_table.told = 0;
+	walk_table.emitted = 0;
 	walk_table.pid = walk_table.tgid = task->tgid;
 	BPF_CORE_READ_INTO(&walk_table.comm, task, group_leader, comm);
 	rings += bpf_core_field_offset(struct io_uring_task, registered_rings);
@@ -207,12 +207,12 @@ int walk_ring(void *ctx)
 	__u64 at = walk.inside_at, first;
 	struct ring ring = { .first = at };
 
-	walk_table.told = 1; /* the files belong to the process that led to the ring */
+	walk_table.emitted = 1; /* the files belong to the process that led to the ring */
 	walk.ended = WALK_DONE;
 	if (!HAVE_RINGS)
 		return 0;
 	if (at < PART_TABLE)
-		tell_slots(&ring);
+		emit_slots(&ring);
 	if (ring.stopped) {
 		walk.ended = WALK_FULL;
 		walk.inside_at = ring.stopped - 1;

@@ -25,7 +25,7 @@ static int psock_step(__u32 index, struct psocks *psocks)
 	if (psocks->at == psocks->head || !psocks->at || walk_full(AFTER_PSOCKS))
 		return 1;
 	psock = (void *)(psocks->at - bpf_core_field_offset(struct kcm_psock, psock_list));
-	walk_tell_sock(psocks->sock, (__u64)psock, WALK_USE_KCM | 1ull << 32,
+	walk_emit_sock(psocks->sock, (__u64)psock, WALK_USE_KCM | 1ull << 32,
 		       walk_prog_id(BPF_CORE_READ(psock, bpf_prog)), psocks->fd);
 	psocks->at = (__u64)BPF_CORE_READ(node, next);
 	return 0;
@@ -38,7 +38,7 @@ int walk_use_kcm(__u64 sock, __u32 fd)
 	struct kcm_mux *mux;
 
 	if (!bpf_core_type_exists(struct kcm_psock)) {
-		walk_tell_gap(WALK_GAP_KCM); /* its module was loaded after our programs */
+		walk_emit_gap(WALK_GAP_KCM); /* its module was loaded after our programs */
 		return 0;
 	}
 	mux = BPF_CORE_READ(kcm, mux);
@@ -48,7 +48,7 @@ int walk_use_kcm(__u64 sock, __u32 fd)
 	psocks.at = (__u64)BPF_CORE_READ(mux, psocks.next);
 	bpf_loop(PSOCKS_MAX, psock_step, &psocks, 0);
 	if (psocks.at != psocks.head)
-		walk_tell_gap(WALK_GAP_KCM);
+		walk_emit_gap(WALK_GAP_KCM);
 	return 0;
 }
 

@@ -27,7 +27,7 @@ struct held {
 	__u32 map, first, via, hop;
 };
 
-static __always_inline void tell_xsk(const struct held *held, __u32 index)
+static __always_inline void emit_xsk(const struct held *held, __u32 index)
 {
 	struct walk_xsk *out = walk_room();
 
@@ -49,7 +49,7 @@ static int slot_step(__u32 index, struct held *held)
 	if (!object)
 		return 0;
 	if (held->via == WALK_VIA_XSK) {
-		tell_xsk(held, index);
+		emit_xsk(held, index);
 		return 0;
 	}
 	if (held->via == WALK_VIA_INNER)
@@ -60,7 +60,7 @@ static int slot_step(__u32 index, struct held *held)
 }
 
 /* Most slots are empty: 32 are read at once, and each of them is looked at only if one is not 0. */
-static __always_inline void tell_slots(struct slots *slots, __u64 step)
+static __always_inline void emit_slots(struct slots *slots, __u64 step)
 {
 	struct held held = {
 		.base = slots->base,
@@ -89,7 +89,7 @@ static int array_step(__u32 index, struct slots *slots)
 	if (walk_full(STEP_ROOM))
 		slots->stopped = step + 1;
 	else
-		tell_slots(slots, step);
+		emit_slots(slots, step);
 	return slots->stopped ? 1 : 0;
 }
 
@@ -122,14 +122,14 @@ static int chain_step(__u32 index, struct chain *chain)
 	return 0;
 }
 
-static __always_inline void tell_bucket(struct slots *slots, __u64 bucket)
+static __always_inline void emit_bucket(struct slots *slots, __u64 bucket)
 {
 	struct chain chain = { .map = slots->map, .key_size = slots->key_size };
 
 	chain.node = htab_first(slots->base, bucket);
 	bpf_loop(CHAIN_MAX, chain_step, &chain, 0);
 	if (!htab_ends(chain.node))
-		walk_tell_gap(WALK_GAP_BUCKET);
+		walk_emit_gap(WALK_GAP_BUCKET);
 }
 
 static int device_step(__u32 index, struct chain *chain)
@@ -149,7 +149,7 @@ static int device_step(__u32 index, struct chain *chain)
 	return 0;
 }
 
-static __always_inline void tell_devices(struct slots *slots, __u64 bucket)
+static __always_inline void emit_devices(struct slots *slots, __u64 bucket)
 {
 	struct hlist_head *head = (void *)(slots->base + bucket * sizeof(void *));
 	struct chain chain = { .map = slots->map };
@@ -159,7 +159,7 @@ static __always_inline void tell_devices(struct slots *slots, __u64 bucket)
 		return;
 	bpf_loop(CHAIN_MAX, device_step, &chain, 0);
 	if (chain.node)
-		walk_tell_gap(WALK_GAP_BUCKET);
+		walk_emit_gap(WALK_GAP_BUCKET);
 }
 
 static int hash_step(__u32 index, struct slots *slots)
@@ -169,9 +169,9 @@ static int hash_step(__u32 index, struct slots *slots)
 	if (walk_full(CHAIN_ROOM(1)))
 		slots->stopped = bucket + 1;
 	else if (slots->via == WALK_VIA_INNER)
-		tell_bucket(slots, bucket);
+		emit_bucket(slots, bucket);
 	else
-		tell_devices(slots, bucket);
+		emit_devices(slots, bucket);
 	return slots->stopped ? 1 : 0;
 }
 
@@ -302,7 +302,7 @@ int walk_slots(void *ctx)
 
 /* ------------------------------------------------------------- sockmaps --- */
 
-static __always_inline void tell_attached(__u32 map, struct bpf_prog *prog, __u8 via)
+static __always_inline void emit_attached(__u32 map, struct bpf_prog *prog, __u8 via)
 {
 	if (prog)
 		walk_edge(map, WALK_KIND_MAP, walk_prog_id(prog), WALK_KIND_PROG, via, 0);
@@ -323,10 +323,10 @@ int walk_sockmaps(struct bpf_iter__bpf_map *ctx)
 	at = map->map_type == BPF_MAP_TYPE_SOCKMAP ? bpf_core_field_offset(struct bpf_stab, progs)
 						   : bpf_core_field_offset(struct bpf_shtab, progs);
 	progs = (void *)(walk_scalar(ctx->map) + at);
-	tell_attached(map->id, BPF_CORE_READ(progs, msg_parser), WALK_VIA_MSG_PARSER);
-	tell_attached(map->id, BPF_CORE_READ(progs, stream_parser), WALK_VIA_STREAM_PARSER);
-	tell_attached(map->id, BPF_CORE_READ(progs, stream_verdict), WALK_VIA_STREAM_VERDICT);
-	tell_attached(map->id, BPF_CORE_READ(progs, skb_verdict), WALK_VIA_SKB_VERDICT);
+	emit_attached(map->id, BPF_CORE_READ(progs, msg_parser), WALK_VIA_MSG_PARSER);
+	emit_attached(map->id, BPF_CORE_READ(progs, stream_parser), WALK_VIA_STREAM_PARSER);
+	emit_attached(map->id, BPF_CORE_READ(progs, stream_verdict), WALK_VIA_STREAM_VERDICT);
+	emit_attached(map->id, BPF_CORE_READ(progs, skb_verdict), WALK_VIA_SKB_VERDICT);
 	return 0;
 }
 

@@ -72,7 +72,7 @@ static __always_inline void fill_object(struct walk_held *out, void *object)
 }
 
 /* Emits a file that may hold programs. What it holds is read later, by walk_carried(). */
-static __always_inline void tell_carried(__u64 file, __u64 release)
+static __always_inline void emit_carried(__u64 file, __u64 release)
 {
 	struct walk_carried *out;
 	__u32 other = WALK_OTHERS;
@@ -85,7 +85,7 @@ static __always_inline void tell_carried(__u64 file, __u64 release)
 		other = WALK_OTHER_TUN;
 	if (!release || other == WALK_OTHERS)
 		return;
-	walk_tell_task();
+	walk_emit_task();
 	out = walk_room();
 	if (!out)
 		return;
@@ -95,7 +95,7 @@ static __always_inline void tell_carried(__u64 file, __u64 release)
 	walk_emit(&out->rec, WALK_CARRIED, sizeof(*out), 0);
 }
 
-int walk_tell_held(__u64 address, __u64 at, __u64 end, __u32 how)
+int walk_emit_held(__u64 address, __u64 at, __u64 end, __u32 how)
 {
 	__u64 release = walk_release(address);
 	__u32 kind = kind_of(release);
@@ -104,7 +104,7 @@ int walk_tell_held(__u64 address, __u64 at, __u64 end, __u32 how)
 	__u64 inside = 0;
 
 	if (how != WALK_HOW_FD && (kind == WALK_HELD_SOCKET || kind == WALK_HELD_OTHER))
-		tell_carried(address, release);
+		emit_carried(address, release);
 	if (kind == WALK_HELD_SOCKET)
 		inside = queued(private_data);
 	else if (kind == WALK_HELD_RING)
@@ -113,7 +113,7 @@ int walk_tell_held(__u64 address, __u64 at, __u64 end, __u32 how)
 		return 0;
 	if (walk.only && kind < WALK_HELD_ITER && (__u64)private_data != walk.only)
 		return 0;
-	walk_tell_task();
+	walk_emit_task();
 	out = walk_room();
 	if (!out)
 		return 0;
@@ -129,7 +129,7 @@ int walk_tell_held(__u64 address, __u64 at, __u64 end, __u32 how)
 	return 0;
 }
 
-int walk_tell_gap(__u32 kind)
+int walk_emit_gap(__u32 kind)
 {
 	struct walk_gap *gap = walk_room();
 
@@ -165,10 +165,10 @@ int walk_mappings(struct bpf_iter__task_vma *ctx)
 		return 0;
 	if (walk_full(WALK_HELD_ROOM))
 		return WALK_AGAIN;
-	walk_table.told = 0;
+	walk_table.emitted = 0;
 	walk_table.pid = walk_table.tgid = task->tgid;
 	BPF_CORE_READ_INTO(&walk_table.comm, task, group_leader, comm);
-	walk_tell_held(walk_scalar(vma->vm_file), vma->vm_start, vma->vm_end, WALK_HOW_MMAP);
+	walk_emit_held(walk_scalar(vma->vm_file), vma->vm_start, vma->vm_end, WALK_HOW_MMAP);
 	return 0;
 }
 
@@ -213,7 +213,7 @@ static __always_inline __u32 lock_seq(struct mm_struct *mm)
 
 enum { VMAS_NOTHING, VMAS_TOLD, VMAS_FULL, VMAS_FAILED };
 
-static __always_inline int tell_vmas(struct task_struct *task)
+static __always_inline int emit_vmas(struct task_struct *task)
 {
 	struct bpf_iter_task_vma it;
 	struct vm_area_struct *vma;
@@ -228,7 +228,7 @@ static __always_inline int tell_vmas(struct task_struct *task)
 			continue;
 		found = walk_full(WALK_HELD_ROOM) ? VMAS_FULL : VMAS_TOLD;
 		if (found == VMAS_TOLD)
-			walk_tell_held(walk_scalar(vma->vm_file), vma->vm_start, vma->vm_end,
+			walk_emit_held(walk_scalar(vma->vm_file), vma->vm_start, vma->vm_end,
 				       WALK_HOW_MMAP);
 	}
 	bpf_iter_task_vma_destroy(&it);
@@ -265,10 +265,10 @@ int walk_vmas(struct bpf_iter__task *ctx)
 	before = bpf_map_lookup_elem(&walk_nothing, &memory);
 	if (before && *before == seq)
 		return 0;
-	walk_table.told = 0;
+	walk_table.emitted = 0;
 	walk_table.pid = walk_table.tgid = task->tgid;
 	BPF_CORE_READ_INTO(&walk_table.comm, task, group_leader, comm);
-	found = tell_vmas(task);
+	found = emit_vmas(task);
 	if (found == VMAS_FAILED)
 		walk.vmas_busy = 1;
 	if (found == VMAS_NOTHING)

@@ -45,7 +45,7 @@ static __always_inline bool has_hook(struct xt_table *table, struct nf_hook_ops 
 	       node_fits((void *)table + bpf_core_field_offset(struct xt_table, list));
 }
 
-static __always_inline void tell_xt(struct nf_hook_ops *ops, struct xt_table *table)
+static __always_inline void emit_xt(struct nf_hook_ops *ops, struct xt_table *table)
 {
 	struct walk_ruleset *out;
 
@@ -59,7 +59,7 @@ static __always_inline void tell_xt(struct nf_hook_ops *ops, struct xt_table *ta
 	walk_emit(&out->rec, WALK_RULESET, sizeof(*out), 0);
 }
 
-static __always_inline void tell_nft(struct nf_hook_ops *ops, struct nft_chain *chain)
+static __always_inline void emit_nft(struct nf_hook_ops *ops, struct nft_chain *chain)
 {
 	struct nft_base_chain *base =
 		(void *)chain - bpf_core_field_offset(struct nft_base_chain, chain);
@@ -104,7 +104,7 @@ static __always_inline struct nf_hook_entries *behind_nat(struct nf_hook_ops *op
 }
 
 /* Emits the table that a hook belongs to. Returns the hooks that NAT calls for it. */
-static __always_inline struct nf_hook_entries *tell_hook(struct nf_hook_ops *ops)
+static __always_inline struct nf_hook_entries *emit_hook(struct nf_hook_ops *ops)
 {
 	struct nf_hook_ops *typed = (void *)ops;
 	__u32 type = BPF_CORE_READ_BITFIELD_PROBED(typed, hook_ops_type);
@@ -113,7 +113,7 @@ static __always_inline struct nf_hook_entries *tell_hook(struct nf_hook_ops *ops
 
 	if (type == NF_HOOK_OP_NF_TABLES) {
 		if (bpf_core_type_exists(struct nft_base_chain))
-			tell_nft(ops, priv);
+			emit_nft(ops, priv);
 		else
 			walk.net.missed++; /* its module was loaded after our programs */
 		return NULL;
@@ -122,7 +122,7 @@ static __always_inline struct nf_hook_entries *tell_hook(struct nf_hook_ops *ops
 		return NULL;
 	behind = behind_nat(ops);
 	if (bpf_core_field_exists(((struct xt_table *)0)->ops))
-		tell_xt(ops, priv);
+		emit_xt(ops, priv);
 	else if (!behind)
 		walk.net.missed++; /* perhaps a table, whose module was loaded after our programs */
 	return behind;
@@ -165,7 +165,7 @@ static int hook_step(__u32 index, void *ctx)
 	if (nat) {
 		ops = hook_at(nat, walk.net.at[3]);
 		if (ops)
-			tell_hook(ops);
+			emit_hook(ops);
 		else
 			walk.net.at[2] = 0;
 		if (walk.ended == WALK_DONE)
@@ -180,7 +180,7 @@ static int hook_step(__u32 index, void *ctx)
 		walk.net.at[1] = 0;
 		return 0;
 	}
-	behind = tell_hook(ops);
+	behind = emit_hook(ops);
 	if (walk.ended != WALK_DONE)
 		return 1;
 	walk.net.at[1]++;

@@ -25,7 +25,7 @@ static __always_inline struct nft_chain *chain_at(__u64 node)
 	return (void *)node - bpf_core_field_offset(struct nft_chain, list);
 }
 
-static __always_inline bool tell_rule(struct nft_rule *rule, void *info)
+static __always_inline bool emit_rule(struct nft_rule *rule, void *info)
 {
 	struct nft_chain *chain = chain_at(walk.net.at[3]);
 	struct walk_rule *out;
@@ -62,7 +62,7 @@ static __always_inline void expr_step(struct nft_rule *rule)
 		return;
 	}
 	if (bpf_core_type_exists(struct nft_xt_match_priv) && is_match(ops) &&
-	    is_xt_bpf(BPF_CORE_READ(ops, data)) && !tell_rule(rule, BPF_CORE_READ(priv, info)))
+	    is_xt_bpf(BPF_CORE_READ(ops, data)) && !emit_rule(rule, BPF_CORE_READ(priv, info)))
 		return;
 	walk.net.at[2] += size;
 }

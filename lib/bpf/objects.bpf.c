@@ -84,9 +84,9 @@ int walk_maps(struct bpf_iter__bpf_map *ctx)
 		out->special |= has_special(inner);
 	}
 	walk_emit(&out->rec, WALK_MAP, sizeof(*out), map->id);
-	walk_tell_btf(btf);
+	walk_emit_btf(btf);
 	if (inner)
-		walk_tell_btf(BPF_CORE_READ(inner, btf));
+		walk_emit_btf(BPF_CORE_READ(inner, btf));
 	return 0;
 }
 
@@ -112,8 +112,8 @@ int walk_progs(struct bpf_iter__bpf_prog *ctx)
 	out->used = prog->aux->used_map_cnt;
 	bpf_probe_read_kernel(out->name, sizeof(out->name), &prog->aux->name);
 	walk_emit(&out->rec, WALK_PROG, sizeof(*out), id);
-	walk_tell_btf(BPF_CORE_READ(prog, aux, btf));
-	walk_tell_btf(BPF_CORE_READ(prog, aux, attach_btf));
+	walk_emit_btf(BPF_CORE_READ(prog, aux, btf));
+	walk_emit_btf(BPF_CORE_READ(prog, aux, attach_btf));
 	return 0;
 }
 
@@ -196,7 +196,7 @@ int walk_peek_prog(void *ctx)
 	walk.peeked.inode_ops = (__u64)BPF_CORE_READ(file, f_inode, i_op);
 	walk.peeked.fs_type = (__u64)BPF_CORE_READ(file, f_inode, i_sb, s_type);
 	if (walk.peeked.release && walk.peeked.release == walk.known.release[WALK_KIND_BTF])
-		walk_tell_btf((void *)walk.peeked.private_data);
+		walk_emit_btf((void *)walk.peeked.private_data);
 	return 0;
 }
 

@@ -118,7 +118,7 @@ static __always_inline bool may_have_more(struct Qdisc *qdisc, __u32 kind)
 }
 
 /* Emits a qdisc that has packets, for tc.bpf.c. Global, so that it is verified once. */
-int walk_tell_backlog(__u64 address)
+int walk_emit_backlog(__u64 address)
 {
 	struct Qdisc *qdisc = (struct Qdisc *)address;
 	struct walk_backlog *out = walk_room();
@@ -250,7 +250,7 @@ int walk_packets(void *ctx)
 	walk.net.gone = (__u64)BPF_CORE_READ(qdisc, dev_queue, dev, nd_net.net) != walk.net.net;
 	if (walk.net.gone)
 		return 0;
-	walk_table.told = 1; /* what is found is no process's */
+	walk_table.emitted = 1; /* what is found is no process's */
 	walk_packet_sock = 0;
 	run_steps(packet_step);
 	return 0;
@@ -335,7 +335,7 @@ int walk_tcp(void *ctx)
 		return 0;
 	walk_tcp_table = table;
 	walk.net.at[1] = 1; /* begun */
-	walk_table.told = 1;
+	walk_table.emitted = 1;
 	walk_packet_sock = 0;
 	run_steps(buckets_step);
 	return 0;

@@ -10,7 +10,7 @@
 
 /* ---------------------------------------------------------- one event --- */
 
-static __always_inline void tell_names(struct walk_event *out, struct perf_event *event)
+static __always_inline void emit_names(struct walk_event *out, struct perf_event *event)
 {
 	struct trace_event_call *call;
 
@@ -37,7 +37,7 @@ static __always_inline void tell_names(struct walk_event *out, struct perf_event
  * count in the upper half and the slot of the holder in the lower. This is global, so that the
  * verifier checks it once.
  */
-int walk_tell_event(__u64 address, __u64 holder, __u64 slots, __u32 fd)
+int walk_emit_event(__u64 address, __u64 holder, __u64 slots, __u32 fd)
 {
 	struct perf_event *event = (struct perf_event *)address;
 	__u32 count = slots >> 32;
@@ -46,7 +46,7 @@ int walk_tell_event(__u64 address, __u64 holder, __u64 slots, __u32 fd)
 	if (!bpf_core_field_exists(event->prog))
 		return 0; /* a kernel without perf events */
 	if (fd != WALK_NO_FD)
-		walk_tell_task();
+		walk_emit_task();
 	out = walk_room();
 	if (!out)
 		return 0;
@@ -60,7 +60,7 @@ int walk_tell_event(__u64 address, __u64 holder, __u64 slots, __u32 fd)
 	out->slot = (__u32)slots;
 	out->type = BPF_CORE_READ(event, attr.type);
 	out->config = BPF_CORE_READ(event, attr.config);
-	tell_names(out, event);
+	emit_names(out, event);
 	walk_emit(&out->use.rec, WALK_EVENT, sizeof(*out),
 		  walk_prog_id(BPF_CORE_READ(event, prog)));
 	return 0;
@@ -106,7 +106,7 @@ static __always_inline __u32 count_children(struct perf_event *event)
 	bpf_loop(CHILDREN_MAX, child_step, &children, 0);
 	if (!children.torn && children.node == children.head)
 		return children.count;
-	walk_tell_gap(WALK_GAP_CHILDREN);
+	walk_emit_gap(WALK_GAP_CHILDREN);
 	return children.count;
 }
 
@@ -118,10 +118,10 @@ int walk_use_event(__u64 address, __u64 holder, __u32 slot, __u32 fd)
 	if (!bpf_core_field_exists(event->prog) || !event ||
 	    !walk_prog_id(BPF_CORE_READ(event, prog)))
 		return 0;
-	walk_tell_event(address, holder, slot, fd);
+	walk_emit_event(address, holder, slot, fd);
 	children = count_children(event);
 	if (children)
-		walk_tell_event(address, holder, children << 32 | slot, fd);
+		walk_emit_event(address, holder, children << 32 | slot, fd);
 	return 0;
 }
 

@@ -14,7 +14,7 @@
 #define STEPS_MAX  (1 << 23)
 
 /* fsmount() and open_tree() make mount namespaces that nobody can enter. */
-static __always_inline void tell_mount(__u64 mount, struct mnt_namespace *ns)
+static __always_inline void emit_mount(__u64 mount, struct mnt_namespace *ns)
 {
 	struct walk_mount *out = walk_room();
 	__u32 inum = ns ? BPF_CORE_READ(ns, ns.inum) : 0;
@@ -40,20 +40,20 @@ static int mount_step(__u32 index, struct mounts *mounts)
 	if (bpf_core_field_exists(((struct mount *)0)->mnt_next_for_sb)) {
 		struct mount *mount = (void *)mounts->next;
 
-		tell_mount((__u64)mount, BPF_CORE_READ(mount, mnt_ns));
+		emit_mount((__u64)mount, BPF_CORE_READ(mount, mnt_ns));
 		mounts->next = (__u64)BPF_CORE_READ(mount, mnt_next_for_sb);
 	} else {
 		struct list_head *node = (void *)mounts->next;
 		struct mount *mount =
 			(void *)node - bpf_core_field_offset(struct mount, mnt_instance);
 
-		tell_mount((__u64)mount, BPF_CORE_READ(mount, mnt_ns));
+		emit_mount((__u64)mount, BPF_CORE_READ(mount, mnt_ns));
 		mounts->next = (__u64)BPF_CORE_READ(node, next);
 	}
 	return mounts->next ? 0 : 1;
 }
 
-static __always_inline void tell_super(struct super_block *sb)
+static __always_inline void emit_super(struct super_block *sb)
 {
 	struct walk_sb *out = walk_room();
 	struct mounts mounts = {};
@@ -92,7 +92,7 @@ static int super_step(__u32 index, struct supers *supers)
 		walk.ended = WALK_FULL;
 	if (walk.ended != WALK_DONE)
 		return 1;
-	tell_super((void *)node - bpf_core_field_offset(struct super_block, s_instances));
+	emit_super((void *)node - bpf_core_field_offset(struct super_block, s_instances));
 	supers->next = (__u64)BPF_CORE_READ(node, next);
 	return 0;
 }
@@ -182,7 +182,7 @@ static __always_inline __u64 alias_offset(void)
 	return offset;
 }
 
-static __always_inline bool tell_name(struct hlist_node *node)
+static __always_inline bool emit_name(struct hlist_node *node)
 {
 	struct dentry *dentry = (void *)node - alias_offset();
 	struct walk_dentry *out = walk_room();
@@ -232,7 +232,7 @@ static int above_step(__u32 index, struct names *names)
 	if (!out)
 		return 1;
 	fill_inode(out, BPF_CORE_READ(parent, d_inode), WALK_KIND_DIR);
-	tell_name((void *)((__u64)parent + alias_offset()));
+	emit_name((void *)((__u64)parent + alias_offset()));
 	return 0;
 }
 
@@ -245,7 +245,7 @@ static int name_step(__u32 index, struct names *names)
 	bpf_probe_read_kernel(&self, sizeof(self), BPF_CORE_READ(node, pprev));
 	if (self != node)
 		walk.ended = WALK_TORN;
-	else if (!tell_name(node))
+	else if (!emit_name(node))
 		walk.ended = WALK_FULL;
 	else
 		names->next = (__u64)BPF_CORE_READ(node, next);
@@ -256,7 +256,7 @@ static int name_step(__u32 index, struct names *names)
  * Emits the requested inode, with the first of its names and the directories above it, which no
  * other record has here. The walk is torn where that would not be complete.
  */
-static __always_inline void tell_found(struct inode *inode)
+static __always_inline void emit_found(struct inode *inode)
 {
 	struct hlist_node *node = BPF_CORE_READ(inode, i_dentry.first);
 	struct names names = {
@@ -274,7 +274,7 @@ static __always_inline void tell_found(struct inode *inode)
 		return;
 	if (BPF_CORE_READ(node, next))
 		walk.ended = WALK_TORN;
-	tell_name(node);
+	emit_name(node);
 	bpf_loop(ABOVE_MAX, above_step, &names, 0);
 	top = (void *)names.next;
 	if (BPF_CORE_READ(top, d_parent) != top)
@@ -306,7 +306,7 @@ static __always_inline bool emit_iter(struct inode *inode)
  * Emits an inode, then its names. Where the buffer is full among these, walk.name_at is the next
  * one.
  */
-static __always_inline void tell_inode(struct inode *inode, __u32 kind)
+static __always_inline void emit_inode(struct inode *inode, __u32 kind)
 {
 	struct names names = { walk.name_at };
 	struct walk_inode *out;
@@ -349,11 +349,11 @@ static __always_inline void inode_step_one(struct inodes *inodes)
 	if (walk.only) {
 		if ((__u64)BPF_CORE_READ(inode, i_private) == walk.only &&
 		    inode_kind(inode) == WALK_KIND_MAP)
-			tell_found(inode);
+			emit_found(inode);
 	} else {
 		kind = inode_kind(inode);
 		if (kind <= WALK_KIND_DIR)
-			tell_inode(inode, kind);
+			emit_inode(inode, kind);
 	}
 	if (walk.ended == WALK_DONE)
 		inodes->next = (__u64)after;

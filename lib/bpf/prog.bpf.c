@@ -27,7 +27,7 @@ static __always_inline int stop(struct part *part, __u64 at)
 	return 1;
 }
 
-static int tell_map(__u32 index, struct part *part)
+static int emit_map(__u32 index, struct part *part)
 {
 	__u64 at = part->at + index;
 	struct bpf_map *map = NULL;
@@ -41,7 +41,7 @@ static int tell_map(__u32 index, struct part *part)
 	return 0;
 }
 
-static int tell_btf(__u32 index, struct part *part)
+static int emit_btf(__u32 index, struct part *part)
 {
 	__u64 at = part->at + index;
 	struct btf *btf = NULL;
@@ -58,12 +58,12 @@ static int tell_btf(__u32 index, struct part *part)
 	    !walk_edge(part->holder, WALK_KIND_PROG, BPF_CORE_READ(btf, id), WALK_KIND_BTF,
 		       part->via, 0))
 		return stop(part, at);
-	walk_tell_btf(btf);
+	walk_emit_btf(btf);
 	return 0;
 }
 
 /* False: the buffer is full. */
-static __always_inline bool tell_assoc(struct bpf_prog *prog, __u32 holder)
+static __always_inline bool emit_assoc(struct bpf_prog *prog, __u32 holder)
 {
 	struct bpf_map *map;
 
@@ -110,10 +110,10 @@ int walk_used_of(__u64 address, __u32 id)
 	part.via = WALK_VIA_USED_MAPS;
 	count = BPF_CORE_READ(prog, aux, used_map_cnt);
 	if (begin < count)
-		bpf_loop(count - begin, tell_map, &part, 0);
+		bpf_loop(count - begin, emit_map, &part, 0);
 	if (part.stopped)
 		return full(part.stopped - 1);
-	if (begin <= count && !tell_assoc(prog, part.holder))
+	if (begin <= count && !emit_assoc(prog, part.holder))
 		return full(count);
 	if (walk.only) /* neither BTFs nor programs were requested */
 		return 0;
@@ -123,7 +123,7 @@ int walk_used_of(__u64 address, __u32 id)
 	part.via = WALK_VIA_USED_BTFS;
 	count = BPF_CORE_READ(prog, aux, used_btf_cnt);
 	if (begin < PART_KFUNCS && part.at < count)
-		bpf_loop(count - part.at, tell_btf, &part, 0);
+		bpf_loop(count - part.at, emit_btf, &part, 0);
 	if (part.stopped)
 		return full(PART_BTFS + part.stopped - 1);
 
@@ -133,7 +133,7 @@ int walk_used_of(__u64 address, __u32 id)
 	part.via = WALK_VIA_KFUNC_BTF;
 	count = tab ? BPF_CORE_READ(tab, nr_descs) : 0;
 	if (part.at < count)
-		bpf_loop(count - part.at, tell_btf, &part, 0);
+		bpf_loop(count - part.at, emit_btf, &part, 0);
 	if (part.stopped)
 		return full(PART_KFUNCS + part.stopped - 1);
 

@@ -658,7 +658,7 @@ enum walk_cast { WALK_CAST_TYPES(WALK_CAST_ENUM) WALK_CASTS };
 struct walk_table {
 	__u64 fds, open; /* the addresses of its arrays */
 	__u32 pid, tgid;
-	__u32 told;
+	__u32 emitted;
 	char comm[16];
 };
 
@@ -683,15 +683,9 @@ struct walk_control {
 	struct walk_known known;
 	/* the bytes of records in the buffer; lib sets it to 0 when it has read them */
 	__u32 len;
-	/*
-	 * walk_maps: not 0, emit this map alone; our programs that emit programs and hold
-	 * themselves then
-	 */
+	/* the only map that walk_maps emits, 0: all; our programs that hold themselves running */
 	__u32 only_id, self_prog, counts_prog, pad;
-	/*
-	 * not 0: the address of the one map whose holders are requested; what others hold is not
-	 * emitted
-	 */
+	/* the address of the only map whose holders are emitted, 0: all */
 	__u64 only;
 	/* the number of objects in walk_list, and where walk_slots continues in it */
 	__u32 listed, list_at;

@@ -12,7 +12,7 @@
 #define V4_BUCKETS (bpf_core_field_exists(((struct netns_ipv4 *)0)->rules_ops) ? 256 : 2)
 #define V6_BUCKETS (bpf_core_field_exists(((struct netns_ipv6 *)0)->fib6_rules_ops) ? 256 : 1)
 
-static __always_inline bool tell_fib(struct hlist_node *node, bool v6)
+static __always_inline bool emit_fib(struct hlist_node *node, bool v6)
 {
 	struct fib6_table *tb6 = (void *)node - bpf_core_field_offset(struct fib6_table, tb6_hlist);
 	struct fib_table *tb4 = (void *)node - bpf_core_field_offset(struct fib_table, tb_hlist);
@@ -41,7 +41,7 @@ static int fib_step(__u32 index, void *ctx)
 		bpf_probe_read_kernel(&self, sizeof(self), BPF_CORE_READ(node, pprev));
 		if (self != node)
 			walk.ended = WALK_TORN;
-		else if (tell_fib(node, bucket > V4_BUCKETS))
+		else if (emit_fib(node, bucket > V4_BUCKETS))
 			walk.net.at[1] = (__u64)BPF_CORE_READ(node, next);
 		return walk.ended != WALK_DONE ? 1 : 0;
 	}
@@ -100,7 +100,7 @@ static int hop_step(__u32 index, struct hops *hops)
  * Emits a route in the leaf at[3]. Tables 254 and 255 may share one trie: only the routes of the
  * requested table are emitted.
  */
-static __always_inline void tell_alias(struct fib_alias *alias)
+static __always_inline void emit_alias(struct fib_alias *alias)
 {
 	struct key_vector *leaf = (void *)walk.net.at[3];
 	struct fib_info *info = BPF_CORE_READ(alias, fa_info);
@@ -155,7 +155,7 @@ static int trie_step(__u32 index, void *ctx)
 		if (self != alias)
 			walk.ended = WALK_TORN;
 		else
-			tell_alias((void *)alias -
+			emit_alias((void *)alias -
 				   bpf_core_field_offset(struct fib_alias, fa_list));
 		if (walk.ended == WALK_DONE)
 			walk.net.at[2] = (__u64)BPF_CORE_READ(alias, next);

@@ -23,7 +23,7 @@
 
 /* ------------------------------------------------------------ records --- */
 
-static __always_inline void tell_local(struct walk_sock *out, struct sock *sk)
+static __always_inline void emit_local(struct walk_sock *out, struct sock *sk)
 {
 	struct unix_address *addr;
 	__u32 len;
@@ -51,7 +51,7 @@ static __always_inline void tell_local(struct walk_sock *out, struct sock *sk)
 	}
 }
 
-static __always_inline void tell_fanout(struct walk_sock *out, struct sock *sk)
+static __always_inline void emit_fanout(struct walk_sock *out, struct sock *sk)
 {
 	struct packet_sock *packet = (struct packet_sock *)sk;
 	struct net_device *dev = BPF_CORE_READ(packet, prot_hook.dev);
@@ -64,7 +64,7 @@ static __always_inline void tell_fanout(struct walk_sock *out, struct sock *sk)
 }
 
 /* The maps that the socket is in, which keep its psock (sock_map_add_link(), sock_map_unref()). */
-static __always_inline void tell_maps(struct walk_sock *out, struct sock *sk)
+static __always_inline void emit_maps(struct walk_sock *out, struct sock *sk)
 {
 	__u64 psock = (__u64)BPF_CORE_READ(sk, sk_user_data) & ~USER_DATA_FLAGS;
 	__u64 head = psock + bpf_core_field_offset(struct sk_psock, link);
@@ -86,14 +86,14 @@ static __always_inline void tell_maps(struct walk_sock *out, struct sock *sk)
  * one of enum walk_use_kind, with the count in the upper half. This is global, so that the verifier
  * checks it once.
  */
-int walk_tell_sock(__u64 address, __u64 what, __u64 use, __u32 id, __u32 fd)
+int walk_emit_sock(__u64 address, __u64 what, __u64 use, __u32 id, __u32 fd)
 {
 	struct sock *sk = (struct sock *)address;
 	struct walk_sock *out;
 
 	if (!id)
 		return 0;
-	walk_tell_task();
+	walk_emit_task();
 	out = walk_room();
 	if (!out)
 		return 0;
@@ -106,11 +106,11 @@ int walk_tell_sock(__u64 address, __u64 what, __u64 use, __u32 id, __u32 fd)
 	out->type = BPF_CORE_READ(sk, sk_type);
 	out->protocol = BPF_CORE_READ(sk, sk_protocol);
 	out->netns = BPF_CORE_READ(sk, __sk_common.skc_net.net, ns.inum);
-	tell_local(out, sk);
+	emit_local(out, sk);
 	if (out->use.use == WALK_USE_PSOCK && bpf_core_type_exists(struct sk_psock))
-		tell_maps(out, sk);
+		emit_maps(out, sk);
 	if (out->use.use == WALK_USE_FANOUT && bpf_core_type_exists(struct packet_sock))
-		tell_fanout(out, sk);
+		emit_fanout(out, sk);
 	walk_emit(&out->use.rec, WALK_SOCK, sizeof(*out), id);
 	return 0;
 }
@@ -119,7 +119,7 @@ int walk_tell_sock(__u64 address, __u64 what, __u64 use, __u32 id, __u32 fd)
 
 /* ---------------------------------------------------------- one socket --- */
 
-static __always_inline void tell_psock(struct sock *sk, __u32 fd)
+static __always_inline void emit_psock(struct sock *sk, __u32 fd)
 {
 	__u64 data = (__u64)BPF_CORE_READ(sk, sk_user_data);
 	struct sk_psock_progs *progs;
@@ -128,7 +128,7 @@ static __always_inline void tell_psock(struct sock *sk, __u32 fd)
 		return;
 	progs = (void *)((data & ~USER_DATA_FLAGS) + bpf_core_field_offset(struct sk_psock, progs));
 #define TELL(member)                                                                      \
-	walk_tell_sock((__u64)sk, (__u64)__builtin_preserve_access_index(&progs->member), \
+	walk_emit_sock((__u64)sk, (__u64)__builtin_preserve_access_index(&progs->member), \
 		       WALK_USE_PSOCK | ONCE, walk_prog_id(BPF_CORE_READ(progs, member)), fd)
 	TELL(msg_parser);
 	TELL(stream_parser);
@@ -152,34 +152,34 @@ static __always_inline struct bpf_map *ops_map(struct sock *sk)
 	return ops ? map_of_ops(ops, BPF_CORE_READ(ops, owner)) : NULL;
 }
 
-static __always_inline void tell_filter(struct sock *sk, __u32 fd)
+static __always_inline void emit_filter(struct sock *sk, __u32 fd)
 {
 	struct sk_filter *filter = BPF_CORE_READ(sk, sk_filter);
 
 	if (filter)
-		walk_tell_sock((__u64)sk, (__u64)filter, WALK_USE_FILTER | ONCE,
+		walk_emit_sock((__u64)sk, (__u64)filter, WALK_USE_FILTER | ONCE,
 			       walk_prog_id(BPF_CORE_READ(filter, prog)), fd);
 }
 
-static __always_inline void tell_groups(struct sock *sk, __u16 family, __u32 fd)
+static __always_inline void emit_groups(struct sock *sk, __u16 family, __u32 fd)
 {
 	struct sock_reuseport *group = BPF_CORE_READ(sk, sk_reuseport_cb);
 	struct packet_fanout *fanout;
 	__u8 type;
 
 	if (group)
-		walk_tell_sock((__u64)sk, (__u64)group, WALK_USE_REUSEPORT | ONCE,
+		walk_emit_sock((__u64)sk, (__u64)group, WALK_USE_REUSEPORT | ONCE,
 			       walk_prog_id(BPF_CORE_READ(group, prog)), fd);
 	if (family != AF_PACKET)
 		return;
 	if (!bpf_core_type_exists(struct packet_sock)) {
-		walk_tell_gap(WALK_GAP_PACKET);
+		walk_emit_gap(WALK_GAP_PACKET);
 		return;
 	}
 	fanout = BPF_CORE_READ((struct packet_sock *)sk, fanout);
 	type = fanout ? BPF_CORE_READ(fanout, type) : 0;
 	if (type == PACKET_FANOUT_EBPF || type == PACKET_FANOUT_CBPF)
-		walk_tell_sock((__u64)sk, (__u64)fanout, WALK_USE_FANOUT | ONCE,
+		walk_emit_sock((__u64)sk, (__u64)fanout, WALK_USE_FANOUT | ONCE,
 			       walk_prog_id(BPF_CORE_READ(fanout, bpf_prog)), fd);
 }
 
@@ -207,17 +207,17 @@ struct {
  * Emits what a connection in the queue holds and its listener does not: most share the listener's
  * filter.
  */
-static __always_inline void tell_queued(struct sock *sk)
+static __always_inline void emit_queued(struct sock *sk)
 {
 	struct bpf_map *map = ops_map(sk);
 
 	if ((__u64)BPF_CORE_READ(sk, sk_filter) != walk_accepts.filter)
-		tell_filter(sk, walk_accepts.fd);
-	tell_psock(sk, walk_accepts.fd);
+		emit_filter(sk, walk_accepts.fd);
+	emit_psock(sk, walk_accepts.fd);
 	if (map && (__u64)map == walk_accepts.map)
 		walk_accepts.same++;
 	else if (map)
-		walk_tell_sock((__u64)sk, (__u64)sk, WALK_USE_STRUCT_OPS | ONCE,
+		walk_emit_sock((__u64)sk, (__u64)sk, WALK_USE_STRUCT_OPS | ONCE,
 			       BPF_CORE_READ(map, id), walk_accepts.fd);
 }
 
@@ -236,13 +236,13 @@ static int queue_step(__u32 index, void *unused)
 	}
 	sk = BPF_CORE_READ(request, sk);
 	if (sk)
-		tell_queued(sk);
+		emit_queued(sk);
 	walk_accepts.request = (__u64)BPF_CORE_READ(request, dl_next);
 	return 0;
 }
 
-/* This is a global function for the same reason as walk_tell_sock(). */
-int walk_tell_accepts(__u64 listener, __u32 fd)
+/* This is a global function for the same reason as walk_emit_sock(). */
+int walk_emit_accepts(__u64 listener, __u32 fd)
 {
 	struct inet_connection_sock *icsk = (void *)listener;
 	struct sock *sk = (struct sock *)listener;
@@ -260,9 +260,9 @@ int walk_tell_accepts(__u64 listener, __u32 fd)
 	walk_accepts.missed = 0;
 	bpf_loop(QUEUE_MAX, queue_step, NULL, 0);
 	if (walk_accepts.missed || walk_accepts.request)
-		walk_tell_gap(WALK_GAP_ACCEPT);
+		walk_emit_gap(WALK_GAP_ACCEPT);
 	if (walk_accepts.same && map)
-		walk_tell_sock(listener, (__u64)&icsk->icsk_accept_queue,
+		walk_emit_sock(listener, (__u64)&icsk->icsk_accept_queue,
 			       WALK_USE_STRUCT_OPS | (__u64)walk_accepts.same << 32,
 			       BPF_CORE_READ(map, id), fd);
 	return 0;
@@ -270,21 +270,21 @@ int walk_tell_accepts(__u64 listener, __u32 fd)
 
 /* ---------------------------------------------------------------- files --- */
 
-static __always_inline void tell_tcp(struct sock *sk, __u32 fd)
+static __always_inline void emit_tcp(struct sock *sk, __u32 fd)
 {
 	struct bpf_map *map = ops_map(sk);
 
 	if (map)
-		walk_tell_sock((__u64)sk, (__u64)sk, WALK_USE_STRUCT_OPS | ONCE,
+		walk_emit_sock((__u64)sk, (__u64)sk, WALK_USE_STRUCT_OPS | ONCE,
 			       BPF_CORE_READ(map, id), fd);
 	if (BPF_CORE_READ(sk, __sk_common.skc_state) == BPF_TCP_LISTEN)
-		walk_tell_accepts((__u64)sk, fd);
+		walk_emit_accepts((__u64)sk, fd);
 }
 
 /* SOCK_DEAD, in skc_flags: closed (sock_orphan()); a connection not yet accepted is not. */
 #define FLAG_DEAD 1
 
-/* A closed socket that something else keeps. Global: see walk_tell_sock(). */
+/* A closed socket that something else keeps. Global: see walk_emit_sock(). */
 int walk_use_closed(__u64 address, __u32 fd)
 {
 	struct sock *sk = (struct sock *)address;
@@ -293,16 +293,16 @@ int walk_use_closed(__u64 address, __u32 fd)
 	if (walk.only || !(walk.uses >> WALK_OTHER_SOCKET & 1) ||
 	    !(BPF_CORE_READ(sk, __sk_common.skc_flags) & FLAG_DEAD))
 		return 0;
-	tell_filter(sk, fd);
-	tell_psock(sk, fd);
+	emit_filter(sk, fd);
+	emit_psock(sk, fd);
 	map = is_tcp(sk, BPF_CORE_READ(sk, __sk_common.skc_family)) ? ops_map(sk) : NULL;
 	if (map)
-		walk_tell_sock((__u64)sk, (__u64)sk, WALK_USE_STRUCT_OPS | ONCE,
+		walk_emit_sock((__u64)sk, (__u64)sk, WALK_USE_STRUCT_OPS | ONCE,
 			       BPF_CORE_READ(map, id), fd);
 	return 0;
 }
 
-static __always_inline void tell_peer(struct sock *sk, __u32 fd)
+static __always_inline void emit_peer(struct sock *sk, __u32 fd)
 {
 	struct sock *peer = BPF_CORE_READ((struct unix_sock *)sk, peer);
 
@@ -310,20 +310,20 @@ static __always_inline void tell_peer(struct sock *sk, __u32 fd)
 		walk_use_closed((__u64)peer, fd);
 }
 
-static __always_inline void tell_socket(struct sock *sk, __u32 fd)
+static __always_inline void emit_socket(struct sock *sk, __u32 fd)
 {
 	__u16 family;
 
 	if (!sk)
 		return;
 	family = BPF_CORE_READ(sk, __sk_common.skc_family);
-	tell_filter(sk, fd);
-	tell_psock(sk, fd);
-	tell_groups(sk, family, fd);
+	emit_filter(sk, fd);
+	emit_psock(sk, fd);
+	emit_groups(sk, family, fd);
 	if (is_tcp(sk, family))
-		tell_tcp(sk, fd);
+		emit_tcp(sk, fd);
 	else if (family == AF_UNIX)
-		tell_peer(sk, fd);
+		emit_peer(sk, fd);
 	else if (family == AF_XDP && fd != WALK_IN_PID)
 		walk_use_xsk((__u64)sk, fd); /* without a descriptor class map emits it */
 	else if (family == AF_KCM)
@@ -338,7 +338,7 @@ int walk_use_file(__u64 address, __u32 fd, __u32 other)
 		return 0;
 	data = (void *)walk_private(address);
 	if (other == WALK_OTHER_SOCKET)
-		tell_socket(BPF_CORE_READ((struct socket *)data, sk), fd);
+		emit_socket(BPF_CORE_READ((struct socket *)data, sk), fd);
 	else if (other == WALK_OTHER_PERF)
 		walk_use_event((__u64)data, WALK_NO_HOLDER, 0, fd);
 	else if (other == WALK_OTHER_TUN)
@@ -356,8 +356,8 @@ int walk_carried(void *ctx)
 
 	if (other >= WALK_OTHERS ||
 	    (__u64)BPF_CORE_READ(file, f_op, release) != walk.known.other[other])
-		return 0;    /* it was released during the scan */
-	walk_table.told = 1; /* lib has emitted the process already */
+		return 0;	/* it was released during the scan */
+	walk_table.emitted = 1; /* lib has emitted the process already */
 	return walk_use_file(address, WALK_IN_PID, other);
 }
 

@@ -49,7 +49,7 @@ static __always_inline __u64 ops_data(__u64 map)
  * Emits the name of the operations, where their type has one. Returns whether the type can hold an
  * arena.
  */
-static __always_inline bool tell_name(struct walk_struct_ops *out, __u64 data)
+static __always_inline bool emit_name(struct walk_struct_ops *out, __u64 data)
 {
 	struct tcp_congestion_ops *tcp = (void *)data;
 	struct sched_ext_ops *sched = (void *)data;
@@ -78,7 +78,7 @@ static __always_inline bool tell_name(struct walk_struct_ops *out, __u64 data)
 }
 
 /* A scheduler holds its arena until it is unregistered (bpf_scx_reg_cid(), scx_sched_free()). */
-static __always_inline bool tell_arena(__u32 id, __u64 data)
+static __always_inline bool emit_arena(__u32 id, __u64 data)
 {
 	struct scx_sched *sched = BPF_CORE_READ((struct sched_ext_ops_cid *)data, priv);
 	struct bpf_map *arena;
@@ -112,8 +112,8 @@ int walk_registered(struct bpf_iter__bpf_map *ctx)
 	out->held = !(map->map_flags & NEWER_BPF_F_LINK);
 	bpf_probe_read_kernel_str(out->ops, sizeof(out->ops), ops_name(address));
 	walk_emit(&out->rec, WALK_STRUCT_OPS, sizeof(*out), map->id);
-	if (tell_name(out, ops_data(address)))
-		tell_arena(map->id, ops_data(address));
+	if (emit_name(out, ops_data(address)))
+		emit_arena(map->id, ops_data(address));
 	return 0;
 }
 

@@ -43,7 +43,7 @@ static __always_inline int only_block(__u64 name)
 }
 
 /* htb and hfsc: each class has a block. */
-static __always_inline bool tell_classful(struct walk_qdisc *out, __u64 name, void *data)
+static __always_inline bool emit_classful(struct walk_qdisc *out, __u64 name, void *data)
 {
 	int hnode = bpf_core_field_offset(struct Qdisc_class_common, hnode);
 
@@ -68,7 +68,7 @@ static __always_inline bool tell_classful(struct walk_qdisc *out, __u64 name, vo
 /*
  * ingress and clsact. A kind whose module is not loaded yet has no type, and is handled as unknown.
  */
-static __always_inline bool tell_ingress(struct walk_qdisc *out, __u64 name, void *data)
+static __always_inline bool emit_ingress(struct walk_qdisc *out, __u64 name, void *data)
 {
 	struct ingress_sched_data *ingress = data;
 	struct clsact_sched_data *clsact = data;
@@ -89,7 +89,7 @@ static __always_inline bool tell_ingress(struct walk_qdisc *out, __u64 name, voi
 	return false;
 }
 
-static __always_inline bool tell_qdisc(struct Qdisc *qdisc)
+static __always_inline bool emit_qdisc(struct Qdisc *qdisc)
 {
 	void *data = (void *)qdisc + bpf_core_field_offset(struct Qdisc, privdata);
 	const struct Qdisc_ops *ops = BPF_CORE_READ(qdisc, ops);
@@ -100,7 +100,7 @@ static __always_inline bool tell_qdisc(struct Qdisc *qdisc)
 	int offset;
 
 	if (walk.net.arg) { /* only those that have packets */
-		walk_tell_backlog((__u64)qdisc);
+		walk_emit_backlog((__u64)qdisc);
 		return walk.ended == WALK_DONE;
 	}
 	if (!out) {
@@ -121,7 +121,7 @@ static __always_inline bool tell_qdisc(struct Qdisc *qdisc)
 		out->unknown = 0;
 	else if (offset >= 0)
 		bpf_probe_read_kernel(&out->block[0], sizeof(out->block[0]), data + offset);
-	else if (!tell_ingress(out, name, data) && !tell_classful(out, name, data))
+	else if (!emit_ingress(out, name, data) && !emit_classful(out, name, data))
 		out->unknown = 1;
 	walk_emit(&out->rec, WALK_QDISC, sizeof(*out), 0);
 	return true;
@@ -150,7 +150,7 @@ static __always_inline void enter_place(struct net_device *dev, __u64 place)
 					      bpf_core_field_offset(struct net_device, qdisc_hash) +
 					      (place - 2) * sizeof(void *));
 	}
-	if (!qdisc || tell_qdisc(qdisc))
+	if (!qdisc || emit_qdisc(qdisc))
 		walk.net.at[0] = place + 1;
 }
 
@@ -167,7 +167,7 @@ static int qdisc_step(__u32 index, void *ctx)
 	bpf_probe_read_kernel(&self, sizeof(self), BPF_CORE_READ(node, pprev));
 	if (self != node)
 		walk.ended = WALK_TORN;
-	else if (tell_qdisc((void *)node - bpf_core_field_offset(struct Qdisc, hash)))
+	else if (emit_qdisc((void *)node - bpf_core_field_offset(struct Qdisc, hash)))
 		walk.net.at[1] = (__u64)BPF_CORE_READ(node, next);
 	return walk.ended != WALK_DONE ? 1 : 0;
 }

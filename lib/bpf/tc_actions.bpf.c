@@ -42,7 +42,7 @@ static int find_step(__u32 index, struct net_generic **gen)
 	return 1;
 }
 
-static __always_inline bool tell_action(struct tc_action *action)
+static __always_inline bool emit_action(struct tc_action *action)
 {
 	struct walk_action *out = walk_room();
 
@@ -82,7 +82,7 @@ static __always_inline bool enter(__u64 entry)
 		return false;
 	}
 	/* an index can be reserved for an action that is being created: ERR_PTR(-EBUSY) */
-	return entry >= ENTRY_ERRORS || tell_action((void *)entry);
+	return entry >= ENTRY_ERRORS || emit_action((void *)entry);
 }
 
 /*

@@ -16,7 +16,7 @@ static __always_inline bool is_bpf(struct tcf_proto *tp)
 	return kind[0] == 'b' && kind[1] == 'p' && kind[2] == 'f' && !kind[3];
 }
 
-static __always_inline bool tell_filter(struct tcf_proto *tp, struct cls_bpf_prog *filter)
+static __always_inline bool emit_filter(struct tcf_proto *tp, struct cls_bpf_prog *filter)
 {
 	struct walk_filter *out = walk_room();
 
@@ -45,7 +45,7 @@ static __always_inline void filter_step(struct tcf_proto *tp, struct list_head *
 	if ((void *)node == (void *)head + bpf_core_field_offset(struct cls_bpf_head, plist)) {
 		walk.net.at[1] = (__u64)BPF_CORE_READ(tp, next);
 		walk.net.at[2] = 0;
-	} else if (tell_filter(tp, filter)) {
+	} else if (emit_filter(tp, filter)) {
 		list_go(node, &walk.net.at[2]);
 	}
 }

@@ -12,7 +12,7 @@
 #include "bpf/net.bpf.h"
 
 /* This is a global function, so that the verifier checks it once. */
-int walk_tell_tun(__u64 address, __u64 tun_prog, __u32 use, __u32 fd)
+int walk_emit_tun(__u64 address, __u64 tun_prog, __u32 use, __u32 fd)
 {
 	struct net_device *dev;
 	struct walk_tun *out;
@@ -25,7 +25,7 @@ int walk_tell_tun(__u64 address, __u64 tun_prog, __u32 use, __u32 fd)
 	if (!id)
 		return 0;
 	if (fd != WALK_NO_FD)
-		walk_tell_task();
+		walk_emit_task();
 	out = walk_room();
 	if (!out)
 		return 0;
@@ -41,15 +41,15 @@ int walk_tell_tun(__u64 address, __u64 tun_prog, __u32 use, __u32 fd)
 	return 0;
 }
 
-static __always_inline void tell_programs(struct tun_struct *tun, __u32 fd)
+static __always_inline void emit_programs(struct tun_struct *tun, __u32 fd)
 {
 	struct tun_prog *steering = BPF_CORE_READ(tun, steering_prog);
 	struct tun_prog *filter = BPF_CORE_READ(tun, filter_prog);
 
 	if (steering)
-		walk_tell_tun((__u64)tun, (__u64)steering, WALK_USE_STEERING, fd);
+		walk_emit_tun((__u64)tun, (__u64)steering, WALK_USE_STEERING, fd);
 	if (filter)
-		walk_tell_tun((__u64)tun, (__u64)filter, WALK_USE_TUN_FILTER, fd);
+		walk_emit_tun((__u64)tun, (__u64)filter, WALK_USE_TUN_FILTER, fd);
 }
 
 int walk_use_tun(__u64 file, __u32 fd)
@@ -59,7 +59,7 @@ int walk_use_tun(__u64 file, __u32 fd)
 	struct tun_struct *tun;
 
 	if (!bpf_core_type_exists(struct tun_file)) {
-		walk_tell_gap(WALK_GAP_TUN);
+		walk_emit_gap(WALK_GAP_TUN);
 		return 0;
 	}
 	tun = BPF_CORE_READ(tfile, tun);
@@ -67,8 +67,8 @@ int walk_use_tun(__u64 file, __u32 fd)
 		tun = BPF_CORE_READ(tfile, detached);
 	if (!tun)
 		return 0;
-	tell_programs(tun, fd);
-	walk_tell_task();
+	emit_programs(tun, fd);
+	walk_emit_task();
 	out = walk_room();
 	if (!out)
 		return 0;
@@ -110,12 +110,12 @@ int walk_tun_device(void *ctx)
 	if (walk.net.gone || !is_tun(dev))
 		return 0;
 	if (!bpf_core_type_exists(struct tun_struct)) {
-		walk_tell_gap(WALK_GAP_TUN);
+		walk_emit_gap(WALK_GAP_TUN);
 		return 0;
 	}
 	tun = netdev_private(dev);
 	if (BPF_CORE_READ(tun, dev) == dev && BPF_CORE_READ(tun, flags) & IFF_PERSIST)
-		tell_programs(tun, WALK_NO_FD);
+		emit_programs(tun, WALK_NO_FD);
 	return 0;
 }
 

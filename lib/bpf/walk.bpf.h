@@ -118,12 +118,12 @@ __u32 walk_id(__u64 address, __u32 kind);
 __u64 walk_release(__u64 file);
 __u64 walk_private(__u64 file);
 /*
- * Reads the WALK_STEP descriptors of one step of walk_table, and calls walk_tell() for those that
+ * Reads the WALK_STEP descriptors of one step of walk_table, and calls walk_emit_fd() for those that
  * may be of interest.
  */
 int walk_files(__u64 step);
 #define WALK_STEP 32
-int walk_tell(__u64 file, __u32 fd); /* fd.bpf.c */
+int walk_emit_fd(__u64 file, __u32 fd); /* fd.bpf.c */
 __u64 walk_ops(__u64 file);
 /* The struct sock of a socket's file. */
 __u64 walk_sock(__u64 file);
@@ -145,9 +145,9 @@ extern struct walk_table walk_table; /* fd.bpf.c */
  * Emits the current process, if that was not done yet: its record comes before the first thing that
  * it holds. This is always inlined, since calls are nested as deeply as the verifier allows.
  */
-static __always_inline void walk_tell_task(void)
+static __always_inline void walk_emit_task(void)
 {
-	struct walk_task *out = walk_table.told ? NULL : walk_room();
+	struct walk_task *out = walk_table.emitted ? NULL : walk_room();
 
 	if (!out)
 		return;
@@ -155,19 +155,19 @@ static __always_inline void walk_tell_task(void)
 	out->pad = 0;
 	__builtin_memcpy(out->comm, walk_table.comm, sizeof(out->comm));
 	walk_emit(&out->rec, WALK_TASK, sizeof(*out), walk_table.tgid);
-	walk_table.told = 1;
+	walk_table.emitted = 1;
 }
 /*
  * Emits a file that is held otherwise than by a descriptor (enum walk_how), if it is the file of a
  * BPF object, or of a socket or ring that may hold such files (mmap.bpf.c). Needs WALK_HELD_ROOM.
  */
-int walk_tell_held(__u64 file, __u64 at, __u64 end, __u32 how);
-int walk_tell_gap(__u32 kind);
+int walk_emit_held(__u64 file, __u64 at, __u64 end, __u32 how);
+int walk_emit_gap(__u32 kind);
 #define WALK_HELD_ROOM \
 	(sizeof(struct walk_held) + sizeof(struct walk_carried) + sizeof(struct walk_task))
 /*
  * Emits what a file of @other (enum walk_other: a socket, perf event or tun) holds, as held through
- * descriptor @fd of the process that walk_tell_task() emitted (socket.bpf.c). It needs
+ * descriptor @fd of the process that walk_emit_task() emitted (socket.bpf.c). It needs
  * WALK_USE_ROOM, and uses at most WALK_QUEUE_ROOM more if there is room.
  */
 int walk_use_file(__u64 file, __u32 fd, __u32 other);
@@ -178,12 +178,12 @@ int walk_use_event(__u64 event, __u64 holder, __u32 slot, __u32 fd);
 int walk_use_tun(__u64 file, __u32 fd); /* tun.bpf.c */
 /* The same for a socket that a packet keeps: emits nothing where it is open (socket.bpf.c). */
 int walk_use_closed(__u64 sock, __u32 fd);
-int walk_tell_backlog(__u64 qdisc);	/* packets.bpf.c */
+int walk_emit_backlog(__u64 qdisc);	/* packets.bpf.c */
 int walk_use_xsk(__u64 sock, __u32 fd); /* xsk.bpf.c */
 int walk_use_kcm(__u64 sock, __u32 fd); /* kcm.bpf.c */
 
 /* Emits that a socket holds an object (socket.bpf.c). */
-int walk_tell_sock(__u64 address, __u64 what, __u64 use, __u32 id, __u32 fd);
+int walk_emit_sock(__u64 address, __u64 what, __u64 use, __u32 id, __u32 fd);
 
 /* A unix socket and its orphaned peer may each have a filter and the four programs of a sockmap. */
 #define WALK_USE_ROOM	(10 * sizeof(struct walk_sock))
@@ -209,7 +209,7 @@ static __always_inline bool walk_edge(__u32 holder_id, __u8 holder, __u32 target
 }
 
 /* Emits a BTF that some object leads to: there is no iterator over BTFs. */
-static __always_inline void walk_tell_btf(struct btf *btf)
+static __always_inline void walk_emit_btf(struct btf *btf)
 {
 	struct walk_btf *out = btf ? walk_room() : NULL;
 

@@ -29,7 +29,7 @@ static __always_inline bool is_initial(struct net *net)
 	return net_ops(other) != net_ops(net);
 }
 
-static __always_inline bool tell_net(struct net *net)
+static __always_inline bool emit_net(struct net *net)
 {
 	struct walk_net *out = walk_room();
 
@@ -54,7 +54,7 @@ static int net_step(__u32 index, void *ctx)
 	struct net *own = (void *)walk.net.at[1] - bpf_core_field_offset(struct net, list);
 
 	/* the head of the list is not in a namespace */
-	if (net_ops(net) == net_ops(own) && !tell_net(net))
+	if (net_ops(net) == net_ops(own) && !emit_net(net))
 		return 1;
 	if (!list_go(node, &walk.net.at[0]))
 		return 1;
@@ -78,7 +78,7 @@ int walk_nets(void *ctx)
 
 /* -------------------------------------------------------------- devices --- */
 
-#define tell_xdp(out, dev, mode)                                                              \
+#define emit_xdp(out, dev, mode)                                                              \
 	({                                                                                    \
 		struct bpf_xdp_link *__link = BPF_CORE_READ(dev, xdp_state[mode].link);       \
                                                                                               \
@@ -110,7 +110,7 @@ static __always_inline __u64 kind_of(void *dev)
 	return kind;
 }
 
-static __always_inline void tell_netkit(struct walk_netdev *out, void *dev)
+static __always_inline void emit_netkit(struct walk_netdev *out, void *dev)
 {
 	struct netkit *netkit = private_of(dev);
 
@@ -146,7 +146,7 @@ static __always_inline __u32 held_more(void *dev)
 }
 
 /* A device of another namespace, with which this one goes. */
-static __always_inline void tell_also(struct walk_netdev *out, struct net_device *other)
+static __always_inline void emit_also(struct walk_netdev *out, struct net_device *other)
 {
 	struct net *net = other ? BPF_CORE_READ(other, nd_net.net) : NULL;
 
@@ -156,7 +156,7 @@ static __always_inline void tell_also(struct walk_netdev *out, struct net_device
 	out->also_initial = is_initial(net);
 }
 
-static __always_inline void tell_tun(struct walk_netdev *out, void *dev)
+static __always_inline void emit_tun(struct walk_netdev *out, void *dev)
 {
 	struct tun_struct *tun = private_of(dev);
 
@@ -177,7 +177,7 @@ static __always_inline bool is_stacked(__u64 kind)
 	       kind == NAME('m', 'a', 'c', 's', 'e', 'c', 0, 0);
 }
 
-static __always_inline void tell_below(struct walk_netdev *out, void *dev)
+static __always_inline void emit_below(struct walk_netdev *out, void *dev)
 {
 	struct list_head *head = dev + bpf_core_field_offset(struct net_device, adj_list.lower);
 	struct list_head *first = BPF_CORE_READ(head, next);
@@ -189,12 +189,12 @@ static __always_inline void tell_below(struct walk_netdev *out, void *dev)
 		(struct netdev_adjacent *)((void *)first -
 					   bpf_core_field_offset(struct netdev_adjacent, list)),
 		dev);
-	tell_also(out, below);
-	tell_tun(out, below);
+	emit_also(out, below);
+	emit_tun(out, below);
 }
 
 /* Besides its own namespace, what a device is removed with. */
-static __always_inline void tell_lasting(struct walk_netdev *out, void *dev)
+static __always_inline void emit_lasting(struct walk_netdev *out, void *dev)
 {
 	struct rtnl_link_ops *ops = (void *)BPF_CORE_READ((struct net_device *)dev, rtnl_link_ops);
 	struct netkit *netkit = private_of(dev);
@@ -204,17 +204,17 @@ static __always_inline void tell_lasting(struct walk_netdev *out, void *dev)
 	out->tun = 0;
 	out->also_net = out->also_initial = 0;
 	out->returns = ops ? BPF_CORE_READ(ops, netns_refund) : out->ifindex != LOOPBACK;
-	tell_tun(out, dev);
+	emit_tun(out, dev);
 	if (bpf_core_type_exists(struct veth_priv) && kind == NAME('v', 'e', 't', 'h', 0, 0, 0, 0))
-		tell_also(out, BPF_CORE_READ(veth, peer));
+		emit_also(out, BPF_CORE_READ(veth, peer));
 	else if (bpf_core_type_exists(struct netkit) &&
 		 kind == NAME('n', 'e', 't', 'k', 'i', 't', 0, 0))
-		tell_also(out, BPF_CORE_READ(netkit, peer));
+		emit_also(out, BPF_CORE_READ(netkit, peer));
 	else if (is_stacked(kind))
-		tell_below(out, dev);
+		emit_below(out, dev);
 }
 
-static __always_inline bool tell_device(void *address)
+static __always_inline bool emit_device(void *address)
 {
 	struct net_device *dev = address;
 	struct walk_netdev *out = walk_room();
@@ -231,12 +231,12 @@ static __always_inline bool tell_device(void *address)
 		out->tcx[0] = (__u64)BPF_CORE_READ(dev, tcx_ingress);
 		out->tcx[1] = (__u64)BPF_CORE_READ(dev, tcx_egress);
 	}
-	tell_netkit(out, address);
-	tell_xdp(out, dev, 0);
-	tell_xdp(out, dev, 1);
-	tell_xdp(out, dev, 2);
+	emit_netkit(out, address);
+	emit_xdp(out, dev, 0);
+	emit_xdp(out, dev, 1);
+	emit_xdp(out, dev, 2);
 	out->driver_more = out->xdp_prog[1] ? held_more(address) : 0;
-	tell_lasting(out, address);
+	emit_lasting(out, address);
 	bpf_probe_read_kernel(out->name, sizeof(out->name),
 			      address + bpf_core_field_offset(struct net_device, name));
 	walk_emit(&out->rec, WALK_NETDEV, sizeof(*out), 0);
@@ -255,7 +255,7 @@ static int device_step(__u32 index, void *ctx)
 		walk.ended = WALK_TORN; /* it was just moved to another namespace */
 		return 1;
 	}
-	if (!tell_device(dev))
+	if (!emit_device(dev))
 		return 1;
 	return list_go(node, &walk.net.at[0]) ? 0 : 1;
 }

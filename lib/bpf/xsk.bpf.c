@@ -28,7 +28,7 @@ static int node_step(__u32 index, struct nodes *nodes)
 	/*
 	 * the record has the slot's address, so that the walk over the maps does not count it again
 	 */
-	walk_tell_sock(nodes->sock, (__u64)BPF_CORE_READ(node, map_entry),
+	walk_emit_sock(nodes->sock, (__u64)BPF_CORE_READ(node, map_entry),
 		       WALK_USE_XSKMAP | 1ull << 32, BPF_CORE_READ(node, map, map.id), nodes->fd);
 	nodes->at = (__u64)BPF_CORE_READ(list, next);
 	return 0;

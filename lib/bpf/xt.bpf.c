@@ -77,7 +77,7 @@ static __always_inline void enter_entry(struct xt_table_info *info, void *table,
 	}
 }
 
-static __always_inline bool tell_match(void *address)
+static __always_inline bool emit_match(void *address)
 {
 	struct xt_match *match = NULL;
 	struct walk_rule *out;
@@ -125,7 +125,7 @@ static int xt_step(__u32 index, void *ctx)
 		bpf_probe_read_kernel(&size, sizeof(size), address + walk.net.at[1]);
 		if (size < ENTRY_HEAD)
 			walk.ended = WALK_TORN;
-		else if (tell_match(address + walk.net.at[1]))
+		else if (emit_match(address + walk.net.at[1]))
 			walk.net.at[1] += size;
 		return walk.ended != WALK_DONE ? 1 : 0;
 	}
