@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The threads behind automatic keeps. With keep=auto there is one for each CPU, which sleeps until a
- * program is loaded there, and holds what it uses at once: it never waits for a scan. Another lets
- * go: only while there are automatic keeps does it look, about once a second, whether a root still
- * leads to them: nothing in the kernel would tell.
+ * The threads behind automatic keeps. With keep=auto, one thread for each CPU sleeps until a
+ * program is loaded there and immediately keeps the program arrays it uses, without waiting for a
+ * scan. Another thread releases keeps. While there are automatic keeps it checks about once a
+ * second whether a root still leads to their objects, because the kernel sends no event when the
+ * last root is removed.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -15,11 +16,14 @@
 #include "fs.h"
 
 #define TICK_MS 1000
-/* Looking costs two scans: at most this part of the time, on systems where those are long. */
+/*
+ * A check takes two scans. The time between checks is at least TICK_SHARE times as long as a
+ * check.
+ */
 #define TICK_SHARE  20
 #define TICK_MAX_MS 60000
 
-/* Looks after what is loaded on one CPU. */
+/* Keeps the program arrays of programs that are loaded on one CPU. */
 struct watcher {
 	struct auto_keep *a;
 	int cpu;
@@ -28,22 +32,25 @@ struct watcher {
 	int last_error;
 };
 
-/* Descriptors that are held at once where loads come in a rush. */
+/* The most descriptors that the daemon is expected to open when many programs load at once. */
 #define ROOM 4095
 
 struct auto_keep {
 	struct fs *fs;
 	struct watcher *watchers; /* with keep=auto, else NULL */
 	int watcher_count;
-	int stop_fd;		     /* eventfd: readable from the end's beginning on */
-	int wake_fd;		     /* eventfd: look again, or stop */
+	int stop_fd; /* eventfd: readable from the moment when the threads shall stop */
+	int wake_fd; /* eventfd: check again, or stop */
 	gint stopping;
 	int tick_ms;
 	GThread *releaser;
 };
 
-/* A failure has nobody to tell it to but the log. A lasting one is told once: *last is a thread's. */
-static void note(struct auto_keep *a, const char *what, int result, int *last)
+/*
+ * Logs a failure, which has no caller that would get it. A repeated failure is logged once: @last
+ * is the calling thread's last error.
+ */
+static void log_failure(struct auto_keep *a, const char *what, int result, int *last)
 {
 	if (result < 0 && result != *last)
 		errlog_add(a->fs->errors, NULL, what, result, g_strerror(-result));
@@ -54,7 +61,7 @@ static void signal_fd(int fd)
 {
 	uint64_t one = 1;
 
-	/* Fails only where so many are waiting already that one more says nothing new. */
+	/* A full counter fails, and then the descriptor is readable already. */
 	if (write(fd, &one, sizeof(one)) < 0)
 		return;
 }
@@ -63,7 +70,7 @@ static void drain(int fd)
 {
 	uint64_t count;
 
-	/* Non-blocking: nothing there is as good as something. */
+	/* The descriptor is non-blocking. An empty counter fails, and that is as good as a read. */
 	if (read(fd, &count, sizeof(count)) < 0)
 		return;
 }
@@ -71,13 +78,15 @@ static void drain(int fd)
 /* ------------------------------------------------------------ watching --- */
 
 /*
- * A loader that exits takes its arrays' slots with it, however many others want the processor. So
- * the thread has the lowest real-time priority, for a few system calls at each load, and stays on
- * the CPU of the loads that it is told of: elsewhere it could have to wait until another's long
- * system call is over, while here the loader's own must be, and it then runs before the loader does.
- * Without the privilege, or while the CPU is offline, it goes as it can.
+ * When a loader exits, the kernel clears its program arrays, however many other tasks want the
+ * CPU. So this thread needs a few system calls before the loader can run again. It has the lowest
+ * real-time priority, and it runs on the CPU whose loads it watches: there the loader's system
+ * call is over when the thread wakes, and the loader itself is the task that is preempted,
+ * whereas on another CPU the thread might have to wait for the end of a long system call. Without
+ * CAP_SYS_NICE, or while the CPU is offline, the thread runs with the usual priority or on any
+ * CPU.
  */
-static void hurry(int cpu)
+static void set_rt_priority(int cpu)
 {
 	const struct sched_param param = { .sched_priority = 1 };
 	cpu_set_t *set = CPU_ALLOC((size_t)cpu + 1);
@@ -101,11 +110,14 @@ static void on_event(enum bpfrefs_event event, uint32_t prog_id, void *data)
 	if (event == BPFREFS_EVENT_LOAD) {
 		kept = bpfrefs_keep_program(keeper, prog_id, true);
 	} else if (event == BPFREFS_EVENT_LOST) {
-		hurry(watcher->cpu); /* it may have come just now */
+		set_rt_priority(watcher->cpu); /* the lost load may have been a moment ago */
 		kept = bpfrefs_keep_all(keeper, true);
 	}
-	note(watcher->a, "keep=auto", kept, &watcher->last_error);
-	/* What else there is to do takes locks that others may hold for long: not here. */
+	log_failure(watcher->a, "keep=auto", kept, &watcher->last_error);
+	/*
+	 * Other work, such as view_invalidate(), takes locks that other threads may hold for
+	 * long.
+	 */
 	if (kept > 0)
 		signal_fd(watcher->a->wake_fd);
 }
@@ -115,35 +127,35 @@ static gpointer watch_run(gpointer data)
 	struct watcher *watcher = data;
 	struct auto_keep *a = watcher->a;
 
-	hurry(watcher->cpu);
+	set_rt_priority(watcher->cpu);
 	while (!g_atomic_int_get(&a->stopping)) {
 		struct pollfd stop = { .fd = a->stop_fd, .events = POLLIN };
 		int got = bpfrefs_watch_wait(watcher->watch, a->stop_fd, -1, on_event, watcher);
 
 		if (got >= 0 || got == -ECANCELED || got == -EINTR)
 			continue;
-		note(a, "keep=auto", got, &watcher->last_error);
-		/* A subscription that fails for good must not make a loop of it. */
+		log_failure(a, "keep=auto", got, &watcher->last_error);
+		/* A wait that fails every time must not become a busy loop. */
 		poll(&stop, 1, TICK_MS);
 	}
 	return NULL;
 }
 
-/* ---------------------------------------------------------- letting go --- */
+/* ----------------------------------------------------- releasing keeps --- */
 
-static void let_go(struct auto_keep *a, int *last_error)
+static void release_keeps(struct auto_keep *a, int *last_error)
 {
 	gint64 begun = g_get_monotonic_time(), took_ms;
 	int released = bpfrefs_keep_release(a->fs->keeper);
 
-	note(a, "auto", released == -EAGAIN ? 0 : released, last_error);
+	log_failure(a, "auto", released == -EAGAIN ? 0 : released, last_error);
 	if (released > 0)
 		view_invalidate(a->fs->view);
 	took_ms = (g_get_monotonic_time() - begun) / 1000;
 	a->tick_ms = (int)CLAMP(took_ms * TICK_SHARE, TICK_MS, TICK_MAX_MS);
 }
 
-/* Are there any, or may there be some in a moment? Then it is not worth falling asleep. */
+/* Returns whether there are automatic keeps, or may soon be some because of keep=auto. */
 static bool has_keeps(struct auto_keep *a)
 {
 	return a->watchers || bpfrefs_keep_count(a->fs->keeper, BPFREFS_KEEP_AUTO) != 0;
@@ -164,11 +176,11 @@ static gpointer release_run(gpointer data)
 		else if (!due)
 			due = now + a->tick_ms;
 		if (due && now >= due) {
-			let_go(a, &last_error);
+			release_keeps(a, &last_error);
 			due = 0;
 		} else if (poll(&wake, 1, due ? (int)(due - now) : -1) > 0) {
 			drain(a->wake_fd);
-			view_invalidate(a->fs->view); /* what is kept has changed */
+			view_invalidate(a->fs->view); /* the set of kept objects has changed */
 		}
 	}
 	return NULL;
@@ -215,8 +227,9 @@ static int start_watcher(struct watcher *watcher, struct auto_keep *a, int cpu)
 }
 
 /*
- * A table of descriptors that has to grow keeps whoever opens one waiting for a grace period of RCU,
- * where it has threads already. (Where there is not so much to be had, it grows as it must.)
+ * Grows the descriptor table in advance. In a process with several threads, expand_fdtable()
+ * waits for an RCU grace period, which would delay a keep. If RLIMIT_NOFILE is lower, the table
+ * grows on demand.
  */
 static void make_room(int fd)
 {
@@ -231,12 +244,12 @@ static int start_watching(struct auto_keep *a)
 	int err = 0;
 
 	make_room(a->stop_fd);
-	/* Those that may come, too. */
+	/* CPUs that are not online yet count too. */
 	a->watcher_count = MAX((int)sysconf(_SC_NPROCESSORS_CONF), 1);
 	a->watchers = g_new0(struct watcher, a->watcher_count);
 	for (int cpu = 0; !err && cpu < a->watcher_count; cpu++)
 		err = start_watcher(&a->watchers[cpu], a, cpu);
-	/* After subscribing, so that what is loaded meanwhile is told. */
+	/* After the subscription, so that no program that is loaded meanwhile is missed. */
 	return err ? err : MIN(bpfrefs_keep_all(a->fs->keeper, false), 0);
 }
 

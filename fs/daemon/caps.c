@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The daemon's capabilities. Nothing is ever executed with more than these: the bounding set is cut
- * as well, and no_new_privs keeps setuid programs from giving any.
+ * The daemon's capabilities. A program that the daemon executes cannot get more than these: the
+ * bounding set is reduced as well, and no_new_privs disables setuid bits and file capabilities.
  */
 #include "daemon/caps.h"
 
@@ -14,28 +14,31 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-/* What each is needed for. docs/threat-model.md says how that was found, and what tests it. */
+/*
+ * The capabilities and what each is needed for. docs/threat-model.md says how that was found, and
+ * what tests it.
+ */
 static const struct need {
 	unsigned int capability;
-	bool changes; /* only to change something through the mirror: not with ro */
-	bool catches; /* only with keep=auto */
+	bool changes; /* needed only to change something through the mirror: dropped with ro */
+	bool catches; /* needed only with keep=auto */
 } needs[] = {
-	/* bpf(2) by id, BPF programs, perf events; mount, umount */
+	/* bpf(2) by id, BPF programs, perf events, mount(2), umount2(2) */
 	{ CAP_SYS_ADMIN, false, false },
-	/* /proc/PID/fd, ns and root of processes that are not root's */
+	/* /proc/PID/fd, ns and root of processes of other users */
 	{ CAP_SYS_PTRACE, false, false },
-	/* directories of bpffs that are closed to root, for scans and lookups */
+	/* bpffs directories that root may not read, for scans and lookups */
 	{ CAP_DAC_READ_SEARCH, false, false },
-	/* the same for callers who have them: keeps and pins, and the files of pins */
+	/* the same on behalf of callers who have it: keeps, pins, and the files of pins */
 	{ CAP_DAC_OVERRIDE, false, false },
-	/* acting as the caller: setfsuid(2); setfsgid(2) and setgroups(2) */
+	/* acting as the caller: setfsuid(2), setfsgid(2) and setgroups(2) */
 	{ CAP_SETUID, false, false },
 	{ CAP_SETGID, false, false },
-	/* chown, chmod and utimensat by callers who have them */
+	/* chown(2), chmod(2) and utimensat(2) on behalf of callers who have them */
 	{ CAP_CHOWN, true, false },
 	{ CAP_FOWNER, true, false },
 	{ CAP_FSETID, true, false },
-	/* the real-time priority of who must be quicker than a loader's exit (auto.c) */
+	/* real-time priority for the threads that must run before a loader exits (auto.c) */
 	{ CAP_SYS_NICE, false, true },
 };
 
@@ -55,7 +58,7 @@ uint64_t caps_to_read(void)
 	return bit(CAP_DAC_OVERRIDE) | bit(CAP_DAC_READ_SEARCH);
 }
 
-/* What can be kept: of the needs, what there is. */
+/* Returns the capabilities to keep: those needed with these options that the process has. */
 static uint64_t choose(const struct fs_options *opt)
 {
 	uint64_t chosen = 0;
@@ -68,9 +71,10 @@ static uint64_t choose(const struct fs_options *opt)
 }
 
 /*
- * While we still may: perf's rings (keep=auto), io_uring's, and before 5.11 all memory of BPF count
- * by this limit, which CAP_IPC_LOCK and CAP_SYS_RESOURCE would lift. Where we may not, the kernel's
- * own allowance has to do.
+ * Lifts RLIMIT_MEMLOCK while the process still has CAP_SYS_RESOURCE. The limit applies to the
+ * perf ring buffers of keep=auto, to io_uring's, and before Linux 5.11 to all memory of BPF;
+ * CAP_IPC_LOCK, which would exempt from it, is dropped. Without the right to lift the limit, the
+ * process stays within the limit it has.
  */
 static void lift_memlock(void)
 {
@@ -90,9 +94,12 @@ int caps_drop(const struct fs_options *opt)
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
 		return -errno;
 	if (capng_get_caps_process() != 0)
-		return -EIO; /* no /proc, or one that cannot be read */
+		return -EIO; /* /proc is not mounted, or cannot be read */
 	chosen = choose(opt);
-	/* Without it the bounding set stays; no_new_privs then does all that it would. */
+	/*
+	 * Without CAP_SETPCAP the bounding set cannot be reduced. no_new_privs then has the same
+	 * effect.
+	 */
 	bounds = capng_have_capability(CAPNG_EFFECTIVE, CAP_SETPCAP) != 0;
 	capng_clear(CAPNG_SELECT_ALL);
 	for (size_t i = 0; i < G_N_ELEMENTS(needs); i++)
@@ -100,13 +107,16 @@ int caps_drop(const struct fs_options *opt)
 			capng_update(CAPNG_ADD, sets, needs[i].capability);
 	if (bounds && capng_apply(CAPNG_SELECT_BOUNDS) != 0)
 		return -EPERM;
-	/* Ambient ones go with the inheritable ones, which are cleared here. */
+	/*
+	 * The kernel clears ambient capabilities with the inheritable ones, which are cleared
+	 * here.
+	 */
 	return capng_apply(CAPNG_SELECT_CAPS) == 0 ? 0 : -EPERM;
 }
 
 /* --------------------------------------------------------- one thread --- */
 
-/* Both halves of the kernel's 64 bits. */
+/* The two halves of the kernel's 64-bit sets. */
 struct sets {
 	struct __user_cap_data_struct half[2];
 };
@@ -115,7 +125,10 @@ static int thread_sets(bool set, struct sets *sets)
 {
 	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
 
-	/* Not libcap-ng: this is done twice for each change through the mirror. */
+	/*
+	 * libcap-ng would read more of procfs, and this runs twice for each change through the
+	 * mirror.
+	 */
 	return syscall(set ? SYS_capset : SYS_capget, &header, sets->half) == 0 ? 0 : -errno;
 }
 

@@ -26,7 +26,7 @@ void log_message(int priority, const char *format, ...)
 	va_end(args);
 }
 
-/* GLib's own, which would write to a standard error that is /dev/null by now. */
+/* GLib's default handler writes to standard error, which is /dev/null in the background. */
 static void log_of_glib(const gchar *domain, GLogLevelFlags level, const gchar *message,
 			gpointer data)
 {
@@ -39,7 +39,10 @@ static void log_of_glib(const gchar *domain, GLogLevelFlags level, const gchar *
 
 void log_to_syslog(void)
 {
-	/* At once, as long as no thread acts as a caller, who may not be allowed to connect. */
+	/*
+	 * LOG_NDELAY connects to the log now: later a thread may have the credentials of a caller
+	 * (caller_enter()), who may not be allowed to connect.
+	 */
 	openlog("bpfrefs", LOG_PID | LOG_NDELAY, LOG_DAEMON);
 	g_log_set_default_handler(log_of_glib, NULL);
 	g_atomic_int_set(&in_syslog, 1);

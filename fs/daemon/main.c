@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* bpfrefs: what keeps every BPF object alive. Reads the options, checks the places, goes to the
- * background, and leaves the rest to session.c. */
+/*
+ * The main function of bpfrefs: parses the options, checks SOURCE and MOUNTPOINT, forks into the
+ * background, and calls session_run().
+ */
 #include <bpf/libbpf.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -18,7 +20,7 @@
 #include "daemon/options.h"
 #include "daemon/session.h"
 
-/* What mount(8) wants of a mount that failed; for wrong usage it wants 1, as we do ourselves. */
+/* The exit code that mount(8) expects of a mount that failed. Wrong usage is 1 there as here. */
 #define EXIT_MOUNT_FAILED 32
 
 static int complain(char *why)
@@ -28,7 +30,7 @@ static int complain(char *why)
 	return -EINVAL;
 }
 
-/* Options that exclude each other. */
+/* Refuses options that exclude each other. */
 static int check_options(const struct options *options, char **why)
 {
 	if (options->fs.keep_auto && options->fs.ro)
@@ -37,7 +39,7 @@ static int check_options(const struct options *options, char **why)
 	return *why ? -EINVAL : 0;
 }
 
-/* mount -N: the mount namespace to act in. */
+/* Enters the mount namespace given by -N of mount(8). */
 static int enter_mount_ns(const char *ns, char **why)
 {
 	g_autofree char *path = strspn(ns, "0123456789") == strlen(ns)
@@ -84,7 +86,9 @@ static int serve(const struct options *options, const struct mountpoint *point, 
 
 /* ------------------------------------------------------- background --- */
 
-/* The daemon says that it is answering: now see that the mount does. 0 or -errno. */
+/*
+ * The daemon has replied to the kernel's first request. Checks that the mount works. 0 or -errno.
+ */
 static int see_mount(const char *mountpoint)
 {
 	struct statfs st;
@@ -95,7 +99,7 @@ static int see_mount(const char *mountpoint)
 	return st.f_type == FUSE_SUPER_MAGIC ? 0 : -ENOENT;
 }
 
-/* The parent: exits well only once the mount works; the child has said what went wrong. */
+/* The parent succeeds only once the mount works. The child prints what went wrong. */
 static int wait_for_mount(pid_t child, int fd, const char *mountpoint)
 {
 	int status, err;
@@ -107,7 +111,7 @@ static int wait_for_mount(pid_t child, int fd, const char *mountpoint)
 	while (len < 0 && errno == EINTR);
 	if (len != 1) {
 		if (waitpid(child, &status, 0) == child && WIFSIGNALED(status))
-			fprintf(stderr, "bpfrefs: ended by %s before the mount worked\n",
+			fprintf(stderr, "bpfrefs: %s ended the daemon before the mount worked\n",
 				strsignal(WTERMSIG(status)));
 		return -EIO;
 	}
@@ -118,7 +122,7 @@ static int wait_for_mount(pid_t child, int fd, const char *mountpoint)
 	return err;
 }
 
-/* Closes all descriptors but the standard ones and these two. */
+/* Closes all descriptors but the standard ones, @a and @b. */
 static void close_others(int a, int b)
 {
 	unsigned int low = (unsigned int)MIN(a, b), high = (unsigned int)MAX(a, b);
@@ -135,7 +139,10 @@ static int run_child(const struct options *options, const struct mountpoint *poi
 	int null;
 
 	setsid();
-	/* A descriptor that the starter left open could be a BPF object, or a pipe waited upon. */
+	/*
+	 * An inherited descriptor could be a BPF object, which the daemon would keep alive, or
+	 * the end of a pipe on which another process waits.
+	 */
 	close_others(point->source_fd, ready_fd);
 	null = open("/dev/null", O_RDONLY | O_CLOEXEC);
 	if (null >= 0) {
@@ -143,15 +150,15 @@ static int run_child(const struct options *options, const struct mountpoint *poi
 		if (null != STDIN_FILENO)
 			close(null);
 	}
-	/* Keeps no directory busy; all paths are absolute by now. */
+	/* The current directory would keep its filesystem busy. All paths are absolute by now. */
 	if (chdir("/") != 0)
 		return -errno;
 	return serve(options, point, ready_fd);
 }
 
 /*
- * Forks before there is any thread and before BPF programs are loaded, so that the process that
- * holds things is the one that goes on holding them.
+ * Forks before there is a second thread and before BPF programs are loaded, so that the process
+ * that loads them is the one that holds them while the mount lives.
  */
 static int run_in_background(const struct options *options, struct mountpoint *point)
 {
@@ -197,7 +204,10 @@ static int mount_and_serve(const struct options *options)
 	return err;
 }
 
-/* The library reports why programs were not loaded, in .bpf/status and at the start. */
+/*
+ * The library reports in .bpf/status and at the start why programs were not loaded, so libbpf
+ * does not have to.
+ */
 __attribute__((format(printf, 2, 0))) static int print_libbpf(enum libbpf_print_level level,
 							      const char *format, va_list args)
 {

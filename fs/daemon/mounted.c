@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The thread sleeps in poll(2) of mountinfo, which mounts and unmounts in our mount namespace end
- * (mounts_poll()), and reads it at most once a second then: an idle machine does not wake it.
+ * The thread sleeps in poll(2) of mountinfo. A mount or unmount in the daemon's mount namespace
+ * wakes it (mounts_poll() in fs/namespace.c), and it reads mountinfo at most once a second. An
+ * idle machine never wakes it.
  */
 #include "daemon/mounted.h"
 
@@ -20,15 +21,15 @@
 #define MOUNTINFO "/proc/self/mountinfo"
 
 /*
- * Between a change and the check: mounts often change many at a time, and a session whose last mount
- * was removed ends within less.
+ * The delay between a change and the check. Mounts often change many at a time, and when the last
+ * mount is removed the session ends before the delay is over.
  */
 #define DELAY_MS 1000
 
 struct mounted {
 	const struct fs *fs;
 	int mountinfo_fd, stop_fd;
-	bool logged; /* that the mount was removed here */
+	bool logged; /* the removal of the mount was logged */
 	GThread *thread;
 };
 
@@ -49,18 +50,21 @@ static void log_removed(const struct fs *fs)
 	const char *line;
 
 	show_mounted_elsewhere(copies, fs);
-	/* "mounted_elsewhere: PATH mnt_ns=N pid=P"; one of the copies is enough to begin with. */
+	/*
+	 * The line is "mounted_elsewhere: PATH mnt_ns=N pid=P". The message names the first copy
+	 * only.
+	 */
 	line = *copies->str != '#' ? strchr(copies->str, ' ') : NULL;
 	if (line)
 		log_message(LOG_WARNING,
-			    "%s is no longer mounted here, but bpfrefs goes on, and %s stays busy, "
-			    "until this copy of the mount has gone too: %.*s",
+			    "%s is no longer mounted here, but bpfrefs keeps running and %s stays "
+			    "busy until this copy of the mount is unmounted too: %.*s",
 			    fs->opt.mountpoint, fs->opt.source, (int)strcspn(line + 1, "\n"),
 			    line + 1);
 	else
 		log_message(LOG_WARNING,
-			    "%s is no longer mounted here, but bpfrefs goes on, and %s stays busy, "
-			    "until no process uses a file or a directory of it any more",
+			    "%s is no longer mounted here, but bpfrefs keeps running and %s stays "
+			    "busy until no process uses a file or a directory of it any more",
 			    fs->opt.mountpoint, fs->opt.source);
 }
 
@@ -73,7 +77,7 @@ static void check_mount(struct mounted *mounted)
 	mounted->logged = removed;
 }
 
-/* False: it is to stop. */
+/* Returns false when the thread shall stop. */
 static bool wait_for(struct mounted *mounted, bool change)
 {
 	struct pollfd fds[] = {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Checks of SOURCE and MOUNTPOINT before mounting. */
+/* Checks SOURCE and MOUNTPOINT before mounting. */
 #include <errno.h>
 #include <fcntl.h>
 #include <glib.h>
@@ -17,16 +17,16 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "fs.h"
 #include "daemon/mountpoint.h"
+#include "fs.h"
 
-/* PROC_PID_INIT_INO of the kernel, fixed since 3.8. */
+/* The value of PROC_PID_INIT_INO (include/linux/proc_ns.h), unchanged since Linux 3.8. */
 #define INITIAL_PID_NS 0xEFFFFFFCu
 
 #define MOUNTINFO "/proc/self/mountinfo"
-/* How long a daemon that lives may take to answer one request. */
+/* How long a bpfrefs that is mounted at MOUNTPOINT may take to answer one request. */
 #define ANSWER_MS 3000
-/* Symlinks that MOUNTPOINT may go through, and dead mounts that may lie upon each other. */
+/* The most symlinks that MOUNTPOINT may go through, and the most dead mounts stacked there. */
 #define MAX_LINKS 40
 #define MAX_DEAD  64
 
@@ -100,7 +100,7 @@ void mountpoint_undo(struct mountpoint *point)
 {
 	if (!point->mounted)
 		return;
-	/* Our own descriptor would keep it busy. */
+	/* The daemon's own descriptor would keep the filesystem busy. */
 	if (point->source_fd >= 0)
 		close(point->source_fd);
 	point->source_fd = -1;
@@ -118,7 +118,7 @@ void mountpoint_clear(struct mountpoint *point)
 
 /* --------------------------------------------------------- MOUNTPOINT --- */
 
-/* What @path without its last component is, resolved, and the last component again. */
+/* Returns @path with its parent directory resolved, and with the same last component. */
 static char *resolve_parent(const char *path)
 {
 	g_autofree char *dir = g_path_get_dirname(path), *base = g_path_get_basename(path);
@@ -135,8 +135,9 @@ static char *resolve_parent(const char *path)
 }
 
 /*
- * realpath(3) but that it never asks what is mounted at the last component: lstat(2) would, and
- * readlink(2) does not.
+ * Does what realpath(3) does, but sends no request to a filesystem mounted at the last component,
+ * whose daemon may be dead. readlink(2) of a mounted directory fails in the kernel with EINVAL,
+ * whereas lstat(2) would send a request.
  */
 static int resolve_mountpoint(const char *path, char **resolved, char **why)
 {
@@ -190,7 +191,7 @@ int mountpoint_top_mount(const char *path, dev_t *dev)
 	return id;
 }
 
-/* Is the uppermost mount at @path a bpfrefs? */
+/* Returns whether the topmost mount at @path is a bpfrefs. */
 static bool is_bpfrefs(const char *path)
 {
 	struct libmnt_table *mounts = read_mounts();
@@ -207,8 +208,11 @@ static bool is_bpfrefs(const char *path)
 	return is;
 }
 
-/* How lstat(2) of a mount's root answers: 0 or -errno, -ETIMEDOUT if not in time. */
-static int ask(const char *path)
+/*
+ * Calls lstat(2) on the root of a mount in a child process. Returns 0 or -errno, and -ETIMEDOUT
+ * if the call takes longer than ANSWER_MS.
+ */
+static int probe_mount(const char *path)
 {
 	struct pollfd answer = { .events = POLLIN };
 	int ends[2], err = -ETIMEDOUT;
@@ -229,7 +233,10 @@ static int ask(const char *path)
 	else if (poll(&answer, 1, ANSWER_MS) == 1 && read(ends[0], &err, sizeof(err)) <= 0)
 		err = -EIO;
 	close(ends[0]);
-	/* Nothing can end a request that a stopped daemon has read: then init will reap the child. */
+	/*
+	 * Nothing ends a request that a stopped daemon has read already. The child is then left
+	 * to init.
+	 */
 	if (child > 0) {
 		kill(child, SIGKILL);
 		waitpid(child, NULL, err == -ETIMEDOUT ? WNOHANG : 0);
@@ -237,11 +244,11 @@ static int ask(const char *path)
 	return err;
 }
 
-/* Detaches dead mounts of ours at @path; refuses one that is not dead. */
+/* Detaches dead mounts of bpfrefs at @path. Refuses one that is alive. */
 static int clear_mountpoint(const char *path, char **why)
 {
 	for (int i = 0; i < MAX_DEAD && is_bpfrefs(path); i++) {
-		int err = ask(path);
+		int err = probe_mount(path);
 
 		if (err == -ETIMEDOUT)
 			return refuse(-EBUSY, why,
@@ -273,9 +280,9 @@ int mountpoint_open_mountpoint(struct mountpoint *point, const char *path, char 
 	return 0;
 }
 
-/* ------------------------------------------------------ both together --- */
+/* ------------------------------------------- SOURCE and MOUNTPOINT --- */
 
-/* The number of the mount that a descriptor was opened through. */
+/* Returns the id of the mount that @fd was opened through. */
 static int mount_id(int fd)
 {
 	g_autofree char *text = NULL;
@@ -303,7 +310,7 @@ static struct libmnt_fs *find_mount(struct libmnt_table *mounts, int id)
 	return fs;
 }
 
-/* Is @path the directory @dir, or below it? Both absolute. */
+/* Returns whether @path is @dir or lies below it. Both are absolute. */
 static bool is_within(const char *path, const char *dir)
 {
 	size_t len = strcmp(dir, "/") == 0 ? 0 : strlen(dir);
@@ -312,8 +319,9 @@ static bool is_within(const char *path, const char *dir)
 }
 
 /*
- * A directory's path inside its file system's instance, whatever part of it is mounted where: owned,
- * NULL if it cannot be told.
+ * Returns the path of a directory from the root of its filesystem, which does not depend on what
+ * part of the filesystem is mounted where. The string is owned, and NULL if it cannot be
+ * determined.
  */
 static char *inner_path(struct libmnt_table *mounts, int fd)
 {
@@ -334,7 +342,10 @@ static char *inner_path(struct libmnt_table *mounts, int fd)
 			   path + (strcmp(target, "/") == 0 ? 0 : strlen(target)), NULL);
 }
 
-/* 1 if the mountpoint lies at or in SOURCE, 0 if not, -EIO if that cannot be told. */
+/*
+ * Returns 1 if MOUNTPOINT is SOURCE or lies below it, 0 if not, -EIO if that cannot be
+ * determined.
+ */
 static int lies_in_source(const struct mountpoint *point, int fd)
 {
 	g_autofree char *source = NULL, *mountpoint = NULL;
@@ -365,7 +376,7 @@ int mountpoint_check(const struct mountpoint *point, char **why)
 	within = lies_in_source(point, fd);
 	close(fd);
 	if (within < 0)
-		return refuse(within, why, "%s: cannot tell whether it lies in %s",
+		return refuse(within, why, "cannot determine whether %s lies in %s",
 			      point->mountpoint, point->source);
 	if (within)
 		return refuse(-EINVAL, why,

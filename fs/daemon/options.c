@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Reads the command line. */
+/* Parses the command line. */
 #include <errno.h>
 #include <getopt.h>
 #include <stdlib.h>
@@ -8,7 +8,7 @@
 #include "daemon/options.h"
 
 #define DEFAULT_SOURCE "/sys/fs/bpf"
-/* A day: what is meant to be older than that is a mistake. */
+/* A day. A larger value is surely a mistake. */
 #define MAX_AGE_LIMIT 86400000
 
 G_GNUC_PRINTF(2, 3)
@@ -63,7 +63,7 @@ static int read_gid(struct options *options, const char *value, char **why)
 	return 0;
 }
 
-/* Options of our own that have a value. */
+/* The options of bpfrefs itself that have a value. */
 static const struct valued {
 	const char *name;
 	int (*read)(struct options *options, const char *value, char **why);
@@ -75,7 +75,7 @@ static const struct valued {
 };
 
 /* clang-format off */
-/* Told to libfuse as they are. */
+/* Options that are passed to libfuse unchanged. */
 static const char *const passed[] = {
 	"ro",	 "rw",	  "allow_other", "allow_root", "auto_unmount", "exec",	    "noexec", "sync",
 	"async", "dirsync", "noatime",	 "nodiratime", "norelatime",   "debug",	    NULL,
@@ -85,8 +85,9 @@ static const char *const passed_valued[] = {
 };
 
 /*
- * What mount(8), mount.fuse3 and fstab add, and what cannot be otherwise: devices and setuid bits
- * never work here, permissions are always checked, access times are bpffs's.
+ * Options that mount(8), mount.fuse3 and fstab(5) add, and options whose value is fixed: device
+ * files and setuid bits have no effect here, permissions are always checked, and access times are
+ * those of bpffs.
  */
 static const char *const ignored[] = {
 	"",	  "defaults", "auto",  "noauto", "user",  "nouser",   "users",	  "owner",
@@ -106,7 +107,7 @@ static bool has_prefix(const char *const *prefixes, const char *text)
 	return false;
 }
 
-/* @raw is the option with its escapes, as libfuse wants it. */
+/* @raw is the option with its backslashes, the form in which libfuse takes it. */
 static int read_one(struct options *options, const char *option, const char *raw, char **why)
 {
 	for (size_t i = 0; i < G_N_ELEMENTS(valued); i++) {
@@ -148,7 +149,10 @@ int options_read_list(struct options *options, const char *list, char **why)
 			continue;
 		}
 		if (*at == '\\' && !at[1])
-			/* it would escape the comma before what is told to libfuse next */
+			/*
+			 * the backslash would escape the comma before the next option passed to
+			 * libfuse
+			 */
 			return refuse(why, "a list of options ends in a backslash: %s", list);
 		if (*at == '\\')
 			g_string_append_c(raw, *at++);
@@ -175,14 +179,17 @@ void options_clear(struct options *options)
 	g_free(options->mount_ns);
 }
 
-/* The last one counts. */
+/* The last -N counts. */
 static void take_mount_ns(struct options *options, const char *mount_ns)
 {
 	g_free(options->mount_ns);
 	options->mount_ns = g_strdup(mount_ns);
 }
 
-/* mount(8) to /sbin/mount.fuse.bpfrefs: SOURCE MOUNTPOINT [-sfnv] [-N ns] [-t type] [-o list]. */
+/*
+ * Parses what mount(8) passes to /sbin/mount.fuse.bpfrefs: SOURCE MOUNTPOINT [-sfnv] [-N ns] [-t
+ * type] [-o list].
+ */
 static int read_helper(struct options *options, int argc, char **argv, char **why)
 {
 	int option, err = 0;

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* One mount from its beginning to its end: everything is made here, and taken down again. */
+/*
+ * One mount from its beginning to its end: creates everything, serves requests, and frees
+ * everything.
+ */
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
@@ -15,33 +18,34 @@
 #include <unistd.h>
 
 #include "daemon/caps.h"
-#include "fuse/dispatch.h"
 #include "daemon/log.h"
-#include "mirror/mirror.h"
 #include "daemon/mounted.h"
 #include "daemon/mountpoint.h"
+#include "fuse/dispatch.h"
+#include "mirror/mirror.h"
 #include "mirror/source.h"
 #include "tree/trim.h"
 
 /*
- * Of the memory: what all open texts may take together; and what one snapshot in the making may take,
- * while the last one is still there, or one text in the making.
+ * Parts of the memory (1/N): TEXTS_PART limits all open texts together. SCAN_PART limits a
+ * snapshot while it is collected, when the previous one still exists, and a text while it is
+ * rendered.
  */
 #define TEXTS_PART 16
 #define SCAN_PART  8
 
-/* What changes may take that some reader of .bpf/events has not read. */
+/* The limit of the changes that readers of .bpf/events have not read yet, in bytes. */
 #define EVENTS_ROOM ((size_t)8 << 20)
 
-/* What belongs to the whole process, once, before there is another thread. */
+/* Sets what belongs to the whole process. Called once, before there is a second thread. */
 static int prepare_process(const struct fs_options *opt)
 {
 	struct rlimit limit;
 
-	umask(0); /* the kernel has taken the caller's off already */
-	/* caller_leave() can then always go back to how it was. */
+	umask(0); /* the kernel has applied the caller's umask already */
+	/* With no groups of its own, the daemon can always return to them (caller_leave()). */
 	syscall(SYS_setgroups, 0, NULL);
-	/* One descriptor a directory that the kernel knows of. */
+	/* The mirror keeps a descriptor for each directory that the kernel has looked up. */
 	if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
 		limit.rlim_cur = limit.rlim_max;
 		setrlimit(RLIMIT_NOFILE, &limit);
@@ -65,7 +69,7 @@ static int open_context(struct fs *fs, enum bpfrefs_source source)
 	const char *why;
 	int err = bpfrefs_ctx_open(&options, &fs->ctx);
 
-	trim_now(); /* the load of the BPF programs took more than anything after it will */
+	trim_now(); /* loading BPF programs takes more memory than anything later */
 	if (err && reason)
 		fprintf(stderr, "bpfrefs: --source=%s: %s\n", bpfrefs_source_name(source), reason);
 	if (err && reason && err != -EPERM)
@@ -82,7 +86,7 @@ static int open_context(struct fs *fs, enum bpfrefs_source source)
 	return 0;
 }
 
-/* That part of the machine's memory, or of what the process may have of it. */
+/* Returns 1/@part of the machine's memory, or of RLIMIT_DATA if that is less. */
 static uint64_t share_of_memory(unsigned int part)
 {
 	uint64_t memory = (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE);
@@ -147,7 +151,7 @@ static int add_options(struct fuse_args *args, const struct session_config *conf
 
 	if (*config->mount_options)
 		err = fuse_opt_add_opt(&list, config->mount_options);
-	/* Ours come last: libfuse lets the last one win. */
+	/* These options come last, because the last one wins in libfuse. */
 	if (!err)
 		err = fuse_opt_add_opt(&list, "default_permissions,nosuid,nodev,subtype=bpfrefs");
 	if (!err)
@@ -159,7 +163,7 @@ static int add_options(struct fuse_args *args, const struct session_config *conf
 	if (!err)
 		err = fuse_opt_add_arg(args, list);
 	free(list);
-	return err ? fail("mount options", -ENOMEM) : 0;
+	return err ? fail("building the list of mount options", -ENOMEM) : 0;
 }
 
 static int new_fuse_session(struct session *session, const struct session_config *config)
@@ -168,7 +172,7 @@ static int new_fuse_session(struct session *session, const struct session_config
 	int err = add_options(&args, config);
 
 	if (!err) {
-		/* It says itself which option it does not know. */
+		/* libfuse prints which option it does not recognize. */
 		session->fuse = fuse_session_new(&args, &fs_ops, sizeof(fs_ops), session);
 		err = session->fuse ? 0 : -EINVAL;
 	}
@@ -177,8 +181,8 @@ static int new_fuse_session(struct session *session, const struct session_config
 }
 
 /*
- * For threads that are started now: they must not be the ones that a signal to end interrupts, which
- * is for the loop to see.
+ * Blocks the signals that end the daemon, for threads that are started now: the kernel must
+ * deliver these signals to the thread of compat_loop(), which they interrupt.
  */
 static void block_ends(sigset_t *before)
 {
@@ -203,13 +207,15 @@ static int start_threads(struct fs *fs)
 	if (!err && !fs->opt.keep_auto)
 		err = trim_start(fs->view, &fs->trim);
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	return err ? fail("starting the threads of automatic keeps and of memory", err) : 0;
+	return err ? fail("starting the threads that release automatic keeps and free memory", err)
+		   : 0;
 }
 
 /*
- * libfuse unmounts by path, and so what is uppermost there. That need not be ours: bpftool mounts a
- * bpffs over the directory that it is told to pin in. Then it shall take it away in a mount
- * namespace that goes with us; ours stays under it, dead.
+ * libfuse unmounts by path, so it detaches the topmost mount there, which need not be the mirror:
+ * bpftool mounts a bpffs over the directory it shall pin in, if that is not on one. In that case
+ * the daemon unmounts in a new mount namespace, which is freed when the daemon exits. The mirror
+ * then stays mounted below the other mount, without a daemon.
  */
 static void unmount(struct session *session, int ours)
 {
@@ -222,7 +228,7 @@ static void unmount(struct session *session, int ours)
 
 /* -------------------------------------------------------------- signals --- */
 
-/* What the handlers end; NULL: nothing any more. */
+/* The session that the handlers end, or NULL when they shall do nothing. */
 static struct fuse_session *volatile to_end;
 
 static void wake_again(int number)
@@ -244,8 +250,9 @@ static void end_session(int number)
 }
 
 /*
- * As libfuse sets them, of which those that we were started to ignore stay ignored. Its loop may sleep
- * on for one that comes before it sleeps (compat_loop()), so it is woken until it has looked again.
+ * Installs the handlers as libfuse does, but signals that were ignored at the start stay ignored.
+ * The loop of libfuse misses a signal that arrives just before it sleeps (compat_loop()), so
+ * SIGALRM interrupts it every second until it has seen that the session ended.
  */
 static int catch_signals(struct fuse_session *fuse)
 {
@@ -255,7 +262,7 @@ static int catch_signals(struct fuse_session *fuse)
 	struct sigaction now;
 
 	if (fuse_set_signal_handlers(fuse) != 0)
-		return fail("signal handlers", -EINVAL);
+		return fail("installing the signal handlers", -EINVAL);
 	to_end = fuse;
 	sigaction(SIGALRM, &wake, NULL);
 	for (size_t i = 0; i < sizeof(ends) / sizeof(*ends); i++)
@@ -264,7 +271,7 @@ static int catch_signals(struct fuse_session *fuse)
 	return 0;
 }
 
-/* From now on they end nothing, and interrupt nothing again. */
+/* After this call the handlers end no session and start no alarm. */
 static void leave_signals(void)
 {
 	to_end = NULL;
@@ -290,11 +297,11 @@ static int loop(struct session *session)
 	int ours, err;
 
 	if (fuse_session_mount(session->fuse, session->fs.opt.mountpoint) != 0)
-		return fail(session->fs.opt.mountpoint, -EIO); /* libfuse has said why */
+		return fail(session->fs.opt.mountpoint, -EIO); /* libfuse has printed the reason */
 	ours = mountpoint_top_mount(session->fs.opt.mountpoint, &session->fs.mount_dev);
-	if (ours < 0) { /* without that, unmount() would take its own for another's */
+	if (ours < 0) { /* unmount() could not tell apart the mirror and a mount above it */
 		fuse_session_unmount(session->fuse);
-		return fail("looking for the mount in mountinfo", ours);
+		return fail("finding the new mount in /proc/self/mountinfo", ours);
 	}
 	session->dispatcher = dispatcher_new();
 	err = session->dispatcher ? start_watch(&session->fs, &watch) : -EAGAIN;
@@ -302,7 +309,9 @@ static int loop(struct session *session)
 		err = compat_loop(session->fuse, SESSION_THREADS);
 	mounted_stop(watch);
 	leave_signals();
-	/* Before the mount goes, so that who waits is told why. */
+	/*
+	 * Before the unmount, so that waiting readers of .bpf/events get the error that says why.
+	 */
 	events_stop(session->fs.events);
 	dispatcher_free(session->dispatcher);
 	auto_stop(session->fs.auto_keep);
@@ -336,7 +345,7 @@ static int run(struct session *session, const struct session_config *config)
 	if (err)
 		return err;
 	err = serve(session);
-	leave_signals(); /* if it came to no loop */
+	leave_signals(); /* needed if the loop was not reached */
 	fuse_remove_signal_handlers(session->fuse);
 	return err;
 }
@@ -358,10 +367,10 @@ int session_run(const struct session_config *config)
 
 static void log_of_libfuse(enum fuse_log_level level, const char *format, va_list args)
 {
-	log_message_v((int)level, format, args); /* its levels are syslog's */
+	log_message_v((int)level, format, args); /* the levels of libfuse are those of syslog(3) */
 }
 
-/* The first message: what is mounted where, and how it is read. */
+/* The first message says what is mounted where, and how references are read. */
 static void log_mount(const struct fs *fs)
 {
 	const char *why = NULL;
@@ -374,12 +383,15 @@ static void log_mount(const struct fs *fs)
 
 void session_ready(struct session *session)
 {
-	ssize_t told;
+	ssize_t written;
 	int null;
 
 	if (session->ready_fd < 0)
 		return;
-	/* From here on nobody reads standard error: close the terminal. */
+	/*
+	 * Nobody reads standard error from here on, and an open terminal would keep its session
+	 * busy.
+	 */
 	null = open("/dev/null", O_RDWR | O_CLOEXEC);
 	for (int fd = 0; null >= 0 && fd <= 2; fd++)
 		dup2(null, fd);
@@ -388,9 +400,12 @@ void session_ready(struct session *session)
 	log_to_syslog();
 	fuse_set_log_func(log_of_libfuse);
 	log_mount(&session->fs);
-	/* If the parent is gone nobody waits, and the mount works all the same (SIGPIPE is off). */
-	told = write(session->ready_fd, "", 1);
-	(void)told;
+	/*
+	 * If the parent has exited, nobody waits for the byte and the mount works regardless:
+	 * libfuse ignores SIGPIPE.
+	 */
+	written = write(session->ready_fd, "", 1);
+	(void)written;
 	close(session->ready_fd);
 	session->ready_fd = -1;
 }

@@ -5,35 +5,36 @@
 
 #include "fs.h"
 
-/* libfuse's. Not all of them may wait at once: dispatch.c. */
+/* The threads of libfuse. Not all of them may wait at the same time: see dispatch.c. */
 #define SESSION_THREADS 32
 
 struct fuse_session;
 struct dispatcher;
 
-/* What the operations get as their user data. */
+/* The user data of every FUSE operation. */
 struct session {
 	struct fs fs;
 	struct fuse_session *fuse;
-	struct dispatcher *dispatcher; /* while it serves */
-	int ready_fd; /* who waits for the mount to work, or -1 */
+	struct dispatcher *dispatcher; /* set while requests are served */
+	int ready_fd;		       /* written when the mount works, or -1 */
 	bool background;
 };
 
 struct session_config {
-	struct fs_options options; /* borrowed strings */
+	struct fs_options options; /* the strings are borrowed */
 	int source_fd;		   /* borrowed */
 	enum bpfrefs_source source;
-	const char *mount_options; /* for libfuse, comma separated; may be "" */
-	int ready_fd; /* gets one byte, and is closed, when the kernel is answered; -1: none */
+	const char *mount_options; /* options for libfuse, separated by commas; may be "" */
+	/* gets one byte and is closed when the first request is answered; -1 for none */
+	int ready_fd;
 };
 
 /*
- * Mounts, serves until unmounted or told by SIGTERM, SIGINT or SIGHUP, and takes everything down
- * again. Says on stderr what went wrong; 0 or -errno.
+ * Mounts, serves requests until the mount is removed or SIGTERM, SIGINT or SIGHUP arrives, and
+ * frees everything. Logs what went wrong. Returns 0 or -errno.
  */
 int session_run(const struct session_config *config);
-/* For the operations: the kernel is about to get the answer to its first request. */
+/* Called by the init operation, just before the kernel gets the reply to its first request. */
 void session_ready(struct session *session);
 
 #endif
