@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * libfuse, and the only place that knows its versions: 3.14 to 3.18. Included by session.c, ops.c
- * and ops-io.c alone.
+ * Includes libfuse, and contains all code that depends on its version (3.14 to 3.18). Only
+ * session.c and the files below fs/fuse include it.
  */
 #ifndef COMPAT_H
 #define COMPAT_H
@@ -11,7 +11,7 @@
 #include <stdint.h>
 
 #ifndef FUSE_USE_VERSION
-#define FUSE_USE_VERSION 312 /* loop configurations as opaque objects */
+#define FUSE_USE_VERSION 312 /* loop configurations are opaque objects */
 #endif
 #include <fuse_lowlevel.h>
 #include <linux/fuse.h>
@@ -23,8 +23,8 @@
 _Static_assert(sizeof(fuse_ino_t) == sizeof(uint64_t), "inode numbers carry 64 bits");
 
 /*
- * Asks for a capability, or gives one up. conn->want has 32 bits; libfuse 3.17.3 brought a wider
- * word and refuses a connection where the two were both written to.
+ * Requests a capability, or gives one up. conn->want has 32 bits. libfuse 3.17.3 added a wider
+ * word, and refuses the connection if both words were written.
  */
 static inline void compat_want(struct fuse_conn_info *conn, uint32_t capability, bool want)
 {
@@ -42,8 +42,9 @@ static inline void compat_want(struct fuse_conn_info *conn, uint32_t capability,
 }
 
 /*
- * No handles of files, as bpffs has none: else the kernel makes them itself, of numbers that mean
- * nothing once it has forgotten them. libfuse 3.17, Linux 6.9; before those they cannot be refused.
+ * Disables file handles (name_to_handle_at(2)), as bpffs has none. Otherwise the kernel makes
+ * handles from node ids, which mean nothing once it has forgotten the nodes. This needs libfuse
+ * 3.17 and Linux 6.9; older ones cannot disable them.
  */
 static inline void compat_refuse_handles(struct fuse_conn_info *conn)
 {
@@ -55,9 +56,10 @@ static inline void compat_refuse_handles(struct fuse_conn_info *conn)
 }
 
 /*
- * Replies to an open of a file that is a stream. libfuse knows only nonseekable, with which the kernel
- * still locks the file's position over each read: who shares an open file with one whose read waits
- * would then wait for that lock, and not even SIGKILL ends that.
+ * Replies to an open of a file that is a stream (stream_open()). libfuse can only set
+ * nonseekable, with which the kernel still holds the lock of the file position during each read
+ * (fdget_pos()). A second reader of the same open file would then wait for that lock while the
+ * first read waits, and not even SIGKILL ends that.
  */
 static inline int compat_reply_stream(fuse_req_t req, const struct fuse_file_info *fi)
 {
@@ -67,9 +69,10 @@ static inline int compat_reply_stream(fuse_req_t req, const struct fuse_file_inf
 }
 
 /*
- * Serves requests by as many threads as @threads until the file system is unmounted or a signal
- * says so. 0, the signal's number, or -errno. libfuse looks whether it shall end, and then sleeps: until
- * 3.18 it sleeps on for a signal in between, so another must come.
+ * Serves requests with at most @threads threads until the filesystem is unmounted or a signal
+ * arrives. Returns 0, the signal's number, or -errno. libfuse checks whether the session ended
+ * and then sleeps. Until 3.18 it misses a signal that arrives in between, so the signal must be
+ * repeated.
  */
 static inline int compat_loop(struct fuse_session *session, unsigned int threads)
 {
@@ -81,7 +84,10 @@ static inline int compat_loop(struct fuse_session *session, unsigned int threads
 	fuse_loop_cfg_set_max_threads(config, threads);
 	err = fuse_session_loop_mt(session, config);
 	fuse_loop_cfg_destroy(config);
-	/* A lazy umount while a request waits, or an abort by /sys/fs/fuse/connections: an end too. */
+	/*
+	 * ECONNABORTED follows from a lazy umount while a request waits, or from an abort through
+	 * /sys/fs/fuse/connections. Both are an orderly end.
+	 */
 	return err == -ECONNABORTED ? 0 : err;
 }
 

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Which thread serves an operation. libfuse has a fixed number of threads, and an operation may wait
- * for a scan, for another command, or for the program of an iterator. If all threads waited, nothing
- * would be served any more, not even what needs no scan. So operations that may wait are served by a
- * part of libfuse's threads, and beyond that by a pool; there a request is queued that finds no
- * thread, which costs some bytes, and each thread of the system has at most one request. Commands are
- * run by a thread of their own, one after the other.
+ * Chooses the thread that serves an operation. libfuse has a fixed number of threads, and an
+ * operation may wait for a scan, for another command, or for the program of a BPF iterator. If
+ * all threads waited, no request would be served any more, not even one that needs no scan. So
+ * operations that may wait are served by a part of libfuse's threads, and beyond that by a pool
+ * of threads. A request that finds no free thread is queued, which takes little memory: each
+ * thread of the system has at most one request. Commands are run one after the other by a thread
+ * of their own.
  */
 #include "fuse/dispatch.h"
 
@@ -14,31 +15,34 @@
 
 #include "control/ctl.h"
 
-/* How many of libfuse's threads may be busy with operations that may wait. */
+/* How many of libfuse's threads may serve operations that may wait. */
 #define WAITING_MAX (SESSION_THREADS - SESSION_THREADS / 4)
-/* Threads beyond those. They wait together for one scan; what they allocate is bounded (handle.c). */
+/*
+ * The size of the pool. Its threads share scans (view.c), and the memory of texts is bounded
+ * (handle.c).
+ */
 #define POOL_MAX 256
 
 struct dispatcher {
-	gint waiting;	       /* of libfuse's threads, those that serve what may wait */
-	GThreadPool *pool;     /* serves what may wait, when those are as many as they may be */
-	GThreadPool *commands; /* one thread */
+	gint waiting;	       /* libfuse's threads that serve operations that may wait */
+	GThreadPool *pool;     /* serves such operations when WAITING_MAX threads do so already */
+	GThreadPool *commands; /* has one thread */
 };
 
-/* A call that is kept until a thread of a pool serves it. */
+/* A copy of a call, kept until a thread of a pool serves it. */
 struct queued_call {
 	struct fuse_call call;
 	struct fuse_file_info fi;
-	char text[]; /* name and new_name, or data */
+	char text[]; /* copies of name and new_name, or of data */
 };
 
 /* --------------------------------------------------------------- table --- */
 
 enum lane {
-	LANE_HERE,     /* it does not wait: this thread serves it */
-	LANE_WAITS,    /* it may wait */
-	LANE_COMMANDS, /* one at a time, in the order in which they came */
-	LANE_REPLIED,  /* it was refused, and has its reply */
+	LANE_HERE,     /* does not wait: the current thread serves it */
+	LANE_WAITS,    /* may wait */
+	LANE_COMMANDS, /* served one at a time, in the order of arrival */
+	LANE_REPLIED,  /* was refused and has its reply */
 };
 
 static enum lane waits(const struct fuse_call *call)
@@ -52,7 +56,7 @@ static enum lane waits_if_virtual(const struct fuse_call *call)
 	return is_virtual(call->ino) ? LANE_WAITS : LANE_HERE;
 }
 
-/* A dotted name of the mirror may be one of the virtual tree's. */
+/* A dotted name in a directory of the mirror may be .bpf or a twin. */
 static enum lane waits_if_virtual_or_dotted(const struct fuse_call *call)
 {
 	return is_virtual(call->ino) || *call->name == '.' ? LANE_WAITS : LANE_HERE;
@@ -63,7 +67,7 @@ static bool has_reader(const struct fuse_call *call)
 	return is_virtual(call->ino) && handle_reader(handle_of(call->fi));
 }
 
-/* The text of a virtual file is there; a read of a pin runs an iterator's program. */
+/* A virtual file has its text ready. A read of a pin runs the program of an iterator. */
 static enum lane waits_unless_text(const struct fuse_call *call)
 {
 	return !is_virtual(call->ino) || has_reader(call) ? LANE_WAITS : LANE_HERE;
@@ -74,7 +78,7 @@ static enum lane waits_if_events(const struct fuse_call *call)
 	return has_reader(call) ? LANE_WAITS : LANE_HERE;
 }
 
-/* A caller who has not the right gets the error at once, and cannot fill the queue. */
+/* A caller without the right to write gets the error at once, and cannot fill the queue. */
 static enum lane command_if_virtual(const struct fuse_call *call)
 {
 	const struct caller caller = caller_of(call->req);
@@ -89,7 +93,7 @@ static enum lane command_if_virtual(const struct fuse_call *call)
 	return err ? LANE_REPLIED : LANE_COMMANDS;
 }
 
-/* With guard a removal takes a snapshot and decides by it, as the command `unpin` does. */
+/* With guard, a removal takes a snapshot and decides by it, as the command "unpin" does. */
 static enum lane command_if_guarded(const struct fuse_call *call)
 {
 	return fs_of(call->req)->opt.guard ? LANE_COMMANDS : LANE_HERE;
@@ -163,7 +167,7 @@ static void queue(GThreadPool *pool, const struct fuse_call *call)
 		queued->fi = *call->fi;
 		queued->call.fi = &queued->fi;
 	}
-	/* Where no thread can be made it waits for one that there is. */
+	/* If GLib cannot create a thread, the call waits for an existing one. */
 	g_thread_pool_push(pool, queued, NULL);
 }
 
@@ -186,7 +190,10 @@ static void dispatch(const struct fuse_call *call)
 		operations[call->operation].serve(call);
 	else
 		queue(dispatcher->pool, call);
-	/* It was too high for a moment where the call was queued: others are then queued needlessly. */
+	/*
+	 * While a call is queued the counter is one too high, so that other calls may be queued
+	 * needlessly.
+	 */
 	g_atomic_int_add(&dispatcher->waiting, -1);
 }
 
@@ -242,7 +249,7 @@ void dispatch_readdirplus(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off
 void dispatch_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t size, off_t offset,
 		    struct fuse_file_info *fi)
 {
-	/* Of a command that is too long, enough to see that it is. */
+	/* One byte more than the longest command is enough to see that a command is too long. */
 	size_t taken = is_virtual(ino) ? MIN(size, CTL_COMMAND_MAX + 1) : size;
 
 	DISPATCH(.operation = CALL_WRITE, .req = req, .ino = ino, .data = buf, .size = taken,
@@ -270,13 +277,17 @@ struct dispatcher *dispatcher_new(void)
 	g_autoptr(GError) error = NULL;
 	sigset_t all, before;
 
-	/* Signals are for the loop's thread. GLib makes threads by one that it makes now. */
+	/*
+	 * Only the loop's thread shall get signals. GLib creates the threads of a shared
+	 * pool from a thread that is created here, and which passes on its signal mask.
+	 */
 	sigfillset(&all);
 	pthread_sigmask(SIG_BLOCK, &all, &before);
 	dispatcher->pool = g_thread_pool_new(serve_queued, NULL, POOL_MAX, FALSE, NULL);
 	/*
-	 * The first thread of each pool is made now and stays, since it may not be possible later: the
-	 * one of commands is that pool's own, and a thread that has nothing to do never ends.
+	 * The first thread of each pool is created now and stays, because a thread may not be
+	 * available later. The commands pool is exclusive and keeps its thread. In the shared
+	 * pool, a maximum idle time of 0 means that an idle thread never ends.
 	 */
 	dispatcher->commands = g_thread_pool_new(serve_queued, NULL, 1, TRUE, &error);
 	g_thread_pool_set_max_idle_time(0);
@@ -285,7 +296,7 @@ struct dispatcher *dispatcher_new(void)
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	if (!error)
 		return dispatcher;
-	/* What was pushed waits for a thread, which there will not be. */
+	/* The pushed call waits for a thread that was not created. */
 	g_thread_pool_free(dispatcher->commands, TRUE, TRUE);
 	g_thread_pool_free(dispatcher->pool, TRUE, TRUE);
 	g_free(first);

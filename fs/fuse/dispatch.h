@@ -1,13 +1,16 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* The operations that may wait, as libfuse calls them: dispatch.c says which thread serves each. */
+/* The operations that may wait, as libfuse calls them. dispatch.c chooses the thread for each. */
 #ifndef DISPATCH_H
 #define DISPATCH_H
 
 #include "fuse/ops.h"
 
-/* When no other thread changes signal masks or credentials. NULL: no thread can be made. */
+/*
+ * Called while no other thread changes signal masks or credentials. NULL if no thread can be
+ * created.
+ */
 struct dispatcher *dispatcher_new(void);
-/* Serves all that is queued, and then frees it. */
+/* Serves everything that is queued, and then frees @dispatcher. */
 void dispatcher_free(struct dispatcher *dispatcher);
 
 void dispatch_lookup(fuse_req_t req, fuse_ino_t parent, const char *name);

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The operations on names and attributes: each decodes its request, sees by the inode number whether
- * it is about the virtual tree or about the mirror, calls that, and replies.
+ * The operations on names and attributes. Each decodes its request, chooses the virtual tree or
+ * the mirror by the inode number, and replies.
  */
 #include <fcntl.h>
 #include <string.h>
 
-#include "fuse/dispatch.h"
 #include "control/guard.h"
+#include "fuse/dispatch.h"
 
 #define VIRTUAL_NAME ".bpf"
 
@@ -15,11 +15,11 @@ _Static_assert(MIRROR_ROOT_INO == FUSE_ROOT_ID, "the mirror's root is the mount'
 
 static void op_init(void *data, struct fuse_conn_info *conn)
 {
-	/* Direct reads past a size of 0 would end before they reach us (fuse_direct_IO()). */
+	/* Otherwise fuse_direct_IO() ends a direct read at the inode's size, which is 0. */
 	compat_want(conn, FUSE_CAP_ASYNC_DIO, false);
-	/* Every directory operation is one of bpffs, which has its own locks. */
+	/* Directory operations run on bpffs, which has its own locks. */
 	compat_want(conn, FUSE_CAP_PARALLEL_DIROPS, true);
-	/* One write(2) stays one request in memory: nothing here gains from pipes. */
+	/* Each write(2) stays one request in memory, since pipes save nothing here. */
 	compat_want(conn, FUSE_CAP_SPLICE_READ, false);
 	compat_want(conn, FUSE_CAP_SPLICE_WRITE, false);
 	compat_want(conn, FUSE_CAP_SPLICE_MOVE, false);
@@ -40,8 +40,8 @@ struct fuse_entry_param entry_param(const struct entry *entry)
 }
 
 /*
- * A dotted name that bpffs refused with @refusal: .bpf, or the twin of a pin, which says what the
- * pin is of to those alone who could read that in .bpf.
+ * Looks up a dotted name for which bpffs returned the error @refusal: .bpf, or the twin of a pin.
+ * A twin shows the object of its pin, so only callers who may read .bpf can look it up.
  */
 static int find_dotted(fuse_req_t req, fuse_ino_t parent, const char *name, int refusal,
 		       struct entry *entry)
@@ -60,7 +60,7 @@ static int find_dotted(fuse_req_t req, fuse_ino_t parent, const char *name, int 
 	if (depth < 0)
 		return refusal;
 	err = bpfrefs_pin_identify(fs->ctx, mirror_dir_fd(fs->mirror, parent), name + 1, &key);
-	/* Which object it is of cannot be read there: that is not "there is no such name". */
+	/* A pin whose object cannot be identified in this bpffs is not a missing name. */
 	if (err == -EROFS)
 		return err;
 	if (err)
@@ -91,12 +91,12 @@ static void reply_found(fuse_req_t req, fuse_ino_t parent, const char *name)
 		return;
 	}
 	param = entry_param(&entry);
-	/* Interrupted: the kernel never got to know of this lookup. */
+	/* The request was interrupted, so the kernel does not count this lookup. */
 	if (fuse_reply_entry(req, &param) == -ENOENT && !is_virtual(entry.ino))
 		mirror_forget(fs->mirror, entry.ino, 1);
 }
 
-/* After an operation that makes a name: its error, or what the name now is. */
+/* Replies to an operation that creates a name: an error, or the new entry. */
 static void reply_made(fuse_req_t req, int err, fuse_ino_t parent, const char *name)
 {
 	if (err)
@@ -151,7 +151,10 @@ void op_getattr(const struct fuse_call *call)
 	reply_attributes(call->req, call->ino);
 }
 
-/* Cutting a control to nothing is what a shell's ">" does; times are the snapshot's, not ours. */
+/*
+ * A shell's ">" truncates a control file, so that has to succeed. Times are those of the snapshot
+ * and are not changed.
+ */
 static int virtual_setattr(struct fs *fs, fuse_ino_t ino, const struct stat *attr, int set)
 {
 	struct entry entry;
@@ -249,7 +252,8 @@ static void op_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t
 	struct caller caller = caller_of(req);
 	int err;
 
-	if (is_virtual(parent)) /* as where a file system has no such operation */
+	/* the errors that the VFS returns for a filesystem without this operation */
+	if (is_virtual(parent))
 		err = S_ISREG(mode) ? -EACCES : -EPERM;
 	else
 		err = mirror_mknod(fs_of(req)->mirror, &caller, parent, name, mode, dev);
@@ -328,7 +332,10 @@ void op_rename(const struct fuse_call *call)
 	reply_result(call->req, err);
 }
 
-/* bpffs has none. Left out, the answer is ENOSYS, of which 6.1 makes ENOTTY, and 5.10 does not. */
+/*
+ * bpffs has no ioctl. Without this operation libfuse replies ENOSYS, which the kernel turns into
+ * ENOTTY since 6.1 but not in 5.10.
+ */
 /* NOLINTNEXTLINE(readability-function-size): the parameters are libfuse's */
 static void op_ioctl(fuse_req_t req, fuse_ino_t ino, unsigned int cmd, void *arg,
 		     struct fuse_file_info *fi, unsigned int flags, const void *in, size_t in_size,
@@ -340,8 +347,9 @@ static void op_ioctl(fuse_req_t req, fuse_ino_t ino, unsigned int cmd, void *arg
 }
 
 /*
- * Left out on purpose: create (the kernel asks mknod instead, and gets bpffs's EACCES); flush, so
- * that a shell's ">" costs no round trip for each dup2(2); access, which default_permissions decides.
+ * Left out on purpose: create (the kernel then calls mknod, which gets bpffs's EACCES); flush (so
+ * that a shell's ">" takes no round trip for each dup2(2)); access (default_permissions decides
+ * it).
  */
 const struct fuse_lowlevel_ops fs_ops = {
 	.init = op_init,

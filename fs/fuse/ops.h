@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* The operations as libfuse calls them. Each replies once, last, with no lock held. */
+/*
+ * The FUSE operations as libfuse calls them. Each sends exactly one reply, as its last step and
+ * with no lock held.
+ */
 #ifndef OPS_H
 #define OPS_H
 
-#include "fuse/compat.h"
-#include "events/events.h"
 #include "daemon/session.h"
+#include "events/events.h"
+#include "fuse/compat.h"
 
 extern const struct fuse_lowlevel_ops fs_ops;
 
@@ -26,19 +29,22 @@ static inline struct caller caller_of(fuse_req_t req)
 	return (struct caller){ .tid = ctx->pid, .uid = ctx->uid, .gid = ctx->gid };
 }
 
-/* Is the number one of the virtual tree or of a twin, or one of the mirror's? */
+/*
+ * Returns whether an inode number is of the virtual tree or of a twin. Other numbers are the
+ * mirror's.
+ */
 static inline bool is_virtual(fuse_ino_t ino)
 {
 	return INO_SPACE(ino) != SPACE_MIRROR;
 }
 
-/* libfuse wants a positive errno, and 0 for success. */
+/* libfuse takes a positive errno, and 0 for success. */
 static inline void reply_result(fuse_req_t req, int err)
 {
 	fuse_reply_err(req, -err);
 }
 
-/* The operations that dispatch.c has a table of. */
+/* The operations in the table of dispatch.c. */
 enum fuse_operation {
 	CALL_LOOKUP,
 	CALL_GETATTR,
@@ -53,20 +59,20 @@ enum fuse_operation {
 	CALL_RENAME,
 };
 
-/* A request and what came with it, as far as its operation has such. All pointers are borrowed. */
+/* A request with those parameters that its operation has. All pointers are borrowed. */
 struct fuse_call {
 	enum fuse_operation operation;
 	fuse_req_t req;
-	fuse_ino_t ino, new_parent; /* ino: of the parent, where there is a name */
+	fuse_ino_t ino, new_parent; /* ino is the parent's if there is a name */
 	const char *name, *new_name, *data;
 	size_t size;
 	off_t offset;
 	unsigned int flags;
 	struct fuse_file_info *fi;
-	struct fuse_pollhandle *poll; /* owned by whoever serves the call */
+	struct fuse_pollhandle *poll; /* owned by the operation that serves the call */
 };
 
-/* What a lookup replies. */
+/* Returns the reply to a lookup. */
 struct fuse_entry_param entry_param(const struct entry *entry);
 
 static inline struct handle *handle_of(const struct fuse_file_info *fi)
@@ -81,27 +87,27 @@ void op_readlink(const struct fuse_call *call);
 void op_unlink(const struct fuse_call *call);
 void op_rename(const struct fuse_call *call);
 
-/* ops-xattr.c */
+/* ops_xattr.c */
 void op_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t size);
 void op_listxattr(fuse_req_t req, fuse_ino_t ino, size_t size);
 void op_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name, const char *value, size_t size,
 		 int flags);
 void op_removexattr(fuse_req_t req, fuse_ino_t ino, const char *name);
 
-/* ops-events.c */
+/* ops_events.c */
 extern const struct events_calls ops_events_calls;
 /* Answers a read of .bpf/events, now or later. */
 void read_events(const struct fuse_call *call, struct reader *reader);
 void op_poll(const struct fuse_call *call);
 
-/* ops-io.c */
+/* ops_io.c */
 void op_open(const struct fuse_call *call);
 void op_read(const struct fuse_call *call);
 void op_write(const struct fuse_call *call);
 void op_fsync(fuse_req_t req, fuse_ino_t ino, int data_only, struct fuse_file_info *fi);
 void op_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
 void op_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
-void op_readdir(const struct fuse_call *call); /* and readdirplus */
+void op_readdir(const struct fuse_call *call); /* also serves readdirplus */
 void op_releasedir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
 
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* .bpf/events as libfuse has it: reads that are answered later, interrupts, polls. */
+/* The FUSE side of .bpf/events: reads that are answered later, interrupts, and polls. */
 #include <fcntl.h>
 #include <poll.h>
 
@@ -38,7 +38,7 @@ const struct events_calls ops_events_calls = {
 	.drop = drop,
 };
 
-/* libfuse keeps the request until this returns, whoever answers it. */
+/* libfuse keeps the request until this function returns, even if another thread replies to it. */
 static void on_interrupt(fuse_req_t req, void *data)
 {
 	events_interrupt(data, req);
@@ -46,7 +46,10 @@ static void on_interrupt(fuse_req_t req, void *data)
 
 void read_events(const struct fuse_call *call, struct reader *reader)
 {
-	/* Before it waits: then either this is called in time, or the reader sees the interrupt. */
+	/*
+	 * Registered before the reader waits: the reader either sees the interrupt, or is woken
+	 * by it.
+	 */
 	fuse_req_interrupt_func(call->req, on_interrupt, fs_of(call->req)->events);
 	events_read(reader, call->req, call->size, call->fi->flags & O_NONBLOCK);
 }
@@ -54,7 +57,10 @@ void read_events(const struct fuse_call *call, struct reader *reader)
 void op_poll(const struct fuse_call *call)
 {
 	struct reader *reader = is_virtual(call->ino) ? handle_reader(handle_of(call->fi)) : NULL;
-	/* What the kernel itself says of files that do not poll. */
+	/*
+	 * The events that the kernel itself returns for files without a poll operation
+	 * (DEFAULT_POLLMASK).
+	 */
 	unsigned int events = POLLIN | POLLOUT | POLLRDNORM | POLLWRNORM;
 
 	if (reader)

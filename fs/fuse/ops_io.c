@@ -3,8 +3,8 @@
 #include <fcntl.h>
 #include <string.h>
 
-#include "mirror/mirror.h"
 #include "fuse/ops.h"
+#include "mirror/mirror.h"
 
 /* -------------------------------------------------------------- files --- */
 
@@ -22,11 +22,12 @@ static void release(struct fs *fs, fuse_ino_t ino, const struct fuse_file_info *
 }
 
 /*
- * Tells the kernel the text's length before it knows that the file is open, by storing the text's
- * last byte: sendfile(2) reads nothing from a file of size 0, direct_io or not, and believes this.
- * getattr says the same from then on. If it fails the file merely looks empty to sendfile(2).
+ * Sets the text's length in the kernel before the file is open, by storing the text's last byte
+ * in the page cache (FUSE_NOTIFY_STORE). sendfile(2) reads nothing from a file of size 0, not
+ * even with direct_io. From then on getattr returns the same length. If this fails, the file
+ * looks empty to sendfile(2) but not to read(2).
  */
-static void tell_length(fuse_req_t req, fuse_ino_t ino, struct handle *handle, size_t length)
+static void store_length(fuse_req_t req, fuse_ino_t ino, struct handle *handle, size_t length)
 {
 	struct fuse_bufvec last = FUSE_BUFVEC_INIT(1);
 	const char *data;
@@ -47,7 +48,7 @@ static int open_virtual(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *f
 	if (err)
 		return err;
 	fi->fh = (uintptr_t)handle;
-	tell_length(req, ino, handle, length);
+	store_length(req, ino, handle, length);
 	return 0;
 }
 
@@ -58,16 +59,17 @@ static int open_pin(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	int err = mirror_open(fs_of(req)->mirror, &caller, ino, fi->flags, &file);
 
 	/*
-	 * The kernel itself opens the file once more to ask for its inode flags, and has then no
-	 * O_LARGEFILE, which open(2) adds: who may not is told what all others are, that there are
-	 * none. A program of 32 bits was already refused by the kernel.
+	 * To read the inode flags, the kernel opens the file itself, without O_LARGEFILE, which
+	 * open(2) adds (fuse_priv_ioctl_prepare()). A caller who may not open it gets the answer
+	 * that others get: there are no inode flags. The kernel has refused a 32-bit program
+	 * already.
 	 */
 	if (err == -EACCES && fi->flags == O_RDONLY)
 		return -ENOTTY;
 	if (err)
 		return err;
 	fi->fh = (uintptr_t)file;
-	fi->nonseekable = 1; /* ESPIPE from lseek(2), as a pin's file gives */
+	fi->nonseekable = 1; /* lseek(2) fails with ESPIPE, as on the file of a pin */
 	return 0;
 }
 
@@ -87,7 +89,7 @@ void op_open(const struct fuse_call *call)
 		err = compat_reply_stream(req, fi);
 	else
 		err = fuse_reply_open(req, fi);
-	if (err == -ENOENT) /* interrupted: it will not be released */
+	if (err == -ENOENT) /* interrupted: the kernel will not release it */
 		release(fs_of(req), ino, fi);
 }
 
@@ -126,7 +128,7 @@ void op_read(const struct fuse_call *call)
 	handle_unref(handle);
 }
 
-/* The offset is ignored: one write is one command, and no file of bpffs has places to write to. */
+/* The offset is ignored: one write is one command, and files of bpffs have no writable offsets. */
 void op_write(const struct fuse_call *call)
 {
 	struct caller caller = caller_of(call->req);
@@ -157,21 +159,22 @@ void op_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 /* -------------------------------------------------------- directories --- */
 
 /*
- * Cookies of the mount's root, where .bpf stands between ".." and the first entry of bpffs: bpffs's
- * own cookie of "..", marked. The first says that .bpf comes next, the second that it was told.
+ * Cookies of the mount's root, which lists .bpf between ".." and the first entry of bpffs. They
+ * are bpffs's cookie of ".." with a mark: COOKIE_BEFORE if .bpf comes next, COOKIE_BEHIND if .bpf
+ * has been listed.
  */
 #define COOKIE_BEFORE ((off_t)1 << 61)
 #define COOKIE_BEHIND ((off_t)1 << 62)
 #define COOKIE_MARKS  (COOKIE_BEFORE | COOKIE_BEHIND)
 
-/* A listing being filled. */
+/* A directory listing while it is filled. */
 struct listing {
 	fuse_req_t req;
 	fuse_ino_t dir;
 	bool plus;
 	char *buf;
 	size_t size, used;
-	GArray *counted; /* numbers whose lookup was counted for an entry here */
+	GArray *counted; /* inode numbers whose lookup was counted for an entry of this reply */
 };
 
 static bool is_dot(const char *name)
@@ -179,7 +182,7 @@ static bool is_dot(const char *name)
 	return strcmp(name, ".") == 0 || strcmp(name, "..") == 0;
 }
 
-/* How much room an entry takes in the buffer. */
+/* The number of bytes that an entry takes in the buffer. */
 static size_t entry_size(const struct listing *list, const char *name)
 {
 	return list->plus ? fuse_add_direntry_plus(list->req, NULL, 0, name, NULL, 0)
@@ -199,8 +202,9 @@ static void add_entry(struct listing *list, const char *name, const struct entry
 }
 
 /*
- * For readdirplus of the mirror, what a lookup gives. False: the name is gone. What cannot be looked
- * up for another reason is listed as it is, with number 0: then the kernel looks it up when asked.
+ * For readdirplus of the mirror: looks up an entry. Returns false if the name no longer exists.
+ * An entry whose lookup fails for another reason is listed with node id 0, so that the kernel
+ * looks it up when it needs it.
  */
 static bool look_up_entry(struct listing *list, const char *name, struct entry *entry)
 {
@@ -222,12 +226,12 @@ static bool fill_virtual(void *data, const char *name, const struct entry *entry
 	if (list->used + entry_size(list, name) > list->size)
 		return false;
 	if (is_dot(name))
-		copy.ino = 0; /* the kernel counts no lookup for these */
+		copy.ino = 0; /* the kernel counts no lookup for "." and ".." */
 	add_entry(list, name, &copy, cookie);
 	return true;
 }
 
-/* .bpf itself, unless bpffs has a real entry of that name (which is then listed by itself). */
+/* Lists .bpf, unless bpffs has a real entry of that name, which the mirror lists. */
 static bool fill_tree_root(struct listing *list, off_t cookie)
 {
 	struct fs *fs = fs_of(list->req);
@@ -289,7 +293,7 @@ void op_readdir(const struct fuse_call *call)
 	list.counted = counted;
 	if (buf)
 		err = fill_listing(&list, call->offset, call->fi);
-	/* What was found before an error is listed first, and the error is the next reply. */
+	/* Entries found before an error are listed first. The next request gets the error. */
 	if (err && !list.used) {
 		reply_result(call->req, err);
 		return;
@@ -304,7 +308,7 @@ static int open_dir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	struct mirror_dir *dir;
 	int err;
 
-	if (is_virtual(ino)) /* its cookies say all that is needed to go on */
+	if (is_virtual(ino)) /* the cookie contains all that is needed to continue */
 		return 0;
 	err = mirror_opendir(fs_of(req)->mirror, &caller, ino, &dir);
 	if (!err)

@@ -1,20 +1,20 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Extended attributes: those of bpffs, where it has any. Virtual files have none. */
+/* Extended attributes: those of bpffs, if it has any. Virtual files have none. */
 #include <errno.h>
 #include <linux/limits.h>
 
-#include "mirror/mirror.h"
 #include "fuse/ops.h"
+#include "mirror/mirror.h"
 
 static bool are_there(fuse_req_t req)
 {
 	return fs_of(req)->has_xattrs;
 }
 
-/* What can be told in one reply: both lists and values have the same bound. */
+/* Both the list of names and a value fit in one buffer, and in one reply. */
 _Static_assert(XATTR_LIST_MAX == XATTR_SIZE_MAX, "one buffer serves both");
 
-/* @len bytes of @data, or that number alone if it was asked for. */
+/* Replies with @len bytes of @data, or with @len alone if the caller's @size is 0. */
 static void reply_bytes(fuse_req_t req, const char *data, ssize_t len, size_t size)
 {
 	if (len < 0)
@@ -27,7 +27,7 @@ static void reply_bytes(fuse_req_t req, const char *data, ssize_t len, size_t si
 		fuse_reply_buf(req, data, (size_t)len);
 }
 
-/* Without xattrs bpffs has an empty list, and does not support the other calls. */
+/* Without extended attributes, bpffs returns an empty list and does not support the other calls. */
 void op_listxattr(fuse_req_t req, fuse_ino_t ino, size_t size)
 {
 	struct caller caller = caller_of(req);
@@ -43,9 +43,9 @@ void op_listxattr(fuse_req_t req, fuse_ino_t ino, size_t size)
 }
 
 /*
- * Told each time: were it left out, the kernel would remember that, and say of ACLs that there are none
- * (ENODATA), where bpffs says that it has no such thing. ls -l asks a file system that says so once,
- * and one that does not for two ACLs of each name.
+ * Always answers. ENOSYS, or no such operation, would make the kernel stop asking, and report
+ * ENODATA for ACLs where bpffs reports EOPNOTSUPP. ls -l asks a filesystem that returns
+ * EOPNOTSUPP only once, but one that returns ENODATA for two ACLs of each name.
  */
 void op_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t size)
 {
@@ -63,7 +63,10 @@ void op_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t size)
 	g_free(value);
 }
 
-/* What the kernel remembers where bpffs has none: it says EOPNOTSUPP itself then, as bpffs does. */
+/*
+ * If bpffs has no extended attributes, ENOSYS makes the kernel itself return EOPNOTSUPP from now
+ * on, as bpffs does.
+ */
 static bool is_unsupported(fuse_req_t req, fuse_ino_t ino)
 {
 	bool there = are_there(req);
