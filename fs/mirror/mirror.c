@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* bpffs by name: lookup, attributes, and every change of the namespace. */
+/* The mirror's lookups, attributes, and changes of the namespace. */
 #include <fcntl.h>
 #include <linux/openat2.h>
 #include <stdio.h>
@@ -9,12 +9,15 @@
 #include "mirror/mirror_node.h"
 #include "mirror/source.h"
 
-/* Lookups that find the name to be another's by the time it is opened, before giving up. */
+/* The number of tries of a lookup whose name is replaced between stat and open. */
 #define LOOKUP_TRIES 8
 
 /* ------------------------------------------------------------- lookup --- */
 
-/* Opens the directory @name, which a moment ago was @st; -ESTALE: no longer, look again. */
+/*
+ * Opens the directory @name, whose attributes were @st before. -ESTALE if it has been replaced,
+ * and the lookup has to be repeated.
+ */
 static int open_subdir(int dir_fd, const char *name, const struct stat *st)
 {
 	struct open_how how = { .flags = O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC,
@@ -47,11 +50,11 @@ static int find_dir(struct mirror *mirror, const struct mnode *dir, const char *
 	return 0;
 }
 
-int mirror_lookup(struct mirror *mirror, pid_t asker, uint64_t parent, const char *name,
+int mirror_lookup(struct mirror *mirror, pid_t tid, uint64_t parent, const char *name,
 		  struct entry *entry)
 {
 	struct mnode *dir = node_of(mirror, parent), *node = NULL;
-	const struct found_name found = { dir, name, asker };
+	const struct found_name found = { dir, name, tid };
 	int err = -ESTALE;
 
 	if (dir->fd < 0)
@@ -103,7 +106,10 @@ int mirror_statfs(struct mirror *mirror, struct statvfs *st)
 	return fstatvfs(mirror->root->fd, st) == 0 ? 0 : -errno;
 }
 
-/* A directory's path below SOURCE: "" for the root, "/app". -ESTALE if it is no longer there. */
+/*
+ * Returns a directory's path below SOURCE: "" for the root, "/app". -ESTALE if it is no longer
+ * there.
+ */
 static int dir_path(const struct mirror *mirror, const struct mnode *dir, char path[PATH_MAX])
 {
 	struct stat st;
@@ -113,7 +119,7 @@ static int dir_path(const struct mirror *mirror, const struct mnode *dir, char p
 	if (dir == mirror->root)
 		return 0;
 	err = node_path(mirror, dir->fd, path);
-	/* The kernel marks a removed directory by " (deleted)", which could also be its name. */
+	/* d_path() appends " (deleted)" to a removed directory, which could also be a real name. */
 	if (!err && (fstat(dir->fd, &st) != 0 || st.st_nlink == 0))
 		err = -ESTALE;
 	return err;
@@ -145,7 +151,7 @@ struct text {
 	size_t size;
 };
 
-/* Where a pin stands: the path of that name. */
+/* Returns the path of a pin's name, if the name still is the pin. */
 static int try_path(struct mirror *mirror, const struct mnode *node, const struct mnode *dir,
 		    const char *name, void *data)
 {
@@ -182,7 +188,7 @@ static int read_symlink(struct mirror *mirror, struct mnode *node, const struct 
 	return 0;
 }
 
-int mirror_readlink(struct mirror *mirror, pid_t asker, uint64_t ino, char *buf, size_t size)
+int mirror_readlink(struct mirror *mirror, pid_t tid, uint64_t ino, char *buf, size_t size)
 {
 	struct mnode *node = node_of(mirror, ino);
 	struct text text = { buf, size };
@@ -193,11 +199,11 @@ int mirror_readlink(struct mirror *mirror, pid_t asker, uint64_t ino, char *buf,
 	if (!S_ISREG(node->type))
 		return read_symlink(mirror, node, &text);
 	/*
-	 * The kernel does not say by which name: by the one that it has just looked up for it. Another
-	 * would be of the same pin, but in a directory that somebody else may write to. ESTALE makes
-	 * the kernel look again.
+	 * The request does not say which name of the pin is read, so this uses the name that the
+	 * caller's thread looked up last. Another name of the same pin could lie in a directory
+	 * that other users may write to. ESTALE makes the kernel repeat the lookup.
 	 */
-	err = places_try_asked(mirror, node, asker, try_path, &text);
+	err = places_try_asked(mirror, node, tid, try_path, &text);
 	if (err == -ESTALE && !places_are_many(mirror, node))
 		err = places_try(mirror, node, try_path, &text);
 	return err;
@@ -213,7 +219,10 @@ static int set_owner(int fd, const struct stat *attr, unsigned int set)
 	return fchownat(fd, "", uid, gid, AT_EMPTY_PATH) == 0 ? 0 : -errno;
 }
 
-/* By the descriptor's name in /proc: an O_PATH one does not serve fchmod(2) and ftruncate(2). */
+/*
+ * Changes the mode through /proc/self/fd, since fchmod(2) and ftruncate(2) refuse O_PATH
+ * descriptors.
+ */
 static int set_mode(int fd, mode_t mode)
 {
 	char path[32];
@@ -248,14 +257,15 @@ static int set_all(int fd, const struct mirror_file *file, const struct stat *at
 {
 	int err = 0;
 
-	/* No bits at all: chown(-1, -1), which changes the ctime and nothing else. */
+	/* An empty @set is chown(-1, -1), which changes the ctime only. */
 	if (!set || set & (MIRROR_SET_UID | MIRROR_SET_GID))
 		err = set_owner(fd, attr, set);
 	if (!err && set & MIRROR_SET_SIZE)
 		err = set_size(fd, file, attr->st_size);
 	/*
-	 * A mode that comes with another change is no chmod(2): the kernel takes setuid and setgid
-	 * bits off, which bpffs has just done itself, for callers that chmod(2) would refuse.
+	 * A mode that comes with another change is not from chmod(2): the kernel clears the
+	 * setuid and setgid bits (notify_change()). bpffs has just done that itself, and chmod(2)
+	 * could be refused for this caller.
 	 */
 	if (!err && (set & (MIRROR_SET_UID | MIRROR_SET_GID | MIRROR_SET_SIZE | MIRROR_SET_MODE)) ==
 			    MIRROR_SET_MODE)
@@ -272,7 +282,10 @@ int mirror_setattr(struct mirror *mirror, const struct caller *caller, uint64_t 
 	mirror_autofd fd = -1;
 	int err;
 
-	/* Found with our own rights: who has it open needs no right to its directory any more. */
+	/*
+	 * The node is opened with the daemon's rights: a caller who has the file open needs no
+	 * search permission on its directory.
+	 */
 	if (!file && node_check_inside(mirror, node) != 0)
 		return -ESTALE;
 	fd = node_open_any(mirror, node);
@@ -288,7 +301,7 @@ int mirror_setattr(struct mirror *mirror, const struct caller *caller, uint64_t 
 
 /* ---------------------------------------------------------- namespace --- */
 
-/* The beginning of a change in a directory, as the caller. */
+/* Begins a change in a directory as the caller. */
 static int enter(struct mirror *mirror, const struct caller *caller, uint64_t dir)
 {
 	int err = node_check_inside(mirror, node_of(mirror, dir));
@@ -296,7 +309,7 @@ static int enter(struct mirror *mirror, const struct caller *caller, uint64_t di
 	return err ? err : caller_enter(caller);
 }
 
-/* The end of an operation as the caller: its result, as 0 or -errno. */
+/* Ends an operation as the caller. Returns its result as 0 or -errno. */
 static int leave(int result)
 {
 	int err = result < 0 ? -errno : 0;
@@ -351,7 +364,7 @@ int mirror_link(struct mirror *mirror, const struct caller *caller, uint64_t ino
 		err = enter(mirror, caller, parent);
 	if (err)
 		return err;
-	/* Not AT_EMPTY_PATH, which asks for CAP_DAC_READ_SEARCH. */
+	/* AT_EMPTY_PATH would require CAP_DAC_READ_SEARCH. */
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
 	return leave(
 		linkat(AT_FDCWD, path, mirror_dir_fd(mirror, parent), name, AT_SYMLINK_FOLLOW));

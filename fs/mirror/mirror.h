@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The bpffs below SOURCE as the mirror shows it.
+ * The bpffs below SOURCE, as the mirror shows it.
  *
- * Who owns what: the kernel owns each node that a lookup has told it of, once for each such lookup
- * (nlookup), until it forgets them. Only directories have a descriptor, an O_PATH one: a pin, or a
- * symlink, is the names that it was found by (places), and is checked by inode number whenever one
- * is used, so that nothing of ours holds an object. Hard links are one node. A place owns one
- * reference to the node of its directory; it goes when it is found to be another's or nobody's, and
- * at the latest with its node.
+ * Ownership: the kernel owns a node once for each lookup that returned it (nlookup), until it
+ * forgets those lookups. Only directories have a descriptor, an O_PATH one. A leaf, which is a
+ * pin or a symlink, has the names by which it was found (struct place), and the inode number is
+ * checked whenever a name is used, so that the mirror holds no object. Hard links are one node.
+ * Each name of a leaf owns one reference to the node of its directory. A name is freed when it
+ * turns out to be of another inode or removed, and at the latest with its node.
  *
- * A node number is valid from the lookup that gave it to the forget that takes the last lookup
- * back; the kernel keeps to that, and so a number needs no lock to be used.
+ * A node number is valid from the lookup that returned it to the forget that takes back the last
+ * lookup. The kernel guarantees that, so a number can be used without a lock.
  */
 #ifndef MIRROR_H
 #define MIRROR_H
@@ -24,28 +24,31 @@
 
 struct mirror;
 
-/* @source is borrowed for the mirror's life, as is @options. */
+/* @source and @options are borrowed as long as the mirror exists. */
 struct mirror *mirror_new(struct source *source, const struct fs_options *options);
-/* Frees it with all nodes, which the kernel no longer knows by then. */
+/* Frees the mirror with all nodes, after the kernel has dropped them. */
 void mirror_free(struct mirror *mirror);
 
 /*
- * Finds a name of bpffs, and counts one lookup on the node. -EXDEV where something is mounted.
- * Else, as of all functions below, 0 or the errno of bpffs itself. @asker: the thread that asks, or
- * 0 where it will not read it as a symlink next.
+ * Looks up a name in bpffs, and counts one lookup on the node. -EXDEV if something is mounted
+ * there, otherwise 0 or the errno of bpffs, as all functions below. @tid is the calling thread,
+ * or 0 if the thread does not read the symlink next.
  */
-int mirror_lookup(struct mirror *mirror, pid_t asker, uint64_t parent, const char *name,
+int mirror_lookup(struct mirror *mirror, pid_t tid, uint64_t parent, const char *name,
 		  struct entry *entry);
-/* Takes @count lookups back. */
+/* Takes back @count lookups. */
 void mirror_forget(struct mirror *mirror, uint64_t ino, uint64_t count);
 
-/* The descriptor of a directory, borrowed; of what is none, -1. */
+/* Returns the descriptor of a directory, borrowed, or -1 if the node is not a directory. */
 int mirror_dir_fd(struct mirror *mirror, uint64_t ino);
-/* How many directories below SOURCE a directory lies: 0 the root. -ESTALE if no longer in it. */
+/*
+ * Returns how many levels a directory is below SOURCE, 0 for the root. -ESTALE if it was moved
+ * away.
+ */
 int mirror_depth(struct mirror *mirror, uint64_t ino);
-/* Where a directory is below SOURCE: "" for the root, "app". -ESTALE likewise. */
+/* Returns a directory's path below SOURCE: "" for the root, "app". -ESTALE if it was moved away. */
 int mirror_path(struct mirror *mirror, uint64_t ino, char path[PATH_MAX]);
-/* Is there a pin of that name in that directory, as bpffs has it? */
+/* Returns whether bpffs has a pin of that name in that directory. */
 bool mirror_has_pin(struct mirror *mirror, uint64_t parent, const char *name);
 
 /* An open pin (pins=file). */
@@ -53,13 +56,14 @@ struct mirror_file;
 
 int mirror_getattr(struct mirror *mirror, uint64_t ino, struct stat *st);
 /*
- * A symlink's target, or where a pin stands (pins=symlink): of several names, the one that @asker has
- * looked up last, or -ESTALE. -ENAMETOOLONG if @size is too small.
+ * Returns a symlink's target, or the path of a pin (pins=symlink). If a pin has several names,
+ * the path is of the one that thread @tid looked up last; -ESTALE if that is not known.
+ * -ENAMETOOLONG if @size is too small.
  */
-int mirror_readlink(struct mirror *mirror, pid_t asker, uint64_t ino, char *buf, size_t size);
+int mirror_readlink(struct mirror *mirror, pid_t tid, uint64_t ino, char *buf, size_t size);
 int mirror_statfs(struct mirror *mirror, struct statvfs *st);
 
-/* The functions that take a caller act with the caller's file system ids and groups. */
+/* The functions that take a caller act with the caller's filesystem ids and groups. */
 
 enum mirror_set {
 	MIRROR_SET_MODE = 1 << 0,
@@ -69,7 +73,10 @@ enum mirror_set {
 	MIRROR_SET_ATIME = 1 << 4, /* tv_nsec may be UTIME_NOW */
 	MIRROR_SET_MTIME = 1 << 5,
 };
-/* What @set names of @attr; none is a change of the ctime. Through @file if it is not NULL. */
+/*
+ * Sets those members of @attr that @set lists. With an empty @set, changes only the ctime. Uses
+ * the open @file if it is not NULL.
+ */
 int mirror_setattr(struct mirror *mirror, const struct caller *caller, uint64_t ino,
 		   struct mirror_file *file, const struct stat *attr, unsigned int set);
 int mirror_mkdir(struct mirror *mirror, const struct caller *caller, uint64_t parent,
@@ -90,7 +97,10 @@ struct mirror_name {
 int mirror_rename(struct mirror *mirror, const struct caller *caller, struct mirror_name from,
 		  struct mirror_name to, unsigned int flags);
 
-/* Has this bpffs extended attributes? Else the four below are not called. */
+/*
+ * Returns whether this bpffs has extended attributes. If not, the four functions below are not
+ * called.
+ */
 bool mirror_xattrs_are_there(int source_fd);
 struct mirror_xattr {
 	const char *name;
@@ -98,10 +108,10 @@ struct mirror_xattr {
 	size_t size;
 	int flags; /* XATTR_CREATE, XATTR_REPLACE */
 };
-/* Its length, also where @size is 0, and it is not copied then. */
+/* Returns the length of the value. With @size 0 the value is not copied. */
 ssize_t mirror_getxattr(struct mirror *mirror, const struct caller *caller, uint64_t ino,
 			const char *name, void *value, size_t size);
-/* The names, at most XATTR_LIST_MAX bytes: there must be room for those. */
+/* Returns the length of the names. @list must have room for XATTR_LIST_MAX bytes. */
 ssize_t mirror_listxattr(struct mirror *mirror, const struct caller *caller, uint64_t ino,
 			 char *list);
 int mirror_setxattr(struct mirror *mirror, const struct caller *caller, uint64_t ino,
@@ -109,7 +119,7 @@ int mirror_setxattr(struct mirror *mirror, const struct caller *caller, uint64_t
 int mirror_removexattr(struct mirror *mirror, const struct caller *caller, uint64_t ino,
 		       const char *name);
 
-/* Opens the pin itself; @flags as open(2). */
+/* Opens the pin's file on bpffs; @flags as in open(2). */
 int mirror_open(struct mirror *mirror, const struct caller *caller, uint64_t ino, int flags,
 		struct mirror_file **file);
 ssize_t mirror_read(struct mirror_file *file, char *buf, size_t size, off_t offset);
@@ -117,13 +127,13 @@ ssize_t mirror_write(struct mirror_file *file, const char *buf, size_t size);
 int mirror_fsync(struct mirror_file *file, bool data_only);
 void mirror_release(struct mirror *mirror, struct mirror_file *file);
 
-/* An open directory. Reading goes on where it stopped, or at any cookie that it gave. */
+/* An open directory. Reading continues where it stopped, or at any cookie that it returned. */
 struct mirror_dir;
 int mirror_opendir(struct mirror *mirror, const struct caller *caller, uint64_t ino,
 		   struct mirror_dir **dir);
 /*
- * Tells of the entries after @cookie; of each but "." and ".." the number is 0 and of the
- * attributes only st_ino and the type are set. .bpf is not among them.
+ * Lists the entries after @cookie. Except for "." and "..", their node id is 0, and of the
+ * attributes only st_ino and the type are set. .bpf is not listed.
  */
 int mirror_readdir(struct mirror_dir *dir, off_t cookie, dir_fill fill, void *data);
 void mirror_releasedir(struct mirror_dir *dir);

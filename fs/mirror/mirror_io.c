@@ -15,23 +15,23 @@ static enum mirror_share share_of(const struct caller *caller)
 }
 
 /*
- * By a descriptor that is the pin's for certain, since its name may be another pin's by now: an
- * O_PATH one, or where the name is gone the one of who has it open, as through /proc/PID/fd on
- * bpffs.
+ * Opens a pin through a descriptor that is certainly the pin's, since its name may be another
+ * pin's by now. That is an O_PATH descriptor or, if the name was removed, a descriptor of an open
+ * file of the pin, as /proc/PID/fd works on bpffs.
  */
 static int open_pin(struct mirror *mirror, const struct caller *caller, struct mnode *node,
 		    int flags)
 {
-	mirror_autofd place = node_open(mirror, node);
+	mirror_autofd pin_fd = node_open(mirror, node);
 	char path[32];
 	int fd, err;
 
-	/* What is mounted on it may do anything when it is opened. */
-	if (place < 0 && place != -EXDEV)
-		place = node_dup_file(mirror, node);
-	if (place < 0)
-		return place;
-	snprintf(path, sizeof(path), "/proc/self/fd/%d", place);
+	/* An open of what is mounted on the pin could have any effect, so -EXDEV is final. */
+	if (pin_fd < 0 && pin_fd != -EXDEV)
+		pin_fd = node_dup_file(mirror, node);
+	if (pin_fd < 0)
+		return pin_fd;
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", pin_fd);
 	err = caller_enter(caller);
 	if (err)
 		return err;
@@ -77,7 +77,7 @@ ssize_t mirror_read(struct mirror_file *file, char *buf, size_t size, off_t offs
 
 ssize_t mirror_write(struct mirror_file *file, const char *buf, size_t size)
 {
-	/* Not pwrite(2), which the files of bpffs refuse before they refuse the write itself. */
+	/* Files of bpffs refuse pwrite(2) with another error than write(2). */
 	ssize_t len = write(file->fd, buf, size);
 
 	return len < 0 ? -errno : len;
@@ -103,9 +103,9 @@ struct mirror_dir {
 	struct mirror *mirror;
 	int fd;
 	bool pins_file;
-	GMutex lock; /* two threads may read one descriptor */
-	off_t at;    /* the cookie that the next entry comes after */
-	size_t next; /* the next entry's place in buf */
+	GMutex lock; /* two threads may read the same open directory */
+	off_t at;    /* the cookie of the last entry that was returned */
+	size_t next; /* the offset of the next entry in buf */
 	size_t len;  /* how much of buf is filled */
 	_Alignas(struct dirent64) char buf[32768];
 };
@@ -140,8 +140,8 @@ int mirror_opendir(struct mirror *mirror, const struct caller *caller, uint64_t 
 }
 
 /*
- * The next entry in *found, NULL at the end. The system call and not readdir(3), which takes the ENOENT
- * of a removed directory for the end of it.
+ * Returns the next entry in *found, NULL at the end. Uses the system call, because readdir(3)
+ * reports the ENOENT of a removed directory as its end.
  */
 static int dir_next(struct mirror_dir *dir, const struct dirent64 **found)
 {
@@ -163,7 +163,7 @@ static int dir_next(struct mirror_dir *dir, const struct dirent64 **found)
 
 static int dir_seek(struct mirror_dir *dir, off_t cookie)
 {
-	/* From the start is always anew: rewinddir(3) wants to see what has changed. */
+	/* Reading from the start is always new: rewinddir(3) has to show changes. */
 	if (cookie && cookie == dir->at)
 		return 0;
 	if (lseek(dir->fd, cookie, SEEK_SET) < 0)
@@ -191,7 +191,7 @@ static int dir_fill_from(struct mirror_dir *dir, dir_fill fill, void *data)
 
 		err = dir_next(dir, &found);
 		if (err || !found)
-			return any ? 0 : err; /* an error after entries is told next time */
+			return any ? 0 : err; /* the next call returns the error */
 		entry.attr.st_ino = found->d_ino;
 		entry.attr.st_mode = dirent_type(dir, found);
 		if (!fill(data, found->d_name, &entry, found->d_off))

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* The table of the mirror's nodes, and what a node is on bpffs now. */
+/* The table of the mirror's nodes, and their current state in bpffs. */
 #include <fcntl.h>
 #include <linux/openat2.h>
 #include <string.h>
@@ -38,7 +38,10 @@ static void node_free(struct mnode *node)
 {
 	if (node->fd >= 0)
 		close(node->fd);
-	/* At the end only: a node whose files are open is not forgotten, one that is has no places. */
+	/*
+	 * Only mirror_free() frees a node with open files or names. A node with open files is not
+	 * forgotten, and a forgotten node has no names left.
+	 */
 	g_slist_free_full(node->files, file_free);
 	places_end(node);
 	g_free(node);
@@ -95,7 +98,7 @@ void mirror_free(struct mirror *mirror)
 	g_free(mirror);
 }
 
-/* What scans, commands and answers need at a time. */
+/* Descriptors that are reserved for scans, commands and replies. */
 #define OWN_FDS 64
 
 int share_fd(const struct mirror *mirror, enum mirror_share share, int fd)
@@ -122,7 +125,7 @@ uint64_t node_number(const struct mirror *mirror, const struct mnode *node)
 	return node == mirror->root ? MIRROR_ROOT_INO : (uint64_t)(uintptr_t)node;
 }
 
-/* With the lock held; NULL if there is none. */
+/* Called with the lock held. Returns NULL if there is no such node. */
 static struct mnode *find_node(const struct mirror *mirror, uint64_t ino, mode_t type)
 {
 	const struct mnode key = { .ino = ino, .type = type & S_IFMT };
@@ -208,7 +211,7 @@ void take_unused(struct mirror *mirror, struct mnode *node, GSList **unused)
 		return;
 	g_hash_table_remove(mirror->nodes, node);
 	*unused = g_slist_prepend(*unused, node);
-	places_free(mirror, node, unused); /* and their directories */
+	places_free(mirror, node, unused); /* this may also free the nodes of their directories */
 }
 
 void mirror_forget(struct mirror *mirror, uint64_t ino, uint64_t count)
@@ -225,7 +228,7 @@ void mirror_forget(struct mirror *mirror, uint64_t ino, uint64_t count)
 	nodes_free(unused);
 }
 
-/* -------------------------------------------------------- what is there --- */
+/* ------------------------------------------- state in bpffs --- */
 
 static void stat_of_statx(const struct statx *stx, struct stat *st)
 {
@@ -254,7 +257,10 @@ int stat_at(int dir_fd, const char *name, struct stat *st)
 	memset(st, 0, sizeof(*st));
 	if (statx(dir_fd, name, flags, STATX_BASIC_STATS, &stx) != 0)
 		return -errno;
-	/* A descriptor of a directory stays in its own mount; SOURCE itself may be a mount's root. */
+	/*
+	 * A directory's descriptor refers to its own mount. SOURCE itself may be the root of a
+	 * mount.
+	 */
 	if (*name && (stx.stx_attributes & STATX_ATTR_MOUNT_ROOT))
 		return -EXDEV;
 	stat_of_statx(&stx, st);
@@ -281,7 +287,8 @@ int node_open_any(struct mirror *mirror, struct mnode *node)
 {
 	int fd = node_open(mirror, node);
 
-	return fd < 0 ? node_dup_file(mirror, node) : fd; /* removed while open */
+	/* the pin may be open after its name was removed */
+	return fd < 0 ? node_dup_file(mirror, node) : fd;
 }
 
 static int stat_open_file(struct mirror *mirror, const struct mnode *node, struct stat *st)
@@ -341,7 +348,7 @@ int node_open(struct mirror *mirror, struct mnode *node)
 	return fd < 0 ? -errno : fd;
 }
 
-/* The directory above, owned; -EXDEV where that is in another mount. */
+/* Returns an owned descriptor of the parent directory; -EXDEV if that is in another mount. */
 static int open_above(int dir_fd)
 {
 	struct open_how how = { .flags = O_PATH | O_DIRECTORY | O_CLOEXEC,
@@ -383,15 +390,15 @@ static int check_dir_inside(const struct mirror *mirror, const struct mnode *dir
 	for (int from = dir->fd; dir != mirror->root && !same_inode(from, mirror->root->fd);) {
 		int above = open_above(from);
 
-		/* The root of the process is its own parent. */
+		/* ".." of the process's root directory is that directory. */
 		if (above >= 0 && same_inode(above, from)) {
 			close(above);
 			above = -ESTALE;
 		}
 		/*
-		 * Either the directory is the root of the mount, or something is mounted on the one
-		 * above, where ".." leads too (follow_dotdot()). The kernel's account of both is
-		 * without such mounts.
+		 * Either the directory is the root of its mount, or something is mounted on the
+		 * parent, and ".." leads to that mount (follow_dotdot()). d_path() gives the
+		 * answer in both cases, since mounts on top of the directories do not affect it.
 		 */
 		if (above == -EXDEV)
 			return node_path(mirror, from, path);
@@ -412,7 +419,7 @@ static int try_inside(struct mirror *mirror, const struct mnode *node, const str
 
 	(void)data;
 	if (!err && check_dir_inside(mirror, dir) != 0)
-		err = -EREMOTE; /* it is there, so the place is not to be forgotten */
+		err = -EREMOTE; /* the name exists, so it is not to be dropped */
 	return err;
 }
 
@@ -428,5 +435,5 @@ void show_stat(const struct mirror *mirror, struct stat *st)
 	if (mirror->options->pins_file || !S_ISREG(st->st_mode))
 		return;
 	st->st_mode = S_IFLNK | 0777;
-	st->st_size = 0; /* as every symlink of bpffs */
+	st->st_size = 0; /* as for every symlink of bpffs */
 }

@@ -1,41 +1,45 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The names of pins and symlinks. Hard links are one node, so that the kernel knows them for one
- * file; what is done with it is done by whichever of its names still is that inode.
+ * The names of leaves, which are pins and symlinks. Hard links are one node, so that the kernel
+ * sees one file. An operation on the node uses any of its names that still leads to that inode.
  */
 #include <errno.h>
 #include <string.h>
 
 #include "mirror/mirror_node.h"
 
-/* A pin has one name, or a few: of those that are found beyond this the oldest is forgotten. */
-#define PLACES_MAX 16
+/* A pin usually has one name, or a few. Beyond this number, the oldest name is dropped. */
+#define LEAF_NAMES_MAX 16
 
-/* Threads that have looked a name up, by number: more than can be between that and a readlink(2). */
-#define ASKERS 256
+/*
+ * The size of the table of last lookups, indexed by thread id: more than the threads that are
+ * between a lookup and its readlink(2) at any time.
+ */
+#define LAST_LOOKUPS 256
 
 struct place {
 	struct place *next;
-	struct mnode *dir; /* includes one reference to it */
-	uint64_t serial;   /* of the first finding: never again another's */
-	uint64_t found;	   /* of the last one; the list is in that order, latest first */
+	struct mnode *dir; /* owns one reference to the directory's node */
+	uint64_t serial;   /* given when the name was first found; unique */
+	/* given when the name was last found; the list is sorted by it, latest first */
+	uint64_t found;
 	char name[];
 };
 
 struct asked {
 	pid_t tid;
-	uint64_t serial; /* of the place, which may be gone */
+	uint64_t serial; /* of the name, which may be freed already */
 };
 
 struct asked *asked_new(void)
 {
-	return g_new0(struct asked, ASKERS);
+	return g_new0(struct asked, LAST_LOOKUPS);
 }
 
 /* ----------------------------------------------------- with the lock --- */
 
-/* The link that points to the place, or to the end of the list. */
-static struct place **find_place(struct mnode *node, const struct mnode *dir, const char *name)
+/* Returns the link that points to the name, or the one at the end of the list. */
+static struct place **find_leaf_name(struct mnode *node, const struct mnode *dir, const char *name)
 {
 	struct place **link = &node->places;
 
@@ -44,176 +48,182 @@ static struct place **find_place(struct mnode *node, const struct mnode *dir, co
 	return link;
 }
 
-static void free_place(struct mirror *mirror, struct place **link, GSList **unused)
+static void free_leaf_name(struct mirror *mirror, struct place **link, GSList **unused)
 {
-	struct place *place = *link;
+	struct place *leaf_name = *link;
 
-	*link = place->next;
-	place->dir->kids--;
-	take_unused(mirror, place->dir, unused);
-	g_free(place);
+	*link = leaf_name->next;
+	leaf_name->dir->kids--;
+	take_unused(mirror, leaf_name->dir, unused);
+	g_free(leaf_name);
 }
 
-/* Of a file that has one name every other is an old one. */
-static void free_old_places(struct mirror *mirror, struct mnode *node, nlink_t names,
-			    GSList **unused)
+/* If a file has one name, every other name in the list is out of date. */
+static void free_old_leaf_names(struct mirror *mirror, struct mnode *node, nlink_t names,
+				GSList **unused)
 {
 	struct place **link = &node->places;
 
-	for (unsigned int left = names == 1 ? 1 : PLACES_MAX; left && *link; left--)
+	for (unsigned int left = names == 1 ? 1 : LEAF_NAMES_MAX; left && *link; left--)
 		link = &(*link)->next;
 	while (*link)
-		free_place(mirror, link, unused);
+		free_leaf_name(mirror, link, unused);
 }
 
-static struct place *place_new(struct mirror *mirror, struct mnode *dir, const char *name)
+static struct place *new_leaf_name(struct mirror *mirror, struct mnode *dir, const char *name)
 {
 	size_t size = strlen(name) + 1;
-	struct place *place = g_malloc(sizeof(*place) + size);
+	struct place *leaf_name = g_malloc(sizeof(*leaf_name) + size);
 
-	memcpy(place->name, name, size);
-	place->dir = dir;
-	place->serial = ++mirror->serials;
+	memcpy(leaf_name->name, name, size);
+	leaf_name->dir = dir;
+	leaf_name->serial = ++mirror->serials;
 	dir->kids++;
-	return place;
+	return leaf_name;
 }
 
 void places_add(struct mirror *mirror, struct mnode *node, const struct found_name *name,
 		nlink_t names, GSList **unused)
 {
-	struct place **link = find_place(node, name->dir, name->name), *place = *link;
+	struct place **link = find_leaf_name(node, name->dir, name->name), *leaf_name = *link;
 
-	if (place)
-		*link = place->next;
+	if (leaf_name)
+		*link = leaf_name->next;
 	else
-		place = place_new(mirror, name->dir, name->name);
-	place->found = ++mirror->serials;
-	place->next = node->places;
-	node->places = place;
-	free_old_places(mirror, node, names, unused);
+		leaf_name = new_leaf_name(mirror, name->dir, name->name);
+	leaf_name->found = ++mirror->serials;
+	leaf_name->next = node->places;
+	node->places = leaf_name;
+	free_old_leaf_names(mirror, node, names, unused);
 	if (name->asker)
-		mirror->asked[(unsigned int)name->asker % ASKERS] =
-			(struct asked){ name->asker, place->serial };
+		mirror->asked[(unsigned int)name->asker % LAST_LOOKUPS] =
+			(struct asked){ name->asker, leaf_name->serial };
 }
 
 void places_free(struct mirror *mirror, struct mnode *node, GSList **unused)
 {
 	while (node->places)
-		free_place(mirror, &node->places, unused);
+		free_leaf_name(mirror, &node->places, unused);
 }
 
 void places_end(struct mnode *node)
 {
 	struct place *next;
 
-	for (struct place *place = node->places; place; place = next) {
-		next = place->next;
-		g_free(place);
+	for (struct place *leaf_name = node->places; leaf_name; leaf_name = next) {
+		next = leaf_name->next;
+		g_free(leaf_name);
 	}
 }
 
-/* ------------------------------------------------------ without it --- */
+/* ------------------------------------------------------ without the lock --- */
 
-/* A place that is being tried: a copy, since whoever finds the name gone drops it. */
+/*
+ * A copy of the name that is tried now, since another thread may find the name removed and free
+ * it.
+ */
 struct spot {
-	struct mnode *dir;		/* includes one reference, or NULL */
-	uint64_t found, newest, oldest; /* this one, and the range of those that were tried */
+	struct mnode *dir;		/* owns one reference, or is NULL */
+	uint64_t found, newest, oldest; /* of this name, and the range of those that were tried */
 	char name[NAME_MAX + 1];
 };
 
-/* With the lock. */
-static void spot_set(struct spot *spot, const struct place *place)
+/* Called with the lock. */
+static void cursor_set(struct spot *cursor, const struct place *leaf_name)
 {
-	spot->dir = place->dir;
-	spot->dir->kids++;
-	spot->found = place->found;
-	spot->newest = MAX(spot->newest, place->found);
-	spot->oldest = MIN(spot->oldest, place->found);
-	g_strlcpy(spot->name, place->name, sizeof(spot->name));
+	cursor->dir = leaf_name->dir;
+	cursor->dir->kids++;
+	cursor->found = leaf_name->found;
+	cursor->newest = MAX(cursor->newest, leaf_name->found);
+	cursor->oldest = MIN(cursor->oldest, leaf_name->found);
+	g_strlcpy(cursor->name, leaf_name->name, sizeof(cursor->name));
 }
 
-/* With the lock. */
-static void spot_leave(struct mirror *mirror, struct spot *spot, GSList **unused)
+/* Called with the lock. */
+static void cursor_leave(struct mirror *mirror, struct spot *cursor, GSList **unused)
 {
-	if (!spot->dir)
+	if (!cursor->dir)
 		return;
-	spot->dir->kids--;
-	take_unused(mirror, spot->dir, unused);
-	spot->dir = NULL;
+	cursor->dir->kids--;
+	take_unused(mirror, cursor->dir, unused);
+	cursor->dir = NULL;
 }
 
-/* The next place that was not tried, also one found meanwhile. @gone: the one before is none. */
-static bool spot_next(struct mirror *mirror, struct mnode *node, struct spot *spot, bool gone)
+/*
+ * Moves to the next name that was not tried, including names found meanwhile. @gone: the current
+ * name no longer leads to the leaf.
+ */
+static bool cursor_next(struct mirror *mirror, struct mnode *node, struct spot *cursor, bool gone)
 {
 	GSList *unused = NULL;
 	struct place **link;
 
 	g_mutex_lock(&mirror->lock);
-	link = gone ? find_place(node, spot->dir, spot->name) : NULL;
-	if (link && *link && (*link)->found == spot->found)
-		free_place(mirror, link, &unused);
-	spot_leave(mirror, spot, &unused);
-	for (const struct place *at = node->places; at && !spot->dir; at = at->next)
-		if (at->found > spot->newest || at->found < spot->oldest)
-			spot_set(spot, at);
+	link = gone ? find_leaf_name(node, cursor->dir, cursor->name) : NULL;
+	if (link && *link && (*link)->found == cursor->found)
+		free_leaf_name(mirror, link, &unused);
+	cursor_leave(mirror, cursor, &unused);
+	for (const struct place *at = node->places; at && !cursor->dir; at = at->next)
+		if (at->found > cursor->newest || at->found < cursor->oldest)
+			cursor_set(cursor, at);
 	g_mutex_unlock(&mirror->lock);
 	nodes_free(unused);
-	return spot->dir != NULL;
+	return cursor->dir != NULL;
 }
 
-static void spot_end(struct mirror *mirror, struct spot *spot)
+static void cursor_end(struct mirror *mirror, struct spot *cursor)
 {
 	GSList *unused = NULL;
 
 	g_mutex_lock(&mirror->lock);
-	spot_leave(mirror, spot, &unused);
+	cursor_leave(mirror, cursor, &unused);
 	g_mutex_unlock(&mirror->lock);
 	nodes_free(unused);
 }
 
 int places_try(struct mirror *mirror, struct mnode *node, place_try *try, void *data)
 {
-	struct spot spot = { .oldest = UINT64_MAX };
+	struct spot cursor = { .oldest = UINT64_MAX };
 	int result = -ESTALE, other = -ESTALE;
-	bool more = spot_next(mirror, node, &spot, false);
+	bool more = cursor_next(mirror, node, &cursor, false);
 
 	while (more) {
-		result = try(mirror, node, spot.dir, spot.name, data);
+		result = try(mirror, node, cursor.dir, cursor.name, data);
 		if (result == -ENOENT)
 			result = -ESTALE;
 		if (result >= 0)
 			break;
 		if (result != -ESTALE)
 			other = result;
-		more = spot_next(mirror, node, &spot, result == -ESTALE);
+		more = cursor_next(mirror, node, &cursor, result == -ESTALE);
 	}
-	spot_end(mirror, &spot);
+	cursor_end(mirror, &cursor);
 	return result >= 0 ? result : other;
 }
 
-/* The place that this thread has found last, if that is one of the node's. */
-static void spot_of_asker(struct mirror *mirror, const struct mnode *node, pid_t tid,
-			  struct spot *spot)
+/* Sets the cursor to the name that the thread looked up last, if that is a name of the node. */
+static void cursor_of_thread(struct mirror *mirror, const struct mnode *node, pid_t tid,
+			     struct spot *cursor)
 {
-	const struct asked *asked = &mirror->asked[(unsigned int)tid % ASKERS];
+	const struct asked *last = &mirror->asked[(unsigned int)tid % LAST_LOOKUPS];
 
 	g_mutex_lock(&mirror->lock);
-	for (const struct place *at = node->places; at && !spot->dir; at = at->next)
-		if (asked->tid == tid && asked->serial == at->serial)
-			spot_set(spot, at);
+	for (const struct place *at = node->places; at && !cursor->dir; at = at->next)
+		if (last->tid == tid && last->serial == at->serial)
+			cursor_set(cursor, at);
 	g_mutex_unlock(&mirror->lock);
 }
 
 int places_try_asked(struct mirror *mirror, struct mnode *node, pid_t tid, place_try *try,
 		     void *data)
 {
-	struct spot spot = { .oldest = UINT64_MAX };
+	struct spot cursor = { .oldest = UINT64_MAX };
 	int result = -ESTALE;
 
-	spot_of_asker(mirror, node, tid, &spot);
-	if (spot.dir)
-		result = try(mirror, node, spot.dir, spot.name, data);
-	spot_end(mirror, &spot);
+	cursor_of_thread(mirror, node, tid, &cursor);
+	if (cursor.dir)
+		result = try(mirror, node, cursor.dir, cursor.name, data);
+	cursor_end(mirror, &cursor);
 	return result == -ENOENT ? -ESTALE : result;
 }
 

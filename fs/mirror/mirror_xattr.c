@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Extended attributes, which bpffs has on Linux 7.2 (6.18 has none): trusted. and security. ones. Where it
- * supports none the kernel is told so once (ops-xattr.c).
+ * Extended attributes in the trusted and security namespaces, which bpffs has on Linux 7.2 but
+ * not on 6.18. If it has none, ops_xattr.c makes the kernel answer by itself.
  */
 #include <linux/limits.h>
 #include <stdio.h>
@@ -13,7 +13,10 @@
 #define TRUSTED	 "trusted."
 #define SECURITY "security."
 
-/* A descriptor's name in /proc: an O_PATH one serves no f*xattr(2). It leads to the inode itself. */
+/*
+ * The path of a descriptor in /proc, which leads to the inode itself. fgetxattr(2) and its
+ * siblings refuse O_PATH descriptors.
+ */
 struct fd_path {
 	char path[32];
 };
@@ -28,7 +31,8 @@ static struct fd_path path_of(int fd)
 
 bool mirror_xattrs_are_there(int source_fd)
 {
-	return getxattr(path_of(source_fd).path, TRUSTED "bpfrefs", NULL, 0) < 0 && errno == ENODATA;
+	return getxattr(path_of(source_fd).path, TRUSTED "bpfrefs", NULL, 0) < 0 &&
+	       errno == ENODATA;
 }
 
 static bool begins(const char *name, const char *with)
@@ -36,8 +40,8 @@ static bool begins(const char *name, const char *with)
 	return strncmp(name, with, strlen(with)) == 0;
 }
 
-/* Any other is nobody's, once who may write has been asked for, which the kernel has done. */
-static bool is_known(const char *name)
+/* Other prefixes are not supported. The kernel has checked the permission to write before. */
+static bool is_supported(const char *name)
 {
 	static const char *const prefixes[] = { "user.", TRUSTED, SECURITY, "system." };
 
@@ -48,8 +52,9 @@ static bool is_known(const char *name)
 }
 
 /*
- * What the kernel asks of who uses trusted. and security. it has asked of the caller already
- * (xattr_permission(), cap_inode_setxattr()); but of us it would ask it again, and we have it.
+ * The kernel has checked the caller's rights to trusted and security attributes already
+ * (xattr_permission(), cap_inode_setxattr()). On the daemon's call it would check the daemon's
+ * rights, which always suffice, so the caller's are checked again here.
  */
 static bool may_read(const struct caller *caller, const char *name)
 {
@@ -58,12 +63,12 @@ static bool may_read(const struct caller *caller, const char *name)
 
 static int may_change(const struct caller *caller, const char *name)
 {
-	if (!is_known(name))
+	if (!is_supported(name))
 		return -EOPNOTSUPP;
 	return begins(name, TRUSTED) || begins(name, SECURITY) ? caller_is_admin(caller) : 0;
 }
 
-/* The node itself, as the caller: a descriptor, owned, or -errno. To be ended by leave(). */
+/* Opens a node, as the caller. Returns an owned descriptor, to be passed to leave(), or -errno. */
 static int enter(struct mirror *mirror, const struct caller *caller, uint64_t ino)
 {
 	struct mnode *node = node_of(mirror, ino);
@@ -95,7 +100,7 @@ ssize_t mirror_getxattr(struct mirror *mirror, const struct caller *caller, uint
 {
 	int fd;
 
-	if (!is_known(name))
+	if (!is_supported(name))
 		return -EOPNOTSUPP;
 	if (!may_read(caller, name))
 		return -ENODATA;
@@ -125,7 +130,7 @@ int mirror_removexattr(struct mirror *mirror, const struct caller *caller, uint6
 	return fd < 0 ? fd : (int)leave(fd, removexattr(path_of(fd).path, name));
 }
 
-/* Takes trusted. ones out of a list, of which @len bytes are left. */
+/* Removes trusted attributes from a list of @len bytes. Returns the new length. */
 static size_t without_trusted(char *list, size_t len)
 {
 	size_t kept = 0;
@@ -140,7 +145,8 @@ static size_t without_trusted(char *list, size_t len)
 	return kept;
 }
 
-ssize_t mirror_listxattr(struct mirror *mirror, const struct caller *caller, uint64_t ino, char *list)
+ssize_t mirror_listxattr(struct mirror *mirror, const struct caller *caller, uint64_t ino,
+			 char *list)
 {
 	int fd = enter(mirror, caller, ino);
 	ssize_t len = fd < 0 ? fd : leave(fd, listxattr(path_of(fd).path, list, XATTR_LIST_MAX));

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What somebody mounted on the mirror or in it (bpftool's pin does so, of its own accord, where a
- * directory is not a bpffs): it hides part of the mirror, which cannot be seen from within. And where
- * other mount namespaces have the mirror's own mount. By mountinfo alone, in each mount namespace that a process is in: a look at a mount itself could be
- * one at ours, and wait for us.
+ * Finds mounts on or below the mirror (bpftool mounts a bpffs there when it pins in a directory
+ * that is not on one). They hide a part of the mirror, which the daemon cannot see from inside.
+ * Also finds copies of the mirror's mount in other mount namespaces. Reads only the mountinfo of
+ * each mount namespace that has a process: a path lookup could lead into the mirror, and wait for
+ * the daemon itself.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -18,20 +19,22 @@
 
 #include "render/show.h"
 
-/* Deeper than any stack of mounts that the kernel lets be (its limit is 100,000 in all). */
+/*
+ * Deeper than any stack of mounts that the kernel allows (sysctl fs.mount-max is 100,000 in all).
+ */
 #define CHAIN_MAX 1000
 
 struct search {
 	GString *out;
 	dev_t mirror;
-	bool copies; /* look for mounts of the mirror itself, else for what is mounted over it */
-	GHashTable *
-		views; /* "NAMESPACE ROOT" that were read: each process sees what is below its root */
-	GHashTable *firsts;  /* the numbers of the mounts that their tables begin with */
-	GHashTable *ids;     /* of mounts that were told */
-	GHashTable *told;    /* "DEV TARGET": one that was propagated is told once */
-	unsigned int unread; /* processes whose namespace is not known */
-	int err;	     /* the first reason */
+	bool copies; /* find mounts of the mirror itself, else mounts over it */
+	/* "NAMESPACE ROOT" pairs that were read: a process sees the mounts below its root */
+	GHashTable *views;
+	GHashTable *firsts;  /* the ids of the first mounts of the tables that were read */
+	GHashTable *ids;     /* the ids of the mounts that were shown */
+	GHashTable *told;    /* "DEV TARGET": a mount that was propagated is shown once */
+	unsigned int unread; /* processes whose mountinfo could not be read */
+	int err;	     /* the first error */
 };
 
 static GHashTable *index_mounts(struct libmnt_table *mounts, struct libmnt_iter *iter)
@@ -44,7 +47,7 @@ static GHashTable *index_mounts(struct libmnt_table *mounts, struct libmnt_iter 
 	return by_id;
 }
 
-/* Is there a mount of the mirror below it, directly or not? */
+/* Returns whether @fs is mounted on the mirror, directly or on a mount that is. */
 static bool is_over_mirror(const struct search *search, GHashTable *by_id, struct libmnt_fs *fs)
 {
 	for (unsigned int depth = 0; depth < CHAIN_MAX; depth++) {
@@ -61,8 +64,11 @@ static bool is_over_mirror(const struct search *search, GHashTable *by_id, struc
 	return false;
 }
 
-/* @pid: a process there, or 0 in our own namespace, whose number is @ns, or 0 if unknown. */
-static void tell_mount(struct search *search, struct libmnt_fs *fs, pid_t pid, ino_t ns)
+/*
+ * @pid is a process in the namespace, or 0 in the daemon's own. @ns is the namespace's inode
+ * number, or 0 if unknown.
+ */
+static void show_mount(struct search *search, struct libmnt_fs *fs, pid_t pid, ino_t ns)
 {
 	const char *target = mnt_fs_get_target(fs);
 	char *key;
@@ -70,7 +76,7 @@ static void tell_mount(struct search *search, struct libmnt_fs *fs, pid_t pid, i
 	if (!g_hash_table_add(search->ids, GINT_TO_POINTER(mnt_fs_get_id(fs))))
 		return;
 	key = g_strdup_printf("%lu %s", (unsigned long)mnt_fs_get_devno(fs), target);
-	/* Each copy has to go. */
+	/* Every copy of the mirror's mount is shown, since each has to be unmounted. */
 	if (!g_hash_table_add(search->told, key) && !search->copies)
 		return;
 	g_string_append(search->out, search->copies ? "mounted_elsewhere: " : "mounted_over: ");
@@ -87,7 +93,7 @@ static void tell_mount(struct search *search, struct libmnt_fs *fs, pid_t pid, i
 	g_string_append_c(search->out, '\n');
 }
 
-/* A line that libmount cannot read (a format newer than it) is left out, not the end. */
+/* A line that libmount cannot parse is skipped, and the rest is read. */
 static int skip_line(struct libmnt_table *mounts, const char *file, int line)
 {
 	(void)mounts;
@@ -96,7 +102,7 @@ static int skip_line(struct libmnt_table *mounts, const char *file, int line)
 	return 1;
 }
 
-static void tell_mounts(struct search *search, struct libmnt_table *mounts, pid_t pid, ino_t ns)
+static void show_mounts(struct search *search, struct libmnt_table *mounts, pid_t pid, ino_t ns)
 {
 	struct libmnt_iter *iter = mnt_new_iter(MNT_ITER_FORWARD);
 	struct libmnt_fs *fs;
@@ -111,7 +117,7 @@ static void tell_mounts(struct search *search, struct libmnt_table *mounts, pid_
 					     : is_over_mirror(search, by_id, fs);
 
 		if (mnt_fs_get_target(fs) && wanted)
-			tell_mount(search, fs, pid, ns);
+			show_mount(search, fs, pid, ns);
 	}
 	g_hash_table_unref(by_id);
 	mnt_free_iter(iter);
@@ -125,12 +131,15 @@ static int search_text(struct search *search, char *text, size_t length, pid_t p
 
 	if (file) {
 		mnt_table_set_parser_errcb(mounts, skip_line);
-		/* The name is looked up too, for messages: not relative to wherever we may be. */
+		/*
+		 * libmount also resolves this name, for its messages, so it must not be a
+		 * relative path.
+		 */
 		err = mnt_table_parse_stream(mounts, file, "/proc/self/mountinfo");
 		fclose(file);
 	}
 	if (!err)
-		tell_mounts(search, mounts, pid, ns);
+		show_mounts(search, mounts, pid, ns);
 	mnt_unref_table(mounts);
 	return err;
 }
@@ -145,20 +154,23 @@ static int search_namespace(struct search *search, const char *process, pid_t pi
 	err = text_read(path, &text, &length);
 	if (err)
 		return err;
-	/* No mount is in two namespaces. */
+	/* A mount is in one namespace only. */
 	if (!g_hash_table_add(search->firsts, GINT_TO_POINTER(atoi(text))) && !ns)
 		return 0;
-	/* Most namespaces know nothing of us. */
+	/* Most namespaces have no mount of the mirror. */
 	snprintf(dev, sizeof(dev), " %u:%u ", major(search->mirror), minor(search->mirror));
 	return strstr(text, dev) ? search_text(search, text, length, pid, ns) : 0;
 }
 
-static bool is_gone(int err)
+static bool has_exited(int err)
 {
 	return err == -ENOENT || err == -ESRCH;
 }
 
-/* Of one with more capabilities than ours the namespace's number is closed to us, but no more. */
+/*
+ * The namespace's number of a process with more capabilities than the daemon cannot be read; its
+ * mountinfo can.
+ */
 static int search_task(struct search *search, const char *process, pid_t pid)
 {
 	g_autofree char *path = g_strdup_printf("/proc/%s/ns/mnt", process), *view = NULL;
@@ -182,7 +194,7 @@ static int search_task(struct search *search, const char *process, pid_t pid)
 	return err;
 }
 
-/* Where the main thread has exited and others live, one of those has the namespace. */
+/* If the main thread has exited and others live, one of those shows the namespace. */
 static int search_threads(struct search *search, pid_t pid)
 {
 	g_autofree char *path = g_strdup_printf("/proc/%d/task", (int)pid);
@@ -205,9 +217,9 @@ static void search_process(struct search *search, const char *process, pid_t pid
 {
 	int err = search_task(search, process, pid);
 
-	if (pid && is_gone(err))
+	if (pid && has_exited(err))
 		err = search_threads(search, pid);
-	if (err && !is_gone(err) && !search->unread++)
+	if (err && !has_exited(err) && !search->unread++)
 		search->err = err;
 }
 

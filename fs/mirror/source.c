@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Whether a path leads to SOURCE is read from mountinfo alone: a look-up could meet a FUSE mount that
- * waits for us. The mounts are read again only when poll(2) says that they have changed
- * (mounts_poll() compares mnt_namespace.event), which costs one system call.
+ * Whether a path leads to SOURCE is determined from mountinfo alone: a path lookup could reach a
+ * FUSE mount that waits for this daemon. The mounts are read again only when poll(2) reports a
+ * change (mounts_poll() compares the event counter of the mount namespace), which takes one
+ * system call.
  */
 #include "mirror/source.h"
 
@@ -21,15 +22,16 @@
 
 struct source {
 	int fd;
-	int mount_id;	    /* of the mount that the descriptor was opened through; -1 unknown */
-	int mountinfo_fd;   /* only to poll; -1 if it could not be opened */
-	GMutex lock;	    /* protects what follows */
-	int root_id;	    /* the mount that look-ups from "/" begin in */
-	GHashTable *mounts; /* "PARENT TARGET" -> id, of our mount namespace; NULL: not read */
-	bool present;	    /* ours is among them */
+	int mount_id;	  /* the id of the mount that fd was opened through, or -1 if unknown */
+	int mountinfo_fd; /* only for poll(2); -1 if it could not be opened */
+	GMutex lock;	  /* protects the members below */
+	int root_id;	  /* the id of the mount in which lookups from "/" begin */
+	/* "PARENT TARGET" -> id, of the daemon's mount namespace; NULL if not read */
+	GHashTable *mounts;
+	bool present; /* mount_id is among the mounts */
 };
 
-/* Of a mount without asking its file system, which may be ours. */
+/* Returns the id of a mount without a request to its filesystem, which may be the mirror. */
 static int mount_id_of(int dir_fd, const char *path)
 {
 	const int flags = AT_EMPTY_PATH | AT_STATX_DONT_SYNC | AT_NO_AUTOMOUNT;
@@ -69,7 +71,7 @@ int source_fd(const struct source *source)
 
 /* ------------------------------------------------------------- mounts --- */
 
-/* A line that libmount cannot read (a format newer than it) is left out, not the end. */
+/* A line that libmount cannot parse is skipped, and the rest is read. */
 static int skip_line(struct libmnt_table *mounts, const char *file, int line)
 {
 	(void)mounts;
@@ -98,7 +100,7 @@ static void add_mounts(struct source *source, struct libmnt_table *mounts)
 	mnt_free_iter(iter);
 }
 
-/* With the lock. */
+/* Called with the lock. */
 static int read_mounts(struct source *source)
 {
 	g_autofree char *text = NULL;
@@ -120,7 +122,7 @@ static int read_mounts(struct source *source)
 	if (!err) {
 		source->mounts = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
 		source->root_id = mount_id_of(AT_FDCWD, "/");
-		/* In a chroot mountinfo leaves out the mount that "/" is in. */
+		/* In a chroot, mountinfo does not list the mount that "/" is in. */
 		source->present = source->root_id == source->mount_id;
 		add_mounts(source, mounts);
 	}
@@ -128,14 +130,20 @@ static int read_mounts(struct source *source)
 	return err;
 }
 
-/* With the lock. Reads the mounts again if they have changed. False: they could not be read. */
+/*
+ * Called with the lock. Reads the mounts again if they have changed. Returns false if they could
+ * not be read.
+ */
 static bool refresh_mounts(struct source *source)
 {
 	struct pollfd changed = { .fd = source->mountinfo_fd, .events = POLLPRI };
 
 	if (source->mountinfo_fd < 0 || source->mount_id < 0)
 		return false;
-	/* Polled before the table is read, so that a change meanwhile is seen the next time. */
+	/*
+	 * Polled before the table is read, so that the next poll reports a change during the
+	 * read.
+	 */
 	if (poll(&changed, 1, 0) != 0)
 		g_clear_pointer(&source->mounts, g_hash_table_unref);
 	if (!source->mounts && read_mounts(source) != 0)
@@ -143,7 +151,7 @@ static bool refresh_mounts(struct source *source)
 	return source->root_id >= 0;
 }
 
-/* The mount that lies at this path on that one, or 0. */
+/* Returns the id of the mount at @path whose parent is @mount, or 0 if there is none. */
 static int mount_on(const struct source *source, int mount, const char *path, size_t length)
 {
 	g_autofree char *key = g_strdup_printf("%d %.*s", mount, (int)length, path);
@@ -152,8 +160,9 @@ static int mount_on(const struct source *source, int mount, const char *path, si
 }
 
 /*
- * In which mount a look-up of @path ends that is in @mount after its first @done bytes, which end at a
- * component's end: each component may lead into mounts that lie on it, one on the other.
+ * Returns the mount in which a lookup of @path ends. After the first @done bytes, which end at
+ * the end of a component, the lookup is in @mount. At each component there may be a stack of
+ * mounts.
  */
 static int walk_path(const struct source *source, int mount, const char *path, size_t done)
 {
@@ -192,12 +201,12 @@ void source_proc_path(const struct source *source, char path[PATH_MAX])
 	snprintf(path, PATH_MAX, "/proc/%d/fd/%d", (int)getpid(), source->fd);
 }
 
-/* With the lock. @path: where the kernel says that SOURCE is. */
+/* Called with the lock. @path is SOURCE's path by d_path(). */
 static enum source_state judge(struct source *source, const char *path)
 {
 	struct stat st;
 
-	/* A removed directory's path ends with " (deleted)", which could also be its name. */
+	/* d_path() appends " (deleted)" to a removed directory, which could also be a real name. */
 	if (fstat(source->fd, &st) == 0 && st.st_nlink == 0)
 		return SOURCE_REMOVED;
 	if (!refresh_mounts(source))
@@ -224,7 +233,10 @@ enum source_state source_state(struct source *source, char path[PATH_MAX])
 	return state;
 }
 
-/* With the lock. Does a mount lie on a directory between SOURCE and @below? */
+/*
+ * Called with the lock. Returns whether something is mounted on a directory between SOURCE and
+ * @below.
+ */
 static bool is_cut_off(struct source *source, const char *path, const char *below)
 {
 	g_autofree char *whole = NULL;
