@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Open virtual files: text that was frozen at open, the right to write commands, or both. */
+/*
+ * Open virtual files. A file has a text that was rendered when it was opened, or accepts
+ * commands, or both.
+ */
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
@@ -7,22 +10,25 @@
 
 #include "control/ctl.h"
 #include "events/events.h"
-#include "tree/trim.h"
 #include "tree/node.h"
+#include "tree/trim.h"
 
-/* Of how many open files the kernel and we keep track, whatever is in them. */
+/* The limit of open virtual files. The kernel and the daemon allocate memory for each of them. */
 #define HANDLES_MAX 65536
-/* Answers about the whole system may be large: of each file so many are made at a time. */
+/*
+ * The texts of the whole system may be large, so only this many of each file are rendered at a
+ * time.
+ */
 #define LARGE_AT_ONCE 2
 
 struct handle {
-	gatomicrefcount count; /* one while it is open, one for each reply that is under way */
+	gatomicrefcount count; /* one for the open file, and one for each reply in progress */
 	uint64_t ino;
-	GString *text;	       /* owned; empty where it is open for writing only, or has a reader */
-	struct reader *reader; /* owned; NULL but for events */
-	struct timespec when;  /* the moment that the text is true of */
+	GString *text; /* owned; empty if the file is open for writing only, or has a reader */
+	struct reader *reader; /* owned; NULL except for events */
+	struct timespec when;  /* the time of the text's snapshot */
 	bool writable;
-	bool others; /* opened by another user than root */
+	bool others; /* opened by a user other than root */
 };
 
 struct handle *handle_ref(struct handle *handle)
@@ -47,19 +53,19 @@ struct opened {
 	GPtrArray *handles; /* borrowed */
 };
 
-/* What is open, and how much it takes. */
+/* The number of open files, and the bytes of their texts. */
 struct account {
 	guint files;
 	uint64_t bytes;
 };
 
 struct handles {
-	GMutex lock;	    /* protects what follows */
+	GMutex lock;	    /* protects the members below */
 	GHashTable *by_ino; /* ino -> owned struct opened */
-	uint64_t room;	    /* what all texts may take together */
+	uint64_t room;	    /* the limit of all texts together, in bytes */
 	struct account all, others;
-	GCond made;	       /* one large answer less is being made */
-	GHashTable *in_making; /* row -> how many of it */
+	GCond made;	       /* signalled when a large text is finished */
+	GHashTable *in_making; /* row -> the number of its texts that are being rendered */
 };
 
 /* ----------------------------------------------------------- registry --- */
@@ -84,7 +90,7 @@ struct handles *handles_new(uint64_t room)
 	return handles;
 }
 
-/* The kernel does not wait for the last files to be released when it unmounts. */
+/* When the kernel unmounts, it does not wait for the last files to be released. */
 static void release_all(struct handles *handles)
 {
 	GHashTableIter iter;
@@ -111,7 +117,10 @@ void handles_free(struct handles *handles)
 	g_free(handles);
 }
 
-/* Room for one more of @bytes? One file may always be open, or the largest could never be read. */
+/*
+ * Checks the limits for one more text of @bytes. One file may always be open, since otherwise a
+ * text larger than the limit could never be read.
+ */
 static int account_check(const struct account *account, uint64_t bytes, uint64_t room, guint files)
 {
 	if (account->files >= files)
@@ -124,7 +133,7 @@ static int handles_check(const struct handles *handles, const struct handle *han
 	uint64_t bytes = handle->text->len;
 	int err = account_check(&handles->all, bytes, handles->room, HANDLES_MAX);
 
-	/* Half of it is root's, so that nobody else can keep root from looking. */
+	/* Half of the room is left to root, so that other users cannot keep root from reading. */
 	if (!err && handle->others)
 		err = account_check(&handles->others, bytes, handles->room / 2, HANDLES_MAX / 2);
 	return err;
@@ -140,7 +149,7 @@ static void account_add(struct handles *handles, const struct handle *handle, in
 	}
 }
 
-/* -ENOMEM or -EMFILE where too much is open already. */
+/* Returns -ENOMEM or -EMFILE if a limit is reached. */
 static int handles_add(struct handles *handles, struct handle *handle)
 {
 	gint64 ino = (gint64)handle->ino;
@@ -223,7 +232,10 @@ static struct timespec wall_time(const struct bpfrefs_snapshot *snap)
 				  .tv_nsec = (long)(ns % 1000000000u) };
 }
 
-/* Large answers in turn: who waits for one waits for others to the same question. */
+/*
+ * Limits how many texts of one large file are rendered at a time. A caller waits only for others
+ * that read the same file.
+ */
 static void begin_large(struct handles *handles, const struct node *row)
 {
 	guint others;
@@ -258,7 +270,10 @@ static int show(struct where *w, GString *out)
 	err = w->row->show(w, out);
 	if (large)
 		end_large(w->fs->handles, w->row);
-	/* A string grows to twice its length, and this one stays. */
+	/*
+	 * GString doubles its allocation as it grows. This text lives long, so the rest is
+	 * returned.
+	 */
 	shrunk = g_try_realloc(out->str, out->len + 1);
 	if (shrunk) {
 		out->str = shrunk;
@@ -297,7 +312,7 @@ static int render(struct where *w, struct handle *handle)
 		return w->row->show(w, handle->text);
 	}
 	err = render_snapshot(w, handle, view_get);
-	/* It may be younger than a snapshot that max_age allows. */
+	/* An object that is younger than a snapshot allowed by max_age needs a new snapshot. */
 	if (err == -ENOENT && w->fs->opt.max_age)
 		err = render_snapshot(w, handle, view_fresh);
 	return err;
@@ -311,7 +326,10 @@ static int check_access(const struct where *w, int flags, const struct caller *c
 		return S_ISDIR(w->row->mode) ? -EISDIR : -EINVAL;
 	if (mode == O_RDONLY)
 		return w->row->show || w->row->need == NEED_READER ? 0 : -EACCES;
-	/* As in sysfs: root passes the permission bits, and still there is nothing to write to. */
+	/*
+	 * As in sysfs: permission bits do not stop root, so a file without a store function
+	 * refuses here.
+	 */
 	if (!w->row->store)
 		return -EACCES;
 	return ctl_open(w, caller);

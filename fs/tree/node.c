@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Rows and inode numbers (readdir.c has the listings). A virtual inode is its number: row and
- * payload say all there is to know, so nothing is allocated, counted or forgotten, and lookup,
- * getattr and readdir agree.
+ * Rows and inode numbers (listings are in readdir.c). The number of a virtual inode contains its
+ * row and its object, process or descriptor. So inodes are not allocated, counted or forgotten,
+ * and lookup, getattr and readdir agree.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -17,9 +17,12 @@
 #define KIND_MASK  0xffffu
 #define PID_SHIFT  26
 
-/* The tree's shape does not change while we are mounted. What has a number comes and goes. */
+/*
+ * The timeout of names that never change while the filesystem is mounted. Names that are numbers
+ * may appear and disappear.
+ */
 #define TIMEOUT_STATIC 3600.0
-/* An object's name may be as old as an answer, but no older than that. */
+/* The kernel may cache the name of an object for max_age, but at most this long. */
 #define NAME_AGE_MAX_MS 1000u
 
 /* -------------------------------------------------------------- codec --- */
@@ -86,7 +89,10 @@ mode_t node_mode(const struct node *row, const struct fs_options *opt)
 	return row->mode | readable >> 3;
 }
 
-/* 1 says "not counted", as btrfs does: a directory of objects would have to be listed for it. */
+/*
+ * A link count of 1 means "not counted", as in btrfs. Counting would require a list of all
+ * objects.
+ */
 static nlink_t count_links(const struct node *table, enum dir dir)
 {
 	nlink_t links = 2;
@@ -127,19 +133,24 @@ void node_entry(const struct node *table, const struct where *w, struct entry *e
 		length = text->len;
 	attr->st_size = (off_t)length;
 	set_times(attr, when);
-	/* It may be gone any moment, but as long as it is there it stays as it is. */
+	/*
+	 * An object or process may disappear, but the attributes of its directory do not change
+	 * until then.
+	 */
 	if (!w->row->name && S_ISDIR(w->row->mode))
 		entry->attr_timeout = TIMEOUT_STATIC;
-	/* An id is not given again so soon: what opens it then finds nothing. */
+	/* The kernel does not reuse an id soon: an open through a cached name then fails. */
 	if (entry->attr_timeout > 0 && !w->pid)
 		entry->entry_timeout = MIN(fs->opt.max_age, NAME_AGE_MAX_MS) / 1000.0;
 	if (!w->row->name)
 		return;
 	entry->entry_timeout = TIMEOUT_STATIC;
-	/* Opening stores a byte in the page cache, which ends what was believed before: so length
-	 * and times may be believed for long as long as nobody has it open. */
+	/*
+	 * An open stores a byte in the page cache, which invalidates the cached attributes. So
+	 * length and times may be cached for long while nobody has the file open.
+	 */
 	entry->attr_timeout = open ? 0 : TIMEOUT_STATIC;
-	/* Where SOURCE is may change at any time. */
+	/* The path of SOURCE may change at any time. */
 	if (S_ISLNK(w->row->mode))
 		entry->attr_timeout = 0;
 }
@@ -147,7 +158,10 @@ void node_entry(const struct node *table, const struct where *w, struct entry *e
 int node_exists(const struct where *w)
 {
 	if (dir_has_key(w->row->in))
-		/* The kernel's ids end there, and it answers EINVAL to questions above. */
+		/*
+		 * Ids of the kernel end at INT_MAX. Larger ones fail with EINVAL
+		 * (bpf_prog_get_fd_by_id()).
+		 */
 		return w->key.id <= INT32_MAX ? bpfrefs_exists(w->fs->ctx, w->key) : -ENOENT;
 	if (w->row->in == DIR_FDS)
 		return pid_holds(w->fs, w->pid, w->fd, NULL);
@@ -156,7 +170,10 @@ int node_exists(const struct where *w)
 
 /* -------------------------------------------------------------- twins --- */
 
-/* ".NAME" beside a pin: depth in the row's place, the object in the payload. */
+/*
+ * The number of a twin, which is the symlink ".NAME" next to a pin, has the depth instead of the
+ * row, and the object as its payload.
+ */
 
 static void twin_target(unsigned int depth, struct bpfrefs_key key, GString *out)
 {
@@ -216,7 +233,7 @@ int node_getattr(const struct node *table, struct fs *fs, uint64_t ino, struct e
 	err = node_where(table, fs, ino, &w);
 	if (err)
 		return err;
-	/* An open file outlives what it tells of. */
+	/* An open file outlives its object or process. */
 	if (!handles_peek(fs->handles, ino, NULL, NULL))
 		err = node_exists(&w);
 	if (err)
@@ -255,7 +272,9 @@ bool node_row_in(const struct node *row, const struct where *dir)
 	return !row->kinds || !dir_has_key(dir->row->in) || row->kinds & 1u << dir->key.kind;
 }
 
-/* A decimal number as we write it: no sign, no leading zero, at most @max. */
+/*
+ * Parses a decimal number in the form that listings have: no sign, no leading zero, at most @max.
+ */
 static int number_parse(const char *name, uint32_t max, uint32_t *number)
 {
 	uint32_t value;
@@ -270,7 +289,7 @@ static int number_parse(const char *name, uint32_t max, uint32_t *number)
 	return 0;
 }
 
-/* Makes *w the entry of @row named @name in *w, which is its directory. */
+/* Changes *w from a directory to its entry @name, whose row is @row. */
 static int descend(const struct node *row, const char *name, struct where *w)
 {
 	int err = 0;

@@ -1,20 +1,20 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The table's rows and the codec between rows and inode numbers. node.c receives the table as an
- * argument, so that tests drive it with a few rows of their own.
+ * The rows of the table, and the conversion between rows and inode numbers. The functions take
+ * the table as an argument, so that unit tests can use their own.
  */
 #ifndef NODE_H
 #define NODE_H
 
 #include "fs.h"
 
-/* What an inode number has room for. PID_MAX_LIMIT of the kernel is 1 << 22. */
+/* The largest values that fit in an inode number. PID_MAX_LIMIT of the kernel is 1 << 22. */
 #define NODE_PID_MAX 0x3fffffu
 #define NODE_FD_MAX  0x3ffffffu
 
-/* Directories of the virtual tree. */
+/* The directories of the virtual tree. */
 enum dir {
-	DIR_NONE, /* "in" of the root row; "opens" of a file */
+	DIR_NONE, /* "in" of the root row, "opens" of a file */
 	DIR_ROOT, /* .bpf */
 	DIR_MAPS,
 	DIR_PROGS,
@@ -29,50 +29,55 @@ enum dir {
 };
 
 enum need {
-	NEED_NOTHING, /* show asks the kernel itself, or nobody: always fresh */
+	NEED_NOTHING, /* the show function needs no snapshot, so its text is always current */
 	NEED_SNAPSHOT,
-	NEED_HOLDERS, /* of its object: a snapshot of that one will do */
-	NEED_READER, /* no text: each open file is a reader of events */
+	NEED_HOLDERS, /* a snapshot of the references to its object is enough */
+	NEED_READER,  /* no text: each open file is a reader of events */
 };
 
-/* One row: one virtual file, directory or symlink, or one family of them (name NULL: one a number). */
+/*
+ * A row is one virtual file, directory or symlink, or with name NULL all entries whose names are
+ * numbers.
+ */
 struct node {
 	enum dir in, opens;
 	const char *name;
-	mode_t mode;		/* type and permissions; 0400 files become 0440 with gid= */
-	unsigned int kinds;	/* bit a kind that it applies to; 0: all */
-	enum bpfrefs_kind kind; /* the kind that it fixes for its subtree */
+	mode_t mode;	    /* type and permissions; with gid=, 0400 becomes 0440 */
+	unsigned int kinds; /* a bit for each kind of object that has the row; 0 for all kinds */
+	enum bpfrefs_kind kind; /* the kind of the objects in its subtree */
 	enum need need;
-	bool unlisted;			       /* found by lookup alone */
-	bool (*exists)(const struct where *w); /* NULL: always; else asked at lookup (slots, ids) */
-	int (*show)(const struct where *w, GString *out); /* text of a file, target of a symlink */
+	bool unlisted; /* found by lookup, but not listed */
+	/* called by lookup and readdir; NULL if it always exists */
+	bool (*exists)(const struct where *w);
+	/* writes the text of a file, or the target of a symlink */
+	int (*show)(const struct where *w, GString *out);
 	int (*store)(const struct where *w, const struct caller *caller, const char *command,
-		     char **reason); /* reason: owned sentence for .bpf/errors */
+		     char **reason); /* @reason gets an owned sentence for .bpf/errors */
 };
 
-extern const struct node tree[]; /* ends with a row of mode 0; the first is .bpf itself */
+extern const struct node tree[]; /* ends with a row of mode 0; the first row is .bpf itself */
 
 /*
- * What an inode number stands for: *w gets its row and its object, process or descriptor (key.kind
- * is BPFREFS_KIND_COUNT where it has none). -ENOENT for a number that the table never gives.
+ * Decodes an inode number: *w gets its row, and its object, process or descriptor. key.kind is
+ * BPFREFS_KIND_COUNT if it has no object. -ENOENT for a number that node_ino() never returns.
  */
 int node_where(const struct node *table, struct fs *fs, uint64_t ino, struct where *w);
-/* The other way. */
+/* Encodes *w as an inode number. */
 uint64_t node_ino(const struct node *table, const struct where *w);
-/* The permissions that a row has under the mount's options. */
+/* Returns the mode of a row with the mount's options. */
 mode_t node_mode(const struct node *row, const struct fs_options *opt);
 
-/* Does the row appear in the directory @dir? */
+/* Returns whether the row is an entry of the directory @dir. */
 bool node_row_in(const struct node *row, const struct where *dir);
-/* Does what the row stands for exist now? 0 or -errno. */
+/* Checks that the object, process or descriptor of *w exists now. Returns 0 or -errno. */
 int node_exists(const struct where *w);
-/* Number, attributes and timeouts, of what is known to exist. */
+/* Fills in the number, attributes and timeouts of something that exists. */
 void node_entry(const struct node *table, const struct where *w, struct entry *entry);
-/* Do the entries of such a directory belong to an object, or to a process? */
+/* Return whether the entries of a directory belong to an object, or to a process. */
 bool dir_has_key(enum dir in);
 bool dir_has_pid(enum dir in);
 
-/* As the tree_* functions of fs.h, which are these with the table of tree.c. */
+/* The tree_* functions of fs.h call these with the table of tree.c. */
 int node_lookup(const struct node *table, struct fs *fs, uint64_t parent, const char *name,
 		struct entry *entry);
 int node_getattr(const struct node *table, struct fs *fs, uint64_t ino, struct entry *entry);
@@ -82,20 +87,21 @@ int node_readdir(const struct node *table, struct fs *fs, uint64_t ino, off_t co
 int node_twin(struct fs *fs, unsigned int depth, struct bpfrefs_key key, struct entry *entry);
 
 /*
- * The descriptors of a process in ascending order, each with the object that its link shows
- * (pid.c). Those of the table that /proc/PID/fd shows: a thread with one of its own has other
- * files under the same numbers, and `holding` tells of those.
+ * A descriptor of a process, with the object that its symlink shows (pid.c). Lists are sorted by
+ * number. They contain the descriptor table that /proc/PID/fd shows. A thread with a table of its
+ * own has other files under the same numbers, which `holding` lists.
  */
 struct pid_fd {
 	uint32_t fd;
 	struct bpfrefs_key key;
 };
-/* Owned; NULL where there is no memory. */
+/* Returns an owned array, or NULL without memory. */
 GArray *pid_fds(const struct bpfrefs_snapshot *snap, uint32_t pid);
 /*
- * Does the process hold anything (fd negative), or that descriptor? A snapshot of the last second
- * may say yes while /proc does not say that it has gone; only a fresh one says no. 0 or -errno.
- * @target gets the descriptor's object, if not NULL.
+ * Checks that the process holds an object (@fd negative), or holds one by the descriptor @fd. The
+ * answer "yes" may come from a snapshot that is up to a second old, if /proc still shows the
+ * process or descriptor. The answer "no" always comes from a new one. Returns 0 or -errno.
+ * @target gets the descriptor's object, unless it is NULL.
  */
 int pid_holds(struct fs *fs, uint32_t pid, int64_t fd, struct bpfrefs_key *target);
 

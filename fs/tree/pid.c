@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Processes and their descriptors as directories show them. */
+/* Processes and their descriptors, as .bpf/pid shows them. */
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -15,7 +15,10 @@ static int by_fd(gconstpointer a, gconstpointer b)
 	return x->fd < y->fd ? -1 : x->fd > y->fd;
 }
 
-/* Others name a descriptor of something else, a socket or ring, by which they hold the object. */
+/*
+ * Returns whether the process itself has the descriptor. In other classes the "fd" is of a socket
+ * or ring, through which the object is held.
+ */
 static bool is_own_descriptor(const struct bpfrefs_ref *ref)
 {
 	const char *class_ = bpfrefs_ref_class(ref)->name;
@@ -45,7 +48,10 @@ GArray *pid_fds(const struct bpfrefs_snapshot *snap, uint32_t pid)
 
 	bpfrefs_snapshot_pid_holding(snap, pid, collect_fd, fds);
 	g_array_sort(fds, by_fd);
-	/* An iterator's descriptor holds its program and perhaps a map: the link shows the program. */
+	/*
+	 * The descriptor of an iterator holds a program and perhaps a map. The symlink shows the
+	 * program.
+	 */
 	for (guint i = 0; i < fds->len; i++) {
 		struct pid_fd *all = (struct pid_fd *)(void *)fds->data;
 
@@ -60,7 +66,7 @@ GArray *pid_fds(const struct bpfrefs_snapshot *snap, uint32_t pid)
 	return fds;
 }
 
-/* What the snapshot says: 0 or -ENOENT. */
+/* Returns 0 or -ENOENT according to the snapshot. */
 static int snapshot_holds(const struct bpfrefs_snapshot *snap, uint32_t pid, int64_t fd,
 			  struct bpfrefs_key *target)
 {
@@ -81,7 +87,10 @@ static int snapshot_holds(const struct bpfrefs_snapshot *snap, uint32_t pid, int
 	return -ENOENT;
 }
 
-/* fdinfo and not fd: its lookup never reaches the file, which may be on a mount that waits for us. */
+/*
+ * Uses fdinfo instead of fd: a lookup in fd reaches the open file, which may be on a FUSE mount
+ * that waits for this daemon.
+ */
 static bool proc_shows(uint32_t pid, int64_t fd)
 {
 	char path[64];

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Listings of virtual directories. A cookie says all that is needed to go on, since ids ascend:
- * nothing is kept between two reads, and what stays is neither missed nor told twice.
+ * Listings of virtual directories. A cookie is enough to continue, because ids are listed in
+ * ascending order. Nothing is stored between two reads, and an entry that exists all the time is
+ * listed exactly once.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -9,10 +10,13 @@
 
 #include "tree/node.h"
 
-/* The kernel's number of the mount's root, which is the parent of .bpf. */
+/* The inode number of the mount's root, which is the parent of .bpf. */
 #define MIRROR_ROOT 1
 
-/* Directory cookies: "." and "..", then a row each, then objects, processes or descriptors by id. */
+/*
+ * Directory cookies: "." and "..", then one for each row, then objects, processes or descriptors
+ * by id.
+ */
 #define COOKIE_DOT    1
 #define COOKIE_DOTDOT 2
 #define COOKIE_ROWS   3
@@ -20,13 +24,13 @@
 
 struct listing {
 	const struct node *table;
-	struct where dir; /* what is listed */
-	off_t after;	  /* the cookie to go on from */
+	struct where dir; /* the directory that is listed */
+	off_t after;	  /* the cookie after which to continue */
 	dir_fill fill;
 	void *data;
 };
 
-/* Gives one entry. False: the buffer is full. */
+/* Adds one entry. Returns false if the buffer is full. */
 static bool list_one(struct listing *list, const char *name, const struct where *w, off_t cookie)
 {
 	struct entry entry;
@@ -35,14 +39,14 @@ static bool list_one(struct listing *list, const char *name, const struct where 
 	return list->fill(list->data, name, &entry, cookie);
 }
 
-/* The directory that *dir is in. False: that is the mirror's root. */
+/* Finds the parent of *dir. Returns false if that is the root of the mirror. */
 static bool ascend(const struct node *table, const struct where *dir, struct where *parent)
 {
 	*parent = *dir;
 	for (const struct node *row = table; row->mode; row++) {
 		if (row->opens != dir->row->in || row->opens == DIR_NONE)
 			continue;
-		/* Each kind's directory of objects opens the same DIR_OBJECT. */
+		/* The directories of objects of all kinds open the same DIR_OBJECT. */
 		if (!row->name && dir_has_key(row->in) && row->kind != dir->key.kind)
 			continue;
 		parent->row = row;
@@ -108,7 +112,9 @@ static int list_objects(struct listing *list, struct where *w, uint32_t after)
 	return 0;
 }
 
-/* The first part of a listing is fresh; what follows may go on from it. */
+/*
+ * The first part of a listing uses a new snapshot. The next parts may use one of the last second.
+ */
 static int list_snapshot(const struct listing *list, struct bpfrefs_snapshot **snap)
 {
 	struct view *view = list->dir.fs->view;
@@ -151,7 +157,7 @@ static int list_fds(struct listing *list, struct where *w, int64_t after)
 	return 0;
 }
 
-/* The directory's entries that have a number for a name, if it has such. */
+/* Lists the entries of a directory whose names are numbers, if it has any. */
 static int list_numbers(struct listing *list)
 {
 	int64_t after = list->after < COOKIE_IDS ? -1 : list->after - COOKIE_IDS;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * THE table: every virtual file, one row each. To add a file, write its show_ or ctl_ function and
- * add its row; lookup, getattr, readdir, open, read and write all go by it.
+ * The table of all virtual files, one row each. To add a file, write its show_ or ctl_ function
+ * and add its row. lookup, getattr, readdir, open, read and write all use the table.
  */
 #include "tree/node.h"
 

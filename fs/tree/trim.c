@@ -1,35 +1,36 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Memory between requests. What one answer needed the next one will need again, and to have it from
- * the kernel anew, page by page, costs a large answer a fifth of its time: so the allocator keeps it.
- * When nothing was requested for a moment it goes back to the kernel, with the last snapshot if that
- * is too old to be shown, and this thread sleeps until the next request.
+ * Memory between requests. The allocator keeps the memory of a request for the next one, because
+ * page faults for new memory take a fifth of the time of a large text. When no request has come
+ * for a moment, this thread returns the memory to the kernel, with the last snapshot if that is
+ * too old to be used again. Then it sleeps until the next request.
  */
 #include "tree/trim.h"
 
 #include <malloc.h>
 
-/* Long for a caller who reads one file after another, short for one who waits. */
+/* Longer than the time between the reads of a caller who reads one file after another. */
 #define MOMENT_US (G_USEC_PER_SEC / 4)
 
 struct trim {
 	struct view *view;
 	GThread *thread;
-	GMutex lock;	/* protects what follows */
-	GCond changed;	/* touched after all was given back, or stopping */
-	gint64 touched; /* when something that took memory ended */
-	bool trimmed;	/* all has been given back */
+	GMutex lock;	/* protects the members below */
+	GCond changed;	/* touched after the memory was returned, or stopping */
+	gint64 touched; /* when the last scan or file that took memory ended */
+	bool trimmed;	/* the memory has been returned */
 	bool stopping;
 };
 
 /*
- * How the allocator keeps memory until then. Not from the start: what the load of the walkers needs is
- * large, is moved as it grows, which is cheap while it lies alone, and is never needed again.
+ * Makes the allocator keep freed memory. Called after the BPF programs are loaded: that needs
+ * much memory which is never needed again, and which realloc(3) moves cheaply (mremap(2)) as long
+ * as it is not part of the heap.
  */
 static void keep_memory(void)
 {
 #ifdef __GLIBC__
-	/* One heap, that one thread's answer is made from what another's has left. */
+	/* With one arena, one thread reuses the memory that another has freed. */
 	mallopt(M_ARENA_MAX, 1);
 	mallopt(M_MMAP_THRESHOLD, 1 << 30);
 	mallopt(M_TRIM_THRESHOLD, 1 << 30);
@@ -44,8 +45,8 @@ void trim_now(void)
 #endif
 }
 
-/* False: a request is being served. */
-static bool give_back(struct trim *trim)
+/* Returns false if a request is being served. */
+static bool return_memory(struct trim *trim)
 {
 	if (!view_drop_stale(trim->view))
 		return false;
@@ -53,16 +54,16 @@ static bool give_back(struct trim *trim)
 	return true;
 }
 
-/* Called with the lock held, which is given up while something is done. */
+/* Called with the lock held. Drops it while memory is returned. */
 static void trim_when_idle(struct trim *trim)
 {
-	bool given;
+	bool returned;
 
 	trim->trimmed = true;
 	g_mutex_unlock(&trim->lock);
-	given = give_back(trim);
+	returned = return_memory(trim);
 	g_mutex_lock(&trim->lock);
-	if (!given && trim->trimmed) {
+	if (!returned && trim->trimmed) {
 		trim->trimmed = false;
 		trim->touched = g_get_monotonic_time();
 	}

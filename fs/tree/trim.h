@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Gives memory back to the kernel when nothing was requested for a moment. Not with keep=auto: the
- * thread that must catch what a loader leaves within a millisecond must not wait for the heap's lock.
+ * Returns memory to the kernel when no request has come for a moment. Not used with keep=auto,
+ * whose threads must act within a millisecond and must not wait for the lock of the heap.
  */
 #ifndef TRIM_H
 #define TRIM_H
@@ -10,12 +10,12 @@
 
 struct trim;
 
-/* Gives back at once what the allocator keeps and nothing uses. */
+/* Returns free memory of the allocator to the kernel now. */
 void trim_now(void);
-/* Starts the thread. 0 or -EAGAIN. @view must outlive it. */
+/* Starts the thread. @view must outlive it. Returns 0 or -EAGAIN. */
 int trim_start(struct view *view, struct trim **out);
-void trim_stop(struct trim *trim); /* NULL is allowed */
-/* Something that took memory has ended: a scan, or a file was closed. NULL is allowed. */
+void trim_stop(struct trim *trim); /* @trim may be NULL */
+/* Called when something that took memory has ended: a scan, or an open file. @trim may be NULL. */
 void trim_touch(struct trim *trim);
 
 #endif

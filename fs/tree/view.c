@@ -1,30 +1,31 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The current snapshot. Scans are numbered in the order in which they begin. A reader who must see
- * the present waits for the first scan that begins after it came: if one runs already, for the next;
- * all who wait then share that one.
+ * The current snapshot. Scans are numbered in the order in which they begin. A caller that needs
+ * a new snapshot waits for the first scan that begins after the call. If a scan runs already,
+ * that is the next one, and all callers that wait share it.
  */
 #include "tree/trim.h"
 
-/* How old a snapshot may be for view_recent(). */
+/* The most that the age of a snapshot for view_recent() may be. */
 #define RECENT_US G_USEC_PER_SEC
 
 struct view {
 	struct bpfrefs_ctx *ctx;
-	gint64 max_age; /* microseconds */
+	gint64 max_age;	   /* microseconds */
 	struct trim *trim; /* touched after each scan; may be NULL */
 
-	GMutex lock;   /* protects what follows; never held over a scan */
-	GCond changed; /* a scan is over */
+	GMutex lock;   /* protects the members below; not held during a scan */
+	GCond changed; /* a scan has ended */
 	bool scanning;
-	unsigned int wanting; /* callers that have not got their snapshot yet */
-	uint64_t begun;		       /* scans begun; the last one's number */
-	uint64_t done;		       /* the number of the last one that is over */
-	uint64_t ones;		       /* scans of one object alone */
-	uint64_t obsolete;	       /* scans up to this number began before the last control */
-	int error;		       /* of scan number done */
-	struct bpfrefs_snapshot *last; /* one reference; the last scan that succeeded */
-	struct view_last found; /* what it was, also when it has been let go */
+	unsigned int wanting; /* callers that wait for a snapshot */
+	uint64_t begun;	      /* the number of the last scan that began */
+	uint64_t done;	      /* the number of the last scan that ended */
+	uint64_t ones;	      /* the number of scans of a single object */
+	uint64_t obsolete;    /* scans up to this number began before the last control */
+	int error;	      /* the result of the scan with the number "done" */
+	/* the snapshot of the last scan that succeeded, one reference; may be NULL */
+	struct bpfrefs_snapshot *last;
+	struct view_last found; /* what that scan found, kept when the snapshot is dropped */
 	uint64_t last_number;
 	gint64 last_begun; /* g_get_monotonic_time() */
 };
@@ -50,7 +51,7 @@ void view_free(struct view *view)
 	g_free(view);
 }
 
-/* Called and returns with the lock held, and gives it up for the scan. */
+/* Called with the lock held. Drops it during the scan, and returns with it held. */
 static void scan_locked(struct view *view)
 {
 	struct bpfrefs_snapshot *snap = NULL, *old;
@@ -103,7 +104,7 @@ static int get_within(struct view *view, gint64 age, struct bpfrefs_snapshot **s
 				scan_locked(view);
 		}
 		view->wanting--;
-		/* The one that we waited for may be followed by one that failed already. */
+		/* The scan may have succeeded, and a later one may have failed since. */
 		err = view->last_number >= wanted ? 0 : view->error;
 	}
 	if (!err)
@@ -126,7 +127,7 @@ int view_one(struct view *view, struct bpfrefs_key key, struct bpfrefs_snapshot 
 		g_mutex_unlock(&view->lock);
 		return -EAGAIN;
 	}
-	/* who comes meanwhile waits, and shares a scan of everything with the others who do */
+	/* Callers that come meanwhile wait, and share a scan of everything afterwards. */
 	view->scanning = true;
 	g_mutex_unlock(&view->lock);
 	err = bpfrefs_snapshot_take_one(view->ctx, key, snap);
@@ -157,7 +158,7 @@ void view_invalidate(struct view *view)
 
 void view_set_trim(struct view *view, struct trim *trim)
 {
-	/* It is touched with the lock held: afterwards nobody is about to touch the one before. */
+	/* Scans touch the old one with the lock held, so that it can be freed after this call. */
 	g_mutex_lock(&view->lock);
 	view->trim = trim;
 	g_mutex_unlock(&view->lock);
