@@ -100,7 +100,7 @@ def test_unmounted_while_another_namespace_has_it(env):
     equal(daemon.pairs("status")["mount_state"], "mounted")
     process = copied(env)
     umount(env.mnt)
-    text = f"until this copy of the mount has gone too: {env.mnt} mnt_ns="
+    text = f"until this copy of the mount is unmounted too: {env.mnt} mnt_ns="
     eventually(lambda: check(text in daemon.log_text(), daemon.log_text()), 4 * PATIENCE)
     elsewhere = pathlib.Path(f"/proc/{process.pid}/root{env.mnt}/.bpf/status")
     ns = os.stat(f"/proc/{process.pid}/ns/mnt").st_ino
