@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Who asks, and acting as they. Everything comes from /proc/TID, which cannot become another
- * thread's meanwhile: a caller stays, killed or not, until its request was answered. What that says
- * are the thread's own rights; the request has the ids that it was made with. Where the kernel lets
- * a thread act for another (workers of io_uring and of the kernel, overlayfs) the two may differ, and
- * then neither's rights are lent.
+ * The rights of a caller, and acting as a caller. Everything is read from /proc/TID. The number
+ * cannot become another thread's meanwhile, because a caller, killed or not, waits until its
+ * request is answered. procfs shows the rights of the thread itself, while the request has the
+ * ids it was made with. Where the kernel lets a thread act for another (workers of io_uring and
+ * of the kernel, overlayfs), these may differ. In that case the daemon takes neither's rights.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -20,18 +20,21 @@
 
 #include "daemon/caps.h"
 
-/* The initial user namespace: PROC_USER_INIT_INO of the kernel, fixed since 3.8. */
+/* PROC_USER_INIT_INO (include/linux/proc_ns.h), unchanged since Linux 3.8. */
 #define INITIAL_USER_NS "user:[4026531837]"
 
-/* NGROUPS_MAX: no credential has more groups. */
+/* NGROUPS_MAX, the most groups that a credential can have. */
 #define GROUPS_MAX 65536
 
-/* PF_IO_WORKER and PF_KTHREAD of the kernel, as /proc/TID/stat shows them. */
+/*
+ * PF_IO_WORKER and PF_KTHREAD of the kernel (include/linux/sched.h), as /proc/TID/stat shows
+ * them.
+ */
 #define FLAGS_OF_WORKERS UINT64_C(0x00200010)
 
-/* What is taken from a caller. */
+/* The rights that are read of a caller. */
 struct rights {
-	GArray *groups; /* gid_t; owned */
+	GArray *groups; /* of gid_t; owned */
 	uint64_t caps;	/* effective in the initial user namespace */
 };
 
@@ -50,7 +53,7 @@ static char *proc_read(pid_t tid, const char *name)
 	return tid > 0 && text_read(path, &text, NULL) == 0 ? text : NULL;
 }
 
-/* What follows "\nKEY:" and its tab, up to the end of the text; NULL if there is no such line. */
+/* Returns the text after @key, which is "\nKEY:\t", or NULL if there is no such line. */
 static const char *status_field(const char *status, const char *key)
 {
 	const char *found = strstr(status, key);
@@ -58,7 +61,7 @@ static const char *status_field(const char *status, const char *key)
 	return found ? found + strlen(key) : NULL;
 }
 
-/* The numbers of a line; at most GROUPS_MAX of them. */
+/* Reads the numbers of a line, at most GROUPS_MAX. */
 static void read_numbers(const char *at, GArray *numbers)
 {
 	while (at && *at != '\n' && numbers->len < GROUPS_MAX) {
@@ -72,7 +75,7 @@ static void read_numbers(const char *at, GArray *numbers)
 	}
 }
 
-/* Is the thread's own fsuid, the last of four, the one that the request was made with? */
+/* Returns whether the request was made with the thread's own fsuid, the last number of "Uid:". */
 static bool is_as_itself(const struct caller *caller, const char *status)
 {
 	g_autoptr(GArray) uids = g_array_new(FALSE, FALSE, sizeof(gid_t));
@@ -95,13 +98,13 @@ static bool in_initial_user_ns(pid_t tid)
 }
 
 /*
- * A worker has the credentials of whoever made it start, perhaps before that one dropped his own,
- * and works for everyone who has the ring.
+ * A worker has the credentials of the thread that started it, which may have dropped them since,
+ * and works for every process that has the ring. Returns true if this cannot be read.
  */
 static bool is_worker(pid_t tid)
 {
 	g_autofree char *stat = proc_read(tid, "stat");
-	/* The comm, in parentheses, may have some of its own. */
+	/* The comm is in parentheses, and may contain some. */
 	const char *at = stat ? strrchr(stat, ')') : NULL;
 
 	/* state ppid pgrp session tty_nr tpgid flags */
@@ -110,20 +113,23 @@ static bool is_worker(pid_t tid)
 	return !at || strtoull(at, NULL, 10) & FLAGS_OF_WORKERS;
 }
 
-/* Those of the capabilities @asked that the thread has; none where that is not certain. */
-static uint64_t read_caps(const struct caller *caller, const char *status, uint64_t asked)
+/*
+ * Returns those capabilities of @wanted that the thread has in the initial user namespace; none
+ * if that is uncertain.
+ */
+static uint64_t read_caps(const struct caller *caller, const char *status, uint64_t wanted)
 {
 	const char *field = status_field(status, "\nCapEff:\t");
-	uint64_t caps = field ? strtoull(field, NULL, 16) & asked : 0;
+	uint64_t caps = field ? strtoull(field, NULL, 16) & wanted : 0;
 
-	/* Only those who have some are worth the reading. */
+	/* Most callers have none of them, so only the others take more reads. */
 	if (caps && (!in_initial_user_ns(caller->tid) || is_worker(caller->tid)))
 		caps = 0;
 	return caps;
 }
 
-/* -ESRCH where nothing can be told of it. */
-static int rights_read(const struct caller *caller, uint64_t asked, struct rights *rights)
+/* Returns -ESRCH if procfs does not show the thread. */
+static int rights_read(const struct caller *caller, uint64_t wanted, struct rights *rights)
 {
 	g_autofree char *status = proc_read(caller->tid, "status");
 
@@ -132,7 +138,7 @@ static int rights_read(const struct caller *caller, uint64_t asked, struct right
 	if (!is_as_itself(caller, status))
 		return 0;
 	read_numbers(status_field(status, "\nGroups:\t"), rights->groups);
-	rights->caps = read_caps(caller, status, asked);
+	rights->caps = read_caps(caller, status, wanted);
 	return 0;
 }
 
@@ -162,7 +168,7 @@ bool caller_may_read(const struct caller *caller, const struct fs_options *opt)
 {
 	auto_rights rights = rights_none();
 
-	/* Of the files and directories of .bpf root is the owner. */
+	/* root owns the files and directories of .bpf. */
 	if (caller->uid == 0)
 		return true;
 	if (rights_read(caller, caps_to_read(), &rights) != 0)
@@ -173,7 +179,7 @@ bool caller_may_read(const struct caller *caller, const struct fs_options *opt)
 void caller_describe(const struct caller *caller, pid_t *pid, char comm[32])
 {
 	g_autofree char *status = proc_read(caller->tid, "status");
-	/* Not status's Name, which is escaped. */
+	/* The "Name:" of status is escaped. */
 	g_autofree char *name = proc_read(caller->tid, "comm");
 	const char *field = status ? status_field(status, "\nTgid:\t") : NULL;
 
@@ -181,7 +187,7 @@ void caller_describe(const struct caller *caller, pid_t *pid, char comm[32])
 	g_strlcpy(comm, "?", 32);
 	if (!name)
 		return;
-	/* One newline is procfs's; any other is the name's own. */
+	/* procfs adds one newline. A newline before that is part of the name. */
 	if (g_str_has_suffix(name, "\n"))
 		name[strlen(name) - 1] = '\0';
 	g_strlcpy(comm, name, 32);
@@ -189,13 +195,16 @@ void caller_describe(const struct caller *caller, pid_t *pid, char comm[32])
 
 /* -------------------------------------------------- acting as a caller --- */
 
-/* glibc's setgroups() changes every thread of the process; the system call just this one. */
+/* setgroups(2) of glibc changes all threads of the process, the system call only this one. */
 static int thread_setgroups(size_t count, const gid_t *groups)
 {
 	return syscall(SYS_setgroups, count, groups) == 0 ? 0 : -errno;
 }
 
-/* Do this thread's file system ids match? (-1 changes nothing and tells.) */
+/*
+ * Returns whether the thread's filesystem ids are these. An id of -1 changes nothing, and the
+ * call returns the current id.
+ */
 static bool fs_ids_are(uid_t uid, gid_t gid)
 {
 	return (uid_t)setfsuid((uid_t)-1) == uid && (gid_t)setfsgid((gid_t)-1) == gid;
@@ -212,7 +221,7 @@ int caller_enter(const struct caller *caller)
 	if (err)
 		return err;
 	setfsgid(caller->gid);
-	/* The kernel changes capabilities along with the uid: so they are set after it. */
+	/* setfsuid(2) changes the effective capabilities, so they are set afterwards. */
 	setfsuid(caller->uid);
 	err = fs_ids_are(caller->uid, caller->gid) ? caps_set_files(rights.caps) : -EPERM;
 	if (err)
@@ -220,7 +229,7 @@ int caller_enter(const struct caller *caller)
 	return err;
 }
 
-/* The daemon is root without further groups (session.c drops them): so this cannot fail. */
+/* The daemon is root without supplementary groups (prepare_process()), so this cannot fail. */
 void caller_leave(void)
 {
 	setfsuid(0);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Commands. Each works or leaves everything as it was, and a refusal comes with a sentence for
- * .bpf/errors, since shells tell users at most the errno.
+ * Commands. A command succeeds or changes nothing. A refusal adds a sentence to .bpf/errors,
+ * since a shell shows at most the errno.
  */
 #include "control/ctl.h"
 
@@ -30,14 +30,14 @@ int ctl_parse(const char *data, size_t size, char **command, char **reason)
 	if (size && data[size - 1] == '\n')
 		size--;
 	if (memchr(data, '\0', size))
-		return ctl_refuse(reason, -EINVAL, "there is a NUL byte in the command");
+		return ctl_refuse(reason, -EINVAL, "the command contains a NUL byte");
 	if (memchr(data, '\n', size))
-		return ctl_refuse(reason, -EINVAL, "one write is one command, on one line");
+		return ctl_refuse(reason, -EINVAL, "a write must be one command on one line");
 	*command = g_strndup(data, size);
 	return 0;
 }
 
-/* The control's path below .bpf, for the log: "map/12/pin". */
+/* Returns the control's path below .bpf, for the log: "map/12/pin". */
 static char *control_name(const struct where *w)
 {
 	char key[BPFREFS_KEY_MAX];
@@ -47,7 +47,7 @@ static char *control_name(const struct where *w)
 	return g_strdup_printf("%s/%s", bpfrefs_key_format(w->key, key), w->row->name);
 }
 
-/* @data is the write, or NULL for an open. The newline that ends a command is no part of it. */
+/* @data is the data of the write, or NULL for an open. A newline at its end is not logged. */
 static void log_failure(const struct where *w, const struct caller *caller, const char *data,
 			size_t size, int err, const char *reason)
 {
@@ -104,7 +104,8 @@ int ctl_keep(const struct where *w, const struct caller *caller, const char *com
 	enum bpfrefs_keep_mode mode;
 	int err;
 
-	(void)caller; /* an administrator by now; the directories of keeps are root's own */
+	/* the caller is an administrator, and the directories of keeps belong to root */
+	(void)caller;
 	if (bpfrefs_keep_parse(command, &mode) != 0)
 		return ctl_refuse(reason, -EINVAL, "the modes are fd, pin, auto and off");
 	err = bpfrefs_keep_set(w->fs->keeper, w->key, mode);
@@ -116,12 +117,12 @@ int ctl_keep(const struct where *w, const struct caller *caller, const char *com
 	case -EOPNOTSUPP:
 		return ctl_refuse(reason, err,
 				  mode == BPFREFS_KEEP_AUTO
-					  ? "auto is for maps that have a user state"
-					  : "such an object cannot be kept this way");
+					  ? "auto is only for maps that have a user state"
+					  : "objects of this kind cannot be kept in this mode");
 	case -EPERM:
 		return ctl_refuse(reason, err,
-				  "bpfrefs, bpfrefs/keep or bpfrefs/auto is no directory "
-				  "of root's with mode 0700");
+				  "bpfrefs, bpfrefs/keep or bpfrefs/auto in SOURCE is not a "
+				  "directory of root with mode 0700");
 	default:
 		return err;
 	}
@@ -143,7 +144,7 @@ static const struct verb {
 	{ "keep", true, ctl_keep },
 };
 
-/* Takes the first word off *rest, an owned string; one blank ends it. */
+/* Returns the first word of *rest, owned, and moves *rest behind the blank after it. */
 static char *take_word(const char **rest)
 {
 	const char *start = *rest, *end = strchr(start, ' ');

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Controls: a write is a command. Everything that changes something on purpose is here, and all of it
- * is done for a caller who could do it with bpf(2) himself.
+ * Controls: each write is a command. Every intended change is made here or in guard.c, and for a
+ * caller who could make it with bpf(2).
  */
 #ifndef CTL_H
 #define CTL_H
@@ -11,31 +11,31 @@
 #define CTL_COMMAND_MAX 4096
 
 /*
- * Cuts one write(2) to a command: an owned string without its newline. -E2BIG, or -EINVAL for a NUL
- * or a newline in it; @reason then gets an owned sentence.
+ * Checks one write(2) and returns its command as an owned string without the newline. -E2BIG, or
+ * -EINVAL for a NUL byte or a second line; then *reason gets an owned sentence.
  */
 int ctl_parse(const char *data, size_t size, char **command, char **reason);
 
-/* May the caller open this control for writing? 0 or -EPERM, which the error log then tells of. */
+/* Checks that the caller may open this control for writing. Returns 0, or -EPERM and logs it. */
 int ctl_open(const struct where *w, const struct caller *caller);
 /*
- * May the caller write that command? The same. (A check at the open alone is passed by an inherited
- * descriptor.) The caller's thread waits for its write(2) meanwhile, so that what is found stays true
- * until the command has run.
+ * Checks that the caller may write this command, in the same way. The check at the open is not
+ * enough, since a descriptor can be inherited. The caller's thread waits in write(2), so that the
+ * result stays true until the command has run.
  */
 int ctl_check_write(const struct where *w, const struct caller *caller, const char *data,
 		    size_t size);
-/* Runs one command on a control: the bytes taken (all), or -errno, which is then in the error log. */
+/* Runs one command on a control. Returns the number of bytes (all), or -errno and logs it. */
 ssize_t ctl_write(const struct where *w, const struct caller *caller, const char *data,
 		  size_t size);
 
-/* Gives the sentence and returns @err. */
+/* Sets *reason to the message and returns @err. */
 int ctl_refuse(char **reason, int err, const char *format, ...) G_GNUC_PRINTF(3, 4);
 
 /*
- * What the table's rows store. @reason gets an owned sentence where they fail,
- * or stays NULL where the errno says it all. ctl_unpin() takes any object's pin where the row has
- * no object.
+ * The store functions of the table's rows. If they fail, *reason gets an owned sentence, or stays
+ * NULL if the errno is enough. For a row without an object, ctl_unpin() accepts a pin of any
+ * object.
  */
 int ctl_pin(const struct where *w, const struct caller *caller, const char *command, char **reason);
 int ctl_unpin(const struct where *w, const struct caller *caller, const char *command,

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * pin and unpin. What a path leads to, and what is made or removed there, goes by the caller's own
- * rights; what is already there is looked at with ours, which tells an administrator nothing new.
+ * pin and unpin. Paths are resolved, and files are created and removed, with the caller's rights.
+ * Existing files are examined with the daemon's rights, which shows an administrator nothing that
+ * is secret.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -16,8 +17,8 @@
 struct target {
 	char *path;	  /* unescaped, owned */
 	int dir_fd;	  /* O_PATH, owned */
-	const char *name; /* in path */
-	struct stat st;	  /* what is there, once target_identify() has looked */
+	const char *name; /* points into path */
+	struct stat st;	  /* set by target_identify() */
 };
 
 static void target_clear(struct target *target)
@@ -35,13 +36,17 @@ static int explain_open(int err, char **reason)
 	case 0:
 		return 0;
 	case -EXDEV:
-		return ctl_refuse(reason, err, "the path leaves the mirrored directory");
+		return ctl_refuse(
+			reason, err,
+			"the path leaves the mirrored directory: it must be relative, without "
+			"\"..\", symlinks and mounts");
 	case -EINVAL:
 		return ctl_refuse(reason, err, "the path or a component of it is empty");
 	case -ENOENT:
 		return ctl_refuse(reason, err, "there is no such directory");
 	default:
-		return ctl_refuse(reason, err, "its directory: %s", g_strerror(-err));
+		return ctl_refuse(reason, err, "opening its directory failed: %s",
+				  g_strerror(-err));
 	}
 }
 
@@ -51,8 +56,9 @@ static int target_open(const struct where *w, const struct caller *caller, const
 	int err = text_unescape(text, &target->path);
 
 	if (err)
-		return ctl_refuse(reason, err,
-				  "a backslash begins three octal digits; it is \\134 itself");
+		return ctl_refuse(
+			reason, err,
+			"a backslash must begin three octal digits; a backslash itself is \\134");
 	err = caller_enter(caller);
 	if (err)
 		return err;
@@ -61,7 +67,7 @@ static int target_open(const struct where *w, const struct caller *caller, const
 	return explain_open(err, reason);
 }
 
-/* Is it still what was looked at first, and no other that took its name since? */
+/* Checks that the name is still the file that was examined first, and not one that replaced it. */
 static int target_check(const struct target *target)
 {
 	struct stat now;
@@ -71,7 +77,10 @@ static int target_check(const struct target *target)
 	return now.st_dev == target->st.st_dev && now.st_ino == target->st.st_ino ? 0 : -ENOENT;
 }
 
-/* Which object is pinned there. -ENOENT if that is no pin; a symlink to one is none. */
+/*
+ * Identifies the object that is pinned there. -ENOENT if it is not a pin, nor is a symlink to
+ * one.
+ */
 static int target_identify(const struct where *w, struct target *target, struct bpfrefs_key *key)
 {
 	int err;
@@ -92,14 +101,14 @@ static int explain_pin(const struct target *target, int err, char **reason)
 {
 	switch (err) {
 	case -ENOENT:
-		return ctl_refuse(reason, err, "the object or the directory has gone");
+		return ctl_refuse(reason, err, "the object or the directory was removed meanwhile");
 	case -EEXIST:
-		return ctl_refuse(reason, err, "something else is there");
+		return ctl_refuse(reason, err, "the path exists, and is not a pin of this object");
 	case -EOPNOTSUPP:
-		return ctl_refuse(reason, err, "such an object cannot be pinned");
+		return ctl_refuse(reason, err, "objects of this kind cannot be pinned");
 	case -EPERM:
 		if (strchr(target->name, '.'))
-			return ctl_refuse(reason, err, "bpffs has no names with a dot");
+			return ctl_refuse(reason, err, "bpffs refuses names with a dot");
 		return err;
 	default:
 		return err;
@@ -124,13 +133,13 @@ int ctl_pin(const struct where *w, const struct caller *caller, const char *comm
 	caller_leave();
 	if (err == -EEXIST && target_identify(w, &target, &there) == 0 &&
 	    bpfrefs_key_compare(there, w->key) == 0)
-		return 0; /* as asked for */
+		return 0; /* it is pinned there already */
 	return err ? explain_pin(&target, err, reason) : 0;
 }
 
 /* --------------------------------------------------------------- unpin --- */
 
-/* Is it a keep that bpfrefs made? Then `keep` is the control for it. */
+/* Returns whether the pin is a keep made by bpfrefs, which is removed with the control keep. */
 static bool is_keep(const struct where *w, const struct bpfrefs_snapshot *snap,
 		    struct bpfrefs_key key, const char *path)
 {
@@ -151,7 +160,7 @@ static bool is_keep(const struct where *w, const struct bpfrefs_snapshot *snap,
 	return false;
 }
 
-/* May this pin go, by the state of things now? */
+/* Checks with a new snapshot that this pin may be removed. */
 static int unpin_allowed(const struct where *w, const struct target *target, struct bpfrefs_key key,
 			 char **reason)
 {
@@ -161,18 +170,20 @@ static int unpin_allowed(const struct where *w, const struct target *target, str
 	if (err)
 		return err;
 	if (is_keep(w, snap, key, target->path))
-		err = ctl_refuse(reason, -ENOENT, "that is a keep: write off to the object's keep");
+		err = ctl_refuse(
+			reason, -ENOENT,
+			"the path is a keep: to release it, write off to the object's keep file");
 	else
 		err = guard_judge(w->fs, &snap, key, &target->st);
 	bpfrefs_snapshot_unref(snap);
 	if (err == -EBUSY)
 		return ctl_refuse(reason, err,
 				  "without this pin the object would be freed or its "
-				  "user state cleared; rm does it all the same");
+				  "user state cleared; rm removes it regardless");
 	return err;
 }
 
-/* Removes what was looked at, and nothing that took its name since. */
+/* Removes the file that was examined, and no other that has replaced it. */
 static int unlink_same(const struct target *target)
 {
 	int err = target_check(target);
@@ -195,7 +206,7 @@ int ctl_unpin(const struct where *w, const struct caller *caller, const char *co
 	if (!err && w->key.kind != BPFREFS_KIND_COUNT && bpfrefs_key_compare(there, w->key) != 0)
 		err = -ENOENT;
 	if (err == -ENOENT)
-		return ctl_refuse(reason, err, "that is no pin of this object");
+		return ctl_refuse(reason, err, "the path is no pin of this object");
 	if (!err)
 		err = unpin_allowed(w, &target, there, reason);
 	if (!err)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* The newest refusals and failures of controls: what an errno alone does not say. */
+/* The latest refusals and failures of controls, with more detail than an errno. */
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
@@ -7,11 +7,11 @@
 #include "render/show.h"
 
 #define LINES 256
-/* Of a command too long to be one, the beginning is enough. */
+/* How much of an overlong command is logged. */
 #define COMMAND_SHOWN 4200
 
 struct errlog {
-	GMutex lock;  /* protects what follows */
+	GMutex lock;  /* protects the members below */
 	GQueue lines; /* owned strings with their newline, oldest first */
 	uint64_t count;
 };

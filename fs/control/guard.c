@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The judgement that `unpin` always makes, and with -o guard every removal of a name in the mirror.
- * It is made and acted on under the lock on commands: of two who remove the last two pins of an
- * object, the second sees what the first did.
+ * The check that unpin always makes, and with -o guard every removal of a name in the mirror.
+ * Check and removal run in the thread of commands, one at a time (dispatch.c): if two callers
+ * remove the last two pins of an object, the second check sees the first removal.
  */
 #include "control/guard.h"
 
@@ -17,12 +17,12 @@
 
 #include "control/ctl.h"
 
-/* Looks after the first, while only what nothing explains saves an object. */
-#define MORE_LOOKS 2
-/* For callbacks that a grace period has set free to run. */
+/* The number of further snapshots, while only unexplained references keep an object alive. */
+#define MORE_SNAPSHOTS 2
+/* Time for RCU callbacks to run after their grace period. */
 #define CALLBACKS_US 10000
 
-static bool has_surplus(const struct bpfrefs_snapshot *snap, struct bpfrefs_key key)
+static bool has_unexplained(const struct bpfrefs_snapshot *snap, struct bpfrefs_key key)
 {
 	const struct bpfrefs_object *object = bpfrefs_snapshot_find(snap, key);
 
@@ -33,9 +33,9 @@ static bool has_surplus(const struct bpfrefs_snapshot *snap, struct bpfrefs_key 
 }
 
 /*
- * Before Linux 6.18 (and the stable releases that took its change) an RCU callback puts the reference
- * of a removed pin (bpf_free_inode()): it is counted for a moment after the pin is gone. This command
- * waits for a grace period.
+ * Before Linux 6.18, and the stable releases that have this change, an RCU callback puts the
+ * reference of a removed pin (bpf_free_inode()). It is still counted for a moment after the
+ * removal. membarrier(2) waits for a grace period.
  */
 static void wait_for_rcu(void)
 {
@@ -51,7 +51,7 @@ int guard_judge(struct fs *fs, struct bpfrefs_snapshot **snap, struct bpfrefs_ke
 	for (int i = 0;; i++) {
 		err = bpfrefs_unpin_check(*snap, key, major(st->st_dev), minor(st->st_dev),
 					  st->st_ino);
-		if (err || i == MORE_LOOKS || !has_surplus(*snap, key))
+		if (err || i == MORE_SNAPSHOTS || !has_unexplained(*snap, key))
 			return err;
 		wait_for_rcu();
 		bpfrefs_snapshot_unref(*snap);
@@ -62,7 +62,7 @@ int guard_judge(struct fs *fs, struct bpfrefs_snapshot **snap, struct bpfrefs_ke
 	}
 }
 
-/* May the pin @name, which is @st now, go? */
+/* Checks that the pin @name, whose attributes are @st, may be removed. */
 static int check_pin(struct fs *fs, int dir_fd, const char *name, const struct stat *st,
 		     char **reason)
 {
@@ -70,11 +70,14 @@ static int check_pin(struct fs *fs, int dir_fd, const char *name, const struct s
 	struct bpfrefs_key key;
 	int err = bpfrefs_pin_identify(fs->ctx, dir_fd, name, &key);
 
-	/* It has gone, or is an entry of BPF preload, which bpffs itself does not let go. */
+	/*
+	 * The pin was removed meanwhile, or is an entry of BPF preload, which bpffs does not
+	 * remove.
+	 */
 	if (err == -ENOENT)
 		return 0;
 	if (err)
-		return ctl_refuse(reason, err, "which object is pinned there could not be learnt");
+		return ctl_refuse(reason, err, "the pinned object could not be identified");
 	err = view_fresh(fs->view, &snap);
 	if (!err)
 		err = guard_judge(fs, &snap, key, st);
@@ -82,9 +85,10 @@ static int check_pin(struct fs *fs, int dir_fd, const char *name, const struct s
 	if (err == -EBUSY)
 		return ctl_refuse(reason, err,
 				  "guard: without this pin the object would be freed or its user "
-				  "state cleared; removing it in SOURCE does it all the same");
+				  "state cleared; rm in SOURCE removes it regardless");
 	if (err)
-		return ctl_refuse(reason, err, "guard: what holds the object could not be learnt");
+		return ctl_refuse(reason, err,
+				  "guard: the references to the object could not be read");
 	return 0;
 }
 
@@ -95,7 +99,7 @@ static int stat_name(struct fs *fs, struct mirror_name at, struct stat *st)
 	return fstatat(dir_fd, at.name, st, AT_SYMLINK_NOFOLLOW) == 0 ? 0 : -errno;
 }
 
-/* Its own errors are those that bpffs would answer the removal with. */
+/* Errors of fstatat(2) are those that bpffs would return for the removal. */
 static int check_removed(struct fs *fs, struct mirror_name at, char **reason)
 {
 	struct stat st;
@@ -117,13 +121,13 @@ static int check_replaced(struct fs *fs, struct mirror_name from, struct mirror_
 	err = stat_name(fs, to, &st);
 	if (err)
 		return err == -ENOENT ? 0 : err;
-	/* Of two names of one inode rename(2) removes neither. */
+	/* rename(2) between two names of one inode removes neither. */
 	if (!S_ISREG(st.st_mode) || st.st_ino == moved.st_ino)
 		return 0;
 	return check_pin(fs, mirror_dir_fd(fs->mirror, to.parent), to.name, &st, reason);
 }
 
-/* Below SOURCE, as `unpin` takes it. */
+/* Returns the path below SOURCE, in the form that unpin takes. */
 static char *path_of(struct fs *fs, struct mirror_name at)
 {
 	char path[PATH_MAX];

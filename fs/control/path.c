@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Paths that commands name, confined to SOURCE. */
+/* Resolves paths in commands, confined to SOURCE. */
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/openat2.h>
@@ -9,10 +9,13 @@
 
 #include "fs.h"
 
-/* RESOLVE_BENEATH gives EAGAIN where a rename anywhere in the system raced with "..". */
+/*
+ * With RESOLVE_BENEATH, openat2(2) fails with EAGAIN if a rename anywhere in the system raced
+ * with "..".
+ */
 #define RETRIES 16
 
-/* An absolute path, or a component "..": leaves SOURCE, or could. */
+/* Returns whether a path is absolute or has a component "..", with which it could leave SOURCE. */
 static bool leaves(const char *path)
 {
 	if (*path == '/')
@@ -41,7 +44,7 @@ static int open_beneath(int dir_fd, const char *path)
 		if (fd >= 0)
 			return fd;
 		if (errno == ELOOP)
-			return -EXDEV; /* a symlink */
+			return -EXDEV; /* the path contains a symlink */
 		if (errno != EAGAIN || i == RETRIES)
 			return -errno;
 	}
