@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Text by its bytes, for answers of a hundred thousand fields: GLib's functions, a call and a check
- * of the room for each, took half of such an answer's time. Each function writes at @at, where there
- * is room, no NUL, and returns where it ended.
+ * Formats text byte by byte, for texts of a hundred thousand fields: with GLib's functions, a
+ * call and a check of the allocation for each field took half of the time of such a text. Each
+ * function writes at @at, where the caller has made room, adds no NUL, and returns the new end.
  */
 #ifndef FMT_H
 #define FMT_H
@@ -15,10 +15,10 @@
 #include "bpfrefs.h"
 
 #define FMT_DIGITS_MAX 20
-/* An escaped string's, at most; "?" of NULL is shorter. */
+/* The most bytes of an escaped string. NULL becomes "?". */
 #define FMT_ESCAPED_MAX(str) ((str) ? 4 * strlen(str) + 4 : 4)
 
-/* Room for @bytes at the end of @out; fmt_end() says how much was used. */
+/* Makes room for @bytes at the end of @out. fmt_end() sets the new length. */
 static inline char *fmt_begin(GString *out, size_t bytes)
 {
 	size_t len = out->len;
@@ -63,7 +63,7 @@ static inline char *fmt_key(char *at, struct bpfrefs_key key) /* KIND/ID */
 	return fmt_digits(at, key.id);
 }
 
-/* Stands for itself; the NUL at the end does not. */
+/* Returns whether a character needs no escape. The NUL at the end of a string does. */
 static inline bool fmt_is_plain(char c, unsigned char least)
 {
 	unsigned char byte = (unsigned char)c;
@@ -80,14 +80,14 @@ static inline char *fmt_octal(char *at, unsigned char byte)
 	return at;
 }
 
-/* Escapes backslash and every byte that is not @least to 0x7e; NULL is "?". */
+/* Escapes a backslash and every byte that is not from @least to 0x7e. NULL becomes "?". */
 static inline char *fmt_escaped(char *at, const char *str, unsigned char least)
 {
 	if (!str) {
 		*at++ = '?';
 		return at;
 	}
-	/* What is called so is known, and shall not look as if it were not. */
+	/* A name that is "?" is escaped, since an unescaped "?" means unknown. */
 	if (str[0] == '?' && !str[1])
 		return fmt_octal(at, '?');
 	for (; *str; str++) {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Records: who holds what, one reference a line. */
+/* Records: one reference to an object, with its holder, on each line. */
 #include <errno.h>
 #include <inttypes.h>
 #include <stdatomic.h>
@@ -11,21 +11,21 @@
 
 /* ------------------------------------------------------- one record --- */
 
-/* What a record takes, about. */
+/* The approximate length of a record. */
 #define LINE_MEAN 80
 
-/* So many records take longer to show than a thread takes to begin. */
+/* The number of records that takes longer to format than a thread takes to start. */
 #define LONG_ANSWER 2000
 
-/* Classes and fields of one, at most, and the longest " KEY=". */
+/* The most classes, the most fields of a class, and the longest " KEY=". */
 #define CLASSES_MAX 64
 #define FIELDS_MAX  16
 #define WORD_MAX    24
 
-/* The words of one class's records, prepared once. */
+/* The constant parts of the records of a class, prepared once. */
 struct words {
 	unsigned int fields;
-	size_t room; /* that words and numbers take, at most */
+	size_t room; /* the most that words and numbers take */
 	struct {
 		char text[WORD_MAX];
 		size_t len;
@@ -34,13 +34,15 @@ struct words {
 
 static void prepare(struct words *words, const struct bpfrefs_class *class_)
 {
-	/* two keys' digits and words, blanks, and what is copied beyond the last word */
+	/* two keys, numbers, blanks, and the bytes that copy_word() writes behind the last word */
 	words->room = 2 * BPFREFS_KEY_MAX + 4 * FMT_DIGITS_MAX + 2 * WORD_MAX;
-	words->start.len = (size_t)g_snprintf(words->start.text, WORD_MAX, " %s ref=", class_->name);
+	words->start.len =
+		(size_t)g_snprintf(words->start.text, WORD_MAX, " %s ref=", class_->name);
 	for (words->fields = 0; words->fields < FIELDS_MAX && class_->keys[words->fields];
 	     words->fields++) {
-		words->keys[words->fields].len = (size_t)g_snprintf(
-			words->keys[words->fields].text, WORD_MAX, " %s=", class_->keys[words->fields]);
+		words->keys[words->fields].len =
+			(size_t)g_snprintf(words->keys[words->fields].text, WORD_MAX,
+					   " %s=", class_->keys[words->fields]);
 		words->room += WORD_MAX + FMT_DIGITS_MAX;
 	}
 }
@@ -62,7 +64,7 @@ static const struct words *words_of(const struct bpfrefs_ref *ref)
 	return &all[index];
 }
 
-/* Always WORD_MAX bytes, which is faster than to count: there is room. */
+/* Always copies WORD_MAX bytes, which is faster than copying @len. There is room for them. */
 static char *copy_word(char *at, const char text[WORD_MAX], size_t len)
 {
 	memcpy(at, text, WORD_MAX);
@@ -96,7 +98,7 @@ void show_line(GString *out, const struct bpfrefs_ref *ref)
 	for (unsigned int i = 0; i < words->fields; i++)
 		if (values[i].type != BPFREFS_VALUE_ABSENT)
 			at = copy_value(copy_word(at, words->keys[i].text, words->keys[i].len),
-				       values[i]);
+					values[i]);
 	*at++ = '\n';
 	fmt_end(out, at);
 }
@@ -145,7 +147,7 @@ void show_gaps(GString *out, const struct bpfrefs_snapshot *snap,
 	}
 }
 
-/* What an object holds is told by the class that is named after the object's kind. */
+/* The references that an object holds are in the class named after its kind. */
 static bool is_class_of(const struct bpfrefs_class *class_, const void *data)
 {
 	const struct bpfrefs_key *key = data;
@@ -153,7 +155,7 @@ static bool is_class_of(const struct bpfrefs_class *class_, const void *data)
 	return strcmp(class_->name, bpfrefs_kind_name(key->kind)) == 0;
 }
 
-/* Can the class hold such an object? */
+/* Returns whether the class can hold such an object. */
 static bool can_hold(const struct bpfrefs_class *class_, const void *data)
 {
 	const struct bpfrefs_key *key = data;
@@ -161,7 +163,7 @@ static bool can_hold(const struct bpfrefs_class *class_, const void *data)
 	return !class_->kinds || class_->kinds & 1u << key->kind;
 }
 
-/* What a process holds is told by the classes whose records name one. */
+/* The references that a process holds are in the classes whose records have its comm. */
 static bool is_class_of_processes(const struct bpfrefs_class *class_, const void *data)
 {
 	(void)data;
@@ -209,7 +211,7 @@ int show_pid_holding(const struct where *w, GString *out)
 	return err;
 }
 
-/* Some of the references, as text. */
+/* A range of the references, as text. */
 struct part {
 	const struct bpfrefs_snapshot *snap;
 	size_t first, end;
@@ -221,28 +223,28 @@ static void *show_part(void *data)
 {
 	struct part *part = data;
 
-	/* at once, or it would be copied each time that it has become twice as long */
+	/* allocated in one step: growth by doubling would copy the text each time */
 	part->err = text_room_for(part->out, LINE_MEAN * (part->end - part->first));
 	for (size_t i = part->first; !part->err && i < part->end; i++) {
-		/* each is somewhere else in memory */
+		/* references are scattered in memory */
 		__builtin_prefetch(bpfrefs_snapshot_ref_at(part->snap, i + 4));
 		part->err = append_line(bpfrefs_snapshot_ref_at(part->snap, i), part->out);
 	}
 	return NULL;
 }
 
-/* Half of them beside the other half. */
+/* Formats one half of the records in a worker thread, at the same time as the other half. */
 static void show_halves(struct part *all)
 {
 	size_t middle = all->first + (all->end - all->first) / 2;
 	g_autoptr(GString) more = g_string_new(NULL);
 	struct part second = { all->snap, middle, all->end, more, 0 };
-	struct beside beside;
+	struct beside worker;
 
-	beside_begin(&beside, show_part, &second);
+	beside_begin(&worker, show_part, &second);
 	all->end = middle;
 	show_part(all);
-	beside_end(&beside);
+	beside_end(&worker);
 	if (!all->err)
 		all->err = second.err ? second.err : text_room_for(all->out, more->len);
 	if (!all->err)
@@ -287,7 +289,7 @@ static int collect_slot(const struct bpfrefs_ref *ref, void *data)
 	return 0;
 }
 
-/* By index; a hash's keys, which are no numbers, by their text. */
+/* Sorts by index, or by text for the keys of a hash that are not numbers. */
 static int by_slot(gconstpointer a, gconstpointer b)
 {
 	struct bpfrefs_value x = bpfrefs_ref_get(*(const struct bpfrefs_ref *const *)a, "slot");

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * From facts to text, as bpfrefs(5) has it. Nothing here changes anything. The row functions (those
- * that take a struct where) return 0 or -errno: -ENOENT where the object or process is not there.
+ * Formats the facts as bpfrefs(5) describes, and changes nothing. The row functions (those with a
+ * struct where) return 0 or -errno; -ENOENT if the object or process does not exist.
  */
 #ifndef SHOW_H
 #define SHOW_H
@@ -11,29 +11,32 @@
 /* ------------------------------------------------------- text (text.c) --- */
 
 /*
- * A VALUE of the grammar: backslash and bytes outside 0x21-0x7e octal-escaped; NULL is "?", and what
- * is called "?" is escaped too.
+ * Appends a VALUE of the grammar: a backslash and bytes outside 0x21-0x7e are escaped in octal.
+ * NULL becomes "?", and a value that is "?" is escaped.
  */
 void show_value(GString *out, const char *str);
-/* What goes to the end of a line: the same, but blanks stay as they are. */
+/* Appends a text that ends its line: the same, but blanks are not escaped. */
 void show_text(GString *out, const char *str);
-/* Escapes a '#' that would begin a line, which would then tell of a gap: what is left of @str. */
+/* Escapes a '#' at the start of a line, which would mark a gap. Returns the rest of @str. */
 const char *show_line_start(GString *out, const char *str);
 /*
- * Undoes the escapes of both. -EINVAL for a backslash without three octal digits of one byte, or
- * for an escaped NUL. @out gets an owned string.
+ * Undoes the escapes of both. -EINVAL if a backslash is not followed by three octal digits of one
+ * byte, or for an escaped NUL. @out gets an owned string.
  */
 int text_unescape(const char *text, char **out);
 /*
- * A loop over objects or references that writes a text ends where this gives -ENOMEM: the text has
- * become longer than text_set_limit() allows.
+ * Returns -ENOMEM if the text has become longer than text_set_limit() allows. Loops over objects
+ * or references that write a text end then.
  */
 int text_room(const GString *out);
-/* The same, for @more bytes, which are allocated at once: to grow step by step would copy the text. */
+/*
+ * The same for @more bytes, which it allocates in one step: growth in small steps would copy the
+ * text.
+ */
 int text_room_for(GString *out, size_t more);
-/* A number, or "?" for BPFREFS_UNKNOWN. */
+/* Appends a number, or "?" for BPFREFS_UNKNOWN. */
 void show_number(GString *out, uint64_t number);
-/* The same, but of what is known. */
+/* Appends a number that is known. */
 void show_digits(GString *out, uint64_t number);
 void show_key(GString *out, struct bpfrefs_key key); /* KIND/ID */
 /* "KEY: VALUE\n" */
@@ -44,13 +47,13 @@ void show_time(GString *out, struct timespec when);
 
 /* ------------------------------------------------- records (show.c) --- */
 
-/* One LINE of the grammar, newline included. */
+/* Appends one LINE of the grammar, with its newline. */
 void show_line(GString *out, const struct bpfrefs_ref *ref);
 /* "complete", "partial: 3 processes: Permission denied" or "unavailable: why" */
 void show_coverage(GString *out, const struct bpfrefs_class_status *status);
 /*
- * "# CLASS: partial: ..." for each class with a gap that @affects tells of (NULL: all). Ends every
- * file whose answer such a gap touches.
+ * Appends "# CLASS: partial: ..." for each class with a gap for which @affects returns true
+ * (NULL: all). Every file that such a gap affects ends with these lines.
  */
 void show_gaps(GString *out, const struct bpfrefs_snapshot *snap,
 	       bool (*affects)(const struct bpfrefs_class *class_, const void *data),
@@ -62,10 +65,10 @@ int show_pid_holding(const struct where *w, GString *out);
 int show_slots(const struct where *w, GString *out);
 int show_all_holders(const struct where *w, GString *out);
 
-/* Does an object of this type have slots to show: a program array or a map of maps? */
+/* Returns whether the object is of a type with slots: a program array or a map of maps. */
 bool has_slots(const struct where *w);
 
-/* ------------------------------------------- objects (show-object.c) --- */
+/* ------------------------------------------- objects (show_object.c) --- */
 
 int show_info(const struct where *w, GString *out);
 int show_refs(const struct where *w, GString *out);
@@ -74,12 +77,12 @@ int show_keep(const struct where *w, GString *out);
 int show_objects(const struct where *w, GString *out);
 int show_comm(const struct where *w, GString *out);
 int show_fd_link(const struct where *w, GString *out);
-/* What is missing of its counters, or too much; BPFREFS_UNKNOWN where that cannot be said. */
+/* Returns the unexplained references of an object, or BPFREFS_UNKNOWN if they are not known. */
 uint64_t show_missing(const struct bpfrefs_object *object);
-/* One line of .bpf/objects. */
+/* Appends one line of .bpf/objects. */
 void show_object(GString *out, const struct bpfrefs_object *object);
 
-/* ------------------ what follows (show-answers.c, show-json.c, show-dot.c) --- */
+/* ---- derived from references (show_answers.c, show_json.c, show_dot.c) --- */
 
 int show_roots(const struct where *w, GString *out);
 int show_retains(const struct where *w, GString *out);
@@ -88,11 +91,11 @@ int show_json(const struct where *w, GString *out);
 int show_all_json(const struct where *w, GString *out);
 int show_dot(const struct where *w, GString *out);
 
-/* ------------------------------ for Prometheus (show-metrics.c) --- */
+/* ------------------------------ for Prometheus (show_metrics.c) --- */
 
 int show_metrics(const struct where *w, GString *out);
 
-/* ----------------------------------- the whole system (show-status.c) --- */
+/* ----------------------------------- the whole system (show_status.c) --- */
 
 int show_bpffs(const struct where *w, GString *out);
 int show_source_link(const struct where *w, GString *out);
@@ -100,9 +103,12 @@ int show_status(const struct where *w, GString *out);
 int show_errors(const struct where *w, GString *out);
 int show_control(const struct where *w, GString *out);
 
-/* What hides part of the mirror (overmount.c): "mounted_over: ..." lines, and perhaps one of a gap. */
+/*
+ * Appends a "mounted_over: ..." line for each mount that hides a part of the mirror, and perhaps
+ * one for a gap (overmount.c).
+ */
 void show_mounted_over(GString *out, const struct fs *fs);
-/* Where mounts of the mirror itself are, a line each: in other mount namespaces, or our own. */
+/* Appends a line for each mount of the mirror itself, in this and in other mount namespaces. */
 void show_mounted_elsewhere(GString *out, const struct fs *fs);
 
 #endif

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* What follows from all references together: roots, what goes with a process, what is at risk. */
+/*
+ * What follows from all references together: the roots of an object, the objects that end with a
+ * process, and the objects at risk.
+ */
 #include <errno.h>
 #include <inttypes.h>
 #include <string.h>
@@ -78,7 +81,7 @@ static bool is_prog_array(const struct bpfrefs_object *object)
 	return g_strcmp0(object->type, "prog_array") == 0;
 }
 
-static int show_in_trouble(const struct where *w, GString *out, bool arrays)
+static int show_risky(const struct where *w, GString *out, bool arrays)
 {
 	const struct bpfrefs_object *object;
 	int err = 0;
@@ -92,13 +95,13 @@ static int show_in_trouble(const struct where *w, GString *out, bool arrays)
 	return err;
 }
 
-/* Program arrays first: they break what runs. */
+/* Program arrays come first, because clearing them changes what attached programs do. */
 int show_at_risk(const struct where *w, GString *out)
 {
-	int err = show_in_trouble(w, out, true);
+	int err = show_risky(w, out, true);
 
 	if (!err)
-		err = show_in_trouble(w, out, false);
+		err = show_risky(w, out, false);
 	show_gaps(out, w->snap, NULL, NULL);
 	return err;
 }

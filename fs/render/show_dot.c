@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The graph of references for dot(1), from left to right: what holds, then what is held. Roots are
- * processes, and one node for every pin, keep and attachment. References of one kind between the
- * same two nodes are one arrow, and what bpfrefs needs for itself is one node: it would hide the
- * rest.
+ * The graph of references for dot(1), from left to right: holders, then objects. Roots are
+ * processes, and one node for each pin, keep and attachment. References of one kind between the
+ * same two nodes are one arrow. The objects of the daemon itself are one node, since they would
+ * obscure the rest.
  */
 #include <inttypes.h>
 #include <string.h>
@@ -11,7 +11,7 @@
 
 #include "render/show.h"
 
-/* ----------------------------------------------------------- ourselves --- */
+/* ----------------------------------------------- the daemon's objects --- */
 
 static int add_own(const struct bpfrefs_object *object, enum bpfrefs_effect effect, void *own)
 {
@@ -21,8 +21,9 @@ static int add_own(const struct bpfrefs_object *object, enum bpfrefs_effect effe
 }
 
 /*
- * What only this process holds: its walkers, with all that belongs to them. Where it keeps objects
- * of others by descriptors, nothing is folded, since they would be too. -ENOMEM.
+ * Adds the objects that only this process holds: its BPF programs, and the objects that they use.
+ * If the daemon keeps other objects by descriptors, nothing is combined, since those would be
+ * included. Returns 0 or -ENOMEM.
  */
 static int own_objects(const struct where *w, GHashTable *own)
 {
@@ -51,7 +52,7 @@ static void show_own_node(GString *out, GHashTable *own)
 
 /* -------------------------------------------------------------- labels --- */
 
-/* Inside a quoted string of DOT; what the records escape stays escaped. */
+/* Appends a text inside a quoted string of DOT. Escapes of the records stay. */
 static void quote(GString *out, const char *text)
 {
 	g_autoptr(GString) shown = g_string_new(NULL);
@@ -60,7 +61,7 @@ static void quote(GString *out, const char *text)
 	for (const char *c = shown->str; *c; c++) {
 		if (*c == '"' || *c == '\\')
 			g_string_append_c(out, '\\');
-		/* dot(1) reads entities of HTML in every string: "&#10;" would begin a line. */
+		/* dot(1) decodes HTML entities in every string: "&#10;" would be a newline. */
 		if (*c == '&')
 			g_string_append(out, "&amp;");
 		else
@@ -68,20 +69,20 @@ static void quote(GString *out, const char *text)
 	}
 }
 
-/* Kinds are told apart by shape and colour. */
-static const char *look_of(enum bpfrefs_kind kind)
+/* Each kind has its own shape and colour. */
+static const char *style_of(enum bpfrefs_kind kind)
 {
-	static const char *const looks[BPFREFS_KIND_COUNT] = {
+	static const char *const styles[BPFREFS_KIND_COUNT] = {
 		[BPFREFS_MAP] = "shape=cylinder fillcolor=\"#cfe2f3\"",
 		[BPFREFS_PROG] = "shape=box fillcolor=\"#d9ead3\"",
 		[BPFREFS_LINK] = "shape=cds fillcolor=\"#fff2cc\"",
 		[BPFREFS_BTF] = "shape=note fillcolor=\"#eeeeee\"",
 	};
 
-	return kind < BPFREFS_KIND_COUNT ? looks[kind] : "shape=plain";
+	return kind < BPFREFS_KIND_COUNT ? styles[kind] : "shape=plain";
 }
 
-/* States other than held stand out. */
+/* States other than "held" are highlighted. */
 static const char *mark_of(enum bpfrefs_state state)
 {
 	switch (state) {
@@ -109,7 +110,7 @@ static void show_object_node(GString *out, const struct bpfrefs_object *object)
 	quote(out, object->type);
 	if (object->state != BPFREFS_HELD)
 		g_string_append_printf(out, "\\n%s", bpfrefs_state_name(object->state));
-	g_string_append_printf(out, "\" %s%s tooltip=\"", look_of(object->key.kind),
+	g_string_append_printf(out, "\" %s%s tooltip=\"", style_of(object->key.kind),
 			       mark_of(object->state));
 	quote(out, object->because);
 	g_string_append(out, "\"];\n");
@@ -123,7 +124,7 @@ static void show_process_node(GString *out, const struct bpfrefs_process *proces
 	g_string_append(out, "\" shape=ellipse fillcolor=\"#f4cccc\"];\n");
 }
 
-/* What is neither a process nor an object: its class, and what it says of itself first. */
+/* Shows a root that is neither a process nor an object: its class, and its path or first field. */
 static void show_root_node(GString *out, const struct bpfrefs_ref *ref, size_t index)
 {
 	const struct bpfrefs_class *class_ = bpfrefs_ref_class(ref);
@@ -145,12 +146,12 @@ static void show_root_node(GString *out, const struct bpfrefs_ref *ref, size_t i
 
 /* --------------------------------------------------------------- edges --- */
 
-/* An arrow, and how many references it stands for; in the order in which they are met. */
+/* Arrows with the number of their references, in the order of the references. */
 struct arrows {
 	const struct bpfrefs_snapshot *snap;
-	GHashTable *own;    /* objects that are one node */
+	GHashTable *own;    /* objects that are combined in one node */
 	GPtrArray *names;   /* owned by counts */
-	GHashTable *counts; /* text up to the label's end -> number */
+	GHashTable *counts; /* text up to the end of the label -> number */
 };
 
 static bool is_own(const struct arrows *arrows, struct bpfrefs_key key)
@@ -179,7 +180,7 @@ static void add_arrow(struct arrows *arrows, const char *from, const struct bpfr
 	count = g_hash_table_lookup(arrows->counts, text->str);
 	if (!count)
 		g_ptr_array_add(arrows->names, text->str);
-	/* the first key stays; the new value replaces the old one */
+	/* GLib keeps the first key and frees the new one, and replaces the value */
 	g_hash_table_insert(arrows->counts, g_string_free(g_steal_pointer(&text), FALSE),
 			    GUINT_TO_POINTER(GPOINTER_TO_UINT(count) + 1));
 }
@@ -235,7 +236,7 @@ static int show_edges(GString *out, const struct bpfrefs_snapshot *snap, GHashTa
 	return err ? err : show_arrows(out, &arrows);
 }
 
-/* A process that holds something, that is: others may have been seen on the way. */
+/* Returns nonzero if a process holds anything: snapshots also have other processes. */
 static int holds_something(const struct bpfrefs_ref *ref, void *data)
 {
 	(void)ref;

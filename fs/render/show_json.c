@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The same facts as JSON: the keys of the records, counts as numbers, what is not known as null.
- * Text is text, not escaped as in the records; bytes that are no UTF-8 become U+FFFD.
+ * The facts as JSON, with the keys of the records. Counts are numbers, and unknown values are
+ * null. Text is not escaped as in the records. Bytes that are not UTF-8 become U+FFFD.
  */
 #include <errno.h>
 #include <json-glib/json-glib.h>
@@ -11,7 +11,7 @@
 
 /* -------------------------------------------------------------- values --- */
 
-/* A string, or null where it is not known. */
+/* Adds a string, or null if it is unknown. */
 static void add_text(JsonBuilder *json, const char *key, const char *text)
 {
 	g_autofree char *valid = text ? g_utf8_make_valid(text, -1) : NULL;
@@ -23,7 +23,7 @@ static void add_text(JsonBuilder *json, const char *key, const char *text)
 		json_builder_add_null_value(json);
 }
 
-/* JSON's readers agree on integers up to 2^63 at most: what is larger is text. */
+/* Parsers support integers up to 2^63 - 1 at least, so larger ones are added as strings. */
 static void add_number(JsonBuilder *json, const char *key, uint64_t number)
 {
 	g_autofree char *text = NULL;
@@ -39,7 +39,7 @@ static void add_number(JsonBuilder *json, const char *key, uint64_t number)
 	}
 }
 
-/* A counter less what explains it, null where that cannot be said. */
+/* Adds a counter without its explained part, or null if that is unknown. */
 static void add_remainder(JsonBuilder *json, const char *key, const struct bpfrefs_object *object,
 			  uint64_t counter, uint64_t explained)
 {
@@ -75,7 +75,7 @@ static void add_field(JsonBuilder *json, const char *key, struct bpfrefs_value v
 		add_text(json, key, NULL);
 }
 
-/* The members of a record; "object" and "class" are what a line says without a key. */
+/* Adds the members of a record. "object" and "class" have no key in a record's line. */
 static void add_fields(JsonBuilder *json, const struct bpfrefs_ref *ref)
 {
 	const struct bpfrefs_class *class_ = bpfrefs_ref_class(ref);
@@ -147,7 +147,7 @@ static void add_head(JsonBuilder *json, const struct bpfrefs_object *object)
 	add_text(json, "type", object->type);
 }
 
-/* Null where the object has gone since the snapshot. */
+/* Adds null if the object was freed after the snapshot. */
 static void add_info(JsonBuilder *json, const struct where *w)
 {
 	const struct bpfrefs_field *field;
@@ -246,17 +246,17 @@ int show_json(const struct where *w, GString *out)
 /* ---------------------------------------------------- the whole system --- */
 
 /*
- * Written record by record, a line each: the tree of all of them would be of some twenty times the
- * text's size.
+ * Writes each record when it is complete, on its own line: the tree of all records would take
+ * about twenty times the size of the text.
  */
 struct stream {
 	GString *out;
-	JsonBuilder *json; /* of the object at hand */
+	JsonBuilder *json; /* the object that is being built */
 	JsonGenerator *generator;
-	const char *between; /* it and the one before */
+	const char *between; /* the text between it and the previous one */
 };
 
-/* Ends the object at hand and writes it. -ENOMEM: it is the last one. */
+/* Ends the current object and writes it. On -ENOMEM the caller stops. */
 static int stream_object(struct stream *stream)
 {
 	g_autoptr(JsonNode) root = NULL;
@@ -271,7 +271,7 @@ static int stream_object(struct stream *stream)
 	return text_room(stream->out);
 }
 
-/* The same, but as members of the outermost one. */
+/* Does the same, but writes its members into the outermost object. */
 static void stream_members(struct stream *stream)
 {
 	gsize at = stream->out->len + strlen(stream->between);

@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/*
- * The same facts for Prometheus, in its text format 0.0.4. Its number for what is not known is NaN.
- */
+/* The facts for Prometheus, in its text format 0.0.4. Unknown numbers are NaN. */
 #include <inttypes.h>
 #include <string.h>
 
@@ -15,7 +13,7 @@ static void family(GString *out, const char *name, const char *help)
 			       name);
 }
 
-/* NAME="VALUE" with the format's own three escapes; its text is UTF-8. */
+/* Appends NAME="VALUE" in UTF-8, with the three escapes of the format. */
 static void label(GString *out, const char *name, const char *value)
 {
 	g_autofree char *valid = g_utf8_make_valid(value ? value : "?", -1);
@@ -51,7 +49,7 @@ static void labelled(GString *out, const char *name, const char *key, const char
 
 /* ------------------------------------------------------------- objects --- */
 
-/* Those of one kind and type. */
+/* The objects of one kind and type. */
 struct group {
 	enum bpfrefs_kind kind;
 	const char *type;
@@ -67,16 +65,16 @@ static int by_kind_and_type(gconstpointer a, gconstpointer b)
 	return g_strcmp0(x->type, y->type);
 }
 
-/* Objects are in key order: those of a type are found among those of their kind, which are few. */
+/* Objects are sorted by kind, so the search goes back over the few types of one kind. */
 static struct group *group_of(GArray *groups, const struct bpfrefs_object *object)
 {
 	struct group group = { .kind = object->key.kind, .type = object->type };
 
 	for (guint i = groups->len; i > 0; i--) {
-		struct group *known = &g_array_index(groups, struct group, i - 1);
+		struct group *found = &g_array_index(groups, struct group, i - 1);
 
-		if (by_kind_and_type(known, &group) == 0)
-			return known;
+		if (by_kind_and_type(found, &group) == 0)
+			return found;
 	}
 	g_array_append_val(groups, group);
 	return &g_array_index(groups, struct group, groups->len - 1);
@@ -84,7 +82,10 @@ static struct group *group_of(GArray *groups, const struct bpfrefs_object *objec
 
 static void show_group(GString *out, const struct group *group)
 {
-	/* Also those of which there are none: a series that comes and goes is hard to watch. */
+	/*
+	 * States without objects are shown too, since a series with missing samples is hard to
+	 * monitor.
+	 */
 	for (int state = 0; state < BPFREFS_STATE_COUNT; state++) {
 		g_string_append(out, "bpfrefs_objects{");
 		label(out, "kind", bpfrefs_kind_name(group->kind));
@@ -112,7 +113,7 @@ static void show_groups(GString *out, const struct bpfrefs_snapshot *snap)
 
 /* ---------------------------------------------------------- references --- */
 
-/* What the references of a class explain of the kernel's counters. */
+/* Shows how many references of the kernel's counters each class explains. */
 static void show_references(GString *out, const struct bpfrefs_snapshot *snap)
 {
 	g_autoptr(GHashTable) counts = g_hash_table_new_full(NULL, NULL, NULL, g_free);
@@ -128,8 +129,7 @@ static void show_references(GString *out, const struct bpfrefs_snapshot *snap)
 	}
 	family(out, "references",
 	       "References to BPF objects that were found, by class of holder: the sum of ref=. "
-	       "NaN: "
-	       "the class could not be read.");
+	       "NaN if the class could not be read.");
 	for (size_t i = 0; (status = bpfrefs_snapshot_class(snap, i)); i++) {
 		const uint64_t *count = g_hash_table_lookup(counts, status->class_);
 
@@ -138,7 +138,10 @@ static void show_references(GString *out, const struct bpfrefs_snapshot *snap)
 	}
 }
 
-/* How many objects' remainders are not known is a gap, as "# refcnt: changing" is in `refs`. */
+/*
+ * Returns the number of objects whose unexplained references are unknown. It is shown as a gap,
+ * as is "# refcnt: changing" in refs.
+ */
 static uint64_t show_unexplained(GString *out, const struct bpfrefs_snapshot *snap)
 {
 	const struct bpfrefs_object *object;
@@ -155,14 +158,14 @@ static uint64_t show_unexplained(GString *out, const struct bpfrefs_snapshot *sn
 		constant += object->constant;
 	}
 	family(out, "unexplained_references",
-	       "What holders and counters differ by: the sum of unexplained= over the objects "
-	       "where that is known, without unexplained_constant_references. For alerts: 0 where "
-	       "nothing leaks.");
+	       "The difference between counters and holders: the sum of unexplained= over the "
+	       "objects where it is known, without unexplained_constant_references. For alerts: "
+	       "0 if nothing leaks.");
 	g_string_append(out, "bpfrefs_unexplained_references");
 	number(out, unknown && !known ? BPFREFS_UNKNOWN : sum);
 	family(out, "unexplained_constant_references",
-	       "Of the BTFs of vmlinux and modules: what has been unexplained in every scan of "
-	       "this bpfrefs.");
+	       "Unexplained references to the BTFs of vmlinux and modules that every scan of this "
+	       "bpfrefs has found.");
 	g_string_append(out, "bpfrefs_unexplained_constant_references");
 	number(out, unknown && !known ? BPFREFS_UNKNOWN : constant);
 	return unknown;
@@ -180,21 +183,20 @@ static void show_gap_counts(GString *out, const struct bpfrefs_snapshot *snap, u
 	const struct bpfrefs_class_status *status;
 
 	family(out, "gaps",
-	       "What could not be read, by class of holder: 0 says that the class is complete. "
-	       "Class "
-	       "refcnt: objects whose counters could not be read, or were changing.");
+	       "Parts that could not be read, by class of holder: 0 if the class is complete. "
+	       "Class refcnt: objects whose counters could not be read, or were changing.");
 	for (size_t i = 0; (status = bpfrefs_snapshot_class(snap, i)); i++)
 		labelled(out, "gaps", "class", status->class_->name, count_gaps(status));
 	labelled(out, "gaps", "class", "refcnt", counters);
 }
 
-/* ----------------------------------------------------------- ourselves --- */
+/* -------------------------------------------------------- the daemon --- */
 
 static void show_seconds(GString *out, const struct bpfrefs_snapshot *snap)
 {
 	uint64_t ns = bpfrefs_snapshot_stats(snap).took_ns;
 
-	family(out, "scan_seconds", "How long the scan took that the other metrics are of.");
+	family(out, "scan_seconds", "Duration of the scan from which the other metrics are.");
 	g_string_append_printf(out, "bpfrefs_scan_seconds %" PRIu64 ".%09" PRIu64 "\n",
 			       ns / 1000000000, ns % 1000000000);
 }
@@ -223,7 +225,7 @@ int show_metrics(const struct where *w, GString *out)
 	show_gap_counts(out, w->snap, counters);
 	show_seconds(out, w->snap);
 	show_keep_counts(out, w->fs);
-	family(out, "build_info", "1, labelled with the version.");
+	family(out, "build_info", "Always 1, with the version as a label.");
 	labelled(out, "build_info", "version", bpfrefs_version(), 1);
 	show_gaps(out, w->snap, NULL, NULL);
 	return 0;

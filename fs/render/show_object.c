@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Objects and processes: facts, the account of references, pins. */
+/* Objects and processes: facts, the account of references, and pins. */
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -7,9 +7,9 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "tree/node.h"
 #include "render/fmt.h"
 #include "render/show.h"
+#include "tree/node.h"
 
 int show_info(const struct where *w, GString *out)
 {
@@ -31,13 +31,13 @@ int show_info(const struct where *w, GString *out)
 
 /* -------------------------------------------------------- the account --- */
 
-/* A counter less what explains it; below 0 where more was found than the kernel counts. */
+/* A counter without its explained part. Below 0 if more references were found than counted. */
 struct remainder {
 	bool known;
 	int64_t value;
 };
 
-/* Counters that did not stand still say nothing about what is missing. */
+/* If a counter changed during the scan, the remainder is unknown. */
 static struct remainder remainder_of(const struct bpfrefs_object *object, uint64_t counter,
 				     uint64_t explained)
 {
@@ -54,7 +54,7 @@ static void show_remainder(GString *out, const char *key, struct remainder rest)
 		g_string_append_printf(out, "%s: ?\n", key);
 }
 
-/* "CLASS: ref=N user=N" for each class that holds it. */
+/* Appends "CLASS: ref=N user=N" for each class that holds the object. */
 static void show_classes(GString *out, const struct bpfrefs_snapshot *snap, struct bpfrefs_key key)
 {
 	size_t first, count = bpfrefs_snapshot_holders(snap, key, &first), i = 0;
@@ -103,8 +103,8 @@ int show_refs(const struct where *w, GString *out)
 }
 
 /*
- * One number for "does it add up": for maps what is missing of refcnt and of usercnt together. The
- * sizes are added, so that too much of one never hides too little of the other.
+ * Returns one number that shows whether the account is complete. For maps it adds the absolute
+ * remainders of refcnt and usercnt, so that an excess of one cannot hide a lack of the other.
  */
 uint64_t show_missing(const struct bpfrefs_object *object)
 {
@@ -127,7 +127,10 @@ void show_object(GString *out, const struct bpfrefs_object *object)
 	show_value(out, object->type);
 	g_string_append(out, " refcnt=");
 	show_number(out, object->refcnt);
-	/* Only maps have one: an empty value elsewhere, so that every line has the same keys. */
+	/*
+	 * Only maps have a usercnt. Others have an empty value, so that all lines have the same
+	 * keys.
+	 */
 	g_string_append(out, " usercnt=");
 	if (object->key.kind == BPFREFS_MAP)
 		show_number(out, object->usercnt);
@@ -142,7 +145,7 @@ void show_object(GString *out, const struct bpfrefs_object *object)
 	g_string_append_c(out, '\n');
 }
 
-/* What an object's line takes, about. */
+/* The approximate length of an object's line. */
 #define LINE_MEAN 160
 
 int show_objects(const struct where *w, GString *out)
@@ -166,7 +169,7 @@ static bool is_pin_class(const struct bpfrefs_class *class_, const void *data)
 	return strcmp(class_->name, "pin") == 0;
 }
 
-/* The object's pins below SOURCE, as they are written to pin and unpin. */
+/* Shows the object's pins below SOURCE, in the form that pin and unpin take. */
 int show_pins(const struct where *w, GString *out)
 {
 	const struct fs *fs = w->fs;
@@ -223,7 +226,7 @@ int show_comm(const struct where *w, GString *out)
 	length = read(fd, comm, sizeof(comm) - 1);
 	err = errno;
 	close(fd);
-	/* ESRCH: it exited between the two. */
+	/* ESRCH: the process exited between open and read. */
 	if (length < 0)
 		return err == ESRCH ? -ENOENT : -err;
 	if (length > 0 && comm[length - 1] == '\n')
@@ -234,7 +237,7 @@ int show_comm(const struct where *w, GString *out)
 	return 0;
 }
 
-/* Where .bpf/pid/PID/fd/N points. */
+/* Shows the target of .bpf/pid/PID/fd/N. */
 int show_fd_link(const struct where *w, GString *out)
 {
 	struct bpfrefs_key target;

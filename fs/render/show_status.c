@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* The whole system, and ourselves. */
+/* The whole system, and the daemon. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -7,8 +7,8 @@
 
 #include "daemon/caps.h"
 #include "daemon/mounted.h"
-#include "render/show.h"
 #include "mirror/source.h"
+#include "render/show.h"
 
 /* -------------------------------------------------------------- bpffs --- */
 
@@ -19,9 +19,10 @@ static bool is_pin_class(const struct bpfrefs_class *class_, const void *data)
 }
 
 /*
- * One instance a line. Its mounts follow, three keys for each: mnt_ns is the namespace, pid a
- * process in it, path the mount point as that process sees it, or covered where another mount lies
- * over it there. Of a detached one, each process that keeps it.
+ * Shows one instance of bpffs on a line. Each of its mounts has three keys: mnt_ns is the
+ * namespace, pid is a process in it, and path is the mount point that the process sees, or
+ * covered if another mount hides it there. A detached instance has each process that keeps it
+ * instead.
  */
 static int show_instance(GString *out, const struct bpfrefs_bpffs *bpffs)
 {
@@ -67,7 +68,7 @@ int show_source_link(const struct where *w, GString *out)
 
 /* ------------------------------------------------------------- status --- */
 
-/* Does the path that SOURCE was given by still lead to it, and what does? */
+/* Shows whether the path given for SOURCE still leads to it, and if not, which path does. */
 static void show_directory(GString *out, const struct fs *fs)
 {
 	static const char *const states[] = {
@@ -76,10 +77,10 @@ static void show_directory(GString *out, const struct fs *fs)
 		[SOURCE_UNKNOWN] = "unknown",
 	};
 	static const char *const reasons[] = {
-		[SOURCE_COVERED] =
-			"another mount lies over it or over a directory on the way to it",
-		[SOURCE_DETACHED] = "its mount was removed from this mount namespace, and lasts as "
-				    "long as this bpfrefs",
+		[SOURCE_COVERED] = "another mount covers it or a directory on its path",
+		[SOURCE_DETACHED] =
+			"its mount was removed from this mount namespace, and exists as "
+			"long as this bpfrefs runs",
 		[SOURCE_REMOVED] = "the directory was removed",
 		[SOURCE_UNKNOWN] = "the mounts could not be read",
 	};
@@ -98,9 +99,9 @@ static void show_directory(GString *out, const struct fs *fs)
 	}
 	source_proc_path(fs->source, proc_path);
 	g_string_append_printf(out,
-			       "directory_state: %s: %s: its path shows another directory or none; "
-			       "the mirror shows the one that it was started with, and its "
-			       "symlinks lead there by way of %s\n",
+			       "directory_state: %s: %s: its path leads to another directory or to "
+			       "none; the mirror still shows the directory that it was started "
+			       "with, and its symlinks lead there through %s\n",
 			       states[state], reasons[state], proc_path);
 }
 
@@ -172,7 +173,7 @@ static void show_keeps(GString *out, const struct fs *fs)
 	g_string_append_c(out, '\n');
 }
 
-/* What keeps the daemon, and so SOURCE busy, after an unmount here. */
+/* After an unmount here, shows what keeps the daemon running and SOURCE busy. */
 static void show_own_mount(GString *out, const struct fs *fs)
 {
 	if (mounted_is_here(fs)) {
@@ -180,8 +181,9 @@ static void show_own_mount(GString *out, const struct fs *fs)
 		return;
 	}
 	show_pair(out, "mount_state",
-		  "unmounted here: this bpfrefs goes on, and SOURCE stays busy, until each copy of "
-		  "the mount has gone and no process uses anything of it");
+		  "unmounted here: this bpfrefs keeps running, and SOURCE stays busy, until "
+		  "each copy of the mount is unmounted and no process uses a file or directory of "
+		  "it");
 	show_mounted_elsewhere(out, fs);
 }
 
@@ -191,7 +193,7 @@ int show_status(const struct where *w, GString *out)
 	struct bpfrefs_snapshot *snap;
 	struct view_last last;
 	struct utsname uts;
-	/* A scan that fails is something that status is there to tell. */
+	/* If the scan fails, status shows that. */
 	int err = view_get(fs->view, &snap);
 
 	show_pair(out, "version", bpfrefs_version());
@@ -223,7 +225,7 @@ int show_errors(const struct where *w, GString *out)
 	return errlog_show(w->fs->errors, out);
 }
 
-/* What may be written. */
+/* Shows the commands. */
 int show_control(const struct where *w, GString *out)
 {
 	(void)w;

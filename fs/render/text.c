@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* The octal escapes of the grammar, as /proc/self/mountinfo has them, and other small text. */
+/*
+ * The octal escapes of the grammar, which are those of /proc/self/mountinfo, and other small
+ * pieces of text.
+ */
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -10,7 +13,7 @@
 #include "render/fmt.h"
 #include "render/show.h"
 
-/* What one text may take; set once, before there is a second thread. */
+/* The most bytes of one text. Set once, before there is a second thread. */
 static size_t limit = SIZE_MAX;
 
 void text_set_limit(size_t bytes)
@@ -86,7 +89,7 @@ const char *show_line_start(GString *out, const char *str)
 	return str + 1;
 }
 
-/* The byte that three octal digits stand for, 1 to 255; 0 if they are not that. */
+/* Returns the byte of three octal digits, 1 to 255, or 0 if they are invalid. */
 static unsigned char octal_byte(const char *digits)
 {
 	unsigned int byte = 0;
