@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What the files of fs share: the daemon's state, the virtual tree's table, handles, callers.
- * libfuse's types stop at ops.c, session.c and mirror.c: nothing here needs them.
+ * What the files of fs share: the state of the daemon, callers, snapshots, the virtual tree, and
+ * handles. The types of libfuse appear only in fs/fuse and in session.c.
  */
 #ifndef FS_H
 #define FS_H
@@ -17,11 +17,14 @@
 /* --------------------------------------------------------------- text.c --- */
 
 /*
- * Reads a file of procfs to its end; @text is owned, @length may be NULL. (g_file_get_contents() leaves
- * the descriptor open where fdopen(3) fails.)
+ * Reads a file of procfs to its end. @text is owned, and @length may be NULL.
+ * (g_file_get_contents() leaks the descriptor if fdopen(3) fails.)
  */
 int text_read(const char *path, char **text, size_t *length);
-/* What one text may take: where it would become longer, it fails with -ENOMEM (text_room() in show.h). */
+/*
+ * Sets the most bytes of one text. Where it would become longer, it fails with -ENOMEM
+ * (text_room() in show.h).
+ */
 void text_set_limit(size_t bytes);
 
 /* ------------------------------------------------------------ options --- */
@@ -57,18 +60,19 @@ struct fs {
 	struct events *events;	 /* events.c */
 	struct mirror *mirror;	 /* mirror.c */
 	struct source *source;	 /* source.c */
-	int source_fd;		 /* O_PATH of SOURCE, opened before the mount */
+	int source_fd;		 /* an O_PATH descriptor of SOURCE, opened before the mount */
 	uint32_t source_major, source_minor;
 	uint64_t source_ino;
-	bool has_xattrs; /* SOURCE */
-	dev_t mount_dev;	     /* our own mount's number, as mountinfo has it; 0 before it is there */
-	uint64_t scan_bytes_max;     /* what a snapshot in the making may take */
-	struct timespec started;     /* CLOCK_REALTIME: times of what has no snapshot */
+	bool has_xattrs; /* SOURCE has extended attributes */
+	/* the device number of the FUSE mount, as in mountinfo; 0 before the mount */
+	dev_t mount_dev;
+	uint64_t scan_bytes_max;     /* the most memory of a snapshot while it is collected */
+	struct timespec started;     /* CLOCK_REALTIME; the time of files without a snapshot */
 	struct trim *trim;	     /* trim.c */
-	struct auto_keep *auto_keep; /* auto.c sets it while its thread runs; borrowed */
+	struct auto_keep *auto_keep; /* set by auto.c while its threads run; borrowed */
 };
 
-/* Who asks. tid is the calling thread's id in the initial pid namespace. */
+/* The caller of a request. tid is the id of the calling thread in the initial PID namespace. */
 struct caller {
 	pid_t tid;
 	uid_t uid;
@@ -78,19 +82,22 @@ struct caller {
 /* ---------------------------------------------------- caller (caller.c) --- */
 
 /*
- * May this thread do with bpf(2) itself what controls do: CAP_SYS_ADMIN effective in the initial
- * user namespace? 0 or -EPERM. From /proc/TID/status (CapEff) and /proc/TID/ns/user. Never for a
- * worker of io_uring or of the kernel, whose credentials need not be those of who asks.
+ * Checks that the thread could do with bpf(2) what the controls do: that CAP_SYS_ADMIN is
+ * effective in the initial user namespace. Returns 0 or -EPERM. Reads /proc/TID/status (CapEff)
+ * and /proc/TID/ns/user. Always refuses workers of io_uring and of the kernel, whose credentials
+ * need not be those of the caller.
  */
 int caller_is_admin(const struct caller *caller);
-/* May it read what is in .bpf? What the kernel asks of the modes there, for the names beside pins. */
+/*
+ * Returns whether the caller may read the files in .bpf, by the same rules that the kernel
+ * applies to their modes. The names next to pins (twins) depend on it.
+ */
 bool caller_may_read(const struct caller *caller, const struct fs_options *opt);
-/* The thread's comm and its process's pid, for the error log. */
+/* Returns the thread's comm and the pid of its process, for the error log. */
 void caller_describe(const struct caller *caller, pid_t *pid, char comm[32]);
 /*
- * Makes the calling thread of the daemon act with the caller's fsuid, fsgid, groups and those of its
- * capabilities that files are checked by, until caller_leave(). -errno if they could not be taken:
- * then nothing has changed.
+ * Makes the calling thread of the daemon act with the caller's fsuid, fsgid, groups, and those of
+ * its capabilities that apply to files, until caller_leave(). On -errno nothing has changed.
  */
 int caller_enter(const struct caller *caller);
 void caller_leave(void);
@@ -100,150 +107,183 @@ void caller_leave(void);
 struct view *view_new(struct bpfrefs_ctx *ctx, unsigned int max_age_ms);
 void view_free(struct view *view);
 /*
- * A snapshot that was begun after this call, or is at most max_age old; owned. Concurrent callers
- * share one scan. 0 or -errno.
+ * Returns a snapshot that began after this call, or is at most max_age old; owned. Concurrent
+ * callers share one scan. Returns 0 or -errno.
  */
 int view_get(struct view *view, struct bpfrefs_snapshot **snap);
 /*
- * The references to one object, begun after this call; owned. -EAGAIN where only a snapshot of
- * everything will do, or is as quick: others wait for one too, or max_age allows an older one.
+ * Returns the references to one object in a scan that began after this call; owned. -EAGAIN if
+ * only a snapshot of everything is sufficient, or is as fast: other callers wait for one, or
+ * max_age allows an older one.
  */
 int view_one(struct view *view, struct bpfrefs_key key, struct bpfrefs_snapshot **snap);
-/* The same, whatever max_age: for decisions. */
+/* Like view_get() without max_age: for decisions. */
 int view_fresh(struct view *view, struct bpfrefs_snapshot **snap);
-/* The same, but one of the last second will do: for lookups, which then look again if they miss. */
+/*
+ * Like view_get(), but accepts a snapshot of the last second. For lookups, which repeat with a
+ * new one if the name is not found.
+ */
 int view_recent(struct view *view, struct bpfrefs_snapshot **snap);
-/* After a control: no older snapshot is used again. */
+/* Called after a control: older snapshots are not used any more. */
 void view_invalidate(struct view *view);
-/* What is touched after each scan; set before the first and after the last one; NULL: nothing. */
+/*
+ * Sets what is touched after each scan, or NULL. Called before the first scan and after the last.
+ */
 void view_set_trim(struct view *view, struct trim *trim);
 /*
- * Frees the last snapshot if it is too old to be shown again. False, and nothing is done, while a
- * caller waits for one.
+ * Frees the last snapshot if it is too old to be used again. Returns false, and does nothing,
+ * while a caller waits for one.
  */
 bool view_drop_stale(struct view *view);
-/* What the last scan that succeeded found, also when its snapshot has been let go. */
+/* What the last successful scan found. It is kept when the snapshot is freed. */
 struct view_last {
 	struct bpfrefs_snapshot_stats stats;
 	size_t objects, references;
 };
-/* False: there was none yet. */
+/* Returns false if there was no scan yet. */
 bool view_last(struct view *view, struct view_last *last);
-/* Scans made so far; *last, where that is asked for, gets the last snapshot if it is kept, owned. */
+/*
+ * Returns the number of scans. *last, unless @last is NULL, gets the last snapshot, owned, or
+ * NULL if it was freed.
+ */
 uint64_t view_scans(struct view *view, struct bpfrefs_snapshot **last);
 
 /* --------------------------------------------------- errlog (errlog.c) --- */
 
 struct errlog *errlog_new(void);
 void errlog_free(struct errlog *log);
-/* Adds a line; the newest 256 are kept. command is escaped. caller NULL: the daemon itself. */
+/*
+ * Adds a line, of which the newest 256 are kept. @command is escaped. @caller is NULL for the
+ * daemon.
+ */
 void errlog_add(struct errlog *log, const struct caller *caller, const char *command, int error,
 		const char *reason);
 int errlog_show(struct errlog *log, GString *out); /* -ENOMEM */
-/* Lines ever added. */
+/* Returns the number of lines that were added. */
 uint64_t errlog_count(struct errlog *log);
 
 /* ------------------------------------------------------ tree (tree.c) --- */
 
-/* Where a row applies: its object, process, descriptor. */
+/* The row of an inode, and its object, process and descriptor. */
 struct where {
 	struct fs *fs;
 	const struct node *row;
 	struct bpfrefs_key key;
 	uint32_t pid, fd;
-	struct bpfrefs_snapshot *snap; /* for show: borrowed, set where the row asks for one */
+	/* set for show functions of rows that need a snapshot; borrowed */
+	struct bpfrefs_snapshot *snap;
 };
 
-struct node; /* node.h: one row of the table, which is in tree.c */
+struct node; /* one row of the table of tree.c, see node.h */
 
 /*
- * The virtual part's inode numbers: space:4 | row:12 | payload:48, payload = kind:16 | id:32, or
- * pid:22 | fd:26 for descriptors. Space 0 is the mirror's (its own table; 1 is the root).
+ * Inode numbers of the virtual tree: space:4 | row:12 | payload:48, where payload = kind:16 |
+ * id:32, or pid:22 | fd:26 for processes and descriptors. Space 0 is the mirror's, which has its
+ * own table (1 is the root).
  */
 #define INO_SPACE(ino) ((unsigned int)((uint64_t)(ino) >> 60))
 enum { SPACE_MIRROR, SPACE_TREE, SPACE_TWIN };
 
-/* One name found: its number, attributes, and how long the kernel may believe both. */
+/* A name that was found: its number and attributes, and how long the kernel may cache each. */
 struct entry {
 	uint64_t ino;
 	struct stat attr;
 	double entry_timeout, attr_timeout;
 };
 
-/* Called once for each directory entry; false: the buffer is full, stop. cookie names the next. */
+/*
+ * Called for each directory entry. Returns false if the buffer is full. @cookie continues after
+ * this entry.
+ */
 typedef bool (*dir_fill)(void *data, const char *name, const struct entry *entry, off_t cookie);
 
-/* The virtual tree as the operations need it. All return 0 or -errno. */
+/* The virtual tree for the FUSE operations. The functions return 0 or -errno. */
 uint64_t tree_root_ino(void); /* .bpf itself */
 int tree_lookup(struct fs *fs, uint64_t parent, const char *name, struct entry *entry);
 int tree_getattr(struct fs *fs, uint64_t ino, struct entry *entry);
 int tree_readlink(struct fs *fs, uint64_t ino, char *buf, size_t size);
-/* Entries after @cookie (0: from the start), "." and ".." included. */
+/* Lists the entries after @cookie (0 for all), including "." and "..". */
 int tree_readdir(struct fs *fs, uint64_t ino, off_t cookie, dir_fill fill, void *data);
-/* The twin ".NAME" of a pin @depth directories below the root. */
+/* Fills in the twin ".NAME" of a pin in a directory @depth levels below the root. */
 int tree_twin(struct fs *fs, unsigned int depth, struct bpfrefs_key key, struct entry *entry);
 
 /* ---------------------------------------------------- handle (handle.c) --- */
 
-/* An open virtual file: frozen text, or a control session, or both; or a reader of events. */
+/* An open virtual file: a text rendered at its open, a control, or both; or a reader of events. */
 struct handle;
 struct reader;
 
-/* @room: how many bytes all open texts may take. What would be more fails with -ENOMEM. */
+/* @room: the most bytes of all open texts. An open that would exceed it fails with -ENOMEM. */
 struct handles *handles_new(uint64_t room);
-/* What is still open then is released. */
+/* Releases the files that are still open. */
 void handles_free(struct handles *handles);
 /*
- * Opens a virtual file: checks the caller for writing, takes a snapshot, renders.
- * @flags as open(2). *length gets the text's length, for the size trick (BPFFS.md).
+ * Opens a virtual file: checks the caller for writing, takes a snapshot, and renders the text.
+ * @flags as in open(2). *length gets the length of the text, for store_length() in ops_io.c.
  */
 int handle_open(struct fs *fs, uint64_t ino, int flags, const struct caller *caller,
 		struct handle **handle, size_t *length);
 /*
- * Keeps it while a reply is sent: a reader that got its data may close, and the release be served,
- * before write(2) to the kernel has returned here.
+ * Keeps the handle while a reply is sent. A reader may have its data, and close the file, before
+ * write(2) to the FUSE device has returned in this thread.
  */
 struct handle *handle_ref(struct handle *handle);
 void handle_unref(struct handle *handle);
-/* What it reads by, where it is no text: borrowed, else NULL. */
+/* Returns the reader of events, borrowed, or NULL for a text. */
 struct reader *handle_reader(const struct handle *handle);
-/* The slice at @offset: borrowed from the handle; its length is the result. */
+/* Returns the length of the text at @offset, at most @size. *data is borrowed from the handle. */
 ssize_t handle_read(struct handle *handle, off_t offset, size_t size, const char **data);
-/* May the caller write that? 0 or -errno. Called once for each write, before handle_write(). */
+/*
+ * Checks that the caller may write this command. Returns 0 or -errno. Called once for each write,
+ * before handle_write().
+ */
 int handle_check_write(struct fs *fs, const struct handle *handle, const struct caller *caller,
 		       const char *data, size_t size);
 /*
- * One command, which handle_check_write() has let pass. The number of bytes taken (all), or -errno.
- * One at a time, as what else removes pins: of two commands that remove one of the last two pins each,
- * the second must see what the first did. dispatch.c has one thread for them.
+ * Runs a command that handle_check_write() has accepted. Returns the number of bytes (all) or
+ * -errno. Only one command or guarded removal runs at a time, in the commands thread of
+ * dispatch.c: if two commands remove the last two pins, the check of the second has to see the
+ * first removal.
  */
 ssize_t handle_write(struct fs *fs, struct handle *handle, const struct caller *caller,
 		     const char *data, size_t size);
 void handle_release(struct fs *fs, struct handle *handle);
-/* The longest text now open on this inode, 0 if none: what st_size says meanwhile. */
+/*
+ * Returns the length of the longest text that is open on this inode, or 0. st_size has this
+ * value.
+ */
 size_t handles_length(struct handles *handles, uint64_t ino);
-/* Is it open? Then the same length, and when what is longest was true. @handles may be NULL. */
+/*
+ * Returns whether the inode is open. If so, returns that length and the time of the longest text.
+ * @handles may be NULL.
+ */
 bool handles_peek(struct handles *handles, uint64_t ino, size_t *length, struct timespec *when);
 
 /* ---------------------------------------- paths in SOURCE (path.c) --- */
 
 /*
- * Opens the directory that @path (relative to SOURCE) lies in, with openat2 RESOLVE_BENEATH |
- * RESOLVE_NO_SYMLINKS | RESOLVE_NO_XDEV and the caller's own rights (the thread has entered them),
- * and gives its last component. -EXDEV for what leaves SOURCE (absolute, "..", a symlink, a mount),
- * -EINVAL for an empty path or component, -ENOENT no such directory.
- * @dir_fd gets an owned O_PATH descriptor, @name points into @path.
+ * Opens the directory of @path, which is relative to SOURCE, and returns its last component. Uses
+ * openat2(2) with RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_XDEV and the caller's
+ * rights, which the thread has entered. -EXDEV if the path leaves SOURCE (absolute, "..", a
+ * symlink, a mount), -EINVAL if the path or a component is empty, -ENOENT if there is no such
+ * directory. @dir_fd gets an owned O_PATH descriptor, and @name points into @path.
  */
 int path_open_parent(int source_fd, const char *path, int *dir_fd, const char **name);
 
 /* --------------------------------------------- automatic keeps (auto.c) --- */
 
-/* A thread that keeps program arrays as programs load and lets go of what no root leads to. */
+/*
+ * The threads that keep program arrays when programs are loaded, and release the keeps of objects
+ * to which no root leads.
+ */
 struct auto_keep;
-/* @all: -o keep=auto; else it only lets go of the keeps that `auto` was written for. */
+/*
+ * Starts the threads. @all: -o keep=auto. Without it, only keeps made with the mode auto are
+ * released.
+ */
 int auto_start(struct fs *fs, bool all, struct auto_keep **out);
 void auto_stop(struct auto_keep *a);
-/* An automatic keep was added: there is something to look after. NULL is allowed. */
+/* Called when an automatic keep was added, which may have to be released later. @a may be NULL. */
 void auto_wake(struct auto_keep *a);
 
 #endif
