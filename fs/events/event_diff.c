@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * States of the whole system, and how one differs from another.
+ * States of the whole system, and the difference of two states.
  *
- * Records are compared without their tokens (file=, share=), which number what a snapshot happens to
- * have, and mean nothing outside it. They are shown with them.
+ * Records are compared without their tokens (file=, share=), which number what one snapshot has
+ * and mean nothing outside it. They are shown with them.
  *
- * A record that a class with a gap does not show may be there all the same. It counts as gone only
- * where the class is complete, or has the gap that it had when it showed the record; until then the
- * record is carried along, hidden, in each state that follows. A reader who opened the file before
- * that has seen the record, one who opened it later has not: so a change says of a hidden record since
- * which change it was hidden.
+ * If a class has a gap, a record that it does not show may exist nonetheless. The record counts
+ * as removed only if the class is complete, or has the same gap as when it last showed the
+ * record. Until then the record is carried along, hidden, in each following state. A reader who
+ * opened the file before that has seen the record, and one who opened it later has not, so a
+ * change has the number of the change that hid the record.
  */
 #include "events/event_diff.h"
 
@@ -65,7 +65,7 @@ static int line_order(gconstpointer a, gconstpointer b, gpointer text)
 	return event_line_compare(text, a, text, b);
 }
 
-/* Finds the token of the line that the text ends with. */
+/* Finds the token in the line at the end of the text. */
 static void find_token(const GString *text, struct event_line *line)
 {
 	static const char *const keys[] = { " file=", " share=" };
@@ -180,7 +180,7 @@ void event_state_free(struct event_state *state)
 	g_free(state);
 }
 
-/* The object's place in the state, or that of the next one. */
+/* Returns the index of the object in the state, or of the next object. */
 static guint find_object(const struct event_state *state, struct bpfrefs_key key)
 {
 	guint low = 0, high = state->objects->len;
@@ -210,7 +210,7 @@ static char *gap_when_shown(const struct event_state *then, const struct event_l
 	return line->hidden ? line->gap : GAP(then, line->class);
 }
 
-/* Is what the class does not show any more gone? */
+/* Returns whether a record that its class no longer shows was removed. */
 static bool is_gone(const struct event_state *then, const struct event_state *now,
 		    const struct event_line *line)
 {
@@ -232,7 +232,7 @@ static void add_line_change(struct event_change *change, const struct event_stat
 	change->count += !(sign > 0 && hidden);
 }
 
-/* A line that @now is to have, hidden. */
+/* Adds a line that @now gets as a hidden one. */
 static void carry(GArray *carried, const struct event_state *then, const struct event_line *line,
 		  uint64_t number)
 {
@@ -259,7 +259,10 @@ static void add_carried(struct event_state *now, const struct event_state *then,
 		g_array_sort_with_data(now->lines, line_order, now->text->str);
 }
 
-/* Of what is carried along: false if it already was, and so is no change. */
+/*
+ * Adds the lines that differ to the change, and those that stay hidden or become so to @carried.
+ * A line that was hidden before and stays hidden is no change.
+ */
 static void compare_lines(struct event_change *change, const struct event_state *then,
 			  const struct event_state *now, GArray *carried)
 {
@@ -285,7 +288,7 @@ static void compare_lines(struct event_change *change, const struct event_state 
 	}
 }
 
-/* A new object is held until something else is known of it. */
+/* A new object counts as held before. */
 static void compare_objects(struct event_change *change, const struct event_state *then,
 			    const struct event_state *now, const struct bpfrefs_snapshot *snap)
 {

@@ -21,7 +21,7 @@ void event_text_unref(struct event_text *text)
 	g_free(text);
 }
 
-/* Takes @string. @size: what it counts for. */
+/* Takes ownership of @string. @size is what counts against the limit of texts. */
 static struct event_text *text_new(struct event_log *log, GString *string, gsize size)
 {
 	struct event_text *text = g_new0(struct event_text, 1);
@@ -91,7 +91,7 @@ struct event_text *event_log_lose(struct event_log *log, struct event_cursor *cu
 	return text_new(log, string, 0);
 }
 
-/* The changes from @number on; NULL: it is not in the log any more. */
+/* Returns the first change from @number on, or NULL if it is no longer in the log. */
 static const GList *changes_from(const struct event_log *log, uint64_t number)
 {
 	const GList *item = log->changes.tail;

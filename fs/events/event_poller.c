@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Sampling the system for readers of .bpf/events, and replying to those who wait. */
+/* Samples the system for the readers of .bpf/events, and replies to those that wait. */
 #include "events/event_poller.h"
 
 #include <errno.h>
 #include <string.h>
 
-/* The kernel asks for a longer read in parts, at least this long, and goes on after a full one. */
+/*
+ * The kernel splits a longer read into requests of at least this size, and continues after a full
+ * one.
+ */
 #define PART 4096
 
 /* --------------------------------------------------------------- replies --- */
@@ -25,7 +28,7 @@ bool reader_is_ready(const struct reader *reader)
 	return reader->pending || reader->error || reader->events->stopping;
 }
 
-/* Of the readers that have not read their text to the end, the one that got it first. */
+/* Of the readers with an unread rest of a text, returns the one that got its text first. */
 static struct reader *slowest(const struct events *events, bool others)
 {
 	struct reader *found = NULL;
@@ -33,7 +36,7 @@ static struct reader *slowest(const struct events *events, bool others)
 	for (guint i = 0; i < events->readers->len; i++) {
 		struct reader *reader = events->readers->pdata[i];
 
-		/* The newest is there in any case. */
+		/* the newest text exists in any case */
 		if (!reader->pending || !reader->pending->size ||
 		    reader->pending == events->log.newest || reader->others < others)
 			continue;
@@ -55,8 +58,8 @@ static void lose_pending(struct event_log *log, struct reader *reader)
 }
 
 /*
- * Readers that stop in the midst of what they read lose it where such texts take too much; those of
- * others than root first.
+ * If texts that are being read take too much memory, the slowest readers lose the rest of theirs.
+ * Readers of users other than root come first.
  */
 static void bound_texts(struct events *events)
 {
@@ -86,9 +89,9 @@ bool reader_catch_up(struct reader *reader)
 }
 
 /*
- * How much of what is left one read gets: the whole lines that fit, or a part of a line that does not.
- * Never all that the kernel asked for in one part of a longer read, so that it does not wait for more
- * with this in its hands.
+ * Returns how many bytes one read gets: the whole lines that fit, or a part of a line that does
+ * not. A request of PART bytes or more is never filled, because the kernel would then wait for
+ * more before it returns this part.
  */
 static size_t portion(const char *text, size_t left, size_t size)
 {
@@ -133,7 +136,7 @@ void poll_unref(const struct events *events, struct poll *poll)
 	g_free(poll);
 }
 
-/* What is done once the lock is given up. */
+/* What is done after the lock is dropped. */
 struct later {
 	GArray *answers;  /* struct answer */
 	GPtrArray *polls; /* struct poll, owned */
@@ -159,7 +162,10 @@ static void later_do(const struct events *events, struct later *later)
 
 /* --------------------------------------------------------------- samples --- */
 
-/* Adds what differs from the last state to the log. Only whoever samples changes that. */
+/*
+ * Adds the difference from the last state to the log. Only the thread that holds "sampling"
+ * changes the log.
+ */
 static void add_change(struct events *events, struct event_state *now,
 		       const struct bpfrefs_snapshot *snap)
 {
@@ -182,7 +188,7 @@ static int sample_locked(struct events *events, const struct bpfrefs_snapshot *s
 	struct event_state *now;
 	int err;
 
-	/* Another one of the same time or later was compared meanwhile. */
+	/* Another snapshot of that time or later was compared meanwhile. */
 	if (events->log.last && events->sampled_ns >= began)
 		return 0;
 	err = event_state_new(snap, &now);
@@ -214,7 +220,7 @@ int events_sample(struct events *events,
 	return err;
 }
 
-/* The result of a sample for one reader who waits. The lock is held. */
+/* Called with the lock. Applies the result of a sample to one reader that waits. */
 static bool is_answered(struct reader *reader, int err)
 {
 	if (!reader_catch_up(reader))
@@ -249,7 +255,7 @@ static void answer_all(struct events *events, int err, struct later *later)
 	}
 }
 
-/* Called and returns with the lock held, and gives it up for the scan and the replies. */
+/* Called with the lock held. Drops it during the scan and the replies, and returns with it held. */
 static void sample_and_answer(struct events *events)
 {
 	struct later later;

@@ -1,36 +1,41 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* The insides of .bpf/events, for events.c and event-poller.c alone. */
+/* The internals of .bpf/events. Only events.c and event_poller.c include this. */
 #ifndef EVENT_POLLER_H
 #define EVENT_POLLER_H
 
 #include "events/event_log.h"
 #include "events/events.h"
 
-/* From one sample to the next: at most a second, with what it takes to start one. */
+/*
+ * The time between two samples. With the time that it takes to start one, that is at most a
+ * second.
+ */
 #define SAMPLE_US 900000
-/* What texts that are being read may take, as a multiple of the log. */
+/* The most memory of texts that are being read, as a multiple of the log's. */
 #define TEXT_LOGS 4
 
 struct events {
 	struct view *view;
 	const struct events_calls *calls;
 
-	GMutex sampling; /* held while a snapshot is compared with the last state; before lock */
-	uint64_t sampled_ns; /* when the newest snapshot that was compared began; under sampling */
+	/* held while a snapshot is compared with the last state; taken before lock */
+	GMutex sampling;
+	uint64_t sampled_ns; /* when the newest compared snapshot began; protected by sampling */
 
-	GMutex lock; /* protects what follows, and all readers; never held over a scan or a reply */
-	GCond work;  /* a reader waits, or we stop */
-	GThread *thread; /* from the first reader on */
+	/* protects the members below and all readers; not held during a scan or a reply */
+	GMutex lock;
+	GCond work;	 /* a reader waits, or the thread shall stop */
+	GThread *thread; /* runs from the first reader on */
 	struct event_log log;
-	guint users,
-		others; /* readers, those that are being opened included; of other users than root */
+	/* all readers, and those of users other than root; includes those that are being opened */
+	guint users, others;
 	GPtrArray *readers; /* borrowed */
-	GArray *waiting;    /* struct waiting_read, in the order in which they came */
-	gint64 due;	    /* the next sample, g_get_monotonic_time() */
+	GArray *waiting;    /* struct waiting_read, in the order of arrival */
+	gint64 due;	    /* the time of the next sample, g_get_monotonic_time() */
 	bool stopping;
 };
 
-/* libfuse's handle, kept while it is woken, whoever replaces it meanwhile. */
+/* A handle of libfuse. It is kept while it is woken, even if another thread replaces it. */
 struct poll {
 	gatomicrefcount count;
 	void *handle;
@@ -38,47 +43,55 @@ struct poll {
 
 struct reader {
 	struct events *events;
-	bool others; /* opened by another user than root; immutable, as is events */
+	bool others; /* opened by a user other than root; immutable, as is events */
 	struct event_cursor cursor;
-	struct event_text *pending; /* what it has not read to the end, or NULL */
-	size_t at;		    /* how much of that was read */
-	int error;		    /* of a sample for a reader that polls: the next read's */
+	struct event_text *pending; /* the text that the reader has not read to its end, or NULL */
+	size_t at;		    /* how much of pending was read */
+	int error;		    /* the error of a sample, to be returned by the next read */
 	struct poll *poll;	    /* the last one, or NULL */
-	bool polling;		    /* it has asked since the last sample: somebody may wait */
+	bool polling;		    /* it has polled since the last sample, so a caller may wait */
 };
 
-/* A read that has no reply yet. */
+/* A read that waits for its reply. */
 struct waiting_read {
 	struct reader *reader;
 	void *request;
 	size_t size;
 };
 
-/* Its reply. */
+/* The reply to a read. */
 struct answer {
 	void *request;
-	struct event_text *text; /* owned; NULL: fails with err */
+	struct event_text *text; /* owned; NULL if the read fails with err */
 	size_t at, size;
 	int err;
 };
 
-/* Would a read have a reply: a text, or an error? The lock is held, as for all below unless they say
- * otherwise. */
+/*
+ * Returns whether a read would have a reply: a text, or an error. This function and those below are
+ * called with the lock held, unless their comments say otherwise.
+ */
 bool reader_is_ready(const struct reader *reader);
-/* The same, after a sample: takes from the log what the reader has not got. */
+/* Called after a sample: takes new changes from the log. Returns whether the reader is ready. */
 bool reader_catch_up(struct reader *reader);
-/* Answers a request for @size bytes of a reader that is ready. */
+/* Fills in the answer to a request for @size bytes. The reader must be ready. */
 void reader_take(struct reader *reader, size_t size, struct answer *answer);
 
-/* Without the lock: sends it, and frees what it owns. */
+/* Called without the lock: sends the answer, and frees what it owns. */
 void answer_give(const struct events *events, const struct answer *answer);
 void poll_unref(const struct events *events, struct poll *poll);
 
-/* Without the lock: compares a snapshot with the last state, and adds the change to the log. */
+/*
+ * Called without the lock: compares a snapshot with the last state, and adds the change to the
+ * log.
+ */
 int events_sample(struct events *events,
 		  int (*get)(struct view *view, struct bpfrefs_snapshot **snap));
 bool events_are_awaited(const struct events *events);
-/* Without the lock: the thread; and, when it has ended, a reply for those who wait still. */
+/*
+ * Called without the lock. events_run() is the thread, and events_end() replies to the requests
+ * that still wait after its end.
+ */
 gpointer events_run(gpointer data);
 void events_end(struct events *events);
 

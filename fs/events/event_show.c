@@ -1,20 +1,20 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The lines that a reader of .bpf/events gets for some changes, one after the other. What one of them
- * brought and another took away is left out, and so is a state that is again as it was before.
+ * The lines that a reader of .bpf/events gets for a sequence of changes. What one of them added
+ * and a later one removed is left out, as is a state that is the same at the end as before.
  */
 #include "events/event_diff.h"
 
 /* A line of one of the changes. */
 struct merged_line {
-	const char *text; /* that it is in */
+	const char *text; /* the text that contains the line */
 	const struct line_change *change;
 };
 
-/* What happened to one object or class: the first change of it and the last. */
+/* The first and the last change of one object or class. */
 struct merged_object {
 	const struct object_change *first, *last;
-	const char *text; /* that the last is in */
+	const char *text; /* the text that contains the last line */
 };
 
 struct merged_gap {
@@ -31,8 +31,9 @@ static int merged_order(gconstpointer a, gconstpointer b)
 }
 
 /*
- * How a change of a line counts for a reader: a record that was hidden when the reader opened the file
- * is new when it is shown again, and was never there if it is gone.
+ * Returns how a change of a line counts for a reader. A record that was hidden when the reader
+ * opened the file counts as added when it is shown again, and counts for nothing when it is
+ * removed.
  */
 static int weight(const struct line_change *change, uint64_t opened)
 {
@@ -43,7 +44,10 @@ static int weight(const struct line_change *change, uint64_t opened)
 	return change->line.hidden && was_seen ? 0 : 1;
 }
 
-/* "+ map/12 fd ref=1 user=1 file=3 pid=4 comm=x fd=5"; @token NULL: the line's own. */
+/*
+ * "+ map/12 fd ref=1 user=1 file=3 pid=4 comm=x fd=5". @token replaces the token of the line,
+ * unless it is NULL.
+ */
 static void show_changed(GString *out, char sign, const char *text, const struct event_line *line,
 			 const char *token)
 {
@@ -61,8 +65,8 @@ static void show_changed(GString *out, char sign, const char *text, const struct
 }
 
 /*
- * What is new is shown with the last state's token, so that among such lines equal tokens mean the
- * same thing. Of a record that is hidden meanwhile it is unknown.
+ * An added record is shown with its token in the last state, so that equal tokens of such lines
+ * mean the same. The token of a record that is hidden by now is unknown.
  */
 static void show_new(GString *out, const struct event_state *last, const struct merged_line *line)
 {
@@ -89,7 +93,7 @@ static bool show_lines(GString *out, const GList *first, const struct event_stat
 		       uint64_t opened)
 {
 	g_autoptr(GArray) lines = g_array_new(FALSE, FALSE, sizeof(struct merged_line));
-	bool any_hidden = false;
+	bool per_reader = false;
 	guint next;
 
 	for (const GList *item = first; item; item = item->next) {
@@ -100,7 +104,7 @@ static bool show_lines(GString *out, const GList *first, const struct event_stat
 						    &g_array_index(change->lines,
 								   struct line_change, i) };
 
-			any_hidden |= line.change->line.hidden != 0;
+			per_reader |= line.change->line.hidden != 0;
 			g_array_append_val(lines, line);
 		}
 	}
@@ -118,7 +122,7 @@ static bool show_lines(GString *out, const GList *first, const struct event_stat
 				      opened);
 		show_line_group(out, last, line, sum);
 	}
-	return any_hidden;
+	return per_reader;
 }
 
 /* ------------------------------------------------------------- objects --- */
@@ -130,7 +134,7 @@ static int object_order(gconstpointer a, gconstpointer b)
 	return bpfrefs_key_compare(x->last->key, y->last->key);
 }
 
-/* One of each object, in no order. */
+/* Returns one entry for each object, unsorted. */
 static GArray *merge_objects(const GList *first)
 {
 	g_autoptr(GHashTable) places = g_hash_table_new(NULL, NULL);
@@ -160,7 +164,7 @@ static GArray *merge_objects(const GList *first)
 	return objects;
 }
 
-/* Of an object that is gone the lines with "-" are enough. */
+/* For an object that was freed, the lines with "-" are enough. */
 static void show_objects_changed(GString *out, const GList *first, const struct event_state *last)
 {
 	g_autoptr(GArray) objects = merge_objects(first);
@@ -207,9 +211,9 @@ static void show_gaps_changed(GString *out, const GList *first, const struct eve
 bool event_changes_show(GString *out, const GList *first, const struct event_state *last,
 			uint64_t opened)
 {
-	bool any_hidden = show_lines(out, first, last, opened);
+	bool per_reader = show_lines(out, first, last, opened);
 
 	show_objects_changed(out, first, last);
 	show_gaps_changed(out, first, last);
-	return any_hidden;
+	return per_reader;
 }

@@ -2,13 +2,14 @@
 /*
  * Readers of .bpf/events.
  *
- * There is one state, the last that was sampled, and one log of the changes that led to it, which is
- * bounded. A reader is a cursor in that log. While any reader waits, a thread takes a sample at most a
- * second after the last one and replies to those for whom the log has something. So a reader costs some
- * bytes, and what it has not read to the end; one that does not read for long loses changes, and a line
- * says how many.
+ * There is one state, the last that was sampled, and one bounded log of the changes that led to
+ * it. A reader is a cursor in that log. While any reader waits, a thread takes a sample at most a
+ * second after the last one, and replies to the readers for which the log has changes. So a
+ * reader takes little memory, and the text that it has not read to the end. A reader that does
+ * not read for long loses changes, and a line says how many.
  *
- * Requests that wait hold no thread: they are kept here and answered by the thread that samples.
+ * Requests that wait do not block a thread: they are kept here, and the sampling thread replies
+ * to them.
  */
 #include "events/event_poller.h"
 
@@ -18,15 +19,21 @@
 
 /* --------------------------------------------------------------- readers --- */
 
-/* Counts a reader that is about to be opened: while there is one, the last state is kept. */
+/* Counts a reader that is being opened. While there is one, the last state is kept. */
 static int begin_open(struct events *events, bool others)
 {
 	if (events->stopping)
 		return -ENODEV;
-	/* Half of them are root's, so that nobody else can keep root from reading. */
+	/*
+	 * Half of the readers are left to root, so that other users cannot keep root from
+	 * reading.
+	 */
 	if (events->users >= READERS_MAX || (others && events->others >= READERS_MAX / 2))
 		return -EMFILE;
-	/* Its signals are those of the thread that serves this request: none. */
+	/*
+	 * The thread inherits the signal mask of the thread that serves this request, which
+	 * blocks signals.
+	 */
 	if (!events->thread)
 		events->thread = g_thread_try_new("events", events_run, events, NULL);
 	if (!events->thread)
@@ -48,7 +55,7 @@ static void end_use(struct events *events, bool others)
 	g_mutex_unlock(&events->sampling);
 }
 
-/* A reader for which the present state is seen. The lock is held. */
+/* Called with the lock held. Adds a reader that has seen the present state. */
 static struct reader *add_reader(struct events *events, bool others)
 {
 	struct reader *reader = g_new0(struct reader, 1);
@@ -87,7 +94,7 @@ void events_close(struct reader *reader)
 {
 	struct events *events = reader->events;
 
-	/* The kernel releases a file when all its reads are answered. */
+	/* The kernel releases a file after all its reads have replies. */
 	g_mutex_lock(&events->lock);
 	g_ptr_array_remove_fast(events->readers, reader);
 	g_mutex_unlock(&events->lock);
@@ -97,25 +104,25 @@ void events_close(struct reader *reader)
 	g_free(reader);
 }
 
-/* The lock is held. False: it waits. */
+/* Called with the lock held. Returns false if the reader has to wait. */
 static bool answer_now(struct reader *reader, const struct waiting_read *w, bool nonblock,
 		       struct answer *answer)
 {
 	struct events *events = reader->events;
 
-	/* Without a sample of now, what the log has may be over already. */
+	/* Without a new sample, the changes in the log may have been reverted already. */
 	if (nonblock ? reader_catch_up(reader) : reader_is_ready(reader)) {
 		reader_take(reader, w->size, answer);
 		return true;
 	}
 	if (nonblock) {
-		/* Who polls by edges does not ask again after this. */
+		/* A caller that polls with EPOLLET does not poll again after EAGAIN. */
 		reader->polling = reader->poll != NULL;
 		g_cond_signal(&events->work);
 		answer->err = -EAGAIN;
 		return true;
 	}
-	/* From here on, that is with the lock, events_interrupt() finds it. */
+	/* From here on, with the lock held, events_interrupt() finds the request. */
 	if (events->calls->interrupted(w->request)) {
 		answer->err = -EINTR;
 		return true;
@@ -180,7 +187,7 @@ bool events_poll(struct reader *reader, void *handle)
 
 	g_mutex_lock(&events->lock);
 	due = g_get_monotonic_time() >= events->due;
-	/* The last sample is young enough for a caller who does not wait. */
+	/* The last sample is new enough for a caller that does not wait. */
 	ready = handle || due ? reader_is_ready(reader) : reader_catch_up(reader);
 	if (handle) {
 		old = reader->poll;
@@ -190,7 +197,10 @@ bool events_poll(struct reader *reader, void *handle)
 	}
 	g_mutex_unlock(&events->lock);
 	poll_unref(events, old);
-	/* A caller who asks now and then and never waits has samples taken as often as others have. */
+	/*
+	 * A caller that polls again and again without waiting gets samples as often as other
+	 * readers.
+	 */
 	if (!ready && !handle && due && events_sample(events, view_get) == 0) {
 		g_mutex_lock(&events->lock);
 		ready = reader_catch_up(reader);

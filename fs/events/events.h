@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* .bpf/events: readers, each of which gets what has changed since its last read. */
+/* .bpf/events: each reader gets what has changed since its last read. */
 #ifndef EVENTS_H
 #define EVENTS_H
 
 #include "fs.h"
 
 /*
- * How requests are answered. Each is answered once, by reply() or fail(); a poll is woken any number
- * of times, then dropped. No lock of ours is held, but for interrupted().
+ * How requests are answered. Each request is answered once, by reply() or fail(). A poll is woken
+ * any number of times, and then dropped. Only interrupted() is called with a lock held.
  */
 struct events_calls {
 	void (*reply)(void *request, const char *data, size_t size);
@@ -17,33 +17,35 @@ struct events_calls {
 	void (*drop)(void *poll);
 };
 
-/* @room: how many bytes the log of changes may take, which all readers share. */
+/* @room: the most bytes of the log of changes, which all readers share. */
 struct events *events_new(struct view *view, const struct events_calls *calls, size_t room);
-/* A read that waits, or would from then on, gets ENODEV. */
+/* Reads that wait, and later ones that would wait, fail with ENODEV. */
 void events_stop(struct events *events);
-/* After events_stop(), when all readers are closed. */
+/* Called after events_stop(), when all readers are closed. */
 void events_free(struct events *events);
 
 /* One open file. */
 struct reader;
 /*
- * The present state counts as seen. -EMFILE where there are too many, for @others than root at half of
- * that; else as view_get().
+ * Opens a reader that has seen the present state. -EMFILE if there are too many readers. The
+ * limit for users other than root (@others) is half of that for all. Other errors are those of
+ * view_get().
  */
 int events_open(struct events *events, bool others, struct reader **reader);
 void events_close(struct reader *reader);
 
 /*
- * Answers the request: with what has changed, at most @size bytes of it, as soon as something has;
- * with -EAGAIN instead of waiting if @nonblock. A reader that has not got a change before it had to
- * leave the log gets a line that says so instead, and goes on from the present state.
+ * Answers the request with at most @size bytes of the changes, as soon as there are any. With
+ * @nonblock, fails with -EAGAIN instead of waiting. A reader whose next change is no longer in
+ * the log gets a line that says so, and continues from the present state.
  */
 void events_read(struct reader *reader, void *request, size_t size, bool nonblock);
-/* Answers it with -EINTR if it still waits. */
+/* Answers the request with -EINTR if it still waits. */
 void events_interrupt(struct events *events, void *request);
 /*
- * Would a read not wait? @poll (owned from here on; NULL: nobody waits) is woken when it would not.
- * It is woken for nothing too, once a sample, since only asking again shows that somebody still waits.
+ * Returns whether a read would not wait. @poll is owned by the callee, or NULL if the caller does
+ * not wait. It is woken when a read would no longer wait. It is also woken after every sample,
+ * because only a new poll shows that the caller still waits.
  */
 bool events_poll(struct reader *reader, void *poll);
 
