@@ -104,7 +104,7 @@ static bool in_initial_user_ns(pid_t tid)
 static bool is_worker(pid_t tid)
 {
 	g_autofree char *stat = proc_read(tid, "stat");
-	/* The comm is in parentheses, and may contain some. */
+	/* The comm is in parentheses, and may contain parentheses itself. */
 	const char *at = stat ? strrchr(stat, ')') : NULL;
 
 	/* state ppid pgrp session tty_nr tpgid flags */
@@ -179,7 +179,7 @@ bool caller_may_read(const struct caller *caller, const struct fs_options *opt)
 void caller_describe(const struct caller *caller, pid_t *pid, char comm[32])
 {
 	g_autofree char *status = proc_read(caller->tid, "status");
-	/* The "Name:" of status is escaped. */
+	/* comm is read, because "Name:" of status is escaped. */
 	g_autofree char *name = proc_read(caller->tid, "comm");
 	const char *field = status ? status_field(status, "\nTgid:\t") : NULL;
 

@@ -78,8 +78,8 @@ static int target_check(const struct target *target)
 }
 
 /*
- * Identifies the object that is pinned there. -ENOENT if it is not a pin, nor is a symlink to
- * one.
+ * Identifies the object that is pinned there. -ENOENT if it is not a pin. A symlink to a pin is
+ * not one.
  */
 static int target_identify(const struct where *w, struct target *target, struct bpfrefs_key *key)
 {

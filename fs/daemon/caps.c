@@ -126,8 +126,8 @@ static int thread_sets(bool set, struct sets *sets)
 	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
 
 	/*
-	 * libcap-ng would read more of procfs, and this runs twice for each change through the
-	 * mirror.
+	 * Without libcap-ng, which does more than that: this runs twice for each change through
+	 * the mirror.
 	 */
 	return syscall(set ? SYS_capset : SYS_capget, &header, sets->half) == 0 ? 0 : -errno;
 }

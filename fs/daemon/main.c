@@ -34,8 +34,9 @@ static int complain(char *why)
 static int check_options(const struct options *options, char **why)
 {
 	if (options->fs.keep_auto && options->fs.ro)
-		*why = g_strdup("keep=auto with ro: automatic keeps are pins that it would have to "
-				"write, so choose one of the two");
+		*why = g_strdup(
+			"keep=auto and ro exclude each other, since automatic keeps are pins: give "
+			"one of the two");
 	return *why ? -EINVAL : 0;
 }
 
@@ -49,7 +50,8 @@ static int enter_mount_ns(const char *ns, char **why)
 
 	if (fd < 0 || setns(fd, CLONE_NEWNS) != 0) {
 		err = -errno;
-		*why = g_strdup_printf("%s: %s", path, g_strerror(-err));
+		*why = g_strdup_printf("entering the mount namespace %s: %s", path,
+				       g_strerror(-err));
 	}
 	if (fd >= 0)
 		close(fd);

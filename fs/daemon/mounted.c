@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * The thread sleeps in poll(2) of mountinfo. A mount or unmount in the daemon's mount namespace
- * wakes it (mounts_poll() in fs/namespace.c), and it reads mountinfo at most once a second. An
- * idle machine never wakes it.
+ * wakes it (mounts_poll()), and it reads mountinfo at most once a second. An idle machine never
+ * wakes it.
  */
 #include "daemon/mounted.h"
 

@@ -46,13 +46,14 @@ int mountpoint_check_pid_ns(char **why)
 	struct stat st;
 
 	if (stat("/proc/self/ns/pid", &st) != 0)
-		return refuse(-errno, why, "/proc/self/ns/pid: %s: is /proc mounted?",
+		return refuse(-errno, why, "reading /proc/self/ns/pid: %s: is /proc mounted?",
 			      g_strerror(errno));
 	if (st.st_ino == INITIAL_PID_NS)
 		return 0;
-	return refuse(-EPERM, why,
-		      "not in the initial pid namespace, where alone all processes that hold "
-		      "BPF objects can be seen: run it on the host");
+	return refuse(
+		-EPERM, why,
+		"bpfrefs is not in the initial PID namespace, where alone all processes that hold "
+		"BPF objects are visible: run it on the host");
 }
 
 /* ------------------------------------------------------------- SOURCE --- */
@@ -68,7 +69,7 @@ static int open_dir(const char *path, char **why)
 {
 	int fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
 
-	return fd < 0 ? refuse(-errno, why, "%s: %s", path, g_strerror(errno)) : fd;
+	return fd < 0 ? refuse(-errno, why, "opening %s: %s", path, g_strerror(errno)) : fd;
 }
 
 int mountpoint_open_source(struct mountpoint *point, const char *path, bool mount_bpffs, char **why)
@@ -76,7 +77,7 @@ int mountpoint_open_source(struct mountpoint *point, const char *path, bool moun
 	point->source_fd = -1;
 	point->source = realpath(path, NULL);
 	if (!point->source)
-		return refuse(-errno, why, "%s: %s", path, g_strerror(errno));
+		return refuse(-errno, why, "resolving SOURCE %s: %s", path, g_strerror(errno));
 	point->source_fd = open_dir(point->source, why);
 	if (point->source_fd < 0)
 		return point->source_fd;
@@ -84,8 +85,8 @@ int mountpoint_open_source(struct mountpoint *point, const char *path, bool moun
 		return 0;
 	if (!mount_bpffs)
 		return refuse(-EINVAL, why,
-			      "%s is not on a bpffs: mount one there by 'mount -t bpf bpf %s', or "
-			      "give --mount-bpffs",
+			      "%s is not on a bpffs: mount one there with 'mount -t bpf bpf %s' or "
+			      "with the option --mount-bpffs",
 			      point->source, point->source);
 	if (mount("bpf", point->source, "bpf", MS_NOSUID | MS_NODEV | MS_NOEXEC, "mode=0700") != 0)
 		return refuse(-errno, why, "mounting a bpffs on %s: %s", point->source,
@@ -154,7 +155,8 @@ static int resolve_mountpoint(const char *path, char **resolved, char **why)
 		found = strcmp(base, ".") == 0 || strcmp(base, "..") == 0 ? realpath(at, NULL)
 									  : resolve_parent(at);
 		if (!found)
-			return refuse(-errno, why, "%s: %s", path, g_strerror(errno));
+			return refuse(-errno, why, "resolving MOUNTPOINT %s: %s", path,
+				      g_strerror(errno));
 		len = readlink(found, target, sizeof(target) - 1);
 		if (len < 0) {
 			*resolved = g_steal_pointer(&found);
@@ -167,7 +169,7 @@ static int resolve_mountpoint(const char *path, char **resolved, char **why)
 			     : g_strdup_printf("%.*s%s", (int)(strrchr(found, '/') - found + 1),
 					       found, target);
 	}
-	return refuse(-ELOOP, why, "%s: %s", path, g_strerror(ELOOP));
+	return refuse(-ELOOP, why, "resolving MOUNTPOINT %s: %s", path, g_strerror(ELOOP));
 }
 
 static struct libmnt_table *read_mounts(void)
@@ -252,11 +254,13 @@ static int clear_mountpoint(const char *path, char **why)
 
 		if (err == -ETIMEDOUT)
 			return refuse(-EBUSY, why,
-				      "%s: a bpfrefs is mounted there that does not answer: end "
-				      "it, or umount -l %s",
+				      "%s: the bpfrefs that is mounted there does not answer: end "
+				      "its process, or detach it with umount -l %s",
 				      path, path);
 		if (err != -ENOTCONN)
-			return refuse(-EBUSY, why, "%s: a bpfrefs is mounted there already", path);
+			return refuse(-EBUSY, why,
+				      "%s: a bpfrefs is mounted there already: unmount it first",
+				      path);
 		if (umount2(path, MNT_DETACH | UMOUNT_NOFOLLOW) != 0)
 			return refuse(-errno, why, "detaching the dead bpfrefs at %s: %s", path,
 				      g_strerror(errno));

@@ -28,7 +28,7 @@ static int read_pins(struct options *options, const char *value, char **why)
 {
 	options->fs.pins_file = strcmp(value, "file") == 0;
 	if (!options->fs.pins_file && strcmp(value, "symlink") != 0)
-		return refuse(why, "pins=%s: pins is symlink or file", value);
+		return refuse(why, "pins=%s: the value must be symlink or file", value);
 	return 0;
 }
 
@@ -37,7 +37,7 @@ static int read_max_age(struct options *options, const char *value, char **why)
 	guint64 number;
 
 	if (!g_ascii_string_to_unsigned(value, 10, 0, MAX_AGE_LIMIT, &number, NULL))
-		return refuse(why, "max_age=%s: max_age is milliseconds, at most %d", value,
+		return refuse(why, "max_age=%s: the value must be milliseconds, at most %d", value,
 			      MAX_AGE_LIMIT);
 	options->fs.max_age = (unsigned int)number;
 	return 0;
@@ -47,7 +47,7 @@ static int read_keep(struct options *options, const char *value, char **why)
 {
 	options->fs.keep_auto = strcmp(value, "auto") == 0;
 	if (!options->fs.keep_auto && strcmp(value, "off") != 0)
-		return refuse(why, "keep=%s: keep is auto or off", value);
+		return refuse(why, "keep=%s: the value must be auto or off", value);
 	return 0;
 }
 
@@ -57,7 +57,7 @@ static int read_gid(struct options *options, const char *value, char **why)
 
 	/* (gid_t)-1 means "no group" to the kernel. */
 	if (!g_ascii_string_to_unsigned(value, 10, 0, G_MAXUINT32 - 1, &number, NULL))
-		return refuse(why, "gid=%s: gid is a group's number", value);
+		return refuse(why, "gid=%s: the value must be the number of a group", value);
 	options->fs.has_gid = true;
 	options->fs.gid = (gid_t)number;
 	return 0;
@@ -153,7 +153,7 @@ int options_read_list(struct options *options, const char *list, char **why)
 			 * the backslash would escape the comma before the next option passed to
 			 * libfuse
 			 */
-			return refuse(why, "a list of options ends in a backslash: %s", list);
+			return refuse(why, "the list of options ends in a backslash: %s", list);
 		if (*at == '\\')
 			g_string_append_c(raw, *at++);
 		g_string_append_c(raw, *at);
@@ -208,7 +208,7 @@ static int read_helper(struct options *options, int argc, char **argv, char **wh
 	if (err)
 		return err;
 	if (argc - optind != 2)
-		return refuse(why, "mount(8) calls this as SOURCE MOUNTPOINT [-o OPTIONS]");
+		return refuse(why, "usage as a helper of mount(8): SOURCE MOUNTPOINT [-o OPTIONS]");
 	options->fs.source = g_strdup(argv[optind]);
 	options->fs.mountpoint = g_strdup(argv[optind + 1]);
 	return 0;
@@ -235,7 +235,7 @@ static int take_source(struct options *options, const char *name, char **why)
 		options->source = (enum bpfrefs_source)i;
 		return 0;
 	}
-	return refuse(why, "--source=%s: the source is auto, bpf or proc", name);
+	return refuse(why, "--source=%s: the value must be auto, bpf or proc", name);
 }
 
 static int read_own(struct options *options, int argc, char **argv, char **why)

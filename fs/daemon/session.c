@@ -310,7 +310,8 @@ static int loop(struct session *session)
 	mounted_stop(watch);
 	leave_signals();
 	/*
-	 * Before the unmount, so that waiting readers of .bpf/events get the error that says why.
+	 * Called before the unmount, so that waiting readers of .bpf/events get the error that
+	 * says why.
 	 */
 	events_stop(session->fs.events);
 	dispatcher_free(session->dispatcher);

@@ -288,7 +288,7 @@ static void compare_lines(struct event_change *change, const struct event_state 
 	}
 }
 
-/* A new object counts as held before. */
+/* A new object is treated as if its state had been held before. */
 static void compare_objects(struct event_change *change, const struct event_state *then,
 			    const struct event_state *now, const struct bpfrefs_snapshot *snap)
 {

@@ -116,7 +116,7 @@ static bool answer_now(struct reader *reader, const struct waiting_read *w, bool
 		return true;
 	}
 	if (nonblock) {
-		/* A caller that polls with EPOLLET does not poll again after EAGAIN. */
+		/* A caller that polls with EPOLLET does not poll again after this EAGAIN. */
 		reader->polling = reader->poll != NULL;
 		g_cond_signal(&events->work);
 		answer->err = -EAGAIN;

@@ -23,7 +23,7 @@ static void add_text(JsonBuilder *json, const char *key, const char *text)
 		json_builder_add_null_value(json);
 }
 
-/* Parsers support integers up to 2^63 - 1 at least, so larger ones are added as strings. */
+/* All parsers support integers up to 2^63 - 1. Larger ones are added as strings. */
 static void add_number(JsonBuilder *json, const char *key, uint64_t number)
 {
 	g_autofree char *text = NULL;

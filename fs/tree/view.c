@@ -6,7 +6,7 @@
  */
 #include "tree/trim.h"
 
-/* The most that the age of a snapshot for view_recent() may be. */
+/* The greatest age of a snapshot for view_recent(). */
 #define RECENT_US G_USEC_PER_SEC
 
 struct view {

@@ -291,7 +291,7 @@ def test_child_pid_namespace_is_refused(env):
     code, _, err = run(tool("unshare"), "--pid", "--fork", "--mount-proc", env.bpfrefs, "-f",
                        env.bpffs, env.mnt)
     check(code != 0, "accepted")
-    check("pid namespace" in err, err)
+    check("PID namespace" in err, err)
 
 
 def test_without_privilege_it_says_so(env):
