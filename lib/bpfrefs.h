@@ -1,20 +1,25 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /**
  * @file bpfrefs.h
- * @brief libbpfrefs: what keeps every BPF object of the running kernel alive.
+ * @brief libbpfrefs: finds everything that keeps the BPF objects of the running kernel alive.
  *
- * The kernel counts references to BPF objects and says neither how many there are nor whose. This
- * library reads the counters, finds the holders, and compares. One struct bpfrefs_snapshot is one
- * immutable answer about the whole system; everything else here makes one, asks one, or acts.
+ * The kernel counts the references to a BPF object, but it does not report who holds them. This
+ * library reads the counters, finds the holders, and compares the two. A struct bpfrefs_snapshot
+ * is one immutable picture of the whole system. The other functions take a snapshot, read one, or
+ * change what holds an object.
  *
- * Conventions, for every function below unless it says otherwise:
- * - A function that can fail returns 0 (or a count >= 0), or -errno. errno itself is not promised.
- * - "borrowed" pointers live as long as the object they were got from; "owned" ones are the caller's.
- * - Strings are UTF-8 only as far as the kernel's are: escape them before showing (SPEC of
- *   bpfrefs(5), "VALUE").
- * - A struct bpfrefs_ctx may be used by several threads: the calls that touch the kernel take its
- *   lock and run one at a time. Snapshots are immutable and may be shared freely.
- * - Least kernel: 6.1 with BTF for the BPF source, 5.10 for the procfs source.
+ * The following holds for every function, unless its description says otherwise:
+ * - Errors: a function that can fail returns 0 (or a count of 0 or more) on success, and -errno on
+ *   failure. The value of errno itself is undefined afterwards.
+ * - Ownership: a "borrowed" pointer is valid as long as the object that it was read from. An
+ *   "owned" pointer or descriptor belongs to the caller, who frees or closes it.
+ * - Strings: names and paths are the bytes that the kernel has, which need not be valid UTF-8.
+ *   Escape them before you print them; bpfrefs(5), "VALUE", describes the escapes of bpfrefs.
+ * - Threads: a struct bpfrefs_ctx and a struct bpfrefs_keeper may be used by several threads. The
+ *   calls that read the kernel's objects take the lock of the context, so that they run one at a
+ *   time. Snapshots are immutable, and any number of threads may read one.
+ * - Kernel: the BPF source requires Linux 6.1 with BTF (CONFIG_DEBUG_INFO_BTF), the procfs source
+ *   requires Linux 5.10.
  */
 #ifndef BPFREFS_H
 #define BPFREFS_H
@@ -28,157 +33,190 @@
 extern "C" {
 #endif
 
-/* The library is built with -fvisibility=hidden: what this header declares is what it shows. */
+/* The library is built with -fvisibility=hidden and exports only what this header declares. */
 #if defined(__GNUC__)
 #pragma GCC visibility push(default)
 #endif
 
-/** The library's version, "MAJOR.MINOR.PATCH". Borrowed, static. */
+/** Returns the version of the library, "MAJOR.MINOR.PATCH". The string is static. */
 const char *bpfrefs_version(void);
 
 /* ---------------------------------------------------------------- keys --- */
 
-/** The kinds of BPF object that have an id. Values are stable. */
+/** The kinds of BPF object that have an id. The values are stable. */
 enum bpfrefs_kind {
 	BPFREFS_MAP,
 	BPFREFS_PROG,
 	BPFREFS_LINK,
 	BPFREFS_BTF,
-	BPFREFS_KIND_COUNT, /**< number of kinds; as a key's kind it means "no object" */
+	BPFREFS_KIND_COUNT, /**< the number of kinds; in a key it means "no object" */
 };
 
-/** Names one object: its kind and the id that the kernel gave it (never 0). */
+/** Identifies one object: its kind, and the id that the kernel gave it, which is never 0. */
 struct bpfrefs_key {
 	enum bpfrefs_kind kind;
 	uint32_t id;
 };
 
-/** "map", "prog", "link" or "btf"; "?" for anything else. Borrowed, static. */
+/** Returns "map", "prog", "link" or "btf", and "?" for any other value. The string is static. */
 const char *bpfrefs_kind_name(enum bpfrefs_kind kind);
 
-/** The kind of that name in @p kind. -EINVAL if there is none. */
+/**
+ * Stores the kind that has the name @p name in @p kind.
+ * @return -EINVAL if no kind has that name; @p kind is then unchanged
+ */
 int bpfrefs_kind_parse(const char *name, enum bpfrefs_kind *kind);
 
 /**
- * Reads a canonical object id: decimal, no sign, no leading zero, 1 to UINT32_MAX.
- * -EINVAL for anything else; @p id is then unchanged.
+ * Parses an object id in its canonical form: a decimal number from 1 to UINT32_MAX, without a sign
+ * or leading zeros.
+ * @return -EINVAL for any other text; @p id is then unchanged
  */
 int bpfrefs_id_parse(const char *text, uint32_t *id);
 
-/** Reads "KIND/ID". -EINVAL if it is not exactly that; @p key is then unchanged. */
+/**
+ * Parses "KIND/ID", such as "map/12".
+ * @return -EINVAL for any other text; @p key is then unchanged
+ */
 int bpfrefs_key_parse(const char *text, struct bpfrefs_key *key);
 
-/** Bytes that the longest "KIND/ID" takes, with its NUL. */
+/** The size in bytes of the longest "KIND/ID", including its NUL. */
 #define BPFREFS_KEY_MAX 16
 
-/** Writes "KIND/ID" into @p buf and returns @p buf. */
+/** Writes "KIND/ID" and a NUL into @p buf, and returns @p buf. */
 char *bpfrefs_key_format(struct bpfrefs_key key, char buf[BPFREFS_KEY_MAX]);
 
-/** Orders keys by kind, then id: negative, 0 or positive, as strcmp(3). */
+/** Orders keys by kind, then by id: returns a negative, zero or positive number like strcmp(3). */
 int bpfrefs_key_compare(struct bpfrefs_key a, struct bpfrefs_key b);
 
 /* ------------------------------------------------------------- context --- */
 
-/** Where facts come from. */
+/** The source that the facts are read from. */
 enum bpfrefs_source {
-	BPFREFS_SOURCE_AUTO, /**< BPF where it loads, else procfs */
-	BPFREFS_SOURCE_BPF,  /**< BPF iterators and walkers: complete, with counters */
-	BPFREFS_SOURCE_PROC, /**< procfs and bpf(2): no counters, fewer holders */
+	BPFREFS_SOURCE_AUTO, /**< BPF if its programs can be loaded, else procfs */
+	BPFREFS_SOURCE_BPF,  /**< BPF iterators: all classes of holders, and the counters */
+	BPFREFS_SOURCE_PROC, /**< procfs and bpf(2): no counters, and fewer classes of holders */
 	BPFREFS_SOURCE_COUNT,
 };
 
-/** "auto", "bpf" or "proc". Borrowed, static. */
+/** Returns "auto", "bpf" or "proc", and "?" for any other value. The string is static. */
 const char *bpfrefs_source_name(enum bpfrefs_source source);
 
-/** How to open a context. Zero everything, set @ref size, then what matters. */
+/** Options of bpfrefs_ctx_open(). Set all members to zero, then @ref size and what you need. */
 struct bpfrefs_options {
 	size_t size;		    /**< sizeof(struct bpfrefs_options) */
 	enum bpfrefs_source source; /**< which source to use */
-	int proc_fd;		    /**< a directory descriptor of procfs, borrowed for the context's
-				     *   life; 0 or less: open /proc */
-	uint64_t memory;	    /**< bytes that a snapshot in the making may take, with what
-				     *   grows with it; one that would take more fails with
-				     *   -ENOMEM, and others are as they were. 0: no limit */
-	char **why;		    /**< if not NULL: where opening fails, gets an owned sentence on
-				     *   why the source could not be opened, to be freed with free(3),
-				     *   or NULL where the error says it all */
+	/**
+	 * A descriptor of the root directory of a procfs, which is duplicated. 0 or a negative
+	 * number: /proc is opened.
+	 */
+	int proc_fd;
+	/**
+	 * The number of bytes that a snapshot may allocate while it is taken. One that requires
+	 * more fails with -ENOMEM, which does not affect snapshots that were taken before. 0: no
+	 * limit.
+	 */
+	uint64_t memory;
+	/**
+	 * If not NULL: when opening fails, *why is set to an owned sentence that explains why the
+	 * source could not be opened, to be freed with free(3); or to NULL if the error code is the
+	 * whole explanation.
+	 */
+	char **why;
 };
 
-/** A connection to the running kernel's BPF objects: loaded walkers, kept descriptors, caches. */
+/** A context: the loaded BPF programs, descriptors that are kept open, and caches. */
 struct bpfrefs_ctx;
 
 /**
- * Opens a context. With BPFREFS_SOURCE_AUTO a failure to load the walkers is not an error: see
- * bpfrefs_ctx_source(). The context's process must be in the initial pid namespace, since the
- * kernel's task iterator shows only the opener's pid namespace (bpf_iter task, task_seq_get_next()).
+ * Opens a context. With BPFREFS_SOURCE_AUTO it is no error if the BPF programs cannot be loaded:
+ * the procfs source is used, and bpfrefs_ctx_source() returns the reason. The process must be in
+ * the initial pid namespace, because the kernel's task iterator shows only the tasks in the pid
+ * namespace of the process that created it (task_seq_get_next() in kernel/bpf/task_iter.c).
  *
- * @param options how, or NULL for the defaults; only read during the call
- * @param ctx gets the owned context; close it with bpfrefs_ctx_close()
- * @return -EPERM without CAP_SYS_ADMIN or outside the initial pid namespace, -EINVAL for options
- *	of an unknown size or source, with BPFREFS_SOURCE_BPF what loading returned
+ * @param options the options, or NULL for the defaults; not used after the call returns
+ * @param ctx is set to the owned context; close it with bpfrefs_ctx_close()
+ * @return -EPERM without CAP_SYS_ADMIN or outside the initial pid namespace; -EINVAL if the
+ *	size or the source in the options is invalid; the error of open(2) if there is no procfs;
+ *	with BPFREFS_SOURCE_BPF, the error of loading the BPF programs
  */
 int bpfrefs_ctx_open(const struct bpfrefs_options *options, struct bpfrefs_ctx **ctx);
 
 /**
- * For an application's callback of libbpf_set_print(3), which is to call this first. It notes what
- * libbpf says in a thread while that opens a context or takes a snapshot: which program a kernel
- * refuses, and why. A refused program is then left out, and its class is unavailable. That callback is
- * the process's own, so the library does not set it. Without it libbpf prints to stderr, and one refused
- * program means that none is used: bpfrefs_ctx_source() says so.
+ * Call this first in the application's libbpf_set_print(3) callback. It records what libbpf reports
+ * in a thread that opens a context or takes a snapshot, which says which BPF program the kernel's
+ * verifier rejects, and why. The library then leaves out that program, and the holder class that
+ * needs it is unavailable. There is one such callback in a process, so that the library does not
+ * set it. If it is not called, libbpf prints to stderr, and one rejected program means that the BPF
+ * source cannot be used at all; bpfrefs_ctx_source() then returns the reason. May be called by any
+ * thread.
  *
- * @param level enum libbpf_print_level
- * @return true where the line was the library's, which is then not to be printed
+ * @param level an enum libbpf_print_level
+ * @return true if the message belongs to the library, in which case the caller does not print
+ *	it
  */
 bool bpfrefs_libbpf_print(int level, const char *format, va_list args);
 
-/** Closes a context and every descriptor that it keeps. NULL is allowed. Snapshots live on. */
+/**
+ * Closes a context and all descriptors that it keeps open. Close its keepers first. NULL is
+ * allowed. Snapshots that were taken with it stay valid. No other thread may use the context any
+ * more.
+ */
 void bpfrefs_ctx_close(struct bpfrefs_ctx *ctx);
 
 /**
- * The source in use: BPF or PROC, never AUTO. @p why, if not NULL, gets a borrowed sentence on
- * why BPF is not used, or NULL where it is.
+ * Returns the source in use: BPFREFS_SOURCE_BPF or BPFREFS_SOURCE_PROC.
+ * @param why if not NULL: is set to a borrowed sentence that explains why the BPF source is
+ *	not used, or to NULL if it is used
  */
 enum bpfrefs_source bpfrefs_ctx_source(const struct bpfrefs_ctx *ctx, const char **why);
 
 /**
- * The first existing id of @p kind above @p start (BPF_*_GET_NEXT_ID).
- * @return -ENOENT when there is none, -EPERM without CAP_SYS_ADMIN
+ * Finds the lowest id of @p kind that is greater than @p start (BPF_*_GET_NEXT_ID of bpf(2)). Takes
+ * neither the lock of the context nor a reference to the object.
+ * @param id is set to the id that was found
+ * @return -ENOENT if there is none, -EPERM without CAP_SYS_ADMIN, -EINVAL for an invalid kind
  */
-int bpfrefs_next_id(struct bpfrefs_ctx *ctx, enum bpfrefs_kind kind, uint32_t start,
-		    uint32_t *id);
+int bpfrefs_next_id(struct bpfrefs_ctx *ctx, enum bpfrefs_kind kind, uint32_t start, uint32_t *id);
 
-/** 0 if the object exists now, -ENOENT if not. Takes no reference: asks for the id after id - 1. */
+/**
+ * Checks whether an object exists now, by the next id after its predecessor's: bpfrefs_next_id().
+ * Takes neither the lock of the context nor a reference to the object.
+ * @return 0 if it exists, -ENOENT if it does not, otherwise an error of bpfrefs_next_id()
+ */
 int bpfrefs_exists(struct bpfrefs_ctx *ctx, struct bpfrefs_key key);
 
 /* ---------------------------------------------------------------- info --- */
 
-/** One fact: a name and either a number or a string. */
+/** One fact about an object: a name, and either a number or a string. */
 struct bpfrefs_field {
-	const char *key; /**< the field's name in struct bpf_*_info, or "kind", "attached" */
-	const char *str; /**< the value where it is text, else NULL */
-	uint64_t num;	 /**< the value where it is a number */
+	const char *key; /**< the name of the member in struct bpf_*_info, or "kind", "attached" */
+	const char *str; /**< the value if it is a string, else NULL */
+	uint64_t num;	 /**< the value if it is a number */
 };
 
-/** Facts about one object, as struct bpf_{map,prog,link,btf}_info has them. */
+/** The facts about one object that struct bpf_{map,prog,link,btf}_info has. */
 struct bpfrefs_info;
 
 /**
- * Reads an object's facts from the kernel now. Of a map no descriptor is opened with the BPF
- * source (a descriptor of a program array with usercnt 0 would clear it again on close,
- * map_release_uref()); other kinds are held by a descriptor during the call.
+ * Reads the facts about an object from the kernel now (BPF_OBJ_GET_INFO_BY_FD). Objects other than
+ * maps are referenced by a descriptor during the call. With the BPF source no descriptor of a map
+ * is opened: if the usercnt of a program array were 0, closing that descriptor would clear the
+ * array again (bpf_map_put_uref() calls map_release_uref, which is prog_array_map_clear()).
  *
- * @param info gets the owned facts; free them with bpfrefs_info_free()
- * @return -ENOENT if there is no such object, else what bpf(2) said
+ * @param info is set to the owned facts; free them with bpfrefs_info_free()
+ * @return -ENOENT if there is no such object, -EINVAL for an invalid kind, otherwise the error
+ *	of bpf(2)
  */
 int bpfrefs_info_read(struct bpfrefs_ctx *ctx, struct bpfrefs_key key, struct bpfrefs_info **info);
 
-/** Frees facts. NULL is allowed. */
+/** Frees what bpfrefs_info_read() returned. NULL is allowed. */
 void bpfrefs_info_free(struct bpfrefs_info *info);
 
-/** The @p index'th fact in the UAPI's order, borrowed, or NULL past the last. */
+/** Returns fact number @p index in the order of the UAPI, borrowed; NULL past the last. */
 const struct bpfrefs_field *bpfrefs_info_field(const struct bpfrefs_info *info, size_t index);
 
-/** Every enumerated UAPI value that facts can hold. */
+/** The UAPI enumerations whose values facts can have. */
 enum bpfrefs_enum {
 	BPFREFS_ENUM_MAP_TYPE,
 	BPFREFS_ENUM_PROG_TYPE,
@@ -188,17 +226,18 @@ enum bpfrefs_enum {
 };
 
 /**
- * The UAPI's word for a value ("prog_array", "tcx_ingress"), borrowed and static, or NULL for a
- * value newer than this library: show the number then.
+ * Returns the name of a value in lower case and without the prefix of its enumeration, such as
+ * "prog_array" for BPF_MAP_TYPE_PROG_ARRAY. The string is static. Returns NULL for a value that
+ * this version of the library does not know; print the number then.
  */
 const char *bpfrefs_enum_name(enum bpfrefs_enum what, uint32_t value);
 
 /* ------------------------------------------------------------ snapshot --- */
 
-/** A value that could not be learnt: shown as "?". Used for counters and numeric fields. */
+/** The value of a counter or a number that could not be read. bpfrefs shows it as "?". */
 #define BPFREFS_UNKNOWN UINT64_MAX
 
-/** An object's standing in the graph of references; bpfrefs(5) defines each. */
+/** The state of an object in the graph of references. bpfrefs(5) defines each state. */
 enum bpfrefs_state {
 	BPFREFS_HELD,
 	BPFREFS_AT_RISK,
@@ -208,208 +247,244 @@ enum bpfrefs_state {
 	BPFREFS_STATE_COUNT,
 };
 
-/** "held", "at-risk", "cleared", "unrooted" or "unknown". Borrowed, static. */
+/**
+ * Returns "held", "at-risk", "cleared", "unrooted" or "unknown", and "?" for any other value. The
+ * string is static.
+ */
 const char *bpfrefs_state_name(enum bpfrefs_state state);
 
-/** One object of a snapshot. Only ever seen through a pointer; fields are added at the end. */
+/**
+ * One object of a snapshot. Later versions of the library add members at the end, so use this
+ * structure only through the pointers that the library returns.
+ */
 struct bpfrefs_object {
 	struct bpfrefs_key key;
-	const char *name;	  /**< the kernel's name, "" if it has none; NULL unknown */
-	const char *type;	  /**< in words, a number for types newer than this; NULL unknown */
-	uint64_t refcnt;	  /**< the kernel's reference count, or BPFREFS_UNKNOWN */
-	uint64_t usercnt;	  /**< maps: bpf_map.usercnt, or BPFREFS_UNKNOWN; else 0 */
-	uint64_t explained;	  /**< sum of ref over the holders found */
-	uint64_t user_explained;  /**< sum of user over the holders found */
-	uint64_t pins;		  /**< linked pins found, not counting keeps; hard links apart */
-	uint64_t memlock;	  /**< bytes charged (fdinfo's memlock), 0 for links and BTFs, for
-				   *   which nobody is; or BPFREFS_UNKNOWN */
-	enum bpfrefs_state state; /**< see bpfrefs(5) */
-	const char *because;	  /**< one sentence for @ref state */
-	bool changing;		  /**< the counters differed before and after, after all retries */
-	bool user_state;	  /**< maps: has a user state that usercnt 0 clears */
-	uint32_t max_entries;	  /**< maps only, else 0 */
-	uint32_t type_number;	  /**< the UAPI's number behind @ref type */
+	const char *name;	 /**< the kernel's name, "" if it has none; NULL: unknown */
+	const char *type;	 /**< the UAPI's name of the type, else its number; NULL: unknown */
+	uint64_t refcnt;	 /**< the kernel's reference counter, or BPFREFS_UNKNOWN */
+	uint64_t usercnt;	 /**< maps: bpf_map.usercnt, or BPFREFS_UNKNOWN; other kinds: 0 */
+	uint64_t explained;	 /**< sum of bpfrefs_ref_count() over the references found */
+	uint64_t user_explained; /**< sum of bpfrefs_ref_user() over the references found */
+	/** The number of names in a bpffs that were found, without keeps. Each hard link counts. */
+	uint64_t pins;
 	/**
-	 * The kernel's BTFs: how much of what is not explained has been so in every scan of this
-	 * context; else 0.
+	 * The number of bytes charged for the object ("memlock" in fdinfo), or BPFREFS_UNKNOWN. 0
+	 * for links and BTFs, for which the kernel charges nobody.
+	 */
+	uint64_t memlock;
+	enum bpfrefs_state state; /**< the state; bpfrefs(5) defines each */
+	const char *because;	  /**< one sentence that explains @ref state */
+	bool changing;		  /**< the counters changed during the scan, in every attempt */
+	bool user_state; /**< maps: has a user state, which is cleared when usercnt becomes 0 */
+	uint32_t max_entries; /**< maps: bpf_map.max_entries; other kinds: 0 */
+	uint32_t type_number; /**< the UAPI's number of @ref type */
+	/**
+	 * BTFs of the kernel: the part of the unexplained references that has been unexplained in
+	 * every scan with this context. Other objects: 0.
 	 */
 	uint64_t constant;
 };
 
-/** What a field of a reference holds. */
+/** The type of the value of a field of a reference. */
 enum bpfrefs_value_type {
-	BPFREFS_VALUE_ABSENT,  /**< this reference has no such field */
-	BPFREFS_VALUE_UNKNOWN, /**< it has, and it could not be learnt: "?" */
+	BPFREFS_VALUE_ABSENT,  /**< this reference does not have the field */
+	BPFREFS_VALUE_UNKNOWN, /**< it has the field, but the value could not be read */
 	BPFREFS_VALUE_NUM,
 	BPFREFS_VALUE_STR,
 };
 
-/** One field of a reference. Strings are borrowed from the snapshot. */
+/** The value of one field of a reference. The string is borrowed from the snapshot. */
 struct bpfrefs_value {
 	enum bpfrefs_value_type type;
 	uint64_t num;
 	const char *str;
 };
 
-/** A class of holders: everything that holds references in one way. Static, immutable. */
+/** A class of holders: everything that holds references in the same way. Static and immutable. */
 struct bpfrefs_class {
-	const char *name;	 /**< as in bpfrefs(5): "fd", "pin", "map" ... */
+	const char *name;	 /**< the name in bpfrefs(5): "fd", "pin", "map" ... */
 	const char *const *keys; /**< names of the fields of its references, NULL at the end */
-	unsigned int kinds; /**< what it can hold: 1 << enum bpfrefs_kind, together; 0: any */
+	unsigned int kinds; /**< the kinds that it can hold: 1 << enum bpfrefs_kind; 0: all kinds */
 };
 
-/** One reference: an object is held. Opaque, borrowed from its snapshot. */
+/** One reference to an object. Opaque, and borrowed from its snapshot. */
 struct bpfrefs_ref;
 
-/** The object that is held. */
+/** Returns the key of the object that is held. */
 struct bpfrefs_key bpfrefs_ref_target(const struct bpfrefs_ref *ref);
-/** The object that holds it, or kind BPFREFS_KIND_COUNT where the holder is no object. */
+/** Returns the key of the object that holds it; its kind is BPFREFS_KIND_COUNT if none does. */
 struct bpfrefs_key bpfrefs_ref_holder(const struct bpfrefs_ref *ref);
-/** The class that found it. Borrowed, static. */
+/** Returns the class of the holder. Static. */
 const struct bpfrefs_class *bpfrefs_ref_class(const struct bpfrefs_ref *ref);
-/** The place of that class in output order, as bpfrefs_snapshot_class() takes it. */
+/** Returns the index of that class in output order, as in bpfrefs_snapshot_class(). */
 size_t bpfrefs_ref_class_index(const struct bpfrefs_ref *ref);
-/** How much of the target's refcnt it explains; 0 for a second name of the same reference. */
+/**
+ * Returns how many references of the target's refcnt this one explains. 0 if the kernel counts it
+ * only once under several names: a second descriptor of the same open file, a hard link of the same
+ * pin.
+ */
 uint32_t bpfrefs_ref_count(const struct bpfrefs_ref *ref);
-/** How much of a map's usercnt it explains. */
+/** Returns how many references of a map's usercnt this one explains. */
 uint32_t bpfrefs_ref_user(const struct bpfrefs_ref *ref);
-/** The process that holds it, or 0 where no process does. */
+/** Returns the id of the process that holds it (its tgid), or 0 if no process does. */
 uint32_t bpfrefs_ref_pid(const struct bpfrefs_ref *ref);
-/** The field at @p index of its class's keys. Absent past the last. */
+/** Returns the value of the field at @p index in its class's keys. Absent past the last. */
 struct bpfrefs_value bpfrefs_ref_value(const struct bpfrefs_ref *ref, size_t index);
-/** The field of that name. Absent where its class has none such. */
+/** Returns the value of the field with the name @p key. Absent if its class has no such field. */
 struct bpfrefs_value bpfrefs_ref_get(const struct bpfrefs_ref *ref, const char *key);
 
-/** How well a class could be read. */
+/** How completely the references of a class were read. */
 enum bpfrefs_coverage {
 	BPFREFS_COMPLETE,
-	BPFREFS_PARTIAL,     /**< @ref bpfrefs_class_status.count things could not be read */
-	BPFREFS_UNAVAILABLE, /**< nothing could be learnt */
+	BPFREFS_PARTIAL,     /**< @ref bpfrefs_class_status.count items could not be read */
+	BPFREFS_UNAVAILABLE, /**< nothing could be read */
 	BPFREFS_COVERAGE_COUNT,
 };
 
-/** "complete", "partial" or "unavailable". Borrowed, static. */
+/**
+ * Returns "complete", "partial" or "unavailable", and "?" for any other value. The string is
+ * static.
+ */
 const char *bpfrefs_coverage_name(enum bpfrefs_coverage coverage);
 
-/** What became of one class in one snapshot. */
+/** The result of reading one class in one snapshot. */
 struct bpfrefs_class_status {
 	const struct bpfrefs_class *class_;
-	const char *source; /**< "BPF walk", "procfs", "bpf(2)" */
+	const char *source; /**< where its references were read: "BPF walk", "procfs", "bpf(2)" */
 	enum bpfrefs_coverage coverage;
-	uint32_t count;	  /**< partial: how many could not be read */
-	const char *what; /**< partial: of what ("processes"); unavailable: why, or NULL */
-	int error;	  /**< the first error, as a positive errno; 0: see @ref what */
-	uint32_t refs;	  /**< references found */
+	uint32_t count;	  /**< partial: the number of items that could not be read */
+	const char *what; /**< partial: what the items are; unavailable: the reason, or NULL */
+	int error;	  /**< the first error, a positive errno; 0: @ref what explains it */
+	uint32_t refs;	  /**< the number of references that were found */
 };
 
-/** Where an instance of bpffs is mounted. */
+/** A mount of an instance of bpffs. */
 struct bpfrefs_mount {
-	uint32_t mnt_ns;  /**< inode number of the mount namespace */
-	uint32_t pid;	  /**< a process in that namespace, 0 unknown */
-	const char *path; /**< mount point as that process sees it; NULL unknown */
-	bool here;	  /**< it is our own mount namespace */
-	bool covered;	  /**< another mount lies over it: @ref path leads elsewhere */
+	uint32_t mnt_ns;  /**< the inode number of the mount namespace */
+	uint32_t pid;	  /**< a process in that mount namespace, 0: unknown */
+	const char *path; /**< the mount point as that process sees it; NULL: unknown */
+	bool here;	  /**< it is in the mount namespace of the caller */
+	bool covered;	  /**< another mount covers it, so that @ref path leads elsewhere */
 };
 
-/** One instance (super block) of bpffs. */
+/** An instance (a super block) of bpffs. */
 struct bpfrefs_bpffs {
-	uint32_t major, minor;		    /**< st_dev */
-	uint64_t pins;			    /**< pinned inodes, unlinked ones included */
-	bool attached;			    /**< in a mount namespace; else detached */
-	const struct bpfrefs_mount *mounts; /**< @ref mount_count of them */
+	uint32_t major, minor; /**< the device number, as st_dev of its files */
+	uint64_t pins;	       /**< pinned inodes, including those that were unlinked */
+	bool attached;	       /**< a mount namespace has a mount of it; else it is detached */
+	const struct bpfrefs_mount *mounts; /**< array of @ref mount_count mounts */
 	size_t mount_count;
-	const uint32_t *pids; /**< detached: the processes that keep it, @ref pid_count of them */
+	const uint32_t *pids; /**< detached: array of @ref pid_count processes that keep it alive */
 	size_t pid_count;
 };
 
 /** A process that holds BPF objects. */
 struct bpfrefs_process {
 	uint32_t pid;
-	const char *comm; /**< of the thread group leader; NULL unknown */
+	const char *comm; /**< the name of the thread group leader; NULL: unknown */
 };
 
-/** One immutable picture of all BPF objects and all references to them. */
+/** An immutable picture of all BPF objects and of all references to them. */
 struct bpfrefs_snapshot;
 
-/** Counters of one snapshot's making. */
+/** Statistics on how a snapshot was taken. */
 struct bpfrefs_snapshot_stats {
-	uint64_t started_ns; /**< CLOCK_MONOTONIC when the first fact was read */
-	uint64_t took_ns;
-	uint64_t wall_ns; /**< CLOCK_REALTIME at the start, for st_mtime */
-	uint32_t attempts; /**< walks made, 1 if nothing moved */
-	uint64_t memory;   /**< bytes that it took in the making, as bpfrefs_options.memory counts */
+	uint64_t started_ns; /**< CLOCK_MONOTONIC when it was started, in nanoseconds */
+	uint64_t took_ns;    /**< how long it took, in nanoseconds */
+	uint64_t wall_ns;    /**< CLOCK_REALTIME when it was started, in nanoseconds */
+	uint32_t attempts;   /**< the number of scans; 1 if no counter changed during the first */
+	uint64_t memory;     /**< bytes that were allocated, counted as bpfrefs_options.memory */
 };
 
 /**
- * Reads everything. Counters are read before and after the walk and the walk is made again, a few
- * times at most, while they differ. Takes no reference that lasts.
+ * Takes a snapshot: reads all objects, their counters, and all references. The counters are read
+ * before and after the references. If they differ, or if there are unexplained references that were
+ * not there in the scan before, the scan is repeated, up to three times. All references that the
+ * library takes meanwhile are released before it returns.
  *
- * @param snapshot gets one owned reference; drop it with bpfrefs_snapshot_unref()
- * @return -EPERM; -ENOMEM where there is no memory, or it takes more than bpfrefs_options.memory;
- *	what a single class could not learn is no error but a gap in its status
+ * @param snapshot is set to an owned reference; drop it with bpfrefs_snapshot_unref()
+ * @return -EPERM; -ENOMEM if there is not enough memory or it would take more than
+ *	bpfrefs_options.memory. It is no error if a class could not be read: see
+ *	bpfrefs_class_status.
  */
 int bpfrefs_snapshot_take(struct bpfrefs_ctx *ctx, struct bpfrefs_snapshot **snapshot);
 
 /**
- * The references to one object alone: those that bpfrefs_snapshot_take() would find, much sooner.
- * Other objects and their references are not in the snapshot, nor does it say what state the object
- * is in.
- * @return 0, -ENOENT where there is no such object, -EAGAIN where only a snapshot of everything can
- *	tell: of most kinds and some types of objects, and where not every reference is explained
+ * Finds the references to one object, the same ones as bpfrefs_snapshot_take(), but much faster.
+ * The snapshot has neither the other objects nor their references, and the state of the object in
+ * it is meaningless.
+ *
+ * @param snapshot is set to an owned reference; drop it with bpfrefs_snapshot_unref()
+ * @return -ENOENT if there is no such object; -EAGAIN if only bpfrefs_snapshot_take() can find
+ *	all references, which is so for most kinds of objects, for some types of maps, and if a
+ *	reference is unexplained; -ENOMEM
  */
 int bpfrefs_snapshot_take_one(struct bpfrefs_ctx *ctx, struct bpfrefs_key key,
 			      struct bpfrefs_snapshot **snapshot);
 
-/** Takes one more reference (atomically) and returns its argument. */
+/** Takes one more reference to the snapshot and returns its argument. Atomic. */
 struct bpfrefs_snapshot *bpfrefs_snapshot_ref(struct bpfrefs_snapshot *snapshot);
-/** Drops one reference; the last one frees the snapshot. NULL is allowed. */
+/** Drops a reference; dropping the last one frees the snapshot. NULL is allowed. Atomic. */
 void bpfrefs_snapshot_unref(struct bpfrefs_snapshot *snapshot);
 
-/** How the snapshot was made. */
+/** Returns the statistics on how the snapshot was taken. */
 struct bpfrefs_snapshot_stats bpfrefs_snapshot_stats(const struct bpfrefs_snapshot *snapshot);
-/** Objects in it. */
+/** Returns the number of objects. */
 size_t bpfrefs_snapshot_object_count(const struct bpfrefs_snapshot *snapshot);
-/** The @p index'th object in key order, borrowed; NULL past the last. */
+/** Returns object number @p index in the order of the keys, borrowed; NULL past the last. */
 const struct bpfrefs_object *bpfrefs_snapshot_object(const struct bpfrefs_snapshot *snapshot,
 						     size_t index);
-/** The object of that key, borrowed; NULL if it is not there. */
+/** Returns the object with the key @p key, borrowed; NULL if the snapshot does not have it. */
 const struct bpfrefs_object *bpfrefs_snapshot_find(const struct bpfrefs_snapshot *snapshot,
 						   struct bpfrefs_key key);
-/** Is it there? Asks less than bpfrefs_snapshot_find(), whose first call finds all states. */
+/**
+ * Returns whether the snapshot has the object. Cheaper than the first bpfrefs_snapshot_find(),
+ * which computes the states of all objects.
+ */
 bool bpfrefs_snapshot_has(const struct bpfrefs_snapshot *snapshot, struct bpfrefs_key key);
-/** References in it. */
+/** Returns the number of references. */
 size_t bpfrefs_snapshot_ref_count(const struct bpfrefs_snapshot *snapshot);
-/** The @p index'th reference, by target, then class, then as found; NULL past the last. */
+/**
+ * Returns reference number @p index, borrowed; NULL past the last. They are sorted by target, then
+ * by class, then in the order in which they were found.
+ */
 const struct bpfrefs_ref *bpfrefs_snapshot_ref_at(const struct bpfrefs_snapshot *snapshot,
 						  size_t index);
-/** Of the references to @p key: their number, and in @p first the index of the first. */
+/**
+ * Returns the number of references to the object @p key, which follow each other, and sets @p first
+ * to the index of the first one for bpfrefs_snapshot_ref_at().
+ */
 size_t bpfrefs_snapshot_holders(const struct bpfrefs_snapshot *snapshot, struct bpfrefs_key key,
 				size_t *first);
 /**
- * Calls @p fn for each reference that @p holder holds (an object). Stops when it returns non-zero
- * and returns that. -ENOMEM where there is no memory to find them.
+ * Calls @p fn for each reference that the object @p holder holds, until @p fn returns non-zero.
+ * @return what @p fn returned last, 0 if there is no such reference, or -ENOMEM
  */
 int bpfrefs_snapshot_holding(const struct bpfrefs_snapshot *snapshot, struct bpfrefs_key holder,
 			     int (*fn)(const struct bpfrefs_ref *ref, void *data), void *data);
-/** The same for each reference that a process holds. */
+/** Like bpfrefs_snapshot_holding(), for each reference that the process @p pid holds. */
 int bpfrefs_snapshot_pid_holding(const struct bpfrefs_snapshot *snapshot, uint32_t pid,
 				 int (*fn)(const struct bpfrefs_ref *ref, void *data), void *data);
-/** The @p index'th process in pid order, borrowed; NULL past the last. */
+/** Returns process number @p index in the order of the pids, borrowed; NULL past the last. */
 const struct bpfrefs_process *bpfrefs_snapshot_process(const struct bpfrefs_snapshot *snapshot,
 						       size_t index);
-/** The process of that pid if it holds anything, borrowed; else NULL. */
+/** Returns the process @p pid, borrowed; NULL if it does not hold anything. */
 const struct bpfrefs_process *bpfrefs_snapshot_find_pid(const struct bpfrefs_snapshot *snapshot,
 							uint32_t pid);
-/** The @p index'th class's status, in output order, borrowed; NULL past the last. */
+/** Returns the status of class number @p index in output order, borrowed; NULL past the last. */
 const struct bpfrefs_class_status *bpfrefs_snapshot_class(const struct bpfrefs_snapshot *snapshot,
 							  size_t index);
-/** The @p index'th bpffs instance, borrowed; NULL past the last. */
+/** Returns bpffs instance number @p index, borrowed; NULL past the last. */
 const struct bpfrefs_bpffs *bpfrefs_snapshot_bpffs(const struct bpfrefs_snapshot *snapshot,
 						   size_t index);
 /**
- * Where a pin stands below a directory of its bpffs: "app/conns". For a reference of class pin or
- * keep that is linked below the directory with inode number @p dir_ino on device @p major:@p minor.
- * Borrowed; NULL for any other reference.
+ * Returns the path of a pin relative to a directory of its bpffs, such as "app/conns", borrowed.
+ *
+ * @param ref a reference of class pin or keep
+ * @param major the major device number of the bpffs
+ * @param minor the minor device number of the bpffs
+ * @param dir_ino the inode number of the directory
+ * @return NULL if @p ref is not a pin or keep that is linked below that directory
  */
 const char *bpfrefs_snapshot_pin_path(const struct bpfrefs_snapshot *snapshot,
 				      const struct bpfrefs_ref *ref, uint32_t major, uint32_t minor,
@@ -417,58 +492,66 @@ const char *bpfrefs_snapshot_pin_path(const struct bpfrefs_snapshot *snapshot,
 
 /* ------------------------------------------------------------- answers --- */
 
-/** A root that leads to an object. Borrowed, valid during the call. */
+/** A root that leads to an object. Borrowed, and valid only while the callback runs. */
 struct bpfrefs_root {
-	/** The root's own reference; where a process is the root because it keeps what the reference
-	 *  lasts as long as, that reference: an attachment or a pin. */
+	/**
+	 * The reference of the root. If @ref owner is set, the root is a process that keeps a
+	 * namespace, a bpffs, a socket or a tun device, and this is an attachment or a pin that
+	 * lasts as long as it does.
+	 */
 	const struct bpfrefs_ref *ref;
-	/** What such a process keeps: "net_ns", "mnt_ns", "bpffs", "socket", "tun"; else NULL. */
+	/** What that process keeps: "net_ns", "mnt_ns", "bpffs", "socket", "tun"; else NULL. */
 	const char *owner;
-	uint32_t pid;	  /**< and that process; 0 without @ref owner: see bpfrefs_ref_pid() */
-	const char *comm; /**< its name, or NULL */
-	/** The objects that it leads through, from what the reference holds to the one asked for. */
+	uint32_t pid;	  /**< that process; 0 without @ref owner, see bpfrefs_ref_pid() then */
+	const char *comm; /**< the name of that process, or NULL */
+	/** The objects from the target of @ref ref to the object of the query, both included. */
 	const struct bpfrefs_key *chain;
-	size_t count; /**< of @ref chain, 1 or more */
+	size_t count; /**< the number of objects in @ref chain, 1 or more */
 };
 
-/** Called by bpfrefs_snapshot_roots() with one root. */
+/** The callback of bpfrefs_snapshot_roots(), called with one root. */
 typedef int (*bpfrefs_root_fn)(const struct bpfrefs_root *root, void *data);
 
 /**
- * The roots that lead to an object, nearest first, each with one shortest chain. Processes, pins,
- * attachments and the kernel are roots; automatic keeps are not, nor is a pin or attachment that goes
- * with processes: these are. Stops when @p fn returns non-zero and returns that.
- * @return -ENOENT if there is no such object, -ENOMEM
+ * Calls @p fn for each root that leads to an object, until @p fn returns non-zero. The nearest root
+ * comes first. Each root has one shortest chain. Processes, pins, attachments and the kernel itself
+ * are roots. An automatic keep is not a root. If a pin or an attachment lasts only as long as
+ * processes keep its bpffs, namespace or device, those processes are the roots.
+ *
+ * @return what @p fn returned last, -ENOENT if there is no such object, -ENOMEM
  */
 int bpfrefs_snapshot_roots(const struct bpfrefs_snapshot *snapshot, struct bpfrefs_key key,
 			   bpfrefs_root_fn fn, void *data);
 
-/** What becomes of an object when a process exits. */
+/** What happens to an object when a process exits. */
 enum bpfrefs_effect {
-	BPFREFS_FREED,		 /**< nothing holds it any more */
-	BPFREFS_CLEARED_BY_EXIT, /**< it stays, and its user state goes */
+	BPFREFS_FREED,		 /**< nothing holds the object any more, and it is freed */
+	BPFREFS_CLEARED_BY_EXIT, /**< the object stays, but its user state is cleared */
 	BPFREFS_EFFECT_COUNT,
 };
 
-/** "freed" or "cleared". Borrowed, static. */
+/** Returns "freed" or "cleared", and "?" for any other value. The string is static. */
 const char *bpfrefs_effect_name(enum bpfrefs_effect effect);
 
-/** Called by bpfrefs_retains() with one object that would not stay as it is. */
+/** The callback of bpfrefs_retains(), called with one object that the exit would affect. */
 typedef int (*bpfrefs_retain_fn)(const struct bpfrefs_object *object, enum bpfrefs_effect effect,
 				 void *data);
 
 /**
- * What would be freed or cleared if a process exited now, by the snapshot, in key order. What is
- * counted and not explained stays. Objects that only automatic keeps hold then count as freed.
- * Stops when @p fn returns non-zero and returns that; else 0, also for a process that holds nothing,
- * or -ENOMEM.
+ * Calls @p fn for each object that would be freed or cleared if the process @p pid exited now, in
+ * the order of the keys, until @p fn returns non-zero. The answer is computed from the snapshot. An
+ * unexplained reference counts as a holder that stays. An object that would be held only by
+ * automatic keeps counts as freed, since bpfrefs then releases these.
+ *
+ * @return what @p fn returned last, 0 for a process that holds nothing, -ENOMEM
  */
 int bpfrefs_retains(const struct bpfrefs_snapshot *snapshot, uint32_t pid, bpfrefs_retain_fn fn,
 		    void *data);
 
 /**
- * The bytes of memory charged for a map or program, as fdinfo of one of its descriptors says now, or
- * BPFREFS_UNKNOWN where no process has one. Opens nothing but a file of procfs.
+ * Returns the number of bytes of memory that are charged for an object. If the snapshot does not
+ * have it, it is read now from "memlock" in the fdinfo of one of the object's descriptors;
+ * BPFREFS_UNKNOWN if no process has one. Opens nothing but a file of procfs.
  */
 uint64_t bpfrefs_memlock(struct bpfrefs_ctx *ctx, const struct bpfrefs_snapshot *snapshot,
 			 struct bpfrefs_key key);
@@ -476,131 +559,176 @@ uint64_t bpfrefs_memlock(struct bpfrefs_ctx *ctx, const struct bpfrefs_snapshot 
 /* ------------------------------------------------------------- effects --- */
 
 /**
- * Opens a descriptor of an object (BPF_*_GET_FD_BY_ID): a reference, and for a map a user
- * reference, until it is closed.
- * @return the owned descriptor, close-on-exec; -ENOENT if there is no such object
+ * Opens a descriptor of an object (BPF_*_GET_FD_BY_ID). It is a reference to the object, and for a
+ * map a user reference too, until it is closed.
+ * @return the owned descriptor, which is close-on-exec; -ENOENT if there is no such object;
+ *	otherwise the error of bpf(2)
  */
 int bpfrefs_object_open(struct bpfrefs_ctx *ctx, struct bpfrefs_key key);
 
 /**
- * Pins an object as @p name (one component) in the directory @p dir_fd of a bpffs, with the
- * credentials of the calling thread (BPF_OBJ_PIN).
- * @return -EEXIST, -EACCES, -EPERM as BPF_OBJ_PIN; -EOPNOTSUPP for a btf
+ * Pins an object in a bpffs (BPF_OBJ_PIN), with the credentials of the calling thread.
+ *
+ * @param dir_fd the directory
+ * @param name the name in that directory, one component
+ * @return the errors of BPF_OBJ_PIN, such as -EEXIST, -EACCES and -EPERM; -ENOENT if there is
+ *	no such object; -EINVAL for an invalid name; -EOPNOTSUPP for a BTF, which the kernel cannot
+ *	pin
  */
 int bpfrefs_pin(struct bpfrefs_ctx *ctx, struct bpfrefs_key key, int dir_fd, const char *name);
 
 /**
- * Which object is pinned as @p name in @p dir_fd (BPF_OBJ_GET, held during the call).
- * @return -ENOENT if there is nothing, -EINVAL if it is not a pin
+ * Identifies the object that is pinned as @p name in the directory @p dir_fd. The pin is opened
+ * (BPF_OBJ_GET), which is a reference to the object during the call. The pin of a link on a
+ * read-only bpffs cannot be opened (-EROFS), and is identified with a snapshot.
+ *
+ * @param key is set to the key of the object
+ * @return -ENOENT if there is no such name, -EINVAL if it is not a pin
  */
 int bpfrefs_pin_identify(struct bpfrefs_ctx *ctx, int dir_fd, const char *name,
 			 struct bpfrefs_key *key);
 
 /**
- * What removing one linked pin of @p key would do, by the snapshot: 0 nothing, -EBUSY if the object
- * would be freed or its user state cleared, as far as is known: an unexplained count is a holder, less
- * the pin itself where the snapshot has not found it; a counter that could not be read (procfs) is
- * none. A pin that is a keep counts as one. -ENOMEM: it could not be found out.
+ * Predicts from the snapshot what removing one linked pin of the object @p key would do. An
+ * unexplained reference counts as a holder that stays, except for the pin itself if the snapshot
+ * does not have it. A counter that could not be read (procfs source) does not count as a holder. A
+ * pin that is a keep counts as a pin.
  *
- * @param pin_ino inode number of the pin on device @p major : @p minor
+ * @param major the major device number of the bpffs
+ * @param minor the minor device number of the bpffs
+ * @param pin_ino the inode number of the pin
+ * @return 0 if neither the object would be freed nor its user state be cleared, or if there is
+ *	no such object; -EBUSY if one of the two would happen; -ENOMEM if there was not enough
+ *	memory to find out
  */
 int bpfrefs_unpin_check(const struct bpfrefs_snapshot *snapshot, struct bpfrefs_key key,
 			uint32_t major, uint32_t minor, uint64_t pin_ino);
 
-/** How an object is kept by bpfrefs. */
+/** How bpfrefs keeps an object alive. */
 enum bpfrefs_keep_mode {
-	BPFREFS_KEEP_OFF,
-	BPFREFS_KEEP_FD,
-	BPFREFS_KEEP_PIN,
-	BPFREFS_KEEP_AUTO,
+	BPFREFS_KEEP_OFF,  /**< not at all */
+	BPFREFS_KEEP_FD,   /**< by a descriptor of this process */
+	BPFREFS_KEEP_PIN,  /**< by a pin in bpfrefs/keep */
+	BPFREFS_KEEP_AUTO, /**< by a pin in bpfrefs/auto, until no root leads to the object */
 	BPFREFS_KEEP_COUNT,
 };
 
-/** "off", "fd", "pin" or "auto". Borrowed, static. */
+/** Returns "off", "fd", "pin" or "auto", and "?" for any other value. The string is static. */
 const char *bpfrefs_keep_name(enum bpfrefs_keep_mode mode);
-/** The mode of that name. -EINVAL if there is none. */
+/**
+ * Stores the mode that has the name @p name in @p mode.
+ * @return -EINVAL if no mode has that name; @p mode is then unchanged
+ */
 int bpfrefs_keep_parse(const char *name, enum bpfrefs_keep_mode *mode);
 
-/** Keeps of one bpffs directory: descriptors of its own, pins in bpfrefs/keep and bpfrefs/auto. */
+/**
+ * The keeps of one directory of a bpffs: descriptors of this process, and pins in the
+ * subdirectories bpfrefs/keep and bpfrefs/auto.
+ */
 struct bpfrefs_keeper;
 
 /**
- * Opens the keeper of a bpffs directory. Keeps left there by an earlier one are found again.
+ * Opens the keeper of a directory of a bpffs. Pins that an earlier keeper left there are its keeps
+ * too.
  *
  * @param source_fd the directory, borrowed until bpfrefs_keeper_close()
- * @param keeper gets the owned keeper; it borrows @p ctx
+ * @param keeper is set to the owned keeper, which borrows @p ctx
+ * @return -EBADF if @p source_fd is negative
  */
 int bpfrefs_keeper_open(struct bpfrefs_ctx *ctx, int source_fd, struct bpfrefs_keeper **keeper);
 /**
- * Closes it: its descriptors are closed, pins stay. Other keepers of the context keep theirs. NULL is
- * allowed. Before bpfrefs_ctx_close().
+ * Closes a keeper: waits for its thread and closes its descriptors. Its pins stay. Other keepers of
+ * the context are not affected. Call it before bpfrefs_ctx_close(). No other thread may use the
+ * keeper any more. NULL is allowed.
  */
 void bpfrefs_keeper_close(struct bpfrefs_keeper *keeper);
 
 /**
- * Sets the mode in which an object is kept. The new reference is taken before the old one goes.
- * Setting the present mode again changes nothing.
- * @return -ENOENT no such object; -EOPNOTSUPP auto for what has no user state, pin for a btf;
- *	-EPERM if bpfrefs, keep or auto in the directory is not a directory of root's, mode 0700
+ * Sets the mode in which an object is kept. The new reference is taken before the old one is
+ * released. Does nothing if the object is kept in that mode already.
+ *
+ * @return -ENOENT if there is no such object; -EOPNOTSUPP for mode auto and an object without
+ *	a user state, and for mode pin and a BTF; -EPERM if bpfrefs, keep or auto in the directory
+ *	exists and is not a directory that is owned by root with mode 0700; -EINVAL for an invalid
+ *	kind or mode
  */
 int bpfrefs_keep_set(struct bpfrefs_keeper *keeper, struct bpfrefs_key key,
 		     enum bpfrefs_keep_mode mode);
-/** The mode in which an object is kept now. Reads the directory; needs no snapshot. */
+/**
+ * Reads the mode in which an object is kept now, from the directories. It takes a snapshot only for
+ * a link on a read-only bpffs: see bpfrefs_pin_identify().
+ * @param mode is set to the mode
+ */
 int bpfrefs_keep_get(struct bpfrefs_keeper *keeper, struct bpfrefs_key key,
 		     enum bpfrefs_keep_mode *mode);
 /**
- * Keeps, in mode auto, each program array that a program uses and that is not kept yet.
- * @param soon: for loaders that may be gone in a moment. Holds the arrays at once, by descriptors,
- *	and leaves the rest, which may have to wait for a snapshot being taken, to a thread of the
- *	keeper. What fails there bpfrefs_keep_release() tells.
- * @return how many were newly kept (or are to be, with @p soon), 0 where the program is gone
+ * Keeps, in mode auto, each program array that a program uses (the map_ids of struct bpf_prog_info)
+ * and that is not kept yet.
+ *
+ * @param prog_id the id of the program
+ * @param soon for loaders that may exit at any moment: opens descriptors of the arrays, which
+ *	holds them at once, and leaves it to a thread of the keeper to pin them, since that may have
+ *	to wait until a snapshot has been taken. bpfrefs_keep_release() returns the errors of that
+ *	thread.
+ * @return the number of arrays that are newly kept (or will be, with @p soon); 0 if there is
+ *	no such program any more
  */
 int bpfrefs_keep_program(struct bpfrefs_keeper *keeper, uint32_t prog_id, bool soon);
-/** bpfrefs_keep_program() for every program there is. Returns how many were newly kept. */
+/** Calls bpfrefs_keep_program() for every program. Returns the number of arrays newly kept. */
 int bpfrefs_keep_all(struct bpfrefs_keeper *keeper, bool soon);
-/** How many objects are kept in a mode, by this keeper's directory and descriptors. */
+/**
+ * Returns how many objects this keeper keeps in a mode: for BPFREFS_KEEP_FD its descriptors, for
+ * BPFREFS_KEEP_PIN and BPFREFS_KEEP_AUTO the pins in its directories; -EINVAL for any other mode.
+ */
 int bpfrefs_keep_count(struct bpfrefs_keeper *keeper, enum bpfrefs_keep_mode mode);
 /**
- * Lets go of every automatic keep that no root leads to, all together, if two snapshots agree
- * (bpfrefs(5), "auto"). Lets go of none where a class has a gap.
- * @return how many were let go, or an error, also one of bpfrefs_keep_program() with soon
+ * Releases all automatic keeps that no root leads to in either of two snapshots (bpfrefs(5),
+ * "auto"). Releases none if a class was not read completely, since a root may have been missed.
+ * @return the number of keeps that were released, or an error, which can be one of an earlier
+ *	bpfrefs_keep_program() with @p soon
  */
 int bpfrefs_keep_release(struct bpfrefs_keeper *keeper);
 
 /**
- * The automatic keeps of a snapshot that no root leads to.
+ * Lists the automatic keeps of a snapshot that no root leads to.
  *
- * @param keys gets an owned array, free(3) it
- * @param count gets its length
- * @return -EAGAIN where a class has a gap: nothing can be said then; -ENOMEM
+ * @param keys is set to an owned array; free it with free(3)
+ * @param count is set to the length of that array
+ * @return -EAGAIN if a class was not read completely, since a root may have been missed; -ENOMEM
  */
 int bpfrefs_graph_garbage(const struct bpfrefs_snapshot *snapshot, struct bpfrefs_key **keys,
 			  size_t *count);
 
-/** A subscription to program loads and unloads (perf_event_open(2), attr.bpf_event). */
+/** A subscription to the kernel's events for program loads and unloads. Not thread-safe. */
 struct bpfrefs_watch;
 
-/** What bpfrefs_watch_wait() tells. */
+/** The events that bpfrefs_watch_wait() reports. */
 enum bpfrefs_event {
-	BPFREFS_EVENT_LOAD,   /**< a program was loaded; its id follows */
-	BPFREFS_EVENT_UNLOAD, /**< a program is gone */
-	BPFREFS_EVENT_LOST,   /**< events were lost: look at everything again */
+	BPFREFS_EVENT_LOAD,   /**< a program was loaded */
+	BPFREFS_EVENT_UNLOAD, /**< a program was freed */
+	BPFREFS_EVENT_LOST,   /**< events were lost: read the state of the system again */
 };
 
 /**
- * Subscribes. Least kernel 5.0 (PERF_RECORD_BPF_EVENT). Needs CAP_PERFMON or CAP_SYS_ADMIN.
- * @param cpu what is loaded on this CPU alone, which need not be online yet; negative: on every CPU
- * @param watch gets the owned subscription
+ * Subscribes (perf_event_open(2) with attr.bpf_event, PERF_RECORD_BPF_EVENT). Requires Linux 5.0,
+ * and CAP_PERFMON (since Linux 5.8) or CAP_SYS_ADMIN.
+ *
+ * @param cpu the CPU on which a program is loaded, which need not be online yet; negative:
+ *	every CPU
+ * @param watch is set to the owned subscription; close it with bpfrefs_watch_close()
+ * @return the errors of perf_event_open(2) and mmap(2); -ENODEV if no CPU could be subscribed
+ *	to
  */
 int bpfrefs_watch_open(int cpu, struct bpfrefs_watch **watch);
-/** Ends it. NULL is allowed. */
+/** Closes a subscription. NULL is allowed. */
 void bpfrefs_watch_close(struct bpfrefs_watch *watch);
 /**
- * Waits for events and calls @p fn for each, in one thread at a time.
+ * Waits for events and calls @p fn for each. Only one thread at a time may wait.
  *
- * @param stop_fd returns -ECANCELED when this becomes readable; negative: none
- * @param timeout_ms as poll(2)
- * @return how many events were told, 0 at the timeout
+ * @param stop_fd waiting ends with -ECANCELED when this descriptor is readable; negative: none
+ * @param timeout_ms the timeout in milliseconds; negative: none, as in poll(2)
+ * @param fn is called with the id of the program, which is 0 for BPFREFS_EVENT_LOST
+ * @return the number of events, 0 if the timeout expired
  */
 int bpfrefs_watch_wait(struct bpfrefs_watch *watch, int stop_fd, int timeout_ms,
 		       void (*fn)(enum bpfrefs_event event, uint32_t prog_id, void *data),
