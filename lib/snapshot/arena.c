@@ -1,30 +1,33 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Memory of a snapshot: blocks that are only ever added to, and freed together. A snapshot of a
- * large system is some ten thousand small records; one malloc each would double its size.
+ * The memory of a snapshot: blocks that are freed together with it. A snapshot of a large system
+ * has tens of thousands of small records, and one malloc(3) for each would double its size.
  */
 #include "snapshot/private.h"
 
 #include <string.h>
 
-/* Blocks grow with the snapshot: the first is enough for one object's, and asks for nothing else. */
+/* Blocks grow with the snapshot. The first one is large enough for a snapshot of one object. */
 #define FIRST_BLOCK ((size_t)8 * 1024)
 #define ARENA_BLOCK ((size_t)64 * 1024)
 #define LARGE_BLOCK ((size_t)512 * 1024)
 
-/* What else grows with a snapshot must find room too: so much is to be left at each new block. */
+/*
+ * GLib's containers grow with the snapshot too and abort the process where they cannot. So a new
+ * block must leave at least this much memory available.
+ */
 #define HEADROOM ((size_t)1024 * 1024)
 
 struct arena {
 	GPtrArray *blocks;
-	struct idmap strings; /* hash -> the last interned copy with it: comms and paths repeat */
+	struct idmap strings; /* hash -> the last interned string with it: names and paths repeat */
 	char *next;
 	size_t left;
-	uint64_t used, limit; /* bytes; limit 0: none */
+	uint64_t used, limit; /* in bytes; limit 0: no limit */
 	bool failed;
 };
 
-/* An interned string, and the one before it with the same hash. */
+/* An interned string, linked to the one before it that has the same hash. */
 struct interned {
 	struct interned *before;
 	char str[];
@@ -101,7 +104,10 @@ void *arena_alloc(struct arena *arena, size_t size)
 	if (arena->failed)
 		return NULL;
 	size = (size + 7) & ~(size_t)7;
-	if (size > FIRST_BLOCK / 2) /* a block of its own leaves the current one in use */
+	/*
+	 * a large one gets a block of its own, so that the rest of the current block is not wasted
+	 */
+	if (size > FIRST_BLOCK / 2)
 		return add_block(arena, size);
 	if (size > arena->left) {
 		arena->left = next_size(arena);

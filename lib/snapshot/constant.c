@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What has been unexplained of the kernel's own BTFs since the first scan. Programs and maps that are in
- * no table of ids hold them, such as those that the kernel loads for itself, from before our start. It
- * stays a remainder, but one that does not report a new leak.
+ * The references to the kernel's own BTFs that have been unexplained since the first scan. They are
+ * held by programs and maps that have no id, such as those that the kernel loads for itself, and
+ * were there before bpfrefs started. They stay unexplained, but they are no sign of a new leak.
  */
 #include "snapshot/private.h"
 
-/* How often a counter says more than the holders found; 0 where that is not known. */
+/*
+ * The number of references that the kernel counts and that were not found; 0 if the counter is
+ * unknown.
+ */
 static uint64_t remainder_of(const struct bpfrefs_object *object)
 {
 	if (object->refcnt == BPFREFS_UNKNOWN || object->refcnt < object->explained)
@@ -14,14 +17,14 @@ static uint64_t remainder_of(const struct bpfrefs_object *object)
 	return object->refcnt - object->explained;
 }
 
-/* @table: a BTF's id -> the least remainder that a scan has found, plus 1. */
-static void note(GHashTable *table, bool first, const struct bpfrefs_object *object)
+/* @table maps the id of a BTF to the lowest remainder of any scan so far, plus 1. */
+static void record_least(GHashTable *table, bool first, const struct bpfrefs_object *object)
 {
 	gpointer id = GUINT_TO_POINTER(object->key.id);
 	uint64_t before = GPOINTER_TO_SIZE(g_hash_table_lookup(table, id));
 	uint64_t now = remainder_of(object);
 
-	/* A BTF that was added later, a module's, had no references before our start. */
+	/* The BTF of a module that was loaded later had no references before bpfrefs started. */
 	if (!before)
 		now = first ? now : 0;
 	else
@@ -29,11 +32,11 @@ static void note(GHashTable *table, bool first, const struct bpfrefs_object *obj
 	g_hash_table_insert(table, id, GSIZE_TO_POINTER(now + 1));
 }
 
-void constant_note(struct bpfrefs_ctx *ctx, struct bpfrefs_snapshot *snap, bool settled)
+void constant_note(struct bpfrefs_ctx *ctx, struct bpfrefs_snapshot *snap, bool stable)
 {
 	bool first = !ctx->constant;
 
-	if (first && !settled)
+	if (first && !stable)
 		return;
 	if (first)
 		ctx->constant = g_hash_table_new(NULL, NULL);
@@ -44,8 +47,8 @@ void constant_note(struct bpfrefs_ctx *ctx, struct bpfrefs_snapshot *snap, bool 
 		if (object->key.kind != BPFREFS_BTF || object->type_number != BTF_OF_KERNEL ||
 		    object->changing)
 			continue;
-		if (settled)
-			note(ctx->constant, first, object);
+		if (stable)
+			record_least(ctx->constant, first, object);
 		least = GPOINTER_TO_SIZE(
 			g_hash_table_lookup(ctx->constant, GUINT_TO_POINTER(object->key.id)));
 		object->constant = least ? MIN(least - 1, remainder_of(object)) : 0;

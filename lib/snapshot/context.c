@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Contexts, and the taking of snapshots through their source. */
+/* Contexts, and how a snapshot is taken from the source of a context. */
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,12 +8,17 @@
 
 #include "snapshot/snapshot.h"
 
-/* PROC_PID_INIT_INO of the kernel: the initial pid namespace's number, fixed since 3.8. */
+/*
+ * PROC_PID_INIT_INO of include/linux/proc_ns.h: the inode number of the initial pid namespace,
+ * which has been the same since Linux 3.8.
+ */
 #define INITIAL_PID_NS 0xEFFFFFFCu
 
-/* Walks of one snapshot, while counters move under them. */
+/* The greatest number of scans for one snapshot, which are repeated while counters change. */
 #define ATTEMPTS 4
-/* Objects with references unexplained that are remembered from one to the next. */
+/*
+ * The greatest number of objects whose unexplained references are remembered until the next scan.
+ */
 #define REMAINDERS_MAX 16384
 
 static int in_initial_pid_ns(int proc_fd)
@@ -33,7 +38,7 @@ static struct bpfrefs_ctx *ctx_new(const struct source *source)
 	ctx->proc_fd = -1;
 	ctx->self = (uint32_t)getpid();
 	ctx->thorough = true;
-	ctx->hidden_carriers = true; /* there may be, until somebody has looked */
+	ctx->hidden_carriers = true; /* unknown until the first full scan */
 	g_mutex_init(&ctx->lock);
 	g_mutex_init(&ctx->next);
 	ctx->kept = g_hash_table_new_full(NULL, NULL, NULL, g_free);
@@ -74,7 +79,7 @@ static int open_source(struct bpfrefs_ctx *ctx, enum bpfrefs_source want)
 		if (want == BPFREFS_SOURCE_BPF)
 			return err;
 	} else {
-		ctx->why = g_strdup("procfs was asked for");
+		ctx->why = g_strdup("the procfs source was requested");
 	}
 	err = source_proc.open(ctx, NULL);
 	if (!err)
@@ -154,7 +159,7 @@ enum bpfrefs_source bpfrefs_ctx_source(const struct bpfrefs_ctx *ctx, const char
 
 int bpfrefs_next_id(struct bpfrefs_ctx *ctx, enum bpfrefs_kind kind, uint32_t start, uint32_t *id)
 {
-	/* No lock: asking for an id opens nothing. */
+	/* No lock is needed: the kernel opens no descriptor for BPF_*_GET_NEXT_ID. */
 	if (kind >= BPFREFS_KIND_COUNT)
 		return -EINVAL;
 	return ctx->source->next_id(ctx, kind, start, id);
@@ -211,11 +216,13 @@ static struct remainder remainder_of(const struct bpfrefs_object *object)
 }
 
 /*
- * Something may have moved from one place to another while we walked, counters unchanged, or been
- * freed but not yet put (call_rcu). So a remainder counts only when seen twice in a row: remembers
- * this walk's and says whether each was there in the last one.
+ * A reference may have moved from one holder to another during the scan without any change of a
+ * counter, or its holder may have been freed while the reference is dropped only later
+ * (call_rcu()). So an unexplained reference counts only if two scans in a row have seen it. Records
+ * the unexplained references of this scan, and returns whether each of them was there in the scan
+ * before.
  */
-static bool settled(struct bpfrefs_ctx *ctx, const struct bpfrefs_snapshot *snap)
+static bool remainders_stable(struct bpfrefs_ctx *ctx, const struct bpfrefs_snapshot *snap)
 {
 	GHashTable *now = g_hash_table_new_full(key_hash, key_equal, g_free, g_free);
 	bool same = true;
@@ -224,10 +231,10 @@ static bool settled(struct bpfrefs_ctx *ctx, const struct bpfrefs_snapshot *snap
 		const struct bpfrefs_object *object = g_ptr_array_index(snap->objects, i);
 		struct remainder rest = remainder_of(object), *before;
 
-		/* It may have moved, but nothing is missing: another walk would say no more. */
+		/* One may have moved, but none is missing, so another scan would find no more. */
 		if (rest.ref == 0 && rest.user == 0)
 			continue;
-		/* The first of so many speak for the rest. */
+		/* A system with so many of them is judged by the first ones alone. */
 		if (g_hash_table_size(now) >= REMAINDERS_MAX)
 			break;
 		before = g_hash_table_lookup(ctx->remainders, &object->key);
@@ -242,8 +249,8 @@ static bool settled(struct bpfrefs_ctx *ctx, const struct bpfrefs_snapshot *snap
 	return same;
 }
 
-/* @one: of that object alone, else NULL. */
-static int walk_once(struct bpfrefs_ctx *ctx, const struct bpfrefs_key *one,
+/* @one: scans for the references to this object alone; NULL: scans for everything. */
+static int scan_once(struct bpfrefs_ctx *ctx, const struct bpfrefs_key *one,
 		     struct bpfrefs_snapshot **out)
 {
 	struct scan *scan = scan_new(ctx, holder_classes);
@@ -257,7 +264,7 @@ static int walk_once(struct bpfrefs_ctx *ctx, const struct bpfrefs_key *one,
 		err = ctx->source->collect(scan);
 		scan_found(scan);
 	}
-	/* what went wrong for want of memory is not the last word of it */
+	/* Lack of memory may be the cause of another error, so it is the one to report. */
 	err = scan_failed(scan) ? scan_failed(scan) : err;
 	snap = scan_finish(scan);
 	if (!err)
@@ -269,7 +276,7 @@ static int walk_once(struct bpfrefs_ctx *ctx, const struct bpfrefs_key *one,
 	return err;
 }
 
-/* What moves, moves for a moment: give it one, a little longer each time. */
+/* Whatever is changing is likely to be over soon: waits a little longer after each attempt. */
 static void pause_before_retry(unsigned int attempt)
 {
 	struct timespec ts = { 0, (long)attempt * attempt * 1000000 };
@@ -291,9 +298,9 @@ int bpfrefs_snapshot_take(struct bpfrefs_ctx *ctx, struct bpfrefs_snapshot **out
 			pause_before_retry(stats.attempts);
 		bpfrefs_snapshot_unref(snap);
 		snap = NULL;
-		err = walk_once(ctx, NULL, &snap);
+		err = scan_once(ctx, NULL, &snap);
 		stats.attempts++;
-		done = err || settled(ctx, snap);
+		done = err || remainders_stable(ctx, snap);
 		if (!done)
 			ctx->thorough = true;
 	}
@@ -309,7 +316,7 @@ int bpfrefs_snapshot_take(struct bpfrefs_ctx *ctx, struct bpfrefs_snapshot **out
 	return 0;
 }
 
-/* Is every reference explained, so that no other walk could find one more? */
+/* Whether all references are explained, so that a scan for everything could not find one more. */
 static bool is_exact(const struct bpfrefs_snapshot *snap, struct bpfrefs_key key)
 {
 	const struct bpfrefs_object *object = idmap_get(&snap->by_key, key_number(key));
@@ -329,7 +336,7 @@ int bpfrefs_snapshot_take_one(struct bpfrefs_ctx *ctx, struct bpfrefs_key key,
 
 	ctx_lock(ctx);
 	if (ctx->source->collect_one)
-		err = walk_once(ctx, &key, &snap);
+		err = scan_once(ctx, &key, &snap);
 	g_mutex_unlock(&ctx->lock);
 	if (!err && !is_exact(snap, key))
 		err = -EAGAIN;

@@ -4,28 +4,28 @@
 #include "snapshot/memory.h"
 
 /*
- * Open addressing with linear probing, at most five eighths full. A scan of a large system asks some
- * hundred thousand times: GHashTable, with its functions to hash and compare by pointer and an
- * allocation for each 64-bit key, takes five times as long.
+ * A hash table with open addressing and linear probing, at most five eighths full. A scan of a
+ * large system searches it some hundred thousand times. GHashTable, which hashes and compares
+ * through function pointers and needs an allocation for each 64-bit key, takes five times as long.
  */
 
 #define LEAST_SLOTS 64
 
-/* In so many slots are searches short. */
+/* Whether searches are short if @count of @slots are used. */
 static bool fits(size_t slots, size_t count)
 {
 	return count <= slots / 8 * 5;
 }
 
 /*
- * Eight keys that follow each other share two lines of the processor's cache: ids are dense, and are
- * mostly asked for in order. The eights are spread by Fibonacci hashing.
+ * Eight consecutive keys share two cache lines, since ids are dense and are mostly searched for in
+ * order. Groups of group are distributed by Fibonacci hashing.
  */
 static size_t slot_of(const struct idmap *map, uint64_t key)
 {
-	size_t eight = (size_t)(((key >> 3) * 0x9e3779b97f4a7c15u) >> 32);
+	size_t group = (size_t)(((key >> 3) * 0x9e3779b97f4a7c15u) >> 32);
 
-	return (eight << 3 | (key & 7)) & (map->slots - 1);
+	return (group << 3 | (key & 7)) & (map->slots - 1);
 }
 
 static struct idmap_entry *find(const struct idmap *map, uint64_t key)

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* A table from 64-bit numbers (keys of objects, identities of files) to pointers, never NULL. */
+/*
+ * A hash table from 64-bit numbers (keys of objects, identities of files) to pointers other than
+ * NULL.
+ */
 #ifndef BPFREFS_IDMAP_H
 #define BPFREFS_IDMAP_H
 
@@ -12,26 +15,27 @@ struct idmap_entry {
 	void *value; /* NULL: the slot is free */
 };
 
-/* All zero: empty. */
+/* All zero is an empty table. */
 struct idmap {
 	struct idmap_entry *entries;
 	size_t slots; /* a power of two, or 0 */
 	size_t count;
 };
 
-void *idmap_get(const struct idmap *map, uint64_t key); /* NULL: not there */
-/* False where there is no memory for one more: then it is as before. */
+void *idmap_get(const struct idmap *map, uint64_t key); /* NULL: not found */
+/* False if there is no memory for one more entry; the table is then unchanged. */
 bool idmap_set(struct idmap *map, uint64_t key, void *value);
 /*
- * Get and set in one search: where @key is (its value is not NULL then), or idmap_fill() may put it.
- * NULL: there is no memory for one more. Valid until the next change.
+ * Get and set with one search: returns the entry of @key if there is one (its value is not NULL
+ * then), otherwise the free entry that idmap_fill() can use for it. NULL: there is no memory for
+ * one more entry. The entry is valid until the table is changed.
  */
 struct idmap_entry *idmap_place(struct idmap *map, uint64_t key);
 void idmap_fill(struct idmap *map, struct idmap_entry *place, uint64_t key, void *value);
-/* Has the processor fetch where @key is: it will be asked about soon. */
+/* Prefetches the cache line of @key, which will be searched for soon. */
 void idmap_soon(const struct idmap *map, uint64_t key);
-/* An empty one, with room for so many; false where there is none. */
+/* Makes room for @count entries in an empty table; false if there is no memory for them. */
 bool idmap_reserve(struct idmap *map, size_t count);
-void idmap_clear(struct idmap *map); /* frees what it has taken; it is empty then */
+void idmap_clear(struct idmap *map); /* frees its memory; the table is empty then */
 
 #endif

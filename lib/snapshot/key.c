@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Kinds, keys, and the names of the public enumerations. */
+/* Kinds and keys of objects, and the names of the values of public enumerations. */
 #include "snapshot/private.h"
 
 #include <stdio.h>

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 
-/* What is smaller than that is asked for as everything else is. */
+/* Smaller allocations are not checked beforehand. */
 #define LARGE ((size_t)32 * 1024)
 
 void *memory_try(size_t count, size_t size)
@@ -17,7 +17,10 @@ void *memory_try(size_t count, size_t size)
 	return calloc(1, bytes ? bytes : 1);
 }
 
-/* By mmap(2): what malloc(3) gave and got back would change how it serves what follows. */
+/*
+ * Uses mmap(2), since an allocation with malloc(3) that is freed again would change how it serves
+ * later ones (M_MMAP_THRESHOLD is dynamic).
+ */
 bool memory_is_there(size_t size)
 {
 	void *result;
@@ -31,7 +34,7 @@ bool memory_is_there(size_t size)
 	return true;
 }
 
-/* The power of two that is not less. */
+/* The smallest power of two that is not less than @size. */
 static size_t above(size_t size)
 {
 	return size > 1 ? (size_t)1 << (64 - __builtin_clzl(size - 1)) : 1;
@@ -41,6 +44,8 @@ bool memory_can_grow(size_t now, size_t more)
 {
 	size_t then = now + more;
 
-	/* the old one and the new one at a time, where the new one cannot be where the old one is */
+	/*
+	 * The array is copied if it cannot grow in place, which takes both sizes at the same time.
+	 */
 	return above(now) == above(then) || memory_is_there(above(then));
 }

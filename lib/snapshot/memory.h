@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Memory whose size follows from the system's. GLib ends the process where there is none, so what
- * grows with the number of objects or references is asked for here, and may be refused.
+ * Allocations whose size depends on the size of the system. GLib aborts the process if it cannot
+ * allocate memory, so what grows with the number of objects or references is allocated here, where
+ * it can fail.
  */
 #ifndef BPFREFS_MEMORY_H
 #define BPFREFS_MEMORY_H
@@ -9,16 +10,18 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* @count times @size zeroed bytes for g_free(), or NULL where there are none, or not that many. */
+/* Allocates @count times @size zeroed bytes, to be freed with g_free(). NULL: that is too much. */
 void *memory_try(size_t count, size_t size);
 
 /*
- * Could one have so much now? For what cannot be refused in its midst: GLib's containers. It may be
- * gone a moment later; who asks for a great deal more than needed has done what can be done.
+ * Whether @size bytes could be allocated now. For GLib's containers, whose allocations cannot fail.
+ * The memory may be in use a moment later, so the caller checks for a lot more than it needs.
  */
 bool memory_is_there(size_t size);
 
-/* Can an array of GLib's with @now bytes in it take @more? It grows to powers of two. */
+/*
+ * Whether a GArray or GPtrArray of @now bytes can grow by @more bytes. They grow to powers of two.
+ */
 bool memory_can_grow(size_t now, size_t more);
 
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Owners in a snapshot in the making (owner.h), and what of them matters once it is made. */
+/* Owners (owner.h): how they are added to a scan, and how they are reduced to those that matter. */
 #include "snapshot/owner.h"
 
 _Static_assert(OWNER_KINDS == G_N_ELEMENTS(((struct scan *)NULL)->owners), "scan.owners");
@@ -25,7 +25,7 @@ struct owner_entry {
 	uint32_t index;
 };
 
-/* Ids that are addresses differ in their upper bits as a rule, inode numbers in their lower ones. */
+/* Addresses differ in their upper bits as a rule, and inode numbers in their lower ones. */
 static uint64_t owner_key(enum owner_kind kind, uint64_t id)
 {
 	bool address = kind == OWNER_NETDEV || kind == OWNER_SOCKET || kind == OWNER_TUN;
@@ -85,7 +85,7 @@ void scan_owner_process(struct scan *scan, uint32_t pid, const char *comm)
 	GPtrArray *keepers = scan->snap->keepers;
 	struct bpfrefs_process *process;
 
-	/* one process's holds come one after another */
+	/* The holds of one process are added one after another. */
 	if (keepers->len &&
 	    ((struct bpfrefs_process *)keepers->pdata[keepers->len - 1])->pid == pid)
 		return;
@@ -118,18 +118,18 @@ const char *owner_name(enum owner_kind kind)
 
 /* ------------------------------------------------------------- resolve --- */
 
-/* What is known of an owner so far. */
+/* The flags of an owner. */
 enum {
-	STAYS = 1 << 0,	  /* whatever process exits */
-	KEPT = 1 << 1,	  /* by a process or a map, at least through others */
-	HELD = 1 << 2,	  /* by anything */
-	BY_ROOT = 1 << 3, /* one hold at least stays */
-	OPEN = 1 << 4,	  /* one hold at least need not */
+	STAYS = 1 << 0,	  /* it stays, whatever process exits */
+	KEPT = 1 << 1,	  /* a process or a map holds it, at least through other owners */
+	HELD = 1 << 2,	  /* anything holds it */
+	BY_ROOT = 1 << 3, /* at least one hold stays */
+	OPEN = 1 << 4,	  /* at least one hold may end */
 };
 
 struct resolve {
 	struct bpfrefs_snapshot *snap;
-	uint8_t *flags; /* by owner */
+	uint8_t *flags; /* one for each owner */
 };
 
 static struct owner *owner_at(const struct bpfrefs_snapshot *snap, uint32_t index)
@@ -142,7 +142,7 @@ static struct owner_hold *hold_at(const struct bpfrefs_snapshot *snap, uint32_t 
 	return &g_array_index(snap->holds, struct owner_hold, index);
 }
 
-/* What a used owner lasts as long as is used too. */
+/* An owner is used too if a used owner lasts as long as it. */
 static void spread_use(const struct bpfrefs_snapshot *snap)
 {
 	bool changed = true;
@@ -160,7 +160,7 @@ static void spread_use(const struct bpfrefs_snapshot *snap)
 	}
 }
 
-/* Very many processes may hold what nothing is attached in. */
+/* Very many processes may hold owners that no reference depends on. */
 static void drop_unused(struct bpfrefs_snapshot *snap)
 {
 	guint kept = 0;
@@ -178,7 +178,7 @@ static bool hold_stays(const struct resolve *resolve, const struct owner_hold *h
 	return hold->by == OWNER_NONE || resolve->flags[hold->by] & STAYS;
 }
 
-/* One step; true where it has found one more. */
+/* One step of the search for owners that stay. True if it has found another one. */
 static bool find_staying(const struct resolve *resolve)
 {
 	const struct bpfrefs_snapshot *snap = resolve->snap;
@@ -204,8 +204,8 @@ static bool find_staying(const struct resolve *resolve)
 }
 
 /*
- * Owners that hold each other, and that nothing else was found to hold, are held by something that was
- * not found. True where there are some.
+ * If owners hold each other and no other hold of them was found, something unknown holds them, so
+ * they stay. True if there are such owners.
  */
 static bool find_circles(const struct resolve *resolve)
 {
@@ -247,7 +247,10 @@ static int by_owner(gconstpointer a, gconstpointer b)
 	return x->pid < y->pid ? -1 : x->pid > y->pid;
 }
 
-/* Holds between the owners that processes keep, by their places in snap->kept, each once. */
+/*
+ * Keeps the holds of the owners in snap->kept, each once, and replaces the indexes by those in
+ * snap->kept.
+ */
 static void keep_holds(const struct resolve *resolve)
 {
 	struct bpfrefs_snapshot *snap = resolve->snap;
@@ -310,7 +313,7 @@ static void add_processes(struct bpfrefs_snapshot *snap, int proc_fd)
 	}
 }
 
-/* What a hold takes to be put in order, and its process. */
+/* The number of bytes that sorting a hold takes, and adding its process. */
 #define RESOLVE_BYTES 128
 
 void owners_resolve(struct bpfrefs_snapshot *snap, int proc_fd)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What the files of lib share. fs never includes this; unit tests do, to give a context a fake
- * source. Who may call whom is in docs/design.md.
+ * Declarations that the files of lib share. fs does not include this header. Unit tests do, to open
+ * a context with a fake source. docs/design.md says which file may call which.
  */
 #ifndef BPFREFS_PRIVATE_H
 #define BPFREFS_PRIVATE_H
@@ -25,7 +25,10 @@ static inline void autofd_close(const int *fd)
 	errno = saved;
 }
 
-/* A descriptor closed at the end of its scope, errno kept (g_autofd is newer than our GLib floor). */
+/*
+ * A descriptor that is closed at the end of its scope, without changing errno. g_autofd requires
+ * GLib 2.76, which is newer than the oldest one that is supported.
+ */
 #define bpfrefs_autofd __attribute__((cleanup(autofd_close))) int
 
 static inline int fd_steal(int *fd)
@@ -36,10 +39,10 @@ static inline int fd_steal(int *fd)
 	return stolen;
 }
 
-/* Keys of hash tables: struct bpfrefs_key * (key.c). */
+/* Hash and comparison functions for hash tables whose keys are struct bpfrefs_key * (key.c). */
 guint key_hash(gconstpointer key);
 gboolean key_equal(gconstpointer a, gconstpointer b);
-/* The same for idmaps. */
+/* An object's key as a key of an idmap. */
 static inline uint64_t key_number(struct bpfrefs_key key)
 {
 	return (uint64_t)key.kind << 32 | key.id;
@@ -48,17 +51,18 @@ static inline uint64_t key_number(struct bpfrefs_key key)
 /* ---------------------------------------------------- bump allocation --- */
 
 /*
- * Memory that is freed all at once with its snapshot. Where there is none, or more than the limit was
- * asked for, the arena has failed: from then on nothing is to be had of it, and its snapshot is not
- * to be shown.
+ * An arena allocates memory that is freed all at once, with its snapshot. When an allocation fails
+ * or exceeds the limit, the arena has failed: every later allocation fails too, and the snapshot
+ * must not be used.
  */
 struct arena;
 struct arena *arena_new(void);
 void arena_free(struct arena *arena);
-void arena_limit(struct arena *arena, uint64_t limit);	     /* 0: none */
-void *arena_alloc(struct arena *arena, size_t size);	     /* zeroed, aligned to 8; or NULL */
-const char *arena_str(struct arena *arena, const char *str); /* a copy; NULL stays NULL */
-/* Counts memory that is not the arena's, but grows with it. False where the arena has failed. */
+void arena_limit(struct arena *arena, uint64_t limit); /* 0: no limit */
+/* zeroed, aligned to 8 bytes; or NULL */
+void *arena_alloc(struct arena *arena, size_t size);
+const char *arena_str(struct arena *arena, const char *str); /* a copy; NULL for NULL */
+/* Counts memory that others allocate for the snapshot. False if the arena has failed. */
 bool arena_charge(struct arena *arena, size_t size);
 bool arena_failed(const struct arena *arena);
 void arena_fail(struct arena *arena);
@@ -66,11 +70,11 @@ size_t arena_used(const struct arena *arena);
 
 /* ------------------------------------------------- info, all the kinds --- */
 
-/* An object's facts under construction. The strings are copied. */
+/* Adds facts about an object. The strings are copied. */
 struct bpfrefs_info *info_new(void);
 void info_num(struct bpfrefs_info *info, const char *key, uint64_t num);
 void info_str(struct bpfrefs_info *info, const char *key, const char *str);
-/* A value of an enumeration: its word, or its number where it has none. */
+/* Adds a value of an enumeration by its name, or by its number if it has no name. */
 void info_enum(struct bpfrefs_info *info, const char *key, enum bpfrefs_enum what, uint32_t value);
 
 /* ------------------------------------------------------------- source --- */
@@ -79,22 +83,31 @@ struct scan;
 struct walk_rec;
 struct known;
 
-/* Where facts come from: source_bpf (walk.c), source_proc (proc.c), a test's fake. */
+/*
+ * A source of facts: source_bpf (lib/kernel/bpf_source.c), source_proc
+ * (lib/procfs/procfs_source.c), or the fake source of a test.
+ */
 struct source {
 	enum bpfrefs_source id;
-	/* Sets ctx->source_data. Fills @why with an owned sentence where it fails. */
+	/* Sets ctx->source_data. Sets @why to an owned sentence if it fails. */
 	int (*open)(struct bpfrefs_ctx *ctx, char **why);
 	void (*close)(struct bpfrefs_ctx *ctx);
-	/* As bpfrefs_next_id() and bpfrefs_info_read(). Called with ctx->lock held. */
+	/*
+	 * Like bpfrefs_next_id(), without any lock, and like bpfrefs_info_read(), with ctx->lock
+	 * held.
+	 */
 	int (*next_id)(struct bpfrefs_ctx *ctx, enum bpfrefs_kind kind, uint32_t start,
 		       uint32_t *id);
 	int (*info)(struct bpfrefs_ctx *ctx, struct bpfrefs_key key, struct bpfrefs_info **info);
-	/* One walk over everything: objects, counters, references, gaps. ctx->lock is held. */
+	/* One scan of everything: objects, counters, references, gaps. ctx->lock is held. */
 	int (*collect)(struct scan *scan);
-	/* The same for one object alone; -EAGAIN where that cannot be. NULL: it never can. */
+	/* The same for one object alone; -EAGAIN if that is impossible. NULL if it always is. */
 	int (*collect_one)(struct scan *scan, struct bpfrefs_key key);
-	/* A map's user references now, with ctx->lock held; -ENOENT if it is gone. NULL where the
-	 * source cannot tell without opening the map, which would count itself. */
+	/*
+	 * Reads a map's usercnt now, with ctx->lock held; -ENOENT if there is no such map. NULL if
+	 * the source cannot read it without a descriptor of the map, which would be a user
+	 * reference itself.
+	 */
 	int (*map_usercnt)(struct bpfrefs_ctx *ctx, uint32_t id, uint64_t *usercnt);
 };
 
@@ -103,29 +116,41 @@ extern const struct source source_bpf, source_proc;
 struct bpfrefs_ctx {
 	const struct source *source;
 	void *source_data;
-	char *why;	  /* why BPF is not used, or NULL */
-	int proc_fd;	  /* procfs, owned */
-	uint32_t self;	  /* our pid */
-	uint64_t memory;  /* what a snapshot in the making may take; 0: no limit */
+	char *why;	 /* why the BPF source is not used, or NULL */
+	int proc_fd;	 /* procfs, owned */
+	uint32_t self;	 /* the pid of this process */
+	uint64_t memory; /* the limit for a snapshot that is being taken, in bytes; 0: no limit */
 	/*
-	 * Held over every walk, and while a transient BPF descriptor is open. Taken by ctx_lock(),
-	 * with @next held: a GMutex alone goes to whoever runs, and that is he who just had it.
+	 * @lock is held during every scan, and while a descriptor of an object is open for a
+	 * moment. It is taken by ctx_lock(), with @next held, which makes it fair: a GMutex alone
+	 * is usually taken again by the thread that has just released it, while the others wait.
 	 */
 	GMutex lock, next;
-	/* descriptor -> owned struct kept (keep.h), which begins with its key: keep mode fd; under lock */
-	GHashTable *kept;
-	/* the last snapshot's remainders, so that a new one is looked at twice */
-	GHashTable *remainders;
-	GHashTable *constant; /* see constant.c; NULL before the first scan that settled */
 	/*
-	 * BPF source: look everywhere, also where nothing seen so far says that there is anything. Set
-	 * at first, and where a new remainder asks for it.
+	 * Descriptor -> owned struct kept (keep.h), which begins with the key of the object: the
+	 * keeps of mode fd. Protected by @lock.
+	 */
+	GHashTable *kept;
+	/*
+	 * The unexplained references of the last scan: new ones make the next snapshot scan again.
+	 */
+	GHashTable *remainders;
+	GHashTable *constant; /* see constant.c; NULL before the first stable scan */
+	/*
+	 * BPF source: scan everything, including what is skipped if nothing found so far indicates
+	 * that it has references. Set at first, and when a new unexplained reference was found.
 	 */
 	bool thorough;
-	bool closed_sockets; /* BPF source: the last scan found some that a packet keeps */
-	bool hidden_carriers; /* BPF source: the last look at everything met carriers of files there */
-	struct known *known; /* BPF source: what earlier scans learnt (known.h); under lock */
-	/* how much the last look at everything found: the next one will find about as much */
+	/* BPF source: the last scan found closed sockets that a queued packet keeps alive */
+	bool closed_sockets;
+	/*
+	 * BPF source: the last full scan found files that hold other files, in places that
+	 * descriptors do not lead to.
+	 */
+	bool hidden_carriers;
+	/* BPF source: facts that earlier scans have read (object_cache.h). Protected by @lock. */
+	struct known *known;
+	/* what the last full scan found: the next one makes room for about as much */
 	size_t last_objects, last_refs, last_files;
 };
 
@@ -136,58 +161,74 @@ static inline void ctx_lock(struct bpfrefs_ctx *ctx)
 	g_mutex_unlock(&ctx->next);
 }
 
-/* For tests: a context over any source. */
+/* For tests: opens a context with any source. */
 int ctx_open_with(const struct source *source, void *source_data, struct bpfrefs_ctx **ctx);
 
 /* -------------------------------------------------------------- scan ---- */
 
-/* One holder class: everything about it. One file each, listed in lib/meson.build. */
+/*
+ * A holder class: everything about it. Each is defined in a file of its own, listed in
+ * lib/meson.build.
+ */
 struct holder_class {
 	struct bpfrefs_class pub;
-	/* BPF source: the programs whose records this class decodes, NULL-terminated, or NULL. A
-	 * class is unavailable where one of them did not load, partial where it did not finish. */
+	/*
+	 * BPF source: the BPF programs whose records this class decodes, NULL-terminated, or NULL.
+	 * The class is unavailable if one of them could not be loaded, and partial if one of them
+	 * did not finish.
+	 */
 	const char *const *walks;
-	/* BPF source: a walk of its own, instead of walks. */
+	/* BPF source: a function that reads the references itself, instead of @walks. */
 	int (*walk)(struct scan *scan);
-	/* BPF source: those need nothing that the walk over descriptors tells, which may run beside
-	 * them (walk_classes()). */
+	/*
+	 * BPF source: neither needs records of the walk over descriptors, which may run in parallel
+	 * with them (walk_classes()).
+	 */
 	bool apart;
-	/* BPF source: the types of records that decode may take, WALK_BIT() of each. */
+	/* BPF source: the types of records that decode may accept, WALK_BIT() of each. */
 	uint64_t takes;
-	/* BPF source: takes one record of these. Returns true if it was this class's. */
+	/*
+	 * BPF source: decodes one record of those types. Returns true if it belongs to this class.
+	 */
 	bool (*decode)(struct scan *scan, const struct walk_rec *rec);
-	/* BPF source: after all records, what follows from the objects' own facts. */
+	/*
+	 * BPF source: called after all records, adds references that follow from the facts about
+	 * objects.
+	 */
 	void (*derive)(struct scan *scan);
-	/* BPF source: derive runs none of our programs, so that one may run beside it. */
+	/* BPF source: derive runs no BPF program, so that one may run in parallel with it. */
 	bool derives_alone;
-	/* procfs source: everything. -errno if nothing could be learnt; gaps by scan_gap(). */
+	/*
+	 * procfs source: reads all references. -errno if nothing could be read; other gaps by
+	 * scan_gap().
+	 */
 	int (*proc)(struct scan *scan);
-	/* procfs source: why its answer is never complete there, or NULL if it is */
+	/* procfs source: why the class is never complete with it, or NULL if it can be */
 	const char *proc_gap;
 };
 
 /*
- * All classes in output order, NULL-terminated (generated from lib/meson.build's list). Only context.c
- * and tests name it: everything else is given the list by its scan, so that a class may call scan.c and
- * the sources without a circle.
+ * All classes in output order, NULL-terminated, generated from the list in lib/meson.build. Only
+ * context.c and tests use it. All other code gets the list from its scan, so that a class may call
+ * scan.c and the sources without a circle of dependencies.
  */
 extern const struct holder_class *const holder_classes[];
 
-/* Most fields that a class's references may have. */
+/* The greatest number of fields that the references of a class have. */
 #define REF_FIELDS_MAX 10
 
-/* Where a pinned inode is in its own bpffs instance, whatever is mounted where. */
+/* The place of a pinned inode in its instance of bpffs, independent of mounts. */
 struct pin_place {
 	uint32_t major, minor;
 	uint64_t ino;
-	const char *inner; /* "/app/conns"; NULL: not learnt */
+	const char *inner; /* "/app/conns"; NULL: unknown */
 };
 
-/* What a snapshot has of an object beside what everyone sees. */
+/* An object of a snapshot: the public part, and what only the library sees. */
 struct object {
 	struct bpfrefs_object pub;
-	uint32_t index; /* its place in snapshot.objects */
-	bool seen;	/* by the source's second look */
+	uint32_t index; /* its index in snapshot.objects */
+	bool seen;	/* whether the source has read its counters a second time */
 };
 
 static inline struct object *object_inner(const struct bpfrefs_object *object)
@@ -197,166 +238,201 @@ static inline struct object *object_inner(const struct bpfrefs_object *object)
 
 struct bpfrefs_ref {
 	struct bpfrefs_key target, holder;
-	struct bpfrefs_object *object; /* the target's */
+	struct bpfrefs_object *object; /* the target */
 	const struct holder_class *class;
-	const struct pin_place *place; /* pins and keeps that are linked, else NULL */
+	const struct pin_place *place; /* of pins and keeps that are linked, else NULL */
 	uint32_t ref, user, pid;
-	uint32_t owner;		       /* what it lasts as long as: an index in snap->owners + 1; 0: none */
-	uint8_t class_index;	       /* output order */
-	uint8_t keys;		       /* how many the class has */
-	uint8_t types[REF_FIELDS_MAX]; /* enum bpfrefs_value_type, one a field */
+	/* what it lasts as long as: an index in snap->owners plus 1; 0: it has no owner */
+	uint32_t owner;
+	uint8_t class_index;	       /* in output order */
+	uint8_t keys;		       /* the number of keys of the class */
+	uint8_t types[REF_FIELDS_MAX]; /* an enum bpfrefs_value_type for each field */
 	union {
 		uint64_t num;
 		const char *str;
-	} values[]; /* as many as the class has keys */
+	} values[]; /* one for each key of the class */
 };
 
-/* A snapshot's insides; frozen (sorted and indexed) before anyone outside lib sees it. */
+/* A snapshot. It is frozen (sorted, and summed up) before code outside lib gets it. */
 struct bpfrefs_snapshot {
 	gatomicrefcount count;
 	struct arena *arena;
-	GPtrArray *objects;    /* struct bpfrefs_object *, key order, in the arena */
-	GPtrArray *refs;       /* struct bpfrefs_ref *, by target, class, as found; in the arena */
-	GPtrArray *by_holder;  /* those with an object as holder, by holder, then as in refs; made when asked for */
-	GPtrArray *by_pid;     /* those with a pid, by pid, then as in refs */
-	GPtrArray *processes;  /* struct bpfrefs_process *, by pid */
-	GPtrArray *bpffs;      /* struct bpfrefs_bpffs * */
-	GPtrArray *owners;     /* struct owner *, in the arena (owner.h) */
-	GArray *holds;	       /* struct owner_hold: what keeps owners alive */
-	GPtrArray *kept;       /* of owners, those that processes keep: owners_resolve() */
-	GPtrArray *keepers;    /* struct bpfrefs_process *: of those that hold owners */
-	GArray *classes;       /* struct bpfrefs_class_status, one a holder class */
-	struct idmap by_key;   /* key -> object */
-	GHashTable *dirs;      /* (device, inode) -> path inside the instance */
+	GPtrArray *objects; /* struct bpfrefs_object *, in key order, in the arena */
+	/* struct bpfrefs_ref *, by target, class, then as found; in the arena */
+	GPtrArray *refs;
+	/* the references held by an object, by holder, then as in refs; built when needed */
+	GPtrArray *by_holder;
+	/* the references with a pid, by pid, then as in refs; built when needed */
+	GPtrArray *by_pid;
+	GPtrArray *processes; /* struct bpfrefs_process *, by pid */
+	GPtrArray *bpffs;     /* struct bpfrefs_bpffs * */
+	GPtrArray *owners;    /* struct owner *, in the arena (owner.h) */
+	GArray *holds;	      /* struct owner_hold: what keeps owners alive */
+	/* those of @owners that only processes or maps keep alive: owners_resolve() */
+	GPtrArray *kept;
+	GPtrArray *keepers;  /* struct bpfrefs_process *: the processes that keep owners alive */
+	GArray *classes;     /* struct bpfrefs_class_status, one for each class */
+	struct idmap by_key; /* key -> object */
+	GHashTable *dirs;    /* (device, inode) -> path inside the instance */
 	struct bpfrefs_snapshot_stats stats;
-	GMutex judging; /* protects the objects' states while they are found, and judged */
-	gint judged;	/* the objects have their states */
-	GMutex indexing; /* protects by_holder and by_pid while they are made, and indexed */
-	gint indexed;	 /* they have been */
+	/* protects @judged, and the states of the objects while they are computed */
+	GMutex judging;
+	gint judged;	 /* the states of the objects have been computed */
+	GMutex indexing; /* protects @indexed, and by_holder and by_pid while they are built */
+	gint indexed;	 /* by_holder and by_pid have been built */
 };
 
-/* A snapshot in the making. */
+/* A scan: a snapshot that is being taken. */
 struct scan {
 	struct bpfrefs_ctx *ctx;
-	const struct holder_class *const *classes; /* all, in output order, NULL-terminated */
+	/* all classes, in output order, NULL-terminated */
+	const struct holder_class *const *classes;
 	struct bpfrefs_snapshot *snap;
-	const struct holder_class *class; /* whose turn it is: who adds references and gaps */
+	const struct holder_class *class; /* the class to which references and gaps are added */
 	unsigned int class_index;
 	struct idmap owners[8]; /* by enum owner_kind: id -> struct owner * */
-	struct idmap files; /* file address (or any identity) -> token */
-	/* names of holders that are not in the snapshot, where it is of one object; else NULL */
+	struct idmap files;	/* address of a file (or any other identity) -> token */
+	/*
+	 * In a scan of one object: returns the names of holders, which are not in the snapshot.
+	 * Else NULL.
+	 */
 	const char *(*name_of)(struct scan *scan, struct bpfrefs_key holder);
-	const struct bpfrefs_object *last_holder; /* scan_add_held()'s last, or NULL */
-	struct object spare; /* given where there is no memory for one more */
-	void *source_data; /* the source's own */
+	const struct bpfrefs_object *last_holder; /* the last one of scan_add_held(), or NULL */
+	struct object spare; /* what scan_object_add() returns if there is no memory for one more */
+	void *source_data;   /* private data of the source */
 };
 
 struct scan *scan_new(struct bpfrefs_ctx *ctx, const struct holder_class *const *classes);
-/* Makes room at once for as much as the last scan found; scan_found() notes it for the next. */
+/* Makes room for as much as the last scan found, which scan_found() has recorded. */
 void scan_expect(struct scan *scan);
 void scan_found(const struct scan *scan);
-/* Frees it and gives its snapshot, not yet frozen. */
+/* Frees the scan and returns its snapshot, which is not frozen yet. */
 struct bpfrefs_snapshot *scan_finish(struct scan *scan);
 /*
- * There was no memory, or not so much: -ENOMEM, else 0. What is added then is lost, and who walks need
- * not go on.
+ * Returns -ENOMEM if there was not enough memory or the limit was exceeded, else 0. What is added
+ * after that is lost, so the source can stop.
  */
 int scan_failed(const struct scan *scan);
-/* Counts @size bytes that are not the snapshot's, but grow with it; scan_failed(). */
+/* Counts @size bytes that others allocate for the snapshot, and returns scan_failed(). */
 int scan_charge(struct scan *scan, size_t size);
-/* Gives the turn to a class, by its place in the list or by itself. */
+/*
+ * Sets the class to which references and gaps are added, by its index in the list or by its
+ * address.
+ */
 void scan_turn(struct scan *scan, unsigned int class_index);
 void scan_turn_to(struct scan *scan, const struct holder_class *class);
 
-/* An open file description with this identity: its token, and true the first time it is seen. */
+/*
+ * Sets @token to the token of the open file description with this identity. Returns true the first
+ * time that it is seen.
+ */
 bool scan_file(struct scan *scan, uint64_t identity, uint32_t *token);
-/* It will be asked about soon. */
+/* Prefetches the table entry for scan_file(). */
 void scan_file_soon(const struct scan *scan, uint64_t identity);
 
-/* Adds an object, or finds it. The caller fills it; strings go through scan_str(). */
+/* Adds an object, or finds it. The caller sets its members; the strings must be from scan_str(). */
 struct bpfrefs_object *scan_object_add(struct scan *scan, struct bpfrefs_key key);
-/* The object, or NULL where it is not in this snapshot (it is newer, or gone). */
+/* Returns the object, or NULL if it is not in this snapshot (it was created later, or freed). */
 struct bpfrefs_object *scan_object(struct scan *scan, struct bpfrefs_key key);
-const char *scan_str(struct scan *scan, const char *str); /* interned; NULL stays NULL */
+const char *scan_str(struct scan *scan, const char *str); /* interned; NULL for NULL */
 
 /*
- * Adds a reference to @target by scan->class. All its fields are absent at first. Returns NULL
- * where the target is not in this snapshot: then there is nothing to say.
+ * Adds a reference to @target in class scan->class. All its fields are absent at first. Returns
+ * NULL if the target is not in this snapshot; the reference is then left out.
  */
 struct bpfrefs_ref *scan_add(struct scan *scan, struct bpfrefs_key target, uint32_t ref,
 			     uint32_t user);
-/* The same, held by another object: sets holder and the fields id, name, via (0, 1, 2). */
+/*
+ * Adds a reference that an object holds: sets the holder, and the fields id, name and via (0, 1,
+ * 2).
+ */
 struct bpfrefs_ref *scan_add_held(struct scan *scan, struct bpfrefs_key target, uint32_t ref,
 				  uint32_t user, struct bpfrefs_key holder, const char *via);
 void ref_set_pid(struct bpfrefs_ref *ref, uint32_t pid);
-/* Fields by their index in the class's keys. */
-void ref_set_num(struct bpfrefs_ref *ref, unsigned int index, uint64_t num); /* or UNKNOWN */
+/* Set a field by its index in the keys of the class. */
+/* or BPFREFS_UNKNOWN */
+void ref_set_num(struct bpfrefs_ref *ref, unsigned int index, uint64_t num);
 void ref_set_str(struct scan *scan, struct bpfrefs_ref *ref, unsigned int index, const char *str);
-/* A static string, not copied. */
+/* The string is not copied: it must be static, or from scan_str(). */
 void ref_set_static(struct bpfrefs_ref *ref, unsigned int index, const char *str);
-/* Where a pin or keep is in its own instance; copied. */
+/* Sets the place of a pin or keep in its instance of bpffs, which is copied. */
 void ref_set_place(struct scan *scan, struct bpfrefs_ref *ref, struct pin_place place);
 
-/* Notes that scan->class missed @count things ("processes"), with a positive errno or 0. */
+/*
+ * Records that scan->class could not read @count items (@what, such as "processes"), with a
+ * positive errno or 0.
+ */
 void scan_gap(struct scan *scan, uint32_t count, const char *what, int error);
-/* Notes that scan->class learnt nothing. */
+/* Records that scan->class could not be read at all. */
 void scan_unavailable(struct scan *scan, const char *why, int error);
-/* Names the source of scan->class's facts: "BPF walk". Static string. */
+/* Sets the name of the source of scan->class: "BPF walk". The string must be static. */
 void scan_source(struct scan *scan, const char *source);
-/* A process that holds something; comm NULL: unknown. */
+/* Adds a process that holds an object; comm NULL: unknown. */
 void scan_process(struct scan *scan, uint32_t pid, const char *comm);
-/* A bpffs instance, or the one already there; mounts are added to it. */
+/* Adds an instance of bpffs, or updates the one that is there. Mounts are added to it. */
 void scan_bpffs(struct scan *scan, uint32_t major, uint32_t minor, uint64_t pins, bool attached);
 void scan_bpffs_mount(struct scan *scan, uint32_t major, uint32_t minor,
 		      const struct bpfrefs_mount *mount);
-/* The processes that keep a detached one; copied. */
+/* Sets the processes that keep a detached instance alive; the array is copied. */
 void scan_bpffs_pids(struct scan *scan, uint32_t major, uint32_t minor, const uint32_t *pids,
 		     size_t count);
-/* A directory of a bpffs instance and its path inside it ("/", "/app"). */
+/* Adds a directory of an instance of bpffs, with its path in that instance ("/", "/app"). */
 void scan_bpffs_dir(struct scan *scan, uint32_t major, uint32_t minor, uint64_t ino,
 		    const char *inner);
 
-/* The type_number of a BTF of vmlinux or a module: struct bpf_btf_info's kernel_btf. */
+/* The type_number of a BTF of vmlinux or of a module: kernel_btf of struct bpf_btf_info. */
 #define BTF_OF_KERNEL 1
-/* Sets bpfrefs_object.constant in a snapshot that nobody else has yet; @settled: by settled(). */
-void constant_note(struct bpfrefs_ctx *ctx, struct bpfrefs_snapshot *snap, bool settled);
+/*
+ * Sets bpfrefs_object.constant in a snapshot that no other thread has yet. @stable: whether the
+ * scan found the same unexplained references as the one before.
+ */
+void constant_note(struct bpfrefs_ctx *ctx, struct bpfrefs_snapshot *snap, bool stable);
 
 /*
- * Is a pin at this place in its instance a keep of some bpfrefs: ".../bpfrefs/keep/map_12" or
- * ".../bpfrefs/auto/map_12" of just this object? OFF if not. The caller has checked that both
- * directories are root's and 0700.
+ * Returns the mode of a keep from its path in the instance of bpffs: a pin at
+ * ".../bpfrefs/keep/map_12" or ".../bpfrefs/auto/map_12" is a keep of the object map/12. OFF for
+ * any other path. The caller has checked that both directories belong to root and have mode 0700.
  */
 enum bpfrefs_keep_mode keep_of_path(const char *inner, struct bpfrefs_key key);
 
-/* ---------------------------------------------------- processes (proc.c) --- */
+/* ------------------------------------------- processes (procfs/common.c) --- */
 
-/* Reads /proc/PID/comm; false if it is gone. */
+/* Reads /proc/PID/comm; false if there is no such process. */
 bool proc_comm(int proc_fd, uint32_t pid, char comm[32]);
 
-/* ----------------------------------------------------- mounts (mounts.c) --- */
+/* ---------------------------------------------- mounts (procfs/mounts.c) --- */
 
-/* One mount of a bpffs in one mount namespace. */
+/* A mount of a bpffs in a mount namespace. */
 struct bpffs_mount {
 	uint32_t major, minor;
-	char *root;   /* which directory of the instance: "/" */
-	char *target; /* where, as seen in that namespace */
-	bool hidden;  /* something is mounted over it or over a directory on the way */
-	bool remote;  /* a FUSE or network filesystem is on the way: looking it up may hang */
-	char **over;  /* where other mounts lie on it, NULL at the end; NULL: nowhere */
+	char *root;   /* the directory of the instance that is mounted: "/" */
+	char *target; /* the mount point, as seen in that namespace */
+	bool hidden;  /* another mount covers it, or a directory on the way to it */
+	/* a FUSE or network filesystem is on the way to it: a lookup may block for ever */
+	bool remote;
+	/* paths at which other mounts cover parts of it, NULL at the end; NULL: none */
+	char **over;
 };
 
-/* The bpffs mounts that a process sees (pid 0: ourselves), by libmount; owned array of owned. */
+/*
+ * Reads the mounts of bpffs that a process sees (pid 0: this process), with libmount. Sets @mounts
+ * to an owned array, which owns its elements.
+ */
 int mounts_read(int proc_fd, uint32_t pid, GPtrArray **mounts);
 /*
- * The path of @inner of an instance through these mounts, owned, or NULL where none reaches it.
+ * Returns the path of @inner in an instance through these mounts, owned; NULL if no mount leads
+ * there.
  */
 char *mounts_path(const GPtrArray *mounts, uint32_t major, uint32_t minor, const char *inner);
-/* Do some of these mounts have @inner, which is then under another mount if mounts_path() is NULL? */
+/*
+ * Whether one of these mounts contains @inner. If mounts_path() is NULL then, another mount covers
+ * it.
+ */
 bool mounts_have(const GPtrArray *mounts, uint32_t major, uint32_t minor, const char *inner);
 
-/* ------------------------------------------------- classes' procfs sides --- */
+/* ---------------------------------------------------------- procfs (procfs) --- */
 
-/* Objects by bpf(2), without counters, before the classes' turn. */
+/* Adds the objects with bpf(2), without counters, before any class is read. */
 int proc_objects(struct scan *scan);
 int proc_scan_fd(struct scan *scan);
 int proc_scan_iter(struct scan *scan);
@@ -367,7 +443,7 @@ int proc_scan_link(struct scan *scan);
 
 /* -------------------------------------------------- graph (graph.c) --- */
 
-/* Sets state and because of every object, after freezing: what snapshot_judge() does once. */
+/* Sets state and because of all objects of a frozen snapshot. compute_states() calls it once. */
 void graph_states(struct bpfrefs_snapshot *snap);
 
 #endif /* BPFREFS_PRIVATE_H */

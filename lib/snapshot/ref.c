@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* What a reference says of itself. */
+/* The accessors of a reference. */
 #include "snapshot/private.h"
 
 #include <string.h>

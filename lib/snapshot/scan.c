@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* A snapshot in the making: what sources and holder classes add to it. */
+/*
+ * A scan: the functions with which sources and holder classes add to a snapshot that is being
+ * taken.
+ */
 #include "snapshot/private.h"
 
 #include <string.h>
@@ -7,7 +10,7 @@
 #include "snapshot/owner.h"
 #include "snapshot/snapshot.h"
 
-/* What a hash table takes for one directory, at most. */
+/* The greatest number of bytes that a hash table needs for one directory. */
 #define DIR_BYTES 64
 
 struct scan *scan_new(struct bpfrefs_ctx *ctx, const struct holder_class *const *classes)
@@ -29,7 +32,7 @@ struct scan *scan_new(struct bpfrefs_ctx *ctx, const struct holder_class *const 
 	return scan;
 }
 
-/* Some more than there were, so that one more does not make everything move. */
+/* A few more than the last time, so that a new object does not make the array grow. */
 static size_t roomy(size_t last)
 {
 	return last + last / 16 + 64;
@@ -40,7 +43,9 @@ void scan_expect(struct scan *scan)
 	const struct bpfrefs_ctx *ctx = scan->ctx;
 	struct bpfrefs_snapshot *snap = scan->snap;
 
-	/* what there is no room for now may be there when it is needed, or the scan fails then */
+	/*
+	 * If there is no room now, there may be when it is needed; otherwise the scan fails then.
+	 */
 	idmap_reserve(&scan->files, roomy(ctx->last_files));
 	idmap_reserve(&snap->by_key, roomy(ctx->last_objects));
 	if (!memory_is_there(4 * sizeof(gpointer) * roomy(ctx->last_refs + ctx->last_objects)))
@@ -62,7 +67,7 @@ struct bpfrefs_snapshot *scan_finish(struct scan *scan)
 {
 	struct bpfrefs_snapshot *snap = scan->snap;
 
-	/* what is said of its states later is no longer the scan's */
+	/* The sentences on states are added later, and the limit is only for the scan. */
 	arena_limit(snap->arena, 0);
 	idmap_clear(&scan->files);
 	for (unsigned int kind = 0; kind < OWNER_KINDS; kind++)
@@ -82,7 +87,7 @@ int scan_charge(struct scan *scan, size_t size)
 	return scan_failed(scan);
 }
 
-/* Room for one more item: @count arrays will have it. */
+/* Whether an array can grow by one item; @count arrays will get that item. */
 static bool can_add(struct scan *scan, const GPtrArray *array, unsigned int count)
 {
 	if (!memory_can_grow(array->len * sizeof(gpointer), sizeof(gpointer)))
@@ -108,7 +113,10 @@ static struct bpfrefs_class_status *status_of(struct scan *scan)
 	return &g_array_index(scan->snap->classes, struct bpfrefs_class_status, scan->class_index);
 }
 
-/* Addresses of objects that the kernel aligns: neighbours become neighbours. */
+/*
+ * The kernel aligns these objects, so the lower bits of an address are shifted out. Files that are
+ * close to each other in memory are close to each other in the table then.
+ */
 static uint64_t file_key(uint64_t identity)
 {
 	return identity >> 6 | identity << 58;
@@ -167,7 +175,7 @@ struct bpfrefs_object *scan_object_add(struct scan *scan, struct bpfrefs_key key
 	object->key = key;
 	object->refcnt = BPFREFS_UNKNOWN;
 	object->usercnt = key.kind == BPFREFS_MAP ? BPFREFS_UNKNOWN : 0;
-	/* nobody is charged for links and BTFs: see bpfrefs(5), "retains" */
+	/* The kernel charges nobody for links and BTFs: see bpfrefs(5), "retains". */
 	object->memlock = key.kind == BPFREFS_LINK || key.kind == BPFREFS_BTF ? 0 : BPFREFS_UNKNOWN;
 	added->index = scan->snap->objects->len;
 	g_ptr_array_add(scan->snap->objects, object);
@@ -181,7 +189,7 @@ struct bpfrefs_ref *scan_add(struct scan *scan, struct bpfrefs_key target, uint3
 	struct bpfrefs_ref *result;
 	size_t keys = 0;
 
-	/* it will be in three arrays more, once it is in order */
+	/* freezing adds it to three more arrays */
 	if (!object || !can_add(scan, scan->snap->refs, 4))
 		return NULL;
 	while (keys < REF_FIELDS_MAX && scan->class->pub.keys[keys])
@@ -210,7 +218,7 @@ struct bpfrefs_ref *scan_add_held(struct scan *scan, struct bpfrefs_key target, 
 
 	if (!result)
 		return NULL;
-	/* what one holds is told at a stretch */
+	/* The references of one holder are added one after another. */
 	if (!object || bpfrefs_key_compare(object->key, holder) != 0)
 		object = scan->last_holder = scan_object(scan, holder);
 	result->holder = holder;
@@ -271,7 +279,7 @@ void scan_gap(struct scan *scan, uint32_t count, const char *what, int error)
 		status->what = scan_str(scan, what);
 		status->error = error;
 	}
-	/* the first reason is the one that is shown: only its own kind is counted with it */
+	/* Only the first reason is shown, so only items of the same kind are counted. */
 	if (g_strcmp0(status->what, what) == 0)
 		status->count += count;
 }
@@ -295,7 +303,7 @@ void scan_process(struct scan *scan, uint32_t pid, const char *comm)
 	struct bpfrefs_process *process;
 	GPtrArray *all = scan->snap->processes;
 
-	/* Sources tell a process once for each thing it holds, one after another. */
+	/* Sources add a process once for each object that it holds, one after another. */
 	if (all->len) {
 		process = g_ptr_array_index(all, all->len - 1);
 		if (process->pid == pid)

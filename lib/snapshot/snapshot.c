@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Snapshots: freeze, index, query. Immutable once frozen, so shared without a lock. */
-#include "snapshot/owner.h"
+/*
+ * Snapshots: freezing, indexes and queries. A frozen snapshot is immutable, and is shared without a
+ * lock.
+ */
 #include "snapshot/snapshot.h"
+#include "snapshot/owner.h"
 
 #include <string.h>
 
@@ -103,7 +106,7 @@ static int by_process(gconstpointer a, gconstpointer b)
 	return x->pid < y->pid ? -1 : x->pid > y->pid;
 }
 
-/* Sources tell each kind's objects in order, mostly: to look is cheaper than to sort. */
+/* Sources add the objects of each kind in order, usually. Checking that is cheaper than sorting. */
 static void order_objects(GPtrArray *objects)
 {
 	g_autofree gpointer *old = g_memdup2(objects->pdata, objects->len * sizeof(gpointer));
@@ -120,7 +123,7 @@ static void order_objects(GPtrArray *objects)
 		g_ptr_array_sort(objects, by_object_key);
 }
 
-/* Several classes may have told the same process. */
+/* Several classes may have added the same process. */
 static void processes_unique(GPtrArray *all)
 {
 	guint kept = 0;
@@ -155,10 +158,10 @@ static void sum_up(struct bpfrefs_snapshot *snap)
 	}
 }
 
-/* Where a reference belongs: a number below the count given; UINT32_MAX: that is not known. */
-typedef uint32_t (*place_fn)(const struct bpfrefs_ref *ref, const void *data);
+/* Returns the position of a reference, less than a given number; UINT32_MAX if it is unknown. */
+typedef uint32_t (*position_fn)(const struct bpfrefs_ref *ref, const void *data);
 
-static uint32_t place_of_holder(const struct bpfrefs_ref *ref, const void *data)
+static uint32_t holder_position(const struct bpfrefs_ref *ref, const void *data)
 {
 	const struct bpfrefs_snapshot *snap = data;
 	const struct bpfrefs_object *holder = idmap_get(&snap->by_key, key_number(ref->holder));
@@ -166,28 +169,28 @@ static uint32_t place_of_holder(const struct bpfrefs_ref *ref, const void *data)
 	return holder ? object_inner(holder)->index : UINT32_MAX;
 }
 
-static uint32_t place_of_pid(const struct bpfrefs_ref *ref, const void *data)
+static uint32_t pid_position(const struct bpfrefs_ref *ref, const void *data)
 {
-	return GPOINTER_TO_UINT(idmap_get(data, ref->pid)) - 1; /* none: UINT32_MAX */
+	return GPOINTER_TO_UINT(idmap_get(data, ref->pid)) - 1; /* UINT32_MAX if there is none */
 }
 
 /*
- * Sorts by counting, and keeps the order of what has the same place: comparing would take longer than
- * to find the references. False, and nothing is changed, where a place is not known.
+ * A stable counting sort; comparing would take longer than finding the references. False if a
+ * position is unknown; the array is then unchanged.
  */
-static bool order(GPtrArray *refs, uint32_t places, place_fn place, const void *data)
+static bool order(GPtrArray *refs, uint32_t positions, position_fn position, const void *data)
 {
-	g_autofree uint32_t *next = g_new0(uint32_t, (size_t)places + 1);
+	g_autofree uint32_t *next = g_new0(uint32_t, (size_t)positions + 1);
 	g_autofree uint32_t *at = g_new(uint32_t, refs->len);
 	g_autofree gpointer *old = g_memdup2(refs->pdata, refs->len * sizeof(gpointer));
 
 	for (guint i = 0; i < refs->len; i++) {
-		at[i] = place(old[i], data);
-		if (at[i] >= places)
+		at[i] = position(old[i], data);
+		if (at[i] >= positions)
 			return false;
 		next[at[i] + 1]++;
 	}
-	for (uint32_t i = 1; i <= places; i++)
+	for (uint32_t i = 1; i <= positions; i++)
 		next[i] += next[i - 1];
 	for (guint i = 0; i < refs->len; i++)
 		refs->pdata[next[at[i]]++] = old[i];
@@ -196,24 +199,24 @@ static bool order(GPtrArray *refs, uint32_t places, place_fn place, const void *
 
 static int order_by_pid(struct bpfrefs_snapshot *snap)
 {
-	struct idmap places = { 0 };
+	struct idmap positions = { 0 };
 	bool known = true;
 
 	for (guint i = 0; i < snap->processes->len; i++) {
 		const struct bpfrefs_process *process = g_ptr_array_index(snap->processes, i);
 
-		known = known && idmap_set(&places, process->pid, GUINT_TO_POINTER(i + 1));
+		known = known && idmap_set(&positions, process->pid, GUINT_TO_POINTER(i + 1));
 	}
-	/* a keep's daemon need not be among the processes */
-	if (known && !order(snap->by_pid, snap->processes->len, place_of_pid, &places))
+	/* The daemon that holds a keep need not be among the processes. */
+	if (known && !order(snap->by_pid, snap->processes->len, pid_position, &positions))
 		g_ptr_array_sort(snap->by_pid, by_pid);
-	idmap_clear(&places);
+	idmap_clear(&positions);
 	return known ? 0 : -ENOMEM;
 }
 
 /*
- * By target, then by class; those of the same class stay in order. Each reference is somewhere else in
- * memory, and so it is looked at once.
+ * Sorts by target, then by class; the order within a class is kept. The references are scattered
+ * over memory, so that each is read only once.
  */
 static void order_refs(struct bpfrefs_snapshot *snap)
 {
@@ -241,7 +244,7 @@ static void order_refs(struct bpfrefs_snapshot *snap)
 		refs->pdata[by_target[keys[classed[i]] >> 8]++] = old[classed[i]];
 }
 
-/* What putting it in order takes beside it for each reference, each object and each process. */
+/* The number of bytes that sorting takes in addition, for each reference, object and process. */
 #define ORDER_BYTES 64
 
 int snapshot_freeze(struct bpfrefs_snapshot *snap, int proc_fd)
@@ -261,7 +264,7 @@ int snapshot_freeze(struct bpfrefs_snapshot *snap, int proc_fd)
 	return arena_failed(snap->arena) ? -ENOMEM : 0;
 }
 
-/* -ENOMEM: nothing is indexed. */
+/* -ENOMEM: there is no index. */
 static int build_index(struct bpfrefs_snapshot *snap)
 {
 	int err;
@@ -276,8 +279,11 @@ static int build_index(struct bpfrefs_snapshot *snap)
 		if (ref->pid)
 			g_ptr_array_add(snap->by_pid, ref);
 	}
-	/* a holder need not be in the snapshot: it may be newer */
-	if (!order(snap->by_holder, snap->objects->len, place_of_holder, snap))
+	/*
+	 * A holder need not be in the snapshot: it may have been created after the objects were
+	 * listed.
+	 */
+	if (!order(snap->by_holder, snap->objects->len, holder_position, snap))
 		g_ptr_array_sort(snap->by_holder, by_holder);
 	err = order_by_pid(snap);
 	if (err) {
@@ -287,7 +293,7 @@ static int build_index(struct bpfrefs_snapshot *snap)
 	return err;
 }
 
-/* Not what everybody asks for, and so made for the first who does. */
+/* Few callers need these indexes, so they are built by the first call that does. */
 static int index_holders(const struct bpfrefs_snapshot *frozen)
 {
 	struct bpfrefs_snapshot *snap = (struct bpfrefs_snapshot *)(uintptr_t)frozen;
@@ -304,13 +310,13 @@ static int index_holders(const struct bpfrefs_snapshot *frozen)
 	return err;
 }
 
-/* --------------------------------------------------------------- judge --- */
+/* -------------------------------------------------------------- states --- */
 
 /*
- * The objects' states take longer to find than many an answer that needs none, and so they are found
- * for the first who asks.
+ * Computing the states of the objects takes longer than many queries that do not need them, so it
+ * is done by the first call that does.
  */
-static void judge(const struct bpfrefs_snapshot *frozen)
+static void compute_states(const struct bpfrefs_snapshot *frozen)
 {
 	struct bpfrefs_snapshot *snap = (struct bpfrefs_snapshot *)(uintptr_t)frozen;
 
@@ -344,14 +350,14 @@ static const void *item(const GPtrArray *array, size_t index)
 const struct bpfrefs_object *bpfrefs_snapshot_object(const struct bpfrefs_snapshot *snap,
 						     size_t index)
 {
-	judge(snap);
+	compute_states(snap);
 	return item(snap->objects, index);
 }
 
 const struct bpfrefs_object *bpfrefs_snapshot_find(const struct bpfrefs_snapshot *snap,
 						   struct bpfrefs_key key)
 {
-	judge(snap);
+	compute_states(snap);
 	return idmap_get(&snap->by_key, key_number(key));
 }
 
@@ -370,7 +376,7 @@ const struct bpfrefs_ref *bpfrefs_snapshot_ref_at(const struct bpfrefs_snapshot 
 	return item(snap->refs, index);
 }
 
-/* The first index whose reference does not sort before @probe. */
+/* The index of the first reference that does not sort before @probe. */
 static size_t lower_bound(const GPtrArray *refs, const struct bpfrefs_ref *probe,
 			  GCompareFunc compare)
 {
@@ -485,7 +491,8 @@ const char *bpfrefs_snapshot_pin_path(const struct bpfrefs_snapshot *snap,
 	const char *dir, *inner;
 	size_t len;
 
-	if (!ref->place || !ref->place->inner || ref->place->major != major || ref->place->minor != minor)
+	if (!ref->place || !ref->place->inner || ref->place->major != major ||
+	    ref->place->minor != minor)
 		return NULL;
 	dir = g_hash_table_lookup(snap->dirs, &key);
 	if (!dir)
