@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The one rule of what keeps what alive (bpfrefs(5), "The graph"). */
+/* The graph: what keeps what alive (bpfrefs(5), "The graph"). */
 #include "graph/graph.h"
 
 #include <string.h>
@@ -52,7 +52,9 @@ const struct bpfrefs_class_status *graph_gap(const struct bpfrefs_snapshot *snap
 
 bool graph_doubtful(const struct bpfrefs_object *object, bool user)
 {
-	/* More explained than counted is no better than less: one of the two is wrong. */
+	/*
+	 * More references explained than counted is an error too: one of the two numbers is wrong.
+	 */
 	if (object->changing)
 		return true;
 	if (user)
@@ -70,8 +72,12 @@ static bool value_is(const struct bpfrefs_ref *ref, const char *key, const char 
 	return value.type == BPFREFS_VALUE_STR && strcmp(value.str, word) == 0;
 }
 
-/* Does the object hold this through its user state, so that it goes when usercnt falls to 0? */
-static bool hangs_on_user(const struct graph *graph, const struct bpfrefs_ref *ref, uint32_t holder)
+/*
+ * Whether the map holds the program through its user state, and releases it when its usercnt
+ * becomes 0.
+ */
+static bool released_with_usercnt(const struct graph *graph, const struct bpfrefs_ref *ref,
+				  uint32_t holder)
 {
 	struct bpfrefs_value via;
 
@@ -80,7 +86,10 @@ static bool hangs_on_user(const struct graph *graph, const struct bpfrefs_ref *r
 	via = bpfrefs_ref_get(ref, "via");
 	if (via.type != BPFREFS_VALUE_STR)
 		return false;
-	/* A devmap's or cpumap's program stays; a program array's goes (prog_array_map_clear()). */
+	/*
+	 * A program array releases its programs (prog_array_map_clear()), a devmap or cpumap does
+	 * not.
+	 */
 	if (strcmp(via.str, "slot") == 0)
 		return g_strcmp0(graph_object(graph, holder)->type, "prog_array") == 0;
 	return g_str_has_suffix(via.str, "parser") || g_str_has_suffix(via.str, "verdict") ||
@@ -89,14 +98,15 @@ static bool hangs_on_user(const struct graph *graph, const struct bpfrefs_ref *r
 }
 
 /*
- * Is it a user reference? A second name of an open file or a pinned inode counts for nothing (0 and
- * 0), and holds what the first one holds. An object's own reference always counts.
+ * Whether it is a user reference. A second name of an open file or of a pinned inode counts as no
+ * reference (0 and 0), and holds the same as the first one. A reference held by an object always
+ * counts.
  */
 static bool holds_user(const struct bpfrefs_ref *ref)
 {
 	if (ref->target.kind != BPFREFS_MAP)
 		return false;
-	/* no socket is a user of its map, however many descriptors it has */
+	/* A socket is not a user of its map, however many descriptors it has. */
 	if (strcmp(ref->class->pub.name, "socket") == 0)
 		return false;
 	return ref->user > 0 || (ref->ref == 0 && ref->holder.kind == BPFREFS_KIND_COUNT);
@@ -111,7 +121,10 @@ static enum edge_kind outside_kind(const struct bpfrefs_ref *ref)
 	return ref->pid ? EDGE_PROCESS : EDGE_ROOT;
 }
 
-/* The owner that the reference lasts as long as, or OWNER_NONE: none, or one that stays. */
+/*
+ * The node of the owner that the reference lasts as long as. OWNER_NONE: it has none, or that one
+ * stays.
+ */
 static uint32_t owner_of(const struct graph *graph, const struct bpfrefs_ref *ref)
 {
 	const struct owner *owner = ref->owner ? graph->snap->owners->pdata[ref->owner - 1] : NULL;
@@ -155,13 +168,13 @@ static void edge_init(struct graph *graph, struct edge *edge, const struct bpfre
 	holder = graph_index(graph->snap, ref->holder);
 	if (holder == UINT32_MAX)
 		edge_from_outside(graph, edge, EDGE_LOST, 0);
-	else if (hangs_on_user(graph, ref, holder))
+	else if (released_with_usercnt(graph, ref, holder))
 		edge_from_node(graph, edge, node_user(holder));
 	else
 		edge_from_node(graph, edge, node_object(holder));
 }
 
-/* @hold: of owners_resolve(), by places in snap->kept. */
+/* @hold: a hold as owners_resolve() leaves it, with indexes in snap->kept. */
 static void edge_init_hold(struct graph *graph, struct edge *edge, const struct owner_hold *hold)
 {
 	uint32_t map;
@@ -181,7 +194,7 @@ static void edge_init_hold(struct graph *graph, struct edge *edge, const struct 
 	}
 }
 
-/* Sorts the edges by the node that they are from, by counting. */
+/* Sorts the edges by the node that they are from (a counting sort). */
 static bool order_by_from(struct graph *graph)
 {
 	uint32_t nodes = graph->nodes;
@@ -220,7 +233,7 @@ static struct graph *graph_alloc(const struct bpfrefs_snapshot *snap)
 	return graph;
 }
 
-/* Returns the first edge that is none of theirs. */
+/* Adds the edges of the references. Returns the index of the next edge. */
 static uint32_t add_refs(struct graph *graph)
 {
 	const struct bpfrefs_snapshot *snap = graph->snap;
@@ -285,7 +298,7 @@ void graph_free(struct graph *graph)
 
 /* -------------------------------------------------------------- marks --- */
 
-/* How many of an owner's holds it takes. */
+/* The number of an owner's holds that must be reached before the owner is. */
 static uint32_t holds_needed(const struct graph *graph, uint32_t owner)
 {
 	const uint32_t *first = &graph->in_first[graph->objects + owner];
@@ -333,7 +346,7 @@ void mark_node(struct mark *mark, uint32_t node, const struct edge *by, uint8_t 
 
 	if (mark->reached[node])
 		return;
-	/* each edge is followed once */
+	/* Each edge is followed only once, so that each hold is counted only once. */
 	if (node_is_owner(graph, node) && --mark->missing[node - 2 * graph->objects])
 		return;
 	mark->reached[node] = level;

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The graph of references over a frozen snapshot, and marks that spread along it.
+ * The graph of the references in a frozen snapshot, and marks that spread along its edges.
  *
- * Every object is two nodes, 2 * index and 2 * index + 1: the object, and of a map its user state.
- * The user state holds the object; an automatic keep lets the object hold its user state. After them
- * come the owners that processes keep (owner.h), a node each. One edge a reference: from the node that
- * holds it, or from outside, to the node that it holds; and one for each hold of an owner.
+ * Every object has two nodes, 2 * index and 2 * index + 1: the object itself, and the user state of
+ * a map. The user state holds the object. With an automatic keep, the object holds its user state
+ * too. After these nodes come the owners (owner.h) that only processes or maps keep alive, with one
+ * node each. There is one edge for each reference, to the node that it holds, from the node that
+ * holds it or from outside the graph; and one for each hold of an owner.
  */
 #ifndef BPFREFS_GRAPH_H
 #define BPFREFS_GRAPH_H
@@ -13,32 +14,35 @@
 #include "snapshot/owner.h"
 
 enum edge_kind {
-	EDGE_HELD,    /* by a node */
-	EDGE_ROOT,    /* by what is no object and no process */
-	EDGE_PROCESS, /* by a process */
-	EDGE_AUTO,    /* by an automatic keep: no root */
-	EDGE_LOST,    /* by an object that is not in the snapshot: nobody can say what holds that */
-	EDGE_REMOVED, /* not any more: bpfrefs_unpin_check() */
+	EDGE_HELD,    /* the holder is a node */
+	EDGE_ROOT,    /* the holder is neither an object nor a process */
+	EDGE_PROCESS, /* the holder is a process */
+	EDGE_AUTO,    /* the holder is an automatic keep, which is not a root */
+	/* the holder is an object that is not in the snapshot, whose own holders are unknown */
+	EDGE_LOST,
+	EDGE_REMOVED, /* removed by bpfrefs_unpin_check() */
 };
 
 struct edge {
-	const struct bpfrefs_ref *ref; /* NULL: to an owner */
+	const struct bpfrefs_ref *ref; /* NULL: the edge is a hold of an owner */
 	enum edge_kind kind;
-	uint32_t pid;  /* EDGE_PROCESS: which */
-	uint32_t from; /* a node; EDGE_HELD only */
+	uint32_t pid;  /* EDGE_PROCESS: the process */
+	uint32_t from; /* EDGE_HELD: the node that holds it */
 	uint32_t to;
 };
 
 struct graph {
 	const struct bpfrefs_snapshot *snap;
 	uint32_t objects, owners, nodes, edges;
-	struct edge *edge;   /* in the order of snap->refs, so by target; then of snap->holds */
-	uint32_t *in_first;  /* by graph_place(): the first edge to it; one more at the end */
-	uint32_t *out_first; /* by node: its first in @out; one more at the end */
-	uint32_t *out;	     /* EDGE_HELD edges by the node that they are from */
+	/* in the order of snap->refs, which is by target; then in that of snap->holds */
+	struct edge *edge;
+	/* for each graph_place(): the first edge to it; and one more at the end */
+	uint32_t *in_first;
+	uint32_t *out_first; /* for each node: its first edge in @out; and one more at the end */
+	uint32_t *out;	     /* the EDGE_HELD edges, sorted by the node that they are from */
 	uint32_t *outside;   /* the edges that are not EDGE_HELD */
 	uint32_t outsides;
-	bool *kept_auto; /* by object */
+	bool *kept_auto; /* for each object */
 };
 
 static inline uint32_t node_object(uint32_t index)
@@ -56,13 +60,13 @@ static inline bool node_is_owner(const struct graph *graph, uint32_t node)
 	return node >= 2 * graph->objects;
 }
 
-/* The number of an object, or behind them of an owner. */
+/* The index of the object of a node. Owners have the indexes after the objects. */
 static inline uint32_t graph_place(const struct graph *graph, uint32_t node)
 {
 	return node_is_owner(graph, node) ? node - graph->objects : node / 2;
 }
 
-/* Whether the other part of an object leads to this one, or this is an owner, which has none. */
+/* Whether the other node of the same object leads to this one. An owner has only one node. */
 static inline bool node_has_other(const struct graph *graph, uint32_t node)
 {
 	if (node_is_owner(graph, node))
@@ -70,50 +74,58 @@ static inline bool node_has_other(const struct graph *graph, uint32_t node)
 	return node == node_object(node / 2) || graph->kept_auto[node / 2];
 }
 
-/* NULL where there is no memory. */
+/* Returns NULL if there is no memory. */
 struct graph *graph_new(const struct bpfrefs_snapshot *snap);
 void graph_free(struct graph *graph);
 
-/* The index of an object, or UINT32_MAX. */
+/* Returns the index of an object, or UINT32_MAX if it is not in the snapshot. */
 uint32_t graph_index(const struct bpfrefs_snapshot *snap, struct bpfrefs_key key);
 const struct bpfrefs_object *graph_object(const struct graph *graph, uint32_t index);
 const struct owner *graph_owner(const struct graph *graph, uint32_t node);
-/* Does it last only as long as all that hold it? Such nodes are owners of few holds, each by an owner. */
+/*
+ * Whether a node lasts only as long as all that holds it (owner_needs_all()). Such a node is an
+ * owner with few holds, each by another owner.
+ */
 bool graph_needs_all(const struct graph *graph, uint32_t node);
-/* All processes that lead to a node, in order, each once; owned array of uint32_t. */
+/* Returns all processes that lead to a node, sorted, each once; an owned array of uint32_t. */
 GArray *graph_processes(const struct graph *graph, uint32_t node);
-/* The first class that could not be read completely, or NULL. */
+/* Returns the first class that was not read completely, or NULL. */
 const struct bpfrefs_class_status *graph_gap(const struct bpfrefs_snapshot *snap);
-/* Does a count of the object leave open who else holds it (@user: its user state)? */
+/*
+ * Whether the object may have holders that were not found, since a counter is unexplained, unknown
+ * or changing. @user: its user state.
+ */
 bool graph_doubtful(const struct bpfrefs_object *object, bool user);
 
-/* What some roots lead to. */
+/* The nodes that some roots lead to. */
 struct mark {
 	const struct graph *graph;
-	uint8_t *reached;	/* by node: the level at which it was reached first, 0: not yet */
-	const struct edge **by; /* by node: the edge that reached it; NULL: its other part did */
-	uint32_t *
-		missing; /* by owner: how many of its holds have not been reached, where it needs all */
+	/* for each node: the level at which it was reached first, 0: it was not reached */
+	uint8_t *reached;
+	/* for each node: the edge that reached it; NULL: the other node of its object did */
+	const struct edge **by;
+	uint32_t *missing; /* for each owner: how many of its holds must still be reached */
 	uint32_t *queue, head, tail;
 };
 
-/* NULL where there is no memory, or no graph. */
+/* Returns NULL if there is no memory, or if @graph is NULL. */
 struct mark *mark_new(const struct graph *graph);
 void mark_free(struct mark *mark);
-/* Reaches a node from outside. */
+/* Reaches a node by an edge, or from outside the graph. */
 void mark_node(struct mark *mark, uint32_t node, const struct edge *by, uint8_t level);
-/* Reaches all that the nodes reached lead to, nearest first. */
+/* Reaches everything that the nodes reached so far lead to, nearest first. */
 void mark_spread(struct mark *mark);
-/* Starts from every edge of a kind. */
+/* Reaches the nodes that edges of a kind lead to. */
 void mark_kind(struct mark *mark, enum edge_kind kind, uint8_t level);
-/* Starts from everything that is held by nobody knows what. */
+/* Reaches the nodes that may have holders that were not found. */
 void mark_doubts(struct mark *mark, uint8_t level);
 /*
- * Starts from what is counted and not explained: it stays when others go, whoever it is. A count that
- * could not be read is no holder: what cannot be shown to stay is not let go.
+ * Reaches the nodes with unexplained references: they stay whichever process exits. An unknown
+ * counter does not count as unexplained: bpfrefs must not claim that a node stays without a known
+ * holder.
  */
 void mark_surplus(struct mark *mark);
-/* The same of one object, but for @less of what is not explained. */
+/* The same for one object, if @less of its unexplained references are ignored. */
 void mark_surplus_of(struct mark *mark, uint32_t index, uint64_t less);
 
 static inline void graph_cleanup(struct graph **graph)
@@ -126,7 +138,7 @@ static inline void mark_cleanup(struct mark **mark)
 	mark_free(*mark);
 }
 
-/* Freed at the end of their scope. */
+/* Variables that are freed at the end of their scope. */
 #define graph_auto __attribute__((cleanup(graph_cleanup))) struct graph
 #define mark_auto  __attribute__((cleanup(mark_cleanup))) struct mark
 

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What goes when one process exits: what roots lead to now, and not any more without that process,
- * nor by what only it keeps: a namespace, a bpffs, a device. An unexplained count stays, whoever it is.
+ * What is freed or cleared when a process exits: what roots lead to now and would not lead to
+ * without that process, nor through the namespaces, bpffs and devices that only it keeps. An
+ * unexplained reference counts as a holder that stays.
  */
-#include "procfs/fdinfo.h"
 #include "graph/graph.h"
+#include "procfs/fdinfo.h"
 
 const char *bpfrefs_effect_name(enum bpfrefs_effect effect)
 {
@@ -16,9 +17,9 @@ const char *bpfrefs_effect_name(enum bpfrefs_effect effect)
 	return effect < BPFREFS_EFFECT_COUNT ? names[effect] : "?";
 }
 
-/* ---------------------------------------------------- what goes with it --- */
+/* ------------------------------------------------- the effects of an exit --- */
 
-/* @pid: the process that is taken to be gone, 0: none. */
+/* @pid: the process that is assumed to have exited, 0: none. */
 static void mark_roots(struct mark *mark, uint32_t pid)
 {
 	const struct graph *graph = mark->graph;
@@ -59,7 +60,7 @@ int bpfrefs_retains(const struct bpfrefs_snapshot *snap, uint32_t pid, bpfrefs_r
 
 /* -------------------------------------------------------------- memory --- */
 
-/* What fdinfo of one descriptor says, if it is still one of this object. */
+/* Reads memlock from the fdinfo of a descriptor, if that is still a descriptor of this object. */
 static bool read_memlock(struct bpfrefs_ctx *ctx, const struct bpfrefs_ref *ref, uint64_t *bytes)
 {
 	struct bpfrefs_value fd = bpfrefs_ref_get(ref, "fd"), tid = bpfrefs_ref_get(ref, "tid");

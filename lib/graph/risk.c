@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Maps at risk: only processes hold their user state, and without all of these a root would still
- * lead to a program that uses the map. Asked backwards, from the program to whatever leads to it,
- * since an answer is near as a rule; and for all maps that the same processes hold at once, since
- * what was found for one holds for the others.
+ * Maps at risk: only processes hold their user state, and if all of these exited, a root would
+ * still lead to a program that uses the map. The graph is searched backwards, from the program to
+ * what leads to it, since a root is usually near. Maps whose user state is held by the same
+ * processes are searched for together, since they share the results.
  */
 #include <stdlib.h>
 #include <string.h>
 
 #include "graph/states.h"
 
-/* The processes that hold a map's user state, sorted. */
+/* The processes that hold the user state of a map, sorted. */
 struct set {
 	const uint32_t *pids;
 	size_t count;
@@ -43,8 +43,11 @@ void risk_suspect(struct states *st, uint32_t index)
 	g_autoptr(GBytes) set = NULL;
 	GArray *pids, *group;
 
-	/* With an automatic keep, whatever leads to a program that uses the map leads to its user
-	 * state too. What a doubt leads to may be held by more than processes. */
+	/*
+	 * With an automatic keep, whatever leads to a program that uses the map leads to its user
+	 * state too. If the map may have holders that were not found, these may hold its user
+	 * state.
+	 */
 	if (st->certain->reached[node_user(index)] != BY_PROCESS ||
 	    st->doubt->reached[node_user(index)] || st->graph->kept_auto[index])
 		return;
@@ -61,26 +64,28 @@ void risk_suspect(struct states *st, uint32_t index)
 
 /* ---------------------------------------------------------------- search --- */
 
-/* Does anything lead to a node when the set's processes are gone? */
-enum verdict { UNKNOWN, SEEN, STAYS, GOES };
+/* Whether a root leads to a node after the processes of the set have exited. */
+enum verdict { UNKNOWN, QUEUED, STAYS, ENDS };
 
 struct search {
 	const struct states *st;
 	struct set set;
-	uint8_t *verdict; /* by node */
+	uint8_t *verdict; /* for each node */
 	uint32_t *queue, head, tail;
-	char *processes; /* the set in words, once a sentence needs it; owned */
+	char *processes; /* the set in words, made when a sentence needs it; owned */
 };
 
-static void look_at(struct search *search, uint32_t node)
+static void enqueue(struct search *search, uint32_t node)
 {
 	if (search->verdict[node] != UNKNOWN)
 		return;
-	search->verdict[node] = SEEN;
+	search->verdict[node] = QUEUED;
 	search->queue[search->tail++] = node;
 }
 
-/* Of what needs all that holds it: does each of them have a process that is not in the set? */
+/*
+ * For a node that needs all its holders: whether each of them is kept by a process outside the set.
+ */
 static bool all_stay(const struct search *search, uint32_t node)
 {
 	const struct graph *graph = search->st->graph;
@@ -95,8 +100,8 @@ static bool all_stay(const struct search *search, uint32_t node)
 	return stay;
 }
 
-/* Queues what leads to a node; true once that is something that stays. */
-static bool look_behind(struct search *search, uint32_t node)
+/* Queues the nodes that lead to a node. Returns true if one of its holders stays. */
+static bool enqueue_holders(struct search *search, uint32_t node)
 {
 	const struct graph *graph = search->st->graph;
 	uint32_t place = graph_place(graph, node);
@@ -116,10 +121,10 @@ static bool look_behind(struct search *search, uint32_t node)
 			continue;
 		if (search->verdict[edge->from] == STAYS)
 			return true;
-		look_at(search, edge->from);
+		enqueue(search, edge->from);
 	}
 	if (node_has_other(graph, node))
-		look_at(search, node ^ 1);
+		enqueue(search, node ^ 1);
 	return false;
 }
 
@@ -130,12 +135,12 @@ static bool stays(struct search *search, uint32_t node)
 	if (search->verdict[node] != UNKNOWN)
 		return search->verdict[node] == STAYS;
 	search->head = search->tail = 0;
-	look_at(search, node);
+	enqueue(search, node);
 	while (!found && search->head < search->tail)
-		found = look_behind(search, search->queue[search->head++]);
-	/* Where the search ended early, it has judged nothing but where it began. */
+		found = enqueue_holders(search, search->queue[search->head++]);
+	/* A search that ended early has a verdict only for the node where it began. */
 	for (uint32_t i = 0; i < search->tail; i++)
-		search->verdict[search->queue[i]] = found ? UNKNOWN : GOES;
+		search->verdict[search->queue[i]] = found ? UNKNOWN : ENDS;
 	if (found)
 		search->verdict[node] = STAYS;
 	return found;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Which roots lead to an object, each by one shortest chain. Asked backwards and breadth first, so
- * that every node is looked at once: all chains together may be more than there are atoms.
+ * Finds the roots that lead to an object, each with one shortest chain. The graph is searched
+ * backwards and breadth first, so that each node is visited only once: there may be exponentially
+ * many chains.
  */
 #include <stdlib.h>
 
@@ -9,19 +10,24 @@
 
 struct chain {
 	const struct edge *root;
-	uint32_t length; /* objects from the root to the one asked for, both counted */
-	uint32_t order;	 /* of the root's reference */
+	/* the number of objects from the root to the object of the query, both included */
+	uint32_t length;
+	/* the index of the root's edge, so that roots at the same distance keep that order */
+	uint32_t order;
 };
 
 struct search {
 	const struct graph *graph;
-	uint32_t *next;		 /* by node: the next on the way to the object; itself: none */
-	const struct edge **way; /* by owner: the edge to that next one */
-	uint32_t *length;	 /* by node: objects on that way */
+	/*
+	 * For each node: the next node on the way to the object; the node itself if there is none.
+	 */
+	uint32_t *next;
+	const struct edge **way; /* for each owner: the edge to that next node */
+	uint32_t *length;	 /* for each node: the number of objects on that way */
 	uint32_t *queue, head, tail;
 };
 
-/* The end of the way, which no node is. */
+/* The end of the way; no node has this number. */
 #define ARRIVED UINT32_MAX
 
 static void reach_part(struct search *search, uint32_t node, uint32_t next, uint32_t length)
@@ -33,7 +39,10 @@ static void reach_part(struct search *search, uint32_t node, uint32_t next, uint
 	search->queue[search->tail++] = node;
 }
 
-/* A part of an object, and with it the other one where that leads to it: they are as near. */
+/*
+ * Reaches a node of an object, and the other node of the object if that leads to it, at the same
+ * distance.
+ */
 static void reach(struct search *search, uint32_t node, uint32_t next, uint32_t length)
 {
 	uint32_t index = node / 2;
@@ -44,10 +53,10 @@ static void reach(struct search *search, uint32_t node, uint32_t next, uint32_t 
 }
 
 /*
- * What leads to a node. An owner is no step of its own: what leads to it is looked at in its place.
- * Owners hold each other three or four deep.
+ * Reaches the nodes that lead to a node. An owner is not a step of its own: the nodes that lead to
+ * it are reached instead. The recursion is three or four owners deep.
  */
-static void reach_behind(struct search *search, uint32_t node, uint32_t length)
+static void reach_holders(struct search *search, uint32_t node, uint32_t length)
 {
 	const struct graph *graph = search->graph;
 	uint32_t place = graph_place(graph, node);
@@ -63,7 +72,7 @@ static void reach_behind(struct search *search, uint32_t node, uint32_t length)
 			search->next[edge->from] = node;
 			search->length[edge->from] = length;
 			search->way[edge->from - 2 * graph->objects] = edge;
-			reach_behind(search, edge->from, length);
+			reach_holders(search, edge->from, length);
 		}
 	}
 }
@@ -74,7 +83,7 @@ static void search_from(struct search *search, uint32_t index)
 	while (search->head < search->tail) {
 		uint32_t node = search->queue[search->head++];
 
-		reach_behind(search, node, search->length[node]);
+		reach_holders(search, node, search->length[node]);
 	}
 }
 
@@ -120,7 +129,9 @@ static size_t chain_keys(const struct search *search, const struct chain *chain,
 	return count;
 }
 
-/* The reference that the root holds; of a process that keeps an owner, one that goes with the owner. */
+/*
+ * The reference of the root; if it is a process that keeps an owner, the reference with that owner.
+ */
 static const struct bpfrefs_ref *ref_of(const struct search *search, const struct chain *chain)
 {
 	uint32_t node = chain->root->to, owners = 2 * search->graph->objects;
@@ -151,7 +162,10 @@ static gboolean pair_equal(gconstpointer a, gconstpointer b)
 	return x->ref == y->ref && x->pid == y->pid;
 }
 
-/* False: the process keeps the same thing in two ways, as a bpffs and the mount namespace it is in. */
+/*
+ * False if the process keeps the same reference in another way too, such as through a bpffs and
+ * through the mount namespace that the bpffs is mounted in.
+ */
 static bool is_new(GHashTable *seen, const struct bpfrefs_root *root)
 {
 	struct pair *pair;
@@ -182,7 +196,7 @@ static struct bpfrefs_root root_of(const struct search *search, const struct cha
 
 static int call_all(const struct search *search, bpfrefs_root_fn fn, void *data)
 {
-	/* sorting them takes as much again */
+	/* Sorting needs as much memory again. */
 	g_autoptr(GArray) chains =
 		memory_is_there(3 * sizeof(struct chain) * (size_t)search->graph->outsides)
 			? chains_found(search)

@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Each object's state, by what leads to it, and one sentence on why (bpfrefs(5), "The graph"). */
+/*
+ * Computes the state of each object from what leads to it, and the sentence that explains it
+ * (bpfrefs(5), "The graph").
+ */
 #include "graph/states.h"
 
 #include <string.h>
 
-static const char no_memory[] = "there was no memory to find out";
+static const char no_memory[] = "there was not enough memory to compute the state";
 
 void states_set(struct states *st, uint32_t index, enum bpfrefs_state state, const char *why)
 {
@@ -27,7 +30,7 @@ char *states_process(const struct states *st, uint32_t pid)
 	return g_strdup_printf("pid %u (%s)", pid, process->comm);
 }
 
-/* Processes named in a sentence: the others are counted. */
+/* The greatest number of processes that a sentence names; it says how many others there are. */
 #define PIDS_NAMED 2
 
 char *states_processes(const struct states *st, const uint32_t *pids, size_t count)
@@ -49,7 +52,7 @@ static bool is_callback(struct bpfrefs_value via)
 		strcmp(via.str, "task_work") == 0);
 }
 
-static char *by_object(const struct bpfrefs_ref *ref)
+static char *text_by_object(const struct bpfrefs_ref *ref)
 {
 	struct bpfrefs_value via = bpfrefs_ref_get(ref, "via");
 	struct bpfrefs_value slot = bpfrefs_ref_get(ref, "slot");
@@ -67,7 +70,7 @@ static char *by_object(const struct bpfrefs_ref *ref)
 	return g_strdup_printf("%s holds it", holder);
 }
 
-static char *by_process(const struct states *st, const struct edge *edge)
+static char *text_by_process(const struct states *st, const struct edge *edge)
 {
 	const char *class = edge->ref->class->pub.name;
 	g_autofree char *process = states_process(st, edge->pid);
@@ -82,24 +85,25 @@ static char *by_process(const struct states *st, const struct edge *edge)
 }
 
 /*
- * A reference of class socket without a process: the struct_ops map of a network namespace's default for
- * new sockets (tcp_set_default_congestion_control()), or what a closed socket holds that only a packet
- * keeps (skb->sk).
+ * Describes a reference of class socket without a process: the struct_ops map of the default
+ * congestion control of a network namespace (tcp_set_default_congestion_control()), or what is held
+ * by a closed socket that only a packet keeps alive (skb->sk).
  */
-static char *by_socket(const struct bpfrefs_ref *ref)
+static char *text_by_socket(const struct bpfrefs_ref *ref)
 {
 	struct bpfrefs_value netns = bpfrefs_ref_get(ref, "netns");
-	g_autofree char *where = netns.type == BPFREFS_VALUE_NUM
-					 ? g_strdup_printf("network namespace %" G_GUINT64_FORMAT,
-							   netns.num)
-					 : g_strdup("a network namespace");
+	g_autofree char *where =
+		netns.type == BPFREFS_VALUE_NUM
+			? g_strdup_printf("network namespace %" G_GUINT64_FORMAT, netns.num)
+			: g_strdup("a network namespace");
 
 	if (bpfrefs_ref_get(ref, "type").type == BPFREFS_VALUE_ABSENT)
 		return g_strdup_printf("the default TCP congestion control of %s", where);
-	return g_strdup_printf("a closed socket of %s holds it while its packets are queued", where);
+	return g_strdup_printf("a closed socket of %s holds it while its packets are queued",
+			       where);
 }
 
-static char *by_pin(const struct states *st, const struct bpfrefs_ref *ref)
+static char *text_by_pin(const struct states *st, const struct bpfrefs_ref *ref)
 {
 	struct bpfrefs_value path = bpfrefs_ref_get(ref, "path");
 	struct bpfrefs_value state = bpfrefs_ref_get(ref, "state");
@@ -110,13 +114,13 @@ static char *by_pin(const struct states *st, const struct bpfrefs_ref *ref)
 		return g_strdup_printf("pinned at %s", path.str);
 	if (pid.type == BPFREFS_VALUE_NUM) {
 		process = states_process(st, (uint32_t)pid.num);
-		return g_strdup_printf("pinned where %s can reach it, and not we", process);
+		return g_strdup_printf("pinned where %s can reach it and bpfrefs cannot", process);
 	}
 	return g_strdup_printf("pinned, out of reach from here (%s)",
 			       state.type == BPFREFS_VALUE_STR ? state.str : "?");
 }
 
-static char *by_place(const struct states *st, const struct bpfrefs_ref *ref)
+static char *text_by_place(const struct states *st, const struct bpfrefs_ref *ref)
 {
 	const char *class = ref->class->pub.name;
 	struct bpfrefs_value mode = bpfrefs_ref_get(ref, "mode"), where;
@@ -125,7 +129,7 @@ static char *by_place(const struct states *st, const struct bpfrefs_ref *ref)
 		return g_strdup_printf("bpfrefs keeps it (%s)",
 				       mode.type == BPFREFS_VALUE_STR ? mode.str : "?");
 	if (strcmp(class, "pin") == 0)
-		return by_pin(st, ref);
+		return text_by_pin(st, ref);
 	if (strcmp(class, "kernel") == 0)
 		return g_strdup("the kernel holds it");
 	if (strcmp(class, "map") == 0)
@@ -133,16 +137,16 @@ static char *by_place(const struct states *st, const struct bpfrefs_ref *ref)
 	if (strcmp(class, "struct_ops") == 0)
 		return g_strdup("registered with the kernel (struct_ops)");
 	if (strcmp(class, "socket") == 0)
-		return by_socket(ref);
-	/* what its class says first is where */
+		return text_by_socket(ref);
+	/* The first field of a class says what the object is attached to. */
 	where = bpfrefs_ref_value(ref, 0);
 	if (where.type == BPFREFS_VALUE_STR)
 		return g_strdup_printf("attached (%s %s)", class, where.str);
 	return g_strdup_printf("attached (%s)", class);
 }
 
-/* What lasts as long as a map: the first map, where a socket is in more than one. */
-static char *by_map(const struct graph *graph, uint32_t owner)
+/* Describes what lasts as long as a map: the first map, if a socket is in several. */
+static char *text_by_map(const struct graph *graph, uint32_t owner)
 {
 	const struct edge *edge = &graph->edge[graph->in_first[graph_place(graph, owner)]];
 	char key[BPFREFS_KEY_MAX];
@@ -185,8 +189,8 @@ static bool is_within(const GArray *part, const GArray *whole)
 }
 
 /*
- * The sets of processes each of which takes the owner with it, GArray of GArray; of two of which one
- * is within the other, the smaller one.
+ * Returns the sets of processes whose exit releases the owner, each on its own; a GPtrArray of
+ * GArray. If a set contains another one, only the smaller one is kept.
  */
 static GPtrArray *owner_sets(const struct graph *graph, uint32_t node)
 {
@@ -215,16 +219,16 @@ static GPtrArray *owner_sets(const struct graph *graph, uint32_t node)
 	return sets;
 }
 
-/* "in a network namespace that only pid 12 (a) holds"; found once for all that it holds. */
+/* Returns "in a network namespace that only pid 12 (a) holds"; computed once for each owner. */
 static const char *owned_text(const struct states *st, uint32_t node)
 {
 	const char *place = owner_places[graph_owner(st->graph, node)->kind];
-	const char *known = g_hash_table_lookup(st->owned, GUINT_TO_POINTER(node));
+	const char *cached = g_hash_table_lookup(st->owned, GUINT_TO_POINTER(node));
 	g_autoptr(GPtrArray) sets = NULL;
 	GString *text;
 
-	if (known)
-		return known;
+	if (cached)
+		return cached;
 	sets = owner_sets(st->graph, node);
 	text = g_string_new(place);
 	for (guint i = 0; i < sets->len; i++) {
@@ -232,7 +236,8 @@ static const char *owned_text(const struct states *st, uint32_t node)
 		g_autofree char *processes = pids_text(st, pids);
 
 		if (sets->len > 1)
-			g_string_append_printf(text, "%s %s", i ? ", or with" : " that goes with",
+			g_string_append_printf(text, "%s %s",
+					       i ? ", or with" : " that is removed with",
 					       processes);
 		else
 			g_string_append_printf(text, " that only %s %s", processes,
@@ -242,30 +247,34 @@ static const char *owned_text(const struct states *st, uint32_t node)
 	return g_string_free(text, FALSE);
 }
 
-static char *by_owner(const struct states *st, const struct edge *edge)
+static char *text_by_owner(const struct states *st, const struct edge *edge)
 {
 	g_autofree char *place = NULL;
 
 	if (graph_owner(st->graph, edge->from)->kind == OWNER_PSOCK)
-		return by_map(st->graph, edge->from);
-	/* its path or its process would say less: the sentence names all processes */
+		return text_by_map(st->graph, edge->from);
+	/* The path is left out, since the sentence names all processes that keep the owner. */
 	if (strcmp(edge->ref->class->pub.name, "pin") == 0)
 		place = g_strdup("pinned");
 	else
-		place = by_place(st, edge->ref);
+		place = text_by_place(st, edge->ref);
 	return g_strdup_printf("%s %s", place, owned_text(st, edge->from));
 }
 
 static char *edge_text(const struct states *st, const struct edge *edge)
 {
 	if (edge->ref->holder.kind != BPFREFS_KIND_COUNT)
-		return by_object(edge->ref);
+		return text_by_object(edge->ref);
 	if (edge->kind == EDGE_HELD)
-		return by_owner(st, edge);
-	return edge->kind == EDGE_PROCESS ? by_process(st, edge) : by_place(st, edge->ref);
+		return text_by_owner(st, edge);
+	return edge->kind == EDGE_PROCESS ? text_by_process(st, edge)
+					  : text_by_place(st, edge->ref);
 }
 
-/* The edge that the object's nearest root came by; of a map rather one to its user state. */
+/*
+ * The edge by which the object was reached first; of a map with a user state, an edge to that if
+ * there is one.
+ */
 static const struct edge *nearest(const struct mark *mark, uint32_t index)
 {
 	const struct edge *user = mark->by[node_user(index)],
@@ -287,16 +296,16 @@ bool states_is_user(const struct states *st, const struct edge *edge)
 	       st->certain->reached[edge->from];
 }
 
-static const char *loss(const struct bpfrefs_object *object)
+static const char *lost_state(const struct bpfrefs_object *object)
 {
 	if (g_strcmp0(object->type, "prog_array") == 0)
 		return "its tail calls fail";
 	if (g_strcmp0(object->type, "sockmap") == 0 || g_strcmp0(object->type, "sockhash") == 0)
-		return "its parser and verdict programs are gone";
-	return "its timers and work queues are gone";
+		return "its parser and verdict programs were released";
+	return "its timers and work queues were cancelled";
 }
 
-/* The usercnt is 0, which matters to a program that a root leads to. */
+/* Whether the usercnt of a map is 0 although a program that uses the map is certainly held. */
 static bool is_cleared(struct states *st, uint32_t index)
 {
 	const struct graph *graph = st->graph;
@@ -311,7 +320,7 @@ static bool is_cleared(struct states *st, uint32_t index)
 		if (!states_is_user(st, &graph->edge[i]))
 			continue;
 		bpfrefs_key_format(graph->edge[i].ref->holder, key);
-		why = g_strdup_printf("usercnt is 0 and %s uses it: %s", key, loss(object));
+		why = g_strdup_printf("usercnt is 0 and %s uses it: %s", key, lost_state(object));
 		states_set(st, index, BPFREFS_CLEARED, why);
 		return true;
 	}
@@ -320,7 +329,7 @@ static bool is_cleared(struct states *st, uint32_t index)
 
 /* ------------------------------------------------------- the other states --- */
 
-static char *doubt_text(const struct bpfrefs_object *object)
+static char *uncertain_text(const struct bpfrefs_object *object)
 {
 	int64_t rest = (int64_t)(object->refcnt - object->explained);
 	int64_t user = (int64_t)(object->usercnt - object->user_explained);
@@ -350,7 +359,7 @@ static void set_unknown(struct states *st, uint32_t index)
 
 	if (graph_doubtful(object, false) ||
 	    (object->key.kind == BPFREFS_MAP && graph_doubtful(object, true))) {
-		why = doubt_text(object);
+		why = uncertain_text(object);
 	} else if (edge) {
 		text = edge_text(st, edge);
 		why = g_strdup_printf("%s, and what holds that is not known", text);
@@ -392,14 +401,14 @@ static void judge(struct states *st, uint32_t index)
 	}
 	if (object->user_state && is_cleared(st, index))
 		return;
-	/* Held, until risk_judge() says more. */
+	/* The state is "held" unless risk_judge() sets "at-risk" later. */
 	why = edge_text(st, nearest(st->certain, index));
 	states_set(st, index, BPFREFS_HELD, why);
 	if (object->user_state)
 		risk_suspect(st, index);
 }
 
-/* What judging takes beside the graph, for each object. */
+/* The number of bytes that computing the states takes for each object, in addition to the graph. */
 #define JUDGING_BYTES 256
 
 static int judge_all(struct bpfrefs_snapshot *snap)
@@ -412,7 +421,10 @@ static int judge_all(struct bpfrefs_snapshot *snap)
 
 	if (!certain || !doubt || !memory_is_there(snap->objects->len * (size_t)JUDGING_BYTES))
 		return -ENOMEM;
-	/* What stays spreads first, so that a node's level says whether it needs a process. */
+	/*
+	 * Roots that stay come first, so that the level of a node says whether it is held only by
+	 * processes.
+	 */
 	mark_kind(certain, EDGE_ROOT, BY_STAYING);
 	mark_spread(certain);
 	mark_kind(certain, EDGE_PROCESS, BY_PROCESS);

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* What a removal would do: automatic keeps that nothing leads to, and the removal of one pin. */
+/*
+ * The effects of a removal: which automatic keeps no root leads to, and what removing one pin would
+ * do.
+ */
 #include <stdlib.h>
 
 #include "graph/graph.h"
@@ -38,7 +41,7 @@ struct pin {
 	uint64_t ino;
 };
 
-/* Is the reference this pin's, be it a keep? */
+/* Whether the reference is that of the pin, which may be a keep. */
 static bool is_pin(const struct bpfrefs_ref *ref, const struct pin *pin)
 {
 	const struct pin_place *place = ref->place;
@@ -47,7 +50,7 @@ static bool is_pin(const struct bpfrefs_ref *ref, const struct pin *pin)
 	       place->ino == pin->ino;
 }
 
-/* The names of a pinned inode: more than one where it has hard links. */
+/* The number of names of a pinned inode: more than one if it has hard links. */
 static unsigned int pin_names(const struct graph *graph, uint32_t object, const struct pin *pin)
 {
 	unsigned int names = 0;
@@ -57,7 +60,7 @@ static unsigned int pin_names(const struct graph *graph, uint32_t object, const 
 	return names;
 }
 
-/* Does an automatic keep stay, when the pin is one itself? */
+/* Whether an automatic keep other than the pin holds the object. */
 static bool kept_without(const struct graph *graph, uint32_t object, const struct pin *pin)
 {
 	for (uint32_t i = graph->in_first[object]; i < graph->in_first[object + 1]; i++)
@@ -66,7 +69,7 @@ static bool kept_without(const struct graph *graph, uint32_t object, const struc
 	return false;
 }
 
-/* Nothing leads to the object by that pin any more, nor by what it lasts as long as. */
+/* Removes the edges of the pin, and with them what leads to it, such as its bpffs. */
 static void remove_pin(struct graph *graph, uint32_t object, const struct pin *pin)
 {
 	for (uint32_t i = graph->in_first[object]; i < graph->in_first[object + 1]; i++)
@@ -74,7 +77,10 @@ static void remove_pin(struct graph *graph, uint32_t object, const struct pin *p
 			graph->edge[i].kind = EDGE_REMOVED;
 }
 
-/* @unseen: the pin was not found, so that it is one of the references of @object unexplained. */
+/*
+ * @unseen: the snapshot does not have the pin, which is then one of the unexplained references of
+ * @object.
+ */
 static void mark_without(struct mark *mark, uint32_t object, bool unseen)
 {
 	const struct graph *graph = mark->graph;
@@ -101,7 +107,7 @@ int bpfrefs_unpin_check(const struct bpfrefs_snapshot *snap, struct bpfrefs_key 
 	unsigned int names;
 
 	if (index == UINT32_MAX)
-		return 0; /* there is no such object (any more) */
+		return 0; /* the object does not exist any more */
 	graph = graph_new(snap);
 	mark = mark_new(graph);
 	if (!mark)

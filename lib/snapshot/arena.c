@@ -13,7 +13,7 @@
 #define LARGE_BLOCK ((size_t)512 * 1024)
 
 /*
- * GLib's containers grow with the snapshot too and abort the process where they cannot. So a new
+ * GLib's containers grow with the snapshot too, and abort the process if they cannot. So a new
  * block must leave at least this much memory available.
  */
 #define HEADROOM ((size_t)1024 * 1024)

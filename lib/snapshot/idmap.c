@@ -19,7 +19,7 @@ static bool fits(size_t slots, size_t count)
 
 /*
  * Eight consecutive keys share two cache lines, since ids are dense and are mostly searched for in
- * order. Groups of group are distributed by Fibonacci hashing.
+ * order. The groups of eight are distributed by Fibonacci hashing.
  */
 static size_t slot_of(const struct idmap *map, uint64_t key)
 {

@@ -35,7 +35,7 @@ enum owner_kind {
 	OWNER_KINDS
 };
 
-/* How an owner is held. owner.c has the words. */
+/* How an owner is held. */
 enum owner_how {
 	OWNER_BY_TASK,	   /* a process or thread whose nsproxy has the namespace */
 	OWNER_BY_FD,	   /* a descriptor of the namespace, mount, directory, device or socket */

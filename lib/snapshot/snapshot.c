@@ -293,7 +293,7 @@ static int build_index(struct bpfrefs_snapshot *snap)
 	return err;
 }
 
-/* Few callers need these indexes, so they are built by the first call that does. */
+/* Few callers need these indexes, so the first call that needs them builds them. */
 static int index_holders(const struct bpfrefs_snapshot *frozen)
 {
 	struct bpfrefs_snapshot *snap = (struct bpfrefs_snapshot *)(uintptr_t)frozen;
@@ -313,8 +313,8 @@ static int index_holders(const struct bpfrefs_snapshot *frozen)
 /* -------------------------------------------------------------- states --- */
 
 /*
- * Computing the states of the objects takes longer than many queries that do not need them, so it
- * is done by the first call that does.
+ * Computing the states of the objects takes longer than many queries that do not need them, so the
+ * first call that needs them computes them.
  */
 static void compute_states(const struct bpfrefs_snapshot *frozen)
 {

@@ -337,7 +337,7 @@ static void test_devices(void)
 	roots_are(snap, prog(12), "xdp[tun 77]:prog/12 xdp[net_ns 78]:prog/12 ");
 	roots_are(snap, prog(14), "xdp:prog/14 ");
 	state_is(snap, prog(12), BPFREFS_HELD,
-		 "attached (xdp tap1) to a device that goes with pid 77, or with pid 78");
+		 "attached (xdp tap1) to a device that is removed with pid 77, or with pid 78");
 	state_is(snap, prog(11), BPFREFS_HELD,
 		 "attached (xdp tap0) to a device that only pid 77 holds");
 	state_is(snap, prog(13), BPFREFS_HELD,
@@ -439,7 +439,7 @@ static void test_psock_unused(void)
 	roots_are(snap, prog(11), "pin:prog/12,map/1,prog/11 ");
 	state_is(snap, prog(11), BPFREFS_HELD, "a socket in map/1 has it (psock)");
 	state_is(snap, map(1), BPFREFS_CLEARED,
-		 "usercnt is 0 and prog/12 uses it: its parser and verdict programs are gone");
+		 "usercnt is 0 and prog/12 uses it: its parser and verdict programs were released");
 	bpfrefs_snapshot_unref(snap);
 }
 

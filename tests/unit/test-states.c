@@ -130,9 +130,9 @@ static void test_cleared(void)
 	state_is(snap, map(1), BPFREFS_CLEARED,
 		 "usercnt is 0 and prog/11 uses it: its tail calls fail");
 	state_is(snap, map(2), BPFREFS_CLEARED,
-		 "usercnt is 0 and prog/11 uses it: its parser and verdict programs are gone");
+		 "usercnt is 0 and prog/11 uses it: its parser and verdict programs were released");
 	state_is(snap, map(3), BPFREFS_CLEARED,
-		 "usercnt is 0 and prog/11 uses it: its timers and work queues are gone");
+		 "usercnt is 0 and prog/11 uses it: its timers and work queues were cancelled");
 	state_is(snap, map(4), BPFREFS_HELD, "prog/11 uses it");
 	bpfrefs_snapshot_unref(snap);
 }
@@ -221,7 +221,7 @@ static void test_unknown(void)
 	state_is(snap, prog(12), BPFREFS_STATE_UNKNOWN,
 		 "link/99 attaches it, and what holds that is not known");
 	state_is(snap, prog(13), BPFREFS_HELD,
-		 "pinned where pid 77 (loader) can reach it, and not we");
+		 "pinned where pid 77 (loader) can reach it and bpfrefs cannot");
 	bpfrefs_snapshot_unref(snap);
 }
 
