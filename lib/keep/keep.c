@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Keeps: a descriptor of our own, or a pin in a directory of our own. The directories are the only
- * memory of the second kind: they are read each time, so that what is found is what is there.
+ * Keeps: a descriptor of this process, or a pin in a directory of bpffs that belongs to bpfrefs.
+ * There is no other record of the pins: the directories are read each time, so that the answer is
+ * what is there.
  */
 #include "keep/keep.h"
 
@@ -9,8 +10,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "uapi/syscalls.h"
 #include "keep/pin.h"
+#include "uapi/syscalls.h"
 
 static const enum bpfrefs_keep_mode pin_modes[] = { BPFREFS_KEEP_PIN, BPFREFS_KEEP_AUTO };
 
@@ -29,7 +30,7 @@ int bpfrefs_keeper_open(struct bpfrefs_ctx *ctx, int source_fd, struct bpfrefs_k
 	return 0;
 }
 
-/* Closes the descriptor of mode fd. ctx->lock is held. */
+/* Closes the descriptor of a keep of mode fd. ctx->lock is held. */
 static void kept_remove(struct bpfrefs_ctx *ctx, int fd)
 {
 	g_hash_table_remove(ctx->kept, GINT_TO_POINTER(fd));
@@ -86,7 +87,7 @@ int kept_fd(struct bpfrefs_keeper *keeper, struct bpfrefs_key key)
 	return -1;
 }
 
-/* Is it pinned by us in that mode? 1 or 0, or -errno. ctx->lock is held. */
+/* Whether the directory of that mode has a pin of @key: 1 or 0, or -errno. ctx->lock is held. */
 static int is_pinned(struct bpfrefs_keeper *keeper, struct bpfrefs_key key,
 		     enum bpfrefs_keep_mode mode)
 {
@@ -95,7 +96,7 @@ static int is_pinned(struct bpfrefs_keeper *keeper, struct bpfrefs_key key,
 	if (key.kind == BPFREFS_BTF)
 		return 0;
 	dir = keepdir_open(keeper->source_fd, mode, false);
-	/* What is not our directory holds no keep of ours. */
+	/* Something else than a directory of bpfrefs has no keeps. */
 	if (dir == -ENOENT || dir == -EPERM)
 		return 0;
 	return dir < 0 ? dir : keepdir_has(dir, key);
@@ -123,8 +124,9 @@ static int mode_locked(struct bpfrefs_keeper *keeper, struct bpfrefs_key key,
 }
 
 /*
- * The mode where a pin could not be opened, since it is a link's and the bpffs is read-only. No lock is
- * held, since a snapshot takes them; nothing can be changed there meanwhile.
+ * Reads the mode if a pin could not be opened, since it is that of a link on a read-only bpffs.
+ * Called without any lock, since taking a snapshot takes them. On a read-only bpffs nothing can
+ * change meanwhile.
  */
 static int mode_unopened(struct bpfrefs_keeper *keeper, struct bpfrefs_key key,
 			 enum bpfrefs_keep_mode *mode)
@@ -215,7 +217,7 @@ int bpfrefs_keep_count(struct bpfrefs_keeper *keeper, enum bpfrefs_keep_mode mod
 	return count;
 }
 
-/* ------------------------------------------------------- taking, letting go --- */
+/* ---------------------------------------------- taking and dropping keeps --- */
 
 static int take_fd(struct bpfrefs_keeper *keeper, struct bpfrefs_key key)
 {
@@ -263,7 +265,7 @@ static int take(struct bpfrefs_keeper *keeper, struct bpfrefs_key key, enum bpfr
 {
 	if (mode == BPFREFS_KEEP_FD)
 		return take_fd(keeper, key);
-	/* A pin left beside a descriptor: present already, though not as the mode that counts. */
+	/* The pin may exist although the mode is fd, which comes first in mode_locked(). */
 	if (is_pinned(keeper, key, mode) == 1)
 		return 0;
 	return take_pin(keeper, key, mode);
@@ -281,14 +283,20 @@ static int drop(struct bpfrefs_keeper *keeper, struct bpfrefs_key key, enum bpfr
 	return 0;
 }
 
-/* All modes but @mode. The descriptor last: it alone can be let go of without fail. */
+/*
+ * Drops the keeps of all modes except @mode. The descriptor comes last, since closing it cannot
+ * fail.
+ */
 static int drop_others(struct bpfrefs_keeper *keeper, struct bpfrefs_key key,
 		       enum bpfrefs_keep_mode mode)
 {
 	int pinned[G_N_ELEMENTS(pin_modes)] = { 0 };
 	int err = 0;
 
-	/* All are looked at before one goes: what cannot be told must not leave half of it done. */
+	/*
+	 * All directories are checked before a pin is removed, so that an error leaves all keeps as
+	 * they were.
+	 */
 	for (size_t i = 0; i < G_N_ELEMENTS(pin_modes); i++) {
 		if (pin_modes[i] != mode)
 			pinned[i] = is_pinned(keeper, key, pin_modes[i]);
@@ -304,8 +312,8 @@ static int drop_others(struct bpfrefs_keeper *keeper, struct bpfrefs_key key,
 }
 
 /*
- * From one directory to the other in one step, so that whatever ends us leaves one keep, not two.
- * -EEXIST: there is something already.
+ * Moves a pin to the other directory in one step, so that there is exactly one keep even if the
+ * process is killed. -EEXIST: the other directory has a pin of that name already.
  */
 static int move_pin(struct bpfrefs_keeper *keeper, struct bpfrefs_key key,
 		    enum bpfrefs_keep_mode from, enum bpfrefs_keep_mode to)
@@ -349,7 +357,10 @@ static int set_locked(struct bpfrefs_keeper *keeper, struct bpfrefs_key key,
 	return err;
 }
 
-/* Has it a user state that can be lost? 0, -EOPNOTSUPP, or -errno. */
+/*
+ * Checks that an object has a user state that can be lost: 0, -EOPNOTSUPP if it has none, or
+ * -errno.
+ */
 static int check_auto(struct bpfrefs_ctx *ctx, struct bpfrefs_key key)
 {
 	struct bpfrefs_snapshot *snap = NULL;

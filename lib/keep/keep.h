@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* What keep.c (modes), keepdir.c (the directories) and keep-*.c (automatic keeps) share. */
+/*
+ * Declarations shared by keep.c (modes), keep_dirs.c (the directories), and keep_auto.c and
+ * keep_release.c (automatic keeps).
+ */
 #ifndef BPFREFS_KEEP_H
 #define BPFREFS_KEEP_H
 
@@ -7,84 +10,100 @@
 
 #include "snapshot/private.h"
 
-/* A program array that we met without another user reference, held until that has an end. */
+/*
+ * A program array that had no other user reference when it was opened. It is held until the kernel
+ * must have cleared it, if it was going to.
+ */
 struct settling {
-	int fd; /* in ctx->kept meanwhile, so that snapshots explain it */
+	int fd; /* also in ctx->kept, so that snapshots explain it */
 	uint32_t id;
 	gint64 until; /* g_get_monotonic_time() */
 };
 
-/* A program array that is held already, and is to be kept when the locks can be had. */
+/* A program array that is still to be kept, as soon as the locks can be taken. */
 struct caught {
-	int fd; /* -1: not opened, since it need not be in a hurry */
+	/*
+	 * A descriptor, which holds it; -1: not opened, since it was seen before and need not be
+	 * held at once.
+	 */
+	int fd;
 	uint32_t id;
 };
 
 /*
- * Locks: @lock is taken before ctx->lock, which a walk holds for long; @queues is the last, and
- * held for a moment. What must be done at once takes @queues alone.
+ * Locks: @lock is taken before ctx->lock, which is held during a whole scan. @queues is taken last,
+ * and is held only for a moment. Program loads are handled with @queues alone, so that they need
+ * not wait.
  */
 struct bpfrefs_keeper {
 	struct bpfrefs_ctx *ctx;
 	int source_fd; /* borrowed */
-	GMutex lock;   /* what is kept: ctx->kept and the directories */
+	GMutex lock;   /* protects what is kept: ctx->kept, and the directories */
 
-	pthread_mutex_t queues; /* all that follows; lends priority */
-	GHashTable *types; /* map id -> 1 a program array, 2 something else */
-	GQueue caught;	   /* struct caught, owned, earliest first */
-	GQueue settling;   /* struct settling, owned, earliest first; let go of with @lock held too */
-	pthread_cond_t more; /* there is one more in a queue, or it is time to stop */
-	GThread *settler;  /* empties both; NULL until the first */
-	int late_error;	   /* of one that was caught: for bpfrefs_keep_release() to tell */
+	pthread_mutex_t queues; /* protects the members below; inherits priority */
+	GHashTable *types;	/* map id -> 1: a program array, 2: another type */
+	GQueue caught;		/* struct caught, owned, in order of arrival */
+	/* struct settling, owned, in order of arrival; removed with @lock held too */
+	GQueue settling;
+	pthread_cond_t more; /* signalled when a queue gets an element, and for @stop */
+	GThread *settler; /* the thread that handles both queues; NULL before the first element */
+	int late_error;	  /* the last error of that thread, which bpfrefs_keep_release() returns */
 	bool stop;
 };
 
-/* ------------------------------------------------- directories (keepdir.c) --- */
+/* ----------------------------------------------- directories (keep_dirs.c) --- */
 
-/* Bytes of the longest "KIND_ID", with its NUL. */
+/* The size in bytes of the longest "KIND_ID", including its NUL. */
 #define KEEP_NAME_MAX BPFREFS_KEY_MAX
 
-/* The pin's name: "map_12". */
+/* Writes the name of the pin of a keep, "map_12", and returns @buf. */
 char *keep_name(struct bpfrefs_key key, char buf[KEEP_NAME_MAX]);
-/* The key that a name stands for, or -EINVAL. */
+/* Parses such a name. -EINVAL if it is not the name of a keep. */
 int keep_name_parse(const char *name, struct bpfrefs_key *key);
 
 /*
- * Opens bpfrefs/keep or bpfrefs/auto (mode PIN or AUTO) in @source_fd, made where @create is set.
- * -ENOENT if it is not there, -EPERM if something else is.
+ * Opens bpfrefs/keep or bpfrefs/auto (mode PIN or AUTO) in @source_fd, and creates it first with
+ * @create. -ENOENT if it does not exist, -EPERM if the path is something else than such a
+ * directory.
  */
 int keepdir_open(int source_fd, enum bpfrefs_keep_mode mode, bool create);
-/* Is @key pinned in that directory under its name? 1 or 0, or -errno. ctx->lock is held. */
+/* Whether @key is pinned in that directory under its name: 1 or 0, or -errno. ctx->lock is held. */
 int keepdir_has(int dir_fd, struct bpfrefs_key key);
 /*
- * How many keeps are there, by their names: a look at each object would make every count dear, and
- * only root could have moved another pin to such a name.
+ * Counts the keeps in a directory by their names. Opening each pin would make that expensive, and
+ * only root could have given such a name to a pin of another object.
  */
 int keepdir_count(int dir_fd);
 
 /* ------------------------------------------------------- modes (keep.c) --- */
 
-/* A value of ctx->kept. The key is first, since sources read the value as one. */
+/*
+ * A value of ctx->kept. The key comes first, since the sources read the value as a struct
+ * bpfrefs_key.
+ */
 struct kept {
 	struct bpfrefs_key key;
-	const struct bpfrefs_keeper *keeper; /* whose descriptor it is: a context may have several */
+	/* the keeper that has the descriptor: a context may have several keepers */
+	const struct bpfrefs_keeper *keeper;
 };
 
-/* The descriptor that keeps @key (mode fd), or -1. ctx->lock is held. */
+/* Returns the descriptor that keeps @key (mode fd), or -1. ctx->lock is held. */
 int kept_fd(struct bpfrefs_keeper *keeper, struct bpfrefs_key key);
-/* Is it kept in any mode? 1 or 0, or -errno. ctx->lock is held. */
+/* Whether @key is kept in any mode: 1 or 0, or -errno. ctx->lock is held. */
 int is_kept(struct bpfrefs_keeper *keeper, struct bpfrefs_key key);
-/* Adds an owned descriptor of this keeper's to ctx->kept. ctx->lock is held. */
+/* Adds a descriptor of this keeper to ctx->kept, which owns it then. ctx->lock is held. */
 void kept_add(struct bpfrefs_keeper *keeper, int fd, struct bpfrefs_key key);
 
-/* --------------------------------------------- automatic keeps (keep-auto.c) --- */
+/* --------------------------------------------- automatic keeps (keep_auto.c) --- */
 
 void settling_init(struct bpfrefs_keeper *keeper);
-/* Is this descriptor one of a program array that is settling? keeper->lock is held. */
+/* Whether this descriptor is in the queue @settling. keeper->lock is held. */
 bool settling_has(struct bpfrefs_keeper *keeper, int fd);
-/* How many are. keeper->lock is held. */
+/* Returns the length of that queue. keeper->lock is held. */
 unsigned int settling_count(struct bpfrefs_keeper *keeper);
-/* Waits for what is caught or settling, ends the thread, and frees what settling_init() made. */
+/*
+ * Waits until both queues are empty, ends the thread, and frees what settling_init() has allocated.
+ */
 void settling_finish(struct bpfrefs_keeper *keeper);
 
 #endif

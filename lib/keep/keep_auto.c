@@ -1,29 +1,36 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Automatic keeps: program arrays kept as programs that use them are loaded. (keep-release.c lets
- * them go.)
+ * Automatic keeps: the program arrays that a program uses are kept when the program is loaded.
+ * keep_release.c releases them.
  */
 #include <linux/bpf.h>
 #include <time.h>
 
-#include "uapi/syscalls.h"
 #include "keep/keep.h"
 #include "keep/pin.h"
+#include "uapi/syscalls.h"
 #include "uapi/uapi_info.h"
 
-/* Maps whose type is remembered; ids are not reused before all of 2^31 were. */
+/*
+ * The greatest number of maps whose type is cached. The kernel assigns ids cyclically
+ * (idr_alloc_cyclic()), so that an id is used again only after 2^31 others.
+ */
 #define ARRAYS_MAX 65536
 
-/* Slots looked at to tell whether an array still has any; where there are more, it may. */
+/*
+ * The greatest number of slots that are read to find out whether an array has a program. An array
+ * that is larger is treated as if it had one.
+ */
 #define SLOTS_MAX 65536
 
 enum { IS_ARRAY = 1, IS_OTHER = 2 };
 
-/* ------------------------------------------------------ what is known --- */
+/* ---------------------------------------------------- types of maps --- */
 
 /*
- * Who catches may have a real-time priority (fs/auto.c), and then lends it to who holds the lock:
- * else that one could wait for the processor, and all loaders' arrays with it.
+ * The thread that handles program loads may have a real-time priority (fs/daemon/auto.c). The mutex
+ * passes that on to the thread that holds it: otherwise that thread could wait for a CPU for long,
+ * while arrays are freed with their loaders.
  */
 void settling_init(struct bpfrefs_keeper *keeper)
 {
@@ -43,8 +50,8 @@ void settling_init(struct bpfrefs_keeper *keeper)
 	keeper->types = g_hash_table_new(NULL, NULL);
 }
 
-/* The map's type as far as it is remembered: IS_ARRAY, IS_OTHER, 0. */
-static int recall(struct bpfrefs_keeper *keeper, uint32_t id)
+/* Returns the cached type of a map: IS_ARRAY, IS_OTHER, or 0 if it is unknown. */
+static int cached_type(struct bpfrefs_keeper *keeper, uint32_t id)
 {
 	int what;
 
@@ -54,7 +61,7 @@ static int recall(struct bpfrefs_keeper *keeper, uint32_t id)
 	return what;
 }
 
-static void remember(struct bpfrefs_keeper *keeper, uint32_t id, int what)
+static void cache_type(struct bpfrefs_keeper *keeper, uint32_t id, int what)
 {
 	pthread_mutex_lock(&keeper->queues);
 	if (g_hash_table_size(keeper->types) >= ARRAYS_MAX)
@@ -63,14 +70,14 @@ static void remember(struct bpfrefs_keeper *keeper, uint32_t id, int what)
 	pthread_mutex_unlock(&keeper->queues);
 }
 
-/* ------------------------------------------------------------- settling --- */
+/* ------------------------------------- arrays without another user reference --- */
 
 /*
- * An array whose only user reference turns out to be ours is either cleared, or about to be by a
- * work that the kernel has scheduled, or its loader has gone just now, after we opened it: then it
- * is whole and ours to keep. Which one shows when such a work must have run. The descriptor is held
- * until then in any case (object_open_settled() says why), by a thread, for the next loader does
- * not wait.
+ * If the only user reference of an array is the descriptor opened here, either the array has been
+ * cleared, or the kernel has scheduled the work that will clear it (prog_array_map_clear()), or its
+ * loader exited after the descriptor was opened, and the array is intact and can be kept. Once such
+ * a work must have run, the slots say which. The descriptor is held until then in any case (pin.h,
+ * object_open_settled()), by a thread, since the next loader does not wait.
  */
 
 static int settling_by_fd(gconstpointer data, gconstpointer fd)
@@ -113,7 +120,7 @@ static bool has_slots(int fd)
 	struct map_facts facts;
 	uint32_t prog;
 
-	/* What cannot be read may be there. */
+	/* A slot that cannot be read may have a program. */
 	if (raw_map_read(fd, &facts) != 0 || facts.max_entries > SLOTS_MAX)
 		return true;
 	for (uint32_t i = 0; i < facts.max_entries; i++)
@@ -131,15 +138,15 @@ static int pin_auto(struct bpfrefs_keeper *keeper, int fd, uint32_t id)
 	return dir < 0 ? dir : bpf_pin_at(fd, dir, keep_name(key, name));
 }
 
-/* Both locks are held. */
-static int settle(struct bpfrefs_keeper *keeper, const struct settling *one)
+/* Keeps the array if it was not cleared. Takes the descriptor. Both locks are held. */
+static int finish_pending_clear(struct bpfrefs_keeper *keeper, const struct settling *one)
 {
 	struct bpfrefs_key key = { BPFREFS_MAP, one->id };
 	int err = 0;
 
-	/* First, so that it is not taken for a keep of mode fd. */
+	/* It is removed first, so that it does not count as a keep of mode fd. */
 	g_hash_table_remove(keeper->ctx->kept, GINT_TO_POINTER(one->fd));
-	/* Empty, but held by someone again: it may yet be filled. */
+	/* An empty array that has another user reference again may be filled later. */
 	if (has_slots(one->fd) || object_alone(keeper->ctx, one->id) == 0) {
 		err = is_kept(keeper, key);
 		if (!err)
@@ -149,18 +156,20 @@ static int settle(struct bpfrefs_keeper *keeper, const struct settling *one)
 	return MIN(err, 0);
 }
 
-static gpointer settler_run(gpointer data);
+static gpointer worker_run(gpointer data);
 
-/* keeper->queues is held. False: there is none, and cannot be one now. */
-static bool settler_start(struct bpfrefs_keeper *keeper)
+/*
+ * Starts the thread if it is not running. False if that is impossible now. keeper->queues is held.
+ */
+static bool worker_start(struct bpfrefs_keeper *keeper)
 {
 	if (!keeper->settler)
-		keeper->settler = g_thread_try_new("settler", settler_run, keeper, NULL);
+		keeper->settler = g_thread_try_new("settler", worker_run, keeper, NULL);
 	return keeper->settler != NULL;
 }
 
-/* Takes the descriptor. Both locks are held. */
-static int settle_later(struct bpfrefs_keeper *keeper, int fd, uint32_t id)
+/* Queues an array until it must have been cleared. Takes the descriptor. Both locks are held. */
+static int add_pending_clear(struct bpfrefs_keeper *keeper, int fd, uint32_t id)
 {
 	struct settling *one = g_new(struct settling, 1);
 	bool later;
@@ -169,7 +178,7 @@ static int settle_later(struct bpfrefs_keeper *keeper, int fd, uint32_t id)
 	*one = (struct settling){ fd, id, g_get_monotonic_time() + SETTLE_US };
 	kept_add(keeper, fd, (struct bpfrefs_key){ BPFREFS_MAP, id });
 	pthread_mutex_lock(&keeper->queues);
-	later = settler_start(keeper);
+	later = worker_start(keeper);
 	if (later) {
 		g_queue_push_tail(&keeper->settling, one);
 		pthread_cond_signal(&keeper->more);
@@ -178,14 +187,17 @@ static int settle_later(struct bpfrefs_keeper *keeper, int fd, uint32_t id)
 	if (later)
 		return 0;
 	g_usleep(SETTLE_US);
-	err = settle(keeper, one);
+	err = finish_pending_clear(keeper, one);
 	g_free(one);
 	return err;
 }
 
 /* ------------------------------------------------------- keeping arrays --- */
 
-/* An array that we know and that is not kept was cleared, or let go: no hurry, so ask first. */
+/*
+ * Whether the usercnt of an array is 0. Only for one that was seen before: if it is not kept, it
+ * was cleared or released, and there is time to read the usercnt before it is opened.
+ */
 static bool is_cleared(struct bpfrefs_ctx *ctx, uint32_t id)
 {
 	uint64_t usercnt;
@@ -194,7 +206,10 @@ static bool is_cleared(struct bpfrefs_ctx *ctx, uint32_t id)
 	       usercnt == 0;
 }
 
-/* 1 newly kept, 0 not (it is, or is gone, or will show), -errno. Both locks are held. */
+/*
+ * Keeps an array. Returns 1 if it is newly kept; 0 if it was kept already, does not exist any more,
+ * or was queued; or -errno. Both locks are held.
+ */
 static int keep_array(struct bpfrefs_keeper *keeper, int *fd, uint32_t id)
 {
 	struct bpfrefs_key key = { BPFREFS_MAP, id };
@@ -211,13 +226,13 @@ static int keep_array(struct bpfrefs_keeper *keeper, int *fd, uint32_t id)
 	if (*fd < 0)
 		return *fd == -ENOENT ? 0 : *fd;
 	if (object_alone(keeper->ctx, id) == 1)
-		return settle_later(keeper, fd_steal(fd), id);
+		return add_pending_clear(keeper, fd_steal(fd), id);
 	err = pin_auto(keeper, *fd, id);
 	return err ? err : 1;
 }
 
-/* Takes the descriptor. */
-static int keep_caught(struct bpfrefs_keeper *keeper, const struct caught *one)
+/* Takes both locks and keeps an array. Takes the descriptor. */
+static int keep_now(struct bpfrefs_keeper *keeper, const struct caught *one)
 {
 	bpfrefs_autofd fd = one->fd;
 	int kept;
@@ -230,21 +245,21 @@ static int keep_caught(struct bpfrefs_keeper *keeper, const struct caught *one)
 	return kept;
 }
 
-/* ------------------------------------------------------------ the settler --- */
+/* ------------------------------------------------------------- the thread --- */
 
-/* Called and returns with keeper->queues held, and gives it up for the work. */
-static int settler_place(struct bpfrefs_keeper *keeper)
+/* Called with keeper->queues held, which is released during the work. */
+static int handle_pending_keep(struct bpfrefs_keeper *keeper)
 {
 	g_autofree struct caught *one = g_queue_pop_head(&keeper->caught);
 	int kept;
 
 	pthread_mutex_unlock(&keeper->queues);
-	kept = keep_caught(keeper, one);
+	kept = keep_now(keeper, one);
 	pthread_mutex_lock(&keeper->queues);
 	return MIN(kept, 0);
 }
 
-static int settler_settle(struct bpfrefs_keeper *keeper)
+static int handle_pending_clear(struct bpfrefs_keeper *keeper)
 {
 	g_autofree struct settling *one = NULL;
 	int err;
@@ -255,14 +270,14 @@ static int settler_settle(struct bpfrefs_keeper *keeper)
 	pthread_mutex_lock(&keeper->queues);
 	one = g_queue_pop_head(&keeper->settling);
 	pthread_mutex_unlock(&keeper->queues);
-	err = settle(keeper, one);
+	err = finish_pending_clear(keeper, one);
 	g_mutex_unlock(&keeper->ctx->lock);
 	g_mutex_unlock(&keeper->lock);
 	pthread_mutex_lock(&keeper->queues);
 	return err;
 }
 
-/* Until a moment of g_get_monotonic_time(), or until there is more. */
+/* Waits until a time of g_get_monotonic_time(), or until keeper->more is signalled. */
 static void wait_until(struct bpfrefs_keeper *keeper, gint64 moment)
 {
 	const struct timespec ts = { .tv_sec = moment / G_USEC_PER_SEC,
@@ -271,7 +286,7 @@ static void wait_until(struct bpfrefs_keeper *keeper, gint64 moment)
 	pthread_cond_timedwait(&keeper->more, &keeper->queues, &ts);
 }
 
-static gpointer settler_run(gpointer data)
+static gpointer worker_run(gpointer data)
 {
 	struct bpfrefs_keeper *keeper = data;
 
@@ -281,13 +296,13 @@ static gpointer settler_run(gpointer data)
 		int err = 0;
 
 		if (keeper->caught.head)
-			err = settler_place(keeper);
+			err = handle_pending_keep(keeper);
 		else if (!next)
 			pthread_cond_wait(&keeper->more, &keeper->queues);
 		else if (g_get_monotonic_time() < next->until)
 			wait_until(keeper, next->until);
 		else
-			err = settler_settle(keeper);
+			err = handle_pending_clear(keeper);
 		if (err)
 			keeper->late_error = err;
 	}
@@ -308,30 +323,33 @@ void settling_finish(struct bpfrefs_keeper *keeper)
 	pthread_mutex_destroy(&keeper->queues);
 }
 
-/* Leaves it to the settler; does it itself where there can be none. */
-static int keep_later(struct bpfrefs_keeper *keeper, const struct caught *one)
+/* Queues an array for the thread. Keeps it at once if there can be no thread. */
+static int add_pending_keep(struct bpfrefs_keeper *keeper, const struct caught *one)
 {
 	bool later;
 
 	pthread_mutex_lock(&keeper->queues);
-	later = settler_start(keeper);
+	later = worker_start(keeper);
 	if (later) {
 		g_queue_push_tail(&keeper->caught, g_memdup2(one, sizeof(*one)));
 		pthread_cond_signal(&keeper->more);
 	}
 	pthread_mutex_unlock(&keeper->queues);
-	return later ? 1 : keep_caught(keeper, one);
+	return later ? 1 : keep_now(keeper, one);
 }
 
-/* ----------------------------------------------------------- catching --- */
+/* ------------------------------------------------------ program loads --- */
 
 /*
- * A loader may be gone in a moment, and a walk takes many: so what a program uses is opened first,
- * which holds it, with no lock that a walk or a command holds. Such a walk may meet the descriptor:
- * that is one of our process, as it shows. What follows has time.
+ * A loader may exit at any moment, and a scan takes longer than that. So what a program uses is
+ * opened first, which holds it, without any lock that is held during a scan or a command. A scan
+ * may find such a descriptor, and shows it as one of this process, which is correct. The rest can
+ * wait for the locks.
  */
 
-/* The program is let go of before its maps are looked at: its own descriptor has told all. */
+/*
+ * The program is closed before its maps are opened: reading its facts is all that it is needed for.
+ */
 static int read_program(uint32_t id, struct prog_facts *facts)
 {
 	bpfrefs_autofd fd = bpf_open_id(BPFREFS_PROG, id);
@@ -339,47 +357,50 @@ static int read_program(uint32_t id, struct prog_facts *facts)
 	return fd < 0 ? fd : raw_prog_read(fd, facts);
 }
 
-/* 1: it is (perhaps) a program array, and in *one, open unless it was known. 0 not, -errno. */
-static int catch_map(struct bpfrefs_keeper *keeper, uint32_t id, struct caught *one)
+/*
+ * Returns 1 and fills @one if the map is a program array, opened unless its type was cached; 0 if
+ * it is none or does not exist any more; or -errno.
+ */
+static int open_array(struct bpfrefs_keeper *keeper, uint32_t id, struct caught *one)
 {
-	int known = recall(keeper, id), err;
+	int type = cached_type(keeper, id), err;
 	bpfrefs_autofd fd = -1;
 	struct map_facts facts;
 
 	*one = (struct caught){ -1, id };
-	if (known)
-		return known == IS_ARRAY;
+	if (type)
+		return type == IS_ARRAY;
 	fd = bpf_open_id(BPFREFS_MAP, id);
 	if (fd < 0)
 		return fd == -ENOENT ? 0 : fd;
 	err = raw_map_read(fd, &facts);
 	if (err)
 		return err;
-	remember(keeper, id, facts.type == BPF_MAP_TYPE_PROG_ARRAY ? IS_ARRAY : IS_OTHER);
+	cache_type(keeper, id, facts.type == BPF_MAP_TYPE_PROG_ARRAY ? IS_ARRAY : IS_OTHER);
 	if (facts.type != BPF_MAP_TYPE_PROG_ARRAY)
 		return 0;
 	one->fd = fd_steal(&fd);
 	return 1;
 }
 
-/* Catches all of them before anything is done that takes time. */
+/* Opens all program arrays before anything is done that may take long. */
 static int keep_maps(struct bpfrefs_keeper *keeper, const uint32_t *ids, uint32_t id_count,
 		     bool soon)
 {
 	g_autofree struct caught *all = g_new(struct caught, id_count);
-	uint32_t caught = 0;
+	uint32_t opened = 0;
 	int count = 0, err = 0;
 
 	for (uint32_t i = 0; i < id_count; i++) {
-		int got = catch_map(keeper, ids[i], &all[caught]);
+		int got = open_array(keeper, ids[i], &all[opened]);
 
 		if (got > 0)
-			caught++;
+			opened++;
 		else if (got < 0)
 			err = got;
 	}
-	for (uint32_t i = 0; i < caught; i++) {
-		int kept = soon ? keep_later(keeper, &all[i]) : keep_caught(keeper, &all[i]);
+	for (uint32_t i = 0; i < opened; i++) {
+		int kept = soon ? add_pending_keep(keeper, &all[i]) : keep_now(keeper, &all[i]);
 
 		if (kept < 0)
 			err = kept;
@@ -408,7 +429,7 @@ int bpfrefs_keep_all(struct bpfrefs_keeper *keeper, bool soon)
 	int count = 0, failed = 0;
 	int err;
 
-	/* One program's failure is no reason to leave the others' arrays. */
+	/* An error for one program must not leave the arrays of the others unkept. */
 	while ((err = bpfrefs_next_id(keeper->ctx, BPFREFS_PROG, id, &id)) == 0) {
 		int kept = bpfrefs_keep_program(keeper, id, soon);
 

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* bpfrefs/keep and bpfrefs/auto in a bpffs: real directories, root's, 0700, pins KIND_ID in them. */
+/*
+ * The directories bpfrefs/keep and bpfrefs/auto of a bpffs. Each must be a directory that is owned
+ * by root with mode 0700. The pins in them are named KIND_ID.
+ */
 #include <dirent.h>
 #include <fcntl.h>
 #include <linux/openat2.h>
@@ -32,13 +35,19 @@ int keep_name_parse(const char *name, struct bpfrefs_key *key)
 	return bpfrefs_key_parse(text, key);
 }
 
-/* -EPERM says that something else is there, so that there are no keeps. Not what the kernel refused. */
+/*
+ * -EPERM means that the path is something else, and that there are no keeps. So if the kernel
+ * refuses the access with EPERM, another error is returned.
+ */
 static int refusal(int err)
 {
 	return err == EPERM ? -EACCES : -err;
 }
 
-/* One component. Never through a symlink or onto another mount: that might be our own. */
+/*
+ * Opens one component of a path. It follows neither a symlink nor a mount: a mount there may be
+ * that of this daemon, which would wait for itself.
+ */
 static int open_dir(int parent_fd, const char *name)
 {
 	struct open_how how = {
@@ -64,7 +73,7 @@ static int open_own(int parent_fd, const char *name, bool create)
 		return fd;
 	if (fstat(fd, &st) != 0)
 		return refusal(errno);
-	/* Whoever may write there could take a keep away, or make one. */
+	/* Another user who could write to the directory could remove a keep, or create one. */
 	if (st.st_uid != 0 || (st.st_mode & 0777) != 0700)
 		return -EPERM;
 	return fd_steal(&fd);

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Automatic keeps are let go together when no root leads to them. */
+/* Automatic keeps are released, all at once, when no root leads to them. */
 #include <stdlib.h>
 
 #include "keep/keep.h"
 
-/* The keeps that are garbage in a snapshot of now. */
+/* Takes a snapshot and lists the automatic keeps that no root leads to. */
 static int garbage(struct bpfrefs_ctx *ctx, struct bpfrefs_key **keys, size_t *count)
 {
 	struct bpfrefs_snapshot *snap;
@@ -22,11 +22,14 @@ static int key_order(const void *a, const void *b)
 	return bpfrefs_key_compare(*(const struct bpfrefs_key *)a, *(const struct bpfrefs_key *)b);
 }
 
-/* Unlinks those of @keys that are in our own directory: what belongs together goes together. */
+/*
+ * Unlinks the pins of @keys in the directory of this keeper: all at once, since the objects may
+ * hold each other. Returns how many.
+ */
 static int unlink_all(struct bpfrefs_keeper *keeper, const struct bpfrefs_key *keys, size_t count)
 {
 	bpfrefs_autofd dir = keepdir_open(keeper->source_fd, BPFREFS_KEEP_AUTO, false);
-	int gone = 0, err = 0;
+	int removed = 0, err = 0;
 
 	if (dir < 0)
 		return dir == -ENOENT ? 0 : dir;
@@ -39,12 +42,15 @@ static int unlink_all(struct bpfrefs_keeper *keeper, const struct bpfrefs_key *k
 			continue;
 		}
 		if (unlinkat(dir, keep_name(keys[i], name), 0) == 0)
-			gone++;
+			removed++;
 		else if (errno != ENOENT)
 			err = -errno;
 	}
-	/* An error that lasts is told when nothing else is. */
-	return gone ? gone : err;
+	/*
+	 * If some were removed, the count is returned. A persistent error is returned the next
+	 * time.
+	 */
+	return removed ? removed : err;
 }
 
 static int release(struct bpfrefs_keeper *keeper, struct bpfrefs_key **first,
@@ -54,7 +60,7 @@ static int release(struct bpfrefs_keeper *keeper, struct bpfrefs_key **first,
 	size_t count, again, agreed = 0;
 
 	if (err <= 0)
-		return err; /* none are there: not worth a snapshot */
+		return err; /* there are none, so no snapshot is needed */
 	err = garbage(keeper->ctx, first, &count);
 	if (err || count == 0)
 		return err;
@@ -93,5 +99,6 @@ int bpfrefs_keep_release(struct bpfrefs_keeper *keeper)
 
 	free(first);
 	free(second);
-	return count == -EAGAIN ? 0 : count; /* a gap: nothing can be said, so nothing goes */
+	/* a class was not read completely, so a root may have been missed: nothing is released */
+	return count == -EAGAIN ? 0 : count;
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Program loads and unloads, told by the kernel's perf events: a software event that counts nothing,
- * on every CPU, with bpf_event set. It needs no BPF program, and tells a load before the loader's
- * own bpf(2) returns (perf_event_bpf_event()).
+ * Program loads and unloads, from perf events: a software event that counts nothing
+ * (PERF_COUNT_SW_DUMMY) on every CPU, with attr.bpf_event set. That needs no BPF program, and a
+ * load is reported before bpf(2) returns to the loader (perf_event_bpf_event() in bpf_prog_load()).
  */
 #include <fcntl.h>
 #include <linux/perf_event.h>
@@ -14,16 +14,19 @@
 
 #include "snapshot/private.h"
 
-/* Pages of one ring beside its control page: room for some 2,700 events between two looks. */
+/*
+ * The number of data pages of a ring buffer, in addition to its control page: room for about 2,700
+ * events between two reads.
+ */
 #define RING_PAGES 16
 
-/* The largest CPU number that a kernel can be built for, some times over. */
+/* Greater than the number of CPUs that any kernel can be configured for (CONFIG_NR_CPUS). */
 #define CPU_MAX 65536
 
-/* How often, at most, to look which CPUs are there. */
+/* The shortest time between two reads of the list of online CPUs. */
 #define CPUS_EVERY_MS 1000
 
-/* The start of a PERF_RECORD_BPF_EVENT; a tag follows. */
+/* The beginning of a PERF_RECORD_BPF_EVENT. The tag of the program follows. */
 struct bpf_record {
 	struct perf_event_header header;
 	uint16_t type, flags;
@@ -37,21 +40,21 @@ struct ring {
 };
 
 struct bpfrefs_watch {
-	int cpu;	   /* the only one, or -1: every CPU */
-	GArray *rings; /* struct ring, by cpu */
+	int cpu;       /* the only CPU, or -1: every CPU */
+	GArray *rings; /* struct ring, sorted by cpu */
 	size_t page_size;
-	gint64 cpus_read; /* when, g_get_monotonic_time() */
-	bool lost;	  /* to be told at the next wait */
+	gint64 cpus_read; /* when the list of online CPUs was read: g_get_monotonic_time() */
+	bool lost;	  /* the next wait reports BPFREFS_EVENT_LOST */
 };
 
-/* Where events go during one wait. */
+/* The callback that events are reported to during one wait. */
 struct sink {
 	void (*fn)(enum bpfrefs_event event, uint32_t prog_id, void *data);
 	void *data;
 	int count;
 };
 
-static void tell(struct sink *sink, enum bpfrefs_event event, uint32_t id)
+static void emit(struct sink *sink, enum bpfrefs_event event, uint32_t id)
 {
 	sink->fn(event, id, sink->data);
 	if (sink->count < INT32_MAX)
@@ -72,7 +75,7 @@ static int ring_open(const struct bpfrefs_watch *watch, uint32_t cpu, struct rin
 		.type = PERF_TYPE_SOFTWARE,
 		.config = PERF_COUNT_SW_DUMMY,
 		.bpf_event = 1,
-		/* Wake at the first byte: records that are no samples do not count as events. */
+		/* Wakes poll(2) at the first byte: wakeup_events counts only samples. */
 		.watermark = 1,
 		.wakeup_watermark = 1,
 	};
@@ -99,7 +102,10 @@ static void ring_close(const struct bpfrefs_watch *watch, const struct ring *rin
 	close(ring->fd);
 }
 
-/* Copies @size bytes at @at, which counts up for ever; the ring is @room bytes, a power of two. */
+/*
+ * Copies @size bytes from position @at of a ring buffer. Positions only increase; the size @room of
+ * the ring buffer is a power of two.
+ */
 static void ring_copy(const uint8_t *base, uint64_t room, uint64_t at, void *to, size_t size)
 {
 	uint64_t start = at & (room - 1);
@@ -109,18 +115,18 @@ static void ring_copy(const uint8_t *base, uint64_t room, uint64_t at, void *to,
 	memcpy((uint8_t *)to + first, base, size - first);
 }
 
-static void tell_record(struct sink *sink, const struct bpf_record *record)
+static void emit_record(struct sink *sink, const struct bpf_record *record)
 {
 	if (record->header.type == PERF_RECORD_LOST) {
-		tell(sink, BPFREFS_EVENT_LOST, 0);
+		emit(sink, BPFREFS_EVENT_LOST, 0);
 		return;
 	}
 	if (record->header.type != PERF_RECORD_BPF_EVENT || record->header.size < sizeof(*record))
 		return;
 	if (record->type == PERF_BPF_EVENT_PROG_LOAD)
-		tell(sink, BPFREFS_EVENT_LOAD, record->id);
+		emit(sink, BPFREFS_EVENT_LOAD, record->id);
 	else if (record->type == PERF_BPF_EVENT_PROG_UNLOAD)
-		tell(sink, BPFREFS_EVENT_UNLOAD, record->id);
+		emit(sink, BPFREFS_EVENT_UNLOAD, record->id);
 }
 
 static void ring_drain(const struct bpfrefs_watch *watch, const struct ring *ring,
@@ -139,21 +145,24 @@ static void ring_drain(const struct bpfrefs_watch *watch, const struct ring *rin
 			ring_copy(base, room, tail, &record.header, sizeof(record.header));
 		size = record.header.size;
 		if (size < sizeof(record.header) || size > head - tail) {
-			/* Not what a kernel writes; what follows cannot be told apart any more. */
-			tell(sink, BPFREFS_EVENT_LOST, 0);
+			/*
+			 * A kernel does not write such a record. Where the next one begins is
+			 * unknown.
+			 */
+			emit(sink, BPFREFS_EVENT_LOST, 0);
 			tail = head;
 			break;
 		}
 		ring_copy(base, room, tail, &record, MIN(size, sizeof(record)));
 		tail += size;
-		tell_record(sink, &record);
+		emit_record(sink, &record);
 	}
 	__atomic_store_n(&ring->page->data_tail, tail, __ATOMIC_RELEASE);
 }
 
 /* ---------------------------------------------------------------- CPUs --- */
 
-/* Which CPUs are online: a bit each, from a list like "0-3,5". */
+/* Parses a list of CPUs such as "0-3,5" into a bitmap. */
 static int cpus_parse(const char *list, uint8_t *online)
 {
 	const char *at = list;
@@ -199,7 +208,7 @@ static bool cpu_is_online(const uint8_t *online, uint32_t cpu)
 	return online[cpu / 8] >> cpu % 8 & 1;
 }
 
-/* Opens a ring on each CPU that has none; -ENODEV is a CPU that went meanwhile. */
+/* Opens a ring buffer on each online CPU that has none. -ENODEV: the CPU went offline meanwhile. */
 static int rings_add(struct bpfrefs_watch *watch, const uint8_t *online)
 {
 	guint at = 0;
@@ -222,15 +231,16 @@ static int rings_add(struct bpfrefs_watch *watch, const uint8_t *online)
 			return err;
 		g_array_insert_val(watch->rings, at, ring);
 		at++;
-		/* What was loaded there before this moment was told to nobody. */
+		/* Programs that were loaded on that CPU before were not reported. */
 		watch->lost = true;
 	}
 	return 0;
 }
 
 /*
- * Follows CPUs that come and go. An event does not survive its CPU's going (perf_event_exit_cpu()),
- * so the ring of one that went is closed, and opened anew if the CPU comes back.
+ * Opens and closes ring buffers as CPUs go online and offline. An event does not survive when its
+ * CPU goes offline (perf_event_exit_cpu()), so its ring buffer is closed, and a new one is opened
+ * when the CPU is online again.
  */
 static int rings_update(struct bpfrefs_watch *watch)
 {
@@ -269,7 +279,7 @@ int bpfrefs_watch_open(int cpu, struct bpfrefs_watch **out)
 		bpfrefs_watch_close(watch);
 		return err;
 	}
-	watch->lost = false; /* whoever opens a subscription looks at everything first */
+	watch->lost = false; /* the caller reads the state of the system after this call */
 	*out = watch;
 	return 0;
 }
@@ -284,7 +294,10 @@ void bpfrefs_watch_close(struct bpfrefs_watch *watch)
 	g_free(watch);
 }
 
-/* Waits for any ring or @stop_fd: 1 something is there, 0 the timeout, -ECANCELED, -errno. */
+/*
+ * Waits for a ring buffer or @stop_fd. Returns 1 if a ring buffer has data, 0 after the timeout,
+ * -ECANCELED if @stop_fd is readable, or -errno.
+ */
 static int rings_poll(const struct bpfrefs_watch *watch, int stop_fd, int timeout_ms)
 {
 	guint count = watch->rings->len;
@@ -294,15 +307,15 @@ static int rings_poll(const struct bpfrefs_watch *watch, int stop_fd, int timeou
 	for (guint i = 0; i < count; i++)
 		fds[i] = (struct pollfd){ g_array_index(watch->rings, struct ring, i).fd, POLLIN,
 					  0 };
-	fds[count] = (struct pollfd){ stop_fd, POLLIN, 0 }; /* poll(2) skips a negative one */
+	fds[count] = (struct pollfd){ stop_fd, POLLIN, 0 }; /* poll(2) ignores a negative one */
 	ready = poll(fds, count + 1, timeout_ms);
 	if (ready < 0)
 		return errno == EINTR ? 0 : -errno;
 	return fds[count].revents ? -ECANCELED : ready > 0;
 }
 
-/* Tells what there is, and follows the CPUs when it is time to. */
-static int rings_tell(struct bpfrefs_watch *watch, struct sink *sink)
+/* Reports all events, and reads the list of online CPUs if it is time to. */
+static int rings_emit(struct bpfrefs_watch *watch, struct sink *sink)
 {
 	int err = 0;
 
@@ -312,7 +325,7 @@ static int rings_tell(struct bpfrefs_watch *watch, struct sink *sink)
 		err = rings_update(watch);
 	if (watch->lost) {
 		watch->lost = false;
-		tell(sink, BPFREFS_EVENT_LOST, 0);
+		emit(sink, BPFREFS_EVENT_LOST, 0);
 	}
 	return err;
 }
@@ -327,12 +340,12 @@ int bpfrefs_watch_wait(struct bpfrefs_watch *watch, int stop_fd, int timeout_ms,
 	int err;
 
 	for (;;) {
-		/* In slices: nobody wakes us when a CPU comes. */
+		/* Waits in slices, since poll(2) does not return when a CPU goes online. */
 		int slice = timeout_ms < 0 ? CPUS_EVERY_MS : (int)MIN(left_ms, CPUS_EVERY_MS);
 
 		err = rings_poll(watch, stop_fd, slice);
 		if (err >= 0)
-			err = rings_tell(watch, &sink);
+			err = rings_emit(watch, &sink);
 		if (err)
 			return err;
 		if (timeout_ms >= 0)

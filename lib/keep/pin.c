@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Pins: made, and told which object they are of. */
+/* Pinning objects, and identifying the object of a pin. */
 #include "keep/pin.h"
 
 #include <fcntl.h>
@@ -59,7 +59,10 @@ int bpfrefs_pin(struct bpfrefs_ctx *ctx, struct bpfrefs_key key, int dir_fd, con
 
 	if (key.kind == BPFREFS_BTF)
 		return -EOPNOTSUPP;
-	/* The walk must not meet our descriptor: it would be a holder that nothing explains. */
+	/*
+	 * The lock keeps a scan from finding this descriptor, which would be a holder of the object
+	 * that bpfrefs itself adds for a moment.
+	 */
 	ctx_lock(ctx);
 	err = pin_locked(ctx, key, dir_fd, name);
 	g_mutex_unlock(&ctx->lock);
@@ -73,7 +76,7 @@ int pin_identify_locked(int dir_fd, const char *name, struct bpfrefs_key *key)
 	return fd < 0 ? fd : bpf_identify(fd, key);
 }
 
-/* The object of a pinned inode, by the snapshot's records. -ENOENT: there is none of it. */
+/* Finds the object of a pinned inode in a snapshot. -ENOENT: the snapshot does not have it. */
 static int find_place(const struct bpfrefs_snapshot *snap, const struct stat *st,
 		      struct bpfrefs_key *key)
 {
@@ -106,7 +109,7 @@ int pin_identify_unopened(struct bpfrefs_ctx *ctx, int dir_fd, const char *name,
 		return err;
 	err = find_place(snap, &st, key);
 	bpfrefs_snapshot_unref(snap);
-	/* With procfs as the source nothing was found by opening the pin there either. */
+	/* The procfs source has to open the pin too, and could not. */
 	return err ? -EROFS : 0;
 }
 
