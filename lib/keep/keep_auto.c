@@ -164,7 +164,7 @@ static gpointer worker_run(gpointer data);
 static bool worker_start(struct bpfrefs_keeper *keeper)
 {
 	if (!keeper->settler)
-		keeper->settler = g_thread_try_new("settler", worker_run, keeper, NULL);
+		keeper->settler = g_thread_try_new("auto-keeps", worker_run, keeper, NULL);
 	return keeper->settler != NULL;
 }
 

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Objects' facts as names and values: tables of what each structure has, and where. */
+/*
+ * The facts about objects as names and values, rendered by tables of the members of each UAPI
+ * structure.
+ */
 #include <stdio.h>
 #include <string.h>
 
@@ -64,7 +67,9 @@ void info_enum(struct bpfrefs_info *info, const char *key, enum bpfrefs_enum wha
 
 /* ------------------------------------------------------------- tables --- */
 
-/* Enumerations that only one field has; NULL where there is no word. */
+/*
+ * The names of the values of an enumeration that only one member has. NULL: the value has no name.
+ */
 struct words {
 	const char *words[11];
 };
@@ -89,25 +94,25 @@ static const struct words inet_hooks = { {
 /* clang-format on */
 
 enum how {
-	HOW_NUM,  /* of 4 or 8 bytes */
-	HOW_SET,  /* the same, left out where 0: it then was not set, or the kernel has no such */
-	HOW_INT,  /* a signed one of 4 bytes */
+	HOW_NUM,  /* a number of 4 or 8 bytes */
+	HOW_SET,  /* the same, left out if 0: it was not set, or the kernel does not have it */
+	HOW_INT,  /* a signed number of 4 bytes */
 	HOW_BIT,  /* bit 0 */
-	HOW_HEX,  /* bytes */
-	HOW_NAME, /* characters, NUL-padded */
+	HOW_HEX,  /* bytes, in hexadecimal */
+	HOW_NAME, /* characters, padded with NULs */
 	HOW_MAP_TYPE,
 	HOW_PROG_TYPE,
 	HOW_ATTACH_TYPE,
 	HOW_WORDS,
 };
 
-/* One field of a structure. A kernel that fills less than @since bytes does not know it. */
+/* One member of a structure. It is left out if the kernel fills less than @since bytes. */
 struct row {
 	const char *key;
 	uint16_t offset, size;
 	enum how how;
 	const struct words *words;
-	uint16_t since; /* 0: up to its own end */
+	uint16_t since; /* 0: its own end */
 };
 
 #define ROW(type, member, key, how, ...)                                                   \
@@ -126,8 +131,9 @@ struct row {
 	}
 
 /*
- * kprobe_multi.missed came with perf_event.kprobe.missed (6.7). It lies within the size that
- * struct bpf_link_info had before, so the size that tells is the one up to the end of the latter.
+ * kprobe_multi.missed was added together with perf_event.kprobe.missed (Linux 6.7). It lies within
+ * the older size of struct bpf_link_info, so whether the kernel has it follows from the size up to
+ * the end of the latter.
  */
 #define MISSED_SINCE (offsetof(struct raw_link, perf_event.kprobe.cookie))
 #define MISSED                                                                                 \
@@ -145,10 +151,10 @@ static const struct row map_rows[] = {
 	MAP(btf_vmlinux_value_type_id, NUM), MAP(netns_dev, NUM), MAP(netns_ino, NUM),
 	MAP(btf_id, NUM), MAP(btf_key_type_id, NUM), MAP(btf_value_type_id, NUM), END,
 };
-/* Since 5.16; btf_vmlinux_id since 6.9, where there was a hole before. */
+/* Since Linux 5.16; btf_vmlinux_id since Linux 6.9, in what was padding before. */
 static const struct row map_more_rows[] = { MAP(btf_vmlinux_id, SET), MAP(map_extra, NUM), END };
 
-/* Before map_ids, and after. */
+/* The members before map_ids, and those after it. */
 static const struct row prog_rows[] = {
 	PROG(type, PROG_TYPE), PROG(id, NUM), PROG(tag, HEX), PROG(jited_prog_len, NUM),
 	PROG(xlated_prog_len, NUM), PROG(load_time, NUM), PROG(created_by_uid, NUM),
@@ -385,7 +391,7 @@ static void add_perf_event(struct bpfrefs_info *info, const struct link_facts *f
 	};
 	uint32_t type = facts->raw.perf_event.type;
 
-	/* A kernel before 6.6 tells nothing of a perf event link. */
+	/* Before Linux 6.6, the kernel does not fill the facts about a perf event link. */
 	if (type == 0)
 		return;
 	add_word(info, "perf_event_type", &perf_event_types, type);
@@ -396,12 +402,13 @@ static void add_perf_event(struct bpfrefs_info *info, const struct link_facts *f
 	add_rows(info, types[type].rows, &facts->raw, facts->len);
 }
 
-/* What a link of each type is attached to, and how one that was detached under its holder looks. */
+/* How the facts about a type of link are rendered, and how a detached link is recognized. */
 struct link_type {
 	const struct row *rows;
-	const char *text;     /* the key of its string, before the rows */
-	bool has_target;      /* its first row is 0 where it was detached */
-	bool zero_is_unknown; /* its first row is 0 where the kernel does not tell its facts */
+	const char *text; /* the key of its string, which comes before the rows */
+	bool has_target;  /* the value of its first row is 0 if it was detached */
+	/* the value of its first row is 0 if the kernel does not fill the facts */
+	bool zero_is_unknown;
 	void (*add)(struct bpfrefs_info *info, const struct link_facts *facts);
 };
 

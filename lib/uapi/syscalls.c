@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The only file that calls bpf(2) itself. libbpf loads the walkers (walkers.c, walkers-btf.c); a dozen
- * calls with a few words each need none of it.
+ * The only file that calls bpf(2) itself. libbpf, which loads the BPF programs
+ * (lib/kernel/bpf_loader.c, lib/kernel/min_core_btf.c), is not needed for a dozen calls with a few
+ * arguments each.
  */
 #include "uapi/syscalls.h"
 
@@ -16,7 +17,7 @@
 #include "procfs/fdinfo.h"
 #include "uapi/newer.h"
 
-/* The part of union bpf_attr that BPF_OBJ_PIN and BPF_OBJ_GET use. */
+/* The part of union bpf_attr for BPF_OBJ_PIN and BPF_OBJ_GET. */
 struct obj_attr {
 	uint64_t pathname;
 	uint32_t bpf_fd;
@@ -25,7 +26,7 @@ struct obj_attr {
 	uint32_t pad;
 };
 
-/* 0 or a descriptor, or -errno. */
+/* Returns 0 or a descriptor, or -errno. */
 static int bpf_call(int command, void *attr, size_t size)
 {
 	long result = syscall(SYS_bpf, command, attr, size);
@@ -42,7 +43,7 @@ static int obj_pin(int fd, int dir_fd, const char *path)
 		.path_fd = dir_fd >= 0 ? dir_fd : 0,
 	};
 
-	/* a kernel before 6.5 says E2BIG to a path_fd that is not 0 */
+	/* Before Linux 6.5, the kernel returns E2BIG if path_fd is not 0 (CHECK_ATTR()). */
 	return bpf_call(BPF_OBJ_PIN, &attr,
 			dir_fd >= 0 ? sizeof(attr) : offsetof(struct obj_attr, path_fd));
 }
@@ -62,7 +63,7 @@ int bpf_next_id(enum bpfrefs_kind kind, uint32_t start, uint32_t *id)
 
 	if (kind >= BPFREFS_KIND_COUNT)
 		return -EINVAL;
-	/* The kernel's ids are positive ints and it says EINVAL to a greater start. */
+	/* The kernel's ids are positive ints, and it returns EINVAL for a greater start. */
 	if (start >= INT32_MAX)
 		return -ENOENT;
 	err = bpf_call(commands[kind], &attr, sizeof(attr));
@@ -96,7 +97,7 @@ int bpf_pin_at(int fd, int dir_fd, const char *name)
 	if (!*name || strchr(name, '/'))
 		return -EINVAL;
 	err = obj_pin(fd, dir_fd, name);
-	/* E2BIG and EINVAL are what a kernel before 6.5 says to path_fd and its flag. */
+	/* Before Linux 6.5, the kernel returns EINVAL or E2BIG for BPF_F_PATH_FD and path_fd. */
 	if (err != -EINVAL && err != -E2BIG)
 		return err;
 	path = g_strdup_printf("/proc/self/fd/%d/%s", dir_fd, name);
@@ -104,8 +105,8 @@ int bpf_pin_at(int fd, int dir_fd, const char *name)
 }
 
 /*
- * Each command's part of union bpf_attr is a structure of its own here: those that are shared by all
- * kernels since 5.10 are compared with the system's header.
+ * The part of union bpf_attr for each command is a structure of its own here. The members that all
+ * kernels since 5.10 have are compared with the system's header.
  */
 _Static_assert(offsetof(struct obj_attr, pathname) == offsetof(union bpf_attr, pathname) &&
 		       offsetof(struct obj_attr, bpf_fd) == offsetof(union bpf_attr, bpf_fd) &&
@@ -114,13 +115,14 @@ _Static_assert(offsetof(struct obj_attr, pathname) == offsetof(union bpf_attr, p
 	       "BPF_OBJ_PIN and BPF_OBJ_GET");
 
 /*
- * By a descriptor of the inode itself, not its path: between a look at a name and BPF_OBJ_GET of it,
- * which follows symlinks, anyone who may write there could put one that leads into a FUSE mount;
- * ours would then wait for itself.
+ * The pin is opened by a descriptor of its inode rather than by its path. BPF_OBJ_GET follows
+ * symlinks: between the check of a name and BPF_OBJ_GET of it, a user who can write to the
+ * directory could replace the name by a symlink into a FUSE mount. If that were a mount of this
+ * daemon, it would wait for itself.
  *
- * The object is only looked at. BPF_F_RDONLY asks for no more than that, so that it also works where
- * the bpffs is mounted read-only; bpf_obj_get_user() takes it for maps and programs and says EINVAL for
- * links, for which it must be asked without: that is EROFS there.
+ * The object is only read. BPF_F_RDONLY asks for no more, so that it also works if the bpffs is
+ * mounted read-only. bpf_obj_get_user() accepts the flag for maps and programs and returns EINVAL
+ * for links, which must be opened without it; on a read-only bpffs that returns EROFS.
  */
 int bpf_get_path_fd(int path_fd)
 {
@@ -189,10 +191,10 @@ int bpf_info_raw(int fd, void *info, uint32_t *len)
 	return err;
 }
 
-/* The part of union bpf_attr that commands on one map element use. */
+/* The part of union bpf_attr for commands on one element of a map. */
 struct elem_attr {
 	uint32_t map_fd, pad;
-	uint64_t key, value; /* value: or the next key */
+	uint64_t key, value; /* value: the value, or the next key */
 	uint64_t flags;
 };
 

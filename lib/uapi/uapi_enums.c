@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The UAPI's words, by value: each enumeration counts up from 0 without a hole, and values are never
- * changed, so a table serves every kernel. Complete up to Linux 7.0. A unit test compares with the
- * running kernel's BTF.
+ * The names of the values of UAPI enumerations. Each enumeration counts up from 0 without a hole,
+ * and its values never change, so that one table fits every kernel. Complete up to Linux 7.0. The
+ * unit test "names" compares the tables with the BTF of the running kernel.
  */
 #include "snapshot/private.h"
 

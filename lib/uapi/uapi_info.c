@@ -8,9 +8,9 @@
 #include "uapi/uapi_members.h"
 
 /*
- * Our structures against those of the system's linux/bpf.h, member by member. The header of Debian 12
- * (6.1) has all of RAW_MEMBERS; what is newer is compared where the header has it. The unit test
- * "layout" compares all with the running kernel's BTF.
+ * Compares the structures of uapi_info.h with those of the system's linux/bpf.h, member by member.
+ * The header of Debian 12 (Linux 6.1) has all of RAW_MEMBERS. Newer members are compared if the
+ * header has them. The unit test "layout" compares all members with the BTF of the running kernel.
  */
 #define SAME(ours, uapi, member)                                                         \
 	_Static_assert(offsetof(struct ours, member) == offsetof(struct uapi, member) && \
@@ -59,7 +59,7 @@ RAW_MEMBERS_REF_CTR_OFFSET(SAME)
 RAW_MEMBERS_BTF_VMLINUX_ID(SAME)
 #endif
 
-/* A program has at most 64 maps from its load; BPF_PROG_BIND_MAP adds to them. */
+/* A program can have 64 maps when it is loaded (MAX_USED_MAPS); BPF_PROG_BIND_MAP adds to them. */
 #define MAP_IDS_MAX 65536
 
 int raw_map_read(int fd, struct map_facts *facts)
@@ -120,14 +120,14 @@ int raw_prog_read(int fd, struct prog_facts *facts)
 		facts->map_count = facts->raw.nr_map_ids;
 		if (facts->map_count <= room)
 			return 0;
-		/* The first time, or a map was bound since. */
+		/* This is the first call, or a map was bound to the program since the last one. */
 		room = facts->map_count;
 		g_free(facts->map_ids);
 		facts->map_ids = g_new0(uint32_t, room);
 	}
 }
 
-/* Where to copy a string, and how much room there is: two members of one structure. */
+/* Sets the buffer for a string, and its size: two members of the same structure. */
 static void want_text(struct link_facts *facts, uint64_t *at, uint32_t *len)
 {
 	*at = (uintptr_t)facts->text;
@@ -155,7 +155,7 @@ static bool perf_want_text(struct link_facts *facts, uint32_t perf_type)
 	}
 }
 
-/* Points the one string of a link of this type at its buffer. False: it has none. */
+/* Sets the buffer for the string of a link of this type. False: it has no string. */
 static bool link_want_text(struct link_facts *facts, const struct raw_link *first)
 {
 	struct raw_link *raw = &facts->raw;
@@ -192,7 +192,10 @@ int raw_link_read(int fd, struct link_facts *facts)
 		facts->text[sizeof(facts->text) - 1] = '\0';
 		if (!err)
 			return 0;
-		/* A name that cannot be told (-ENOSPC, an unlinked file) leaves the other facts. */
+		/*
+		 * If the string cannot be read (ENOSPC, an unlinked file), the other facts still
+		 * can.
+		 */
 		facts->text[0] = '\0';
 	}
 	facts->raw = first;
@@ -215,7 +218,7 @@ bool raw_iter_has_map(const char *target)
 	       strcmp(target, "sockmap") == 0;
 }
 
-/* ----------------------------------------------------- facts as info --- */
+/* --------------------------------------------------------- rendering --- */
 
 static int prog_info_read(int fd, struct bpfrefs_info *info)
 {

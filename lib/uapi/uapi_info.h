@@ -1,15 +1,18 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What BPF_OBJ_GET_INFO_BY_FD fills, in layouts of our own: those of the floor's libc headers lack
- * what newer kernels tell. The names are the UAPI's. A kernel fills as much of a structure as it
- * knows and says how much that is; the rest stays zero.
+ * The structures that BPF_OBJ_GET_INFO_BY_FD fills, declared here because the oldest supported libc
+ * headers do not have the newer members. The names are those of the UAPI. A kernel fills the part
+ * of a structure that it knows and returns the size of that part; the rest stays zero.
  */
 #ifndef BPFREFS_RAW_H
 #define BPFREFS_RAW_H
 
 #include "uapi/info.h"
 
-/* Its tail (a hash and where to copy it, since 6.18) is of no use without signed maps. */
+/*
+ * The end of struct bpf_map_info (hash and hash_size, since Linux 6.18) is left out: it is needed
+ * only for signed maps.
+ */
 struct raw_map {
 	uint32_t type, id, key_size, value_size, max_entries, map_flags;
 	char name[16];
@@ -30,7 +33,7 @@ struct raw_prog {
 	uint64_t map_ids;
 	char name[16];
 	uint32_t ifindex;
-	uint32_t flags; /* bit 0: gpl_compatible, a bit field in the UAPI */
+	uint32_t flags; /* bit 0: gpl_compatible, which is a bit field in the UAPI */
 	uint64_t netns_dev, netns_ino;
 	uint32_t nr_jited_ksyms, nr_jited_func_lens;
 	uint64_t jited_ksyms, jited_func_lens;
@@ -58,7 +61,7 @@ enum {
 	RAW_PERF_EVENT,
 };
 
-/* Values of enum bpf_link_type, those that have facts of their own. */
+/* Values of enum bpf_link_type that have facts of their own. */
 enum {
 	RAW_LINK_RAW_TRACEPOINT = 1,
 	RAW_LINK_TRACING,
@@ -78,9 +81,10 @@ enum {
 };
 
 /*
- * The members have the names and the order of the UAPI's, so that raw-members.h can list each once for
- * both. A member of 8 bytes after one of 4 leaves a hole of 4; do not put a pointer and its length into
- * a structure of their own, which would end in such a hole, where the UAPI has the next member.
+ * The members have the names and the order of those in the UAPI, so that uapi_members.h lists each
+ * of them once for both. A member of 8 bytes after one of 4 is preceded by 4 bytes of padding. Do
+ * not put a pointer and its length into a structure of their own: it would end with such padding,
+ * where the UAPI has the next member.
  */
 struct raw_perf {
 	uint32_t type;
@@ -185,15 +189,18 @@ struct raw_btf {
 	uint32_t name_len, kernel_btf;
 };
 
-/* A program's facts and the maps that it uses. */
+/* The facts about a program, and the ids of the maps that it uses. */
 struct prog_facts {
 	struct raw_prog raw;
-	uint32_t len; /* how much of raw the kernel knows */
+	uint32_t len; /* the size of the part of @raw that the kernel filled */
 	uint32_t *map_ids;
 	uint32_t map_count;
 };
 
-/* A link's facts and its one string: a tracepoint, an iterator's target, a function, a path. */
+/*
+ * The facts about a link, and its string: the name of a tracepoint, an iterator's target, a
+ * function, or a path.
+ */
 struct link_facts {
 	struct raw_link raw;
 	uint32_t len;
@@ -206,17 +213,19 @@ struct btf_facts {
 	char name[64];
 };
 
-/* Each reads the facts behind a descriptor: 0 or -errno. */
+/* Read the facts about the object of a descriptor. Return 0 or -errno. */
 int raw_map_read(int fd, struct map_facts *facts);
-int raw_prog_read(int fd, struct prog_facts *facts); /* then raw_prog_clear() */
+int raw_prog_read(int fd, struct prog_facts *facts); /* free the result with raw_prog_clear() */
 void raw_prog_clear(struct prog_facts *facts);
 int raw_link_read(int fd, struct link_facts *facts);
 int raw_btf_read(int fd, struct btf_facts *facts);
 
-/* Does an iterator over this target hold a map (bpf_iter_reg.attach_target takes one)? */
+/*
+ * Whether an iterator over this target holds a map (bpf_iter_reg.attach_target takes a map then).
+ */
 bool raw_iter_has_map(const char *target);
 
-/* Their rendering; info_map() is in info.h. */
+/* Add the facts. info_map() is declared in info.h. */
 void info_prog(struct bpfrefs_info *info, const struct prog_facts *facts);
 void info_link(struct bpfrefs_info *info, const struct link_facts *facts);
 void info_btf(struct bpfrefs_info *info, const struct btf_facts *facts);

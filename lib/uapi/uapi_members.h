@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Every member of the structures in raw.h and the structure of linux/bpf.h that it is copied from:
- * M(ours, the UAPI's, member). raw.c compares them with the system's header at compile time, and
- * tests/unit/test-layout.c with the running kernel's BTF. Bit fields and holes have no offset.
+ * Every member of the structures in uapi_info.h, and the structure of linux/bpf.h that it is copied
+ * from: M(our structure, the UAPI's structure, the member). uapi_info.c compares them with the
+ * system's header at compile time, and tests/unit/test-layout.c with the BTF of the running kernel.
+ * Bit fields and padding are left out, since they have no offset.
  */
 #ifndef BPFREFS_RAW_MEMBERS_H
 #define BPFREFS_RAW_MEMBERS_H
@@ -94,11 +95,11 @@
 	M(raw_btf, bpf_btf_info, name_len) \
 	M(raw_btf, bpf_btf_info, kernel_btf)
 
-/* What a header of 6.1 has. */
+/* The members that the header of Linux 6.1 has. */
 #define RAW_MEMBERS(M) \
 	RAW_MAP_MEMBERS(M) RAW_PROG_MEMBERS(M) RAW_LINK_MEMBERS(M) RAW_BTF_MEMBERS(M)
 
-/* What is newer, by what came at once. */
+/* Newer members, grouped by the commit that added them. */
 #define RAW_MEMBERS_STRUCT_OPS(M) /* 6.4 */ \
 	M(raw_link, bpf_link_info, struct_ops.map_id)
 
@@ -167,7 +168,7 @@
 #define RAW_MEMBERS_REF_CTR_OFFSET(M) \
 	M(raw_link, bpf_link_info, perf_event.uprobe.ref_ctr_offset)
 
-#define RAW_MEMBERS_BTF_VMLINUX_ID(M) /* 6.9; a hole before */ \
+#define RAW_MEMBERS_BTF_VMLINUX_ID(M) /* 6.9; padding before */ \
 	M(raw_map, bpf_map_info, btf_vmlinux_id)
 
 #define RAW_NEWER_MEMBERS(M) \
