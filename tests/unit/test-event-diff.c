@@ -46,10 +46,10 @@ static void build(struct scan *scan)
 		if (now.pinned_array)
 			pin(scan, map(3), 101);
 	}
-	turn(scan, "fd");
+	set_class(scan, "fd");
 	if (now.gap)
 		scan_gap(scan, now.gap, "processes", EACCES);
-	turn(scan, "pin");
+	set_class(scan, "pin");
 	if (now.blind)
 		scan_unavailable(scan, "no bpffs here", 0);
 }

@@ -1,13 +1,16 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* What automatic keeps let go of, and what a pin's removal would do, on hand-made snapshots. */
+/* Which automatic keeps are released, and what removing a pin would do, on hand-made snapshots. */
 #include <stdlib.h>
 
 #include "world.h"
 
 /* ------------------------------------------------------ rings and keeps --- */
 
-/* Array 1 holds prog 11, which uses array 1: with an automatic keep, for ever. Beside it a ring of
- * two arrays, and one that a pinned program leads to. */
+/*
+ * Array 1 has prog 11 in a slot, and prog 11 uses array 1, so that an automatic keep of array 1
+ * would hold both for ever. There are also two arrays that hold each other through their programs,
+ * and an array that a pinned program uses.
+ */
 static void build_rings(struct scan *scan)
 {
 	for (uint32_t id = 1; id <= 4; id++) {
@@ -54,7 +57,7 @@ static void test_rings(void)
 	bpfrefs_snapshot_unref(snap);
 }
 
-/* The same rings, but 11 has a reference that nothing explains, and 13 a process. */
+/* The same cycles, but prog 11 has an unexplained reference, and a process has prog 13. */
 static void build_rings_with_roots(struct scan *scan)
 {
 	build_rings(scan);
@@ -70,7 +73,10 @@ static void test_rings_with_roots(void)
 	state_is(snap, prog(11), BPFREFS_STATE_UNKNOWN, "unexplained references: 1");
 	state_is(snap, map(1), BPFREFS_STATE_UNKNOWN,
 		 "prog/11 uses it, and what holds that is not known");
-	/* Not at risk: with its automatic keep its user state stays as long as a program does. */
+	/*
+	 * An array with an automatic keep is not at risk: its user state stays as long as a program
+	 * leads to it.
+	 */
 	state_is(snap, map(2), BPFREFS_HELD, "prog/13 uses it");
 	state_is(snap, map(3), BPFREFS_HELD, "prog/12 uses it");
 	bpfrefs_snapshot_unref(snap);
@@ -79,7 +85,7 @@ static void test_rings_with_roots(void)
 static void build_rings_with_gap(struct scan *scan)
 {
 	build_rings(scan);
-	turn(scan, "fd");
+	set_class(scan, "fd");
 	scan_gap(scan, 3, "processes", EACCES);
 }
 
@@ -97,7 +103,10 @@ static void test_gap(void)
 	bpfrefs_snapshot_unref(snap);
 }
 
-/* A keep of mode pin is a root; one whose object is moving, or held beyond what is known, stays. */
+/*
+ * A keep of mode pin is a root. An automatic keep stays if the counters of its object are changing,
+ * or if the object has unexplained references.
+ */
 static void build_keeps(struct scan *scan)
 {
 	for (uint32_t id = 1; id <= 5; id++) {
@@ -141,11 +150,15 @@ static void test_empty(void)
 
 /* ---------------------------------------------------------------- unpin --- */
 
-/* 1: the only root. 2: a hash in use, loses nothing. 3: an array in use, would be cleared. 4: a
- * process as well. 5: two links of one inode. 6: two pins. 7: something unexplained. 8: an array in
- * a ring with its program, which its own pin keeps going. 9: only an automatic keep besides. Keeps
- * that are removed themselves, of arrays in use: 21 automatic, the only one; 22 another's automatic
- * one besides; 23 of mode pin, the only one; 24 a pin besides. */
+/*
+ * The maps have one pin each, which is removed. Map 1: the pin is the only root. 2: a hash that a
+ * held program uses, which has no user state to lose. 3: an array that a held program uses, which
+ * would be cleared. 4: a process holds it too. 5: the pinned inode has two names. 6: it has another
+ * pin. 7: it has an unexplained reference. 8: it and its program hold each other, and the pin is
+ * the only root. 9: it has an automatic keep too. The pins of 21 to 24 are keeps of arrays in use.
+ * 21: the automatic keep is the only one. 22: another bpfrefs has an automatic keep of it too. 23:
+ * the keep of mode pin is the only one. 24: it has another pin too.
+ */
 static void build_unpin(struct scan *scan)
 {
 	for (uint32_t id = 1; id <= 9; id++) {
@@ -187,7 +200,7 @@ static void test_unpin(void)
 		g_assert_cmpint(bpfrefs_unpin_check(snap, map(id), MAJOR, MINOR, 100 + id), ==,
 				expected[id]);
 	}
-	/* The same number in another instance is another pin. */
+	/* A pin with the same inode number in another bpffs is another pin. */
 	g_assert_cmpint(bpfrefs_unpin_check(snap, map(1), MAJOR, MINOR + 1, 101), ==, 0);
 	g_assert_cmpint(bpfrefs_unpin_check(snap, prog(11), MAJOR, MINOR, 200), ==, -EBUSY);
 	bpfrefs_snapshot_unref(snap);
@@ -204,7 +217,7 @@ static void test_unpin_keep(void)
 	bpfrefs_snapshot_unref(snap);
 }
 
-/* A pin that the walk missed is one of the references that nothing explains: 1 has no other. */
+/* A pin that was not found is one of the unexplained references, and array 1 has only this one. */
 static void build_unseen(struct scan *scan)
 {
 	for (uint32_t id = 1; id <= 3; id++) {
@@ -224,7 +237,10 @@ static void test_unpin_unseen(void)
 	bpfrefs_snapshot_unref(snap);
 }
 
-/* Without counters only what was found holds: an array that something hidden may hold stays. */
+/*
+ * Without counters, only the holders that were found count: an array that something else may hold
+ * must not be unpinned.
+ */
 static void build_unpin_unknown(struct scan *scan)
 {
 	build_unpin(scan);
@@ -232,7 +248,7 @@ static void build_unpin_unknown(struct scan *scan)
 		scan_object(scan, map(id))->refcnt = BPFREFS_UNKNOWN;
 		scan_object(scan, map(id))->usercnt = BPFREFS_UNKNOWN;
 	}
-	turn(scan, "pin");
+	set_class(scan, "pin");
 	scan_unavailable(scan, "no walk", 0);
 }
 

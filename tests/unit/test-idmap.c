@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* The table of 64-bit numbers: what was put in is found, whatever the numbers look like. */
+/*
+ * The hash table of 64-bit numbers: every number that was added is found, however they are
+ * distributed.
+ */
 #include "snapshot/idmap.h"
 
 #include "snapshot/private.h"
@@ -13,7 +16,7 @@ static void empty(void)
 	idmap_clear(&map);
 }
 
-/* Numbers that lie @step apart, from @first on: each is found, and none between. */
+/* Adds numbers from @first on at a distance of @step: each is found, and none in between. */
 static void check_numbers(uint64_t first, uint64_t step)
 {
 	struct idmap map = { 0 };
@@ -50,7 +53,7 @@ static void a_second_value_replaces(void)
 	idmap_clear(&map);
 }
 
-/* Room made beforehand changes nothing but that it is there. */
+/* Reserving memory changes nothing else. */
 static void room_beforehand(void)
 {
 	struct idmap map = { 0 };
@@ -68,7 +71,7 @@ static void room_beforehand(void)
 	idmap_clear(&map);
 }
 
-/* What nobody has is refused, and what is small is not asked about. */
+/* Impossible sizes are refused, and small ones are not checked. */
 static void too_much(void)
 {
 	unsigned char *some = memory_try(3, 1000);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Objects' facts, rendered from structures as a kernel would fill them. */
+/* The facts about objects, rendered from structures as a kernel fills them. */
 #include <string.h>
 
 #include "uapi/uapi_info.h"
@@ -34,7 +34,7 @@ static void test_map(void)
 	};
 	struct bpfrefs_info *info = info_new();
 
-	/* All sixteen bytes, no NUL. */
+	/* The name has all sixteen bytes, and no NUL. */
 	memcpy(facts.name, "jump_table_12345", 16);
 	info_map(info, &facts);
 	check(info, "kind: map\ntype: prog_array\nid: 12\nkey_size: 4\nvalue_size: 4\n"
@@ -43,7 +43,7 @@ static void test_map(void)
 		    "btf_key_type_id: 0\nbtf_value_type_id: 0\nmap_extra: 18446744073709551615\n");
 }
 
-/* What the kernel does not tell is left out, not 0. */
+/* A fact that the kernel does not fill is left out, rather than shown as 0. */
 static void test_map_of_an_older_kernel(void)
 {
 	struct map_facts facts = { .type = 2, .id = 5, .short_info = true };
@@ -56,7 +56,7 @@ static void test_map_of_an_older_kernel(void)
 		    "btf_value_type_id: 0\n");
 }
 
-/* Of a struct_ops map alone. */
+/* Only a struct_ops map has this. */
 static void test_map_of_a_kernels_type(void)
 {
 	struct map_facts facts = { .type = 26, .id = 5, .btf_vmlinux_id = 3 };
@@ -85,7 +85,7 @@ static void test_new_type(void)
 	bpfrefs_info_free(NULL);
 }
 
-/* A kernel that knows less of the structure says so by its length. */
+/* An older kernel fills less of the structure, and returns that length. */
 static void test_prog(void)
 {
 	uint32_t map_ids[] = { 1, 2, 30 };
@@ -180,7 +180,7 @@ static void test_link_tracing(void)
 	check_link((struct raw_link){ .type = RAW_LINK_KPROBE_MULTI,
 				      .kprobe_multi = { .count = 2, .flags = 1, .missed = 5 } },
 		   "", "count: 2\nflags: 1\nmissed: 5\n");
-	/* A kernel that does not tell: zeros are not facts. */
+	/* An older kernel does not fill these facts, so zeros are not shown. */
 	check_link((struct raw_link){ .type = RAW_LINK_KPROBE_MULTI }, "", "");
 	check_link((struct raw_link){ .type = RAW_LINK_UPROBE_MULTI,
 				      .uprobe_multi = { .count = 1, .pid = 10 } },
@@ -224,7 +224,7 @@ static void test_link_perf(void)
 	check_link((struct raw_link){ .type = RAW_LINK_PERF_EVENT }, "", "");
 }
 
-/* A kernel of 6.6 has kprobe_multi links' counts, and no number of missed calls. */
+/* Linux 6.6 fills the count of a kprobe_multi link, but not the number of missed calls. */
 static void test_link_missed(void)
 {
 	g_autofree struct link_facts *facts = g_new0(struct link_facts, 1);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Keeps as far as they need no kernel: names, the directories' rule, what is refused. */
+/* Keeps, as far as they need no kernel: names, checks of the directories, and what is refused. */
 #include <fcntl.h>
 #include <glib/gstdio.h>
 #include <stdio.h>
@@ -106,7 +106,7 @@ static void test_refused(struct dir *dir, gconstpointer data)
 	(void)data;
 	if (!need_root())
 		return;
-	/* A symlink to a directory that would do. */
+	/* A symlink to a valid directory. */
 	g_assert_cmpint(mkdirat(dir->fd, "other", 0700), ==, 0);
 	g_assert_cmpint(symlinkat("other", dir->fd, "bpfrefs"), ==, 0);
 	g_assert_cmpint(keepdir_open(dir->fd, BPFREFS_KEEP_PIN, true), ==, -EPERM);
@@ -115,7 +115,7 @@ static void test_refused(struct dir *dir, gconstpointer data)
 	close(openat(dir->fd, "bpfrefs", O_CREAT | O_WRONLY | O_CLOEXEC, 0700));
 	g_assert_cmpint(keepdir_open(dir->fd, BPFREFS_KEEP_PIN, true), ==, -EPERM);
 	g_assert_cmpint(unlinkat(dir->fd, "bpfrefs", 0), ==, 0);
-	/* Somebody else's, or one that somebody else may write to or read. */
+	/* A directory of another user, or one that another user may read or write. */
 	g_assert_cmpint(mkdirat(dir->fd, "bpfrefs", 0700), ==, 0);
 	g_assert_cmpint(fchmodat(dir->fd, "bpfrefs", 0755, 0), ==, 0);
 	g_assert_cmpint(keepdir_open(dir->fd, BPFREFS_KEEP_PIN, true), ==, -EPERM);
@@ -123,7 +123,7 @@ static void test_refused(struct dir *dir, gconstpointer data)
 	g_assert_cmpint(fchownat(dir->fd, "bpfrefs", 1, 1, 0), ==, 0);
 	g_assert_cmpint(keepdir_open(dir->fd, BPFREFS_KEEP_PIN, true), ==, -EPERM);
 	g_assert_cmpint(fchownat(dir->fd, "bpfrefs", 0, 0, 0), ==, 0);
-	/* One level down. */
+	/* The directory below. */
 	g_assert_cmpint(symlinkat("../other", dir->fd, "bpfrefs/keep"), ==, 0);
 	g_assert_cmpint(keepdir_open(dir->fd, BPFREFS_KEEP_PIN, true), ==, -EPERM);
 	g_assert_cmpint(unlinkat(dir->fd, "bpfrefs/keep", 0), ==, 0);
@@ -131,7 +131,7 @@ static void test_refused(struct dir *dir, gconstpointer data)
 
 /* ------------------------------------------------------------- keepers --- */
 
-/* A kernel with array 1, hash 2, program 3 and btf 4. */
+/* A fake kernel with array 1, hash 2, program 3 and btf 4. */
 static const struct bpfrefs_key array = { BPFREFS_MAP, 1 }, hash = { BPFREFS_MAP, 2 },
 				program = { BPFREFS_PROG, 3 }, btf = { BPFREFS_BTF, 4 },
 				missing = { BPFREFS_MAP, 9 };
@@ -182,7 +182,7 @@ static void test_set_refused(struct dir *dir, gconstpointer data)
 	g_assert_cmpint(bpfrefs_keep_set(keeper, btf, BPFREFS_KEEP_AUTO), ==, -EOPNOTSUPP);
 	g_assert_cmpint(bpfrefs_keep_set(keeper, program, BPFREFS_KEEP_AUTO), ==, -EOPNOTSUPP);
 	g_assert_cmpint(bpfrefs_keep_set(keeper, hash, BPFREFS_KEEP_AUTO), ==, -EOPNOTSUPP);
-	/* What already is: nothing to do, and nothing is made for it. */
+	/* Setting the present mode does nothing, and creates no directory. */
 	g_assert_cmpint(bpfrefs_keep_set(keeper, array, BPFREFS_KEEP_OFF), ==, 0);
 	g_assert_cmpint(bpfrefs_keep_get(keeper, array, &mode), ==, 0);
 	g_assert_cmpint(mode, ==, BPFREFS_KEEP_OFF);
@@ -218,7 +218,7 @@ static void test_counts(struct dir *dir, gconstpointer data)
 	bpfrefs_ctx_close(ctx);
 }
 
-/* Two keepers on one context: what one holds the other neither counts, nor drops, nor closes. */
+/* Two keepers of one context: neither counts, drops or closes the descriptors of the other one. */
 static void test_two_keepers(struct dir *dir, gconstpointer data)
 {
 	struct bpfrefs_keeper *keepers[2];

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Kinds, ids and keys, in and out. */
+/* Parsing and formatting kinds, ids and keys. */
 #include <string.h>
 
 #include "snapshot/private.h"
@@ -51,7 +51,7 @@ static void keys_are_ordered(void)
 	g_assert_cmpint(bpfrefs_key_compare(map2, map2), ==, 0);
 }
 
-/* Every value of a public enumeration has a word, and one past the end has a fallback. */
+/* Every value of a public enumeration has a name, and one past the last is "?". */
 static void enumerations_have_words(void)
 {
 	enum bpfrefs_keep_mode mode;
@@ -77,7 +77,7 @@ static void enumerations_have_words(void)
 	g_assert_cmpstr(bpfrefs_keep_name(BPFREFS_KEEP_COUNT), ==, "?");
 }
 
-static void keeps_are_told_by_their_path(void)
+static void keeps_are_identified_by_their_path(void)
 {
 	static const struct bpfrefs_key map = { BPFREFS_MAP, 12 };
 	static const struct {
@@ -110,6 +110,6 @@ int main(int argc, char **argv)
 	g_test_add_func("/key/round-trip", keys_round_trip);
 	g_test_add_func("/key/order", keys_are_ordered);
 	g_test_add_func("/key/words", enumerations_have_words);
-	g_test_add_func("/key/keep-path", keeps_are_told_by_their_path);
+	g_test_add_func("/key/keep-path", keeps_are_identified_by_their_path);
 	return g_test_run();
 }

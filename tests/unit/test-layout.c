@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* The structures of raw.h, member by member, against the running kernel's BTF. */
+/* Compares the structures of uapi_info.h, member by member, with the BTF of the running kernel. */
 #include <bpf/btf.h>
 #include <string.h>
 
-#include "uapi/uapi_members.h"
 #include "uapi/uapi_info.h"
+#include "uapi/uapi_members.h"
 
 struct member {
-	const char *type; /* the UAPI's structure */
+	const char *type; /* the structure of the UAPI */
 	const char *path; /* "perf_event.uprobe.offset" */
 	size_t offset, size;
 };
@@ -20,7 +20,7 @@ static const struct member members[] = { RAW_MEMBERS(MEMBER) };
 static const struct member newer[] = { RAW_NEWER_MEMBERS(MEMBER) };
 /* clang-format on */
 
-/* What is a structure or a union of that kernel, or NULL. */
+/* Returns the structure or union of that name, or NULL if this kernel has none. */
 static const struct btf_type *composite(const struct btf *btf, uint32_t id)
 {
 	const struct btf_type *type;
@@ -30,7 +30,10 @@ static const struct btf_type *composite(const struct btf *btf, uint32_t id)
 	return type && btf_is_composite(type) ? type : NULL;
 }
 
-/* The member of that name, also one of an unnamed structure or union. Adds its offset in bits. */
+/*
+ * Returns the member of that name, which may be in an unnamed structure or union. Adds its offset
+ * in bits.
+ */
 static const struct btf_member *find(const struct btf *btf, const struct btf_type *type,
 				     const char *name, size_t len, uint32_t *bits)
 {
@@ -56,7 +59,7 @@ static const struct btf_member *find(const struct btf *btf, const struct btf_typ
 	return NULL;
 }
 
-/* False: this kernel has no such member. */
+/* Returns false if this kernel has no such member. */
 static bool check_member(const struct btf *btf, const struct member *member)
 {
 	int id = btf__find_by_name_kind(btf, member->type, BTF_KIND_STRUCT);
@@ -98,7 +101,7 @@ static void test_kernel(void)
 	btf__free(btf);
 }
 
-/* The numbers of the types that have facts of their own. */
+/* Compares the values of the link types that have facts of their own. */
 static void test_link_types(void)
 {
 	static const char *const words[RAW_LINK_COUNT] = {

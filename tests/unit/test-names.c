@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* The UAPI's words, against the running kernel's own BTF. */
+/* Compares the names of UAPI values with the BTF of the running kernel. */
 #include <bpf/btf.h>
 #include <string.h>
 
@@ -15,7 +15,7 @@ static const struct {
 	{ BPFREFS_ENUM_ATTACH_TYPE, "bpf_attach_type", "BPF_" },
 };
 
-/* Is it the word of a value that the kernel calls by this name, or by an older one too? */
+/* Whether @word is the kernel's name of a value, or one of its names if it has an older one too. */
 static bool is_word_of(const struct btf *btf, const struct btf_type *type, const char *prefix,
 		       uint32_t value, const char *word)
 {

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Owners as nodes of the graph: what goes with namespaces, devices and sockets, on hand-made snapshots. */
+/*
+ * Owners as nodes of the graph: what lasts as long as namespaces, devices and sockets, on hand-made
+ * snapshots.
+ */
 #include <fcntl.h>
 
 #include "snapshot/owner.h"
@@ -7,7 +10,7 @@
 
 /* ------------------------------------------------------------ a made-up world --- */
 
-/* Who holds what, by number: namespaces and the like, as scan_owner() has them. */
+/* The holders and owners are identified by made-up numbers. */
 static uint32_t net_ns(struct scan *scan, uint64_t id)
 {
 	return scan_owner(scan, OWNER_NET_NS, id);
@@ -111,9 +114,10 @@ static void processes_are(const struct bpfrefs_snapshot *snap, const char *expec
 /* ----------------------------------------------------------------- namespaces --- */
 
 /*
- * 11 in a namespace of 77 alone, with map 1, which it uses; 12 in one of 77 and 78; 13 in the kernel's
- * own, which all processes are in; 14 where nothing was found to hold the namespace; 15 in one that a
- * socket of 79 keeps; 16 in one that is a mount's, in a mount namespace of 80. Namespace 9 has nothing.
+ * Program 11 is attached in a network namespace that only process 77 is in, and uses map 1. 12:
+ * that of processes 77 and 78. 13: the initial one, which all processes are in. 14: one of which no
+ * hold was found. 15: one that a socket of process 79 keeps. 16: one that is bind-mounted in the
+ * mount namespace of process 80. Nothing is attached in network namespace 9.
  */
 static void build_namespaces(struct scan *scan)
 {
@@ -168,7 +172,7 @@ static void test_namespaces(void)
 	bpfrefs_snapshot_unref(snap);
 }
 
-/* Owners that hold each other and that nothing else holds stay, for what was not found. */
+/* Owners that hold each other stay if no other hold was found: something unknown holds them. */
 static void build_circle(struct scan *scan)
 {
 	program(scan, 11);
@@ -177,7 +181,7 @@ static void build_circle(struct scan *scan)
 	attached(scan, 12, "lo", net_ns(scan, 3));
 	kept_by(scan, net_ns(scan, 1), net_ns(scan, 2));
 	kept_by(scan, net_ns(scan, 2), net_ns(scan, 1));
-	/* a circle that a process leads into */
+	/* These two hold each other too, and a process holds one of them. */
 	kept_by(scan, net_ns(scan, 3), net_ns(scan, 4));
 	kept_by(scan, net_ns(scan, 4), net_ns(scan, 3));
 	kept_by_pid(scan, net_ns(scan, 4), 77);
@@ -197,9 +201,10 @@ static void test_circle(void)
 /* ---------------------------------------------------------------------- pins --- */
 
 /*
- * Arrays pinned in a bpffs that the mount namespace of 70 to 73 has: 1 is used by a program that stays,
- * 2 by none, 3 by one that is attached in the network namespace of 70 alone. 73 has an open directory
- * there too. 4 is pinned there, and has an automatic keep.
+ * Arrays that are pinned in a bpffs in the mount namespace of processes 70 to 73. 1: a program that
+ * stays uses it. 2: no program uses it. 3: the program that uses it is attached in the network
+ * namespace of process 70 alone. 4: it has an automatic keep. Process 73 has an open directory in
+ * the bpffs too.
  */
 static void build_pins(struct scan *scan)
 {
@@ -242,7 +247,7 @@ static void test_pins(void)
 	for (uint32_t pid = 71; pid < 74; pid++)
 		retained_is(snap, pid, "");
 	retained_is(snap, 70, "prog/13:freed ");
-	/* 73 has one line, though it keeps the bpffs in two ways */
+	/* Process 73 is listed once, though it keeps the bpffs in two ways. */
 	roots_are(snap, map(2),
 		  "pin[bpffs 73]:map/2 pin[mnt_ns 70]:map/2 pin[mnt_ns 71]:map/2 "
 		  "pin[mnt_ns 72]:map/2 ");
@@ -255,7 +260,10 @@ static void test_pins(void)
 	bpfrefs_snapshot_unref(snap);
 }
 
-/* The same array, whose program goes with one of those that keep the array: not at risk by that. */
+/*
+ * Array 1 is not at risk: the program that uses it is removed with the only process that keeps the
+ * pin of the array. Array 2 is at risk: another process keeps its program too.
+ */
 static void build_pins_ended(struct scan *scan)
 {
 	uint32_t bpffs = scan_owner(scan, OWNER_BPFFS, owner_bpffs_id(MAJOR, MINOR));
@@ -291,9 +299,10 @@ static void test_pins_ended(void)
 /* ------------------------------------------------------------------- devices --- */
 
 /*
- * 11 on a tap of 77's in the namespace of 77 and 78: it goes with 77. 12 on one of 77's that was moved
- * into the namespace of 78: it goes with either. 13 on a veth device in the kernel's own namespace,
- * whose peer is in that of 78. 14 on one that stays. Array 1 is used by 12 and held by 79.
+ * Program 11 is attached to a tun device that process 77 has open, in the network namespace of 77
+ * and 78: the device is removed when 77 exits. 12: such a device in the network namespace of 78: it
+ * is removed when 77 or 78 exits. 13: a veth device in the initial network namespace, whose peer is
+ * in that of 78. 14: a persistent device. Array 1 is used by program 12 and held by process 79.
  */
 static void build_devices(struct scan *scan)
 {
@@ -347,7 +356,10 @@ static void test_devices(void)
 	bpfrefs_snapshot_unref(snap);
 }
 
-/* Array 1's only process is one of the two that the moved tap needs: the program goes with it. */
+/*
+ * Process 78 alone holds arrays 2 and 3. Program 12, which uses array 2, is removed when 78 exits,
+ * since its device needs both processes. Program 11, which uses array 3, stays.
+ */
 static void build_devices_with_holder(struct scan *scan)
 {
 	build_devices(scan);
@@ -372,8 +384,10 @@ static void test_devices_with_holder(void)
 
 /* -------------------------------------------------------------------- psocks --- */
 
-/* A socket of 78 is in a sockmap of 77, which gives it program 11; and in two maps with 12. Map 9 is
- * not in the snapshot. */
+/*
+ * A socket of process 78 is in sockmap 1 of process 77, which gave it program 11; and in two maps
+ * that gave it program 12. Map 9 is not in the snapshot.
+ */
 static void build_psocks(struct scan *scan)
 {
 	for (uint32_t id = 1; id <= 3; id++)
@@ -414,7 +428,9 @@ static void test_psocks(void)
 	bpfrefs_snapshot_unref(snap);
 }
 
-/* Without users the sockmap has dropped its own programs; those of its sockets are there still. */
+/*
+ * A sockmap without user references has released its programs, but its sockets still have theirs.
+ */
 static void build_psock_unused(struct scan *scan)
 {
 	uint32_t psock = scan_owner(scan, OWNER_PSOCK, 1);
@@ -445,7 +461,7 @@ static void test_psock_unused(void)
 
 /* ---------------------------------------------------------------------- many --- */
 
-/* A process that keeps nothing with a reference is not listed, however many there are. */
+/* Processes that keep only owners without references are not listed, however many there are. */
 static void build_many(struct scan *scan)
 {
 	program(scan, 11);
@@ -468,7 +484,7 @@ static void test_many(void)
 	bpfrefs_snapshot_unref(snap);
 }
 
-/* The name of a process that only keeps an owner is read from procfs. */
+/* If a process only keeps an owner, its name is read from procfs. */
 static void build_comm(struct scan *scan)
 {
 	program(scan, 11);

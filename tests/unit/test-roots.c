@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Which roots lead where, and what goes with a process, on hand-made snapshots. */
+/* The roots that lead to an object, and what a process retains, on hand-made snapshots. */
 #include "world.h"
 
-/* ------------------------------------------------------------- asking --- */
+/* ------------------------------------------------------------ queries --- */
 
 static int add_root(const struct bpfrefs_root *root, void *data)
 {
@@ -50,8 +50,9 @@ static void retained_is(const struct bpfrefs_snapshot *snap, uint32_t pid, const
 /* --------------------------------------------------------------- roots --- */
 
 /*
- * 1 is in slots and used both ways: by 11, which link 21 attaches, by 12 in a slot of 2, and by 13,
- * which is in a slot of 1 itself. The near root comes first, each root once.
+ * Array 1 is used by program 11, which link 21 attaches, by program 12, which is in a slot of array
+ * 2, and by program 13, which is in a slot of array 1 itself. The nearest root comes first, and
+ * each root once.
  */
 static void build_chains(struct scan *scan)
 {
@@ -72,7 +73,7 @@ static void build_chains(struct scan *scan)
 	uses(scan, 13, 2);
 	fd(scan, map(1), 78);
 	shared_fd(scan, map(1), 79);
-	/* 3 and 14 hold each other; an automatic keep is no root */
+	/* Array 3 and program 14 hold each other. An automatic keep is not a root. */
 	slot(scan, 3, 0, 14);
 	uses(scan, 14, 3);
 	keep(scan, 3, "auto");
@@ -85,7 +86,10 @@ static void test_chains(void)
 	roots_are(
 		snap, map(1),
 		"fd(78):map/1 fd(79):map/1 pin:map/2,prog/12,map/1 fd(77):link/21,prog/11,map/1 ");
-	/* only its user state has what is in a slot: a program that uses it does not lead there */
+	/*
+	 * The user state of array 1 holds prog/13. A program that uses the array does not lead to
+	 * that.
+	 */
 	roots_are(snap, prog(13), "fd(78):map/1,prog/13 fd(79):map/1,prog/13 ");
 	roots_are(snap, map(2), "pin:map/2 fd(78):map/1,prog/13,map/2 fd(79):map/1,prog/13,map/2 ");
 	roots_are(snap, link_(21), "fd(77):link/21 ");
@@ -95,7 +99,7 @@ static void test_chains(void)
 	bpfrefs_snapshot_unref(snap);
 }
 
-/* With an automatic keep what leads to the array leads to its slots too. */
+/* With an automatic keep, what leads to the array leads to its slots too. */
 static void build_kept_chain(struct scan *scan)
 {
 	array(scan, 1);
@@ -144,7 +148,7 @@ static void test_ladder(void)
 	struct bpfrefs_snapshot *snap = take(build_ladder);
 	size_t count = 0;
 
-	/* and what the callback returns is the answer */
+	/* The result is what the callback returned. */
 	g_assert_cmpint(bpfrefs_snapshot_roots(snap, prog(140), count_one, &count), ==, 5);
 	g_assert_cmpuint(count, ==, 80);
 	bpfrefs_snapshot_unref(snap);
@@ -153,9 +157,9 @@ static void test_ladder(void)
 /* ------------------------------------------------------------- retains --- */
 
 /*
- * 77 has array 1, whose slots hold 11, and 12, which is pinned and uses it; the file of array 2
- * with 78; array 3, of which something unexplained has a user reference too; hash 4, which 12 uses;
- * link 21 with program 13.
+ * Process 77 has array 1, which has in its slots program 11, and program 12, which is pinned and
+ * uses array 1; array 2, whose open file process 78 has too; array 3, which has an unexplained user
+ * reference; hash 4, which program 12 uses; and link 21, which attaches program 13.
  */
 static void build_process(struct scan *scan)
 {
@@ -190,7 +194,7 @@ static void test_process(void)
 	bpfrefs_snapshot_unref(snap);
 }
 
-/* What only an automatic keep would hold then goes too: bpfrefs lets go of it. */
+/* What only an automatic keep would hold is freed too, since bpfrefs then releases the keep. */
 static void build_kept(struct scan *scan)
 {
 	array(scan, 1);
@@ -212,8 +216,11 @@ static void test_kept(void)
 	bpfrefs_snapshot_unref(snap);
 }
 
-/* A pin that only another mount namespace reaches goes with the last process there. That this one,
- * which does not exist, is the last cannot be shown: the pin stays. */
+/*
+ * A pin in a bpffs that only another mount namespace has is removed when the last process there
+ * exits. It is unknown whether this process, which does not exist, is the last one, so the pin
+ * stays.
+ */
 static void build_far_pin(struct scan *scan)
 {
 	array(scan, 1);
@@ -229,7 +236,7 @@ static void test_far_pin(void)
 	bpfrefs_snapshot_unref(snap);
 }
 
-/* Counters that nobody can read hold nothing: what is found is all there is. */
+/* An unknown counter does not count as a holder: only the holders that were found do. */
 static void build_unread(struct scan *scan)
 {
 	array(scan, 1);

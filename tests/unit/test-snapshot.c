@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Snapshots in the making and frozen: the table of references, its indexes, its gaps. */
+/* Snapshots, while they are taken and when they are frozen: references, indexes and gaps. */
 #include <string.h>
 
 #include "snapshot/private.h"
@@ -8,7 +8,7 @@
 static const struct bpfrefs_key map12 = { BPFREFS_MAP, 12 }, map3 = { BPFREFS_MAP, 3 };
 static const struct bpfrefs_key prog5 = { BPFREFS_PROG, 5 };
 
-static void turn(struct scan *scan, const char *name)
+static void set_class(struct scan *scan, const char *name)
 {
 	for (unsigned int i = 0; holder_classes[i]; i++)
 		if (strcmp(holder_classes[i]->pub.name, name) == 0)
@@ -65,7 +65,7 @@ static int stop_at_once(const struct bpfrefs_ref *ref, void *data)
 	return 42;
 }
 
-/* References are grouped by target and class, whatever order they were found in. */
+/* References are grouped by target and class, in whatever order they were added. */
 static void references_are_grouped(void)
 {
 	struct scan *scan = begin();
@@ -73,11 +73,11 @@ static void references_are_grouped(void)
 	size_t first;
 	int n = 0;
 
-	turn(scan, "map");
+	set_class(scan, "map");
 	scan_add_held(scan, prog5, 1, 0, map12, "slot");
-	turn(scan, "prog");
+	set_class(scan, "prog");
 	scan_add_held(scan, map12, 1, 0, prog5, "used_maps");
-	turn(scan, "fd");
+	set_class(scan, "fd");
 	ref_set_pid(scan_add(scan, map12, 1, 1), 100);
 	ref_set_pid(scan_add(scan, map12, 0, 0), 200);
 	g_assert_null(scan_add(scan, (struct bpfrefs_key){ BPFREFS_MAP, 99 }, 1, 1));
@@ -110,14 +110,14 @@ static void fields_have_four_states(void)
 	struct bpfrefs_value value;
 	struct bpfrefs_ref *ref;
 
-	turn(scan, "map");
+	set_class(scan, "map");
 	ref = scan_add_held(scan, prog5, 1, 0, map12, "slot");
 	snap = end(scan);
 
 	value = bpfrefs_ref_get(ref, "id");
 	g_assert_cmpint(value.type, ==, BPFREFS_VALUE_NUM);
 	g_assert_cmpuint(value.num, ==, 12);
-	/* map/12 has no name that was learnt */
+	/* The name of map/12 is unknown. */
 	g_assert_cmpint(bpfrefs_ref_get(ref, "name").type, ==, BPFREFS_VALUE_UNKNOWN);
 	value = bpfrefs_ref_get(ref, "via");
 	g_assert_cmpint(value.type, ==, BPFREFS_VALUE_STR);
@@ -138,22 +138,24 @@ static void files_get_tokens(void)
 	g_assert_false(scan_file(scan, 0xffff888000000001u, &again));
 	g_assert_cmpuint(a, ==, again);
 	g_assert_cmpuint(a, !=, b);
-	g_assert_cmpuint(MAX(a, b), <=, 2); /* never an address */
+	g_assert_cmpuint(MAX(a, b), <=, 2); /* A token is never an address. */
 	bpfrefs_snapshot_unref(end(scan));
 }
 
-/* The first reason is shown, with all of its kind, and unavailable stays unavailable. */
+/*
+ * The first reason is shown with the count of its kind, and a class that is unavailable stays so.
+ */
 static void gaps_add_up(void)
 {
 	struct scan *scan = begin();
 	const struct bpfrefs_class_status *status = NULL;
 	struct bpfrefs_snapshot *snap;
 
-	turn(scan, "fd");
+	set_class(scan, "fd");
 	scan_gap(scan, 2, "processes", EACCES);
 	scan_gap(scan, 5, "tables", ENOMEM);
 	scan_gap(scan, 1, "processes", ESRCH);
-	turn(scan, "pin");
+	set_class(scan, "pin");
 	scan_unavailable(scan, "no bpffs", ENODEV);
 	scan_gap(scan, 1, "mounts", EIO);
 	snap = end(scan);
@@ -173,13 +175,13 @@ static void gaps_add_up(void)
 	bpfrefs_snapshot_unref(snap);
 }
 
-static void pins_are_told_from_a_directory(void)
+static void pin_paths_start_at_a_directory(void)
 {
 	struct scan *scan = begin();
 	struct bpfrefs_snapshot *snap;
 	struct bpfrefs_ref *ref, *other;
 
-	turn(scan, "pin");
+	set_class(scan, "pin");
 	ref = scan_add(scan, map12, 1, 1);
 	ref_set_place(scan, ref, (struct pin_place){ 0, 40, 7, "/app/sub/conns" });
 	other = scan_add(scan, map3, 1, 1);
@@ -199,7 +201,7 @@ static void pins_are_told_from_a_directory(void)
 	bpfrefs_snapshot_unref(snap);
 }
 
-static void processes_are_told_once(void)
+static void processes_are_listed_once(void)
 {
 	struct scan *scan = begin();
 	struct bpfrefs_snapshot *snap;
@@ -237,7 +239,7 @@ static void large_strings_survive(void)
 	arena_free(arena);
 }
 
-/* A snapshot in the making may take so much. */
+/* A snapshot may allocate as much as the limit while it is taken. */
 static void less_than_the_limit_is_had(void)
 {
 	struct bpfrefs_ctx ctx = { .memory = 1 << 20 };
@@ -245,7 +247,7 @@ static void less_than_the_limit_is_had(void)
 	struct bpfrefs_snapshot *snap;
 
 	scan_object_add(scan, map12);
-	turn(scan, "fd");
+	set_class(scan, "fd");
 	for (uint64_t i = 0; i < 1000; i++) {
 		struct bpfrefs_ref *ref = scan_add(scan, map12, 1, 1);
 
@@ -259,7 +261,10 @@ static void less_than_the_limit_is_had(void)
 	bpfrefs_snapshot_unref(snap);
 }
 
-/* Whatever grows counts: references, objects, names, files. What is added afterwards is lost. */
+/*
+ * Everything that grows counts: references, objects, names, files. What is added afterwards is
+ * lost.
+ */
 static void grow(struct scan *scan, unsigned int what, uint32_t i)
 {
 	char text[32];
@@ -289,7 +294,7 @@ static void whatever_grows_counts(void)
 		uint32_t i = 1;
 
 		scan_object_add(scan, map12);
-		turn(scan, "fd");
+		set_class(scan, "fd");
 		while (!scan_failed(scan) && i < 1000000)
 			grow(scan, what, i++);
 		g_assert_cmpint(scan_failed(scan), ==, -ENOMEM);
@@ -311,8 +316,8 @@ int main(int argc, char **argv)
 	g_test_add_func("/snapshot/fields", fields_have_four_states);
 	g_test_add_func("/snapshot/files", files_get_tokens);
 	g_test_add_func("/snapshot/gaps", gaps_add_up);
-	g_test_add_func("/snapshot/pin-path", pins_are_told_from_a_directory);
-	g_test_add_func("/snapshot/processes", processes_are_told_once);
+	g_test_add_func("/snapshot/pin-path", pin_paths_start_at_a_directory);
+	g_test_add_func("/snapshot/processes", processes_are_listed_once);
 	g_test_add_func("/snapshot/arena", large_strings_survive);
 	g_test_add_func("/snapshot/below-limit", less_than_the_limit_is_had);
 	g_test_add_func("/snapshot/limit", whatever_grows_counts);

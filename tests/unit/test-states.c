@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* States and their reasons on hand-made snapshots: every state, and a map's two parts. */
+/*
+ * The states and the sentences that explain them, on hand-made snapshots: each state, and both
+ * nodes of a map.
+ */
 #include "world.h"
 
 /* --------------------------------------------------------------- states --- */
@@ -38,8 +41,11 @@ static void test_held(void)
 	bpfrefs_snapshot_unref(snap);
 }
 
-/* 1 and 2: a pinned program uses them, only processes hold them; of 3 the same process holds both;
- * 4's other part is held by a process of its own; 5 is no map that loses anything. */
+/*
+ * Arrays 1 and 2: a pinned program uses them, and only processes hold them. 3: the program that
+ * uses it is held by the same process. 4: the program that uses it is held by another process. 5: a
+ * hash, which has no user state to lose.
+ */
 static void build_at_risk(struct scan *scan)
 {
 	for (uint32_t id = 1; id <= 4; id++)
@@ -83,8 +89,10 @@ static void test_at_risk(void)
 	bpfrefs_snapshot_unref(snap);
 }
 
-/* More processes than a sentence names; and a program that goes with the array's only process
- * through a ring: prog 12 is held by array 2's slot, array 2 by the same process. */
+/*
+ * Array 1 is held by more processes than a sentence names. Array 2 is not at risk: program 12,
+ * which uses it, is held by a slot of array 2, so that it is freed together with the array.
+ */
 static void build_many(struct scan *scan)
 {
 	array(scan, 1);
@@ -137,11 +145,14 @@ static void test_cleared(void)
 	bpfrefs_snapshot_unref(snap);
 }
 
-/* --------------------------------------------------------- the two parts --- */
+/* -------------------------------------------------- both nodes of a map --- */
 
-/* Array 1 has no user reference: its slot (seen as it is being emptied) leads nowhere. The inner
- * map of 2 does not need 2's user state, nor does a devmap's program. A sockmap's program does. A
- * link with a map holds the map's user state. */
+/*
+ * Array 1 has no user reference: what is in its slot (read while the array is being cleared) is not
+ * held by a root. The inner map of map 2 does not depend on the user state of map 2, and a devmap's
+ * program does not either, but a sockmap's program does. A link to a map holds the user state of
+ * the map.
+ */
 static void build_parts(struct scan *scan)
 {
 	array(scan, 1);
@@ -200,9 +211,9 @@ static void build_unknown(struct scan *scan)
 	program(scan, 13);
 	fd(scan, prog(11), 77);
 	scan_object(scan, prog(11))->refcnt = 0;
-	/* Held by an object that is newer than the list of objects. */
+	/* Held by a link that was created after the objects were listed. */
 	hold(scan, "link", prog(12), link_(99), "prog", 0);
-	/* Pinned where only another process's mount namespace leads. */
+	/* Pinned in a bpffs that only the mount namespace of another process has. */
 	ref = hold(scan, "pin", prog(13), nobody, NULL, 0);
 	set(scan, ref, "path", NULL, BPFREFS_UNKNOWN);
 	set(scan, ref, "pid", NULL, 77);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * A made-up kernel for tests of the graph: a function adds objects and references by hand, each
- * counted as the kernel would, so that everything is explained unless a test spoils it.
+ * A made-up kernel for tests of the graph: a function of the test adds objects and references. Each
+ * reference is counted as the kernel would, so that all are explained unless the test changes a
+ * counter.
  */
 #ifndef WORLD_H
 #define WORLD_H
@@ -10,7 +11,7 @@
 
 #include "snapshot/private.h"
 
-/* The instance of bpffs that all pins here are in. */
+/* The device number of the bpffs that all pins here are in. */
 enum { MAJOR = 0, MINOR = 40 };
 
 /* ------------------------------------------------------ a made-up kernel --- */
@@ -25,7 +26,7 @@ static inline int no_ids(struct bpfrefs_ctx *ctx, enum bpfrefs_kind kind, uint32
 	return -ENOENT;
 }
 
-/* A test's world: a function that adds objects and references. Counters follow from these. */
+/* The function of a test that adds objects and references. */
 typedef void (*build_fn)(struct scan *scan);
 
 struct world {
@@ -58,7 +59,7 @@ static inline struct bpfrefs_snapshot *take(build_fn build)
 	return snap;
 }
 
-static inline void turn(struct scan *scan, const char *class)
+static inline void set_class(struct scan *scan, const char *class)
 {
 	for (unsigned int i = 0; holder_classes[i]; i++) {
 		if (strcmp(holder_classes[i]->pub.name, class) == 0) {
@@ -122,14 +123,14 @@ static inline struct bpfrefs_object *program(struct scan *scan, uint32_t id)
 	return object(scan, prog(id), "xdp", false);
 }
 
-/* A reference that the made-up kernel counts. */
+/* Adds a reference, and counts it as the kernel would. */
 static inline struct bpfrefs_ref *hold(struct scan *scan, const char *class,
 				       struct bpfrefs_key target, struct bpfrefs_key holder,
 				       const char *via, uint32_t user)
 {
 	struct bpfrefs_object *held = scan_object(scan, target);
 
-	turn(scan, class);
+	set_class(scan, class);
 	held->refcnt++;
 	held->usercnt += user;
 	if (holder.kind == BPFREFS_KIND_COUNT)
@@ -145,10 +146,10 @@ static inline void fd(struct scan *scan, struct bpfrefs_key key, uint32_t pid)
 	scan_process(scan, pid, "loader");
 }
 
-/* The same open file in another process. */
+/* Adds a descriptor of the same open file in another process, which the kernel does not count. */
 static inline void shared_fd(struct scan *scan, struct bpfrefs_key key, uint32_t pid)
 {
-	turn(scan, "fd");
+	set_class(scan, "fd");
 	ref_set_pid(scan_add(scan, key, 0, 0), pid);
 	scan_process(scan, pid, "child");
 }
@@ -167,7 +168,7 @@ static inline void hard_link(struct scan *scan, struct bpfrefs_key key, uint64_t
 {
 	struct bpfrefs_ref *ref;
 
-	turn(scan, "pin");
+	set_class(scan, "pin");
 	ref = scan_add(scan, key, 0, 0);
 	set(scan, ref, "path", "/sys/fs/bpf/y", 0);
 	set(scan, ref, "ino", NULL, ino);
@@ -182,7 +183,7 @@ static inline struct bpfrefs_ref *keep(struct scan *scan, uint32_t id, const cha
 	return ref;
 }
 
-/* The same with the inode that it is. */
+/* The same with an inode number. */
 static inline void keep_at(struct scan *scan, uint32_t id, const char *mode, uint64_t ino)
 {
 	ref_set_place(scan, keep(scan, id, mode), (struct pin_place){ MAJOR, MINOR, ino, "/k" });
