@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-# The way in: `sudo make run`, `sudo make check`. Everything is built by meson.
+# Shortcuts: `sudo make run`, `sudo make check`. meson builds everything.
 BUILD ?= build
 SOURCE ?= /sys/fs/bpf
 MOUNTPOINT ?= /run/bpfrefs
-# Says that the bpffs at SOURCE was mounted by `make run`, so that `make stop` takes it away again.
+# This file says that `make run` mounted the bpffs at SOURCE, so that `make stop` unmounts it again.
 MARK = /run/bpfrefs-make-run.source
 
 .PHONY: all run stop check lint format words check-vm check-distros check-sanitizers fuzz fuzz-merge bench
@@ -13,21 +13,21 @@ all:
 	@test -f $(BUILD)/build.ninja || meson setup $(BUILD) $(if $(CI),--werror)
 	@ninja -C $(BUILD)
 
-# No tests, and nothing installed for them.
+# Builds no tests, and installs no packages for them.
 run:
 	@.ci/install run
 	@test -f $(BUILD)/build.ninja || meson setup $(BUILD)
 	@ninja -C $(BUILD) fs/bpfrefs
-	@test "$$(id -u)" = 0 || { echo "mounting needs root: sudo make run" >&2; exit 1; }
+	@test "$$(id -u)" = 0 || { echo "make run: mounting needs root; use: sudo make run" >&2; exit 1; }
 	@if [ "$$(stat -f -c %t $(SOURCE))" != cafe4a11 ]; then \
 		mount -t bpf bpf $(SOURCE) && echo $(SOURCE) >$(MARK); \
 	fi
-	@test -d $(MOUNTPOINT) || mkdir -p $(MOUNTPOINT) 2>/dev/null || true # a dead mount may be there
+	@test -d $(MOUNTPOINT) || mkdir -p $(MOUNTPOINT) 2>/dev/null || true # a dead mount
 	@$(BUILD)/fs/bpfrefs $(SOURCE) $(MOUNTPOINT)
 	@echo
 	@echo "$(SOURCE) is mirrored at $(MOUNTPOINT). Look at:"
 	@echo "  cat $(MOUNTPOINT)/.bpf/objects       every map, prog, link and btf, and its state"
-	@echo "  cat $(MOUNTPOINT)/.bpf/holders       who keeps each of them alive"
+	@echo "  cat $(MOUNTPOINT)/.bpf/holders       what keeps each of them alive"
 	@echo "  cat $(MOUNTPOINT)/.bpf/map/*/refs    the kernel's counters against the holders found"
 	@echo "  ls $(MOUNTPOINT)/.bpf/pid            processes that hold BPF objects"
 	@echo "  cat $(MOUNTPOINT)/.bpf/status        what could be read, and from where"
@@ -38,18 +38,18 @@ stop:
 	@if [ $(MOUNTPOINT) = /run/bpfrefs ] && [ -d /run/bpfrefs ]; then rmdir /run/bpfrefs; fi
 	@if [ -f $(MARK) ]; then umount "$$(cat $(MARK))" && rm $(MARK); fi
 
-# meson's own verdict is read from its log, case by case.
+# The result is read from meson's log, case by case: meson's exit status does not count skips.
 check: all
 	@rm -f $(BUILD)/meson-logs/testlog.json
 	@meson test -C $(BUILD) --print-errorlogs || true
 	@python3 tests/tools/summary.py $(BUILD)
 
-# All of the linters' checks. `make check` has the same but for clang-tidy's path-sensitive ones, which
-# need minutes: see tests/tools/lint.py.
+# All checks of the linters. `make check` leaves out clang-tidy's path-sensitive ones, which take
+# minutes: see tests/tools/lint.py.
 lint: all
 	@python3 tests/tools/lint.py . $(BUILD) --analyze
 
-# Lays out the C sources, those of BPF programs too, as .clang-format says.
+# Formats the C sources, those of BPF programs too, by .clang-format.
 format:
 	@.ci/install
 	@python3 tests/tools/lint.py . --format
@@ -58,8 +58,8 @@ format:
 words:
 	@python3 tests/tools/words.py . $(PATHS)
 
-# One target after another: `make fuzz SECONDS=600 TARGETS=walk`. The corpus grows in $(BUILD)/fuzz-corpus;
-# `make fuzz-merge` puts what is worth it into tests/fuzz/corpus.
+# Runs one target after another: `make fuzz SECONDS=600 TARGETS=walk`. The corpus grows in
+# $(BUILD)/fuzz-corpus; `make fuzz-merge` adds the inputs with new coverage to tests/fuzz/corpus.
 fuzz: all
 	@ninja -C $(BUILD) fuzzers
 	@python3 tests/fuzz/fuzz.py $(BUILD) tests/fuzz/corpus $(or $(SECONDS),60) $(TARGETS)
@@ -68,22 +68,23 @@ fuzz-merge: all
 	@ninja -C $(BUILD) fuzzers
 	@python3 tests/fuzz/fuzz.py $(BUILD) tests/fuzz/corpus --merge $(TARGETS)
 
-# The kernel tests on other kernels, in virtual machines: 5.10, 6.1, 6.12 and newest, or KERNEL alone.
-# The kernels are Debian's, downloaded once to /var/cache/bpfrefs-vm (or below $XDG_CACHE_HOME).
+# Runs the kernel tests on other kernels, in virtual machines: 5.10, 6.1, 6.12 and newest, or KERNEL
+# alone. The kernels are Debian's, downloaded once to /var/cache/bpfrefs-vm, or below
+# $XDG_CACHE_HOME.
 check-vm: all
 	@rm -f $(BUILD)/meson-logs/testlog-vm.json
 	@meson test -C $(BUILD) --no-rebuild --setup=vm --print-errorlogs \
 		$(if $(KERNEL),vm-$(KERNEL),--suite=vm --suite=vm-more) || true
 	@python3 tests/tools/summary.py $(BUILD) testlog-vm.json
 
-# The whole suite in builds with sanitizers: `make check-sanitizers SANITIZE="clang:thread"`.
+# Runs the whole suite in builds with sanitizers: `make check-sanitizers SANITIZE="clang:thread"`.
 check-sanitizers: all
 	@tests/tools/sanitizers.sh $(SANITIZE)
 
-# The same source with other Debians' compilers and libraries.
+# Builds the same source with the compilers and libraries of other Debian releases.
 check-distros:
 	@tests/tools/distros.sh $(or $(DISTROS),trixie sid)
 
-# `make bench SIZE=small` in under a minute; without SIZE all sizes.
+# `make bench SIZE=small` takes under a minute; without SIZE all usual sizes are measured.
 bench: all
 	@python3 tests/bench/bench.py $(BUILD) $(SIZE)
