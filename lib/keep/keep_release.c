@@ -47,8 +47,7 @@ static int unlink_all(struct bpfrefs_keeper *keeper, const struct bpfrefs_key *k
 			err = -errno;
 	}
 	/*
-	 * If some were removed, the count is returned. A persistent error is returned the next
-	 * time.
+	 * An error is returned only if none was removed. If it persists, a later call returns it.
 	 */
 	return removed ? removed : err;
 }

@@ -1,8 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/*
- * Snapshots: freezing, indexes and queries. A frozen snapshot is immutable, and is shared without a
- * lock.
- */
+/* Snapshots: freezing, indexes and queries. Immutable once frozen, so shared without a lock. */
 #include "snapshot/snapshot.h"
 #include "snapshot/owner.h"
 
@@ -279,10 +276,7 @@ static int build_index(struct bpfrefs_snapshot *snap)
 		if (ref->pid)
 			g_ptr_array_add(snap->by_pid, ref);
 	}
-	/*
-	 * A holder need not be in the snapshot: it may have been created after the objects were
-	 * listed.
-	 */
+	/* A holder need not be in the snapshot: it may be newer than the list of objects. */
 	if (!order(snap->by_holder, snap->objects->len, holder_position, snap))
 		g_ptr_array_sort(snap->by_holder, by_holder);
 	err = order_by_pid(snap);

@@ -99,7 +99,7 @@
 #define RAW_MEMBERS(M) \
 	RAW_MAP_MEMBERS(M) RAW_PROG_MEMBERS(M) RAW_LINK_MEMBERS(M) RAW_BTF_MEMBERS(M)
 
-/* Newer members, grouped by the commit that added them. */
+/* Newer members, grouped by those that were added together. */
 #define RAW_MEMBERS_STRUCT_OPS(M) /* 6.4 */ \
 	M(raw_link, bpf_link_info, struct_ops.map_id)
 
