@@ -12,37 +12,45 @@
 #include "kernel/min_core_btf.h"
 #include "kernel/iter_reader.h"
 
-/* Without these there is nothing to walk from: procfs does better then. */
+/* Records follow each other without padding, so the size of each must keep the next one aligned. */
+
+/* Without these programs there is nothing to start from, and the procfs source does better. */
 static const char *const needed[] = { "walk_maps",	"walk_progs",  "walk_links", "walk_tasks",
 				      "walk_peek_prog", "walk_counts", NULL };
 
-/* The program that takes longest by far where there are many descriptors, and is loaded twice then. */
-#define BESIDE "walk_tasks"
+/*
+ * The program that by far takes longest where there are many descriptors. It is then
+ * loaded a second time.
+ */
+#define PARALLEL_PROGRAM "walk_tasks"
 
 /*
- * A second instance of one program, with a buffer and a control of its own, that runs in a thread
- * while the others run. Loaded once a walk took long; what libbpf knows of it is not kept.
+ * A second instance of PARALLEL_PROGRAM, with a buffer and a control structure of its own. It runs
+ * in a thread while the other programs run. It is loaded once a run took long. Only its link and
+ * its memory are kept, not libbpf's objects.
  */
 struct second {
 	int link;
-	int map;	       /* the file that is mapped */
-	struct walk__bss *bss; /* NULL: there is none */
+	int map;	       /* the map behind the mapping */
+	struct walk__bss *bss; /* NULL if there is no second instance */
 };
 
 struct walkers {
 	struct walk *skeleton;
 	struct second second;
-	bool second_tried;    /* to load that */
-	bool took_long;	      /* to walk BESIDE */
-	GHashTable *maps;     /* ids of our maps */
-	GHashTable *missing;  /* programs that do not load on this kernel: owned names */
-	GHashTable *programs; /* ids of ours, once there is something beside */
-	uint32_t newest_btf;  /* of all, modules' and others, whose types are known */
+	bool second_tried;   /* the second instance was loaded, or could not be */
+	bool took_long;	     /* a run of PARALLEL_PROGRAM filled more than one buffer */
+	GHashTable *maps;    /* the ids of our maps */
+	GHashTable *missing; /* the names, owned, of programs that do not load on this kernel */
+	/* the ids of our programs; filled when there is a second instance */
+	GHashTable *programs;
+	uint32_t newest_btf; /* the highest id of all BTFs when the programs were loaded */
 };
 
 /*
- * What libbpf has said in this thread while it loaded programs of ours: the first warning that is short
- * names the program, where one was refused. libbpf's callback has no argument of ours.
+ * What libbpf has printed in this thread while it loaded our programs. The first short warning
+ * names the program that was rejected. It is a variable of the thread, since libbpf's callback gets
+ * no argument of its caller's.
  */
 static _Thread_local struct {
 	bool loading;
@@ -58,7 +66,10 @@ bool bpfrefs_libbpf_print(int level, const char *format, va_list args)
 	if (level != LIBBPF_WARN || said.warning)
 		return true;
 	line = g_strdup_vprintf(format, args);
-	/* the first line names the program; the verifier's log that follows is too much */
+	/*
+	 * The first line names the program; the log of the verifier, which follows,
+	 * is too long to show.
+	 */
 	g_strdelimit(g_strstrip(line), "\n", ' ');
 	if (strlen(line) > 200)
 		g_free(line);
@@ -74,8 +85,9 @@ static void load_end(void)
 }
 
 /*
- * Opens the skeleton and gives it the kernel's types cut down, in a file that the load reads. Where
- * that fails libbpf searches them all: it is only slower. NULL: errno says why.
+ * Opens the skeleton and gives it the reduced BTF of the kernel, as a file that the load reads. If
+ * that fails, libbpf searches all types of the kernel, which only takes longer. Returns NULL and
+ * sets errno on failure.
  */
 static struct walk *open_skeleton(int types)
 {
@@ -106,7 +118,9 @@ static int load_once(struct walkers *walkers)
 									bpf_program__name(prog)))
 		bpf_program__set_autoload(prog, false);
 	err = walk__load(walkers->skeleton);
-	/* No arrays that can be mapped (5.5), or libbpf could not find out. */
+	/*
+	 * The kernel lacks arrays that can be mapped (Linux 5.5), or libbpf could not detect them.
+	 */
 	if (!err && !walkers->skeleton->bss)
 		err = -ENOTSUP;
 	if (!err)
@@ -114,8 +128,8 @@ static int load_once(struct walkers *walkers)
 	return err;
 }
 
-/* The program that libbpf's warning is about ("prog 'NAME': ..."), owned, or NULL. */
-static char *blamed_program(void)
+/* The program that libbpf's warning is about ("prog 'NAME': ..."), owned by the caller, or NULL. */
+static char *rejected_program(void)
 {
 	const char *start = said.warning ? strstr(said.warning, "prog '") : NULL, *end;
 
@@ -127,39 +141,39 @@ static char *blamed_program(void)
 }
 
 /*
- * Loads what loads. One program that a kernel's verifier refuses costs the class that it walks for,
- * which then says so, not all the others. Each round leaves out one more, so it ends.
+ * Loads the programs that this kernel accepts. If its verifier rejects one, only the holder class
+ * of that program becomes unavailable. Each round leaves out one more program, so the loop ends.
  */
 static int load(struct walkers *walkers)
 {
 	for (;;) {
 		int err = load_once(walkers);
-		g_autofree char *blamed = err ? blamed_program() : NULL;
+		g_autofree char *rejected = err ? rejected_program() : NULL;
 
-		if (!blamed || g_strv_contains(needed, blamed) ||
-		    g_hash_table_contains(walkers->missing, blamed))
+		if (!rejected || g_strv_contains(needed, rejected) ||
+		    g_hash_table_contains(walkers->missing, rejected))
 			return err;
-		g_hash_table_add(walkers->missing, g_steal_pointer(&blamed));
+		g_hash_table_add(walkers->missing, g_steal_pointer(&rejected));
 		walk__destroy(walkers->skeleton);
 		walkers->skeleton = NULL;
 		g_clear_pointer(&said.warning, g_free);
 	}
 }
 
-/* The load is over, and the pages of the object's image lie idle. */
-static void give_back(void)
+/* After a load the pages of the embedded object file are not needed. */
+static void drop_image_pages(void)
 {
 	uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
 	size_t size;
 	uintptr_t start = (uintptr_t)walk__elf_bytes(&size);
 	uintptr_t first = (start + page - 1) & ~(page - 1), end = (start + size) & ~(page - 1);
 
-	/* of the file's own pages, which are read again if need be */
+	/* They are clean pages of the executable's file, and are read again on demand. */
 	if (first < end)
 		madvise((void *)first, end - first, MADV_DONTNEED);
 }
 
-static void note_maps(struct walkers *walkers, struct walk *skeleton)
+static void add_own_maps(struct walkers *walkers, struct walk *skeleton)
 {
 	struct bpf_map *map;
 
@@ -190,18 +204,19 @@ int walkers_load(struct walkers **out, char **why)
 	walkers->maps = g_hash_table_new(NULL, NULL);
 	walkers->programs = g_hash_table_new(NULL, NULL);
 	walkers->second = (struct second){ .link = -1, .map = -1 };
-	walkers_outdated(walkers); /* before the load: a module that comes meanwhile is newer */
+	/* Before the load: a module that is loaded meanwhile then counts as newer. */
+	walkers_outdated(walkers);
 	said.loading = true;
 	err = load(walkers);
 	if (err) {
 		*why = load_error(err);
 		walkers_free(walkers);
 	} else {
-		note_maps(walkers, walkers->skeleton);
+		add_own_maps(walkers, walkers->skeleton);
 		*out = walkers;
 	}
 	load_end();
-	give_back();
+	drop_image_pages();
 	return err;
 }
 
@@ -253,7 +268,10 @@ bool walkers_lack(const struct walkers *walkers, const char *program)
 	return g_hash_table_contains(walkers->missing, program);
 }
 
-/* Hands on what is in the buffer and empties it. Returns how many bytes there were. */
+/*
+ * Calls @fn for the records in the buffer and empties it. Returns the number of
+ * bytes that were in it.
+ */
 static uint32_t drain(struct walkers *walkers, walk_fn fn, void *data)
 {
 	struct walk__bss *bss = walkers->skeleton->bss;
@@ -300,7 +318,7 @@ int walkers_iterate(struct walkers *walkers, const char *program, walk_fn fn, vo
 		return walkers_lack(walkers, program) ? -ENOPKG : fd;
 	reading_begin(&reading);
 	err = reading_all(&reading, fn, data, &took_long);
-	walkers->took_long |= took_long && strcmp(program, BESIDE) == 0;
+	walkers->took_long |= took_long && strcmp(program, PARALLEL_PROGRAM) == 0;
 	return err;
 }
 
@@ -323,9 +341,9 @@ int walkers_call(struct walkers *walkers, const char *program, walk_fn fn, void 
 	return 0;
 }
 
-/* --------------------------------------------------------- beside --- */
+/* ------------------------------------------------- second instance --- */
 
-/* Of the whole object only that program, and the maps that hold its variables. */
+/* Loads only that program, and the maps that hold its global variables. */
 static int load_one(struct walk *skeleton, const char *program)
 {
 	struct bpf_program *prog;
@@ -340,7 +358,7 @@ static int load_one(struct walk *skeleton, const char *program)
 	return err ? err : walk__attach(skeleton);
 }
 
-static int take_over(struct second *second, struct walk *skeleton)
+static int adopt_instance(struct second *second, struct walk *skeleton)
 {
 	void *bss;
 
@@ -355,7 +373,7 @@ static int take_over(struct second *second, struct walk *skeleton)
 	return 0;
 }
 
-static void note_programs(struct walkers *walkers)
+static void add_own_programs(struct walkers *walkers)
 {
 	struct bpf_program *prog;
 
@@ -380,18 +398,18 @@ void walkers_prepare(struct walkers *walkers)
 	types = memfd_create("bpfrefs-types", MFD_CLOEXEC);
 	said.loading = true;
 	skeleton = open_skeleton(types);
-	err = skeleton ? load_one(skeleton, BESIDE) : -errno;
+	err = skeleton ? load_one(skeleton, PARALLEL_PROGRAM) : -errno;
 	if (!err)
-		err = take_over(&walkers->second, skeleton);
+		err = adopt_instance(&walkers->second, skeleton);
 	if (!err) {
-		note_maps(walkers, skeleton);
-		note_programs(walkers);
+		add_own_maps(walkers, skeleton);
+		add_own_programs(walkers);
 	} else {
-		free_second(&walkers->second); /* the first instance does it all, as before */
+		free_second(&walkers->second); /* the first instance does everything, as before */
 	}
 	walk__destroy(skeleton);
 	load_end();
-	give_back();
+	drop_image_pages();
 }
 
 struct walkers_walk {
@@ -405,7 +423,7 @@ struct walkers_walk *walkers_begin(struct walkers *walkers, const char *program)
 	struct walkers_walk *walk;
 	int fd;
 
-	if (!second->bss || strcmp(program, BESIDE) != 0)
+	if (!second->bss || strcmp(program, PARALLEL_PROGRAM) != 0)
 		return NULL;
 	fd = bpf_iter_create(second->link);
 	if (fd < 0)

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The BPF programs: loaded, run, their records handed on. walkers.c is the only file that knows
- * libbpf's types.
+ * Loads and runs the BPF programs, and passes on their records. Only bpf_loader.c and
+ * min_core_btf.c include libbpf's headers.
  */
-#ifndef BPFREFS_WALKERS_H
-#define BPFREFS_WALKERS_H
+#ifndef BPFREFS_BPF_LOADER_H
+#define BPFREFS_BPF_LOADER_H
 
 #include "snapshot/private.h"
 #include "bpf/records.h"
@@ -12,29 +12,32 @@
 struct walkers;
 
 /*
- * Loads and attaches all programs. @why gets an owned sentence where it fails. One that this kernel's
- * verifier refuses is left out: running it then gives -ENOPKG.
+ * Loads and attaches all programs. On failure @why is set to a sentence, which the caller frees. A
+ * program that the verifier of this kernel rejects is left out; to run it then returns -ENOPKG.
  */
 int walkers_load(struct walkers **walkers, char **why);
 void walkers_free(struct walkers *walkers); /* NULL is allowed */
 
 /*
- * Has a module been loaded since they were, which may have types that they lack? Of each module this
- * is said once.
+ * Returns true if a module was loaded after the programs, since its BTF may have types that were
+ * missing when the programs were relocated. Returns true only once for each module.
  */
 bool walkers_outdated(struct walkers *walkers);
 
-/* What the programs share with us; valid as long as @walkers. */
+/* The variables that the programs share with userspace; valid as long as @walkers. */
 struct walk_control *walkers_control(struct walkers *walkers);
 
 typedef void (*walk_fn)(const struct walk_rec *rec, void *data);
 
-/* Hands on the records in a buffer, up to one whose size is not true: none of ours, then. */
+/*
+ * Calls @fn for each record of a buffer. Ends at a record whose size is invalid, which no
+ * program of ours writes.
+ */
 static inline void walk_each(const void *buf, size_t len, walk_fn fn, void *data)
 {
 	size_t at = 0;
 
-	/* an empty GByteArray has no bytes at all: nothing is added to NULL then */
+	/* The data pointer of an empty GByteArray is NULL: no offset is added to it then. */
 	while (at + sizeof(struct walk_rec) <= len) {
 		const struct walk_rec *rec = (const void *)((const char *)buf + at);
 
@@ -45,41 +48,57 @@ static inline void walk_each(const void *buf, size_t len, walk_fn fn, void *data
 	}
 }
 
-/* Is this one of the programs that this kernel refuses? */
+/* Returns true if this program was left out because the kernel rejects it. */
 bool walkers_lack(const struct walkers *walkers, const char *program);
 
-/* Runs one iterator program to its end; @fn sees each record. */
+/* Runs one iterator program to its end, and calls @fn for each record. */
 int walkers_iterate(struct walkers *walkers, const char *program, walk_fn fn, void *data);
 
 /*
- * Walks beside the others. walkers_prepare(), before a scan looks at anything, loads what that needs
- * once an earlier walk took long; it may take some ten ms, once. walkers_begin() has a thread run
- * @program (walk_tasks can) from the beginning, with the control as it is now; NULL: run it with
- * walkers_iterate(). walkers_end() hands on its records in order, as they come, to its end, and frees
- * it: 0 or -errno; @soon, which may be NULL, sees each some records before.
+ * Runs walk_tasks in a thread while other programs run.
+ *
+ * walkers_prepare() is called before a scan reads anything. Once an earlier run took long, it loads
+ * a second instance of the program; that takes some 10 ms, and happens once.
+ *
+ * walkers_begin() starts a thread that runs @program from the beginning, with a copy of the control
+ * structure as it is now. It returns NULL where that is not possible; the caller then uses
+ * walkers_iterate().
+ *
+ * walkers_end() calls @fn for each record, in order, as the thread reads them. At the end it
+ * frees @walk and returns 0 or -errno. @soon, which may be NULL, is called for each record
+ * some records earlier.
  */
 struct walkers_walk;
 void walkers_prepare(struct walkers *walkers);
 struct walkers_walk *walkers_begin(struct walkers *walkers, const char *program);
 int walkers_end(struct walkers_walk *walk, walk_fn soon, walk_fn fn, void *data);
 
-/* Room for WALK_LIST_MAX objects that walk_counts is asked about; valid as long as @walkers. */
+/*
+ * An array of WALK_LIST_MAX objects: the arguments and results of walk_counts. Valid
+ * as long as @walkers.
+ */
 struct walk_listed *walkers_list(struct walkers *walkers);
 
-/* Runs one syscall program once; @fn may be NULL where it tells nothing. */
+/* Runs a syscall program once; @fn may be NULL if the program emits no records. */
 int walkers_call(struct walkers *walkers, const char *program, walk_fn fn, void *data);
 
-/* Descriptors of our own, one of each kind, to learn from. Borrowed. */
+/*
+ * A descriptor of one of the loader's own objects of this kind, as a sample for
+ * kernel_ids.c. Borrowed.
+ */
 int walkers_own_fd(struct walkers *walkers, enum bpfrefs_kind kind);
 /* The map of walk_owner_counts, which has one value for each processor. Borrowed. */
 int walkers_cpu_map_fd(struct walkers *walkers);
-/* A new iterator descriptor, owned. */
+/* A new descriptor of an iterator, owned by the caller. */
 int walkers_open_iterator(struct walkers *walkers, const char *program);
-/* Is this map one of our programs'? */
+/* Returns true if this map belongs to the loaded programs. */
 bool walkers_own_map(const struct walkers *walkers, uint32_t id);
-/* And this program, whose iterators a walk beside the others may meet? Known once there was one. */
+/*
+ * Returns true if this program is one of the loaded ones. The set is filled when the second
+ * instance is loaded: only that instance can meet the iterators of the first one while they run.
+ */
 bool walkers_own_program(const struct walkers *walkers, uint32_t id);
-/* The id of a program of ours, or 0. */
+/* The id of one of the loaded programs, or 0. */
 uint32_t walkers_program_id(struct walkers *walkers, const char *program);
 
 #endif

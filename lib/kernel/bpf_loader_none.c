@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * walkers.c's place in a build without clang or bpftool (-Dbpf=disabled): there is nothing to load,
- * so the procfs source serves. Nothing but the load is ever called.
+ * Replaces bpf_loader.c in a build without clang or bpftool (-Dbpf=disabled). There is
+ * nothing to load, so walkers_load() fails and the procfs source is used. The other
+ * functions are never called.
  */
 #include "kernel/bpf_loader.h"
 

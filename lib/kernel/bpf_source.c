@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The BPF source: counters, then holders, then the counters again. Every count is read without the
- * reference that the reading itself takes.
+ * The BPF source. A scan reads the counters of all objects, then their holders, and then the
+ * counters again: an object whose counters differ is marked as changing. Each counter is read
+ * without the reference that the reading itself takes.
  */
 #include <string.h>
 
@@ -39,8 +40,9 @@ static int source_open(struct bpfrefs_ctx *ctx, char **why)
 }
 
 /*
- * A module came (cls_bpf, tun, nf_tables), and what hangs on its structures can be followed only by
- * programs that were loaded after it. Where that fails the old ones serve, and tell of the gap.
+ * A module was loaded (such as cls_bpf, tun or nf_tables). Only programs that are relocated with
+ * its BTF can read its structures. If the new load fails, the old programs stay, and the classes
+ * that need the module report the gap.
  */
 static void reload_outdated(struct bpfrefs_ctx *ctx)
 {
@@ -71,7 +73,7 @@ static int source_next_id(struct bpfrefs_ctx *ctx, enum bpfrefs_kind kind, uint3
 	return bpf_next_id(kind, start, id);
 }
 
-/* --------------------------------------------------------- one object --- */
+/* -------------------------------------------------------- one object --- */
 
 static int source_map_usercnt(struct bpfrefs_ctx *ctx, uint32_t id, uint64_t *usercnt)
 {
@@ -127,7 +129,7 @@ static int source_info(struct bpfrefs_ctx *ctx, struct bpfrefs_key key, struct b
 	return bpf_info_read(fd, key.kind, info);
 }
 
-/* ------------------------------------------------------------- BTFs ------ */
+/* -------------------------------------------------------------- BTFs --- */
 
 static int add_btfs(struct scan *scan)
 {
@@ -152,19 +154,22 @@ static void without_own(const struct walk_rec *rec, void *data)
 	if (!btf)
 		return;
 	own->record = *btf;
-	own->record.refcnt--; /* the descriptor that it is seen through */
+	own->record.refcnt--; /* the reference of the descriptor through which it is read */
 	walk_dispatch(&own->record.rec, own->scan);
 }
 
-/* Tells a btf that no map and no program led to: only through a descriptor of our own. */
-static void peek_btf(struct scan *scan, struct bpfrefs_object *object)
+/*
+ * Reads the counter of a BTF that no map and no program led to. No iterator over BTFs exists, so
+ * the program reads it through a descriptor of ours.
+ */
+static void read_btf(struct scan *scan, struct bpfrefs_object *object)
 {
 	struct walkers *walkers = walk_state_of(scan)->walkers;
 	bpfrefs_autofd fd = bpf_open_id(BPFREFS_BTF, object->key.id);
 	struct own_btf own = { .scan = scan };
 
 	if (fd < 0) {
-		object->changing = true; /* just gone */
+		object->changing = true; /* it has just been freed */
 		return;
 	}
 	walkers_control(walkers)->peek_fd = (uint32_t)fd;
@@ -174,24 +179,24 @@ static void peek_btf(struct scan *scan, struct bpfrefs_object *object)
 		known_note(scan->ctx->known, &own.record.rec);
 }
 
-static void peek_btfs(struct scan *scan)
+static void read_btfs(struct scan *scan)
 {
 	struct walk_state *state = walk_state_of(scan);
 	GPtrArray *objects = scan->snap->objects;
 
 	for (guint i = 0; i < objects->len; i++) {
 		struct bpfrefs_object *object = g_ptr_array_index(objects, i);
-		bool told = state->after ? object_inner(object)->seen
-					 : object->refcnt != BPFREFS_UNKNOWN;
+		bool is_read = state->after ? object_inner(object)->seen
+					    : object->refcnt != BPFREFS_UNKNOWN;
 
-		if (object->key.kind == BPFREFS_BTF && !told)
-			peek_btf(scan, object);
+		if (object->key.kind == BPFREFS_BTF && !is_read)
+			read_btf(scan, object);
 	}
 }
 
-/* ---------------------------------------------------------- collecting --- */
+/* -------------------------------------------------------- collecting --- */
 
-static void learn_object(const struct walk_rec *rec, void *data)
+static void cache_object(const struct walk_rec *rec, void *data)
 {
 	const struct scan *scan = data;
 
@@ -199,15 +204,15 @@ static void learn_object(const struct walk_rec *rec, void *data)
 	walk_dispatch(rec, data);
 }
 
-/* What tells the counters of everything, as they are now. */
+/* Reads the current counters of all objects. */
 struct counters {
 	struct scan *scan;
-	struct walk_kept links; /* their records */
+	struct walk_kept links; /* the records of all links */
 	int err;
 };
 
-/* In a thread of its own: touches what is known, and nothing of the scan. */
-static void *read_known(void *data)
+/* May run in a worker thread: it uses only the object cache, and nothing else of the scan. */
+static void *read_cached(void *data)
 {
 	struct counters *counters = data;
 	const struct walk_state *state = walk_state_of(counters->scan);
@@ -216,7 +221,7 @@ static void *read_known(void *data)
 	return NULL;
 }
 
-/* Once what is known has been read, or learnt. */
+/* Reads links and BTFs, once maps and programs have been read from the cache or by iterators. */
 static int read_rest(struct counters *counters)
 {
 	struct scan *scan = counters->scan;
@@ -231,7 +236,7 @@ static int read_rest(struct counters *counters)
 		return counters->err;
 	if (!state->learnt)
 		known_each(scan->ctx->known, BPFREFS_BTF, walk_dispatch, scan);
-	peek_btfs(scan);
+	read_btfs(scan);
 	return scan_failed(scan);
 }
 
@@ -242,20 +247,23 @@ static int read_before(struct counters *counters)
 
 	state->learnt = known_is_outdated(scan->ctx->known);
 	if (state->learnt)
-		counters->err = walk_learn_objects(scan->ctx, learn_object, scan);
+		counters->err = walk_learn_objects(scan->ctx, cache_object, scan);
 	else
-		read_known(counters);
+		read_cached(counters);
 	return read_rest(counters);
 }
 
-/* What is newer than the first reading is left out. What needs no program goes on meanwhile. */
+/*
+ * Objects that are newer than the first reading are left out. The classes whose derive() runs no
+ * program do so meanwhile.
+ */
 static int read_after(struct counters *counters)
 {
 	struct walk_state *state = walk_state_of(counters->scan);
 	struct beside beside;
 
 	g_byte_array_set_size(counters->links.bytes, 0);
-	beside_begin(&beside, read_known, counters);
+	beside_begin(&beside, read_cached, counters);
 	walk_derive(counters->scan, true);
 	beside_end(&beside);
 	owners_derive(counters->scan);
@@ -264,7 +272,7 @@ static int read_after(struct counters *counters)
 	return read_rest(counters);
 }
 
-static void tell_objects(struct scan *scan, const struct walk_kept *links)
+static void dispatch_objects(struct scan *scan, const struct walk_kept *links)
 {
 	if (!walk_state_of(scan)->learnt) {
 		known_each(scan->ctx->known, BPFREFS_MAP, walk_dispatch, scan);
@@ -273,8 +281,8 @@ static void tell_objects(struct scan *scan, const struct walk_kept *links)
 	walk_each(links->bytes->data, links->bytes->len, walk_dispatch, scan);
 }
 
-/* What the second reading did not show is gone. */
-static void mark_gone(struct scan *scan)
+/* Objects that the second reading did not meet have been freed. */
+static void mark_freed(struct scan *scan)
 {
 	for (guint i = 0; i < scan->snap->objects->len; i++) {
 		struct bpfrefs_object *object = g_ptr_array_index(scan->snap->objects, i);
@@ -284,7 +292,7 @@ static void mark_gone(struct scan *scan)
 	}
 }
 
-/* Between the two readings of the counters: who holds what. */
+/* The holders are collected between the two readings of the counters. */
 static int collect(struct scan *scan)
 {
 	g_autoptr(GByteArray) links = g_byte_array_new();
@@ -299,11 +307,11 @@ static int collect(struct scan *scan)
 	use_prepare(scan);
 	owners_prepare(scan);
 	tasks = walkers_begin(walk_state_of(scan)->walkers, "walk_tasks");
-	tell_objects(scan, &counters.links);
+	dispatch_objects(scan, &counters.links);
 	walk_classes(scan, tasks);
 	err = read_after(&counters);
 	if (!err)
-		tell_objects(scan, &counters.links);
+		dispatch_objects(scan, &counters.links);
 	return err;
 }
 
@@ -321,7 +329,7 @@ static int source_collect(struct scan *scan)
 	scan->source_data = &state;
 	err = collect(scan);
 	if (!err)
-		mark_gone(scan);
+		mark_freed(scan);
 	scan->ctx->thorough = state.hidden;
 	walk_state_clear(scan);
 	return err;

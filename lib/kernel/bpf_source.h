@@ -1,69 +1,91 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* What the BPF source's parts and the holder classes that decode its records share. */
-#ifndef BPFREFS_WALK_SCAN_H
-#define BPFREFS_WALK_SCAN_H
+/*
+ * The interfaces within the BPF source, and between it and the holder classes that
+ * decode its records.
+ */
+#ifndef BPFREFS_BPF_SOURCE_H
+#define BPFREFS_BPF_SOURCE_H
 
 #include "kernel/bpf_loader.h"
 
-/* Learns how to tell files and pins; @why gets an owned sentence where that fails. */
+/*
+ * Reads the addresses by which the programs identify files and pins of each kind. On failure @why
+ * is set to a sentence, which the caller frees.
+ */
 int walk_learn(struct walkers *walkers, char **why);
 
 /*
- * Can the walk tell such files? False: it need not run, since this kernel has none, or it cannot,
- * and then the class whose turn it is has been called unavailable.
+ * Returns true if the programs can identify files of this kind. If not, then either this kernel has
+ * no such files, or the current class has been marked as unavailable; its program need not run.
  */
 bool walk_knows(struct scan *scan, enum walk_other other);
 
-/* One walk's state: scan->source_data with the BPF source. */
 struct pin_tree;
 struct carriers;
 struct cgroups;
 
-/* Records kept until a walk has ended; -ENOMEM where there is no memory for all of them. */
+/*
+ * Records that are collected until a program has ended. err is -ENOMEM if memory did not
+ * suffice for all of them.
+ */
 struct walk_kept {
 	GByteArray *bytes;
 	int err;
-	int walked; /* how the walk ended */
+	int walked; /* what the run of the program returned */
 };
 
-/* Walks of what descriptors do not show (walk-class.c). */
+/* The number of programs that find files without a descriptor (non_fd_walks in dispatch.c). */
 #define WALK_HIDDEN 3
 
 struct walk_state {
 	struct walkers *walkers;
-	bool after;	  /* the second reading of the counters */
-	bool learnt;	  /* maps and programs were told anew */
-	guint recounted;  /* the second reading: the place in snap->objects behind the last one's */
-	uint64_t prog_types; /* a bit for each type below 64 that programs may have: use_prepare() */
-	const struct walk_map *one; /* the only object whose holders are looked for, else NULL */
-	bool unnamed;	  /* a holder was found that is not known */
-	/* the process whose descriptors are being told */
+	bool after; /* the counters are read for the second time */
+	/* all maps and programs were read by the iterators, since object_cache was outdated */
+	bool learnt;
+	/* In the second reading: the index in snap->objects after that of the last object. */
+	guint recounted;
+	/*
+	 * a bit for each program type below 64 that a loaded program may have; set by use_prepare()
+	 */
+	uint64_t prog_types;
+	/* If not NULL, only the holders of this map are collected. */
+	const struct walk_map *one;
+	bool unnamed; /* a holder was found that object_cache lacks */
+	/* the process that the records of descriptors belong to at the moment */
 	uint32_t pid, tid;
 	const char *comm;
-	GHashTable *roots; /* walk-owner.c: mount namespace -> GArray of struct walk_root */
-	struct walk_kept holds;	   /* walk-owner.c: records of what keeps owners */
-	struct pin_tree *pins;	   /* holder-pin.c: what it has seen */
-	int pins_err;		   /* of pins_prepare() */
-	GArray *metas;		   /* holder-btf.c: BTFs to be looked into */
-	GHashTable *carried;	   /* use.c: files to be looked into */
-	struct carriers *carriers; /* carrier.c: sockets and rings to be looked into */
-	uint32_t traits; /* of the maps there are: enum walk_trait (walk-class.c) */
-	GArray *xsks;	 /* holder-map.c: slots of xskmaps, struct walk_xsk */
-	GArray *slotted; /* holder-map.c: the maps with slots, struct walk_place */
-	/* maps of others that can be mapped or polled, files in descriptor tables that carry others */
+	GHashTable *roots;	/* owner_records.c: mount namespace -> GArray of struct walk_root */
+	struct walk_kept holds; /* owner_records.c: records of what holds owners */
+	struct pin_tree *pins;	/* lib/holders/pin.c: the inodes that were read */
+	int pins_err;		/* the error of pins_prepare() */
+	GArray *metas;		/* lib/holders/btf.c: BTFs with structures still to be read */
+	GHashTable *carried;	/* socket_holders.c: files still to be read */
+	struct carriers *carriers; /* nested_files.c: sockets and rings still to be read */
+	uint32_t traits;	   /* of all maps: enum walk_trait (dispatch.c) */
+	GArray *xsks;		   /* lib/holders/map.c: slots of xskmaps, struct walk_xsk */
+	GArray *slotted;	   /* lib/holders/map.c: the maps with slots, struct walk_place */
+	/*
+	 * mappable: a map that does not belong to us can be mapped or polled. carries: a descriptor
+	 * table has a file that may hold other files.
+	 */
 	bool mappable, carries;
-	bool in_hidden;		 /* these records are of a walk of what descriptors do not show */
-	bool hidden;		 /* which told something */
-	bool looked_hidden;	 /* there was such a walk */
-	struct walk_kept early[WALK_HIDDEN]; /* walked before their turn; bytes NULL: not */
-	bool hidden_carriers;	 /* and something that carries files */
-	struct cgroups *cgroups; /* holder-cgroup.c: what it has been told */
-	uint64_t takers[WALK_TYPES]; /* the classes that take a type of record, by their places */
-	uint32_t unknown_queues; /* holder-socket.c: of devices, with packets that cannot be followed */
-	GHashTable *qdiscs;	 /* holder-struct_ops.c: maps of kinds of qdiscs, their names */
+	bool in_hidden;	    /* the current records are of a non-fd walk */
+	bool hidden;	    /* a non-fd walk has emitted a record */
+	bool looked_hidden; /* a non-fd walk has run */
+	/*
+	 * The records of non-fd walks that ran while walk_tasks did; bytes is NULL if one did not.
+	 */
+	struct walk_kept early[WALK_HIDDEN];
+	bool hidden_carriers;	 /* a non-fd walk has met a file that holds other files */
+	struct cgroups *cgroups; /* lib/holders/cgroup.c: the cgroups that were emitted */
+	/* for each type of record: a bit for each index of a class whose decode() takes it */
+	uint64_t takers[WALK_TYPES];
+	/* lib/holders/socket.c: devices' queues with packets that cannot be followed */
+	uint32_t unknown_queues;
+	GHashTable *qdiscs; /* lib/holders/struct_ops.c: kinds of qdiscs -> their maps */
 };
 
-/* A type of record among those that a class takes. */
+/* The bit of a type of record in holder_class.takes. */
 #define WALK_BIT(type) ((uint64_t)1 << (type))
 
 static inline struct walk_state *walk_state_of(struct scan *scan)
@@ -71,63 +93,84 @@ static inline struct walk_state *walk_state_of(struct scan *scan)
 	return scan->source_data;
 }
 
-/* Keeps one. */
+/* Appends a record to @kept, which is a struct walk_kept. It is a walk_fn. */
 void walk_keep(const struct walk_rec *rec, void *kept);
 
-/* A record as a structure of the list in records.h; NULL: it is of another type, or too small. */
+/*
+ * Returns @rec as a record of this structure, whose type follows from the list in records.h, or NULL if
+ * it has another type or is too short.
+ */
 #define walk_record(rec, structure)                                                         \
 	((rec)->type == WALK_TYPE_OF_##structure && (rec)->size >= sizeof(struct structure) \
 		 ? (const struct structure *)(const void *)(rec)                            \
 		 : NULL)
 
-/* A map's record, as told by walk_maps or from where it is known to be. */
+/* The record of a map, as walk_maps emits it or as it is in object_cache. */
 struct walk_one_map {
 	bool found;
 	struct walk_map map;
 };
 
-/* Has maps and programs told anew to @note, which notes them in ctx->known. */
+/*
+ * Runs the iterators over maps and programs, and calls @note for each record. @note adds the
+ * records to ctx->known.
+ */
 int walk_learn_objects(struct bpfrefs_ctx *ctx, walk_fn note, void *data);
 int walk_read_map(struct bpfrefs_ctx *ctx, uint32_t id, struct walk_one_map *one);
-/* Adds the object that a record tells; then checks its counters against a second record. */
+/*
+ * walk_count() adds the object of a record to the snapshot. walk_recount() compares its counters
+ * with those of a second record.
+ */
 void walk_count(struct scan *scan, const struct walk_rec *rec);
 void walk_recount(struct scan *scan, const struct walk_rec *rec);
-/* A kernel's name of at most @size bytes, interned. */
+/* Interns a name of at most @size bytes, which need not end with a NUL. */
 const char *walk_name(struct scan *scan, const char *name, size_t size);
-/* Frees what a walk has noted, and leaves the context what the next one needs. */
+/* Frees everything that a walk has collected, and saves in the context what the next walk needs. */
 void walk_state_clear(struct scan *scan);
-/* The source's collect_one (walk-one.c). */
+/* Implements struct source.collect_one (one_map.c). */
 int walk_collect_one(struct scan *scan, struct bpfrefs_key key);
 
 /* Prepares a state for walk_dispatch(). */
 void walk_state_begin(struct walk_state *state, const struct holder_class *const *classes);
-/* Takes one record of a walk: objects, processes, then the classes, one of which may want it. */
+/*
+ * Processes one record: objects, then processes and owners, and then the classes that take its
+ * type, until the decode() of one of them accepts it.
+ */
 void walk_dispatch(const struct walk_rec *rec, void *scan);
-/* Notes what this record says of which of walk_program()'s programs are worth running. */
+/* Records what @rec says about which programs are worth running; see walk_program(). */
 void walk_note(struct scan *scan, const struct walk_rec *rec);
 /*
- * Gives every class its turn: its programs, then what it derives by programs. @tasks: the walk over
- * descriptors, which goes on beside those that need not wait for it, and is ended here; NULL: it has
- * its turn too.
+ * Runs the programs of every class, and then the derive() of the classes that need programs for it.
+ * @tasks is a run of walk_tasks in a thread: classes that are independent of its records run first,
+ * and then it is waited for. If it is NULL, walk_tasks runs here like the other programs.
  */
 void walk_classes(struct scan *scan, struct walkers_walk *tasks);
-/* Has those classes derive whose derives_alone is @alone; walk_classes() has had the others. */
+/*
+ * Calls derive() of the classes whose derives_alone equals @alone. walk_classes() has already
+ * called it with false.
+ */
 void walk_derive(struct scan *scan, bool alone);
-/* Runs an iterator program that feeds classes, if it can tell anything new. */
+/* Runs an iterator program of a class, unless it cannot emit anything new. */
 int walk_program(struct scan *scan, const char *program);
-/* An object to be looked into where it is known to be. */
+/* An object whose address is known, for a program that reads inside it. */
 struct walk_place {
 	uint64_t address;
 	uint32_t id;
 };
 
-/* Runs a program that looks into those (walk_slots, walk_used) for all of them. 0 or -errno. */
+/*
+ * Runs a program that reads inside objects (walk_slots, walk_used) for each of @places.
+ * Returns 0 or -errno.
+ */
 int walk_places(struct scan *scan, const char *program, const GArray *places);
 /* Before all walks: reads which instances of bpffs there are, and where they are mounted. 0 or -errno. */
 int pins_prepare(struct scan *scan);
-/* Notes a map whose slots may hold the one map whose holders are looked for (holder-map.c). */
+/*
+ * For the holders of one map: adds a map to those whose slots are read, if that one map may be in a
+ * slot (lib/holders/map.c).
+ */
 void holder_map_note(struct scan *scan, const struct walk_rec *rec);
-/* The `via` of an edge, as shown. */
+/* The name of an enum walk_via, as it is shown. */
 const char *walk_via_name(unsigned int via);
 
 #endif

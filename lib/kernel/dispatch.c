@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The classes' turn in the BPF source: which programs feed them, and which are worth running. */
+/*
+ * Runs the programs of the holder classes, leaves out those that cannot emit anything, and passes
+ * each record to the class that decodes it.
+ */
 #include <linux/bpf.h>
 #include <string.h>
 
@@ -9,16 +12,17 @@
 
 
 /*
- * Files that processes hold otherwise than by descriptors: walks that cost more than all the rest
- * together. They are left out where they could tell nothing new: nobody else's map can be mapped or
- * polled, and no file with references in it, a ring, socket or event, was met in a descriptor table.
- * What is kept that way alone then shows as a remainder, and a new remainder makes the next walk a
- * thorough one.
+ * Programs that find files which processes hold without a descriptor. They take longer than
+ * all others together, so they are left out if they cannot emit anything new: no map that does
+ * not belong to us can be mapped or polled, and no descriptor table has a file that may hold
+ * other files (a ring, socket or perf event). If such a file is then the only holder of an
+ * object, the object has an unexplained reference; a new unexplained reference makes the next
+ * scan run these programs.
  */
-static const char *const hidden_walks[WALK_HIDDEN] = { "walk_mappings", "walk_ring_fds",
-							"walk_aio" };
+static const char *const non_fd_walks[WALK_HIDDEN] = { "walk_mappings", "walk_ring_fds",
+						       "walk_aio" };
 
-/* What at least one map has, so that the walk for it has something to tell. */
+/* Properties of maps: a program is worth running only if a map has the property that it reads. */
 enum walk_trait {
 	TRAIT_SOCKETS = 1 << 0,
 	TRAIT_ASYNC = 1 << 1,
@@ -27,7 +31,7 @@ enum walk_trait {
 	TRAIT_STRUCT_OPS = 1 << 4,
 };
 
-/* Programs that look at each map there is, and at what alone they find something. */
+/* Programs that read inside every map, and the properties without which they emit nothing. */
 static const struct {
 	const char *program;
 	uint32_t traits;
@@ -71,21 +75,24 @@ void walk_note(struct scan *scan, const struct walk_rec *rec)
 		if (is_mappable(map))
 			state->mappable |= !walkers_own_map(state->walkers, map->rec.id);
 	} else if (rec->type >= WALK_HELD && rec->type <= WALK_CARRIED) {
-		/* one map alone is carried by sockets' messages and rings; events hold programs */
-		bool carrier = held && held->kind > WALK_HELD_ITER;
+		/*
+		 * Holders of one map: messages of sockets and rings can hold a map's file, while a
+		 * perf event holds programs only.
+		 */
+		bool nested = held && held->kind > WALK_HELD_ITER;
 
 		if (state->in_hidden) {
 			state->hidden = true;
-			state->hidden_carriers |= carrier;
+			state->hidden_carriers |= nested;
 		} else {
-			state->carries |= carrier || !state->one;
+			state->carries |= nested || !state->one;
 		}
 	}
 }
 
-/* ------------------------------------------------------------ one record --- */
+/* -------------------------------------------------------- one record --- */
 
-static void note_task(struct scan *scan, const struct walk_rec *rec)
+static void set_task(struct scan *scan, const struct walk_rec *rec)
 {
 	const struct walk_task *task = walk_record(rec, walk_task);
 	struct walk_state *state = walk_state_of(scan);
@@ -112,7 +119,7 @@ void walk_dispatch(const struct walk_rec *rec, void *data)
 	}
 	if (!state->one)
 		walk_count(scan, rec);
-	note_task(scan, rec);
+	set_task(scan, rec);
 	owners_note(scan, rec);
 	walk_note(scan, rec);
 	for (; takers; takers &= takers - 1) {
@@ -124,8 +131,11 @@ void walk_dispatch(const struct walk_rec *rec, void *data)
 	}
 }
 
-/* A few records before walk_dispatch() takes it: what that will look up comes into the cache. */
-static void walk_soon(const struct walk_rec *rec, void *data)
+/*
+ * Called a few records before walk_dispatch(), to bring the entry that it will look up into the
+ * processor's cache.
+ */
+static void prefetch_record(const struct walk_rec *rec, void *data)
 {
 	const struct walk_file *file = walk_record(rec, walk_file);
 
@@ -143,13 +153,16 @@ void walk_keep(const struct walk_rec *rec, void *data)
 		g_byte_array_append(kept->bytes, (const void *)rec, rec->size);
 }
 
-/* ----------------------------------------------------------- the programs --- */
+/* ------------------------------------------------------ the programs --- */
 
 static bool is_worth_it(struct scan *scan, const char *program)
 {
 	const struct walk_state *state = walk_state_of(scan);
 
-	/* a map that cannot be mapped itself is held that way only by what carries it */
+	/*
+	 * If the one map cannot be mapped itself, only nested files can hold it
+	 * without a descriptor.
+	 */
 	if (state->in_hidden && state->one)
 		return scan->ctx->hidden_carriers || state->mappable || state->carries;
 	if (state->in_hidden)
@@ -161,8 +174,8 @@ static bool is_worth_it(struct scan *scan, const char *program)
 }
 
 /*
- * walk_mappings looks at each mapping of each process; walk_vmas, where a kernel lets it, at those of
- * processes alone that have changed, or had something to tell.
+ * walk_mappings reads every mapping of every process. walk_vmas, if the kernel supports it, reads
+ * only those of processes that have changed since, or that had emitted something.
  */
 static int iterate(struct scan *scan, const char *program, walk_fn fn, void *data)
 {
@@ -181,21 +194,21 @@ static int iterate(struct scan *scan, const char *program, walk_fn fn, void *dat
 	return walkers_iterate(walkers, program, fn, data);
 }
 
-/* The place of a program among hidden_walks; WALK_HIDDEN: it is none of them. */
-static guint hidden_place(const char *program)
+/* The index of a program in non_fd_walks; WALK_HIDDEN if it is none of them. */
+static guint non_fd_index(const char *program)
 {
 	guint place = 0;
 
-	while (place < WALK_HIDDEN && strcmp(hidden_walks[place], program) != 0)
+	while (place < WALK_HIDDEN && strcmp(non_fd_walks[place], program) != 0)
 		place++;
 	return place;
 }
 
 /*
- * Runs what is worth it whatever descriptors show, while they are walked. What it tells is kept for
- * its turn: the descriptors' records come first.
+ * While the thread runs walk_tasks, runs the programs that are worth running whatever descriptors
+ * there are. Their records are kept until walk_program(): the records of descriptors come first.
  */
-static void walk_early(struct scan *scan)
+static void walk_non_fd_early(struct scan *scan)
 {
 	struct walk_state *state = walk_state_of(scan);
 
@@ -203,16 +216,16 @@ static void walk_early(struct scan *scan)
 	for (guint i = 0; i < WALK_HIDDEN; i++) {
 		struct walk_kept *kept = &state->early[i];
 
-		if (is_worth_it(scan, hidden_walks[i])) {
+		if (is_worth_it(scan, non_fd_walks[i])) {
 			kept->bytes = g_byte_array_new();
-			kept->walked = iterate(scan, hidden_walks[i], walk_keep, kept);
+			kept->walked = iterate(scan, non_fd_walks[i], walk_keep, kept);
 		}
 	}
 	state->in_hidden = false;
 }
 
-/* Tells what was kept of an early walk, and how that ended. */
-static int tell_early(struct scan *scan, struct walk_kept *kept)
+/* Processes the records that were kept, and returns the result of that run. */
+static int dispatch_early(struct scan *scan, struct walk_kept *kept)
 {
 	walk_each(kept->bytes->data, kept->bytes->len, walk_dispatch, scan);
 	g_clear_pointer(&kept->bytes, g_byte_array_unref);
@@ -222,7 +235,7 @@ static int tell_early(struct scan *scan, struct walk_kept *kept)
 int walk_program(struct scan *scan, const char *program)
 {
 	struct walk_state *state = walk_state_of(scan);
-	guint place = hidden_place(program);
+	guint place = non_fd_index(program);
 	struct walk_kept *early = place < WALK_HIDDEN ? &state->early[place] : NULL;
 	bool is_early = early && early->bytes;
 	int err;
@@ -230,17 +243,20 @@ int walk_program(struct scan *scan, const char *program)
 	state->in_hidden = place < WALK_HIDDEN;
 	if (is_early || is_worth_it(scan, program)) {
 		state->looked_hidden |= state->in_hidden;
-		err = is_early ? tell_early(scan, early)
+		err = is_early ? dispatch_early(scan, early)
 			       : iterate(scan, program, walk_dispatch, scan);
 	} else {
-		/* not worth it is one thing, not possible another: that is a gap all the same */
+		/*
+		 * A program that is not worth running is no gap, but one that cannot run is,
+		 * whether it is worth it or not.
+		 */
 		err = walkers_lack(state->walkers, program) ? -ENOPKG : 0;
 	}
 	state->in_hidden = false;
 	return err;
 }
 
-/* At most WALK_LIST_MAX of them. */
+/* Runs the program for at most WALK_LIST_MAX objects. */
 static int walk_some(struct scan *scan, const char *program, const struct walk_place *places,
 		     guint count)
 {
@@ -271,7 +287,7 @@ int walk_places(struct scan *scan, const char *program, const GArray *places)
 	return err;
 }
 
-/* Runs what feeds one class, unless another class has had it run already. */
+/* Runs the programs of one class, except those that have already run for another class. */
 static void walk_class(struct scan *scan, unsigned int index, GHashTable *results)
 {
 	const struct holder_class *class = scan->classes[index];
@@ -295,20 +311,20 @@ static void walk_class(struct scan *scan, unsigned int index, GHashTable *result
 	if (err == -ENOPKG)
 		scan_unavailable(scan, "its BPF program does not load on this kernel", 0);
 	else if (err)
-		scan_gap(scan, 1, "walks", -err);
+		scan_gap(scan, 1, "runs of its BPF programs that failed", -err);
 }
 
-/* Where one object alone is looked for: can this class hold it? */
-static bool concerns(struct scan *scan, const struct holder_class *class)
+/* For the holders of one map: returns true if this class can hold a map. */
+static bool can_hold(struct scan *scan, const struct holder_class *class)
 {
 	return !walk_state_of(scan)->one || !class->pub.kinds ||
 	       class->pub.kinds & 1u << BPFREFS_MAP;
 }
 
-static void walk_those(struct scan *scan, bool apart, GHashTable *results)
+static void walk_classes_where(struct scan *scan, bool apart, GHashTable *results)
 {
 	for (unsigned int i = 0; scan->classes[i] && !scan_failed(scan); i++)
-		if (scan->classes[i]->apart == apart && concerns(scan, scan->classes[i]))
+		if (scan->classes[i]->apart == apart && can_hold(scan, scan->classes[i]))
 			walk_class(scan, i, results);
 }
 
@@ -316,13 +332,14 @@ void walk_classes(struct scan *scan, struct walkers_walk *tasks)
 {
 	GHashTable *results = g_hash_table_new(g_str_hash, g_str_equal);
 
-	walk_those(scan, true, results);
+	walk_classes_where(scan, true, results);
 	if (tasks) {
-		walk_early(scan);
-		g_hash_table_insert(results, (gpointer) "walk_tasks",
-				    GINT_TO_POINTER(walkers_end(tasks, walk_soon, walk_dispatch, scan)));
+		walk_non_fd_early(scan);
+		g_hash_table_insert(
+			results, (gpointer) "walk_tasks",
+			GINT_TO_POINTER(walkers_end(tasks, prefetch_record, walk_dispatch, scan)));
 	}
-	walk_those(scan, false, results);
+	walk_classes_where(scan, false, results);
 	g_hash_table_unref(results);
 	walk_derive(scan, false);
 }
@@ -330,7 +347,7 @@ void walk_classes(struct scan *scan, struct walkers_walk *tasks)
 void walk_derive(struct scan *scan, bool alone)
 {
 	for (unsigned int i = 0; scan->classes[i] && !scan_failed(scan); i++) {
-		if (!scan->classes[i]->derive || !concerns(scan, scan->classes[i]) ||
+		if (!scan->classes[i]->derive || !can_hold(scan, scan->classes[i]) ||
 		    scan->classes[i]->derives_alone != alone)
 			continue;
 		scan_turn(scan, i);
@@ -338,7 +355,7 @@ void walk_derive(struct scan *scan, bool alone)
 	}
 }
 
-/* How one object holds another, in words of ours and of the kernel's. */
+/* The names of enum walk_via, which bpfrefs(5) lists. */
 static const char *const via_names[WALK_VIA_COUNT] = {
 	[WALK_VIA_USED_MAPS] = "used_maps",
 	[WALK_VIA_USED_BTFS] = "used_btfs",

@@ -3,8 +3,8 @@
 
 #include <unistd.h>
 
-/* Reads of one iterator that end early without a record, before we give up on it. */
-#define IDLE_MAX 4096
+/* After so many consecutive reads without a record the iterator is given up. */
+#define EMPTY_READS_MAX 4096
 
 void reading_begin(struct reading *reading)
 {
@@ -20,7 +20,7 @@ void reading_begin(struct reading *reading)
 	reading->pending = false;
 }
 
-/* One read of the iterator: 0 at its end, 1 if it goes on, -errno. */
+/* Reads the iterator once. Returns 0 at its end, 1 if there is more to read, or -errno. */
 static int read_once(int fd)
 {
 	char nothing[64]; /* our programs write to their own buffer only */
@@ -28,7 +28,10 @@ static int read_once(int fd)
 
 	if (n == 0)
 		return 0;
-	/* EAGAIN: the buffer was full (walk_later()), or a million objects were seen */
+	/*
+	 * EAGAIN: the buffer is full (walk_later()), or bpf_seq_read() has visited
+	 * MAX_ITER_OBJECTS objects.
+	 */
 	return n > 0 || errno == EAGAIN || errno == EINTR ? 1 : -errno;
 }
 
@@ -42,7 +45,7 @@ int reading_next(void *data, const void **records, uint32_t *len)
 	*len = MIN(reading->control->len, (uint32_t)WALK_OUT_SIZE);
 	reading->control->len = 0;
 	reading->idle = *len ? 0 : reading->idle + 1;
-	return more > 0 && reading->idle >= IDLE_MAX ? -ELOOP : more;
+	return more > 0 && reading->idle >= EMPTY_READS_MAX ? -ELOOP : more;
 }
 
 int reading_all(struct reading *reading, walk_fn fn, void *data, bool *took_long)
@@ -54,7 +57,7 @@ int reading_all(struct reading *reading, walk_fn fn, void *data, bool *took_long
 
 	do {
 		more = reading_next(reading, &records, &len);
-		/* to begin a thread costs more than to decode a few records */
+		/* To start a thread takes longer than to decode a few records. */
 		if (more > 0 && len > WALK_OUT_SIZE / 4 && !*took_long) {
 			*took_long = true;
 			reading->control->len = len;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Learns how files and pinned inodes of each kind look in this kernel, from descriptors and pins of
- * our own. The values are addresses of the kernel's static tables: the same for its whole life.
+ * Reads by what the programs can identify files and pinned inodes of each kind: addresses of the
+ * kernel's operations tables, which are constant until the next boot. They are read from
+ * descriptors and pins of our own, since kallsyms may lack data symbols.
  */
 #include <fcntl.h>
 #include <linux/perf_event.h>
@@ -33,7 +34,7 @@ static int peek(struct walkers *walkers, int fd, struct walk_peek *out)
 	return err;
 }
 
-static int learn_files(struct walkers *walkers)
+static int probe_files(struct walkers *walkers)
 {
 	struct walk_known *known = &walkers_control(walkers)->known;
 	bpfrefs_autofd iterator = walkers_open_iterator(walkers, "walk_maps");
@@ -55,7 +56,9 @@ static int learn_files(struct walkers *walkers)
 	return peeked.release ? 0 : -ENOTSUP;
 }
 
-/* A bpffs that is never attached anywhere: nobody else sees it, and it goes with its descriptor. */
+/*
+ * A bpffs that is mounted nowhere: nobody else can reach it, and it is freed with its descriptor.
+ */
 static int own_bpffs(void)
 {
 	bpfrefs_autofd fs = fsopen("bpf", FSOPEN_CLOEXEC);
@@ -69,7 +72,7 @@ static int own_bpffs(void)
 	return mount < 0 ? -errno : mount;
 }
 
-static int learn_pin(struct walkers *walkers, int bpffs, enum bpfrefs_kind kind)
+static int probe_pin(struct walkers *walkers, int bpffs, enum bpfrefs_kind kind)
 {
 	struct walk_known *known = &walkers_control(walkers)->known;
 	const char *name = bpfrefs_kind_name(kind);
@@ -91,7 +94,7 @@ static int learn_pin(struct walkers *walkers, int bpffs, enum bpfrefs_kind kind)
 	return peeked.inode_ops && peeked.fs_type ? 0 : -ENOTSUP;
 }
 
-static int learn_pins(struct walkers *walkers)
+static int probe_pins(struct walkers *walkers)
 {
 	bpfrefs_autofd bpffs = own_bpffs();
 	int err = 0;
@@ -99,13 +102,16 @@ static int learn_pins(struct walkers *walkers)
 	if (bpffs < 0)
 		return bpffs;
 	for (unsigned int kind = BPFREFS_MAP; !err && kind <= BPFREFS_LINK; kind++)
-		err = learn_pin(walkers, bpffs, kind);
+		err = probe_pin(walkers, bpffs, kind);
 	return err;
 }
 
-/* ---------------------------------------------- what keeps owners (walk-owner.c) --- */
+/* -------------------------------- what holds owners (owner_records.c) --- */
 
-/* Looks at more of a descriptor: its super block, and which kind of namespace's file it is. */
+/*
+ * Reads also the super block of a descriptor, and the type of namespace if it is
+ * a namespace's file.
+ */
 static int peek_owner(struct walkers *walkers, int fd, struct walk_peek *out)
 {
 	int err = peek(walkers, fd, out);
@@ -116,7 +122,7 @@ static int peek_owner(struct walkers *walkers, int fd, struct walk_peek *out)
 	return err;
 }
 
-static void learn_mount_files(struct walkers *walkers)
+static void probe_mount_files(struct walkers *walkers)
 {
 	struct walk_known *known = &walkers_control(walkers)->known;
 	bpfrefs_autofd bpffs = own_bpffs();
@@ -128,14 +134,17 @@ static void learn_mount_files(struct walkers *walkers)
 		return;
 	if (peek_owner(walkers, bpffs, &tree) == 0 && peek_owner(walkers, path, &peeked) == 0) {
 		known->path_ops = peeked.ops;
-		/* what closes with the file that fsmount() gives (FMODE_NEED_UNMOUNT) */
+		/*
+		 * The mode bit of the file that fsmount(2) returns, FMODE_NEED_UNMOUNT: its close
+		 * unmounts the tree.
+		 */
 		known->unmount_mode = tree.mode & ~peeked.mode;
 	}
 	if (peek(walkers, dir, &peeked) == 0)
 		known->dir_ops = peeked.ops;
 }
 
-static void learn_namespace_files(struct walkers *walkers)
+static void probe_namespace_files(struct walkers *walkers)
 {
 	struct walk_known *known = &walkers_control(walkers)->known;
 	bpfrefs_autofd mnt = open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC);
@@ -154,21 +163,24 @@ static void learn_namespace_files(struct walkers *walkers)
 		known->mounts_release = peeked.release;
 }
 
-/* What cannot be found out is no error: an owner then has holds that are not found, and stays. */
-static void learn_owners(struct walkers *walkers)
+/*
+ * What cannot be read is no error: the counter of an owner then exceeds the holds that are found,
+ * so the owner counts as one that stays.
+ */
+static void probe_owners(struct walkers *walkers)
 {
 	struct walk_known *known = &walkers_control(walkers)->known;
 	struct walk_peek peeked;
 
-	learn_mount_files(walkers);
-	learn_namespace_files(walkers);
+	probe_mount_files(walkers);
+	probe_namespace_files(walkers);
 	if (peek(walkers, walkers_cpu_map_fd(walkers), &peeked) == 0)
 		known->cpu_array = peeked.private_data;
 	if (walkers_call(walkers, "walk_init_namespaces", ignore, NULL))
 		known->init_nsproxy = 0;
 }
 
-/* ---------------------------------------------------------- other files --- */
+/* ------------------------------------------------------- other files --- */
 
 static int own_socket(void)
 {
@@ -177,7 +189,8 @@ static int own_socket(void)
 
 static int own_ring(void)
 {
-	char params[256] = { 0 }; /* struct io_uring_params: 120 bytes, all of them zero for us */
+	/* struct io_uring_params has 120 bytes, and all of them may be zero */
+	char params[256] = { 0 };
 
 	return (int)syscall(SYS_io_uring_setup, 1, params);
 }
@@ -199,7 +212,7 @@ static int own_tun(void)
 	return open("/dev/net/tun", O_RDWR | O_CLOEXEC);
 }
 
-/* A device node may be missing where its driver is not. */
+/* /dev/net/tun may be missing although the kernel has the driver: /proc/misc lists the driver. */
 static bool has_tun(void)
 {
 	char devices[16384];
@@ -215,8 +228,8 @@ static bool kernel_lacks(enum walk_other other, int error)
 	return error == ENOSYS || error == EAFNOSUPPORT || error == ENODEV || error == ENXIO;
 }
 
-/* What cannot be learnt is no error here: the classes that need it say so (walk_knows()). */
-static void learn_other(struct walkers *walkers, enum walk_other other, int (*open_own)(void))
+/* A failure is no error here: the classes that need these files report it (walk_knows()). */
+static void probe_other(struct walkers *walkers, enum walk_other other, int (*open_own)(void))
 {
 	struct walk_known *known = &walkers_control(walkers)->known;
 	bpfrefs_autofd fd = open_own();
@@ -232,7 +245,7 @@ static void learn_other(struct walkers *walkers, enum walk_other other, int (*op
 	known->unlearnt[other] = err ? (uint32_t)-err : ENOTSUP;
 }
 
-static void learn_others(struct walkers *walkers)
+static void probe_others(struct walkers *walkers)
 {
 	static int (*const open_own[WALK_OTHERS])(void) = {
 		[WALK_OTHER_SOCKET] = own_socket,
@@ -242,16 +255,16 @@ static void learn_others(struct walkers *walkers)
 	};
 
 	for (unsigned int other = 0; other < WALK_OTHERS; other++)
-		learn_other(walkers, other, open_own[other]);
+		probe_other(walkers, other, open_own[other]);
 }
 
 bool walk_knows(struct scan *scan, enum walk_other other)
 {
 	static const char *const names[WALK_OTHERS] = {
-		[WALK_OTHER_SOCKET] = "sockets cannot be told from other files",
-		[WALK_OTHER_RING] = "io_uring rings cannot be told from other files",
-		[WALK_OTHER_PERF] = "perf events cannot be told from other files",
-		[WALK_OTHER_TUN] = "tun files cannot be told from other files",
+		[WALK_OTHER_SOCKET] = "sockets cannot be distinguished from other files",
+		[WALK_OTHER_RING] = "io_uring rings cannot be distinguished from other files",
+		[WALK_OTHER_PERF] = "perf events cannot be distinguished from other files",
+		[WALK_OTHER_TUN] = "tun files cannot be distinguished from other files",
 	};
 	const struct walk_known *known = &walkers_control(walk_state_of(scan)->walkers)->known;
 
@@ -264,16 +277,16 @@ bool walk_knows(struct scan *scan, enum walk_other other)
 
 int walk_learn(struct walkers *walkers, char **why)
 {
-	int err = learn_files(walkers);
+	int err = probe_files(walkers);
 
 	if (!err)
-		err = learn_pins(walkers);
+		err = probe_pins(walkers);
 	if (err)
-		*why = g_strdup_printf("BPF files and pins could not be told apart: %s",
+		*why = g_strdup_printf("BPF files and pins could not be identified: %s",
 				       g_strerror(-err));
 	if (!err) {
-		learn_others(walkers);
-		learn_owners(walkers);
+		probe_others(walkers);
+		probe_owners(walkers);
 	}
 	walkers_control(walkers)->self_prog = walkers_program_id(walkers, "walk_progs");
 	walkers_control(walkers)->counts_prog = walkers_program_id(walkers, "walk_counts");

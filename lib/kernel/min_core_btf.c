@@ -14,15 +14,19 @@ struct pick {
 
 struct cut {
 	struct btf *vmlinux, *out;
-	GHashTable *wanted; /* owned names */
-	GArray *picks;	    /* struct pick; its place + 1 is its id in out */
-	uint32_t copied;    /* how many picks are in out */
-	/* what the types of vmlinux, and of the module at hand, are in out; 0: not picked */
+	GHashTable *wanted; /* owned names of types */
+	GArray *picks;	    /* struct pick; the id of a type in out is its index + 1 */
+	uint32_t copied;    /* the number of picks that are in out */
+	/*
+	 * The ids in out of the types of vmlinux, and of the current module; 0 if the
+	 * type is not picked.
+	 */
 	uint32_t *ids, *module_ids;
-	uint32_t count; /* of the types of vmlinux: a module's own come after them */
+	/* The number of types of vmlinux: the ids of a module's own types follow them. */
+	uint32_t count;
 };
 
-/* "sk_buff___old" is one of our flavours of "sk_buff". */
+/* The name without a flavour: libbpf matches "sk_buff___old" with the kernel's "sk_buff". */
 static char *essential(const char *name)
 {
 	const char *flavour = strstr(name, "___");
@@ -30,7 +34,7 @@ static char *essential(const char *name)
 	return flavour ? g_strndup(name, (gsize)(flavour - name)) : g_strdup(name);
 }
 
-/* The kinds that a relocation may begin with. */
+/* Returns true for the kinds of types that a CO-RE relocation can begin with. */
 static bool has_layout(const struct btf_type *type)
 {
 	return btf_is_composite(type) || btf_is_any_enum(type) || btf_is_typedef(type);
@@ -61,7 +65,10 @@ static uint32_t pick(struct cut *cut, const struct btf *from, uint32_t id)
 	return *place;
 }
 
-/* Picks what a type consists of. No layout depends on what a pointer points to. */
+/*
+ * Picks the types that a type consists of. What a pointer points to is left out, since no
+ * layout depends on it.
+ */
 static void pick_parts(struct cut *cut, const struct btf *from, struct btf_type *type)
 {
 	struct btf_member *members = btf_members(type);
@@ -86,12 +93,12 @@ static void pick_parts(struct cut *cut, const struct btf *from, struct btf_type 
 		for (unsigned int i = 0; i < btf_vlen(type); i++)
 			members[i].type = pick(cut, from, members[i].type);
 		break;
-	default: /* numbers and enumerations consist of nothing */
+	default: /* integers and enumerations consist of nothing */
 		break;
 	}
 }
 
-/* Copies what was picked, and what is picked by that. */
+/* Copies the picked types, and those that are picked on the way. */
 static int copy_picks(struct cut *cut)
 {
 	for (; cut->copied < cut->picks->len; cut->copied++) {
@@ -101,7 +108,10 @@ static int copy_picks(struct cut *cut)
 
 		if (id < 0)
 			return id;
-		/* it is ours, and may be changed: libbpf has no function that sets a type's parts */
+		/*
+		 * libbpf has no function that changes the types within a type. The copy belongs to
+		 * us, so it may be written to.
+		 */
 		pick_parts(cut, picked.from,
 			   (struct btf_type *)btf__type_by_id(cut->out, (uint32_t)id));
 	}
@@ -126,7 +136,7 @@ static int cut_from(struct cut *cut, const struct btf *from, uint32_t first, GHa
 	return copy_picks(cut);
 }
 
-/* What vmlinux has is not looked for in modules. */
+/* Types that vmlinux has are not searched in modules. */
 static int cut_vmlinux(struct cut *cut)
 {
 	GHashTable *found = g_hash_table_new(g_str_hash, g_str_equal);
@@ -165,7 +175,7 @@ static int cut_module(struct cut *cut, uint32_t id)
 	int err;
 
 	if (!module)
-		return errno == ENOENT ? 0 : -errno; /* unloaded meanwhile */
+		return errno == ENOENT ? 0 : -errno; /* it has been unloaded meanwhile */
 	cut->module_ids = g_new0(uint32_t, btf__type_cnt(module) - cut->count);
 	err = cut_from(cut, module, cut->count, NULL);
 	g_clear_pointer(&cut->module_ids, g_free);

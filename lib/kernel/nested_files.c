@@ -3,38 +3,41 @@
 
 #include <string.h>
 
-/* How often a carrier is looked into again that changes meanwhile. */
+/* A socket or ring that changes while it is read is read again at most so often. */
 #define TORN_MAX 8
 
-/* A line that was told: what must not be told twice. */
-struct told {
+/* A reference that was added, or a file that was queued: each only once. */
+struct emitted {
 	uint64_t what, where, at;
 	uint32_t pid, class_index;
 };
 
-/* In place of a class: a carrier is looked into once for each process, whoever finds it. */
+/*
+ * The class_index of a socket or ring, which is read once for each process,
+ * whichever class finds it.
+ */
 #define ANY_CLASS UINT32_MAX
 
 struct carriers {
 	GQueue waiting;		 /* owned struct carrier */
-	GHashTable *seen;	 /* owned struct told */
-	struct carrier *current; /* the one being looked into, else NULL */
+	GHashTable *seen;	 /* owned struct emitted */
+	struct carrier *current; /* the socket or ring that is being read, else NULL */
 };
 
-static guint told_hash(gconstpointer data)
+static guint emitted_hash(gconstpointer data)
 {
-	const struct told *told = data;
-	uint64_t mixed = told->what >> 4;
+	const struct emitted *emitted = data;
+	uint64_t mixed = emitted->what >> 4;
 
-	mixed = mixed * 31 + told->where;
-	mixed = mixed * 31 + told->at;
-	mixed = mixed * 31 + told->pid;
+	mixed = mixed * 31 + emitted->where;
+	mixed = mixed * 31 + emitted->at;
+	mixed = mixed * 31 + emitted->pid;
 	return (guint)(mixed ^ mixed >> 32);
 }
 
-static gboolean told_equal(gconstpointer a, gconstpointer b)
+static gboolean emitted_equal(gconstpointer a, gconstpointer b)
 {
-	return memcmp(a, b, sizeof(struct told)) == 0;
+	return memcmp(a, b, sizeof(struct emitted)) == 0;
 }
 
 static struct carriers *carriers_of(struct scan *scan)
@@ -44,7 +47,8 @@ static struct carriers *carriers_of(struct scan *scan)
 	if (!state->carriers) {
 		state->carriers = g_new0(struct carriers, 1);
 		g_queue_init(&state->carriers->waiting);
-		state->carriers->seen = g_hash_table_new_full(told_hash, told_equal, g_free, NULL);
+		state->carriers->seen =
+			g_hash_table_new_full(emitted_hash, emitted_equal, g_free, NULL);
 	}
 	return state->carriers;
 }
@@ -62,12 +66,12 @@ void carriers_free(struct scan *scan)
 	state->carriers = NULL;
 }
 
-/* True the first time. */
-static bool first_time(struct scan *scan, struct told told)
+/* Returns true for the first call with these values. */
+static bool first_time(struct scan *scan, struct emitted emitted)
 {
-	struct told *copy = g_new(struct told, 1);
+	struct emitted *copy = g_new(struct emitted, 1);
 
-	*copy = told;
+	*copy = emitted;
 	return g_hash_table_add(carriers_of(scan)->seen, copy);
 }
 
@@ -79,27 +83,27 @@ uint32_t held_pid(struct scan *scan, const char **comm)
 	return by ? by->pid : walk_state_of(scan)->pid;
 }
 
-static void add_carrier(struct scan *scan, const struct walk_held *held)
+static void queue_nested(struct scan *scan, const struct walk_held *held)
 {
 	const struct walk_state *state = walk_state_of(scan);
 	struct carriers *carriers = carriers_of(scan);
-	struct carrier *carrier = g_new0(struct carrier, 1);
+	struct carrier *nested = g_new0(struct carrier, 1);
 
 	if (carriers->current) {
-		*carrier = *carriers->current;
-		/* a connection is part of the socket that listens */
-		carrier->depth += held->kind != WALK_HELD_CONNECTION;
+		*nested = *carriers->current;
+		/* A connection that is not accepted yet is a part of the listening socket. */
+		nested->depth += held->kind != WALK_HELD_CONNECTION;
 	} else {
-		carrier->depth = 1;
-		carrier->pid = state->pid;
-		carrier->comm = state->comm;
-		carrier->how = held->how;
-		carrier->fd = held->at;
+		nested->depth = 1;
+		nested->pid = state->pid;
+		nested->comm = state->comm;
+		nested->how = held->how;
+		nested->fd = held->at;
 	}
-	carrier->inside = held->inside;
-	carrier->kind = held->kind;
-	/* breadth first: the least depth is the one that is told */
-	g_queue_push_tail(&carriers->waiting, carrier);
+	nested->inside = held->inside;
+	nested->kind = held->kind;
+	/* Breadth first: the depth that is shown is then the least one. */
+	g_queue_push_tail(&carriers->waiting, nested);
 }
 
 struct line {
@@ -133,7 +137,7 @@ static void take_file(struct scan *scan, const struct walk_held *held, held_fill
 	if (held->kind < WALK_HELD_ITER)
 		kind = (enum bpfrefs_kind)held->kind;
 	add_line(scan, (struct bpfrefs_key){ kind, held->rec.id }, &line);
-	/* an iterator's file holds its program and, if that is a map, its target */
+	/* The file of an iterator holds its program, and the map that it iterates over, if any. */
 	if (held->map_id)
 		add_line(scan, (struct bpfrefs_key){ BPFREFS_MAP, held->map_id }, &line);
 }
@@ -141,66 +145,69 @@ static void take_file(struct scan *scan, const struct walk_held *held, held_fill
 void held_take(struct scan *scan, const struct walk_held *held, held_fill_fn fill)
 {
 	const struct carrier *by = carriers_of(scan)->current;
-	struct told told = { .what = held->file };
+	struct emitted emitted = { .what = held->file };
 	const char *comm = NULL;
 
-	told.pid = held_pid(scan, &comm);
+	emitted.pid = held_pid(scan, &comm);
 	if (held->kind > WALK_HELD_ITER) {
-		told.what = held->inside;
-		told.class_index = ANY_CLASS;
-		if (first_time(scan, told))
-			add_carrier(scan, held);
+		emitted.what = held->inside;
+		emitted.class_index = ANY_CLASS;
+		if (first_time(scan, emitted))
+			queue_nested(scan, held);
 		return;
 	}
 	if (!by && held->how != WALK_HOW_MMAP && held->how != WALK_HOW_AIO)
-		return; /* in a carrier, and we are looking into none: none of ours */
-	told.class_index = scan->class_index;
-	told.where = by ? by->inside : 0;
-	/* a process may map a file often, and a message may carry it often: one line */
+		return; /* inside a socket or ring, but none is being read: not shown */
+	emitted.class_index = scan->class_index;
+	emitted.where = by ? by->inside : 0;
+	/*
+	 * A process may map a file several times, and a message may have it several times:
+	 * that is one reference.
+	 */
 	if (held->how != WALK_HOW_MMAP && held->how != WALK_HOW_MESSAGE)
-		told.at = held->at + 1;
-	if (first_time(scan, told))
+		emitted.at = held->at + 1;
+	if (first_time(scan, emitted))
 		take_file(scan, held, fill);
 }
 
 bool held_is_new(struct scan *scan, uint64_t what)
 {
 	const struct carrier *by = carriers_of(scan)->current;
-	struct told told = { .what = what, .class_index = scan->class_index };
+	struct emitted emitted = { .what = what, .class_index = scan->class_index };
 
 	if (!by)
 		return true;
-	told.where = by->inside;
-	told.pid = by->pid;
-	return first_time(scan, told);
+	emitted.where = by->inside;
+	emitted.pid = by->pid;
+	return first_time(scan, emitted);
 }
 
-void held_set_fd(struct bpfrefs_ref *ref, unsigned int index, const struct carrier *carrier)
+void held_set_fd(struct bpfrefs_ref *ref, unsigned int index, const struct carrier *nested)
 {
-	if (carrier->how == WALK_HOW_FD)
-		ref_set_num(ref, index, carrier->fd);
-	else if (carrier->how == WALK_HOW_MMAP)
+	if (nested->how == WALK_HOW_FD)
+		ref_set_num(ref, index, nested->fd);
+	else if (nested->how == WALK_HOW_MMAP)
 		ref_set_static(ref, index, "mmap");
-	else if (carrier->how == WALK_HOW_AIO)
+	else if (nested->how == WALK_HOW_AIO)
 		ref_set_static(ref, index, "aio");
 	else
 		ref_set_static(ref, index, "registered");
 }
 
-/* -------------------------------------------------------------- the walk --- */
+/* ---------------------------------------------------------- the walk --- */
 
-static int look_into(struct scan *scan, const struct carrier *carrier)
+static int read_nested(struct scan *scan, const struct carrier *nested)
 {
-	const char *program = carrier->kind == WALK_HELD_RING ? "walk_ring" : "walk_queue";
+	const char *program = nested->kind == WALK_HELD_RING ? "walk_ring" : "walk_queue";
 	struct walk_state *state = walk_state_of(scan);
 	struct walkers *walkers = state->walkers;
 	struct walk_control *control = walkers_control(walkers);
 	int err;
 
-	state->pid = carrier->pid;
-	state->comm = carrier->comm;
-	control->inside = carrier->inside;
-	control->inside_fd = carrier->how == WALK_HOW_FD ? (uint32_t)carrier->fd : WALK_IN_PID;
+	state->pid = nested->pid;
+	state->comm = nested->comm;
+	control->inside = nested->inside;
+	control->inside_fd = nested->how == WALK_HOW_FD ? (uint32_t)nested->fd : WALK_IN_PID;
 	for (unsigned int attempt = 0; attempt < TORN_MAX; attempt++) {
 		control->inside_at = 0;
 		do {
@@ -217,28 +224,28 @@ int carriers_walk(struct scan *scan, const char *program)
 	const struct holder_class *class = scan->class;
 	struct carriers *carriers = carriers_of(scan);
 	uint32_t deep = 0, busy = 0;
-	struct carrier *carrier;
+	struct carrier *nested;
 	int err = 0;
 
 	if (program)
 		err = walk_program(scan, program);
-	while (!err && (carrier = g_queue_pop_head(&carriers->waiting))) {
-		carriers->current = carrier;
-		if (carrier->depth > CARRIER_DEPTH_MAX)
+	while (!err && (nested = g_queue_pop_head(&carriers->waiting))) {
+		carriers->current = nested;
+		if (nested->depth > CARRIER_DEPTH_MAX)
 			deep++;
 		else
-			err = look_into(scan, carrier);
+			err = read_nested(scan, nested);
 		if (err == -EAGAIN) {
 			busy++;
 			err = 0;
 		}
 		carriers->current = NULL;
-		g_free(carrier);
+		g_free(nested);
 	}
 	scan_turn_to(scan, class);
 	if (deep)
-		scan_gap(scan, deep, "sockets in flight deeper than we look", 0);
+		scan_gap(scan, deep, "sockets or rings nested too deep to be followed", 0);
 	if (busy)
-		scan_gap(scan, busy, "sockets and rings", EAGAIN);
+		scan_gap(scan, busy, "sockets and rings that changed while they were read", EAGAIN);
 	return err;
 }

@@ -1,56 +1,66 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Files that a process holds otherwise than by a descriptor, and carriers: files that hold files in
- * their turn, unix sockets and io_uring rings, which may hold each other.
+ * Files that a process holds without a descriptor, and nested files: unix sockets and io_uring
+ * rings hold files, which may be sockets or rings again.
  */
-#ifndef BPFREFS_CARRIER_H
-#define BPFREFS_CARRIER_H
+#ifndef BPFREFS_NESTED_FILES_H
+#define BPFREFS_NESTED_FILES_H
 
 #include "kernel/bpf_source.h"
 
-/* How deep carriers in carriers are followed. */
+/* The depth to which nested files are followed. */
 #define CARRIER_DEPTH_MAX 16
 
-/* A carrier, as one process leads to it. */
+/* A socket or ring, and how a process reaches it. */
 struct carrier {
-	uint64_t inside; /* identity: the struct sock or struct io_ring_ctx */
+	uint64_t inside; /* the address of its struct sock or struct io_ring_ctx */
 	uint32_t kind;	 /* WALK_HELD_* */
-	uint32_t depth;	 /* how many carriers lead to what it holds, itself included */
+	/* the number of sockets and rings on the way to the files in it, itself included */
+	uint32_t depth;
 	uint32_t pid;
 	const char *comm;
-	/* how the process holds the first of them: enum walk_how, and which descriptor */
+	/*
+	 * How the process holds the first socket or ring on the way (enum walk_how),
+	 * and its descriptor.
+	 */
 	uint32_t how;
 	uint64_t fd;
 };
 
-/* The fields that all these classes begin with. */
+/* The fields that the holder classes of such files have in common, in front of their own. */
 enum { HELD_FILE, HELD_PID, HELD_COMM, HELD_MORE };
 
-/* Sets the fields after those; @carrier is NULL where a task holds the file itself. */
+/*
+ * Sets the fields from HELD_MORE on. @nested is the socket or ring that holds the file, or NULL if
+ * the process itself holds it.
+ */
 typedef void (*held_fill_fn)(struct scan *scan, struct bpfrefs_ref *ref,
-			     const struct walk_held *held, const struct carrier *carrier);
+			     const struct walk_held *held, const struct carrier *nested);
 
 /*
- * Takes a file of one of these classes: adds its references, or, if it is a carrier, puts it among
- * those to be looked into.
+ * Processes a file of one of these classes. Adds its references; if it is a socket or ring, queues
+ * it to be read instead.
  */
 void held_take(struct scan *scan, const struct walk_held *held, held_fill_fn fill);
 
 /*
- * Is this the first time that @what is found in the socket or ring that is being looked into, for that
- * process? Always true while none is.
+ * Returns true if the socket or ring that is being read has not been seen to hold @what before, for
+ * the same process. Always returns true while none is being read.
  */
 bool held_is_new(struct scan *scan, uint64_t what);
 
-/* The process that holds what is told just now, and its name. */
+/* The process that the current record belongs to, and its name. */
 uint32_t held_pid(struct scan *scan, const char **comm);
 
-/* Sets field @index: the descriptor by which the process holds the first carrier, or a word. */
-void held_set_fd(struct bpfrefs_ref *ref, unsigned int index, const struct carrier *carrier);
+/*
+ * Sets field @index to the descriptor by which the process holds the first socket or ring, or to a
+ * word if it holds that without a descriptor.
+ */
+void held_set_fd(struct bpfrefs_ref *ref, unsigned int index, const struct carrier *nested);
 
 /*
- * Runs an iterator program that tells files, if one is given; then looks into all carriers known so
- * far, and into those that are found in them.
+ * Runs @program, an iterator program that emits files, unless it is NULL. Then reads all sockets
+ * and rings that are queued, and those that are found in them.
  */
 int carriers_walk(struct scan *scan, const char *program);
 void carriers_free(struct scan *scan);

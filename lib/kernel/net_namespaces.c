@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Walks over network namespaces: all that there are, those that no process is in too. Nothing here
- * enters one.
+ * Walks over all network namespaces, including those that no process is in. The walks read kernel
+ * memory, and enter no namespace.
  */
 #include "kernel/net_namespaces.h"
 
 #include <string.h>
 
-/* A list that changes under us is begun again so often. */
+
+/* A list that changes while it is read is read again at most so often. */
 #define TORN_MAX 8
-/* Continuations of one walk: far beyond any list that is none in a circle. */
+/* The number of calls that one walk may take: only a list with a cycle would need more. */
 #define CALLS_MAX 4096
 
 bool net_loaded(struct scan *scan, uint64_t types)
@@ -17,7 +18,7 @@ bool net_loaded(struct scan *scan, uint64_t types)
 	return walk_state_of(scan)->prog_types & types;
 }
 
-/* One walk to its end: walk_control.ended, or -errno. */
+/* Runs a program to the end of its walk. Returns walk_control.ended, or -errno. */
 static int walk_to_end(struct walkers *walkers, const char *program, GByteArray *records)
 {
 	struct walk_control *control = walkers_control(walkers);
@@ -34,7 +35,10 @@ static int walk_to_end(struct walkers *walkers, const char *program, GByteArray 
 	return WALK_TORN;
 }
 
-/* @at: what to walk over. Where it misses something, or its list is never still: a gap. */
+/*
+ * @at is what to walk over. What the program cannot follow, and a list that changes
+ * each time, is a gap.
+ */
 static int walk_records(struct scan *scan, const char *program, const struct walk_net_at *at,
 			GByteArray *records)
 {
@@ -54,10 +58,10 @@ static int walk_records(struct scan *scan, const char *program, const struct wal
 		}
 	}
 	if (control->net.missed)
-		scan_gap(scan, control->net.missed, "things that cannot be followed", 0);
+		scan_gap(scan, control->net.missed, "structures that cannot be followed", 0);
 	if (ended == WALK_TORN) {
 		g_byte_array_set_size(records, 0);
-		scan_gap(scan, 1, "lists that always change", EAGAIN);
+		scan_gap(scan, 1, "lists that changed whenever they were read", EAGAIN);
 	}
 	return 0;
 }
@@ -79,7 +83,7 @@ int net_walk_object(struct scan *scan, const char *program, struct net_object ob
 	return err;
 }
 
-/* ------------------------------------------------ namespaces and devices --- */
+/* --------------------------------------------- namespaces and devices --- */
 
 struct each {
 	struct scan *scan;
@@ -183,7 +187,7 @@ void netdev_fields(struct scan *scan, struct bpfrefs_ref *ref, const struct walk
 	ref_set_owner(ref, netdev_owner(scan, net, dev));
 }
 
-/* ------------------------------------------------------- tcx and netkit --- */
+/* ---------------------------------------------------- tcx and netkit --- */
 
 struct mprogs {
 	struct scan *scan;
@@ -199,7 +203,7 @@ static void one_mprog(const struct walk_rec *rec, void *data)
 	struct bpfrefs_ref *ref;
 
 	if (!mprog || mprog->linked)
-		return; /* a link's program is the link's */
+		return; /* It is held by a link, which is a holder of its own. */
 	ref = scan_add(mprogs->scan, (struct bpfrefs_key){ BPFREFS_PROG, rec->id }, 1, 0);
 	if (!ref)
 		return;
@@ -221,6 +225,6 @@ int netdev_mprogs(struct scan *scan, const struct walk_net *net, const struct wa
 
 int net_proc(struct scan *scan)
 {
-	scan_unavailable(scan, "only a BPF walk sees what every network namespace holds", 0);
+	scan_unavailable(scan, "only the BPF source can read all network namespaces", 0);
 	return 0;
 }

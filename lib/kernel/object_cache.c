@@ -6,37 +6,42 @@
 #include "uapi/syscalls.h"
 
 /*
- * Ids ascend (idr_alloc_cyclic()): what is new has a higher one than all there ever were, until they
- * begin again after INT_MAX. Long before, nothing is taken for known.
+ * The kernel allocates ids in ascending order (idr_alloc_cyclic()), and begins again at the low
+ * ones after INT_MAX. Until then a new object has a higher id than all earlier ones. From this id
+ * on the cache always counts as outdated.
  */
 #define ID_TRUSTED (1u << 30)
 
-/* Each kind's records stand one behind the other, as they came. */
+/* The records of each kind follow each other in the order in which they were added. */
 struct kind {
 	GByteArray *records;
-	size_t size;	    /* of one */
-	struct idmap by_id; /* id -> place in records + 1 */
-	uint32_t highest;   /* id ever noted */
-	uint64_t types;	    /* a bit for each type below 64 of those noted */
+	size_t size;	    /* of one record */
+	struct idmap by_id; /* id -> index in records + 1 */
+	uint32_t highest;   /* the highest id ever added */
+	uint64_t types;	    /* a bit for each type below 64 of the added objects */
 };
 
-/* In walk_prog.used. */
+/* A flag in walk_prog.used: the program is associated with a struct_ops map. */
 #define ASSOCIATED (1u << 31)
 
 /* The maps that a program uses: a part of known->maps. */
 struct used {
 	uint32_t first, count;
-	bool begun, learnt;
-	bool more; /* it holds, or held, what is not noted */
+	bool begun, valid;
+	bool more; /* it holds, or held, something that is not in maps */
 };
 
 struct known {
-	GArray *used;			       /* struct used, for each record of a program */
-	GArray *maps;			       /* ids */
-	struct kind kinds[BPFREFS_KIND_COUNT]; /* of links their ids alone */
-	bool complete;			       /* all maps and programs up to highest are noted */
-	bool failed;			       /* there was no memory for one */
-	bool links_told, links_hold_maps;      /* all links up to highest; one of them at least */
+	GArray *used;			       /* struct used, one for each record of a program */
+	GArray *maps;			       /* the ids of used maps */
+	struct kind kinds[BPFREFS_KIND_COUNT]; /* of links only the highest id is set */
+	bool complete;			       /* all maps and programs up to highest are cached */
+	bool failed;			       /* an object was not added: no memory */
+	/*
+	 * links_read: all links up to the highest id were read. links_hold_maps: one
+	 * of them holds a map.
+	 */
+	bool links_read, links_hold_maps;
 };
 
 static const size_t sizes[BPFREFS_KIND_COUNT] = {
@@ -132,7 +137,7 @@ void known_note(struct known *known, const struct walk_rec *rec)
 	if (!kind || rec->id == 0 || rec->size != kind->size || idmap_get(&kind->by_id, rec->id))
 		return;
 	kind->types |= type_bit(rec);
-	/* What there is no memory for is learnt again at the next scan. */
+	/* An object that is not added for lack of memory is read again in the next scan. */
 	if (!memory_can_grow(kind->records->len, kind->size) ||
 	    !memory_can_grow(known->used->len * sizeof(struct used), sizeof(struct used)) ||
 	    !idmap_set(&kind->by_id, rec->id,
@@ -151,11 +156,11 @@ uint64_t known_types(const struct known *known, enum bpfrefs_kind kind)
 	return known->kinds[kind].types;
 }
 
-/* ---------------------------------------------------------------- links --- */
+/* ------------------------------------------------------------- links --- */
 
 void known_links_begin(struct known *known)
 {
-	known->links_told = known->links_hold_maps = false;
+	known->links_read = known->links_hold_maps = false;
 }
 
 void known_link(struct known *known, const struct walk_rec *rec)
@@ -171,15 +176,15 @@ void known_link(struct known *known, const struct walk_rec *rec)
 
 void known_links_end(struct known *known)
 {
-	known->links_told = true;
+	known->links_read = true;
 }
 
 bool known_links_hold_no_map(const struct known *known)
 {
-	return known->links_told && !known->links_hold_maps && !has_newer(known, BPFREFS_LINK);
+	return known->links_read && !known->links_hold_maps && !has_newer(known, BPFREFS_LINK);
 }
 
-/* -------------------------------------------------------------- reading --- */
+/* ----------------------------------------------------------- reading --- */
 
 static struct walk_listed listed_of(const struct walk_rec *rec)
 {
@@ -212,7 +217,10 @@ static void set_counters(struct walk_rec *rec, const struct walk_listed *listed)
 	}
 }
 
-/* Reads the counters of records [first, first + count), at most WALK_LIST_MAX; 0 where it is gone. */
+/*
+ * Reads the counters of records [first, first + count), at most WALK_LIST_MAX. They become 0 if the
+ * object has been freed.
+ */
 static int read_part(struct kind *kind, guint first, guint count, struct walkers *walkers)
 {
 	struct walk_listed *list = walkers_list(walkers);
@@ -236,7 +244,7 @@ static bool is_there(const struct walk_rec *rec)
 	return ((const struct walk_btf *)(const void *)rec)->refcnt > 0;
 }
 
-/* Forgets what is gone. */
+/* Removes the objects that have been freed. */
 static bool compact(struct known *known, struct kind *kind)
 {
 	guint kept = 0, count = (guint)(kind->records->len / kind->size);
@@ -328,9 +336,9 @@ const struct walk_rec *known_find(const struct known *known, struct bpfrefs_key 
 	return place ? (void *)(kind->records->data + (place - 1) * kind->size) : NULL;
 }
 
-/* ----------------------------------------------------------- used maps --- */
+/* --------------------------------------------------------- used maps --- */
 
-/* @rec is a record of known_each()'s. */
+/* @rec is a record from known_each(). */
 static struct used *used_of(const struct known *known, const struct walk_rec *rec)
 {
 	const struct kind *kind = &known->kinds[BPFREFS_PROG];
@@ -347,7 +355,7 @@ bool known_used(const struct known *known, const struct walk_rec *rec, const uin
 
 	*maps = used->count ? &g_array_index(known->maps, uint32_t, used->first) : NULL;
 	*count = used->count;
-	return used->learnt && !used->more && prog->used == used->count;
+	return used->valid && !used->more && prog->used == used->count;
 }
 
 void known_use_begin(struct known *known, const struct walk_rec *rec)
@@ -364,7 +372,7 @@ void known_use_end(struct known *known)
 		const struct walk_prog *prog = (void *)(kind->records->data + i * kind->size);
 
 		if (used->begun)
-			used->learnt = used->count == prog->used;
+			used->valid = used->count == prog->used;
 		used->begun = false;
 	}
 }
@@ -378,7 +386,10 @@ void known_use(struct known *known, uint32_t prog, uint32_t map)
 		return;
 	if (used->count == 0)
 		used->first = known->maps->len;
-	/* what is not told at a stretch is told by the kernel again each time, as is what has no room */
+	/*
+	 * The maps of a program must follow each other in known->maps. If they do not, or there is
+	 * no memory, the kernel is read again each time.
+	 */
 	if (!map || used->first + used->count != known->maps->len ||
 	    !memory_can_grow(known->maps->len * sizeof(map), sizeof(map))) {
 		used->more = true;

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What the BPF source has learnt of maps, programs and BTFs in earlier scans and what cannot change:
- * where they are in the kernel, and their facts. Their counters are then read from there, which takes
- * a fifth of the time of the iterators.
+ * The maps, programs and BTFs that earlier scans of the BPF source have read: their addresses in
+ * the kernel, and their properties, which cannot change. Later scans read the counters at these
+ * addresses (walk_counts). That takes a fifth of the time of the iterators.
  */
-#ifndef BPFREFS_KNOWN_H
-#define BPFREFS_KNOWN_H
+#ifndef BPFREFS_OBJECT_CACHE_H
+#define BPFREFS_OBJECT_CACHE_H
 
 #include "kernel/bpf_loader.h"
 
@@ -14,46 +14,63 @@ struct known;
 struct known *known_new(void);
 void known_free(struct known *known); /* NULL is allowed */
 
-/* May there be maps or programs that are not known? Then they have to be told anew. */
+/*
+ * Returns true if there may be maps or programs that the cache lacks. All of them are then read
+ * again by the iterators.
+ */
 bool known_is_outdated(const struct known *known);
-/* Maps and programs are about to be told anew, all of them. */
+/* Empties the cache of maps and programs, before all of them are read by the iterators. */
 void known_begin(struct known *known);
-/* They were all told. */
+/* Marks the cache as complete, after all maps and programs were read. */
 void known_end(struct known *known);
-/* Notes the record of an object, if it is one of a map, program or BTF. */
+/* Adds the object of a record, if it is a map, program or BTF. */
 void known_note(struct known *known, const struct walk_rec *rec);
-/* Reads the counters of all known objects, and forgets those that are gone. */
+/* Reads the counters of all cached objects, and removes the objects that have been freed. */
 int known_read(struct known *known, struct walkers *walkers);
-/* Hands on the record of each of that kind, its counters as they were read last, as they were noted. */
+/*
+ * Calls @fn for the record of each object of that kind, with the counters as they were last read,
+ * in the order in which the objects were added.
+ */
 void known_each(const struct known *known, enum bpfrefs_kind kind, walk_fn fn, void *data);
-/* A bit for each type below 64 that a map or program of those may have. */
+/* A bit for each type below 64 that a cached map or program may have. */
 uint64_t known_types(const struct known *known, enum bpfrefs_kind kind);
-/* The record of a map or program, its counters as they were read last; NULL: it is not known. */
+/*
+ * The record of a map or program, with the counters as they were last read; NULL
+ * if it is not cached.
+ */
 const struct walk_rec *known_find(const struct known *known, struct bpfrefs_key key);
 /*
- * The maps that a program uses, if they are those that it used when that was learnt, and all that it
- * holds beside what its record tells. @prog is one of known_each()'s; @maps is valid until the next
- * change.
+ * Returns true if the cached maps are all that the program uses now, and the program holds no
+ * other object beyond those in its record. @prog is a record from known_each(). @maps is valid
+ * until the cache changes.
  */
 bool known_used(const struct known *known, const struct walk_rec *prog, const uint32_t **maps,
 		uint32_t *count);
-/* That is about to be told: known_use() for each map, in order; 0: something that is no used map. */
+/*
+ * Begins the collection of what a program holds. known_use() then adds each map, in order; @map is
+ * 0 for something that is not a map in used_maps.
+ */
 void known_use_begin(struct known *known, const struct walk_rec *prog);
 void known_use(struct known *known, uint32_t prog, uint32_t map);
 /*
- * All was told of those that had begun, without a failure: it is learnt where a program uses as many
- * maps as were counted before. (While one more is bound, what is told may be nonsense.)
+ * Ends the collection for all programs that have begun, if it did not fail. The maps of a program
+ * are valid if their number is the one that was counted before: while another map is being bound
+ * (BPF_PROG_BIND_MAP), the emitted ones may be wrong.
  */
 void known_use_end(struct known *known);
 /*
- * Is it known of all links that none holds a map? All are told by known_link() between the first and
- * the third of these. Which map an attached one holds may change, but not whether it holds one.
+ * Remembers whether no link holds a map. known_link() is called for each link between
+ * known_links_begin() and known_links_end(). An update of an attached link may replace its map, but
+ * a link without a map never gets one.
  */
 void known_links_begin(struct known *known);
 void known_link(struct known *known, const struct walk_rec *rec);
 void known_links_end(struct known *known);
 bool known_links_hold_no_map(const struct known *known);
-/* Reads one map's; -ENOENT if it is not there, or not known. */
+/*
+ * Reads the counters of one map, and calls @fn for its record; -ENOENT if it is
+ * freed or not cached.
+ */
 int known_read_map(struct known *known, struct walkers *walkers, uint32_t id, walk_fn fn,
 		   void *data);
 

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Objects as the BPF source's records tell them, and their counters, which are read twice. */
+/*
+ * Adds the objects in the BPF source's records to the snapshot, and compares their counters,
+ * which are read twice.
+ */
 #include <linux/bpf.h>
 #include <string.h>
 
@@ -28,7 +31,7 @@ const char *walk_name(struct scan *scan, const char *name, size_t size)
 	return scan_str(scan, copy);
 }
 
-/* The kind, and the two counters, of a record that tells an object. */
+/* The key and the two counters of a record that describes an object. */
 static bool counters_of(const struct walk_rec *rec, struct bpfrefs_key *key, uint64_t *refcnt,
 			uint64_t *usercnt)
 {
@@ -103,7 +106,10 @@ void walk_count(struct scan *scan, const struct walk_rec *rec)
 	object = scan_object_add(scan, key);
 	if (!object->type)
 		fill_object(scan, object, rec);
-	/* a btf is told once for each object that leads to it: the counts must agree */
+	/*
+	 * A BTF is emitted once for each object that leads to it: the counters must be
+	 * the same each time.
+	 */
 	if (object->refcnt != BPFREFS_UNKNOWN && object->refcnt != refcnt)
 		object->changing = true;
 	object->refcnt = refcnt;
@@ -111,8 +117,8 @@ void walk_count(struct scan *scan, const struct walk_rec *rec)
 }
 
 /*
- * The object that a record of the second reading is about. They come as they came first, but for those
- * that are gone: the next one is mostly it.
+ * The object of a record of the second reading. The records come in the same order as in the first
+ * reading, except that freed objects are missing, so it is mostly the next one.
  */
 static struct bpfrefs_object *counted(struct scan *scan, struct bpfrefs_key key)
 {
@@ -145,7 +151,7 @@ void walk_recount(struct scan *scan, const struct walk_rec *rec)
 	object_inner(object)->seen = true;
 }
 
-/* ------------------------------------------------- reading objects again --- */
+/* ---------------------------------------------- reading objects again --- */
 
 static void take_map(const struct walk_rec *rec, void *data)
 {
@@ -175,7 +181,7 @@ int walk_read_map(struct bpfrefs_ctx *ctx, uint32_t id, struct walk_one_map *one
 	return one->found ? 0 : -ENOENT;
 }
 
-/* BTFs are reported by the objects that lead to them. */
+/* The BTFs are emitted with the objects that lead to them. */
 int walk_learn_objects(struct bpfrefs_ctx *ctx, walk_fn note, void *data)
 {
 	int err;

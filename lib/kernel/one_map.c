@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The holders of one map alone: the programs leave out what other objects are held by, and classes
- * that hold no maps do not run. Whoever asks takes the answer only where the counters say that
- * nothing is missing, and looks at everything otherwise (bpfrefs_snapshot_take_one()).
+ * Collects the holders of one map only: the programs skip what holds other objects, and classes
+ * that cannot hold a map do not run. bpfrefs_snapshot_take_one() uses the result only if it
+ * explains both counters of the map completely, and takes a full snapshot otherwise.
  */
 #include <linux/bpf.h>
 
@@ -12,10 +12,11 @@
 
 
 /*
- * Maps alone: what holds them are descriptors, pins, programs, links and other maps. Sockets hold two
- * types of them, which have no counts to tell whether all were found.
+ * Maps can be held by descriptors, pins, programs, links and other maps, whose references the
+ * counters include. Two types of maps are held by sockets too, where no counter shows whether all
+ * holders were found.
  */
-static bool can_be_alone(const struct walk_map *map)
+static bool is_supported(const struct walk_map *map)
 {
 	return map->type != BPF_MAP_TYPE_XSKMAP && map->type != BPF_MAP_TYPE_STRUCT_OPS;
 }
@@ -37,12 +38,12 @@ static const char *name_of_holder(struct scan *scan, struct bpfrefs_key holder)
 	return NULL;
 }
 
-static void note_outer(const struct walk_rec *rec, void *data)
+static void add_outer_map(const struct walk_rec *rec, void *data)
 {
 	holder_map_note(data, rec);
 }
 
-static void tell_link(const struct walk_rec *rec, void *data)
+static void dispatch_link(const struct walk_rec *rec, void *data)
 {
 	struct scan *scan = data;
 
@@ -50,7 +51,10 @@ static void tell_link(const struct walk_rec *rec, void *data)
 	walk_dispatch(rec, scan);
 }
 
-/* None holds a map on most systems, and to find that again would take long beside the rest. */
+/*
+ * On most systems no link holds a map. To walk over all links again would take long
+ * compared with the rest.
+ */
 static int walk_links(struct scan *scan)
 {
 	struct known *known = scan->ctx->known;
@@ -59,7 +63,7 @@ static int walk_links(struct scan *scan)
 	if (known_links_hold_no_map(known))
 		return 0;
 	known_links_begin(known);
-	err = walkers_iterate(walk_state_of(scan)->walkers, "walk_links", tell_link, scan);
+	err = walkers_iterate(walk_state_of(scan)->walkers, "walk_links", dispatch_link, scan);
 	if (!err)
 		known_links_end(known);
 	return err;
@@ -74,7 +78,7 @@ static int walk_one(struct scan *scan, const struct walk_one_map *one)
 
 	walk_count(scan, &one->map.rec);
 	walk_note(scan, &one->map.rec);
-	known_each(scan->ctx->known, BPFREFS_MAP, note_outer, scan);
+	known_each(scan->ctx->known, BPFREFS_MAP, add_outer_map, scan);
 	control->only = one->map.address;
 	control->uses = 0;
 	owners_prepare(scan);
@@ -93,7 +97,7 @@ static int walk_one(struct scan *scan, const struct walk_one_map *one)
 	return state->unnamed ? -EAGAIN : 0;
 }
 
-static void note(const struct walk_rec *rec, void *known)
+static void cache_record(const struct walk_rec *rec, void *known)
 {
 	known_note(known, rec);
 }
@@ -107,13 +111,13 @@ int walk_collect_one(struct scan *scan, struct bpfrefs_key key)
 
 	if (key.kind != BPFREFS_MAP)
 		return -EAGAIN;
-	/* much less than to look at everything that holds them */
-	err = known_is_outdated(ctx->known) ? walk_learn_objects(ctx, note, ctx->known) : 0;
+	/* This takes much less time than to collect everything that holds the objects. */
+	err = known_is_outdated(ctx->known) ? walk_learn_objects(ctx, cache_record, ctx->known) : 0;
 	if (!err)
 		err = walk_read_map(ctx, key.id, &one);
 	if (err)
 		return err;
-	if (!can_be_alone(&one.map))
+	if (!is_supported(&one.map))
 		return -EAGAIN;
 	walk_state_begin(&state, scan->classes);
 	state.one = &one.map;

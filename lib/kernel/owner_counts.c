@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Was everything found that keeps an owner? The kernel's own reference counters say so: what they have
- * beyond what was found is a hold by something unknown. Then, who keeps what is mounted nowhere.
+ * Compares what was found to hold an owner with the kernel's own reference counters. References
+ * beyond what was found are a hold by something unknown. Then adds the processes that keep
+ * instances of bpffs which are mounted nowhere.
  */
 #include <fcntl.h>
 #include <string.h>
@@ -11,7 +12,10 @@
 #include "kernel/pin_tree.h"
 #include "kernel/owner_records.h"
 
-/* A file that keeps an anonymous namespace may be carried in a message, where nobody looks for it. */
+/*
+ * The file that keeps an anonymous namespace may be in a message of a socket, where it
+ * is not looked for.
+ */
 static void check_trees(struct owners *d)
 {
 	for (guint i = 0; i < d->trees->len; i++) {
@@ -23,8 +27,8 @@ static void check_trees(struct owners *d)
 }
 
 /*
- * Processors whose parts of a per-CPU counter are to be added up are those that may be there: where
- * that list has holes, the counts of mounts cannot be read.
+ * The counter of a mount is the sum over all possible processors (mnt_get_count()). The program
+ * adds up the processors from 0 on, so the list of possible ones must not have holes.
  */
 static bool can_count_mounts(const struct owners *d)
 {
@@ -42,8 +46,11 @@ static void check_namespace(struct owners *d, const struct owned_ns *node,
 	int64_t opened = node->opened;
 
 	if (counted->refcnt < 0)
-		return; /* freed meanwhile */
-	/* a mount in no namespace is kept by what is opened on it: by nothing else that is looked for */
+		return; /* it has been freed meanwhile */
+	/*
+	 * A mount in no namespace is kept by a file that is opened on it. If only such mounts were
+	 * found, but no such file, then they explain nothing.
+	 */
 	if (node->opened == node->detached)
 		opened = 0;
 	if (counted->refcnt > node->found + (counted->usercnt > 0) || counted->usercnt > opened)
@@ -59,7 +66,7 @@ static void check_mount(struct owners *d, const struct owned_mount *node,
 		owners_hold_root(d, node->owner, OWNER_BY_UNKNOWN);
 }
 
-/* Reads the counters of what is in the list, and gives each to @check with its place. */
+/* Reads the counters of the listed objects, and calls @check for each with its index. */
 typedef void (*check_fn)(struct owners *d, guint index, const struct walk_listed *counted);
 
 static void count_each(struct owners *d, const struct walk_listed *wanted, guint count,
@@ -92,7 +99,9 @@ static void check_counted_mount(struct owners *d, guint index, const struct walk
 	check_mount(d, g_ptr_array_index(d->mount, index), counted);
 }
 
-/* An instance is held by each of its mounts, and by what is going to be one (fsopen()). */
+/*
+ * An instance is held by each of its mounts, and by a file from fsopen(2) that may become a mount.
+ */
 static void check_counted_super(struct owners *d, guint index, const struct walk_listed *counted)
 {
 	if (counted->refcnt > (int64_t)g_array_index(d->super_mounts, uint32_t, index))
@@ -151,7 +160,7 @@ void owners_count(struct owners *d)
 	count_supers(d);
 }
 
-/* ---------------------------------------------------- detached instances --- */
+/* -------------------------------------------------- detached instances --- */
 
 static int by_pid(gconstpointer a, gconstpointer b)
 {
@@ -160,7 +169,7 @@ static int by_pid(gconstpointer a, gconstpointer b)
 	return x < y ? -1 : x > y;
 }
 
-/* The processes that hold an owner themselves, each once, in order. */
+/* The processes that hold an owner directly, each once, in ascending order. */
 static GArray *pids_of(const struct scan *scan, uint32_t owner)
 {
 	GArray *pids = g_array_new(FALSE, FALSE, sizeof(uint32_t));

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What keeps mount namespaces, network namespaces and instances of bpffs alive. Only those matter that
- * something which is shown lasts as long as: instances of bpffs, the mount namespaces that they are
- * mounted in, network namespaces with attachments, and the mount namespaces that have bind mounts of
- * such a namespace's file.
+ * Collects what keeps mount namespaces, network namespaces and instances of bpffs alive. Only those
+ * matter on which something that is shown depends: instances of bpffs, the mount namespaces that
+ * these are mounted in, network namespaces with attachments, and mount namespaces with bind mounts
+ * of such a namespace's file.
  *
- * The kernel counts references to each of them. Where it counts more than were found, the rest is a
- * hold by something unknown: a file that is carried in a message, a socket that was closed and lingers,
- * an open /proc/net file. Who reads that something would be freed can rely on it only so.
+ * The kernel counts the references to each of them. If it counts more than were found, the rest is
+ * a hold by something unknown: a file in a message, a closed socket that lingers, an open file of
+ * /proc/net. Such an owner counts as one that stays, so that bpfrefs never says that something
+ * would be freed which is not.
  */
 #include "kernel/owner_records.h"
 
@@ -16,6 +17,8 @@
 
 #include "snapshot/owner.h"
 #include "kernel/pin_tree.h"
+
+/* --------------------------------------------------- root directories --- */
 
 uint32_t owners_own_ns(const struct scan *scan)
 {
@@ -46,7 +49,7 @@ void owners_prepare(struct scan *scan)
 
 /* -------------------------------------------------------- root directories --- */
 
-/* A namespace's mounts are looked up through as many root directories as that. */
+/* The mounts of a namespace are looked up through at most so many root directories. */
 #define ROOTS_MAX 64
 
 GHashTable *owners_roots_new(void)
@@ -59,9 +62,12 @@ const GArray *owners_roots(const struct walk_state *state, uint32_t mnt_ns)
 	return g_hash_table_lookup(state->roots, GUINT_TO_POINTER(mnt_ns));
 }
 
-static void note_root(struct walk_state *state, const struct walk_ns *task)
+static void add_root(struct walk_state *state, const struct walk_ns *task)
 {
-	/* by its own number procfs shows what a thread has, which its process may not have */
+	/*
+	 * /proc/TID shows the root directory of a thread, which may differ from
+	 * that of its process.
+	 */
 	struct walk_root root = { task->root_mnt, task->root,
 				  task->tid ? task->tid : task->rec.id };
 	GArray *roots = g_hash_table_lookup(state->roots, GUINT_TO_POINTER(task->mnt_ns));
@@ -80,7 +86,7 @@ static void note_root(struct walk_state *state, const struct walk_ns *task)
 		g_array_append_val(roots, root);
 }
 
-/* -------------------------------------------------------------- records --- */
+/* ----------------------------------------------------------- records --- */
 
 void owners_note(struct scan *scan, const struct walk_rec *rec)
 {
@@ -88,7 +94,7 @@ void owners_note(struct scan *scan, const struct walk_rec *rec)
 	struct walk_state *state = walk_state_of(scan);
 
 	if (task)
-		note_root(state, task);
+		add_root(state, task);
 	if (state->one || (rec->type != WALK_NS && rec->type != WALK_HOLD))
 		return;
 	if (!state->holds.bytes)
@@ -112,7 +118,10 @@ static bool failed(struct owners *d, bool ok)
 	return !ok;
 }
 
-/* Was this not counted before? @tag tells apart what one thing holds: below 8. */
+/*
+ * Returns true if this has not been counted yet. @tag distinguishes what one structure holds; it is
+ * below 8, which the alignment of @what leaves free.
+ */
 static bool is_new(struct owners *d, uint64_t what, uint64_t tag)
 {
 	uint64_t key = what | tag;
@@ -123,7 +132,7 @@ static bool is_new(struct owners *d, uint64_t what, uint64_t tag)
 	return true;
 }
 
-/* ---------------------------------------------------------------- nodes --- */
+/* ------------------------------------------------------------- nodes --- */
 
 static struct owned_ns *node_find(const struct owners *d, enum owner_kind kind, uint32_t inum)
 {
@@ -136,7 +145,10 @@ void owners_hold_root(struct owners *d, uint32_t owner, enum owner_how how)
 			(struct owner_hold){ .owner = owner, .by = OWNER_NONE, .how = how });
 }
 
-/* A namespace that stays, whatever processes do: the kernel's own; our own mount namespace. */
+/*
+ * Returns true for a namespace that stays, whatever processes exit: the initial one, and our
+ * own mount namespace.
+ */
 static bool stays(const struct owners *d, enum owner_kind kind, uint32_t inum, enum owner_how *how)
 {
 	const struct walk_known *known = &d->control->known;
@@ -148,7 +160,7 @@ static bool stays(const struct owners *d, enum owner_kind kind, uint32_t inum, e
 	return kind == OWNER_MNT_NS && inum == d->own_ns;
 }
 
-/* The owner of a namespace, whose holds will be looked for where it is added now. */
+/* The owner of a namespace. If it is added now, its holds will be collected. */
 static uint32_t node_add(struct owners *d, enum owner_kind kind, uint32_t inum)
 {
 	struct owned_ns *node = node_find(d, kind, inum);
@@ -179,7 +191,9 @@ static void hold_by_namespace(struct owners *d, uint32_t owner, uint32_t mnt_ns)
 						 .owner = owner, .by = by, .how = OWNER_BY_MOUNT });
 }
 
-/* What is in an anonymous namespace is held once a process that keeps it is found. */
+/*
+ * A mount in an anonymous namespace gets its hold when a process that keeps the namespace is found.
+ */
 static void hold_by_tree(struct owners *d, uint32_t owner, uint64_t ns)
 {
 	struct owned_tree tree = { ns, owner, false };
@@ -187,9 +201,9 @@ static void hold_by_tree(struct owners *d, uint32_t owner, uint64_t ns)
 	g_array_append_val(d->trees, tree);
 }
 
-/* ------------------------------------------------------------ instances --- */
+/* --------------------------------------------------------- instances --- */
 
-/* The special value that stands for mounts of the kernel's own (MNT_NS_INTERNAL). */
+/* The mount namespace of the kernel's internal mounts is MNT_NS_INTERNAL, which is an ERR_PTR(). */
 static bool is_error(uint64_t address)
 {
 	return address >= (uint64_t)-4095;
@@ -203,7 +217,7 @@ static void add_mount(struct owners *d, uint32_t owner, uint64_t sb, const struc
 	node->mount = mount->mount;
 	node->sb = sb;
 	node->attached = mount->ns && !is_error(mount->ns);
-	node->expected = node->attached; /* alloc_vfsmnt(), released by umount_tree() */
+	node->expected = node->attached; /* by alloc_vfsmnt(), until umount_tree() */
 	g_ptr_array_add(d->mount, node);
 	failed(d, idmap_set(&d->mounts, node->mount, node));
 	if (mount->mnt_ns)
@@ -230,7 +244,7 @@ static void add_super(struct owners *d, const struct pin_super *super)
 		kept = true;
 	}
 	if (kept)
-		return; /* what else holds it makes no difference */
+		return; /* it stays, whatever else holds it */
 	for (guint i = 0; i < count; i++)
 		add_mount(d, owner, super->address,
 			  &g_array_index(super->mounts, struct pin_mount, i));
@@ -246,7 +260,7 @@ static void add_supers(struct owners *d)
 		add_super(d, g_ptr_array_index(pins->supers, i));
 }
 
-/* Network namespaces in which something is attached. */
+/* Adds the network namespaces in which something is attached. */
 static void add_networks(struct owners *d)
 {
 	const GPtrArray *owners = d->scan->snap->owners;
@@ -259,12 +273,15 @@ static void add_networks(struct owners *d)
 	}
 }
 
-/* ---------------------------------------------- mounts of namespaces' files --- */
+/* ------------------------------------------- mounts of namespaces' files --- */
 
-/* More than so many calls do not help: the list changes all the time. */
+/* After so many calls the list is given up: it changes all the time. */
 #define CALLS_MAX 64
 
-/* The records of a list that changed are thrown away: the surplus of the dentries' counts remains. */
+/*
+ * The records of a list that changed are discarded. If it is given up, the counters of the files'
+ * dentries exceed what was found, and their namespaces count as ones that stay.
+ */
 static void read_ns_mounts(struct owners *d)
 {
 	struct walkers *walkers = walk_state_of(d->scan)->walkers;
@@ -313,7 +330,7 @@ static void take_ns_mount(struct owners *d, struct owned_ns *node,
 	} else if (mount->in && !is_error(mount->in)) {
 		hold_by_tree(d, node->owner, mount->in);
 	} else {
-		/* kept by the files opened on it, which hold the namespace themselves */
+		/* Files that are opened on it keep it, and they hold the namespace themselves. */
 		node->detached++;
 	}
 }
@@ -335,7 +352,10 @@ static void take_ns_mounts(struct owners *d, struct owned_ns *node, const GPtrAr
 		take_ns_mount(d, node, sorted->pdata[low]);
 }
 
-/* Follows bind mounts to the namespaces that they are in, which are added to the nodes on the way. */
+/*
+ * Follows bind mounts to the namespaces that they are in. These are appended to the array
+ * while it is processed.
+ */
 static void add_ns_mounts(struct owners *d)
 {
 	g_autoptr(GPtrArray) sorted = g_ptr_array_new();
@@ -350,7 +370,7 @@ static void add_ns_mounts(struct owners *d)
 	}
 }
 
-/* ------------------------------------------------------------ processes --- */
+/* --------------------------------------------------------- processes --- */
 
 static void hold_by(struct owners *d, uint32_t owner, struct owner_hold hold, const char comm[16])
 {
@@ -375,7 +395,10 @@ static void in_namespace(struct owners *d, const struct walk_ns *task, enum owne
 		task->comm);
 }
 
-/* A path in use on a mount of bpffs: each holds it (path_get()). */
+/*
+ * A working directory, root directory or open directory on a mount of bpffs: each holds the
+ * mount (path_get()).
+ */
 static void on_mount(struct owners *d, const struct walk_hold *hold)
 {
 	static const enum owner_how how[] = {
@@ -450,7 +473,7 @@ static void take_hold(const struct walk_rec *rec, void *data)
 	}
 }
 
-/* --------------------------------------------------------------- all of it --- */
+/* ----------------------------------------------------------- together --- */
 
 static void derive_holds(struct owners *d)
 {

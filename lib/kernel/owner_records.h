@@ -1,19 +1,22 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* What keeps the owners of the BPF source: namespaces and instances of bpffs (owner.h). */
-#ifndef BPFREFS_WALK_OWNER_H
-#define BPFREFS_WALK_OWNER_H
+/* Collects what holds the owners: namespaces and instances of bpffs (snapshot/owner.h). */
+#ifndef BPFREFS_OWNER_RECORDS_H
+#define BPFREFS_OWNER_RECORDS_H
 
 #include "snapshot/owner.h"
 #include "kernel/bpf_source.h"
 
-/* A root directory that processes of a mount namespace have, and one of them. */
+/* A root directory of processes in a mount namespace, and one of these processes. */
 struct walk_root {
 	uint64_t mount, dentry;
 	uint32_t pid;
 };
 
 GHashTable *owners_roots_new(void);
-/* Those of a namespace, in the order of the tasks; NULL: no process is in it. Borrowed. */
+/*
+ * The root directories of a namespace, in the order of the tasks; NULL if no process
+ * is in it. Borrowed.
+ */
 const GArray *owners_roots(const struct walk_state *state, uint32_t mnt_ns);
 /* The number of our mount namespace, 0: it cannot be found out. */
 uint32_t owners_own_ns(const struct scan *scan);
@@ -22,35 +25,41 @@ uint32_t owners_own_ns(const struct scan *scan);
  * mounted in our own namespace: to keep one that is makes no difference, and we see its pins ourselves.
  */
 void owners_prepare(struct scan *scan);
-/* Keeps a record of what a process holds, until it is known which namespaces matter. */
+/* Stores a record of what a process holds, until it is known which namespaces matter. */
 void owners_note(struct scan *scan, const struct walk_rec *rec);
-/* After all classes: adds every instance of bpffs as an owner, and the holds of all owners. */
+/*
+ * After all classes have run: adds every instance of bpffs as an owner, and the
+ * holds of all owners.
+ */
 void owners_derive(struct scan *scan);
 
-/* ----------------------------------------------- between walk-owner*.c --- */
+/* ------------------------- shared by owner_records.c and owner_counts.c --- */
 
 /* A namespace that matters. */
 struct owned_ns {
 	uint32_t owner;
-	uint64_t common;   /* its struct ns_common; 0: nothing leads there */
-	int64_t found;	   /* references to it, without that of its file's inode */
-	int64_t opened;	   /* references to its file's dentry: files and mounts */
+	uint64_t common;   /* its struct ns_common; 0 if no record has its address */
+	int64_t found;	   /* references to it that were found, without that of its file's inode */
+	int64_t opened;	   /* references to the dentry of its file: files and mounts */
 	uint32_t detached; /* mounts of its file that are in no namespace */
 	enum owner_kind kind;
 	uint32_t inum;
-	bool stays; /* its holds are not looked for */
+	bool stays; /* it is not freed with any process: its holds are not collected */
 };
 
-/* A mount of an instance of bpffs that nothing initial keeps. */
+/* A mount of a bpffs that is not mounted in a namespace that stays. */
 struct owned_mount {
 	uint32_t owner; /* the instance */
 	uint64_t mount, sb;
-	int64_t expected; /* references that belong to its place in a namespace */
+	int64_t expected; /* references that are due to the mount being attached in a namespace */
 	int64_t found;
 	bool attached;
 };
 
-/* What is in an anonymous mount namespace: kept by the file that fsmount() or open_tree() gave. */
+/*
+ * A mount in an anonymous mount namespace. The file that fsmount(2) or open_tree(2)
+ * returned keeps it.
+ */
 struct owned_tree {
 	uint64_t ns;
 	uint32_t owner;
@@ -60,23 +69,23 @@ struct owned_tree {
 struct owners {
 	struct scan *scan;
 	struct walk_control *control;
-	uint32_t own_ns;       /* our mount namespace */
+	uint32_t own_ns;       /* the mount namespace of this process */
 	struct idmap nodes;    /* ns_key() -> struct owned_ns */
 	GPtrArray *ns;	       /* the same, owned, in the order in which they were added */
 	struct idmap mounts;   /* struct mount -> struct owned_mount */
-	GPtrArray *mount;      /* the same, owned */
-	GArray *supers;	       /* struct walk_place: id is the index of the owner */
-	GArray *super_mounts;  /* uint32_t: how many mounts each of these has */
+	GPtrArray *mount;      /* the same structures, owned */
+	GArray *supers;	       /* struct walk_place, whose id is the index of the owner */
+	GArray *super_mounts;  /* uint32_t: the number of mounts of each of the supers */
 	GArray *trees;	       /* struct owned_tree */
 	GByteArray *ns_mounts; /* records of mounts of namespaces' files */
-	struct idmap seen;     /* what was counted already */
+	struct idmap seen;     /* what has been counted already; see is_new() */
 };
 
-/* The owner has a hold that is no process's and no other owner's. */
+/* Adds a hold that belongs to no process and no other owner. */
 void owners_hold_root(struct owners *d, uint32_t owner, enum owner_how how);
-/* Adds holds by something unknown, where the kernel counts more than was found. */
+/* Adds holds by something unknown, where the kernel counts more references than were found. */
 void owners_count(struct owners *d);
-/* Adds to each detached instance of bpffs the processes that keep it. */
+/* Adds to each instance of bpffs that is mounted nowhere the processes that keep it. */
 void owners_note_pids(struct owners *d);
 
 #endif

@@ -4,7 +4,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-/* Deeper than this no path is followed: PATH_MAX allows 2048 components. */
+/* The depth to which a path is followed: PATH_MAX allows 2048 components. */
 #define DEPTH_MAX 2048
 
 static void super_free(gpointer data)
@@ -70,11 +70,11 @@ static void add_namespace(struct pin_super *super, uint32_t ns)
 	for (guint i = 0; i < super->namespaces->len; i++)
 		if (g_array_index(super->namespaces, uint32_t, i) == ns)
 			return;
-	if (ns) /* 0: detached */
+	if (ns) /* 0: mounted in no namespace */
 		g_array_append_val(super->namespaces, ns);
 }
 
-/* Records in the making of a tree: what comes after one belongs to it. */
+/* The state while records are added: each record belongs to the instance or inode before it. */
 struct taking {
 	struct pin_tree *tree;
 	struct pin_super *super;
@@ -103,20 +103,20 @@ void pin_tree_supers(struct pin_tree *tree, const GByteArray *records)
 }
 
 static struct pin_inode *add_inode(struct pin_tree *tree, struct pin_super *super,
-				   const struct walk_inode *told)
+				   const struct walk_inode *record)
 {
 	struct pin_inode *inode = g_new0(struct pin_inode, 1);
 
-	inode->key.kind =
-		told->kind == WALK_KIND_DIR ? BPFREFS_KIND_COUNT : (enum bpfrefs_kind)told->kind;
-	inode->key.id = told->rec.id;
+	inode->key.kind = record->kind == WALK_KIND_DIR ? BPFREFS_KIND_COUNT
+							: (enum bpfrefs_kind)record->kind;
+	inode->key.id = record->rec.id;
 	inode->super = super;
-	inode->ino = told->ino;
-	inode->mtime = told->mtime;
-	inode->nlink = told->nlink;
-	inode->uid = told->uid;
-	inode->gid = told->gid;
-	inode->mode = told->mode;
+	inode->ino = record->ino;
+	inode->mtime = record->mtime;
+	inode->nlink = record->nlink;
+	inode->uid = record->uid;
+	inode->gid = record->gid;
+	inode->mode = record->mode;
 	inode->names = g_ptr_array_new_with_free_func(g_free);
 	g_ptr_array_add(tree->inodes, inode);
 	return inode;
@@ -137,14 +137,14 @@ static void add_name(struct pin_tree *tree, struct pin_inode *inode,
 	g_ptr_array_add(inode->names, name);
 }
 
-static void add_iter(struct pin_tree *tree, const struct walk_pinned_iter *told)
+static void add_iter(struct pin_tree *tree, const struct walk_pinned_iter *record)
 {
 	const struct pin_iter iter = {
-		.prog = told->prog,
-		.link_id = told->rec.id,
-		.prog_id = told->prog_id,
-		.attach_btf_id = told->attach_btf_id,
-		.btf_id = told->btf_id,
+		.prog = record->prog,
+		.link_id = record->rec.id,
+		.prog_id = record->prog_id,
+		.attach_btf_id = record->attach_btf_id,
+		.btf_id = record->btf_id,
 	};
 
 	g_array_append_val(tree->iters, iter);
@@ -152,17 +152,18 @@ static void add_iter(struct pin_tree *tree, const struct walk_pinned_iter *told)
 
 static void take_inode(const struct walk_rec *rec, void *data)
 {
-	const struct walk_pinned_iter *iter = walk_record(rec, walk_pinned_iter);
-	const struct walk_inode *told = walk_record(rec, walk_inode);
+	const struct walk_pinned_iter *iter =
+		walk_record(rec, walk_pinned_iter);
+	const struct walk_inode *record = walk_record(rec, walk_inode);
 	const struct walk_dentry *dentry = walk_record(rec, walk_dentry);
 	struct taking *taking = data;
 
 	if (iter)
 		add_iter(taking->tree, iter);
-	else if (told)
-		taking->inode = add_inode(taking->tree, taking->super, told);
+	else if (record)
+		taking->inode = add_inode(taking->tree, taking->super, record);
 	else if (dentry && taking->inode && !idmap_get(&taking->tree->names, dentry->dentry))
-		/* a directory is told for each pin in it, where one object is looked for */
+		/* For the holders of one object, a directory is emitted once for each pin in it. */
 		add_name(taking->tree, taking->inode, dentry);
 }
 
@@ -178,7 +179,7 @@ static const struct pin_name *parent_of(const struct pin_tree *tree, const struc
 	return idmap_get(&tree->names, name->parent);
 }
 
-/* How long the path to a name is, without its NUL; 0 if it no longer leads to the root. */
+/* The length of the path to a name, without its NUL; 0 if the name no longer leads to the root. */
 static size_t path_length(const struct pin_tree *tree, const struct pin_name *name)
 {
 	size_t length = 0;

@@ -6,7 +6,7 @@
 #include "kernel/worker.h"
 #include "snapshot/memory.h"
 
-/* Buffers that wait to be decoded, at most: whoever reads faster waits too. */
+/* The number of buffers that may wait to be decoded: beyond that the reading thread waits. */
 #define WAITING_MAX 8
 
 struct buffer {
@@ -24,11 +24,11 @@ struct ahead {
 	struct buffer *first, *last;
 	unsigned int waiting;
 	bool ended; /* nothing more will be read */
-	int err;    /* and why */
+	int err;    /* the result of the reading */
 };
 
-/* Puts what was read last at the end of the queue, and marks that end if nothing more comes. */
-static void put(struct ahead *ahead, struct buffer *buffer, int more)
+/* Appends what was read last to the queue, and marks the end of the queue if nothing follows. */
+static void queue_push(struct ahead *ahead, struct buffer *buffer, int more)
 {
 	g_mutex_lock(&ahead->lock);
 	while (ahead->waiting >= WAITING_MAX)
@@ -46,8 +46,8 @@ static void put(struct ahead *ahead, struct buffer *buffer, int more)
 	g_mutex_unlock(&ahead->lock);
 }
 
-/* The next buffer, owned, or NULL at the end. */
-static struct buffer *take(struct ahead *ahead)
+/* The next buffer, owned by the caller, or NULL at the end. */
+static struct buffer *queue_pop(struct ahead *ahead)
 {
 	struct buffer *buffer;
 
@@ -92,7 +92,7 @@ static void *run(void *data)
 			buffer = copy(records, len);
 			more = buffer ? more : -ENOMEM;
 		}
-		put(ahead, buffer, more);
+		queue_push(ahead, buffer, more);
 	} while (more > 0);
 	return NULL;
 }
@@ -115,29 +115,29 @@ struct ahead *ahead_begin(ahead_fn read, void *data)
 	return NULL;
 }
 
-/* Records that are seen by @soon before any of them by @fn. */
-#define SOON 8
+/* The number of records that @soon is called for before @fn is called for them. */
+#define BATCH_RECORDS 8
 
-/* Where the next SOON records from @at end. */
-static uint32_t soon_end(const struct buffer *buffer, uint32_t at)
+/* The offset at which the next BATCH_RECORDS records from @at end. */
+static uint32_t batch_end(const struct buffer *buffer, uint32_t at)
 {
-	for (unsigned int i = 0; i < SOON && at < buffer->len; i++) {
+	for (unsigned int i = 0; i < BATCH_RECORDS && at < buffer->len; i++) {
 		const struct walk_rec *rec = (const void *)(buffer->records + at);
 
 		if (buffer->len - at < sizeof(*rec) || rec->size < sizeof(*rec) ||
 		    rec->size > buffer->len - at)
-			return buffer->len; /* none of ours: walk_each() ends there */
+			return buffer->len; /* an invalid record: walk_each() ends there */
 		at += rec->size;
 	}
 	return at;
 }
 
-static void each(const struct buffer *buffer, walk_fn soon, walk_fn fn, void *data)
+static void decode_buffer(const struct buffer *buffer, walk_fn soon, walk_fn fn, void *data)
 {
 	uint32_t at = 0, end;
 
 	for (; at < buffer->len; at = end) {
-		end = soon ? soon_end(buffer, at) : buffer->len;
+		end = soon ? batch_end(buffer, at) : buffer->len;
 		if (soon)
 			walk_each(buffer->records + at, end - at, soon, data);
 		walk_each(buffer->records + at, end - at, fn, data);
@@ -149,8 +149,8 @@ int ahead_end(struct ahead *ahead, walk_fn soon, walk_fn fn, void *data)
 	struct buffer *buffer;
 	int err;
 
-	while ((buffer = take(ahead))) {
-		each(buffer, soon, fn, data);
+	while ((buffer = queue_pop(ahead))) {
+		decode_buffer(buffer, soon, fn, data);
 		g_free(buffer);
 	}
 	beside_end(&ahead->beside);

@@ -1,27 +1,31 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Reading ahead: a thread has the kernel fill one buffer after another while what the ones before told
- * is decoded. Decoding itself stays in one thread, in order.
+ * Reads ahead of the decoding: a thread lets the kernel fill one buffer after another while the
+ * records of the buffers before are decoded. All records are decoded in one thread, in order.
  */
-#ifndef BPFREFS_AHEAD_H
-#define BPFREFS_AHEAD_H
+#ifndef BPFREFS_PREFETCH_H
+#define BPFREFS_PREFETCH_H
 
 #include "kernel/bpf_loader.h"
 
 /*
- * Reads once: @records, valid until the next call, and their @len in bytes, which may be 0. 1: there
- * is more; 0: that was the end; -errno: it ended early.
+ * Reads once. Sets @records, which is valid until the next call, and its length @len in
+ * bytes, which may be 0. Returns 1 if there is more to read, 0 at the end, and -errno if
+ * the reading failed.
  */
 typedef int (*ahead_fn)(void *data, const void **records, uint32_t *len);
 
 struct ahead;
 
-/* Begins a thread that calls @read until it ends. NULL: there can be none, and nothing was read. */
+/*
+ * Starts a thread that calls @read until the end. Returns NULL if there can be no thread;
+ * nothing was read then.
+ */
 struct ahead *ahead_begin(ahead_fn read, void *data);
 /*
- * Hands @fn each record that is read, in order, waits for the end and frees it; @soon, which may be
- * NULL, sees each a few records before. 0 or -errno: how the reading ended, -ENOMEM where there was no
- * room for what it read.
+ * Calls @fn for each record, in order, waits for the thread and frees @ahead. @soon, which may be
+ * NULL, is called for each record a few records earlier. Returns 0 or -errno: the result of the
+ * reading, or -ENOMEM if there was no memory for what was read.
  */
 int ahead_end(struct ahead *ahead, walk_fn soon, walk_fn fn, void *data);
 

@@ -11,7 +11,7 @@
 #include "kernel/object_cache.h"
 #include "kernel/net_namespaces.h"
 
-/* Words for a socket's type in the families that have no protocols of their own. */
+/* The names of socket types, for address families that have no protocols. */
 static const char *const type_words[] = {
 	[SOCK_STREAM] = "stream",
 	[SOCK_DGRAM] = "dgram",
@@ -44,7 +44,10 @@ void use_prepare(struct scan *scan)
 					NET_TYPE(STRUCT_OPS);
 	static const uint64_t events =
 		NET_TYPE(KPROBE) | NET_TYPE(TRACEPOINT) | NET_TYPE(PERF_EVENT);
-	/* what a tun device has itself, and what is attached to it, which goes with its files */
+	/*
+	 * Besides the programs that a tun device holds itself, those that are attached to it as to
+	 * any device, since they last as long as its open files.
+	 */
 	static const uint64_t tuns =
 		NET_TYPE(SOCKET_FILTER) | NET_TYPE(SCHED_CLS) | NET_TYPE(SCHED_ACT) | NET_TYPE(XDP);
 	struct walk_state *state = walk_state_of(scan);
@@ -86,7 +89,7 @@ struct bpfrefs_ref *use_add(struct scan *scan, const struct walk_use *use)
 	return ref;
 }
 
-/* ---------------------------------------------------- without a descriptor --- */
+/* ------------------------------------------------ without a descriptor --- */
 
 struct carried {
 	uint64_t file;
@@ -110,17 +113,17 @@ static gboolean carried_equal(gconstpointer a, gconstpointer b)
 
 bool use_carried(struct scan *scan, const struct walk_rec *rec)
 {
-	const struct walk_carried *told = walk_record(rec, walk_carried);
+	const struct walk_carried *record = walk_record(rec, walk_carried);
 	struct walk_state *state = walk_state_of(scan);
 	struct carried *carried;
 
-	if (!told)
+	if (!record)
 		return false;
 	if (!state->carried)
 		state->carried = g_hash_table_new_full(carried_hash, carried_equal, g_free, NULL);
 	carried = g_new0(struct carried, 1);
-	carried->file = told->file;
-	carried->other = told->other;
+	carried->file = record->file;
+	carried->other = record->other;
 	carried->pid = held_pid(scan, &carried->comm);
 	g_hash_table_add(state->carried, carried);
 	return true;
@@ -149,13 +152,17 @@ int use_walk_carried(struct scan *scan)
 		err = walkers_call(state->walkers, "walk_carried", walk_dispatch, scan);
 	}
 	scan_turn_to(scan, class);
-	/* none of these files carries others, as far as we know: if one did, it is not followed */
+	/*
+	 * These files are not known to hold other files. If one does, what it
+	 * holds is not followed.
+	 */
 	if (state->carried)
-		scan_gap(scan, g_hash_table_size(state->carried), "files in such files", 0);
+		scan_gap(scan, g_hash_table_size(state->carried),
+			 "files held by files without a descriptor", 0);
 	return err;
 }
 
-/* ------------------------------------------------------------ sockets' words --- */
+/* -------------------------------------------- types and addresses --- */
 
 static char *inet_type(const struct walk_sock *sock)
 {
@@ -183,7 +190,7 @@ char *use_sock_type(const struct walk_sock *sock)
 	return g_strdup_printf("family%u_%u", sock->family, sock->type);
 }
 
-/* A path, or after "@" a name that is none, whose NULs become "@" as in /proc/net/unix. */
+/* A path; or "@" and an abstract name, whose NULs are shown as "@", as in /proc/net/unix. */
 static char *unix_name(const struct walk_sock *sock)
 {
 	char *name = g_strndup("", WALK_LOCAL_MAX);

@@ -1,31 +1,38 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* What the classes share whose holders are sockets, tun devices and perf events. */
-#ifndef BPFREFS_USE_H
-#define BPFREFS_USE_H
+/* Functions for the classes whose holders are sockets, tun devices and perf events. */
+#ifndef BPFREFS_SOCKET_HOLDERS_H
+#define BPFREFS_SOCKET_HOLDERS_H
 
 #include "kernel/bpf_source.h"
 
-/* Their keys begin so. share is a token like file: lines with the same one count once. */
+/*
+ * The first keys of these classes. share identifies the holder, as file does for descriptors:
+ * references with the same share count once.
+ */
 #define USE_KEYS "share", "pid", "comm", "fd"
 enum { USE_SHARE, USE_PID, USE_COMM, USE_FD, USE_OWN };
 
 /*
- * Before the walk over descriptors: says which files can hold anything of what is loaded at all.
- * There may be very many sockets, and nothing that any could hold.
+ * Sets which kinds of files the walk over descriptors reads: those that can hold a program or map
+ * that is loaded. There may be very many sockets, and no program that a socket could hold.
  */
 void use_prepare(struct scan *scan);
 
-/* Adds the reference that a record tells, with these keys set. */
+/* Adds the reference of a record, and sets the keys above. */
 struct bpfrefs_ref *use_add(struct scan *scan, const struct walk_use *use);
 
 /*
- * Takes the record of a file that its process has no descriptor of; all such files are looked into
- * by use_walk_carried(), which the first of these classes calls: walks before it have told them.
+ * use_carried() takes the record of a file that its process holds without a descriptor.
+ * use_walk_carried() reads all of these files. The first of these classes calls it; the programs
+ * that emit such records have all run before.
  */
 bool use_carried(struct scan *scan, const struct walk_rec *rec);
 int use_walk_carried(struct scan *scan);
 
-/* A socket's kind and address: "tcp6", "[::1]:80"; owned, NULL where it has none. */
+/*
+ * The kind and the address of a socket, such as "tcp6" and "[::1]:80"; owned by the caller. The
+ * address is NULL if the socket has none.
+ */
 char *use_sock_type(const struct walk_sock *sock);
 char *use_sock_local(const struct walk_sock *sock);
 

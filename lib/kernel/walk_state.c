@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The state of one walk: what is prepared before the first record, and freed after the last. */
+/* The state of one walk: prepared before the first record, and freed after the last. */
 #include "kernel/bpf_source.h"
 #include "kernel/nested_files.h"
 #include "kernel/pin_tree.h"
@@ -12,7 +12,7 @@ void walk_state_begin(struct walk_state *state, const struct holder_class *const
 				state->takers[type] |= (uint64_t)1 << i;
 }
 
-/* Whatever the classes have left there; a walk that failed has left them no turn to clean up. */
+/* Frees also what classes would have freed themselves: after a failure they do not run any more. */
 void walk_state_clear(struct scan *scan)
 {
 	struct walk_state *state = walk_state_of(scan);

@@ -4,10 +4,10 @@
 #include <sched.h>
 
 /*
- * The scheduler puts a new thread on its parent's processor more often than not, and then each waits
- * for the other for some ms, which is as long as all of it takes.
+ * The scheduler mostly puts a new thread on the processor of its parent. Each then waits some
+ * milliseconds for the other, as long as the whole work takes.
  */
-static void elsewhere(pthread_attr_t *attributes)
+static void avoid_this_cpu(pthread_attr_t *attributes)
 {
 	int here = sched_getcpu();
 	cpu_set_t processors;
@@ -27,7 +27,7 @@ bool beside_begin(struct beside *beside, void *(*fn)(void *), void *data)
 	*beside = (struct beside){ .fn = fn, .data = data };
 	if (pthread_attr_init(&attributes) != 0)
 		return false;
-	elsewhere(&attributes);
+	avoid_this_cpu(&attributes);
 	beside->begun = pthread_create(&beside->thread, &attributes, fn, data) == 0;
 	pthread_attr_destroy(&attributes);
 	return beside->begun;

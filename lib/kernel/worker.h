@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* A thread for a part of what is asked for now; the daemon's own answers use it too. */
-#ifndef BPFREFS_BESIDE_H
-#define BPFREFS_BESIDE_H
+/* A worker thread that runs one function, for scans and for answers of the daemon. */
+#ifndef BPFREFS_WORKER_H
+#define BPFREFS_WORKER_H
 
 #include <pthread.h>
 #include <stdbool.h>
@@ -14,11 +14,11 @@ struct beside {
 };
 
 /*
- * Has a thread call @fn, on another processor than the caller's where there is one. False: there can
- * be no thread.
+ * Starts a thread that calls @fn, on another processor than the caller's if the process may use
+ * one. Returns false if there can be no thread.
  */
 bool beside_begin(struct beside *beside, void *(*fn)(void *), void *data);
-/* Waits until it has returned; where there was no thread, calls it now. */
+/* Waits until @fn has returned. If there was no thread, calls @fn now. */
 void beside_end(struct beside *beside);
 
 #endif
