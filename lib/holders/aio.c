@@ -10,13 +10,13 @@ enum { AIO_REQUEST = HELD_MORE };
 
 static const char *const keys[] = { "file", "pid", "comm", "request", NULL };
 
-/* Where the process has its struct iocb: what io_cancel(2) takes. */
+/* The address of the struct iocb in the process, which io_cancel(2) takes. */
 static void fill(struct scan *scan, struct bpfrefs_ref *ref, const struct walk_held *held,
-		 const struct carrier *carrier)
+		 const struct carrier *nested)
 {
 	char text[32];
 
-	(void)carrier;
+	(void)nested;
 	g_snprintf(text, sizeof(text), "%" G_GINT64_MODIFIER "x", (guint64)held->at);
 	ref_set_str(scan, ref, AIO_REQUEST, text);
 }
@@ -27,7 +27,7 @@ static bool decode(struct scan *scan, const struct walk_rec *rec)
 	const struct walk_gap *gap = walk_record(rec, walk_gap);
 
 	if (gap && gap->kind == WALK_GAP_AIO) {
-		scan_gap(scan, 1, "lists of requests", 0);
+		scan_gap(scan, 1, "lists of requests that could not be followed", 0);
 		return true;
 	}
 	if (!held || held->how != WALK_HOW_AIO)
@@ -36,7 +36,7 @@ static bool decode(struct scan *scan, const struct walk_rec *rec)
 	return true;
 }
 
-/* A request may be about a socket: what is in its queue is told after it. */
+/* The file of a request may be a socket, so nested files are read afterwards. */
 static int walk(struct scan *scan)
 {
 	return carriers_walk(scan, "walk_aio");
@@ -47,5 +47,5 @@ const struct holder_class holder_aio = {
 	.walk = walk,
 	.takes = WALK_BIT(WALK_HELD) | WALK_BIT(WALK_GAP),
 	.decode = decode,
-	.proc_gap = "procfs does not tell pending requests",
+	.proc_gap = "procfs does not show pending requests",
 };

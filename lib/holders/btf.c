@@ -1,20 +1,21 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What BTFs hold: the kernel's BTF for each kptr in their structures that have special fields
- * (btf_parse_struct_metas(), btf_parse_kptr()). Nothing else: a split BTF does not count its base.
+ * BTFs hold the BTF of the kernel once for each kptr in their structures with special fields
+ * (btf_parse_struct_metas(), btf_parse_kptr()). They hold nothing else: a split BTF has no
+ * reference to its base.
  */
 #include "holders/holders.h"
 #include "kernel/bpf_source.h"
 
 static const char *const keys[] = { "id", "name", "via", "slot", NULL };
 
-/* BTFs with such structures, told on the way by the walks over objects. */
+/* A BTF with such structures. The records of objects lead to it. */
 struct btf_metas {
 	uint64_t address;
 	uint32_t id;
 };
 
-static void note(struct scan *scan, const struct walk_btf *btf)
+static void add_metas(struct scan *scan, const struct walk_btf *btf)
 {
 	struct walk_state *state = walk_state_of(scan);
 	struct btf_metas metas = { btf->address, btf->rec.id };
@@ -34,7 +35,7 @@ static bool decode(struct scan *scan, const struct walk_rec *rec)
 
 	if (btf) {
 		if (btf->metas && !btf->kernel)
-			note(scan, btf);
+			add_metas(scan, btf);
 		return true;
 	}
 	if (!edge || edge->holder != WALK_KIND_BTF)
@@ -56,7 +57,7 @@ static int walk_one(struct scan *scan, const struct btf_metas *metas)
 	do {
 		err = walkers_call(walkers, "walk_metas", walk_dispatch, scan);
 	} while (!err && control->ended == WALK_FULL);
-	return err; /* torn: the btf is gone, and its references with it */
+	return err; /* WALK_TORN: the BTF has been freed, and so have its references */
 }
 
 static int walk(struct scan *scan)
@@ -74,7 +75,7 @@ static int walk(struct scan *scan)
 
 static int proc(struct scan *scan)
 {
-	scan_unavailable(scan, "bpf(2) does not tell what a BTF holds", 0);
+	scan_unavailable(scan, "bpf(2) does not show what a BTF holds", 0);
 	return 0;
 }
 

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Programs attached to cgroups without a link, by BPF_PROG_ATTACH: one reference for each cgroup
- * and attachment (__cgroup_bpf_attach()), until it is detached or the cgroup is freed
- * (cgroup_bpf_release()), which is not yet when it is removed: a socket made in it keeps it.
+ * Programs attached to cgroups by BPF_PROG_ATTACH, without a link. Each attachment
+ * holds its program once (__cgroup_bpf_attach()), until it is detached or the cgroup is
+ * freed (cgroup_bpf_release()). A removed cgroup is not freed yet while a socket that
+ * was made in it exists.
  *
- * An lsm_cgroup program runs behind a small program of the kernel's own, one for each function that
- * such programs are attached to by whatever means, which holds the function's BTF
- * (bpf_trampoline_link_cgroup_shim(), cgroup_shim_alloc()).
+ * An lsm_cgroup program is called by a small program of the kernel, a shim. There is one shim for
+ * each function that such programs are attached to, with or without a link, and it holds the BTF of
+ * that function (bpf_trampoline_link_cgroup_shim(), cgroup_shim_alloc()).
  */
 #include "holders/holders.h"
 #include "kernel/bpf_source.h"
@@ -15,24 +16,27 @@ enum { CGROUP_PATH, CGROUP_ID, CGROUP_TYPE, CGROUP_FLAGS, CGROUP_STATE };
 
 static const char *const keys[] = { "path", "id", "attach_type", "flags", "state", NULL };
 
-/* Lists that change under the walk, before it is given up; calls that tell nothing. */
-#define TORN_MAX 8
-#define IDLE_MAX 8
-/* Levels of cgroups, at most: more is a ring of stale pointers. */
+/*
+ * How often the walk is begun again when its lists change, and how many calls in a
+ * row may emit nothing.
+ */
+#define TORN_MAX	8
+#define EMPTY_CALLS_MAX 8
+/* The depth of cgroups that is followed: a deeper path is a cycle of stale pointers. */
 #define LEVELS_MAX 4096
 
 struct cgroup {
-	uint64_t parent, id; /* parent 0: the root */
+	uint64_t parent, id; /* parent is 0 for the root */
 	bool dying;
 	const char *name;
 };
 
-/* What the walk has told so far; begun again, it tells much of it again. */
+/* What the walk has emitted. A walk that begins again emits much of it again. */
 struct cgroups {
 	GHashTable *groups;  /* address -> struct cgroup, both owned */
-	GHashTable *entries; /* addresses of the attachments, owned keys */
+	GHashTable *entries; /* the addresses of attachments, owned keys */
 	GArray *progs;	     /* struct walk_cgroup_prog */
-	uint64_t told;	     /* records, all attempts together */
+	uint64_t emitted;    /* the number of records of all attempts */
 };
 
 static gint64 *address_new(uint64_t address)
@@ -43,7 +47,7 @@ static gint64 *address_new(uint64_t address)
 	return copy;
 }
 
-static void note_group(struct scan *scan, struct cgroups *cgroups, const struct walk_cgroup *rec)
+static void add_group(struct scan *scan, struct cgroups *cgroups, const struct walk_cgroup *rec)
 {
 	struct cgroup *group = g_new0(struct cgroup, 1);
 	char name[sizeof(rec->name) + 1] = "";
@@ -65,18 +69,18 @@ static bool decode(struct scan *scan, const struct walk_rec *rec)
 	if (!group && !prog)
 		return false;
 	if (!cgroups)
-		return true; /* told by a walk that is not over cgroups: none of ours */
-	cgroups->told++;
+		return true; /* emitted by another program than walk_cgroups */
+	cgroups->emitted++;
 	if (group)
-		note_group(scan, cgroups, group);
+		add_group(scan, cgroups, group);
 	else if (g_hash_table_add(cgroups->entries, address_new(prog->entry)))
 		g_array_append_val(cgroups->progs, *prog);
 	return true;
 }
 
-/* ---------------------------------------------------------- references --- */
+/* -------------------------------------------------------- references --- */
 
-/* As in /proc/PID/cgroup: from the root of the v2 hierarchy. Owned. */
+/* The path from the root of the v2 hierarchy, as in /proc/PID/cgroup; owned by the caller. */
 static char *path_of(const struct cgroups *cgroups, uint64_t address)
 {
 	g_autoptr(GString) path = g_string_new(NULL);
@@ -102,7 +106,9 @@ static void set_type(struct scan *scan, struct bpfrefs_ref *ref, uint32_t type)
 		ref_set_num(ref, CGROUP_TYPE, type - 1);
 }
 
-/* bpftool's words for BPF_F_ALLOW_OVERRIDE and BPF_F_ALLOW_MULTI; absent with neither. */
+/*
+ * bpftool's names for BPF_F_ALLOW_OVERRIDE and BPF_F_ALLOW_MULTI. The key is absent with neither.
+ */
 static void set_flags(struct bpfrefs_ref *ref, uint32_t flags)
 {
 	if (flags & 2)
@@ -111,8 +117,8 @@ static void set_flags(struct bpfrefs_ref *ref, uint32_t flags)
 		ref_set_static(ref, CGROUP_FLAGS, "override");
 }
 
-static void tell_prog(struct scan *scan, const struct cgroups *cgroups,
-		      const struct walk_cgroup_prog *prog)
+static void add_prog(struct scan *scan, const struct cgroups *cgroups,
+		     const struct walk_cgroup_prog *prog)
 {
 	uint64_t address = prog->cgroup;
 	const struct cgroup *group = g_hash_table_lookup(cgroups->groups, &address);
@@ -130,23 +136,23 @@ static void tell_prog(struct scan *scan, const struct cgroups *cgroups,
 		ref_set_static(ref, CGROUP_STATE, "dying");
 }
 
-/* The BTF of each function that lsm_cgroup programs are attached to, once. */
-static void tell_hook(struct scan *scan, const struct walk_cgroup_prog *prog, GHashTable *hooks)
+/* Adds the BTF of each function that lsm_cgroup programs are attached to, once. */
+static void add_hook(struct scan *scan, const struct walk_cgroup_prog *prog, GHashTable *hooks)
 {
 	uint64_t hook = (uint64_t)prog->hook_btf << 32 | prog->hook;
-	unsigned int turn = scan->class_index;
+	unsigned int own_class = scan->class_index;
 	struct bpfrefs_ref *ref;
 
 	if (!prog->hook || !prog->hook_btf || !g_hash_table_add(hooks, address_new(hook)))
 		return;
 	scan_turn_to(scan, &holder_kernel);
 	ref = scan_add(scan, (struct bpfrefs_key){ BPFREFS_BTF, prog->hook_btf }, 1, 0);
-	scan_turn(scan, turn);
+	scan_turn(scan, own_class);
 	if (ref)
 		ref_set_static(ref, 0, "lsm_cgroup");
 }
 
-static void tell_all(struct scan *scan, const struct cgroups *cgroups)
+static void add_all(struct scan *scan, const struct cgroups *cgroups)
 {
 	g_autoptr(GHashTable) hooks =
 		g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, NULL);
@@ -156,25 +162,26 @@ static void tell_all(struct scan *scan, const struct cgroups *cgroups)
 			&g_array_index(cgroups->progs, struct walk_cgroup_prog, i);
 
 		if (!prog->linked)
-			tell_prog(scan, cgroups, prog);
-		tell_hook(scan, prog, hooks);
+			add_prog(scan, cgroups, prog);
+		add_hook(scan, prog, hooks);
 	}
 }
 
-/* ---------------------------------------------------------------- walk --- */
+/* -------------------------------------------------------------- walk --- */
 
-/* -EAGAIN: the lists changed under us. */
+/* Returns -EAGAIN if a list changed during the walk. */
 static int walk_once(struct scan *scan, const struct cgroups *cgroups)
 {
 	struct walkers *walkers = walk_state_of(scan)->walkers;
 	struct walk_control *control = walkers_control(walkers);
-	uint64_t told;
+	uint64_t emitted;
 	int err;
 
 	control->cgroups.at = 0;
-	/* a call ends early too when it has made very many steps */
-	for (int idle = 0; idle < IDLE_MAX; idle = cgroups->told == told ? idle + 1 : 0) {
-		told = cgroups->told;
+	/* A call ends also after as many steps as bpf_loop() makes. */
+	for (int idle = 0; idle < EMPTY_CALLS_MAX;
+	     idle = cgroups->emitted == emitted ? idle + 1 : 0) {
+		emitted = cgroups->emitted;
 		err = walkers_call(walkers, "walk_cgroups", walk_dispatch, scan);
 		if (err || control->ended == WALK_DONE)
 			return err;
@@ -195,7 +202,7 @@ static int walk_all(struct scan *scan, struct cgroups *cgroups)
 		return err;
 	err = -EAGAIN;
 	for (int i = 0; err == -EAGAIN && i < TORN_MAX; i++) {
-		/* what was told before it tore may be gone again */
+		/* What was emitted before the list changed may have been detached since. */
 		g_hash_table_remove_all(cgroups->entries);
 		g_array_set_size(cgroups->progs, 0);
 		err = walk_once(scan, cgroups);
@@ -211,20 +218,21 @@ static int walk(struct scan *scan)
 		g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, NULL);
 	g_autoptr(GArray) progs = g_array_new(FALSE, FALSE, sizeof(struct walk_cgroup_prog));
 	struct cgroups cgroups = { groups, entries, progs, 0 };
-	unsigned int turn = scan->class_index;
+	unsigned int own_class = scan->class_index;
 	int err;
 
 	walk_state_of(scan)->cgroups = &cgroups;
 	err = walk_all(scan, &cgroups);
 	walk_state_of(scan)->cgroups = NULL;
-	scan_turn(scan, turn);
-	tell_all(scan, &cgroups);
+	scan_turn(scan, own_class);
+	add_all(scan, &cgroups);
 	return err;
 }
 
 static int proc(struct scan *scan)
 {
-	scan_unavailable(scan, "only BPF programs see all cgroups, removed ones too", 0);
+	scan_unavailable(scan, "only the BPF source can read all cgroups, including removed ones",
+			 0);
 	return 0;
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Packet fanout groups: one program for all packet sockets of a group, by PACKET_FANOUT_DATA on
- * any of them (fanout_set_data_ebpf()).
+ * Packet fanout groups. A group holds one program for all of its packet sockets, which
+ * PACKET_FANOUT_DATA sets on any of them (fanout_set_data_ebpf()).
  */
 #include "holders/holders.h"
 #include "kernel/socket_holders.h"
@@ -45,7 +45,7 @@ static int walk(struct scan *scan)
 
 static int proc(struct scan *scan)
 {
-	scan_unavailable(scan, "procfs does not tell what a packet fanout group holds", 0);
+	scan_unavailable(scan, "procfs does not show what a packet fanout group holds", 0);
 	return 0;
 }
 

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Descriptors. A reference belongs to the open file description (struct file: bpf_map_new_fd(),
- * bpf_prog_new_fd(), bpf_link_new_fd(), __btf_new_fd()), however many descriptors of however many
- * processes share it: the first one seen carries it, the others say ref=0 and the same file.
+ * Descriptors. The reference belongs to the open file description (struct file:
+ * bpf_map_new_fd(), bpf_prog_new_fd(), bpf_link_new_fd(), __btf_new_fd()), which several
+ * descriptors of several processes may share. The first descriptor that is found has ref=1; the
+ * others have ref=0 and the same file.
  */
 #include "holders/holders.h"
 #include "kernel/bpf_source.h"

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* What holder classes say to each other. */
+/* Declarations that several holder classes share. */
 #ifndef BPFREFS_HOLDERS_H
 #define BPFREFS_HOLDERS_H
 
@@ -10,7 +10,7 @@
 /* The fields of class pin, for both sources. */
 enum pin_field {
 	PIN_PATH,
-	PIN_INNER, /* where the path is unknown */
+	PIN_INNER, /* set if the path is unknown */
 	PIN_DEV,
 	PIN_INO,
 	PIN_UID,
@@ -21,24 +21,27 @@ enum pin_field {
 	PIN_PID
 };
 
-/* What both sources say of one name of a pin. */
+/* The fields of one name of a pin, for both sources. */
 struct pin_facts {
 	uint32_t major, minor, uid, gid, mode;
 	uint64_t ino;
 	int64_t mtime;
-	const char *path, *inner; /* NULL: not known */
-	const char *state;	  /* static */
-	uint32_t pid;		  /* 0: none is needed */
+	const char *path, *inner; /* NULL if unknown */
+	const char *state;	  /* a static string */
+	uint32_t pid;		  /* 0: the path needs no process */
 };
 void pin_fill(struct scan *scan, struct bpfrefs_ref *ref, const struct pin_facts *facts);
 
 extern const struct holder_class holder_keep, holder_kernel;
 
-/* Adds a reference of class keep, whoever's turn it is: mode fd by this context, else a pin. */
+/*
+ * Adds a reference of class keep while another class runs. Mode fd is a descriptor of this context,
+ * the others are pins.
+ */
 struct bpfrefs_ref *keep_add(struct scan *scan, struct bpfrefs_key key, enum bpfrefs_keep_mode mode,
 			     const char *path, uint32_t count);
 
-/* Adds a reference to a BTF that another object holds; id 0: there is none. */
+/* Adds the reference of another object to a BTF, unless @id is 0. */
 static inline void hold_btf(struct scan *scan, uint32_t id, struct bpfrefs_key holder,
 			    const char *via)
 {

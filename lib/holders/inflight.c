@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Descriptors sent over a unix socket (SCM_RIGHTS) that nobody has received yet. The message keeps
- * the open file (unix_attach_fds(), got by scm_fp_copy()); it is in the queue of the receiving
- * socket, which is told by a descriptor of the process that can receive it. That socket may be in
- * flight itself, be registered with io_uring, or be a connection that its listener has not accepted.
+ * Descriptors that were sent over a unix socket (SCM_RIGHTS) and have not been received yet.
+ * The message holds the open file (unix_attach_fds(), scm_fp_copy()). It is in the queue of
+ * the receiving socket, which a descriptor of the process that can receive it leads to. That
+ * socket may be in a message itself, be registered with io_uring, or be a connection that its
+ * listener has not accepted.
  */
 #include "kernel/nested_files.h"
 #include "holders/holders.h"
@@ -14,14 +15,14 @@ static const char *const keys[] = { "file", "pid", "comm", "fd", "via", "depth",
 static const char *const walks[] = { "walk_tasks", NULL };
 
 static void fill(struct scan *scan, struct bpfrefs_ref *ref, const struct walk_held *held,
-		 const struct carrier *carrier)
+		 const struct carrier *nested)
 {
 	(void)scan;
 	(void)held;
-	held_set_fd(ref, INFLIGHT_FD, carrier);
+	held_set_fd(ref, INFLIGHT_FD, nested);
 	ref_set_static(ref, INFLIGHT_VIA,
-		       carrier->kind == WALK_HELD_CONNECTION ? "accept" : "queue");
-	ref_set_num(ref, INFLIGHT_DEPTH, carrier->depth);
+		       nested->kind == WALK_HELD_CONNECTION ? "accept" : "queue");
+	ref_set_num(ref, INFLIGHT_DEPTH, nested->depth);
 }
 
 static bool decode(struct scan *scan, const struct walk_rec *rec)
@@ -30,10 +31,10 @@ static bool decode(struct scan *scan, const struct walk_rec *rec)
 	const struct walk_gap *gap = walk_record(rec, walk_gap);
 
 	if (gap && gap->kind == WALK_GAP_MESSAGES) {
-		scan_gap(scan, 1, "long socket queues", 0);
+		scan_gap(scan, 1, "socket queues too long to be followed", 0);
 		return true;
 	}
-	/* by a descriptor itself: a socket or ring, to be looked into */
+	/* WALK_HOW_FD: a descriptor of a socket or ring, which is queued to be read. */
 	if (!held || (held->how != WALK_HOW_MESSAGE && held->how != WALK_HOW_FD))
 		return false;
 	held_take(scan, held, fill);
@@ -51,5 +52,5 @@ const struct holder_class holder_inflight = {
 	.walk = walk,
 	.takes = WALK_BIT(WALK_HELD) | WALK_BIT(WALK_GAP),
 	.decode = decode,
-	.proc_gap = "procfs does not tell which descriptors are in flight",
+	.proc_gap = "procfs does not show which descriptors are in flight",
 };

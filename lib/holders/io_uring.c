@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * io_uring: files registered with a ring (io_sqe_files_register()), once however many slots have
- * them, and files of requests that wait to be woken (io_file_get_normal()). The ring is told by a
- * descriptor of a process, or it is kept by a mapping or by a thread that has registered it.
+ * io_uring. A file that is registered with a ring is held once, however many slots have it
+ * (io_sqe_files_register()); a request that waits holds its file (io_file_get_normal()). A ring is
+ * found by a descriptor of a process, by a mapping, or by a thread that has registered it.
  */
 #include "kernel/nested_files.h"
 #include "holders/holders.h"
@@ -12,7 +12,7 @@ enum { RING_FD = HELD_MORE, RING_SLOT, RING_REQUEST };
 static const char *const keys[] = { "file", "pid", "comm", "fd", "slot", "request", NULL };
 static const char *const walks[] = { "walk_tasks", "walk_mappings", NULL };
 
-/* enum io_uring_op: newer kernels add at the end. */
+/* The names of enum io_uring_op. Newer kernels append operations. */
 static const char *const operations[] = {
 	/* clang-format off */
 	"nop", "readv", "writev", "fsync", "read_fixed", "write_fixed", "poll_add", "poll_remove",
@@ -40,9 +40,9 @@ static void set_operation(struct scan *scan, struct bpfrefs_ref *ref, uint64_t o
 }
 
 static void fill(struct scan *scan, struct bpfrefs_ref *ref, const struct walk_held *held,
-		 const struct carrier *carrier)
+		 const struct carrier *nested)
 {
-	held_set_fd(ref, RING_FD, carrier);
+	held_set_fd(ref, RING_FD, nested);
 	if (held->how == WALK_HOW_SLOT)
 		ref_set_num(ref, RING_SLOT, held->at);
 	else
@@ -55,7 +55,7 @@ static bool decode(struct scan *scan, const struct walk_rec *rec)
 	const struct walk_gap *gap = walk_record(rec, walk_gap);
 
 	if (gap && gap->kind == WALK_GAP_RING) {
-		scan_gap(scan, 1, "long lists of requests", 0);
+		scan_gap(scan, 1, "lists of requests too long to be followed", 0);
 		return true;
 	}
 	if (!held || (held->how != WALK_HOW_SLOT && held->how != WALK_HOW_REQUEST &&
@@ -76,5 +76,5 @@ const struct holder_class holder_io_uring = {
 	.walk = walk,
 	.takes = WALK_BIT(WALK_HELD) | WALK_BIT(WALK_GAP),
 	.decode = decode,
-	.proc_gap = "procfs does not tell which files are registered with a ring",
+	.proc_gap = "procfs does not show which files are registered with a ring",
 };

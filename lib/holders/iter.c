@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Open iterators: the descriptor holds the program (prepare_seq_file(): bpf_prog_inc), not the
- * link; one with a map as its target holds the map once more, as a user (bpf_map_inc_with_uref() in
- * each target's init_seq_private).
+ * Open iterators. The descriptor holds the program (prepare_seq_file(): bpf_prog_inc()), not the
+ * link. If the iterator's target is a map, it holds that map with a reference and a user
+ * (bpf_map_inc_with_uref() in init_seq_private of the target).
  */
 #include "holders/holders.h"
 #include "kernel/bpf_source.h"
@@ -37,7 +37,10 @@ static bool decode(struct scan *scan, const struct walk_rec *rec)
 
 	if (!iter)
 		return false;
-	/* what runs beside this walk (walkers_begin()) holds for as long as it runs */
+	/*
+	 * The scan's own iterators that run at the same time (walkers_begin()) hold their programs
+	 * only while the scan lasts.
+	 */
 	if (state->pid == scan->ctx->self && walkers_own_program(state->walkers, rec->id))
 		return true;
 	count = scan_file(scan, iter->file, &token);
@@ -53,5 +56,5 @@ const struct holder_class holder_iter = {
 	.takes = WALK_BIT(WALK_ITER),
 	.decode = decode,
 	.proc = proc_scan_iter,
-	.proc_gap = "procfs does not tell which program an iterator runs",
+	.proc_gap = "procfs does not show which program an iterator runs",
 };

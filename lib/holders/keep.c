@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What bpfrefs itself keeps: descriptors of this context, pins in bpfrefs/keep and bpfrefs/auto of
- * any bpffs, by any bpfrefs. The classes that come across them (fd, pin) hand them over.
+ * What bpfrefs itself keeps: descriptors of this context, and pins in the directories bpfrefs/keep
+ * and bpfrefs/auto of any bpffs, which any instance of bpfrefs may have made. The classes fd and
+ * pin find them, and add them by keep_add().
  */
 #include "holders/holders.h"
 #include "procfs/procfs.h"
@@ -13,12 +14,12 @@ static const char *const keys[] = { "mode", "path", NULL };
 struct bpfrefs_ref *keep_add(struct scan *scan, struct bpfrefs_key key, enum bpfrefs_keep_mode mode,
 			     const char *path, uint32_t count)
 {
-	unsigned int turn = scan->class_index;
+	unsigned int own_class = scan->class_index;
 	struct bpfrefs_ref *ref;
 
 	scan_turn_to(scan, &holder_keep);
 	ref = scan_add(scan, key, count, key.kind == BPFREFS_MAP ? count : 0);
-	scan_turn(scan, turn);
+	scan_turn(scan, own_class);
 	if (!ref)
 		return NULL;
 	ref_set_static(ref, KEEP_MODE, bpfrefs_keep_name(mode));
@@ -29,7 +30,7 @@ struct bpfrefs_ref *keep_add(struct scan *scan, struct bpfrefs_key key, enum bpf
 	return ref;
 }
 
-/* The last component of @path[0..*len), which is cut off. */
+/* Returns the last component of @path[0..*len) and removes it from *len. */
 static const char *last_component(const char *path, size_t *len, size_t *component_len)
 {
 	size_t end = *len;
@@ -69,7 +70,7 @@ enum bpfrefs_keep_mode keep_of_path(const char *inner, struct bpfrefs_key key)
 	return is_component(component, component_len, "bpfrefs") ? mode : BPFREFS_KEEP_OFF;
 }
 
-/* -------------------------------------------------------------- procfs --- */
+/* ------------------------------------------------------------ procfs --- */
 
 static void add_kept(struct scan *scan)
 {

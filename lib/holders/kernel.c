@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What the kernel itself holds: the BTF of vmlinux and of each loaded module once each
- * (btf_parse_vmlinux(), btf_parse_module(): the count that they begin with); and what the programs of
- * its preloaded iterators hold, where these are in no table of ids (bpf_preload_kern.c; every bpffs
- * has their links as maps.debug and progs.debug, populate_bpffs()).
+ * What the kernel itself holds. It holds the BTF of vmlinux and that of each loaded module once:
+ * the initial count (btf_parse_vmlinux(), btf_parse_module()). The programs of its preloaded
+ * iterators (bpf_preload_kern.c) may have no ids; what they hold is shown here too. Every bpffs has
+ * their links as maps.debug and progs.debug (populate_bpffs()).
  */
 #include <string.h>
 
@@ -29,7 +29,7 @@ static void derive_btfs(struct scan *scan)
 	}
 }
 
-/* Is it neither among what was walked nor in the kernel's table of ids now? */
+/* Returns true if the object neither was in this scan nor has an id in the kernel now. */
 static bool is_unlisted(struct scan *scan, enum bpfrefs_kind kind, uint32_t id)
 {
 	uint32_t next;
@@ -50,7 +50,7 @@ static void hold_preloaded(struct scan *scan, uint32_t btf)
 		ref_set_static(ref, 0, "preload");
 }
 
-/* Each program once, however many instances of bpffs have its link. */
+/* Counts each program once, however many instances of bpffs have its link. */
 static void derive_preloaded(struct scan *scan, const struct pin_tree *tree)
 {
 	g_autoptr(GHashTable) seen = g_hash_table_new(g_int64_hash, g_int64_equal);

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What links hold: their program (bpf_link_init(); struct_ops links have none), and a map: the target
- * of an iterator link (bpf_iter_attach_map()) and of a sockmap link (sock_map_link_create()), as
- * users, and a struct_ops link's (bpf_struct_ops_link_create()); the program that a tracing or
- * freplace link is attached to (bpf_tracing_prog_attach()).
+ * Links hold their program (bpf_link_init()), except struct_ops links, which have none. Some hold a
+ * map: iterator links (bpf_iter_attach_map()) and sockmap links (sock_map_link_create()) hold their
+ * target with a user, struct_ops links hold their map (bpf_struct_ops_link_create()). Tracing and
+ * freplace links hold the program that they are attached to (bpf_tracing_prog_attach()).
  */
 #include "holders/holders.h"
 #include "kernel/bpf_source.h"

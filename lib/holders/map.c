@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What maps hold: programs and maps in their slots and entries, members of struct_ops maps and
- * programs of sockmaps (see holder-map.bpf.c), the programs of timers, work queues and task work in
- * their values (walk-async.bpf.c), their BTF (map_create()), their template's BTF
- * (bpf_map_meta_alloc()), the BTFs of the kptrs in their values (btf_parse_kptr(); only kernels' BTFs
- * are counted).
+ * Maps hold the programs and maps in their slots and entries, members of struct_ops maps and
+ * programs of sockmaps (lib/bpf/map.bpf.c); the programs of timers, work queues and task work in
+ * their values (lib/bpf/async.bpf.c); their BTF (map_create()), the BTF of their template
+ * (bpf_map_meta_alloc()), and the BTFs of the kptrs in their values (btf_parse_kptr(), which takes
+ * references to BTFs of the kernel only).
  */
 #include <linux/bpf.h>
 
@@ -16,14 +16,14 @@ enum { MAP_VIA = 2, MAP_SLOT = 3 };
 static const char *const keys[] = { "id", "name", "via", "slot", NULL };
 static const char *const walks[] = { "walk_sockmaps", "walk_async", "walk_kptrs", NULL };
 
-/* Types of maps that walk_slots looks into. */
+/* The types of maps that walk_slots reads. */
 static const uint32_t slotted_types[] = {
 	BPF_MAP_TYPE_PROG_ARRAY,  BPF_MAP_TYPE_ARRAY_OF_MAPS, BPF_MAP_TYPE_HASH_OF_MAPS,
 	BPF_MAP_TYPE_DEVMAP,	  BPF_MAP_TYPE_CPUMAP,	      BPF_MAP_TYPE_XSKMAP,
 	BPF_MAP_TYPE_DEVMAP_HASH, BPF_MAP_TYPE_STRUCT_OPS,
 };
 
-static void note_slotted(struct scan *scan, const struct walk_map *map)
+static void add_slotted(struct scan *scan, const struct walk_map *map)
 {
 	struct walk_state *state = walk_state_of(scan);
 	struct walk_place slotted = { map->address, map->rec.id };
@@ -41,9 +41,8 @@ void holder_map_note(struct scan *scan, const struct walk_rec *rec)
 {
 	const struct walk_map *map = walk_record(rec, walk_map);
 
-	if (map &&
-	    (map->type == BPF_MAP_TYPE_ARRAY_OF_MAPS || map->type == BPF_MAP_TYPE_HASH_OF_MAPS))
-		note_slotted(scan, map);
+	if (map && (map->type == BPF_MAP_TYPE_ARRAY_OF_MAPS || map->type == BPF_MAP_TYPE_HASH_OF_MAPS))
+		add_slotted(scan, map);
 }
 
 static int walk(struct scan *scan)
@@ -53,14 +52,14 @@ static int walk(struct scan *scan)
 	return walk_places(scan, "walk_slots", all);
 }
 
-/* A key of a hash of maps: a number if it has a number's size, else its bytes. */
+/* The key of a hash of maps: as a number if it has four bytes, else as its bytes. */
 static void set_key(struct scan *scan, struct bpfrefs_ref *ref, const struct walk_edge *edge)
 {
 	uint32_t room = edge->rec.size - (uint32_t)sizeof(*edge);
-	uint32_t told = MIN(edge->key_size, MIN(room, (uint32_t)WALK_KEY_MAX));
+	uint32_t shown = MIN(edge->key_size, MIN(room, (uint32_t)WALK_KEY_MAX));
 	GString *text;
 
-	if (edge->key_size == sizeof(uint32_t) && told == edge->key_size) {
+	if (edge->key_size == sizeof(uint32_t) && shown == edge->key_size) {
 		uint32_t number;
 
 		memcpy(&number, edge->key, sizeof(number));
@@ -68,9 +67,9 @@ static void set_key(struct scan *scan, struct bpfrefs_ref *ref, const struct wal
 		return;
 	}
 	text = g_string_new("0x");
-	for (uint32_t i = 0; i < told; i++)
+	for (uint32_t i = 0; i < shown; i++)
 		g_string_append_printf(text, "%02x", edge->key[i]);
-	if (told < edge->key_size)
+	if (shown < edge->key_size)
 		g_string_append(text, "...");
 	ref_set_str(scan, ref, MAP_SLOT, text->str);
 	g_string_free(text, TRUE);
@@ -108,8 +107,8 @@ static void add_edge(struct scan *scan, const struct walk_edge *edge)
 }
 
 /*
- * A filled slot of an xskmap that no socket with a descriptor was found to be in, since the socket is
- * kept by a mapping of its rings alone.
+ * Adds a slot of an xskmap whose socket was not found by a descriptor: only a mapping of its
+ * rings keeps the socket.
  */
 static void add_xsk(struct scan *scan, const struct walk_xsk *xsk)
 {
@@ -125,7 +124,7 @@ static void add_xsk(struct scan *scan, const struct walk_xsk *xsk)
 	ref_set_num(ref, MAP_SLOT, xsk->slot);
 }
 
-static void note_xsk(struct scan *scan, const struct walk_xsk *xsk)
+static void store_xsk(struct scan *scan, const struct walk_xsk *xsk)
 {
 	struct walk_state *state = walk_state_of(scan);
 
@@ -135,7 +134,7 @@ static void note_xsk(struct scan *scan, const struct walk_xsk *xsk)
 		g_array_append_val(state->xsks, *xsk);
 }
 
-/* When the walk over descriptors has told all sockets that have one. */
+/* Runs after the walk over descriptors, which has emitted all sockets with a descriptor. */
 static void derive(struct scan *scan)
 {
 	const GArray *xsks = walk_state_of(scan)->xsks;
@@ -153,21 +152,21 @@ static bool decode(struct scan *scan, const struct walk_rec *rec)
 	struct bpfrefs_key holder = { BPFREFS_MAP, rec->id };
 
 	if (xsk) {
-		note_xsk(scan, xsk);
+		store_xsk(scan, xsk);
 		return true;
 	}
 	if (map) {
-		note_slotted(scan, map);
+		add_slotted(scan, map);
 		hold_btf(scan, map->btf_id, holder, "btf");
 		hold_btf(scan, map->inner_btf_id, holder, "template");
 		return true;
 	}
 	if (gap && gap->kind == WALK_GAP_BUCKET) {
-		scan_gap(scan, 1, "hash buckets", 0);
+		scan_gap(scan, 1, "hash buckets that changed while they were read", 0);
 		return true;
 	}
 	if (gap && gap->kind == WALK_GAP_VALUES) {
-		scan_gap(scan, 1, "maps with timers, of a type not known", 0);
+		scan_gap(scan, 1, "maps with timers whose type bpfrefs does not know", 0);
 		return true;
 	}
 	if (!edge || edge->holder != WALK_KIND_MAP)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Memory mappings of maps. Each keeps the open file (vm_file: get_file() in mmap_region()), and
- * with it one reference and one user of the map, after the descriptor is closed. A process that maps
- * a file more than once, or partly changes a mapping's protection, has one line.
+ * Memory mappings of maps. A mapping holds the open file (vm_file: get_file() in mmap_region()),
+ * and with it a reference and a user of the map, even when the descriptor is closed. A process that
+ * maps a file several times, or changes the protection of a part of a mapping, is shown once.
  */
 #include "kernel/nested_files.h"
 #include "holders/holders.h"
@@ -12,13 +12,13 @@ enum { MMAP_ADDR = HELD_MORE };
 static const char *const keys[] = { "file", "pid", "comm", "addr", NULL };
 static const char *const walks[] = { "walk_mappings", NULL };
 
-/* As in /proc/PID/maps and /proc/PID/map_files. */
+/* The range as in /proc/PID/maps and /proc/PID/map_files. */
 static void fill(struct scan *scan, struct bpfrefs_ref *ref, const struct walk_held *held,
-		 const struct carrier *carrier)
+		 const struct carrier *nested)
 {
 	char text[64];
 
-	(void)carrier;
+	(void)nested;
 	g_snprintf(text, sizeof(text), "%" G_GINT64_MODIFIER "x-%" G_GINT64_MODIFIER "x",
 		   (guint64)held->at, (guint64)held->end);
 	ref_set_str(scan, ref, MMAP_ADDR, text);
@@ -39,5 +39,5 @@ const struct holder_class holder_mmap = {
 	.walks = walks,
 	.takes = WALK_BIT(WALK_HELD),
 	.decode = decode,
-	.proc_gap = "procfs does not tell which map a process has mapped",
+	.proc_gap = "procfs does not show which map a process has mapped",
 };

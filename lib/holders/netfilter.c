@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Rules of iptables and its like that match by a program: xt_bpf holds it from the rule's insertion
- * to its removal (bpf_mt_check_v1()), in the old tables and in those of nftables that iptables-nft
- * makes (nft_compat). Netfilter links are links and need nothing here.
+ * Rules of iptables and similar tools that match by a program. The match xt_bpf holds its program
+ * from the insertion of the rule to its removal (bpf_mt_check_v1()), in the old tables and in those
+ * of nftables that iptables-nft makes (nft_compat). Netfilter links are shown by class link.
  *
- * Tables are found by their hooks. One of nftables need not have any, and never runs then: such are
- * found as soon as one table in any namespace has a hook, from which a way to all is learnt.
+ * Tables are found by their hooks. A table of nftables may have no hook, and is then never run.
+ * Such tables are found if any table of nftables in any namespace has a hook: that leads to the
+ * list of all of them.
  */
 #include <linux/netfilter.h>
 
@@ -21,12 +22,16 @@ struct rules {
 	struct scan *scan;
 	const struct walk_net *net;
 	const struct walk_ruleset *ruleset;
-	GHashTable *seen; /* addresses of tables: each is told once for each of its hooks */
-	uint32_t *number; /* by which a namespace leads to its tables of nftables, 0: not learnt */
+	GHashTable *seen; /* addresses of tables: each is emitted once for each of its hooks */
+	/*
+	 * The id by which net_generic() finds the nftables tables of a namespace; 0
+	 * until it was read.
+	 */
+	uint32_t *number;
 	int err;
 };
 
-/* For all namespaces. */
+/* The state for all namespaces. */
 struct all_rules {
 	GHashTable *seen;
 	uint32_t number;
@@ -52,7 +57,7 @@ static const char *family_name(uint32_t family)
 	}
 }
 
-/* The chain of a hook, in the words of the family's tool; @named: what a user's chain is called. */
+/* The chain of a hook as the tool of the family names it, or @named for a chain of the user's. */
 static const char *chain_name(uint32_t family, uint32_t hook, const char *named)
 {
 	static const char *const ip[] = { "PREROUTING", "INPUT", "FORWARD", "OUTPUT",
@@ -73,7 +78,7 @@ static void one_rule(const struct walk_rec *rec, void *data)
 	char named[sizeof(rule->chain) + 1] = "", table[sizeof(ruleset->name) + 1] = "";
 	struct bpfrefs_ref *ref;
 
-	/* classic programs have no id */
+	/* classic BPF programs have no id */
 	ref = rule && prog.id ? scan_add(rules->scan, prog, 1, 0) : NULL;
 	if (!ref)
 		return;
@@ -91,7 +96,7 @@ static void one_rule(const struct walk_rec *rec, void *data)
 	ref_set_static(ref, NF_VIA, ruleset->nft ? "nft_compat" : "xt_bpf");
 }
 
-static void learn(const struct walk_rec *rec, void *data)
+static void read_number(const struct walk_rec *rec, void *data)
 {
 	uint32_t *number = data;
 
@@ -110,7 +115,7 @@ static void one_ruleset(const struct walk_rec *rec, void *data)
 	if (ruleset->nft && !*rules->number)
 		rules->err = net_walk_object(rules->scan, "walk_nft_head",
 					     (struct net_object){ rules->net, ruleset->table, 0 },
-					     learn, rules->number);
+					     read_number, rules->number);
 	if (!rules->err)
 		rules->err = net_walk_object(
 			rules->scan, ruleset->nft ? "walk_nft" : "walk_xt",

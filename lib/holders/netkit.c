@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Programs attached to a netkit device without a link: one reference for each position
- * (netkit_prog_attach(), bpf_mprog_attach()). A link's program is the link's.
+ * Programs attached to a netkit device without a link. Each position holds its program once
+ * (netkit_prog_attach(), bpf_mprog_attach()). A program attached by a link is held by the link.
  */
 #include "holders/holders.h"
 #include "kernel/net_namespaces.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * A flow dissector attached to a network namespace without a link: net.bpf.progs has one reference
- * (netns_bpf_prog_attach()). sk_lookup programs are attached by links alone, and have none there.
+ * A flow dissector attached to a network namespace without a link. net.bpf.progs holds the program
+ * (netns_bpf_prog_attach()). sk_lookup programs can be attached by links only.
  */
 #include "holders/holders.h"
 #include "kernel/net_namespaces.h"

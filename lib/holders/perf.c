@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Perf events: the program of PERF_EVENT_IOC_SET_BPF or of a link (perf_event_set_bpf_prog()), and
- * once more for each event inherited from it by a task (perf_event_alloc()). An event is held by
- * its descriptors, by slots of perf event arrays, and by links.
+ * Perf events. An event holds the program of PERF_EVENT_IOC_SET_BPF or of a link
+ * (perf_event_set_bpf_prog()), and so does each event that a task inherits from it
+ * (perf_event_alloc()). An event is held by its descriptors, by slots of perf event
+ * arrays, and by links.
  */
 #include <linux/perf_event.h>
 
@@ -14,7 +15,7 @@ enum { PERF_EVENT = USE_OWN, PERF_VIA, PERF_ID, PERF_SLOT };
 static const char *const keys[] = { USE_KEYS, "event", "via", "id", "slot", NULL };
 static const char *const walks[] = { "walk_tasks", "walk_event_slots", "walk_event_links", NULL };
 
-/* As perf(1) calls them. */
+/* The names that perf(1) uses. */
 static const char *const software[] = {
 	[PERF_COUNT_SW_CPU_CLOCK] = "cpu-clock",
 	[PERF_COUNT_SW_TASK_CLOCK] = "task-clock",
@@ -43,7 +44,10 @@ static const char *const hardware[] = {
 	[PERF_COUNT_HW_REF_CPU_CYCLES] = "ref-cycles",
 };
 
-/* "software:cpu-clock", "sched:sched_switch", "cpu:0x3c": the kernel's own words if it has any. */
+/*
+ * A name such as "software:cpu-clock", "sched:sched_switch" or "cpu:0x3c": the kernel's own
+ * name if there is one.
+ */
 static char *event_name(const struct walk_event *event)
 {
 	g_autofree char *system = g_strndup(event->system, sizeof(event->system));
@@ -52,7 +56,9 @@ static char *event_name(const struct walk_event *event)
 
 	if (*name)
 		return g_strdup_printf("%s:%s", *system ? system : pmu, name);
-	/* these two have PMUs of their own, whose types they get (cpu_clock_event_init()) */
+	/*
+	 * These two events have PMUs of their own, whose types they get (cpu_clock_event_init()).
+	 */
 	if (strcmp(pmu, "cpu_clock") == 0)
 		return g_strdup("software:cpu-clock");
 	if (strcmp(pmu, "task_clock") == 0)
@@ -64,7 +70,7 @@ static char *event_name(const struct walk_event *event)
 	return g_strdup_printf("%s:0x%" G_GINT64_MODIFIER "x", pmu, (guint64)event->config);
 }
 
-/* The array or link that keeps the event is an object: an edge of the graph. */
+/* The array or link that holds the event is an object, and so the holder in the graph. */
 static void set_holder(struct bpfrefs_ref *ref, const struct walk_event *event)
 {
 	bool array = event->holder_kind == WALK_KIND_MAP;
@@ -86,7 +92,7 @@ static bool decode(struct scan *scan, const struct walk_rec *rec)
 	if (use_carried(scan, rec))
 		return true;
 	if (gap && gap->kind == WALK_GAP_CHILDREN) {
-		scan_gap(scan, 1, "inherited events", 0);
+		scan_gap(scan, 1, "perf events whose inherited events could not be followed", 0);
 		return true;
 	}
 	if (!event)
@@ -111,7 +117,7 @@ static int walk(struct scan *scan)
 
 static int proc(struct scan *scan)
 {
-	scan_unavailable(scan, "procfs does not tell what a perf event holds", 0);
+	scan_unavailable(scan, "procfs does not show what a perf event holds", 0);
 	return 0;
 }
 

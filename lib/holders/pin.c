@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Pins: each inode of a bpffs that stands for an object holds it once (bpf_mkobj_ops(); maps as a
- * user too), until the inode is evicted; hard links add nothing. All instances are seen, whoever
- * mounted them where, detached ones and unlinked inodes too.
+ * Pins. Each inode of a bpffs that represents an object holds it once, a map also as a
+ * user (bpf_mkobj_ops()), until the inode is evicted. Hard links add no reference. All
+ * instances of bpffs are read, including those that are mounted in other namespaces or
+ * nowhere, and unlinked inodes.
  */
 #include <stdio.h>
 
@@ -14,13 +15,13 @@
 static const char *const keys[] = { "path", "inner", "dev",   "ino",   "uid", "gid",
 				   "mode", "mtime", "state", "pid", NULL };
 
-/* How often an instance is walked again that changes under the walk. */
+/* An instance that changes while it is read is read again at most so often. */
 #define TORN_MAX 8
 
-/* Mounts of bpffs in one mount namespace, as one process sees them from its root directory. */
+/* The bpffs mounts of a mount namespace, as one process sees them from its root directory. */
 struct reach {
-	GPtrArray *mounts; /* NULL: could not be read */
-	uint32_t pid;	   /* 0: ours */
+	GPtrArray *mounts; /* NULL if they could not be read */
+	uint32_t pid;	   /* 0 for this process */
 	bool read;
 };
 
@@ -36,13 +37,16 @@ static void reach_clear(gpointer data)
 struct reaches {
 	struct scan *scan;
 	GHashTable *by_ns; /* mount namespace -> GArray of struct reach */
-	uint32_t own_ns; /* by own_mount_ns() */
-	bool own_known;
+	uint32_t own_ns;   /* set by own_mount_ns() */
+	bool own_ns_read;
 };
 
-/* ------------------------------------------------------------- walking --- */
+/* ----------------------------------------------------------- walking --- */
 
-/* Reads all records of one instance; they count only if its list held still. */
+/*
+ * Reads the records of all inodes of one instance. They are valid only if the list of inodes did
+ * not change meanwhile.
+ */
 static int walk_instance(struct walkers *walkers, uint64_t sb, GByteArray *records)
 {
 	struct walk_control *control = walkers_control(walkers);
@@ -85,7 +89,7 @@ static int walk_supers(struct walkers *walkers, GByteArray *records)
 	return -EAGAIN;
 }
 
-/* The tree of what records tell takes so many times their size, at most. */
+/* The tree takes at most so many times the size of its records. */
 #define TREE_FACTOR 4
 
 int pins_prepare(struct scan *scan)
@@ -111,8 +115,10 @@ static int walk(struct scan *scan)
 		struct pin_super *super = g_ptr_array_index(tree->supers, i);
 
 		err = walk_instance(state->walkers, super->address, records);
-		if (err == -EAGAIN && !state->one) { /* one instance that never held still; others did */
-			scan_gap(scan, 1, "bpffs instances", EAGAIN);
+		/* This instance changed each time; the others are still read. */
+		if (err == -EAGAIN && !state->one) {
+			scan_gap(scan, 1, "bpffs instances that changed while they were read",
+				 EAGAIN);
 			err = 0;
 			continue;
 		}
@@ -126,20 +132,21 @@ static int walk(struct scan *scan)
 	return err;
 }
 
-/* -------------------------------------------------------------- telling --- */
+/* -------------------------------------------------------- references --- */
 
-/* Looked at for the first pin: there may be none of the object that is asked about. */
+/* Read for the first pin only: the requested object may have none. */
 static uint32_t own_mount_ns(struct reaches *reaches)
 {
-	if (!reaches->own_known)
+	if (!reaches->own_ns_read)
 		reaches->own_ns = owners_own_ns(reaches->scan);
-	reaches->own_known = true;
+	reaches->own_ns_read = true;
 	return reaches->own_ns;
 }
 
 /*
- * The ways into a namespace: a process for each root directory that its processes have, since one that
- * has changed it by chroot(2) may see nothing of what the others see. In ours, we come first.
+ * The ways to see into a namespace: one process for each root directory that processes in it have.
+ * A process that has called chroot(2) may not see what the others see. For our own namespace this
+ * process comes first.
  */
 static GArray *reaches_of(struct reaches *reaches, uint32_t ns)
 {
@@ -161,7 +168,7 @@ static GArray *reaches_of(struct reaches *reaches, uint32_t ns)
 	return ways;
 }
 
-/* Reads its mounts, once. */
+/* Reads the mounts that this process sees, once. */
 static struct reach *reach_at(struct reaches *reaches, GArray *ways, guint index)
 {
 	struct reach *way = &g_array_index(ways, struct reach, index);
@@ -172,7 +179,7 @@ static struct reach *reach_at(struct reaches *reaches, GArray *ways, guint index
 	return way;
 }
 
-/* Adds the mounts of an instance that are seen this way; false: there is none. */
+/* Adds the mounts of an instance that this process sees. Returns false if it sees none. */
 static bool add_mounts(struct reaches *reaches, const struct pin_super *super, uint32_t ns,
 		       const struct reach *way)
 {
@@ -196,7 +203,7 @@ static bool add_mounts(struct reaches *reaches, const struct pin_super *super, u
 	return any;
 }
 
-static void tell_mounts(struct reaches *reaches, const struct pin_super *super, uint32_t ns)
+static void report_mounts(struct reaches *reaches, const struct pin_super *super, uint32_t ns)
 {
 	GArray *ways = reaches_of(reaches, ns);
 	struct bpfrefs_mount unseen = {
@@ -207,7 +214,7 @@ static void tell_mounts(struct reaches *reaches, const struct pin_super *super, 
 	for (guint i = 0; i < ways->len; i++)
 		if (add_mounts(reaches, super, ns, reach_at(reaches, ways, i)))
 			return;
-	/* nobody is left in that namespace, or no one of its processes sees it */
+	/* No process is in that namespace any more, or none of them sees the mount. */
 	if (ways->len)
 		unseen.pid = g_array_index(ways, struct reach, 0).pid;
 	if (unseen.here)
@@ -215,18 +222,21 @@ static void tell_mounts(struct reaches *reaches, const struct pin_super *super, 
 	scan_bpffs_mount(reaches->scan, super->major, super->minor, &unseen);
 }
 
-static void tell_super(struct reaches *reaches, const struct pin_super *super)
+static void report_instance(struct reaches *reaches, const struct pin_super *super)
 {
 	scan_bpffs(reaches->scan, super->major, super->minor, super->pins,
 		   super->namespaces->len > 0);
 	for (guint i = 0; i < super->namespaces->len; i++) {
 		uint32_t ns = g_array_index(super->namespaces, uint32_t, i);
 
-		tell_mounts(reaches, super, ns);
+		report_mounts(reaches, super, ns);
 	}
 }
 
-/* The path that a process of a namespace has to a place in an instance, owned, or NULL. */
+/*
+ * The path by which a process in a namespace reaches a name in an instance, owned by
+ * the caller, or NULL.
+ */
 static char *path_in(struct reaches *reaches, const struct pin_super *super, const char *inner,
 		     uint32_t ns, uint32_t *pid)
 {
@@ -246,8 +256,8 @@ static char *path_in(struct reaches *reaches, const struct pin_super *super, con
 }
 
 /*
- * Where a place in an instance is as we see it, owned; else NULL, and @pid is a process that sees it, 0
- * if none does.
+ * The path by which this process reaches a name in an instance, owned by the caller. If there is
+ * none, returns NULL and sets @pid to a process that can reach it, 0 if none can.
  */
 static char *visible_path(struct reaches *reaches, const struct pin_super *super, const char *inner,
 			  uint32_t *pid)
@@ -266,8 +276,8 @@ static char *visible_path(struct reaches *reaches, const struct pin_super *super
 }
 
 /*
- * Is a path that visible_path() did not find under another mount wherever its instance is mounted? Not
- * where one of the namespaces could not be read.
+ * Returns true if a name that visible_path() did not find is below another mount in every namespace
+ * where its instance is mounted. Returns false if a namespace could not be read.
  */
 static bool is_covered(struct reaches *reaches, const struct pin_super *super, const char *inner)
 {
@@ -304,7 +314,7 @@ void pin_fill(struct scan *scan, struct bpfrefs_ref *ref, const struct pin_facts
 	char dev[24], mode[8];
 
 	snprintf(dev, sizeof(dev), "%u:%u", facts->major, facts->minor);
-	snprintf(mode, sizeof(mode), "%o", facts->mode & 07777u); /* as stat -c %a prints it */
+	snprintf(mode, sizeof(mode), "%o", facts->mode & 07777u); /* as `stat -c %a` prints it */
 	ref_set_str(scan, ref, PIN_PATH, facts->path);
 	if (!facts->path && facts->inner)
 		ref_set_str(scan, ref, PIN_INNER, facts->inner);
@@ -319,20 +329,21 @@ void pin_fill(struct scan *scan, struct bpfrefs_ref *ref, const struct pin_facts
 		ref_set_num(ref, PIN_PID, facts->pid);
 }
 
-/* What a pin lasts as long as: its instance. */
+/* The owner of a pin is its instance. */
 static uint32_t owner_of(struct scan *scan, const struct pin_super *super)
 {
 	return scan_owner(scan, OWNER_BPFFS, owner_bpffs_id(super->major, super->minor));
 }
 
-/* One name of one pin; @count is 1 for the first name only. */
-static struct pin_place place_of(const struct pin_inode *inode, const char *inner)
+/* The location of a name, by which it can be removed. */
+static struct pin_place location_of(const struct pin_inode *inode, const char *inner)
 {
 	return (struct pin_place){ inode->super->major, inode->super->minor, inode->ino, inner };
 }
 
-static void tell_name(struct reaches *reaches, const struct pin_inode *inode, const char *inner,
-		      uint32_t count)
+/* Adds one name of a pin. @count is 1 for its first name, and 0 for the others. */
+static void add_name(struct reaches *reaches, const struct pin_inode *inode, const char *inner,
+		     uint32_t count)
 {
 	struct scan *scan = reaches->scan;
 	const struct pin_super *super = inode->super;
@@ -361,22 +372,22 @@ static void tell_name(struct reaches *reaches, const struct pin_inode *inode, co
 	pin_fill(scan, ref, &facts);
 	ref_set_owner(ref, owner_of(scan, super));
 	if (inode->nlink)
-		ref_set_place(scan, ref, place_of(inode, inner));
+		ref_set_place(scan, ref, location_of(inode, inner));
 }
 
-static void tell_keep(struct reaches *reaches, const struct pin_inode *inode, const char *inner,
-		      enum bpfrefs_keep_mode mode)
+static void add_keep(struct reaches *reaches, const struct pin_inode *inode, const char *inner,
+		     enum bpfrefs_keep_mode mode)
 {
 	uint32_t pid;
 	g_autofree char *path = visible_path(reaches, inode->super, inner, &pid);
 	struct bpfrefs_ref *ref = keep_add(reaches->scan, inode->key, mode, path, 1);
 
 	if (ref)
-		ref_set_place(reaches->scan, ref, place_of(inode, inner));
+		ref_set_place(reaches->scan, ref, location_of(inode, inner));
 }
 
-static void tell_pin(struct reaches *reaches, const struct pin_tree *tree,
-		     const struct pin_inode *inode)
+static void add_pin(struct reaches *reaches, const struct pin_tree *tree,
+		    const struct pin_inode *inode)
 {
 	uint32_t count = 1;
 
@@ -385,23 +396,23 @@ static void tell_pin(struct reaches *reaches, const struct pin_tree *tree,
 		g_autofree char *inner = NULL;
 		enum bpfrefs_keep_mode mode = BPFREFS_KEEP_OFF;
 
-		/* a name that is gone matters only where no other is left */
+		/* A removed name is shown only if the inode has no other one. */
 		if (!name->hashed && inode->nlink)
 			continue;
 		inner = pin_tree_path(tree, name);
 		if (inner && inode->nlink && inode->names->len == 1 && pin_tree_private(tree, name))
 			mode = keep_of_path(inner, inode->key);
 		if (mode != BPFREFS_KEEP_OFF)
-			tell_keep(reaches, inode, inner, mode);
+			add_keep(reaches, inode, inner, mode);
 		else
-			tell_name(reaches, inode, inner, count);
+			add_name(reaches, inode, inner, count);
 		count = 0;
 	}
 	if (count)
-		tell_name(reaches, inode, NULL, 1);
+		add_name(reaches, inode, NULL, 1);
 }
 
-static void tell_dir(struct scan *scan, const struct pin_tree *tree, const struct pin_inode *dir)
+static void report_dir(struct scan *scan, const struct pin_tree *tree, const struct pin_inode *dir)
 {
 	g_autofree char *inner = NULL;
 
@@ -413,9 +424,9 @@ static void tell_dir(struct scan *scan, const struct pin_tree *tree, const struc
 }
 
 /*
- * Pins of each instance, as many as there are records of. A kernel with BPF preload that could not load
- * it puts maps.debug and progs.debug into each new instance, with ids of links that do not exist
- * (populate_bpffs()): they hold nothing and are no pins.
+ * Counts the pins of each instance. A kernel whose BPF preload failed puts maps.debug and
+ * progs.debug into each new instance, with ids of links that do not exist (populate_bpffs()). These
+ * hold nothing and are no pins.
  */
 static void count_pins(struct scan *scan, const struct pin_tree *tree)
 {
@@ -437,14 +448,14 @@ static void derive(struct scan *scan)
 
 	count_pins(scan, tree);
 	for (guint i = 0; !walk_state_of(scan)->one && i < tree->supers->len; i++)
-		tell_super(&reaches, g_ptr_array_index(tree->supers, i));
+		report_instance(&reaches, g_ptr_array_index(tree->supers, i));
 	for (guint i = 0; i < tree->inodes->len; i++) {
 		const struct pin_inode *inode = g_ptr_array_index(tree->inodes, i);
 
 		if (inode->key.kind == BPFREFS_KIND_COUNT)
-			tell_dir(scan, tree, inode);
+			report_dir(scan, tree, inode);
 		else if (scan_object(scan, inode->key))
-			tell_pin(&reaches, tree, inode);
+			add_pin(&reaches, tree, inode);
 	}
 	g_hash_table_unref(reaches.by_ns);
 }

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What programs hold: the maps they use (resolve_pseudo_ldimm64(), bpf_prog_bind_map()), the BTF of
- * their functions (check_btf_func()), the BTF they attach by (bpf_prog_load()), the BTFs of kernel
- * variables and of modules' kfuncs that they name, and the program that they are loaded for
- * (freplace, or tracing of a program: bpf_prog_load()); the struct_ops map that they are associated
- * with (bpf_prog_assoc_struct_ops()).
+ * Programs hold the maps that they use (resolve_pseudo_ldimm64(), bpf_prog_bind_map()), the BTF of
+ * their functions (check_btf_func()), the BTF that they attach by (bpf_prog_load()), the BTFs of
+ * the kernel variables and of the modules' kfuncs that they use, the program that they extend or
+ * trace (bpf_prog_load()), and the struct_ops map that they are associated with
+ * (bpf_prog_assoc_struct_ops()).
  */
 #include "holders/holders.h"
 #include "kernel/object_cache.h"
@@ -34,16 +34,16 @@ static bool decode(struct scan *scan, const struct walk_rec *rec)
 	return true;
 }
 
-struct looking {
+struct used_walk {
 	struct scan *scan;
-	GArray *places; /* programs that must be looked into */
+	GArray *places; /* the programs that must be read */
 	int err;
 };
 
-static void tell_used(const struct walk_rec *rec, void *data)
+static void add_used(const struct walk_rec *rec, void *data)
 {
-	struct looking *looking = data;
-	struct scan *scan = looking->scan;
+	struct used_walk *used = data;
+	struct scan *scan = used->scan;
 	struct known *known = scan->ctx->known;
 	struct walk_place place = { ((const struct walk_prog *)(const void *)rec)->address, rec->id };
 	struct bpfrefs_key holder = { BPFREFS_PROG, rec->id };
@@ -57,27 +57,27 @@ static void tell_used(const struct walk_rec *rec, void *data)
 				      walk_via_name(WALK_VIA_USED_MAPS));
 		return;
 	}
-	if (!memory_can_grow(looking->places->len * sizeof(place), sizeof(place))) {
-		looking->err = -ENOMEM;
+	if (!memory_can_grow(used->places->len * sizeof(place), sizeof(place))) {
+		used->err = -ENOMEM;
 		return;
 	}
 	if (!one)
 		known_use_begin(known, rec);
-	g_array_append_val(looking->places, place);
+	g_array_append_val(used->places, place);
 }
 
 /*
- * Most programs hold what they held: the counters say so (walk_counts), and only the others are looked
- * into. For one map alone the counters are not read.
+ * Most programs hold the same objects as before, which their counters show (walk_counts); only the
+ * others are read. For the holders of one map the counters are not read, so all programs are.
  */
 static int walk(struct scan *scan)
 {
 	g_autoptr(GArray) places = g_array_new(FALSE, FALSE, sizeof(struct walk_place));
-	struct looking looking = { scan, places, 0 };
+	struct used_walk used = { scan, places, 0 };
 	int err;
 
-	known_each(scan->ctx->known, BPFREFS_PROG, tell_used, &looking);
-	err = looking.err ? looking.err : walk_places(scan, "walk_used", places);
+	known_each(scan->ctx->known, BPFREFS_PROG, add_used, &used);
+	err = used.err ? used.err : walk_places(scan, "walk_used", places);
 	if (!err && !scan_failed(scan) && !walk_state_of(scan)->one)
 		known_use_end(scan->ctx->known);
 	return err;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Reuseport groups: one program for all sockets of a group, by SO_ATTACH_REUSEPORT_EBPF on any of
- * them (reuseport_attach_prog(), which keeps sk_reuseport_attach_bpf()'s reference).
+ * Reuseport groups. A group holds one program for all of its sockets, which
+ * SO_ATTACH_REUSEPORT_EBPF sets on any of them (reuseport_attach_prog() keeps the reference of
+ * sk_reuseport_attach_bpf()).
  */
 #include "holders/holders.h"
 #include "kernel/socket_holders.h"
@@ -38,7 +39,7 @@ static int walk(struct scan *scan)
 
 static int proc(struct scan *scan)
 {
-	scan_unavailable(scan, "procfs does not tell what a reuseport group holds", 0);
+	scan_unavailable(scan, "procfs does not show what a reuseport group holds", 0);
 	return 0;
 }
 

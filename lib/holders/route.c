@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Routes with a program: lightweight tunnels of type bpf, one reference for each hook
- * (bpf_build_state(), bpf_parse_prog()), and seg6local's End.BPF (parse_nla_bpf()). Routes with the
- * same nexthop share what holds it: then each has its lines, and those of the first count.
+ * Routes with a program: lightweight tunnels of type bpf hold one program for each hook
+ * (bpf_build_state(), bpf_parse_prog()), and so does seg6local's End.BPF (parse_nla_bpf()). Routes
+ * with the same nexthop share the structure that holds the program: each is shown, and the first
+ * has the reference.
  */
 #include <arpa/inet.h>
 
@@ -27,7 +28,7 @@ struct routes {
 	int err;
 };
 
-/* As ip-route(8) writes it, but for the default route, which has its numbers. */
+/* As ip-route(8) writes it, except that the default route has its prefix instead of a word. */
 static void set_dst(struct scan *scan, struct bpfrefs_ref *ref, const struct walk_route *route)
 {
 	char address[INET6_ADDRSTRLEN], text[INET6_ADDRSTRLEN + 5];
@@ -46,7 +47,10 @@ static void set_dst(struct scan *scan, struct bpfrefs_ref *ref, const struct wal
 static void hook(struct routes *routes, const struct walk_route *route, unsigned int index)
 {
 	struct bpfrefs_key prog = { BPFREFS_PROG, route->prog[index] };
-	/* addresses of structures: the hook's number fits into their low bits */
+	/*
+	 * The structures are aligned, so the number of the hook fits into the low
+	 * bits of the address.
+	 */
 	gpointer identity = GSIZE_TO_POINTER(route->lwt + index);
 	char ifname[sizeof(route->ifname) + 1] = "";
 	struct bpfrefs_ref *ref;

@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Sockets: the program of SO_ATTACH_BPF (sk_attach_bpf()), which accepted sockets share; the
- * programs of a sockmap, copied into each socket in it (sock_map_link()); the map of a struct_ops
- * congestion control, once for each socket that uses it, and for each network namespace whose
- * default for new sockets it is (bpf_try_module_get()); an xskmap, once for each of its slots that
- * an AF_XDP socket is in (xsk_map_inc()); the program of each connection that is attached to a KCM
- * socket (kcm_attach()).
+ * Sockets. A socket holds the program of SO_ATTACH_BPF (sk_attach_bpf()), which accepted sockets
+ * share, and a copy of the programs of each sockmap that it is in (sock_map_link()). The map of a
+ * struct_ops congestion control is held once by each socket that uses it, and by each network
+ * namespace whose default it is (bpf_try_module_get()). An xskmap is held once for each of its
+ * slots with an AF_XDP socket (xsk_map_inc()). A KCM socket holds the program of each connection
+ * that is attached to it (kcm_attach()).
  *
- * All sockets with a descriptor are seen, those in their accept queues, the closed peers of unix
- * sockets, and the closed senders of messages in their queues; where a reference is left, also closed
- * ones that packets in devices' queues keep, and those that TCP has still to send for.
+ * All sockets with a descriptor are read, the sockets in their accept queues, the closed peers of
+ * unix sockets, and the closed senders of messages in their queues. If an object has an unexplained
+ * reference, closed sockets are read too that packets in devices' queues keep, or for which TCP
+ * still has something to send.
  */
 #include <linux/bpf.h>
 #include <string.h>
@@ -32,7 +33,7 @@ static const char *const keys[] = { USE_KEYS, "via",	"type",	   "local",
 				    "netns",  "ifname", "ifindex", NULL };
 static const char *const walks[] = { "walk_tasks", NULL };
 
-/* The others are of classes of their own. */
+/* The other kinds are shown by classes of their own. */
 static const char *const via_words[] = {
 	[WALK_USE_FILTER] = "filter",	      [WALK_USE_PSOCK] = "psock",   [WALK_USE_KCM] = "kcm",
 	[WALK_USE_STRUCT_OPS] = "struct_ops", [WALK_USE_XSKMAP] = "xskmap",
@@ -44,8 +45,8 @@ static const char *via_word(uint32_t use)
 }
 
 /*
- * What a sockmap gave to a socket lasts as long as the socket is in it, or in another one that it is in
- * too: without its map no socket keeps it.
+ * A program from a sockmap stays as long as the socket is in that map, or in another one with it.
+ * When these maps are freed, no socket keeps it.
  */
 static void set_maps(struct scan *scan, struct bpfrefs_ref *ref, const struct walk_sock *sock)
 {
@@ -62,7 +63,7 @@ static void set_maps(struct scan *scan, struct bpfrefs_ref *ref, const struct wa
 	ref_set_owner(ref, owner);
 }
 
-/* NULL: nothing was added. */
+/* Returns NULL if no reference was added. */
 static struct bpfrefs_ref *add(struct scan *scan, const struct walk_sock *sock)
 {
 	struct bpfrefs_ref *ref = use_add(scan, &sock->use);
@@ -88,16 +89,16 @@ static bool decode(struct scan *scan, const struct walk_rec *rec)
 	const struct walk_gap *gap = walk_record(rec, walk_gap);
 
 	if (gap && gap->kind == WALK_GAP_ACCEPT) {
-		scan_gap(scan, 1, "queues of connections not yet accepted", 0);
+		scan_gap(scan, 1, "accept queues that could not be followed", 0);
 		return true;
 	}
 	if (gap && gap->kind == WALK_GAP_KCM) {
-		scan_gap(scan, 1, "connections of KCM sockets", 0);
+		scan_gap(scan, 1, "connections of KCM sockets that could not be followed", 0);
 		return true;
 	}
 	if (!sock || !via_word(sock->use.use))
 		return false;
-	/* a closed socket may have sent many of the messages in a queue */
+	/* A closed socket may be the sender of several messages in a queue. */
 	if (held_is_new(scan, sock->use.what))
 		add(scan, sock);
 	return true;
@@ -130,14 +131,14 @@ static int default_ops(struct scan *scan, const struct walk_net *net, void *data
 			       one_default, &ops);
 }
 
-/* --------------------------------------- closed ones that a packet keeps --- */
+/* -------------------------------- closed sockets that packets keep --- */
 
 struct packets {
 	struct scan *scan;
-	const struct walk_netdev *dev; /* NULL: TCP's own */
-	GHashTable *found;	       /* what was added: a socket may have many packets */
-	GArray *queues;		       /* struct walk_backlog: of one device */
-	guint unknown;		       /* queues that cannot be looked into */
+	const struct walk_netdev *dev; /* NULL for TCP's table */
+	GHashTable *found;	       /* the sockets that were added, each once */
+	GArray *queues;		       /* struct walk_backlog, of one device */
+	guint unknown;		       /* the number of queues that cannot be read */
 	bool again;		       /* this is not the first network namespace */
 };
 
@@ -226,9 +227,9 @@ static bool can_be_held(const struct bpfrefs_object *object)
 }
 
 /*
- * Devices' queues and TCP's table take time, and seldom is a closed socket there that holds anything.
- * So they are looked at where the scan before found one, or left a reference unexplained that a socket
- * can hold: an object new among those has the scan made again.
+ * To read the queues of devices and the table of TCP takes time, and closed sockets there seldom
+ * hold anything. So they are read only if the last scan found one, or if an object that a socket
+ * can hold has an unexplained reference. A new unexplained reference makes the scan run again.
  */
 static bool may_be_closed(struct scan *scan)
 {
@@ -261,8 +262,8 @@ static int walk(struct scan *scan)
 	return err;
 }
 
-/* Is a reference unexplained that a socket can hold? */
-static bool has_remainder(const struct scan *scan)
+/* Returns true if an object that a socket can hold has an unexplained reference. */
+static bool has_unexplained(const struct scan *scan)
 {
 	g_autoptr(GHashTable) found = g_hash_table_new(NULL, NULL);
 
@@ -286,18 +287,18 @@ static bool has_remainder(const struct scan *scan)
 	return false;
 }
 
-/* A queue that cannot be looked into is a gap only where it may matter. */
+/* A queue that cannot be read is a gap only if a reference is unexplained. */
 static void derive(struct scan *scan)
 {
 	uint32_t unknown = walk_state_of(scan)->unknown_queues;
 
-	if (unknown && has_remainder(scan))
-		scan_gap(scan, unknown, "queues of devices, whose packets may keep sockets", 0);
+	if (unknown && has_unexplained(scan))
+		scan_gap(scan, unknown, "queues of devices with packets that may keep sockets", 0);
 }
 
 static int proc(struct scan *scan)
 {
-	scan_unavailable(scan, "procfs does not tell what a socket holds", 0);
+	scan_unavailable(scan, "procfs does not show what a socket holds", 0);
 	return 0;
 }
 
@@ -308,6 +309,7 @@ const struct holder_class holder_socket = {
 	.takes = WALK_BIT(WALK_SOCK) | WALK_BIT(WALK_GAP),
 	.decode = decode,
 	.derive = derive,
-	.derives_alone = true, /* so that it comes after what others derive by programs */
+	/* It must run after the derive() functions that run programs. */
+	.derives_alone = true,
 	.proc = proc,
 };

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * A kernel subsystem in which a struct_ops map is registered without a link: it holds the map, with
- * no process and no pin (bpf_struct_ops_map_update_elem()). Each qdisc of one that is registered,
- * with a link or without, holds it once more, and so does the kernel where it is the default
- * (bpf_try_module_get() in qdisc_create(), qdisc_create_dflt() and qdisc_set_default()). Links, and
- * sockets that use one, are told by their own classes.
+ * Struct_ops maps that are registered without a link. The subsystem holds the map, without a
+ * process or a pin (bpf_struct_ops_map_update_elem()). If the map is a qdisc, each qdisc of that
+ * kind holds it once more, and so does the kernel if it is the default qdisc (bpf_try_module_get()
+ * in qdisc_create(), qdisc_create_dflt() and qdisc_set_default()). Links and sockets are shown by
+ * their own classes.
  */
 #include <linux/pkt_sched.h>
 #include <string.h>
@@ -19,7 +19,7 @@ static const char *const keys[] = { "ops",    "algorithm", "ifname", "ifindex", 
 				    "parent", "handle",	   "via",    NULL };
 static const char *const walks[] = { "walk_registered", NULL };
 
-#define QDISC "Qdisc_ops"
+#define QDISC	      "Qdisc_ops"
 #define DEFAULT_QDISC "sys/net/core/default_qdisc"
 
 static char *text_of(const char *text, size_t size)
@@ -32,7 +32,7 @@ static bool is_type(const struct walk_struct_ops *ops, const char *type)
 	return strncmp(ops->ops, type, sizeof(ops->ops)) == 0;
 }
 
-static void note_qdisc(struct scan *scan, uint32_t map, char *name)
+static void store_qdisc(struct scan *scan, uint32_t map, char *name)
 {
 	struct walk_state *state = walk_state_of(scan);
 
@@ -58,11 +58,11 @@ static bool decode(struct scan *scan, const struct walk_rec *rec)
 			ref_set_str(scan, ref, OPS_NAME, name);
 	}
 	if (is_type(ops, QDISC))
-		note_qdisc(scan, rec->id, g_steal_pointer(&name));
+		store_qdisc(scan, rec->id, g_steal_pointer(&name));
 	return true;
 }
 
-/* What holds the map of a kind of qdiscs. */
+/* Adds a reference to the map of a kind of qdisc. */
 static struct bpfrefs_ref *add_qdisc(struct scan *scan, uint32_t map, const char *name)
 {
 	struct bpfrefs_ref *ref = scan_add(scan, (struct bpfrefs_key){ BPFREFS_MAP, map }, 1, 0);
@@ -74,7 +74,7 @@ static struct bpfrefs_ref *add_qdisc(struct scan *scan, uint32_t map, const char
 	return ref;
 }
 
-struct place {
+struct qdisc_device {
 	struct scan *scan;
 	const struct walk_net *net;
 	const struct walk_netdev *dev;
@@ -83,7 +83,7 @@ struct place {
 static void one_qdisc(const struct walk_rec *rec, void *data)
 {
 	const struct walk_qdisc *qdisc = walk_record(rec, walk_qdisc);
-	const struct place *place = data;
+	const struct qdisc_device *location = data;
 	g_autofree char *ifname = NULL;
 	struct bpfrefs_ref *ref;
 	const char *name;
@@ -91,34 +91,34 @@ static void one_qdisc(const struct walk_rec *rec, void *data)
 
 	if (!qdisc || !qdisc->ops_map)
 		return;
-	name = g_hash_table_lookup(walk_state_of(place->scan)->qdiscs,
+	name = g_hash_table_lookup(walk_state_of(location->scan)->qdiscs,
 				   GUINT_TO_POINTER(qdisc->ops_map));
-	ref = add_qdisc(place->scan, qdisc->ops_map, name ? name : "");
+	ref = add_qdisc(location->scan, qdisc->ops_map, name ? name : "");
 	if (!ref)
 		return;
-	ifname = text_of(place->dev->name, sizeof(place->dev->name));
-	ref_set_str(place->scan, ref, OPS_IFNAME, ifname);
-	ref_set_num(ref, OPS_IFINDEX, place->dev->ifindex);
-	ref_set_num(ref, OPS_NETNS, place->net->inum);
+	ifname = text_of(location->dev->name, sizeof(location->dev->name));
+	ref_set_str(location->scan, ref, OPS_IFNAME, ifname);
+	ref_set_num(ref, OPS_IFINDEX, location->dev->ifindex);
+	ref_set_num(ref, OPS_NETNS, location->net->inum);
 	g_snprintf(text, sizeof(text), "%x:%x", qdisc->parent >> 16, qdisc->parent & 0xffff);
-	ref_set_str(place->scan, ref, OPS_PARENT, qdisc->parent == TC_H_ROOT ? "root" : text);
+	ref_set_str(location->scan, ref, OPS_PARENT, qdisc->parent == TC_H_ROOT ? "root" : text);
 	g_snprintf(text, sizeof(text), "%x:", qdisc->handle >> 16);
-	ref_set_str(place->scan, ref, OPS_HANDLE, text);
+	ref_set_str(location->scan, ref, OPS_HANDLE, text);
 }
 
 static int device(struct scan *scan, const struct walk_net *net, const struct walk_netdev *dev,
 		  void *data)
 {
-	struct place place = { scan, net, dev };
+	struct qdisc_device location = { scan, net, dev };
 
 	(void)data;
 	return net_walk_object(scan, "walk_qdiscs", (struct net_object){ net, dev->dev, 0 },
-			       one_qdisc, &place);
+			       one_qdisc, &location);
 }
 
 /*
- * The kernel has a pointer to the default in a variable of its own, and tells its name: no two of one
- * name are registered at once.
+ * The kernel's pointer to the default qdisc is in a static variable, but procfs shows its name, and
+ * no two kinds of one name can be registered at once.
  */
 static void default_qdisc(struct scan *scan, GHashTable *qdiscs)
 {
@@ -128,7 +128,7 @@ static void default_qdisc(struct scan *scan, GHashTable *qdiscs)
 	gpointer map, name;
 
 	if (len < 0) {
-		scan_gap(scan, 1, "the default qdisc", (int)-len);
+		scan_gap(scan, 1, "default qdiscs that could not be read", (int)-len);
 		return;
 	}
 	g_strchomp(text);
@@ -143,7 +143,7 @@ static void default_qdisc(struct scan *scan, GHashTable *qdiscs)
 	}
 }
 
-/* Once it is known which maps are qdiscs: there are seldom any. */
+/* Runs after the records have shown which maps are qdiscs. There are seldom any. */
 static void derive(struct scan *scan)
 {
 	GHashTable *qdiscs = walk_state_of(scan)->qdiscs;
@@ -153,13 +153,13 @@ static void derive(struct scan *scan)
 		return;
 	err = netdev_each(scan, device, NULL);
 	if (err)
-		scan_gap(scan, 1, "walks", -err);
+		scan_gap(scan, 1, "runs of its BPF programs that failed", -err);
 	default_qdisc(scan, qdiscs);
 }
 
 static int proc(struct scan *scan)
 {
-	scan_unavailable(scan, "the UAPI does not tell whether a struct_ops map is registered", 0);
+	scan_unavailable(scan, "the UAPI does not show whether a struct_ops map is registered", 0);
 	return 0;
 }
 

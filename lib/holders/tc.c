@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Filters of tc: a cls_bpf filter holds its program (cls_bpf_prog_from_efd()). Devices can share a
- * block of filters: then each has its lines, and those of the first count. Actions (act_bpf) hold
- * theirs too (tcf_bpf_init()): each once, however many filters are bound to it.
+ * Traffic control. A cls_bpf filter holds its program (cls_bpf_prog_from_efd()). Devices can share
+ * a block of filters: the filter is shown for each of them, and the first has the reference. An
+ * action (act_bpf) holds its program once, however many filters use it (tcf_bpf_init()).
  */
 #include "holders/holders.h"
 #include "kernel/net_namespaces.h"
@@ -23,8 +23,8 @@ enum {
 static const char *const keys[] = { "ifname",	"ifindex", "netns", "parent", "block", "chain",
 				    "priority", "handle",  "kind",  "index",  NULL };
 
-/* Where filters are. */
-struct place {
+/* The device and qdisc whose filters are being added. */
+struct filter_walk {
 	struct scan *scan;
 	const struct walk_net *net;
 	const struct walk_netdev *dev;
@@ -33,7 +33,7 @@ struct place {
 	int err;
 };
 
-/* As tc writes it. */
+/* The handle as tc(8) writes it. */
 static const char *handle_name(char *text, size_t size, uint32_t handle)
 {
 	if (handle & 0xffff)
@@ -47,34 +47,34 @@ static void one_filter(const struct walk_rec *rec, void *data)
 {
 	const struct walk_filter *filter = walk_record(rec, walk_filter);
 	struct bpfrefs_key prog = { BPFREFS_PROG, rec->id };
-	struct place *place = data;
+	struct filter_walk *filters = data;
 	struct bpfrefs_ref *ref;
 	char handle[16];
 
 	if (!filter || !prog.id)
 		return;
-	ref = scan_add(place->scan, prog,
-		       g_hash_table_add(place->seen, GSIZE_TO_POINTER(filter->filter)), 0);
+	ref = scan_add(filters->scan, prog,
+		       g_hash_table_add(filters->seen, GSIZE_TO_POINTER(filter->filter)), 0);
 	if (!ref)
 		return;
-	netdev_fields(place->scan, ref, place->net, place->dev);
-	ref_set_str(place->scan, ref, TC_PARENT, place->parent);
+	netdev_fields(filters->scan, ref, filters->net, filters->dev);
+	ref_set_str(filters->scan, ref, TC_PARENT, filters->parent);
 	if (filter->block_index)
 		ref_set_num(ref, TC_BLOCK, filter->block_index);
 	ref_set_num(ref, TC_CHAIN, filter->chain);
 	ref_set_num(ref, TC_PRIORITY, filter->priority);
 	g_snprintf(handle, sizeof(handle), "0x%x", filter->handle);
-	ref_set_str(place->scan, ref, TC_HANDLE, handle);
+	ref_set_str(filters->scan, ref, TC_HANDLE, handle);
 }
 
-static void block(struct place *place, uint64_t address, const char *parent)
+static void block(struct filter_walk *filters, uint64_t address, const char *parent)
 {
-	if (!address || place->err)
+	if (!address || filters->err)
 		return;
-	place->parent = parent;
-	place->err =
-		net_walk_object(place->scan, "walk_block",
-				(struct net_object){ place->net, address, 0 }, one_filter, place);
+	filters->parent = parent;
+	filters->err = net_walk_object(filters->scan, "walk_block",
+				       (struct net_object){ filters->net, address, 0 }, one_filter,
+				       filters);
 }
 
 static void one_class(const struct walk_rec *rec, void *data)
@@ -89,34 +89,34 @@ static void one_class(const struct walk_rec *rec, void *data)
 static void one_qdisc(const struct walk_rec *rec, void *data)
 {
 	const struct walk_qdisc *qdisc = walk_record(rec, walk_qdisc);
-	struct place *place = data;
+	struct filter_walk *filters = data;
 	char parent[16];
 
-	if (!qdisc || place->err)
+	if (!qdisc || filters->err)
 		return;
 	if (qdisc->unknown)
-		scan_gap(place->scan, 1, "qdiscs of a kind not known", 0);
+		scan_gap(filters->scan, 1, "qdiscs of a kind that bpfrefs does not know", 0);
 	if (qdisc->sides == WALK_QDISC_ROOT) {
-		block(place, qdisc->block[0], handle_name(parent, sizeof(parent), qdisc->handle));
+		block(filters, qdisc->block[0], handle_name(parent, sizeof(parent), qdisc->handle));
 	} else {
-		block(place, qdisc->block[0], "ingress");
-		block(place, qdisc->block[1], "egress");
+		block(filters, qdisc->block[0], "ingress");
+		block(filters, qdisc->block[1], "egress");
 	}
-	if (qdisc->classes && !place->err)
-		place->err = net_walk_object(
-			place->scan, "walk_classes",
-			(struct net_object){ place->net, qdisc->classes, qdisc->class_block },
-			one_class, place);
+	if (qdisc->classes && !filters->err)
+		filters->err = net_walk_object(
+			filters->scan, "walk_classes",
+			(struct net_object){ filters->net, qdisc->classes, qdisc->class_block },
+			one_class, filters);
 }
 
 static int device(struct scan *scan, const struct walk_net *net, const struct walk_netdev *dev,
 		  void *data)
 {
-	struct place place = { .scan = scan, .net = net, .dev = dev, .seen = data };
+	struct filter_walk filters = { .scan = scan, .net = net, .dev = dev, .seen = data };
 	int err = net_walk_object(scan, "walk_qdiscs", (struct net_object){ net, dev->dev, 0 },
-				  one_qdisc, &place);
+				  one_qdisc, &filters);
 
-	return err ? err : place.err;
+	return err ? err : filters.err;
 }
 
 struct actions {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Tun and tap devices: the programs of TUNSETSTEERINGEBPF and TUNSETFILTEREBPF (tun_set_ebpf()),
- * one of each for a device, whichever of its queues' files is held. A persistent device is a root
- * itself.
+ * Tun and tap devices hold the programs of TUNSETSTEERINGEBPF and TUNSETFILTEREBPF
+ * (tun_set_ebpf()), one of each for a device with any number of queues. A persistent device stays
+ * without open files, so it is a root.
  */
 #include "holders/holders.h"
 #include "kernel/net_namespaces.h"
@@ -13,7 +13,7 @@ enum { TUN_IFNAME = USE_OWN, TUN_IFINDEX, TUN_NETNS, TUN_VIA };
 static const char *const keys[] = { USE_KEYS, "ifname", "ifindex", "netns", "via", NULL };
 static const char *const walks[] = { "walk_tasks", NULL };
 
-/* Without IFF_PERSIST a device goes with the last of its files (__tun_detach()). */
+/* Without IFF_PERSIST a device is removed when its last file is closed (__tun_detach()). */
 static bool take_file(struct scan *scan, const struct walk_rec *rec)
 {
 	const struct walk_tun_file *file = walk_record(rec, walk_tun_file);
@@ -28,7 +28,7 @@ static bool take_file(struct scan *scan, const struct walk_rec *rec)
 	return true;
 }
 
-/* NULL where the record is not about a program, or about one that is not there any more. */
+/* Returns NULL if the record is not about a program, or the program has been freed meanwhile. */
 static struct bpfrefs_ref *take_program(struct scan *scan, const struct walk_rec *rec)
 {
 	const struct walk_tun *tun = walk_record(rec, walk_tun);
@@ -100,7 +100,7 @@ static int walk(struct scan *scan)
 
 static int proc(struct scan *scan)
 {
-	scan_unavailable(scan, "procfs does not tell what a tun device holds", 0);
+	scan_unavailable(scan, "procfs does not show what a tun device holds", 0);
 	return 0;
 }
 

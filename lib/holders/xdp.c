@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * XDP programs of devices. dev_xdp_install() takes a reference for the driver (or, in generic mode,
- * for net_device.xdp_prog), and dev_xdp_attach() gives another to net_device.xdp_state, unless a
- * link did it, which has one of its own. And bpf_prog_change_xdp() enters the program in the one
- * dispatcher of all devices: one reference more, for however many devices and modes, but not for
- * programs that run in the hardware (bpf_dispatcher_change_prog()).
+ * XDP programs of devices. dev_xdp_install() takes a reference for the driver (in generic mode, for
+ * net_device.xdp_prog), and dev_xdp_attach() stores another one in net_device.xdp_state, unless a
+ * link attached the program: then the link has that reference. bpf_prog_change_xdp() adds the
+ * program to the dispatcher, which all devices share. The dispatcher has one more reference for any
+ * number of devices and modes, but none for programs that run in hardware
+ * (bpf_dispatcher_change_prog()).
  *
- * The dispatcher is not to be found without symbols: it is inferred. A driver may take more than
- * one: virtio_net's and bonding's are told; other drivers that count one for each of their queues
- * (mlx4, mlx5) leave a remainder.
+ * Without kernel symbols the dispatcher cannot be found, so its references are inferred. A driver
+ * may take further references. Those of virtio_net and bonding are counted; those of drivers that
+ * take one for each queue (mlx4, mlx5) stay unexplained.
  */
 #include "holders/holders.h"
 #include "kernel/net_namespaces.h"
@@ -21,18 +22,18 @@ enum { XDP_MODE = 3, XDP_LINK };
 
 static const char *const keys[] = { "ifname", "ifindex", "netns", "mode", "link", NULL };
 
-/* In bpftool's words, in the order of enum bpf_xdp_mode. */
+/* bpftool's names, in the order of enum bpf_xdp_mode. */
 static const char *const modes[WALK_XDP_MODES] = { "generic", "driver", "offload" };
 
 /*
- * What was given to the dispatcher: program -> a link that did so, or 0 where one device at least
- * has it without.
+ * What is in the dispatcher: a program and a link that attached it, or 0 if it is attached to at
+ * least one device without a link.
  */
 struct dispatched {
 	GHashTable *links;
 };
 
-/* Of several devices without a link the dispatcher has it as long as one is there. */
+/* The dispatcher has the program as long as one of these devices has it without a link. */
 static void add_device(struct scan *scan, uint32_t prog, uint32_t device)
 {
 	struct owner_hold hold = { .owner = scan_owner(scan, OWNER_XDP, prog), .by = device };
@@ -49,7 +50,7 @@ static void dispatch(struct dispatched *dispatched, uint32_t prog, uint32_t link
 		g_hash_table_insert(dispatched->links, id, GUINT_TO_POINTER(link));
 }
 
-/* What a link attached goes with the link: it is the holder then, and no root. */
+/* A program that a link attached is detached with the link: the link is its holder. */
 static void held_by_link(struct bpfrefs_ref *ref, uint32_t link)
 {
 	if (!link)
@@ -87,7 +88,7 @@ static void add_dispatched(struct scan *scan, const struct dispatched *dispatche
 	GHashTableIter iter;
 	gpointer id, link;
 
-	/* It has no more places, and which programs came too late cannot be told. */
+	/* A full dispatcher accepts no more programs, and which ones came too late is not known. */
 	if (count > DISPATCHER_MAX) {
 		scan_gap(scan, count, "programs in a full dispatcher", 0);
 		return;

@@ -34,7 +34,7 @@ LICENCES = [
 ]
 # Names of structures that are still defined more than once. Rename them, and add none.
 TAGS_TO_RENAME = {
-    "chain", "entry", "group", "line", "listing", "part", "place", "places", "remainder",
+    "chain", "entry", "group", "line", "listing", "part", "places", "remainder",
     "ring", "search", "slots", "waiting", "words",
 }
 CONSUMER = """
