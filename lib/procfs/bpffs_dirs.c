@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Where bpffs is mounted in every mount namespace, and a way into each. */
+/*
+ * Finds where bpffs is mounted in each mount namespace, and a process through which each
+ * mount can be reached.
+ */
 #include <fcntl.h>
 #include <linux/openat2.h>
 #include <stdio.h>
@@ -10,7 +13,9 @@
 
 #include "procfs/procfs.h"
 
-/* The number of a process's mount namespace: "mnt:[4026531841]". */
+/*
+ * Reads the number of the mount namespace of a process from its link, such as "mnt:[4026531841]".
+ */
 static int read_namespace(int proc_fd, uint32_t pid, uint32_t *mnt_ns)
 {
 	static const char prefix[] = "mnt:[";
@@ -32,8 +37,9 @@ static int read_namespace(int proc_fd, uint32_t pid, uint32_t *mnt_ns)
 }
 
 /*
- * The same where the main thread has exited and others live: it has no namespaces, and so @tid gets the
- * number of a thread that has, by which procfs shows what it shows of a process.
+ * The same for a process whose main thread has exited while others live. The main thread has
+ * no namespaces then. Sets @tid to a thread that has; procfs shows for a thread what it
+ * shows for a process.
  */
 static int read_namespace_of_thread(int proc_fd, uint32_t pid, uint32_t *tid, uint32_t *mnt_ns)
 {
@@ -73,7 +79,10 @@ static int read_mounts(int proc_fd, uint32_t pid, uint32_t mnt_ns, struct proc_p
 	return 0;
 }
 
-/* By instance; in each first what can be walked, whole before part, here before elsewhere. */
+/*
+ * Sorts by instance. Within an instance, mounts that can be walked come first, then those of the
+ * whole instance before those of a part, and our own namespace before others.
+ */
 static int by_instance(gconstpointer a, gconstpointer b)
 {
 	const struct proc_place *x = a, *y = b;
@@ -126,8 +135,9 @@ int proc_places_read(int proc_fd, struct proc_pins *pins)
 }
 
 /*
- * Is this directory of the instance it should be? Asked without asking its filesystem: if somebody
- * has mounted a FUSE filesystem there meanwhile, a plain fstat(2) could wait for ever.
+ * Returns 0 if the directory belongs to the instance that it should. AT_STATX_DONT_SYNC does
+ * not wait for the filesystem: if a FUSE filesystem has been mounted there meanwhile, fstat(2)
+ * might never return.
  */
 static int check_instance(int fd, const struct bpffs_mount *mount)
 {

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* What the parts of the procfs source share: gaps, edges, and the program arrays seen so far. */
+/*
+ * Functions that the parts of the procfs source share: gaps, edges, and the program
+ * arrays seen so far.
+ */
 #include <linux/bpf.h>
 #include <stdio.h>
 #include <string.h>
@@ -8,7 +11,7 @@
 #include "procfs/fdinfo.h"
 #include "procfs/proc_array.h"
 
-/* ------------------------------------------------------------ helpers --- */
+/* ---------------------------------------------------------- helpers --- */
 
 void proc_miss(struct proc_missed *missed, int err)
 {
@@ -43,13 +46,13 @@ bool proc_comm(int proc_fd, uint32_t pid, char comm[32])
 	len = text_read_at(proc_fd, path, comm, 32);
 	if (len < 0)
 		return false;
-	/* A name may have newlines of its own; just the last is procfs's. */
+	/* The name itself may contain newlines; only the last one was added by procfs. */
 	if (len > 0 && comm[len - 1] == '\n')
 		comm[len - 1] = '\0';
 	return true;
 }
 
-/* --------------------------------------------------------------- edges --- */
+/* ------------------------------------------------------------- edges --- */
 
 struct proc_edge *proc_edge_add(struct proc_edges *edges, struct bpfrefs_key holder,
 				struct bpfrefs_key target, const char *via, uint32_t user)
@@ -66,7 +69,7 @@ struct proc_edge *proc_edge_add(struct proc_edges *edges, struct bpfrefs_key hol
 	return &g_array_index(edges->edges, struct proc_edge, edges->edges->len - 1);
 }
 
-/* ------------------------------------------------------ program arrays --- */
+/* ---------------------------------------------------- program arrays --- */
 
 const struct proc_array *proc_array_find(const struct proc_data *data, uint32_t id)
 {

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Processes' descriptors of BPF objects: the classes fd and iter from procfs. */
+/*
+ * Reads the descriptors of BPF objects of all processes: classes fd and iter of the procfs source.
+ */
 #include <dirent.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -9,10 +11,10 @@
 #include "procfs/fdinfo.h"
 #include "procfs/procfs.h"
 
-/* A link of a perf event or of many probes has names in its fdinfo. */
+/* The fdinfo of a link to a perf event or to many probes contains their names. */
 #define FDINFO_MAX 16384
 
-/* One descriptor table: a process's, or a thread's own. */
+/* One descriptor table: that of a process, or one that a thread has for itself. */
 struct fd_table {
 	int proc_fd;
 	uint32_t pid, tid;
@@ -56,7 +58,7 @@ int proc_numbers(int proc_fd, const char *path, GArray **numbers)
 		if (!is_number(entry->d_name))
 			continue;
 		number = (uint32_t)strtoul(entry->d_name, NULL, 10);
-		/* sorting takes as much again */
+		/* to sort them takes as much memory again */
 		if (!memory_can_grow(2 * sizeof(number) * (*numbers)->len, 2 * sizeof(number))) {
 			errno = ENOMEM;
 			break;
@@ -74,8 +76,9 @@ int proc_numbers(int proc_fd, const char *path, GArray **numbers)
 }
 
 /*
- * What a descriptor's link says: 0 not of BPF, 1 an object's, 2 an iterator's. The kernel has more
- * than one name for a link's (bpf_link_prime(), bpf_link_new_fd()), so fdinfo decides which kind.
+ * Classifies the target of a descriptor's link: 0 is not a BPF file, 1 an object, 2 an iterator.
+ * The kernel has two names for the files of links (bpf_link_prime(), bpf_link_new_fd()), so fdinfo
+ * decides which kind of object it is.
  */
 static int classify(const char *target)
 {
@@ -89,7 +92,7 @@ static int classify(const char *target)
 	return g_str_has_prefix(target, "bpf") || strcmp(target, "btf") == 0 ? 1 : 0;
 }
 
-/* Room for one more, and to put them in order. */
+/* Returns true if there is memory for one more, and to sort them. */
 static bool can_add(const GArray *files)
 {
 	const size_t size = 2 * sizeof(struct proc_file);
@@ -97,7 +100,7 @@ static bool can_add(const GArray *files)
 	return memory_can_grow(size * files->len, size);
 }
 
-/* Reads one descriptor. 0 also for one that is not BPF's or was closed meanwhile. */
+/* Reads one descriptor. Returns 0 also if it is not a BPF file or has been closed meanwhile. */
 static int read_fd(const struct fd_table *table, int links_fd, uint32_t fd, struct proc_fds *fds)
 {
 	struct proc_file file = {
@@ -147,7 +150,7 @@ static int read_table(const struct fd_table *table, struct proc_fds *fds)
 	return err;
 }
 
-/* Is a thread's table one of those already read? 1 yes, 0 no, or -errno. */
+/* Returns 1 if the table of a thread is one of those that have been read, 0 if not, or -errno. */
 static int is_shared(const GArray *tables, uint32_t tid, proc_compare_fn compare)
 {
 	for (guint i = 0; i < tables->len; i++) {
@@ -162,7 +165,7 @@ static int is_shared(const GArray *tables, uint32_t tid, proc_compare_fn compare
 	return 0;
 }
 
-/* Threads with a table of their own (unshare(CLONE_FILES), or the leader has exited). */
+/* Reads the threads with a table of their own (unshare(CLONE_FILES), or the leader has exited). */
 static int read_threads(int proc_fd, uint32_t pid, proc_compare_fn compare, struct proc_fds *fds)
 {
 	g_autoptr(GArray) tables = g_array_new(FALSE, FALSE, sizeof(uint32_t));
@@ -235,7 +238,7 @@ void proc_fds_clear(struct proc_fds *fds)
 	g_clear_pointer(&fds->comms, g_hash_table_unref);
 }
 
-/* ------------------------------------------------------------ classes --- */
+/* ---------------------------------------------------------- classes --- */
 
 enum { FD_FILE, FD_PID, FD_TID, FD_COMM, FD_FD };
 
@@ -256,7 +259,9 @@ static void add_file(struct scan *scan, const struct proc_fds *fds, const struct
 	uint32_t token, count;
 
 	count = scan_file(scan, file->file, &token) ? 1 : 0;
-	/* The class keep tells these; another descriptor of the same file is then a second name. */
+	/*
+	 * The class keep shows these, so another descriptor of the same file must not count again.
+	 */
 	if (is_kept(scan->ctx, file))
 		return;
 	ref = scan_add(scan, file->key, count, file->key.kind == BPFREFS_MAP ? count : 0);
@@ -277,10 +282,10 @@ int proc_scan_fd(struct scan *scan)
 	const struct proc_scan *proc = scan->source_data;
 	const struct proc_gap gaps[] = {
 		{ &proc->fds.processes, "processes" },
-		{ &proc->fds.descriptors, "descriptors not told apart" },
+		{ &proc->fds.descriptors, "descriptors whose open files could not be compared" },
 	};
 
-	/* The kept ones first, so that theirs is the first name. */
+	/* The kept descriptors come first, so that their files count as seen. */
 	for (int own = 1; own >= 0; own--) {
 		for (guint i = 0; i < proc->fds.files->len; i++) {
 			const struct proc_file *file =
@@ -294,13 +299,13 @@ int proc_scan_fd(struct scan *scan)
 	return 0;
 }
 
-/* procfs shows that a descriptor is an iterator's, but neither its program nor its target. */
+/* procfs shows that a descriptor is an iterator, but neither its program nor its target. */
 int proc_scan_iter(struct scan *scan)
 {
 	const struct proc_scan *proc = scan->source_data;
 	struct proc_missed iters = { .count = proc->fds.iters->len };
 	const struct proc_gap gaps[] = {
-		{ &iters, "open iterators, whose programs procfs does not tell" },
+		{ &iters, "open iterators, whose programs procfs does not show" },
 		{ &proc->fds.processes, "processes" },
 	};
 

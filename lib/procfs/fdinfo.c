@@ -27,7 +27,7 @@ ssize_t text_read_at(int dir_fd, const char *path, char *buf, size_t size)
 	return -E2BIG;
 }
 
-/* Just digits up to the end of the line. */
+/* The value must be followed by the end of the line. */
 static bool line_num(const char *text, uint64_t *value)
 {
 	char *end;
@@ -57,8 +57,9 @@ bool fdinfo_num(const char *text, const char *key, uint64_t *value)
 int fdinfo_key(const char *text, struct bpfrefs_key *key)
 {
 	/*
-	 * In this order: a link's fdinfo has its program's prog_id too (bpf_link_show_fdinfo()), and
-	 * an iterator's, sockmap's or struct_ops's link the map_id of its target.
+	 * The order matters: the fdinfo of a link has the prog_id of its program too
+	 * (bpf_link_show_fdinfo()), and that of an iterator's, sockmap's or struct_ops link has the
+	 * map_id of its target.
 	 */
 	static const struct {
 		const char *name;

@@ -1,13 +1,17 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Telling open file descriptions apart. kcmp(2) orders them without saying what they are, so each
- * object's descriptors are sorted into a list of distinct ones by binary search.
+ * Identifies open file descriptions. kcmp(2) compares two without an identity of either, but its
+ * results are ordered. So the descriptors of each object are searched by bisection in a sorted list
+ * of distinct descriptions.
  */
 #include <string.h>
 
 #include "procfs/procfs.h"
 
-/* One object's descriptors: files[start, end), and of each distinct one an index, in kcmp's order. */
+/*
+ * The descriptors of one object are files[start, end). distinct has the index of one descriptor for
+ * each distinct description, sorted by kcmp(2).
+ */
 struct group {
 	GArray *files;
 	proc_compare_fn compare;
@@ -35,8 +39,8 @@ static bool is_closed(const struct group *group, const struct proc_file *file)
 }
 
 /*
- * The descriptor that stood for a description was closed meanwhile: another of the same one stands
- * for it, if there is one.
+ * The descriptor that represents a description was closed meanwhile. Another descriptor of the same
+ * description replaces it, if there is one.
  */
 static void replace(struct group *group, guint position)
 {
@@ -54,8 +58,8 @@ static void replace(struct group *group, guint position)
 }
 
 /*
- * Where a description is in the list: 0 and its position, -ENOENT and where it belongs, or the
- * error of comparing it with the one at the position.
+ * Searches a description in the list. Returns 0 and its position, -ENOENT and the position where it
+ * belongs, or the error of the comparison at the position.
  */
 static int search(const struct group *group, const struct proc_file *file, guint *position)
 {
@@ -78,7 +82,7 @@ static int search(const struct group *group, const struct proc_file *file, guint
 	return -ENOENT;
 }
 
-/* Gives one descriptor the number of its description; a new one gets *next. */
+/* Sets the number of a descriptor's description; a new description gets *next. */
 static void number(struct group *group, guint index, uint32_t *next, struct proc_missed *missed)
 {
 	struct proc_file *file = file_at(group, index);
@@ -123,7 +127,7 @@ void proc_files_tell_apart(struct proc_fds *fds, proc_compare_fn compare)
 	struct group group = { .files = fds->files, .compare = compare };
 	uint32_t next = 1;
 
-	g_array_sort(fds->files, by_key); /* stable */
+	g_array_sort(fds->files, by_key); /* g_array_sort() is stable */
 	group.distinct = g_array_new(FALSE, FALSE, sizeof(guint));
 	for (guint i = 0; i < fds->files->len; i = group.end) {
 		group.start = i;

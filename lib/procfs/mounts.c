@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Where bpffs is mounted, from mountinfo alone: nothing here looks at a mount itself, which might be
- * a FUSE mount of ours that waits for us.
+ * Reads from mountinfo where bpffs is mounted. Nothing here accesses a mount, since that might be a
+ * FUSE mount of this process, which would wait for itself.
  */
 #include <fcntl.h>
 #include <libmount.h>
@@ -11,13 +11,16 @@
 
 #include "snapshot/private.h"
 
-/* Deeper than any stack of mounts that the kernel lets be (its limit is 100,000 in all). */
+/*
+ * The depth of mounts that is followed. The kernel allows 100,000 mounts in a namespace
+ * (fs.mount-max), but no real stack is as deep as this.
+ */
 #define CHAIN_MAX 1000
 
-/* Mounts of one namespace, by id and by parent's id. */
+/* The mounts of one namespace, by id and by the id of their parent. */
 struct table {
 	GHashTable *by_id;    /* id -> struct libmnt_fs * */
-	GHashTable *children; /* parent's id -> GPtrArray of struct libmnt_fs * */
+	GHashTable *children; /* id of the parent -> GPtrArray of struct libmnt_fs * */
 };
 
 static void bpffs_mount_free(gpointer data)
@@ -30,7 +33,7 @@ static void bpffs_mount_free(gpointer data)
 	g_free(mount);
 }
 
-/* Is @path at or below @dir? */
+/* Returns true if @path is @dir or below it. */
 static bool is_within(const char *path, const char *dir)
 {
 	size_t len = strlen(dir);
@@ -55,12 +58,13 @@ static const GPtrArray *children_of(const struct table *table, struct libmnt_fs 
 }
 
 /*
- * Does a mount on @parent hide @child, which is on it too? One on a directory above does. One over
- * the root of the parent is above everything, but "/" itself is where a process's root is: looking
- * up a path starts there and does not go up a stack of mounts.
+ * Returns true if another mount on @parent makes @child unreachable. A mount on a directory
+ * above does so. A mount on the root of the parent is above everything. A sibling on "/" does
+ * not count: a path lookup begins at the root directory of the process, and does not go up the
+ * stack of mounts there.
  */
-static bool is_child_hidden(const struct table *table, struct libmnt_fs *parent,
-			    struct libmnt_fs *child)
+static bool is_child_unreachable(const struct table *table, struct libmnt_fs *parent,
+				 struct libmnt_fs *child)
 {
 	const GPtrArray *siblings = children_of(table, parent);
 	const char *target = mnt_fs_get_target(child);
@@ -92,7 +96,7 @@ static bool is_covered(const struct table *table, struct libmnt_fs *fs)
 	return false;
 }
 
-static bool is_hidden(const struct table *table, struct libmnt_fs *fs)
+static bool is_unreachable(const struct table *table, struct libmnt_fs *fs)
 {
 	struct libmnt_fs *parent;
 
@@ -102,15 +106,15 @@ static bool is_hidden(const struct table *table, struct libmnt_fs *fs)
 		parent = parent_of(table, fs);
 		if (!parent)
 			return false;
-		if (is_child_hidden(table, parent, fs))
+		if (is_child_unreachable(table, parent, fs))
 			return true;
 		fs = parent;
 	}
 	return true;
 }
 
-/* Filesystems where looking up a name asks somebody else, who may not answer. */
-static bool asks_others(const char *type)
+/* Filesystems that need a server or a daemon to look up a name, which may not answer. */
+static bool needs_server(const char *type)
 {
 	static const char *const types[] = { "fuse",   "fuseblk", "nfs",      "nfs4",
 					     "cifs",   "smb3",	  "9p",	      "ceph",
@@ -131,7 +135,7 @@ static bool is_remote(const struct table *table, struct libmnt_fs *fs)
 		fs = parent_of(table, fs);
 		if (!fs)
 			return false;
-		if (asks_others(mnt_fs_get_fstype(fs)))
+		if (needs_server(mnt_fs_get_fstype(fs)))
 			return true;
 	}
 	return true;
@@ -160,7 +164,7 @@ static struct bpffs_mount *mount_new(const struct table *table, struct libmnt_fs
 	mount->minor = minor(dev);
 	mount->root = g_strdup(mnt_fs_get_root(fs));
 	mount->target = g_strdup(mnt_fs_get_target(fs));
-	mount->hidden = is_hidden(table, fs);
+	mount->hidden = is_unreachable(table, fs);
 	mount->remote = is_remote(table, fs);
 	mount->over = mounts_over(table, fs);
 	return mount;
@@ -210,7 +214,7 @@ static void table_collect(struct libmnt_table *mnt, GPtrArray *mounts)
 	mnt_free_iter(iter);
 }
 
-/* A line that libmount cannot read (a format newer than it) is left out, not the end. */
+/* Skips a line that this version of libmount cannot parse, instead of ending there. */
 static int skip_line(struct libmnt_table *mnt, const char *file, int line)
 {
 	(void)mnt;
@@ -255,9 +259,12 @@ int mounts_read(int proc_fd, uint32_t pid, GPtrArray **mounts)
 		return -ENOMEM;
 	}
 	mnt_table_set_parser_errcb(mnt, skip_line);
-	/* The name is looked up too, for messages: not relative to wherever we may be. */
+	/* libmount resolves the name too, for its messages, so it must not be a relative one. */
 	err = mnt_table_parse_stream(mnt, file, "/proc/self/mountinfo");
-	/* libmount stops at a failing read as at the end: a half-read table must not look whole. */
+	/*
+	 * libmount treats a failed read like the end of the file, but half a table must
+	 * not count as whole.
+	 */
 	if (!err && ferror(file))
 		err = -EIO;
 	if (!err) {
@@ -269,7 +276,7 @@ int mounts_read(int proc_fd, uint32_t pid, GPtrArray **mounts)
 	return err;
 }
 
-/* Joins a directory and what is below it ("" or "/..."). */
+/* Joins a directory and a path below it, which is "" or "/...". */
 static char *join(const char *dir, const char *below)
 {
 	if (strcmp(dir, "/") == 0)

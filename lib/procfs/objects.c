@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * All objects and what they hold, by bpf(2): each is opened for a moment and asked. No counters:
- * the UAPI does not tell them.
+ * Reads all objects and what they hold through bpf(2): each is opened for a moment. Their counters
+ * are unknown, since the UAPI does not show them.
  */
 #include <linux/bpf.h>
 #include <stdio.h>
@@ -25,7 +25,7 @@ static void set_type(struct scan *scan, struct bpfrefs_object *object, enum bpfr
 	object->type = scan_str(scan, number);
 }
 
-/* A name of at most 16 bytes, which need not end in NUL. */
+/* Interns a name of at most 16 bytes, which need not end with a NUL. */
 static const char *short_name(struct scan *scan, const char name[16])
 {
 	char text[17];
@@ -35,7 +35,7 @@ static const char *short_name(struct scan *scan, const char name[16])
 	return scan_str(scan, text);
 }
 
-/* What an object is charged for, as its descriptor's fdinfo has it. */
+/* The memory that an object is charged for, from the fdinfo of its descriptor. */
 static uint64_t read_memlock(int proc_fd, int fd)
 {
 	char path[32], text[4096];
@@ -48,7 +48,7 @@ static uint64_t read_memlock(int proc_fd, int fd)
 	return memlock;
 }
 
-static void tell_map(struct scan *scan, const struct map_facts *facts, uint64_t memlock)
+static void add_map(struct scan *scan, const struct map_facts *facts, uint64_t memlock)
 {
 	struct proc_scan *proc = scan->source_data;
 	struct bpfrefs_key key = { BPFREFS_MAP, facts->id };
@@ -88,7 +88,7 @@ static int open_map(struct scan *scan, uint32_t id)
 	if (err)
 		return err;
 	memlock = read_memlock(scan->ctx->proc_fd, fd);
-	tell_map(scan, &facts, memlock);
+	add_map(scan, &facts, memlock);
 	proc_array_meet(data, &facts, memlock);
 	if (facts.type == BPF_MAP_TYPE_PROG_ARRAY && !is_used(proc, id))
 		proc_miss(&proc->edges.arrays, 0);
@@ -106,7 +106,7 @@ static int read_map(struct scan *scan, uint32_t id)
 	if (is_used(proc, id))
 		return open_map(scan, id);
 	if (array) {
-		tell_map(scan, &array->facts, array->memlock);
+		add_map(scan, &array->facts, array->memlock);
 		proc_miss(&proc->edges.arrays, 0);
 		return 0;
 	}
@@ -143,7 +143,9 @@ static int read_prog(struct scan *scan, uint32_t id)
 		proc_edge_add(&proc->edges, key,
 			      (struct bpfrefs_key){ BPFREFS_BTF, facts.raw.btf_id }, "func_info",
 			      0);
-	/* Of a program that extends another, this is the other's BTF, held by the other. */
+	/*
+	 * For a program that extends another one, this is the BTF of that program, which holds it.
+	 */
 	if (facts.raw.attach_btf_obj_id && facts.raw.type != BPF_PROG_TYPE_EXT)
 		proc_edge_add(&proc->edges, key,
 			      (struct bpfrefs_key){ BPFREFS_BTF, facts.raw.attach_btf_obj_id },
@@ -152,7 +154,7 @@ static int read_prog(struct scan *scan, uint32_t id)
 	return 0;
 }
 
-/* The map that a link is on, and whether it holds it as a user does. 0: none. */
+/* The map that a link is attached to, 0 if none, and whether the link holds it with a user. */
 static uint32_t link_map(const struct link_facts *facts, uint32_t *user)
 {
 	const struct raw_link *raw = &facts->raw;
@@ -216,10 +218,10 @@ static int read_btf(struct scan *scan, uint32_t id)
 }
 
 /*
- * An object that cannot be opened is there all the same, and what it holds is not known. A link in
- * the making has an id but says EAGAIN to whoever opens it: it is newer than this snapshot.
+ * An object that cannot be opened exists all the same, and what it holds is unknown. To open a link
+ * whose creation has not finished gives EAGAIN: it is newer than this snapshot.
  */
-static void note_error(struct scan *scan, struct bpfrefs_key key, int err)
+static void add_unreadable(struct scan *scan, struct bpfrefs_key key, int err)
 {
 	struct proc_scan *proc = scan->source_data;
 
@@ -229,7 +231,7 @@ static void note_error(struct scan *scan, struct bpfrefs_key key, int err)
 	proc_miss(&proc->edges.objects[key.kind], err);
 }
 
-static void read_strangers(struct scan *scan)
+static void read_unclassified(struct scan *scan)
 {
 	const struct proc_scan *proc = scan->source_data;
 
@@ -241,7 +243,7 @@ static void read_strangers(struct scan *scan)
 		int err = open_map(scan, key.id);
 
 		if (err)
-			note_error(scan, key, err);
+			add_unreadable(scan, key, err);
 	}
 }
 
@@ -262,17 +264,17 @@ int proc_objects(struct scan *scan)
 			int failed = read_kind[i](scan, key.id);
 
 			if (failed)
-				note_error(scan, key, failed);
+				add_unreadable(scan, key, failed);
 		}
 		if (err != -ENOENT)
 			return err;
 	}
-	read_strangers(scan);
+	read_unclassified(scan);
 	proc_arrays_sweep(scan);
 	return 0;
 }
 
-/* ------------------------------------------------------------ classes --- */
+/* ---------------------------------------------------------- classes --- */
 
 enum { HELD_SLOT = 3 }; /* after id, name, via */
 
@@ -303,7 +305,7 @@ int proc_scan_prog(struct scan *scan)
 
 	add_edges(scan, BPFREFS_PROG);
 	proc_gaps(scan, &gap, 1);
-	scan_gap(scan, 0, "the UAPI does not tell the BTFs of kernel variables that programs use",
+	scan_gap(scan, 0, "the UAPI does not show the BTFs of kernel variables that programs use",
 		 0);
 	return 0;
 }
@@ -315,18 +317,23 @@ int proc_scan_map(struct scan *scan)
 		{ &proc->edges.objects[BPFREFS_MAP], "maps" },
 		{ &proc->edges.slots, "maps' slots" },
 		{ &proc->edges.arrays,
-		  "program arrays without a known user, whose slots are not read" },
-		{ &proc->edges.templates, "maps of maps, whose templates are not told" },
+		  "program arrays for which no user was found, whose slots are not read" },
+		{ &proc->edges.templates, "maps of maps, whose templates the UAPI does not show" },
 	};
 
 	add_edges(scan, BPFREFS_MAP);
 	proc_gaps(scan, gaps, G_N_ELEMENTS(gaps));
 	scan_gap(scan, 0,
-		 "the UAPI does not tell programs of entries, sockmaps, struct_ops and timers", 0);
+		 "the UAPI does not show the programs of devmap and cpumap entries, sockmaps, "
+		 "struct_ops maps and timers",
+		 0);
 	return 0;
 }
 
-/* A tracing link's target in struct bpf_link_info may be a program or a BTF: it does not say which. */
+/*
+ * The target of a tracing link in struct bpf_link_info may be a program or a BTF, and
+ * nothing shows which.
+ */
 static void add_targets_gap(struct scan *scan)
 {
 	uint32_t count = 0;

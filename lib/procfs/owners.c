@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What keeps the instances of bpffs that procfs shows, and the mount namespaces that they are mounted in:
- * /proc/PID/ns/mnt of processes and threads, descriptors and bind mounts of such a file, working and
- * root directories, open directories. Clones of a mount (open_tree(2)) and descriptors in messages are
- * not shown, so class pin is never complete here.
+ * Finds what keeps the instances of bpffs that procfs shows, and the mount namespaces that
+ * they are mounted in: /proc/PID/ns/mnt of processes and threads, descriptors and bind mounts
+ * of such a file, working directories, root directories, and open directories. Clones of a
+ * mount (open_tree(2)) and descriptors in messages are not shown, so class pin is never
+ * complete with this source.
  */
 #include <fcntl.h>
 #include <stdio.h>
@@ -14,21 +15,21 @@
 #include "snapshot/owner.h"
 #include "procfs/procfs.h"
 
-/* kthreadd, whose namespaces are the kernel's own. */
+/* The namespaces of kthreadd are the initial ones. */
 #define KTHREADD "2/ns/mnt"
 
 struct proc_owners {
 	struct scan *scan;
 	const struct proc_pins *pins;
 	int proc_fd;
-	uint32_t own_ns, kernel_ns; /* mount namespaces that stay, 0: not known */
-	GHashTable *namespaces;	    /* of the others that matter: number -> owner + 1 */
-	GHashTable *mounted;	    /* the namespaces whose mounts have been looked at */
-	uint32_t pid, tid;	    /* the task at hand; tid 0: the thread group leader */
-	bool has_fds;		    /* descriptors of its process have been seen */
+	uint32_t own_ns, kernel_ns; /* mount namespaces that stay, 0 if unknown */
+	GHashTable *namespaces;	    /* the others that matter: number -> owner + 1 */
+	GHashTable *mounted;	    /* the namespaces whose mounts have been read */
+	uint32_t pid, tid;	    /* the current task; tid is 0 for the thread group leader */
+	bool has_fds;		    /* the descriptors of its process have been read */
 };
 
-/* The number in "mnt:[4026531841]", 0: it is none of a mount namespace. */
+/* The number in "mnt:[4026531841]", or 0 if the link is not one of a mount namespace. */
 static uint32_t namespace_number(const char *text)
 {
 	static const char prefix[] = "mnt:[";
@@ -68,7 +69,7 @@ static void hold(struct proc_owners *po, uint32_t owner, enum owner_how how, uin
 						       .detail = detail });
 }
 
-/* The owner of a mount namespace. One that stays has a hold that is a root. */
+/* The owner of a mount namespace. One that stays gets a hold that is a root. */
 static uint32_t add_namespace(struct proc_owners *po, uint32_t number)
 {
 	uint32_t owner = scan_owner(po->scan, OWNER_MNT_NS, number);
@@ -91,7 +92,7 @@ static void hold_by_namespace(struct proc_owners *po, uint32_t owner, uint32_t n
 	uint32_t by = add_namespace(po, number);
 
 	if (by == OWNER_NONE)
-		return; /* without any hold it stays */
+		return; /* an owner without a hold stays */
 	scan_owner_hold(po->scan,
 			(struct owner_hold){ .owner = owner, .by = by, .how = OWNER_BY_MOUNT });
 }
@@ -110,9 +111,9 @@ static void add_places(struct proc_owners *po)
 	}
 }
 
-/* ---------------------------------------------------------- bind mounts --- */
+/* ------------------------------------------------------ bind mounts --- */
 
-/* A line of mountinfo: the fourth field of a namespace's file is "mnt:[4026531841]". */
+/* For a bind mount of a namespace's file, the fourth field of mountinfo is "mnt:[4026531841]". */
 static void take_mount(struct proc_owners *po, const char *line, uint32_t in)
 {
 	char root[64];
@@ -125,7 +126,7 @@ static void take_mount(struct proc_owners *po, const char *line, uint32_t in)
 		hold_by_namespace(po, owner, in);
 }
 
-/* The mounts of a namespace, through one process that is in it. */
+/* Reads the mounts of a namespace through a process that is in it. */
 static void read_mounts(struct proc_owners *po, int task_fd, uint32_t in)
 {
 	int fd = openat(task_fd, "mountinfo", O_RDONLY | O_CLOEXEC);
@@ -144,9 +145,12 @@ static void read_mounts(struct proc_owners *po, int task_fd, uint32_t in)
 	fclose(file);
 }
 
-/* ------------------------------------------------------------ processes --- */
+/* -------------------------------------------------------- processes --- */
 
-/* The instance that a file or directory is in; asked without asking its filesystem. */
+/*
+ * The instance of bpffs that a file or directory belongs to. AT_STATX_DONT_SYNC does not wait
+ * for the filesystem.
+ */
 static uint32_t instance_at(const struct proc_owners *po, int dir_fd, const char *path)
 {
 	struct statx st;
@@ -181,14 +185,14 @@ static void read_task(struct proc_owners *po, int task_fd)
 	hold(po, namespace_owner(po, number), OWNER_BY_TASK, po->tid);
 	hold(po, instance_at(po, task_fd, "cwd"), OWNER_BY_CWD, po->tid);
 	hold(po, instance_at(po, task_fd, "root"), OWNER_BY_ROOT_DIR, po->tid);
-	/* threads share their descriptors, but for a leader that has exited */
+	/* Threads share the descriptors of the leader, unless that has exited. */
 	if (!po->tid)
 		po->has_fds = false;
 	if (!po->has_fds)
 		read_descriptors(po, task_fd);
 }
 
-/* Calls @fn with each thread of each process. */
+/* Called for each thread of each process. */
 typedef void (*task_fn)(struct proc_owners *po, int task_fd);
 
 static void each_thread(struct proc_owners *po, uint32_t pid, task_fn fn)
@@ -230,7 +234,7 @@ static void read_mounts_once(struct proc_owners *po, int task_fd)
 		read_mounts(po, task_fd, number);
 }
 
-/* Until no more namespaces come that have a bind mount of one that matters. */
+/* Repeats until no further namespace has a bind mount of one that matters. */
 static void add_bind_mounts(struct proc_owners *po)
 {
 	guint known;
@@ -256,7 +260,7 @@ void proc_owners(struct scan *scan)
 	};
 
 	add_places(&po);
-	/* where everything is mounted in namespaces that stay, nothing else matters */
+	/* If every instance is mounted in a namespace that stays, nothing else matters. */
 	if (g_hash_table_size(po.namespaces)) {
 		add_bind_mounts(&po);
 		each_task(&po, read_task);

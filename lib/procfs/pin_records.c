@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The class pin from procfs. */
+/* Class pin of the procfs source. */
 #include <string.h>
 
 #include "holders/holders.h"
@@ -60,7 +60,7 @@ static uint64_t count_pins(const struct proc_pins *pins, const struct bpffs_moun
 	return count;
 }
 
-/* Of each instance: how many inodes are pins, and where it is mounted. */
+/* Adds each instance of bpffs: the number of inodes that are pins, and where it is mounted. */
 static void add_instances(struct scan *scan, const struct proc_pins *pins)
 {
 	const struct bpffs_mount *last = NULL;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Pins, by walking every bpffs that some mount namespace leads to. Pins that are unlinked but still
- * held, and instances that are not mounted anywhere, stay unseen.
+ * Finds pins by a walk through each bpffs that is mounted in some mount namespace. Pins that are
+ * unlinked but still in use, and instances that are not mounted, cannot be seen.
  */
 #include <dirent.h>
 #include <fcntl.h>
@@ -13,7 +13,7 @@
 #include "uapi/syscalls.h"
 #include "procfs/procfs.h"
 
-/* An inode of any instance, for a set. */
+/* The key of an inode in a hash table. */
 struct inode_key {
 	uint32_t major, minor;
 	uint64_t ino;
@@ -36,25 +36,30 @@ struct walk {
 	struct proc_pins *pins;
 	const struct proc_place *place;
 	int root_fd;
-	GHashTable *dirs;    /* seen inside: struct inode_key */
-	GHashTable *blocked; /* under another mount, by its number in the directory above */
-	GQueue pending;	     /* struct pending */
+	GHashTable *dirs; /* the directories that were read: struct inode_key */
+	/* Names below another mount, by the inode number in their directory: struct inode_key. */
+	GHashTable *blocked;
+	GQueue pending; /* struct pending */
 };
 
-/* A directory still to be walked. */
+/* A directory that is still to be read. */
 struct pending {
-	char *inner;  /* inside the instance */
-	char *path;   /* below root_fd */
-	uint64_t ino; /* as the directory above has it; 0: it is the mount's root */
-	bool private; /* the directory above is root's, 0700 */
+	char *inner;  /* its path within the instance */
+	char *path;   /* its path below root_fd */
+	uint64_t ino; /* from its directory entry; 0 for the root of the mount */
+	bool private; /* the directory above belongs to root and has mode 0700 */
 };
 
-/* A directory being walked. */
+/* A directory that is being read. */
 struct open_dir {
 	int fd;
 	const struct pending *pending;
 	bool private;
-	bool again; /* through another mount has been already: only what was under others counts */
+	/*
+	 * It was read through another mount before: only the names that were below other
+	 * mounts are missing.
+	 */
+	bool again;
 };
 
 static void pending_free(gpointer data)
@@ -83,7 +88,9 @@ static char *child_path(const char *dir, const char *name)
 	return g_strconcat(dir, strcmp(dir, "/") == 0 ? "" : "/", name, NULL);
 }
 
-/* Which object a name is, and its inode. -ENOENT: no pin, or no longer. */
+/*
+ * Reads which object a name is, and its inode. Returns -ENOENT if it is no pin, or no longer one.
+ */
 static int identify(int dir_fd, const char *name, struct bpfrefs_key *key, struct stat *st)
 {
 	bpfrefs_autofd path_fd = bpf_open_pin(dir_fd, name);
@@ -99,10 +106,10 @@ static int identify(int dir_fd, const char *name, struct bpfrefs_key *key, struc
 	return fd < 0 ? fd : bpf_identify(fd, key);
 }
 
-/* What a pin or a directory takes, its names and its places in tables too. */
+/* The memory for a pin or directory, including its names and its entries in hash tables. */
 #define NAMED_BYTES 512
 
-/* Room for one more, and to put them in order. */
+/* Returns true if there is memory for one more, and to sort them. */
 static bool can_add(const GArray *named)
 {
 	return memory_can_grow((size_t)NAMED_BYTES * named->len, NAMED_BYTES);
@@ -129,7 +136,10 @@ static void walk_pin(struct walk *walk, const struct open_dir *dir, const struct
 	pin.mtime = st.st_mtime;
 	pin.inner = child_path(dir->pending->inner, entry->d_name);
 	g_hash_table_add(walk->pins->inodes, inode_new(walk, st.st_ino));
-	/* One with another name is more than a keep: letting go of it would not free anything. */
+	/*
+	 * With a second name it is more than a keep: to release the keep would not
+	 * release the object.
+	 */
 	if (dir->private && dir->pending->private && st.st_nlink == 1)
 		pin.keep = keep_of_path(pin.inner, pin.key);
 	g_array_append_val(walk->pins->pins, pin);
@@ -146,7 +156,7 @@ static void walk_later(struct walk *walk, const struct open_dir *dir, const stru
 	g_queue_push_tail(&walk->pending, pending);
 }
 
-/* Opens a directory below the mount's root, on that very mount. */
+/* Opens a directory below the root of the mount, and on the same mount. */
 static int open_dir(const struct walk *walk, const char *path)
 {
 	struct open_how how = {
@@ -192,16 +202,16 @@ static int walk_entries(struct walk *walk, struct open_dir *dir)
 	return err;
 }
 
-static void tell_dir(struct walk *walk, const struct pending *pending, uint64_t ino)
+static void add_dir(struct walk *walk, const struct pending *pending, uint64_t ino)
 {
-	struct proc_dir told = {
+	struct proc_dir dir = {
 		.major = walk->place->mount->major,
 		.minor = walk->place->mount->minor,
 		.ino = ino,
 		.inner = g_strdup(pending->inner),
 	};
 
-	g_array_append_val(walk->pins->dirs, told);
+	g_array_append_val(walk->pins->dirs, dir);
 }
 
 static int walk_dir(struct walk *walk, const struct pending *pending)
@@ -223,11 +233,11 @@ static int walk_dir(struct walk *walk, const struct pending *pending)
 	dir.again = !g_hash_table_add(walk->dirs, inode_new(walk, st.st_ino));
 	dir.private = st.st_uid == 0 && (st.st_mode & 07777) == 0700;
 	if (!dir.again)
-		tell_dir(walk, pending, st.st_ino);
+		add_dir(walk, pending, st.st_ino);
 	return walk_entries(walk, &dir);
 }
 
-/* Everything below one mount's root. */
+/* Reads everything below the root of one mount. */
 static int walk_place(struct walk *walk, int proc_fd)
 {
 	bpfrefs_autofd root_fd = proc_place_open(proc_fd, walk->place);
@@ -250,7 +260,10 @@ static int walk_place(struct walk *walk, int proc_fd)
 	return 0;
 }
 
-/* Has another mount of the instance led to what lies under a mount in one? */
+/*
+ * Returns true if a name that was below a mount has been found through another
+ * mount of the instance.
+ */
 static gboolean is_seen(gpointer key, gpointer value, gpointer data)
 {
 	const struct walk *walk = data;
@@ -260,7 +273,7 @@ static gboolean is_seen(gpointer key, gpointer value, gpointer data)
 	       g_hash_table_contains(walk->dirs, key);
 }
 
-/* Walks one instance through its places, as many as it takes. */
+/* Walks through the mounts of one instance until everything in it has been read. */
 static void walk_instance(struct proc_pins *pins, int proc_fd, guint first, guint end)
 {
 	struct walk walk = { .pins = pins };
@@ -305,7 +318,10 @@ static int by_inode(gconstpointer a, gconstpointer b)
 	return strcmp(x->inner, y->inner);
 }
 
-/* Of an inode's names the first in order carries its reference, whatever order they came in. */
+/*
+ * The reference of an inode is counted with the first of its names in order,
+ * whichever was found first.
+ */
 static void find_first_names(GArray *pins)
 {
 	g_array_sort(pins, by_inode);

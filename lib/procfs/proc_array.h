@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Program arrays that have been met, by id: what never changes of them. */
+/* The properties of program arrays seen so far, by id: those that never change. */
 #ifndef BPFREFS_PROC_ARRAY_H
 #define BPFREFS_PROC_ARRAY_H
 
@@ -12,15 +12,16 @@ struct proc_array {
 };
 
 const struct proc_array *proc_array_find(const struct proc_data *data, uint32_t id);
-/* Remembers what a map was found to be, a program array or not. */
+/* Records whether a map is a program array. */
 void proc_array_meet(struct proc_data *data, const struct map_facts *facts, uint64_t memlock);
 bool proc_array_is_stranger(const struct proc_data *data, uint32_t id);
 /*
- * Before opening strangers: one of them may be a program array whose last user went just now, and
- * the clearing that this started must be over before our descriptor's close starts another.
+ * Waits before unclassified maps are opened. One of them may be a program array whose last user has
+ * just been removed. The work that this started to clear it must be finished before the close of
+ * our descriptor starts it again.
  */
 void proc_array_wait(void);
-/* Forgets those that are not in this scan: their ids may come again. */
+/* Removes the arrays that are not in this scan, since their ids may be used again. */
 void proc_arrays_sweep(struct scan *scan);
 
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The procfs source itself: one collection, and what it remembers from one to the next. */
+/* The procfs source: one scan, and what it keeps for the next one. */
 #include <linux/kcmp.h>
 #include <stdio.h>
 #include <string.h>
@@ -11,7 +11,7 @@
 #include "uapi/uapi_info.h"
 #include "snapshot/snapshot.h"
 
-/* ------------------------------------------------------------- kcmp(2) --- */
+/* ----------------------------------------------------------- kcmp(2) --- */
 
 static int compare_by_kcmp(uint32_t tid_a, uint32_t tid_b, int what, uint32_t a, uint32_t b)
 {
@@ -24,14 +24,14 @@ _Static_assert((int)PROC_COMPARE_FILE == (int)KCMP_FILE &&
 		       (int)PROC_COMPARE_FILES == (int)KCMP_FILES,
 	       "kcmp(2)");
 
-/* --------------------------------------------------------- collection --- */
+/* -------------------------------------------------------- collection --- */
 
 static void edge_clear(gpointer data)
 {
 	g_free(((struct proc_edge *)data)->slot_text);
 }
 
-/* Maps whose user state something holds now: these may be opened at any time. */
+/* Finds the maps that have a user now: these may be opened at any time. */
 static void find_users(struct proc_scan *proc)
 {
 	for (guint i = 0; i < proc->fds.files->len; i++) {
@@ -55,7 +55,8 @@ static void collect_class(struct scan *scan)
 
 	scan_source(scan, "procfs");
 	if (!class->proc) {
-		scan_unavailable(scan, class->proc_gap ? class->proc_gap : "not told by procfs", 0);
+		scan_unavailable(scan,
+				 class->proc_gap ? class->proc_gap : "procfs does not show it", 0);
 		return;
 	}
 	err = class->proc(scan);
@@ -112,7 +113,7 @@ static int proc_collect(struct scan *scan)
 	return err;
 }
 
-/* ------------------------------------------------------------- source --- */
+/* ------------------------------------------------------------ source --- */
 
 static int proc_open(struct bpfrefs_ctx *ctx, char **why)
 {
@@ -145,7 +146,7 @@ static int proc_next_id(struct bpfrefs_ctx *ctx, enum bpfrefs_kind kind, uint32_
 	return bpf_next_id(kind, start, id);
 }
 
-/* A program array's facts never change: its descriptor is opened for them just once. */
+/* The properties of a program array never change: it is opened for them only once. */
 static int array_info(const struct proc_array *array, struct bpfrefs_info **info)
 {
 	uint32_t next;

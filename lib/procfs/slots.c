@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* What maps hold in their slots, by looking every slot up. */
+/* Reads what maps hold in their slots, by a lookup of each slot. */
 #include <linux/bpf.h>
 #include <stdio.h>
 #include <string.h>
@@ -8,7 +8,7 @@
 #include "uapi/info.h"
 #include "procfs/procfs.h"
 
-/* More are not looked up one by one, at a system call each. */
+/* More slots than that are not looked up: each takes a system call. */
 #define SLOTS_MAX (1u << 20)
 
 static struct proc_edge *add_slot(struct proc_edges *edges, const struct map_facts *map,
@@ -48,16 +48,16 @@ static void read_array(struct proc_edges *edges, int fd, const struct map_facts 
 		proc_miss(&edges->slots, -E2BIG);
 }
 
-/* A longer key is told up to here. */
-#define KEY_TOLD_MAX 256
+/* The number of bytes of a key that are shown. */
+#define KEY_SHOWN_MAX 256
 
 static char *hex(const unsigned char *bytes, uint32_t len)
 {
 	GString *text = g_string_new("0x");
 
-	for (uint32_t i = 0; i < MIN(len, KEY_TOLD_MAX); i++)
+	for (uint32_t i = 0; i < MIN(len, KEY_SHOWN_MAX); i++)
 		g_string_append_printf(text, "%02x", bytes[i]);
-	if (len > KEY_TOLD_MAX)
+	if (len > KEY_SHOWN_MAX)
 		g_string_append(text, "...");
 	return g_string_free(text, FALSE);
 }
@@ -78,8 +78,8 @@ static void add_key(struct proc_edges *edges, const struct map_facts *map, uint3
 }
 
 /*
- * Follows the keys. One that is deleted under us sends BPF_MAP_GET_NEXT_KEY back to the start, so
- * the steps are bounded and the keys that were seen are remembered.
+ * Follows the keys. If a key is deleted meanwhile, BPF_MAP_GET_NEXT_KEY begins again at the first
+ * one. So the number of steps is bounded, and the keys that were seen are remembered.
  */
 static void read_hash(struct proc_edges *edges, int fd, const struct map_facts *map)
 {
