@@ -126,10 +126,8 @@ int view_fresh(struct view *view, struct bpfrefs_snapshot **snap);
 int view_recent(struct view *view, struct bpfrefs_snapshot **snap);
 /* Called after a control: older snapshots are not used any more. */
 void view_invalidate(struct view *view);
-/*
- * Sets what is touched after each scan, or NULL. Called before the first scan and after the last.
- */
-void view_set_trim(struct view *view, struct trim *trim);
+/* What is called after each scan; set before the first and after the last one. NULL: nothing is. */
+void view_set_touch(struct view *view, void (*touch)(void *data), void *data);
 /*
  * Frees the last snapshot if it is too old to be used again. Returns false, and does nothing,
  * while a caller waits for one.

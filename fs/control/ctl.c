@@ -10,16 +10,6 @@
 
 #include "tree/node.h"
 
-int ctl_refuse(char **reason, int err, const char *format, ...)
-{
-	va_list args;
-
-	va_start(args, format);
-	*reason = g_strdup_vprintf(format, args);
-	va_end(args);
-	return err;
-}
-
 /* ------------------------------------------------------------- a write --- */
 
 int ctl_parse(const char *data, size_t size, char **command, char **reason)

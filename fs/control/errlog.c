@@ -4,6 +4,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "control/ctl.h"
 #include "render/show.h"
 
 #define LINES 256
@@ -91,4 +92,14 @@ uint64_t errlog_count(struct errlog *log)
 	count = log->count;
 	g_mutex_unlock(&log->lock);
 	return count;
+}
+
+int ctl_refuse(char **reason, int err, const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	*reason = g_strdup_vprintf(format, args);
+	va_end(args);
+	return err;
 }

@@ -351,10 +351,13 @@ static int run(struct session *session, const struct session_config *config)
 	return err;
 }
 
+static void session_ready(struct session *session);
+
 int session_run(const struct session_config *config)
 {
 	struct session session = { .ready_fd = config->ready_fd,
-				   .background = config->ready_fd >= 0 };
+				   .background = config->ready_fd >= 0,
+				   .ready = session_ready };
 	int err = prepare_process(&config->options);
 
 	if (err)
@@ -382,7 +385,7 @@ static void log_mount(const struct fs *fs)
 		    why ? why : "");
 }
 
-void session_ready(struct session *session)
+static void session_ready(struct session *session)
 {
 	ssize_t written;
 	int null;

@@ -18,6 +18,8 @@ struct session {
 	struct dispatcher *dispatcher; /* set while requests are served */
 	int ready_fd;		       /* written when the mount works, or -1 */
 	bool background;
+	/* Called when the kernel is about to get the answer to its first request. */
+	void (*ready)(struct session *session);
 };
 
 struct session_config {
@@ -34,7 +36,5 @@ struct session_config {
  * frees everything. Logs what went wrong. Returns 0 or -errno.
  */
 int session_run(const struct session_config *config);
-/* Called by the init operation, just before the kernel gets the reply to its first request. */
-void session_ready(struct session *session);
 
 #endif

@@ -312,3 +312,41 @@ void dispatcher_free(struct dispatcher *dispatcher)
 	g_thread_pool_free(dispatcher->pool, FALSE, TRUE);
 	g_free(dispatcher);
 }
+
+/*
+ * Left out on purpose: create (the kernel then calls mknod, which gets bpffs's EACCES); flush (so
+ * that a shell's ">" takes no round trip for each dup2(2)); access (default_permissions decides
+ * it).
+ */
+const struct fuse_lowlevel_ops fs_ops = {
+	.init = op_init,
+	.lookup = dispatch_lookup,
+	.forget = op_forget,
+	.forget_multi = op_forget_multi,
+	.getattr = dispatch_getattr,
+	.setattr = op_setattr,
+	.readlink = dispatch_readlink,
+	.statfs = op_statfs,
+	.getxattr = op_getxattr,
+	.listxattr = op_listxattr,
+	.setxattr = op_setxattr,
+	.removexattr = op_removexattr,
+	.mknod = op_mknod,
+	.mkdir = op_mkdir,
+	.symlink = op_symlink,
+	.link = op_link,
+	.unlink = dispatch_unlink,
+	.rmdir = op_rmdir,
+	.rename = dispatch_rename,
+	.open = dispatch_open,
+	.read = dispatch_read,
+	.write = dispatch_write,
+	.fsync = op_fsync,
+	.release = op_release,
+	.opendir = op_opendir,
+	.readdir = dispatch_readdir,
+	.readdirplus = dispatch_readdirplus,
+	.releasedir = op_releasedir,
+	.poll = dispatch_poll,
+	.ioctl = op_ioctl,
+};

@@ -7,13 +7,13 @@
 #include <string.h>
 
 #include "control/guard.h"
-#include "fuse/dispatch.h"
+#include "fuse/ops.h"
 
 #define VIRTUAL_NAME ".bpf"
 
 _Static_assert(MIRROR_ROOT_INO == FUSE_ROOT_ID, "the mirror's root is the mount's");
 
-static void op_init(void *data, struct fuse_conn_info *conn)
+void op_init(void *data, struct fuse_conn_info *conn)
 {
 	/* Otherwise fuse_direct_IO() ends a direct read at the inode's size, which is 0. */
 	compat_want(conn, FUSE_CAP_ASYNC_DIO, false);
@@ -24,7 +24,7 @@ static void op_init(void *data, struct fuse_conn_info *conn)
 	compat_want(conn, FUSE_CAP_SPLICE_WRITE, false);
 	compat_want(conn, FUSE_CAP_SPLICE_MOVE, false);
 	compat_refuse_handles(conn);
-	session_ready(data);
+	((struct session *)data)->ready(data);
 }
 
 /* ------------------------------------------------------------- lookup --- */
@@ -110,14 +110,14 @@ void op_lookup(const struct fuse_call *call)
 	reply_found(call->req, call->ino, call->name);
 }
 
-static void op_forget(fuse_req_t req, fuse_ino_t ino, uint64_t count)
+void op_forget(fuse_req_t req, fuse_ino_t ino, uint64_t count)
 {
 	if (!is_virtual(ino))
 		mirror_forget(fs_of(req)->mirror, ino, count);
 	fuse_reply_none(req);
 }
 
-static void op_forget_multi(fuse_req_t req, size_t count, struct fuse_forget_data *forgets)
+void op_forget_multi(fuse_req_t req, size_t count, struct fuse_forget_data *forgets)
 {
 	for (size_t i = 0; i < count; i++)
 		if (!is_virtual(forgets[i].ino))
@@ -194,7 +194,7 @@ static unsigned int what_to_set(int set, struct stat *attr)
 	return mirror_set;
 }
 
-static void op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int set,
+void op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int set,
 		       struct fuse_file_info *fi)
 {
 	struct caller caller = caller_of(req);
@@ -233,7 +233,7 @@ void op_readlink(const struct fuse_call *call)
 		fuse_reply_readlink(call->req, target);
 }
 
-static void op_statfs(fuse_req_t req, fuse_ino_t ino)
+void op_statfs(fuse_req_t req, fuse_ino_t ino)
 {
 	struct statvfs st;
 	int err = mirror_statfs(fs_of(req)->mirror, &st);
@@ -247,7 +247,7 @@ static void op_statfs(fuse_req_t req, fuse_ino_t ino)
 
 /* ---------------------------------------------------------- namespace --- */
 
-static void op_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, dev_t dev)
+void op_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, dev_t dev)
 {
 	struct caller caller = caller_of(req);
 	int err;
@@ -260,7 +260,7 @@ static void op_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t
 	reply_made(req, err, parent, name);
 }
 
-static void op_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode)
+void op_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode)
 {
 	struct caller caller = caller_of(req);
 	int err = -EPERM;
@@ -270,7 +270,7 @@ static void op_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t
 	reply_made(req, err, parent, name);
 }
 
-static void op_symlink(fuse_req_t req, const char *target, fuse_ino_t parent, const char *name)
+void op_symlink(fuse_req_t req, const char *target, fuse_ino_t parent, const char *name)
 {
 	struct caller caller = caller_of(req);
 	int err = -EPERM;
@@ -280,7 +280,7 @@ static void op_symlink(fuse_req_t req, const char *target, fuse_ino_t parent, co
 	reply_made(req, err, parent, name);
 }
 
-static void op_link(fuse_req_t req, fuse_ino_t ino, fuse_ino_t parent, const char *name)
+void op_link(fuse_req_t req, fuse_ino_t ino, fuse_ino_t parent, const char *name)
 {
 	struct caller caller = caller_of(req);
 	int err = -EPERM;
@@ -310,7 +310,7 @@ void op_unlink(const struct fuse_call *call)
 	remove_name(call->req, call->ino, call->name, 0);
 }
 
-static void op_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name)
+void op_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
 	remove_name(req, parent, name, AT_REMOVEDIR);
 }
@@ -337,7 +337,7 @@ void op_rename(const struct fuse_call *call)
  * ENOTTY since 6.1 but not in 5.10.
  */
 /* NOLINTNEXTLINE(readability-function-size): the parameters are libfuse's */
-static void op_ioctl(fuse_req_t req, fuse_ino_t ino, unsigned int cmd, void *arg,
+void op_ioctl(fuse_req_t req, fuse_ino_t ino, unsigned int cmd, void *arg,
 		     struct fuse_file_info *fi, unsigned int flags, const void *in, size_t in_size,
 		     size_t out_size)
 {
@@ -345,41 +345,3 @@ static void op_ioctl(fuse_req_t req, fuse_ino_t ino, unsigned int cmd, void *arg
 	(void)out_size;
 	fuse_reply_err(req, ENOTTY);
 }
-
-/*
- * Left out on purpose: create (the kernel then calls mknod, which gets bpffs's EACCES); flush (so
- * that a shell's ">" takes no round trip for each dup2(2)); access (default_permissions decides
- * it).
- */
-const struct fuse_lowlevel_ops fs_ops = {
-	.init = op_init,
-	.lookup = dispatch_lookup,
-	.forget = op_forget,
-	.forget_multi = op_forget_multi,
-	.getattr = dispatch_getattr,
-	.setattr = op_setattr,
-	.readlink = dispatch_readlink,
-	.statfs = op_statfs,
-	.getxattr = op_getxattr,
-	.listxattr = op_listxattr,
-	.setxattr = op_setxattr,
-	.removexattr = op_removexattr,
-	.mknod = op_mknod,
-	.mkdir = op_mkdir,
-	.symlink = op_symlink,
-	.link = op_link,
-	.unlink = dispatch_unlink,
-	.rmdir = op_rmdir,
-	.rename = dispatch_rename,
-	.open = dispatch_open,
-	.read = dispatch_read,
-	.write = dispatch_write,
-	.fsync = op_fsync,
-	.release = op_release,
-	.opendir = op_opendir,
-	.readdir = dispatch_readdir,
-	.readdirplus = dispatch_readdirplus,
-	.releasedir = op_releasedir,
-	.poll = dispatch_poll,
-	.ioctl = op_ioctl,
-};

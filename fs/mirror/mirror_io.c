@@ -99,17 +99,6 @@ void mirror_release(struct mirror *mirror, struct mirror_file *file)
 
 /* -------------------------------------------------------- directories --- */
 
-struct mirror_dir {
-	struct mirror *mirror;
-	int fd;
-	bool pins_file;
-	GMutex lock; /* two threads may read the same open directory */
-	off_t at;    /* the cookie of the last entry that was returned */
-	size_t next; /* the offset of the next entry in buf */
-	size_t len;  /* how much of buf is filled */
-	_Alignas(struct dirent64) char buf[32768];
-};
-
 int mirror_opendir(struct mirror *mirror, const struct caller *caller, uint64_t ino,
 		   struct mirror_dir **out)
 {
@@ -224,9 +213,3 @@ void mirror_releasedir(struct mirror_dir *dir)
 	mirror_dir_free(dir);
 }
 
-void mirror_dir_free(struct mirror_dir *dir)
-{
-	close(dir->fd);
-	g_mutex_clear(&dir->lock);
-	g_free(dir);
-}

@@ -26,32 +26,6 @@ static gboolean node_equal(gconstpointer a, gconstpointer b)
 	return x->ino == y->ino && x->moved == y->moved && x->type == y->type;
 }
 
-static void file_free(gpointer data)
-{
-	struct mirror_file *file = data;
-
-	close(file->fd);
-	g_free(file);
-}
-
-static void node_free(struct mnode *node)
-{
-	if (node->fd >= 0)
-		close(node->fd);
-	/*
-	 * Only mirror_free() frees a node with open files or names. A node with open files is not
-	 * forgotten, and a forgotten node has no names left.
-	 */
-	g_slist_free_full(node->files, file_free);
-	places_end(node);
-	g_free(node);
-}
-
-void nodes_free(GSList *unused)
-{
-	g_slist_free_full(unused, (GDestroyNotify)node_free);
-}
-
 static int read_fd_limit(void)
 {
 	struct rlimit limit;
@@ -203,15 +177,6 @@ struct mnode *node_get_leaf(struct mirror *mirror, const struct found_name *name
 	g_mutex_unlock(&mirror->lock);
 	nodes_free(unused);
 	return node;
-}
-
-void take_unused(struct mirror *mirror, struct mnode *node, GSList **unused)
-{
-	if (node == mirror->root || node->nlookup || node->kids)
-		return;
-	g_hash_table_remove(mirror->nodes, node);
-	*unused = g_slist_prepend(*unused, node);
-	places_free(mirror, node, unused); /* this may also free the nodes of their directories */
 }
 
 void mirror_forget(struct mirror *mirror, uint64_t ino, uint64_t count)
@@ -436,4 +401,11 @@ void show_stat(const struct mirror *mirror, struct stat *st)
 		return;
 	st->st_mode = S_IFLNK | 0777;
 	st->st_size = 0; /* as for every symlink of bpffs */
+}
+
+void mirror_dir_free(struct mirror_dir *dir)
+{
+	close(dir->fd);
+	g_mutex_clear(&dir->lock);
+	g_free(dir);
 }

@@ -63,6 +63,16 @@ struct mirror_file {
 };
 
 struct mirror_dir;
+struct mirror_dir {
+	struct mirror *mirror;
+	int fd;
+	bool pins_file;
+	GMutex lock; /* two threads may read the same open directory */
+	off_t at;    /* the cookie of the last entry that was returned */
+	size_t next; /* the offset of the next entry in buf */
+	size_t len;  /* how much of buf is filled */
+	_Alignas(struct dirent64) char buf[32768];
+};
 void mirror_dir_free(struct mirror_dir *dir);
 
 /* Like bpfrefs_autofd, which is private to the library. */
@@ -110,6 +120,7 @@ struct mnode *node_get_leaf(struct mirror *mirror, const struct found_name *name
  */
 void take_unused(struct mirror *mirror, struct mnode *node, GSList **unused);
 /* Called without the lock: closing the descriptor of a removed directory evicts its inode. */
+void node_free(struct mnode *node);
 void nodes_free(GSList *unused);
 
 /*

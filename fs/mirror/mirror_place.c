@@ -38,6 +38,15 @@ struct asked *asked_new(void)
 
 /* ----------------------------------------------------- with the lock --- */
 
+void take_unused(struct mirror *mirror, struct mnode *node, GSList **unused)
+{
+	if (node == mirror->root || node->nlookup || node->kids)
+		return;
+	g_hash_table_remove(mirror->nodes, node);
+	*unused = g_slist_prepend(*unused, node);
+	places_free(mirror, node, unused); /* this may also free the nodes of their directories */
+}
+
 /* Returns the link that points to the name, or the one at the end of the list. */
 static struct place **find_leaf_name(struct mnode *node, const struct mnode *dir, const char *name)
 {
@@ -235,4 +244,32 @@ bool places_are_many(struct mirror *mirror, const struct mnode *node)
 	many = node->places && node->places->next;
 	g_mutex_unlock(&mirror->lock);
 	return many;
+}
+
+/* ------------------------------------------------------------ freeing --- */
+
+static void file_free(gpointer data)
+{
+	struct mirror_file *file = data;
+
+	close(file->fd);
+	g_free(file);
+}
+
+void node_free(struct mnode *node)
+{
+	if (node->fd >= 0)
+		close(node->fd);
+	/*
+	 * Only mirror_free() frees a node with open files or names. A node with open files is not
+	 * forgotten, and a forgotten node has no names left.
+	 */
+	g_slist_free_full(node->files, file_free);
+	places_end(node);
+	g_free(node);
+}
+
+void nodes_free(GSList *unused)
+{
+	g_slist_free_full(unused, (GDestroyNotify)node_free);
 }

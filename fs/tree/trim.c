@@ -93,6 +93,11 @@ static gpointer run(gpointer data)
 	return NULL;
 }
 
+static void touch(void *trim)
+{
+	trim_touch(trim);
+}
+
 int trim_start(struct view *view, struct trim **out)
 {
 	struct trim *trim = g_new0(struct trim, 1);
@@ -105,7 +110,7 @@ int trim_start(struct view *view, struct trim **out)
 	trim->thread = g_thread_try_new("trim", run, trim, NULL);
 	*out = trim;
 	if (trim->thread) {
-		view_set_trim(view, trim);
+		view_set_touch(view, touch, trim);
 		return 0;
 	}
 	trim_stop(trim);
@@ -117,7 +122,7 @@ void trim_stop(struct trim *trim)
 {
 	if (!trim)
 		return;
-	view_set_trim(trim->view, NULL);
+	view_set_touch(trim->view, NULL, NULL);
 	g_mutex_lock(&trim->lock);
 	trim->stopping = true;
 	g_cond_signal(&trim->changed);

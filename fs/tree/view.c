@@ -4,7 +4,7 @@
  * a new snapshot waits for the first scan that begins after the call. If a scan runs already,
  * that is the next one, and all callers that wait share it.
  */
-#include "tree/trim.h"
+#include "fs.h"
 
 /* The greatest age of a snapshot for view_recent(). */
 #define RECENT_US G_USEC_PER_SEC
@@ -12,7 +12,8 @@
 struct view {
 	struct bpfrefs_ctx *ctx;
 	gint64 max_age;	   /* microseconds */
-	struct trim *trim; /* touched after each scan; may be NULL */
+	void (*touch)(void *data); /* called after each scan; NULL: nothing is */
+	void *touch_data;
 
 	GMutex lock;   /* protects the members below; not held during a scan */
 	GCond changed; /* a scan has ended */
@@ -79,7 +80,8 @@ static void scan_locked(struct view *view)
 	view->last_number = number;
 	view->last_begun = begun;
 	bpfrefs_snapshot_unref(old);
-	trim_touch(view->trim);
+	if (view->touch)
+		view->touch(view->touch_data);
 }
 
 static bool is_young(const struct view *view, gint64 age)
@@ -156,11 +158,12 @@ void view_invalidate(struct view *view)
 	g_mutex_unlock(&view->lock);
 }
 
-void view_set_trim(struct view *view, struct trim *trim)
+void view_set_touch(struct view *view, void (*touch)(void *data), void *data)
 {
 	/* Scans touch the old one with the lock held, so that it can be freed after this call. */
 	g_mutex_lock(&view->lock);
-	view->trim = trim;
+	view->touch = touch;
+	view->touch_data = data;
 	g_mutex_unlock(&view->lock);
 }
 

@@ -30,6 +30,10 @@ char *states_process(const struct states *st, uint32_t pid);
 /* Returns "pid 12 (a), pid 13 (b) and 3 more", owned. */
 char *states_processes(const struct states *st, const uint32_t *pids, size_t count);
 /* Whether the edge is from a program that is certainly held. */
+/* What an edge says of its target: "pinned at /sys/fs/bpf/a". The caller owns the text. */
+char *states_edge_text(const struct states *st, const struct edge *edge);
+/* Why there is no sentence. */
+extern const char states_no_memory[];
 bool states_is_user(const struct states *st, const struct edge *edge);
 
 /*

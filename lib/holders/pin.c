@@ -69,40 +69,8 @@ static int walk_instance(struct walkers *walkers, uint64_t sb, GByteArray *recor
 	return -EAGAIN;
 }
 
-static int walk_supers(struct walkers *walkers, GByteArray *records)
-{
-	struct walk_control *control = walkers_control(walkers);
-	struct walk_kept kept = { .bytes = records };
-	int err;
-
-	for (unsigned int attempt = 0; attempt < TORN_MAX; attempt++) {
-		g_byte_array_set_size(records, 0);
-		control->sb_at = 0;
-		do {
-			err = walkers_call(walkers, "walk_supers", walk_keep, &kept);
-			if (err || kept.err)
-				return err ? err : kept.err;
-		} while (control->ended == WALK_FULL && control->sb_at);
-		if (control->ended == WALK_DONE)
-			return 0;
-	}
-	return -EAGAIN;
-}
-
 /* The tree takes at most so many times the size of its records. */
 #define TREE_FACTOR 4
-
-int pins_prepare(struct scan *scan)
-{
-	struct walk_state *state = walk_state_of(scan);
-	g_autoptr(GByteArray) records = g_byte_array_new();
-	int err = walk_supers(state->walkers, records);
-
-	state->pins = pin_tree_new();
-	if (!err)
-		pin_tree_supers(state->pins, records);
-	return err;
-}
 
 static int walk(struct scan *scan)
 {
@@ -307,26 +275,6 @@ static const char *state_name(const struct pin_inode *inode)
 	if (!inode->nlink)
 		return "unlinked";
 	return inode->super->namespaces->len ? "live" : "detached";
-}
-
-void pin_fill(struct scan *scan, struct bpfrefs_ref *ref, const struct pin_facts *facts)
-{
-	char dev[24], mode[8];
-
-	snprintf(dev, sizeof(dev), "%u:%u", facts->major, facts->minor);
-	snprintf(mode, sizeof(mode), "%o", facts->mode & 07777u); /* as `stat -c %a` prints it */
-	ref_set_str(scan, ref, PIN_PATH, facts->path);
-	if (!facts->path && facts->inner)
-		ref_set_str(scan, ref, PIN_INNER, facts->inner);
-	ref_set_str(scan, ref, PIN_DEV, dev);
-	ref_set_num(ref, PIN_INO, facts->ino);
-	ref_set_num(ref, PIN_UID, facts->uid);
-	ref_set_num(ref, PIN_GID, facts->gid);
-	ref_set_str(scan, ref, PIN_MODE, mode);
-	ref_set_num(ref, PIN_MTIME, (uint64_t)MAX(facts->mtime, 0));
-	ref_set_static(ref, PIN_STATE, facts->state);
-	if (facts->pid)
-		ref_set_num(ref, PIN_PID, facts->pid);
 }
 
 /* The owner of a pin is its instance. */

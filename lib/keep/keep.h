@@ -97,6 +97,10 @@ void kept_add(struct bpfrefs_keeper *keeper, int fd, struct bpfrefs_key key);
 /* --------------------------------------------- automatic keeps (keep_auto.c) --- */
 
 void settling_init(struct bpfrefs_keeper *keeper);
+/* Is one of the arrays that wait such a one? @by compares it with @what. */
+bool settling_find(struct bpfrefs_keeper *keeper, gconstpointer what, GCompareFunc by);
+/* Compares a struct settling with the id of a map: 0 where they are equal. */
+int settling_by_id(gconstpointer data, gconstpointer id);
 /* Whether this descriptor is in the queue @settling. keeper->lock is held. */
 bool settling_has(struct bpfrefs_keeper *keeper, int fd);
 /* Returns the length of that queue. keeper->lock is held. */

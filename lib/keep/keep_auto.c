@@ -27,29 +27,6 @@ enum { IS_ARRAY = 1, IS_OTHER = 2 };
 
 /* ---------------------------------------------------- types of maps --- */
 
-/*
- * The thread that handles program loads may have a real-time priority (fs/daemon/auto.c). The mutex
- * passes that on to the thread that holds it: otherwise that thread could wait for a CPU for long,
- * while arrays are freed with their loaders.
- */
-void settling_init(struct bpfrefs_keeper *keeper)
-{
-	pthread_mutexattr_t inherit;
-	pthread_condattr_t monotonic;
-
-	pthread_mutexattr_init(&inherit);
-	pthread_mutexattr_setprotocol(&inherit, PTHREAD_PRIO_INHERIT);
-	pthread_mutex_init(&keeper->queues, &inherit);
-	pthread_mutexattr_destroy(&inherit);
-	pthread_condattr_init(&monotonic);
-	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-	pthread_cond_init(&keeper->more, &monotonic);
-	pthread_condattr_destroy(&monotonic);
-	g_queue_init(&keeper->caught);
-	g_queue_init(&keeper->settling);
-	keeper->types = g_hash_table_new(NULL, NULL);
-}
-
 /* Returns the cached type of a map: IS_ARRAY, IS_OTHER, or 0 if it is unknown. */
 static int cached_type(struct bpfrefs_keeper *keeper, uint32_t id)
 {
@@ -68,51 +45,6 @@ static void cache_type(struct bpfrefs_keeper *keeper, uint32_t id, int what)
 		g_hash_table_remove_all(keeper->types);
 	g_hash_table_insert(keeper->types, GUINT_TO_POINTER(id), GINT_TO_POINTER(what));
 	pthread_mutex_unlock(&keeper->queues);
-}
-
-/* ------------------------------------- arrays without another user reference --- */
-
-/*
- * If the only user reference of an array is the descriptor opened here, either the array has been
- * cleared, or the kernel has scheduled the work that will clear it (prog_array_map_clear()), or its
- * loader exited after the descriptor was opened, and the array is intact and can be kept. Once such
- * a work must have run, the slots say which. The descriptor is held until then in any case (pin.h,
- * object_open_settled()), by a thread, since the next loader does not wait.
- */
-
-static int settling_by_fd(gconstpointer data, gconstpointer fd)
-{
-	return ((const struct settling *)data)->fd != GPOINTER_TO_INT(fd);
-}
-
-static int settling_by_id(gconstpointer data, gconstpointer id)
-{
-	return ((const struct settling *)data)->id != GPOINTER_TO_UINT(id);
-}
-
-static bool settling_find(struct bpfrefs_keeper *keeper, gconstpointer what, GCompareFunc by)
-{
-	bool found;
-
-	pthread_mutex_lock(&keeper->queues);
-	found = g_queue_find_custom(&keeper->settling, what, by) != NULL;
-	pthread_mutex_unlock(&keeper->queues);
-	return found;
-}
-
-bool settling_has(struct bpfrefs_keeper *keeper, int fd)
-{
-	return settling_find(keeper, GINT_TO_POINTER(fd), settling_by_fd);
-}
-
-unsigned int settling_count(struct bpfrefs_keeper *keeper)
-{
-	unsigned int count;
-
-	pthread_mutex_lock(&keeper->queues);
-	count = keeper->settling.length;
-	pthread_mutex_unlock(&keeper->queues);
-	return count;
 }
 
 static bool has_slots(int fd)
@@ -308,19 +240,6 @@ static gpointer worker_run(gpointer data)
 	}
 	pthread_mutex_unlock(&keeper->queues);
 	return NULL;
-}
-
-void settling_finish(struct bpfrefs_keeper *keeper)
-{
-	pthread_mutex_lock(&keeper->queues);
-	keeper->stop = true;
-	pthread_cond_signal(&keeper->more);
-	pthread_mutex_unlock(&keeper->queues);
-	if (keeper->settler)
-		g_thread_join(keeper->settler);
-	g_hash_table_unref(keeper->types);
-	pthread_cond_destroy(&keeper->more);
-	pthread_mutex_destroy(&keeper->queues);
 }
 
 /* Queues an array for the thread. Keeps it at once if there can be no thread. */

@@ -143,16 +143,6 @@ static void prefetch_record(const struct walk_rec *rec, void *data)
 		scan_file_soon(data, file->file);
 }
 
-void walk_keep(const struct walk_rec *rec, void *data)
-{
-	struct walk_kept *kept = data;
-
-	if (!kept->err && !memory_can_grow(kept->bytes->len, rec->size))
-		kept->err = -ENOMEM;
-	if (!kept->err)
-		g_byte_array_append(kept->bytes, (const void *)rec, rec->size);
-}
-
 /* ------------------------------------------------------ the programs --- */
 
 static bool is_worth_it(struct scan *scan, const char *program)

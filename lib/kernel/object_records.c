@@ -194,3 +194,13 @@ int walk_learn_objects(struct bpfrefs_ctx *ctx, walk_fn note, void *data)
 		known_end(ctx->known);
 	return err;
 }
+
+void walk_keep(const struct walk_rec *rec, void *data)
+{
+	struct walk_kept *kept = data;
+
+	if (!kept->err && !memory_can_grow(kept->bytes->len, rec->size))
+		kept->err = -ENOMEM;
+	if (!kept->err)
+		g_byte_array_append(kept->bytes, (const void *)rec, rec->size);
+}

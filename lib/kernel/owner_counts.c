@@ -12,6 +12,12 @@
 #include "kernel/pin_tree.h"
 #include "kernel/owner_records.h"
 
+void owners_hold_root(struct owners *d, uint32_t owner, enum owner_how how)
+{
+	scan_owner_hold(d->scan,
+			(struct owner_hold){ .owner = owner, .by = OWNER_NONE, .how = how });
+}
+
 /*
  * The file that keeps an anonymous namespace may be in a message of a socket, where it
  * is not looked for.

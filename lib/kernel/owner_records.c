@@ -139,12 +139,6 @@ static struct owned_ns *node_find(const struct owners *d, enum owner_kind kind, 
 	return idmap_get(&d->nodes, ns_key(kind, inum));
 }
 
-void owners_hold_root(struct owners *d, uint32_t owner, enum owner_how how)
-{
-	scan_owner_hold(d->scan,
-			(struct owner_hold){ .owner = owner, .by = OWNER_NONE, .how = how });
-}
-
 /*
  * Returns true for a namespace that stays, whatever processes exit: the initial one, and our
  * own mount namespace.

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "kernel/bpf_source.h"
 #include "kernel/pin_tree.h"
 
 #include <string.h>
@@ -223,4 +224,41 @@ bool pin_tree_private(const struct pin_tree *tree, const struct pin_name *name)
 	const struct pin_name *dir = parent_of(tree, name);
 
 	return is_private_dir(dir) && is_private_dir(parent_of(tree, dir));
+}
+
+/* ---------------------------------------------------- the instances --- */
+
+/* An instance that changes while it is read is read again at most so often. */
+#define TORN_MAX 8
+
+static int walk_supers(struct walkers *walkers, GByteArray *records)
+{
+	struct walk_control *control = walkers_control(walkers);
+	struct walk_kept kept = { .bytes = records };
+	int err;
+
+	for (unsigned int attempt = 0; attempt < TORN_MAX; attempt++) {
+		g_byte_array_set_size(records, 0);
+		control->sb_at = 0;
+		do {
+			err = walkers_call(walkers, "walk_supers", walk_keep, &kept);
+			if (err || kept.err)
+				return err ? err : kept.err;
+		} while (control->ended == WALK_FULL && control->sb_at);
+		if (control->ended == WALK_DONE)
+			return 0;
+	}
+	return -EAGAIN;
+}
+
+int pins_prepare(struct scan *scan)
+{
+	struct walk_state *state = walk_state_of(scan);
+	g_autoptr(GByteArray) records = g_byte_array_new();
+	int err = walk_supers(state->walkers, records);
+
+	state->pins = pin_tree_new();
+	if (!err)
+		pin_tree_supers(state->pins, records);
+	return err;
 }

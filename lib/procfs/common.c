@@ -37,21 +37,6 @@ bool proc_is_gone(int err)
 	return err == -ENOENT || err == -ESRCH || err == -ENOTDIR;
 }
 
-bool proc_comm(int proc_fd, uint32_t pid, char comm[32])
-{
-	char path[32];
-	ssize_t len;
-
-	snprintf(path, sizeof(path), "%u/comm", pid);
-	len = text_read_at(proc_fd, path, comm, 32);
-	if (len < 0)
-		return false;
-	/* The name itself may contain newlines; only the last one was added by procfs. */
-	if (len > 0 && comm[len - 1] == '\n')
-		comm[len - 1] = '\0';
-	return true;
-}
-
 /* ------------------------------------------------------------- edges --- */
 
 struct proc_edge *proc_edge_add(struct proc_edges *edges, struct bpfrefs_key holder,

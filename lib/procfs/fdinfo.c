@@ -2,6 +2,7 @@
 #include "procfs/fdinfo.h"
 
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 
 ssize_t text_read_at(int dir_fd, const char *path, char *buf, size_t size)
@@ -82,4 +83,19 @@ int fdinfo_key(const char *text, struct bpfrefs_key *key)
 		return 0;
 	}
 	return -EINVAL;
+}
+
+bool proc_comm(int proc_fd, uint32_t pid, char comm[32])
+{
+	char path[32];
+	ssize_t len;
+
+	snprintf(path, sizeof(path), "%u/comm", pid);
+	len = text_read_at(proc_fd, path, comm, 32);
+	if (len < 0)
+		return false;
+	/* The name itself may contain newlines; only the last one was added by procfs. */
+	if (len > 0 && comm[len - 1] == '\n')
+		comm[len - 1] = '\0';
+	return true;
 }

@@ -1,11 +1,32 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Class pin of the procfs source. */
+#include <stdio.h>
 #include <string.h>
 
 #include "holders/holders.h"
 #include "snapshot/owner.h"
 #include "procfs/procfs.h"
 
+
+void pin_fill(struct scan *scan, struct bpfrefs_ref *ref, const struct pin_facts *facts)
+{
+	char dev[24], mode[8];
+
+	snprintf(dev, sizeof(dev), "%u:%u", facts->major, facts->minor);
+	snprintf(mode, sizeof(mode), "%o", facts->mode & 07777u); /* as `stat -c %a` prints it */
+	ref_set_str(scan, ref, PIN_PATH, facts->path);
+	if (!facts->path && facts->inner)
+		ref_set_str(scan, ref, PIN_INNER, facts->inner);
+	ref_set_str(scan, ref, PIN_DEV, dev);
+	ref_set_num(ref, PIN_INO, facts->ino);
+	ref_set_num(ref, PIN_UID, facts->uid);
+	ref_set_num(ref, PIN_GID, facts->gid);
+	ref_set_str(scan, ref, PIN_MODE, mode);
+	ref_set_num(ref, PIN_MTIME, (uint64_t)MAX(facts->mtime, 0));
+	ref_set_static(ref, PIN_STATE, facts->state);
+	if (facts->pid)
+		ref_set_num(ref, PIN_PID, facts->pid);
+}
 
 static void add_pin(struct scan *scan, const struct proc_pins *pins, const struct proc_pin *pin)
 {

@@ -278,6 +278,8 @@ struct bpfrefs_snapshot {
 	/* protects @judged, and the states of the objects while they are computed */
 	GMutex judging;
 	gint judged;	 /* the states of the objects have been computed */
+	/* Finds the states: graph_states(), set by the context. NULL: there are none. */
+	void (*find_states)(struct bpfrefs_snapshot *snap);
 	GMutex indexing; /* protects @indexed, and by_holder and by_pid while they are built */
 	gint indexed;	 /* by_holder and by_pid have been built */
 };

@@ -318,7 +318,8 @@ static void compute_states(const struct bpfrefs_snapshot *frozen)
 		return;
 	g_mutex_lock(&snap->judging);
 	if (!snap->judged) {
-		graph_states(snap);
+		if (snap->find_states)
+			snap->find_states(snap);
 		g_atomic_int_set(&snap->judged, 1);
 	}
 	g_mutex_unlock(&snap->judging);

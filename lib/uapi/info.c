@@ -361,6 +361,12 @@ void info_btf(struct bpfrefs_info *info, const struct btf_facts *facts)
 	add_rows(info, btf_more_rows, &facts->raw, facts->len);
 }
 
+bool raw_iter_has_map(const char *target)
+{
+	return strcmp(target, "bpf_map_elem") == 0 || strcmp(target, "bpf_sk_storage_map") == 0 ||
+	       strcmp(target, "sockmap") == 0;
+}
+
 /* -------------------------------------------------------------- links --- */
 
 static void add_iter(struct bpfrefs_info *info, const struct link_facts *facts)

@@ -23,4 +23,9 @@ struct map_facts {
 /* Adds all facts about a map; "kind" comes first. */
 void info_map(struct bpfrefs_info *info, const struct map_facts *facts);
 
+/*
+ * Whether an iterator over this target holds a map (bpf_iter_reg.attach_target takes a map then).
+ */
+bool raw_iter_has_map(const char *target);
+
 #endif

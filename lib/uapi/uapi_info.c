@@ -212,12 +212,6 @@ int raw_btf_read(int fd, struct btf_facts *facts)
 	return bpf_info_raw(fd, &facts->raw, &facts->len);
 }
 
-bool raw_iter_has_map(const char *target)
-{
-	return strcmp(target, "bpf_map_elem") == 0 || strcmp(target, "bpf_sk_storage_map") == 0 ||
-	       strcmp(target, "sockmap") == 0;
-}
-
 /* --------------------------------------------------------- rendering --- */
 
 static int prog_info_read(int fd, struct bpfrefs_info *info)

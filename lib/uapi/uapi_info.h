@@ -220,10 +220,6 @@ void raw_prog_clear(struct prog_facts *facts);
 int raw_link_read(int fd, struct link_facts *facts);
 int raw_btf_read(int fd, struct btf_facts *facts);
 
-/*
- * Whether an iterator over this target holds a map (bpf_iter_reg.attach_target takes a map then).
- */
-bool raw_iter_has_map(const char *target);
 
 /* Add the facts. info_map() is declared in info.h. */
 void info_prog(struct bpfrefs_info *info, const struct prog_facts *facts);
