@@ -79,8 +79,7 @@ static void show_directory(GString *out, const struct fs *fs)
 	static const char *const reasons[] = {
 		[SOURCE_COVERED] = "another mount covers it or a directory on its path",
 		[SOURCE_DETACHED] =
-			"its mount was removed from this mount namespace, and exists as "
-			"long as this bpfrefs runs",
+			"its mount was removed here, and exists until this bpfrefs ends",
 		[SOURCE_REMOVED] = "the directory was removed",
 		[SOURCE_UNKNOWN] = "the mounts could not be read",
 	};
