@@ -45,7 +45,7 @@ struct fs_options {
 struct view;
 struct errlog;
 struct mirror;
-struct source;
+struct mirror_source;
 struct handles;
 struct events;
 struct trim;
@@ -54,13 +54,13 @@ struct fs {
 	struct fs_options opt;
 	struct bpfrefs_ctx *ctx;
 	struct bpfrefs_keeper *keeper;
-	struct view *view;	 /* view.c */
-	struct errlog *errors;	 /* errlog.c */
-	struct handles *handles; /* handle.c */
-	struct events *events;	 /* events.c */
-	struct mirror *mirror;	 /* mirror.c */
-	struct source *source;	 /* source.c */
-	int source_fd;		 /* an O_PATH descriptor of SOURCE, opened before the mount */
+	struct view *view;	      /* view.c */
+	struct errlog *errors;	      /* errlog.c */
+	struct handles *handles;      /* handle.c */
+	struct events *events;	      /* events.c */
+	struct mirror *mirror;	      /* mirror.c */
+	struct mirror_source *source; /* source.c */
+	int source_fd;		      /* an O_PATH descriptor of SOURCE, opened before the mount */
 	uint32_t source_major, source_minor;
 	uint64_t source_ino;
 	bool has_xattrs; /* SOURCE has extended attributes */

@@ -20,8 +20,8 @@
  */
 static const struct need {
 	unsigned int capability;
-	bool changes; /* needed only to change something through the mirror: dropped with ro */
-	bool catches; /* needed only with keep=auto */
+	bool changes;	 /* needed only to change something through the mirror: dropped with ro */
+	bool keeps_auto; /* needed only with keep=auto */
 } needs[] = {
 	/* bpf(2) by id, BPF programs, perf events, mount(2), umount2(2) */
 	{ CAP_SYS_ADMIN, false, false },
@@ -64,7 +64,7 @@ static uint64_t choose(const struct fs_options *opt)
 	uint64_t chosen = 0;
 
 	for (size_t i = 0; i < G_N_ELEMENTS(needs); i++)
-		if (!(needs[i].changes && opt->ro) && !(needs[i].catches && !opt->keep_auto) &&
+		if (!(needs[i].changes && opt->ro) && !(needs[i].keeps_auto && !opt->keep_auto) &&
 		    capng_have_capability(CAPNG_PERMITTED, needs[i].capability))
 			chosen |= bit(needs[i].capability);
 	return chosen;

@@ -137,18 +137,18 @@ void poll_unref(const struct events *events, struct poll *poll)
 }
 
 /* What is done after the lock is dropped. */
-struct later {
+struct deferred {
 	GArray *answers;  /* struct answer */
 	GPtrArray *polls; /* struct poll, owned */
 };
 
-static void later_init(struct later *later)
+static void deferred_init(struct deferred *later)
 {
 	later->answers = g_array_new(FALSE, TRUE, sizeof(struct answer));
 	later->polls = g_ptr_array_new();
 }
 
-static void later_do(const struct events *events, struct later *later)
+static void deferred_do(const struct events *events, struct deferred *later)
 {
 	for (guint i = 0; i < later->answers->len; i++)
 		answer_give(events, &g_array_index(later->answers, struct answer, i));
@@ -228,7 +228,7 @@ static bool is_answered(struct reader *reader, int err)
 	return reader_is_ready(reader);
 }
 
-static void answer_all(struct events *events, int err, struct later *later)
+static void answer_all(struct events *events, int err, struct deferred *later)
 {
 	guint kept = 0;
 
@@ -258,17 +258,17 @@ static void answer_all(struct events *events, int err, struct later *later)
 /* Called with the lock held. Drops it during the scan and the replies, and returns with it held. */
 static void sample_and_answer(struct events *events)
 {
-	struct later later;
+	struct deferred later;
 	int err;
 
 	events->due = g_get_monotonic_time() + SAMPLE_US;
 	g_mutex_unlock(&events->lock);
 	err = events_sample(events, view_fresh);
-	later_init(&later);
+	deferred_init(&later);
 	g_mutex_lock(&events->lock);
 	answer_all(events, err, &later);
 	g_mutex_unlock(&events->lock);
-	later_do(events, &later);
+	deferred_do(events, &later);
 	g_mutex_lock(&events->lock);
 }
 
@@ -301,11 +301,11 @@ gpointer events_run(gpointer data)
 
 void events_end(struct events *events)
 {
-	struct later later;
+	struct deferred later;
 
-	later_init(&later);
+	deferred_init(&later);
 	g_mutex_lock(&events->lock);
 	answer_all(events, 0, &later);
 	g_mutex_unlock(&events->lock);
-	later_do(events, &later);
+	deferred_do(events, &later);
 }

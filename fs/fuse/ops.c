@@ -195,7 +195,7 @@ static unsigned int what_to_set(int set, struct stat *attr)
 }
 
 void op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int set,
-		       struct fuse_file_info *fi)
+		struct fuse_file_info *fi)
 {
 	struct caller caller = caller_of(req);
 	struct fs *fs = fs_of(req);
@@ -338,8 +338,8 @@ void op_rename(const struct fuse_call *call)
  */
 /* NOLINTNEXTLINE(readability-function-size): the parameters are libfuse's */
 void op_ioctl(fuse_req_t req, fuse_ino_t ino, unsigned int cmd, void *arg,
-		     struct fuse_file_info *fi, unsigned int flags, const void *in, size_t in_size,
-		     size_t out_size)
+	      struct fuse_file_info *fi, unsigned int flags, const void *in, size_t in_size,
+	      size_t out_size)
 {
 	(void)ino, (void)cmd, (void)arg, (void)fi, (void)flags, (void)in, (void)in_size;
 	(void)out_size;

@@ -38,42 +38,42 @@ static int find_dir(struct mirror *mirror, const struct mnode *dir, const char *
 {
 	int fd;
 
-	*node = node_get_dir(mirror, dir, st->st_ino, -1);
+	*node = mirror_node_get_dir(mirror, dir, st->st_ino, -1);
 	if (*node)
 		return 0;
 	fd = open_subdir(dir->fd, name, st);
 	if (fd >= 0)
-		fd = share_fd(mirror, MIRROR_NODES, fd);
+		fd = mirror_node_share_fd(mirror, MIRROR_NODES, fd);
 	if (fd < 0)
 		return fd;
-	*node = node_get_dir(mirror, dir, st->st_ino, fd);
+	*node = mirror_node_get_dir(mirror, dir, st->st_ino, fd);
 	return 0;
 }
 
 int mirror_lookup(struct mirror *mirror, pid_t tid, uint64_t parent, const char *name,
 		  struct entry *entry)
 {
-	struct mnode *dir = node_of(mirror, parent), *node = NULL;
+	struct mnode *dir = mirror_node_of(mirror, parent), *node = NULL;
 	const struct found_name found = { dir, name, tid };
 	int err = -ESTALE;
 
 	if (dir->fd < 0)
 		return -ENOTDIR;
-	if (node_check_inside(mirror, dir) != 0)
+	if (mirror_node_check_inside(mirror, dir) != 0)
 		return -ESTALE;
 	memset(entry, 0, sizeof(*entry));
 	for (int i = 0; err == -ESTALE && i < LOOKUP_TRIES; i++) {
-		err = stat_at(dir->fd, name, &entry->attr);
+		err = mirror_node_stat_at(dir->fd, name, &entry->attr);
 		if (err)
 			return err;
 		if (S_ISDIR(entry->attr.st_mode))
 			err = find_dir(mirror, dir, name, &entry->attr, &node);
 		else
-			node = node_get_leaf(mirror, &found, &entry->attr);
+			node = mirror_node_get_leaf(mirror, &found, &entry->attr);
 	}
 	if (err)
 		return err;
-	entry->ino = node_number(mirror, node);
+	entry->ino = mirror_node_number(mirror, node);
 	show_stat(mirror, &entry->attr);
 	return 0;
 }
@@ -82,19 +82,20 @@ bool mirror_has_pin(struct mirror *mirror, uint64_t parent, const char *name)
 {
 	struct stat st;
 
-	return stat_at(mirror_dir_fd(mirror, parent), name, &st) == 0 && S_ISREG(st.st_mode);
+	return mirror_node_stat_at(mirror_dir_fd(mirror, parent), name, &st) == 0 &&
+	       S_ISREG(st.st_mode);
 }
 
 /* --------------------------------------------------------- attributes --- */
 
 int mirror_dir_fd(struct mirror *mirror, uint64_t ino)
 {
-	return node_of(mirror, ino)->fd;
+	return mirror_node_of(mirror, ino)->fd;
 }
 
 int mirror_getattr(struct mirror *mirror, uint64_t ino, struct stat *st)
 {
-	int err = node_stat(mirror, node_of(mirror, ino), st);
+	int err = mirror_node_stat(mirror, mirror_node_of(mirror, ino), st);
 
 	if (!err)
 		show_stat(mirror, st);
@@ -127,7 +128,7 @@ static int dir_path(const struct mirror *mirror, const struct mnode *dir, char p
 
 int mirror_path(struct mirror *mirror, uint64_t ino, char path[PATH_MAX])
 {
-	int err = dir_path(mirror, node_of(mirror, ino), path);
+	int err = dir_path(mirror, mirror_node_of(mirror, ino), path);
 
 	if (!err && *path)
 		memmove(path, path + 1, strlen(path));
@@ -137,7 +138,7 @@ int mirror_path(struct mirror *mirror, uint64_t ino, char path[PATH_MAX])
 int mirror_depth(struct mirror *mirror, uint64_t ino)
 {
 	char path[PATH_MAX];
-	int err = dir_path(mirror, node_of(mirror, ino), path), depth = 0;
+	int err = dir_path(mirror, mirror_node_of(mirror, ino), path), depth = 0;
 
 	if (err)
 		return err;
@@ -159,7 +160,7 @@ static int try_path(struct mirror *mirror, const struct mnode *node, const struc
 	char below[PATH_MAX], path[PATH_MAX];
 	struct stat st;
 	size_t len;
-	int err = stat_at(dir->fd, name, &st);
+	int err = mirror_node_stat_at(dir->fd, name, &st);
 
 	if (!err)
 		err = st.st_ino == node->ino ? dir_path(mirror, dir, below) : -ESTALE;
@@ -174,7 +175,7 @@ static int try_path(struct mirror *mirror, const struct mnode *node, const struc
 
 static int read_symlink(struct mirror *mirror, struct mnode *node, const struct text *text)
 {
-	mirror_autofd fd = node_open(mirror, node);
+	mirror_autofd fd = mirror_node_open(mirror, node);
 	ssize_t len;
 
 	if (fd < 0)
@@ -190,7 +191,7 @@ static int read_symlink(struct mirror *mirror, struct mnode *node, const struct 
 
 int mirror_readlink(struct mirror *mirror, pid_t tid, uint64_t ino, char *buf, size_t size)
 {
-	struct mnode *node = node_of(mirror, ino);
+	struct mnode *node = mirror_node_of(mirror, ino);
 	struct text text = { buf, size };
 	int err;
 
@@ -203,9 +204,9 @@ int mirror_readlink(struct mirror *mirror, pid_t tid, uint64_t ino, char *buf, s
 	 * caller's thread looked up last. Another name of the same pin could lie in a directory
 	 * that other users may write to. ESTALE makes the kernel repeat the lookup.
 	 */
-	err = places_try_asked(mirror, node, tid, try_path, &text);
-	if (err == -ESTALE && !places_are_many(mirror, node))
-		err = places_try(mirror, node, try_path, &text);
+	err = mirror_names_try_last(mirror, node, tid, try_path, &text);
+	if (err == -ESTALE && !mirror_names_are_many(mirror, node))
+		err = mirror_names_try(mirror, node, try_path, &text);
 	return err;
 }
 
@@ -278,7 +279,7 @@ static int set_all(int fd, const struct mirror_file *file, const struct stat *at
 int mirror_setattr(struct mirror *mirror, const struct caller *caller, uint64_t ino,
 		   struct mirror_file *file, const struct stat *attr, unsigned int set)
 {
-	struct mnode *node = node_of(mirror, ino);
+	struct mnode *node = mirror_node_of(mirror, ino);
 	mirror_autofd fd = -1;
 	int err;
 
@@ -286,9 +287,9 @@ int mirror_setattr(struct mirror *mirror, const struct caller *caller, uint64_t 
 	 * The node is opened with the daemon's rights: a caller who has the file open needs no
 	 * search permission on its directory.
 	 */
-	if (!file && node_check_inside(mirror, node) != 0)
+	if (!file && mirror_node_check_inside(mirror, node) != 0)
 		return -ESTALE;
-	fd = node_open_any(mirror, node);
+	fd = mirror_node_open_any(mirror, node);
 	if (fd < 0)
 		return fd;
 	err = caller_enter(caller);
@@ -304,7 +305,7 @@ int mirror_setattr(struct mirror *mirror, const struct caller *caller, uint64_t 
 /* Begins a change in a directory as the caller. */
 static int enter(struct mirror *mirror, const struct caller *caller, uint64_t dir)
 {
-	int err = node_check_inside(mirror, node_of(mirror, dir));
+	int err = mirror_node_check_inside(mirror, mirror_node_of(mirror, dir));
 
 	return err ? err : caller_enter(caller);
 }
@@ -353,13 +354,13 @@ int mirror_unlink(struct mirror *mirror, const struct caller *caller, uint64_t p
 int mirror_link(struct mirror *mirror, const struct caller *caller, uint64_t ino, uint64_t parent,
 		const char *name)
 {
-	mirror_autofd fd = node_open(mirror, node_of(mirror, ino));
+	mirror_autofd fd = mirror_node_open(mirror, mirror_node_of(mirror, ino));
 	char path[32];
 	int err;
 
 	if (fd < 0)
 		return fd;
-	err = node_check_inside(mirror, node_of(mirror, ino));
+	err = mirror_node_check_inside(mirror, mirror_node_of(mirror, ino));
 	if (!err)
 		err = enter(mirror, caller, parent);
 	if (err)
@@ -373,7 +374,7 @@ int mirror_link(struct mirror *mirror, const struct caller *caller, uint64_t ino
 int mirror_rename(struct mirror *mirror, const struct caller *caller, struct mirror_name from,
 		  struct mirror_name to, unsigned int flags)
 {
-	int err = node_check_inside(mirror, node_of(mirror, from.parent));
+	int err = mirror_node_check_inside(mirror, mirror_node_of(mirror, from.parent));
 
 	if (!err)
 		err = enter(mirror, caller, to.parent);
@@ -383,8 +384,8 @@ int mirror_rename(struct mirror *mirror, const struct caller *caller, struct mir
 			      mirror_dir_fd(mirror, to.parent), to.name, flags));
 	if (err)
 		return err;
-	node_moved(mirror, node_of(mirror, to.parent), to.name);
+	mirror_node_moved(mirror, mirror_node_of(mirror, to.parent), to.name);
 	if (flags & RENAME_EXCHANGE)
-		node_moved(mirror, node_of(mirror, from.parent), from.name);
+		mirror_node_moved(mirror, mirror_node_of(mirror, from.parent), from.name);
 	return 0;
 }

@@ -4,7 +4,7 @@
  *
  * Ownership: the kernel owns a node once for each lookup that returned it (nlookup), until it
  * forgets those lookups. Only directories have a descriptor, an O_PATH one. A leaf, which is a
- * pin or a symlink, has the names by which it was found (struct place), and the inode number is
+ * pin or a symlink, has the names by which it was found (struct leaf_name), and the inode number is
  * checked whenever a name is used, so that the mirror holds no object. Hard links are one node.
  * Each name of a leaf owns one reference to the node of its directory. A name is freed when it
  * turns out to be of another inode or removed, and at the latest with its node.
@@ -25,7 +25,7 @@
 struct mirror;
 
 /* @source and @options are borrowed as long as the mirror exists. */
-struct mirror *mirror_new(struct source *source, const struct fs_options *options);
+struct mirror *mirror_new(struct mirror_source *source, const struct fs_options *options);
 /* Frees the mirror with all nodes, after the kernel has dropped them. */
 void mirror_free(struct mirror *mirror);
 

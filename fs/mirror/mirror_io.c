@@ -22,13 +22,13 @@ static enum mirror_share share_of(const struct caller *caller)
 static int open_pin(struct mirror *mirror, const struct caller *caller, struct mnode *node,
 		    int flags)
 {
-	mirror_autofd pin_fd = node_open(mirror, node);
+	mirror_autofd pin_fd = mirror_node_open(mirror, node);
 	char path[32];
 	int fd, err;
 
 	/* An open of what is mounted on the pin could have any effect, so -EXDEV is final. */
 	if (pin_fd < 0 && pin_fd != -EXDEV)
-		pin_fd = node_dup_file(mirror, node);
+		pin_fd = mirror_node_dup_file(mirror, node);
 	if (pin_fd < 0)
 		return pin_fd;
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", pin_fd);
@@ -44,18 +44,18 @@ static int open_pin(struct mirror *mirror, const struct caller *caller, struct m
 int mirror_open(struct mirror *mirror, const struct caller *caller, uint64_t ino, int flags,
 		struct mirror_file **out)
 {
-	struct mnode *node = node_of(mirror, ino);
+	struct mnode *node = mirror_node_of(mirror, ino);
 	struct mirror_file *file;
 	int fd, err;
 
 	if (node->fd >= 0)
 		return -EISDIR;
-	err = node_check_inside(mirror, node);
+	err = mirror_node_check_inside(mirror, node);
 	if (err)
 		return err;
 	fd = open_pin(mirror, caller, node, flags & ~(O_CREAT | O_EXCL | O_NOCTTY | O_NOFOLLOW));
 	if (fd >= 0)
-		fd = share_fd(mirror, share_of(caller), fd);
+		fd = mirror_node_share_fd(mirror, share_of(caller), fd);
 	if (fd < 0)
 		return fd;
 	file = g_new0(struct mirror_file, 1);
@@ -102,18 +102,18 @@ void mirror_release(struct mirror *mirror, struct mirror_file *file)
 int mirror_opendir(struct mirror *mirror, const struct caller *caller, uint64_t ino,
 		   struct mirror_dir **out)
 {
-	struct mnode *node = node_of(mirror, ino);
+	struct mnode *node = mirror_node_of(mirror, ino);
 	struct mirror_dir *dir;
 	int fd;
 
 	if (node->fd < 0)
 		return -ENOTDIR;
-	if (node_check_inside(mirror, node) != 0)
+	if (mirror_node_check_inside(mirror, node) != 0)
 		return -ESTALE;
 	fd = openat(node->fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (fd < 0)
 		return -errno;
-	fd = share_fd(mirror, share_of(caller), fd);
+	fd = mirror_node_share_fd(mirror, share_of(caller), fd);
 	if (fd < 0)
 		return fd;
 	dir = g_new0(struct mirror_dir, 1);
@@ -212,4 +212,3 @@ void mirror_releasedir(struct mirror_dir *dir)
 	g_mutex_unlock(&mirror->lock);
 	mirror_dir_free(dir);
 }
-

@@ -33,7 +33,7 @@ static int read_fd_limit(void)
 	return getrlimit(RLIMIT_NOFILE, &limit) == 0 ? (int)MIN(limit.rlim_cur, INT_MAX) : INT_MAX;
 }
 
-struct mirror *mirror_new(struct source *source, const struct fs_options *options)
+struct mirror *mirror_new(struct mirror_source *source, const struct fs_options *options)
 {
 	struct mirror *mirror = g_new0(struct mirror, 1);
 
@@ -45,7 +45,7 @@ struct mirror *mirror_new(struct source *source, const struct fs_options *option
 	mirror->root->type = S_IFDIR;
 	mirror->nodes = g_hash_table_new(node_hash, node_equal);
 	mirror->dirs = g_hash_table_new(NULL, NULL);
-	mirror->asked = asked_new();
+	mirror->last_lookups = mirror_names_last_new();
 	g_mutex_init(&mirror->lock);
 	return mirror;
 }
@@ -67,7 +67,7 @@ void mirror_free(struct mirror *mirror)
 	g_hash_table_unref(mirror->nodes);
 	mirror->root->fd = -1; /* borrowed */
 	node_free(mirror->root);
-	g_free(mirror->asked);
+	g_free(mirror->last_lookups);
 	g_mutex_clear(&mirror->lock);
 	g_free(mirror);
 }
@@ -75,7 +75,7 @@ void mirror_free(struct mirror *mirror)
 /* Descriptors that are reserved for scans, commands and replies. */
 #define OWN_FDS 64
 
-int share_fd(const struct mirror *mirror, enum mirror_share share, int fd)
+int mirror_node_share_fd(const struct mirror *mirror, enum mirror_share share, int fd)
 {
 	const int most[] = {
 		[MIRROR_OTHERS_OPEN] = mirror->fd_limit / 2,
@@ -89,12 +89,12 @@ int share_fd(const struct mirror *mirror, enum mirror_share share, int fd)
 	return -EMFILE;
 }
 
-struct mnode *node_of(struct mirror *mirror, uint64_t ino)
+struct mnode *mirror_node_of(struct mirror *mirror, uint64_t ino)
 {
 	return ino == MIRROR_ROOT_INO ? mirror->root : (struct mnode *)(uintptr_t)ino;
 }
 
-uint64_t node_number(const struct mirror *mirror, const struct mnode *node)
+uint64_t mirror_node_number(const struct mirror *mirror, const struct mnode *node)
 {
 	return node == mirror->root ? MIRROR_ROOT_INO : (uint64_t)(uintptr_t)node;
 }
@@ -107,7 +107,8 @@ static struct mnode *find_node(const struct mirror *mirror, uint64_t ino, mode_t
 	return g_hash_table_lookup(mirror->nodes, &key);
 }
 
-struct mnode *node_get_dir(struct mirror *mirror, const struct mnode *parent, uint64_t ino, int fd)
+struct mnode *mirror_node_get_dir(struct mirror *mirror, const struct mnode *parent, uint64_t ino,
+				  int fd)
 {
 	struct mnode *node;
 
@@ -138,27 +139,27 @@ struct mnode *node_get_dir(struct mirror *mirror, const struct mnode *parent, ui
 	return node;
 }
 
-void node_moved(struct mirror *mirror, struct mnode *parent, const char *name)
+void mirror_node_moved(struct mirror *mirror, struct mnode *parent, const char *name)
 {
 	const struct found_name found = { .dir = parent, .name = name };
 	GSList *unused = NULL;
 	struct mnode *node;
 	struct stat st;
 
-	if (stat_at(parent->fd, name, &st) != 0)
+	if (mirror_node_stat_at(parent->fd, name, &st) != 0)
 		return;
 	g_mutex_lock(&mirror->lock);
 	node = find_node(mirror, st.st_ino, st.st_mode);
 	if (node && S_ISDIR(st.st_mode))
 		node->within = parent->serial;
 	else if (node)
-		places_add(mirror, node, &found, st.st_nlink, &unused);
+		mirror_names_add(mirror, node, &found, st.st_nlink, &unused);
 	g_mutex_unlock(&mirror->lock);
-	nodes_free(unused);
+	mirror_nodes_free(unused);
 }
 
-struct mnode *node_get_leaf(struct mirror *mirror, const struct found_name *name,
-			    const struct stat *st)
+struct mnode *mirror_node_get_leaf(struct mirror *mirror, const struct found_name *name,
+				   const struct stat *st)
 {
 	GSList *unused = NULL;
 	struct mnode *node;
@@ -173,24 +174,24 @@ struct mnode *node_get_leaf(struct mirror *mirror, const struct found_name *name
 		g_hash_table_add(mirror->nodes, node);
 	}
 	node->nlookup++;
-	places_add(mirror, node, name, st->st_nlink, &unused);
+	mirror_names_add(mirror, node, name, st->st_nlink, &unused);
 	g_mutex_unlock(&mirror->lock);
-	nodes_free(unused);
+	mirror_nodes_free(unused);
 	return node;
 }
 
 void mirror_forget(struct mirror *mirror, uint64_t ino, uint64_t count)
 {
-	struct mnode *node = node_of(mirror, ino);
+	struct mnode *node = mirror_node_of(mirror, ino);
 	GSList *unused = NULL;
 
 	if (node == mirror->root)
 		return;
 	g_mutex_lock(&mirror->lock);
 	node->nlookup -= MIN(count, node->nlookup);
-	take_unused(mirror, node, &unused);
+	mirror_node_take_unused(mirror, node, &unused);
 	g_mutex_unlock(&mirror->lock);
-	nodes_free(unused);
+	mirror_nodes_free(unused);
 }
 
 /* ------------------------------------------- state in bpffs --- */
@@ -214,7 +215,7 @@ static void stat_of_statx(const struct statx *stx, struct stat *st)
 	st->st_ctim.tv_nsec = stx->stx_ctime.tv_nsec;
 }
 
-int stat_at(int dir_fd, const char *name, struct stat *st)
+int mirror_node_stat_at(int dir_fd, const char *name, struct stat *st)
 {
 	int flags = *name ? AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT : AT_EMPTY_PATH;
 	struct statx stx;
@@ -232,7 +233,7 @@ int stat_at(int dir_fd, const char *name, struct stat *st)
 	return 0;
 }
 
-int node_dup_file(struct mirror *mirror, const struct mnode *node)
+int mirror_node_dup_file(struct mirror *mirror, const struct mnode *node)
 {
 	int fd = -ESTALE;
 
@@ -248,17 +249,17 @@ int node_dup_file(struct mirror *mirror, const struct mnode *node)
 	return fd;
 }
 
-int node_open_any(struct mirror *mirror, struct mnode *node)
+int mirror_node_open_any(struct mirror *mirror, struct mnode *node)
 {
-	int fd = node_open(mirror, node);
+	int fd = mirror_node_open(mirror, node);
 
 	/* the pin may be open after its name was removed */
-	return fd < 0 ? node_dup_file(mirror, node) : fd;
+	return fd < 0 ? mirror_node_dup_file(mirror, node) : fd;
 }
 
 static int stat_open_file(struct mirror *mirror, const struct mnode *node, struct stat *st)
 {
-	mirror_autofd fd = node_dup_file(mirror, node);
+	mirror_autofd fd = mirror_node_dup_file(mirror, node);
 
 	if (fd < 0)
 		return fd;
@@ -269,19 +270,19 @@ static int try_stat(struct mirror *mirror, const struct mnode *node, const struc
 		    const char *name, void *data)
 {
 	struct stat *st = data;
-	int err = stat_at(dir->fd, name, st);
+	int err = mirror_node_stat_at(dir->fd, name, st);
 
 	(void)mirror;
 	return err || st->st_ino == node->ino ? err : -ESTALE;
 }
 
-int node_stat(struct mirror *mirror, struct mnode *node, struct stat *st)
+int mirror_node_stat(struct mirror *mirror, struct mnode *node, struct stat *st)
 {
 	int err;
 
 	if (node->fd >= 0)
-		return stat_at(node->fd, "", st);
-	err = places_try(mirror, node, try_stat, st);
+		return mirror_node_stat_at(node->fd, "", st);
+	err = mirror_names_try(mirror, node, try_stat, st);
 	return err == -ESTALE ? stat_open_file(mirror, node, st) : err;
 }
 
@@ -303,12 +304,12 @@ static int try_open(struct mirror *mirror, const struct mnode *node, const struc
 	return -ESTALE;
 }
 
-int node_open(struct mirror *mirror, struct mnode *node)
+int mirror_node_open(struct mirror *mirror, struct mnode *node)
 {
 	int fd;
 
 	if (node->fd < 0)
-		return places_try(mirror, node, try_open, NULL);
+		return mirror_names_try(mirror, node, try_open, NULL);
 	fd = fcntl(node->fd, F_DUPFD_CLOEXEC, 3);
 	return fd < 0 ? -errno : fd;
 }
@@ -388,11 +389,11 @@ static int try_inside(struct mirror *mirror, const struct mnode *node, const str
 	return err;
 }
 
-int node_check_inside(struct mirror *mirror, struct mnode *node)
+int mirror_node_check_inside(struct mirror *mirror, struct mnode *node)
 {
 	if (node->fd >= 0)
 		return check_dir_inside(mirror, node);
-	return places_try(mirror, node, try_inside, NULL) == -EREMOTE ? -ESTALE : 0;
+	return mirror_names_try(mirror, node, try_inside, NULL) == -EREMOTE ? -ESTALE : 0;
 }
 
 void show_stat(const struct mirror *mirror, struct stat *st)

@@ -8,7 +8,7 @@
 
 #include "mirror/mirror.h"
 
-struct place;
+struct leaf_name;
 
 struct mnode {
 	/* The key in the table. */
@@ -23,9 +23,9 @@ struct mnode {
 	/* Protected by mirror.lock. */
 	uint64_t nlookup; /* lookups that the kernel holds; the root is never freed */
 	/* of a directory: the leaf names in it, and those that are being tried */
-	unsigned int kids;
-	struct place *places; /* the names of a leaf, which is any node but a directory */
-	GSList *files;	      /* open files (struct mirror_file) of a pin, borrowed (pins=file) */
+	unsigned int child_refs;
+	struct leaf_name *leaf_names; /* the names of a leaf, which is any node but a directory */
+	GSList *files;	 /* open files (struct mirror_file) of a pin, borrowed (pins=file) */
 	uint64_t within; /* the serial of the directory in which this directory was found last */
 };
 
@@ -42,14 +42,14 @@ enum mirror_share {
 
 struct mirror {
 	const struct fs_options *options;
-	struct source *source;
+	struct mirror_source *source;
 	int fd_limit; /* RLIMIT_NOFILE of the daemon */
 	struct mnode *root;
 	GMutex lock;	   /* never held during a reply or a system call that could wait */
 	GHashTable *nodes; /* all but the root, by key; protected by lock */
 	uint64_t serials;  /* the last serial that was given; protected by lock */
 	/* for each thread, the name that it looked up last; protected by lock */
-	struct asked *asked;
+	struct last_lookup *last_lookups;
 	/*
 	 * Open directories; protected by lock. The kernel may drop the connection before it has
 	 * sent their releases, so mirror_free() closes the rest.
@@ -88,14 +88,14 @@ static inline void mirror_close(const int *fd)
 #define mirror_autofd __attribute__((cleanup(mirror_close))) int
 
 /* Returns @fd, or closes it and returns -EMFILE if its number is above the limit of @share. */
-int share_fd(const struct mirror *mirror, enum mirror_share share, int fd);
+int mirror_node_share_fd(const struct mirror *mirror, enum mirror_share share, int fd);
 
 /* Convert between nodes and the node ids of the kernel. */
-struct mnode *node_of(struct mirror *mirror, uint64_t ino);
-uint64_t node_number(const struct mirror *mirror, const struct mnode *node);
+struct mnode *mirror_node_of(struct mirror *mirror, uint64_t ino);
+uint64_t mirror_node_number(const struct mirror *mirror, const struct mnode *node);
 
 /*
- * These two find or insert a node, in one critical section, and count a lookup. node_get_dir()
+ * These two find or insert a node, in one critical section, and count a lookup. mirror_node_get_dir()
  * owns @fd and closes it if the directory has a node already. With @fd -1 it only finds, and
  * returns NULL if there is no node.
  *
@@ -103,46 +103,47 @@ uint64_t node_number(const struct mirror *mirror, const struct mnode *node);
  * kernel would have to move its dentry, which it cannot do while another rename runs; it then
  * returns ESTALE (d_splice_alias()).
  */
-struct mnode *node_get_dir(struct mirror *mirror, const struct mnode *parent, uint64_t ino, int fd);
+struct mnode *mirror_node_get_dir(struct mirror *mirror, const struct mnode *parent, uint64_t ino,
+				  int fd);
 /* @name in @parent, which may be a directory, is the target of a rename through the mirror. */
-void node_moved(struct mirror *mirror, struct mnode *parent, const char *name);
+void mirror_node_moved(struct mirror *mirror, struct mnode *parent, const char *name);
 
 struct found_name {
 	struct mnode *dir;
 	const char *name;
-	pid_t asker; /* the thread that looks up the name, or 0 */
+	pid_t tid; /* the thread that looks up the name, or 0 */
 };
-struct mnode *node_get_leaf(struct mirror *mirror, const struct found_name *name,
-			    const struct stat *st);
+struct mnode *mirror_node_get_leaf(struct mirror *mirror, const struct found_name *name,
+				   const struct stat *st);
 /*
  * Called with the lock. Removes a node that nothing refers to from the table, and adds it to
  * @unused.
  */
-void take_unused(struct mirror *mirror, struct mnode *node, GSList **unused);
+void mirror_node_take_unused(struct mirror *mirror, struct mnode *node, GSList **unused);
 /* Called without the lock: closing the descriptor of a removed directory evicts its inode. */
 void node_free(struct mnode *node);
-void nodes_free(GSList *unused);
+void mirror_nodes_free(GSList *unused);
 
 /*
  * Returns the attributes of a name in a directory of bpffs; with name "", those of the directory.
  * -EXDEV if something is mounted on the name.
  */
-int stat_at(int dir_fd, const char *name, struct stat *st);
+int mirror_node_stat_at(int dir_fd, const char *name, struct stat *st);
 /*
  * Returns the attributes of a node in bpffs, or -ESTALE if none of its names leads to it any
  * more.
  */
-int node_stat(struct mirror *mirror, struct mnode *node, struct stat *st);
+int mirror_node_stat(struct mirror *mirror, struct mnode *node, struct stat *st);
 /*
  * Returns a short-lived O_PATH descriptor of a node, owned, or -ESTALE if none of its names leads
  * to it any more.
  */
-int node_open(struct mirror *mirror, struct mnode *node);
+int mirror_node_open(struct mirror *mirror, struct mnode *node);
 /*
  * Checks that a node is still below SOURCE. Returns -ESTALE if its directory was moved out of
  * SOURCE, after which a working directory or an open descriptor still refers to it.
  */
-int node_check_inside(struct mirror *mirror, struct mnode *node);
+int mirror_node_check_inside(struct mirror *mirror, struct mnode *node);
 /*
  * Returns the path of a directory below SOURCE by d_path(): "/app". -ESTALE if it is SOURCE
  * itself or not below it.
@@ -152,9 +153,9 @@ int node_path(const struct mirror *mirror, int dir_fd, char path[PATH_MAX]);
  * Duplicates the descriptor of an open file of a pin, owned. It is the only way to a pin whose
  * name was removed. -ESTALE if the pin is not open.
  */
-int node_dup_file(struct mirror *mirror, const struct mnode *node);
+int mirror_node_dup_file(struct mirror *mirror, const struct mnode *node);
 /* Returns a short-lived descriptor of a node, owned, by a name or by an open file; else -ESTALE. */
-int node_open_any(struct mirror *mirror, struct mnode *node);
+int mirror_node_open_any(struct mirror *mirror, struct mnode *node);
 /* Converts the attributes in bpffs to those that the mirror shows. */
 void show_stat(const struct mirror *mirror, struct stat *st);
 
@@ -164,34 +165,34 @@ void show_stat(const struct mirror *mirror, struct stat *st);
  * Called with the lock. Adds a name by which a leaf was found, at a time when it had @names
  * names.
  */
-void places_add(struct mirror *mirror, struct mnode *node, const struct found_name *name,
-		nlink_t names, GSList **unused);
-void places_free(struct mirror *mirror, struct mnode *node, GSList **unused);
+void mirror_names_add(struct mirror *mirror, struct mnode *node, const struct found_name *name,
+		      nlink_t names, GSList **unused);
+void mirror_names_free(struct mirror *mirror, struct mnode *node, GSList **unused);
 /*
  * Frees the memory of the names only, when the directories may be freed already. For
  * mirror_free().
  */
-void places_end(struct mnode *node);
+void mirror_names_end(struct mnode *node);
 
 /*
  * Does something with a name under which a leaf may still be found. A result of 0 or more means
  * success. -ESTALE or -ENOENT: the leaf is not there any more, and the name is dropped. Any other
  * error: it failed at this name.
  */
-typedef int place_try(struct mirror *mirror, const struct mnode *node, const struct mnode *dir,
-		      const char *name, void *data);
+typedef int leaf_name_fn(struct mirror *mirror, const struct mnode *node, const struct mnode *dir,
+			 const char *name, void *data);
 /*
  * Calls @try for each name until it succeeds. Returns its result, else the last other error, or
  * -ESTALE.
  */
-int places_try(struct mirror *mirror, struct mnode *node, place_try *try, void *data);
+int mirror_names_try(struct mirror *mirror, struct mnode *node, leaf_name_fn *try, void *data);
 /*
  * Calls @try for the name that thread @tid looked up last. -ESTALE if that is not a name of the
  * node.
  */
-int places_try_asked(struct mirror *mirror, struct mnode *node, pid_t tid, place_try *try,
-		     void *data);
-bool places_are_many(struct mirror *mirror, const struct mnode *node);
-struct asked *asked_new(void);
+int mirror_names_try_last(struct mirror *mirror, struct mnode *node, pid_t tid, leaf_name_fn *try,
+			  void *data);
+bool mirror_names_are_many(struct mirror *mirror, const struct mnode *node);
+struct last_lookup *mirror_names_last_new(void);
 
 #endif

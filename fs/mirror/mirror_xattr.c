@@ -71,12 +71,12 @@ static int may_change(const struct caller *caller, const char *name)
 /* Opens a node, as the caller. Returns an owned descriptor, to be passed to leave(), or -errno. */
 static int enter(struct mirror *mirror, const struct caller *caller, uint64_t ino)
 {
-	struct mnode *node = node_of(mirror, ino);
+	struct mnode *node = mirror_node_of(mirror, ino);
 	int fd, err;
 
-	if (node_check_inside(mirror, node) != 0)
+	if (mirror_node_check_inside(mirror, node) != 0)
 		return -ESTALE;
-	fd = node_open_any(mirror, node);
+	fd = mirror_node_open_any(mirror, node);
 	if (fd < 0)
 		return fd;
 	err = caller_enter(caller);

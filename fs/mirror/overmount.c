@@ -32,7 +32,7 @@ struct search {
 	GHashTable *views;
 	GHashTable *firsts;  /* the ids of the first mounts of the tables that were read */
 	GHashTable *ids;     /* the ids of the mounts that were shown */
-	GHashTable *told;    /* "DEV TARGET": a mount that was propagated is shown once */
+	GHashTable *shown;   /* "DEV TARGET": a mount that was propagated is shown once */
 	unsigned int unread; /* processes whose mountinfo could not be read */
 	int err;	     /* the first error */
 };
@@ -77,7 +77,7 @@ static void show_mount(struct search *search, struct libmnt_fs *fs, pid_t pid, i
 		return;
 	key = g_strdup_printf("%lu %s", (unsigned long)mnt_fs_get_devno(fs), target);
 	/* Every copy of the mirror's mount is shown, since each has to be unmounted. */
-	if (!g_hash_table_add(search->told, key) && !search->copies)
+	if (!g_hash_table_add(search->shown, key) && !search->copies)
 		return;
 	g_string_append(search->out, search->copies ? "mounted_elsewhere: " : "mounted_over: ");
 	show_value(search->out, target);
@@ -232,7 +232,7 @@ static void search_all(struct search *search)
 	search->views = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
 	search->firsts = g_hash_table_new(NULL, NULL);
 	search->ids = g_hash_table_new(NULL, NULL);
-	search->told = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+	search->shown = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
 	search_process(search, "self", 0);
 	for (errno = 0; proc && (entry = readdir(proc)); errno = 0)
 		if (g_ascii_isdigit(*entry->d_name))
@@ -248,7 +248,7 @@ static void search_all(struct search *search)
 	g_hash_table_unref(search->views);
 	g_hash_table_unref(search->firsts);
 	g_hash_table_unref(search->ids);
-	g_hash_table_unref(search->told);
+	g_hash_table_unref(search->shown);
 	if (proc)
 		closedir(proc);
 }

@@ -20,7 +20,7 @@
 
 #define MOUNTINFO "/proc/self/mountinfo"
 
-struct source {
+struct mirror_source {
 	int fd;
 	int mount_id;	  /* the id of the mount that fd was opened through, or -1 if unknown */
 	int mountinfo_fd; /* only for poll(2); -1 if it could not be opened */
@@ -42,9 +42,9 @@ static int mount_id_of(int dir_fd, const char *path)
 	return (int)st.stx_mnt_id;
 }
 
-struct source *source_new(int fd)
+struct mirror_source *source_new(int fd)
 {
-	struct source *source = g_new0(struct source, 1);
+	struct mirror_source *source = g_new0(struct mirror_source, 1);
 
 	source->fd = fd;
 	source->mount_id = mount_id_of(fd, "");
@@ -53,7 +53,7 @@ struct source *source_new(int fd)
 	return source;
 }
 
-void source_free(struct source *source)
+void source_free(struct mirror_source *source)
 {
 	if (!source)
 		return;
@@ -64,7 +64,7 @@ void source_free(struct source *source)
 	g_free(source);
 }
 
-int source_fd(const struct source *source)
+int source_fd(const struct mirror_source *source)
 {
 	return source->fd;
 }
@@ -80,7 +80,7 @@ static int skip_line(struct libmnt_table *mounts, const char *file, int line)
 	return 1;
 }
 
-static void add_mounts(struct source *source, struct libmnt_table *mounts)
+static void add_mounts(struct mirror_source *source, struct libmnt_table *mounts)
 {
 	struct libmnt_iter *iter = mnt_new_iter(MNT_ITER_FORWARD);
 	struct libmnt_fs *fs;
@@ -101,7 +101,7 @@ static void add_mounts(struct source *source, struct libmnt_table *mounts)
 }
 
 /* Called with the lock. */
-static int read_mounts(struct source *source)
+static int read_mounts(struct mirror_source *source)
 {
 	g_autofree char *text = NULL;
 	struct libmnt_table *mounts;
@@ -134,7 +134,7 @@ static int read_mounts(struct source *source)
  * Called with the lock. Reads the mounts again if they have changed. Returns false if they could
  * not be read.
  */
-static bool refresh_mounts(struct source *source)
+static bool refresh_mounts(struct mirror_source *source)
 {
 	struct pollfd changed = { .fd = source->mountinfo_fd, .events = POLLPRI };
 
@@ -152,7 +152,7 @@ static bool refresh_mounts(struct source *source)
 }
 
 /* Returns the id of the mount at @path whose parent is @mount, or 0 if there is none. */
-static int mount_on(const struct source *source, int mount, const char *path, size_t length)
+static int mount_on(const struct mirror_source *source, int mount, const char *path, size_t length)
 {
 	g_autofree char *key = g_strdup_printf("%d %.*s", mount, (int)length, path);
 
@@ -164,7 +164,7 @@ static int mount_on(const struct source *source, int mount, const char *path, si
  * the end of a component, the lookup is in @mount. At each component there may be a stack of
  * mounts.
  */
-static int walk_path(const struct source *source, int mount, const char *path, size_t done)
+static int walk_path(const struct mirror_source *source, int mount, const char *path, size_t done)
 {
 	const char *at = path + done;
 
@@ -196,13 +196,13 @@ int source_path_of_fd(int fd, char path[PATH_MAX])
 	return 0;
 }
 
-void source_proc_path(const struct source *source, char path[PATH_MAX])
+void source_proc_path(const struct mirror_source *source, char path[PATH_MAX])
 {
 	snprintf(path, PATH_MAX, "/proc/%d/fd/%d", (int)getpid(), source->fd);
 }
 
 /* Called with the lock. @path is SOURCE's path by d_path(). */
-static enum source_state judge(struct source *source, const char *path)
+static enum source_state judge(struct mirror_source *source, const char *path)
 {
 	struct stat st;
 
@@ -219,7 +219,7 @@ static enum source_state judge(struct source *source, const char *path)
 									       : SOURCE_COVERED;
 }
 
-enum source_state source_state(struct source *source, char path[PATH_MAX])
+enum source_state source_state(struct mirror_source *source, char path[PATH_MAX])
 {
 	enum source_state state = SOURCE_UNKNOWN;
 
@@ -237,7 +237,7 @@ enum source_state source_state(struct source *source, char path[PATH_MAX])
  * Called with the lock. Returns whether something is mounted on a directory between SOURCE and
  * @below.
  */
-static bool is_cut_off(struct source *source, const char *path, const char *below)
+static bool is_cut_off(struct mirror_source *source, const char *path, const char *below)
 {
 	g_autofree char *whole = NULL;
 
@@ -248,7 +248,7 @@ static bool is_cut_off(struct source *source, const char *path, const char *belo
 	return walk_path(source, source->mount_id, whole, strlen(path)) != source->mount_id;
 }
 
-int source_path(struct source *source, const char *below, char path[PATH_MAX])
+int source_path(struct mirror_source *source, const char *below, char path[PATH_MAX])
 {
 	char base[PATH_MAX];
 	enum source_state state;

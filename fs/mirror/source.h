@@ -10,7 +10,7 @@
 #include <glib.h>
 #include <limits.h>
 
-struct source;
+struct mirror_source;
 
 enum source_state {
 	SOURCE_VISIBLE,	 /* its path leads to it */
@@ -21,19 +21,19 @@ enum source_state {
 };
 
 /* @fd is an O_PATH descriptor of SOURCE, borrowed as long as the source exists. */
-struct source *source_new(int fd);
-void source_free(struct source *source);
-int source_fd(const struct source *source);
+struct mirror_source *source_new(int fd);
+void source_free(struct mirror_source *source);
+int source_fd(const struct mirror_source *source);
 /* Returns the state of SOURCE, and its path by d_path(), or "?". */
-enum source_state source_state(struct source *source, char path[PATH_MAX]);
+enum source_state source_state(struct mirror_source *source, char path[PATH_MAX]);
 /*
  * Returns a path that leads to the directory @below SOURCE ("", "/app"): SOURCE's own path, or a
  * path through the daemon's descriptor in /proc if SOURCE's path leads elsewhere. Returns 0,
  * -EXDEV if something is mounted on a directory between SOURCE and @below, or -ENAMETOOLONG.
  */
-int source_path(struct source *source, const char *below, char path[PATH_MAX]);
+int source_path(struct mirror_source *source, const char *below, char path[PATH_MAX]);
 /* Returns the path of SOURCE through the daemon's descriptor. */
-void source_proc_path(const struct source *source, char path[PATH_MAX]);
+void source_proc_path(const struct mirror_source *source, char path[PATH_MAX]);
 /* Returns the current path of a descriptor by d_path(); -ENAMETOOLONG if it is too long. */
 int source_path_of_fd(int fd, char path[PATH_MAX]);
 

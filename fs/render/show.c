@@ -239,12 +239,12 @@ static void show_halves(struct part *all)
 	size_t middle = all->first + (all->end - all->first) / 2;
 	g_autoptr(GString) more = g_string_new(NULL);
 	struct part second = { all->snap, middle, all->end, more, 0 };
-	struct beside worker;
+	struct worker worker;
 
-	beside_begin(&worker, show_part, &second);
+	worker_begin(&worker, show_part, &second);
 	all->end = middle;
 	show_part(all);
-	beside_end(&worker);
+	worker_end(&worker);
 	if (!all->err)
 		all->err = second.err ? second.err : text_room_for(all->out, more->len);
 	if (!all->err)

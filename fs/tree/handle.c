@@ -10,9 +10,9 @@
 
 #include "control/ctl.h"
 #include "events/events.h"
+#include "tree/handle.h"
 #include "tree/node.h"
 #include "tree/trim.h"
-#include "tree/handle.h"
 
 /*
  * The texts of the whole system may be large, so only this many of each file are rendered at a

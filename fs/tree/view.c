@@ -11,7 +11,7 @@
 
 struct view {
 	struct bpfrefs_ctx *ctx;
-	gint64 max_age;	   /* microseconds */
+	gint64 max_age;		   /* microseconds */
 	void (*touch)(void *data); /* called after each scan; NULL: nothing is */
 	void *touch_data;
 

@@ -148,9 +148,9 @@ __u64 walk_sock(__u64 file)
  * another. One test serves all kinds: the verifier follows each branch for each of the 32 files,
  * and a test for each kind makes that three times the work.
  */
-static __always_inline __u64 not_known(__u64 release, __u64 ops)
+static __always_inline __u64 is_foreign(__u64 release, __u64 ops)
 {
-	const struct walk_known *known = &walk.known;
+	const struct walk_kernel_ids *known = &walk.kernel_ids;
 	__u64 product = release ^ known->iter_release;
 
 	product *= (release ^ known->release[WALK_KIND_MAP]) *
@@ -171,9 +171,9 @@ static __always_inline __u64 not_known(__u64 release, __u64 ops)
  */
 static __always_inline bool is_other(struct file *file, __u64 release)
 {
-	const __u64 *known = walk.known.release;
+	const __u64 *known = walk.kernel_ids.release;
 
-	return private_of(file) != walk.only &&
+	return private_of(file) != walk.filter_map &&
 	       !((release ^ known[WALK_KIND_MAP]) * (release ^ known[WALK_KIND_PROG]) *
 		 (release ^ known[WALK_KIND_LINK]) * (release ^ known[WALK_KIND_BTF]));
 }
@@ -199,7 +199,8 @@ int walk_files(__u64 step)
 		__u64 ops = file ? ops_of(file) : 0;
 		__u64 release = file ? release_of(file) : 0;
 
-		if (ops && !not_known(release, ops) && !(walk.only && is_other(file, release)))
+		if (ops && !is_foreign(release, ops) &&
+		    !(walk.filter_map && is_other(file, release)))
 			walk_emit_fd((__u64)file, step * WALK_STEP + i);
 	}
 	return 0;

@@ -94,23 +94,23 @@ static __always_inline __u32 kind_of(__u64 release)
 {
 	if (!release)
 		return KIND_NONE;
-	if (release == walk.known.release[WALK_KIND_MAP])
+	if (release == walk.kernel_ids.release[WALK_KIND_MAP])
 		return WALK_KIND_MAP;
-	if (release == walk.known.release[WALK_KIND_PROG])
+	if (release == walk.kernel_ids.release[WALK_KIND_PROG])
 		return WALK_KIND_PROG;
-	if (release == walk.known.release[WALK_KIND_LINK])
+	if (release == walk.kernel_ids.release[WALK_KIND_LINK])
 		return WALK_KIND_LINK;
-	if (release == walk.known.release[WALK_KIND_BTF])
+	if (release == walk.kernel_ids.release[WALK_KIND_BTF])
 		return WALK_KIND_BTF;
-	if (release == walk.known.iter_release)
+	if (release == walk.kernel_ids.iter_release)
 		return KIND_ITER;
-	if (release == walk.known.other[WALK_OTHER_SOCKET])
+	if (release == walk.kernel_ids.other[WALK_OTHER_SOCKET])
 		return KIND_OTHER + WALK_OTHER_SOCKET;
-	if (release == walk.known.other[WALK_OTHER_RING])
+	if (release == walk.kernel_ids.other[WALK_OTHER_RING])
 		return KIND_OTHER + WALK_OTHER_RING;
-	if (release == walk.known.other[WALK_OTHER_PERF])
+	if (release == walk.kernel_ids.other[WALK_OTHER_PERF])
 		return KIND_OTHER + WALK_OTHER_PERF;
-	if (release == walk.known.other[WALK_OTHER_TUN])
+	if (release == walk.kernel_ids.other[WALK_OTHER_TUN])
 		return KIND_OTHER + WALK_OTHER_TUN;
 	return KIND_NONE;
 }
@@ -126,7 +126,7 @@ int walk_emit_fd(__u64 file, __u32 fd)
 		emit_file((struct file *)file, fd, kind);
 	if (kind == KIND_OTHER + WALK_OTHER_SOCKET || kind == KIND_OTHER + WALK_OTHER_RING)
 		walk_emit_held(file, fd, 0, WALK_HOW_FD);
-	if (walk.only) /* what holds programs and owners holds no map that is requested */
+	if (walk.filter_map) /* what holds programs and owners holds no map that is requested */
 		return 0;
 	if (kind >= KIND_OTHER)
 		walk_use_file(file, fd, kind - KIND_OTHER);
@@ -159,11 +159,11 @@ static __always_inline void emit_namespaces(struct task_struct *task)
 {
 	__u64 nsproxy = (__u64)task->nsproxy;
 	__u64 root = walk.dirs ? (__u64)task->fs->root.dentry : 0;
-	bool initial = nsproxy == walk.known.init_nsproxy;
+	bool initial = nsproxy == walk.kernel_ids.init_nsproxy;
 	struct walk_ns *out;
 
-	if (!nsproxy ||
-	    ((initial || walk.only) && walk.last_nsproxy == nsproxy && walk.last_root == root))
+	if (!nsproxy || ((initial || walk.filter_map) && walk.last_nsproxy == nsproxy &&
+			 walk.last_root == root))
 		return;
 	out = walk_room();
 	if (!out)
@@ -185,8 +185,8 @@ static __always_inline void emit_namespaces(struct task_struct *task)
 
 static __always_inline bool is_on_bpffs(struct fs_struct *fs)
 {
-	return (__u64)fs->root.mnt->mnt_sb->s_type == walk.known.bpffs ||
-	       (__u64)fs->pwd.mnt->mnt_sb->s_type == walk.known.bpffs;
+	return (__u64)fs->root.mnt->mnt_sb->s_type == walk.kernel_ids.bpffs ||
+	       (__u64)fs->pwd.mnt->mnt_sb->s_type == walk.kernel_ids.bpffs;
 }
 
 SEC("iter/task")
@@ -214,7 +214,7 @@ int walk_tasks(struct bpf_iter__task *ctx)
 		BPF_CORE_READ_INTO(&walk_table.comm, leader, comm);
 		if (!steps.first)
 			emit_namespaces(task);
-		if (!steps.first && walk.dirs && !walk.only && is_on_bpffs(task->fs))
+		if (!steps.first && walk.dirs && !walk.filter_map && is_on_bpffs(task->fs))
 			walk_emit_dirs(walk_scalar(ctx->task));
 	}
 	files = task->files;

@@ -10,19 +10,19 @@ static __always_inline __u32 kind_of(__u64 release)
 {
 	if (!release)
 		return WALK_HELD_OTHER; /* an address that could not be found is 0 too */
-	if (release == walk.known.release[WALK_KIND_MAP])
+	if (release == walk.kernel_ids.release[WALK_KIND_MAP])
 		return WALK_KIND_MAP;
-	if (release == walk.known.release[WALK_KIND_PROG])
+	if (release == walk.kernel_ids.release[WALK_KIND_PROG])
 		return WALK_KIND_PROG;
-	if (release == walk.known.release[WALK_KIND_LINK])
+	if (release == walk.kernel_ids.release[WALK_KIND_LINK])
 		return WALK_KIND_LINK;
-	if (release == walk.known.release[WALK_KIND_BTF])
+	if (release == walk.kernel_ids.release[WALK_KIND_BTF])
 		return WALK_KIND_BTF;
-	if (release == walk.known.iter_release)
+	if (release == walk.kernel_ids.iter_release)
 		return WALK_HELD_ITER;
-	if (release == walk.known.other[WALK_OTHER_SOCKET])
+	if (release == walk.kernel_ids.other[WALK_OTHER_SOCKET])
 		return WALK_HELD_SOCKET;
-	return release == walk.known.other[WALK_OTHER_RING] ? WALK_HELD_RING : WALK_HELD_OTHER;
+	return release == walk.kernel_ids.other[WALK_OTHER_RING] ? WALK_HELD_RING : WALK_HELD_OTHER;
 }
 
 /* Returns the socket if its queue is not empty; the end of a queue is its head. */
@@ -77,11 +77,11 @@ static __always_inline void emit_carried(__u64 file, __u64 release)
 	struct walk_carried *out;
 	__u32 other = WALK_OTHERS;
 
-	if (release == walk.known.other[WALK_OTHER_SOCKET])
+	if (release == walk.kernel_ids.other[WALK_OTHER_SOCKET])
 		other = WALK_OTHER_SOCKET;
-	else if (release == walk.known.other[WALK_OTHER_PERF])
+	else if (release == walk.kernel_ids.other[WALK_OTHER_PERF])
 		other = WALK_OTHER_PERF;
-	else if (release == walk.known.other[WALK_OTHER_TUN])
+	else if (release == walk.kernel_ids.other[WALK_OTHER_TUN])
 		other = WALK_OTHER_TUN;
 	if (!release || other == WALK_OTHERS)
 		return;
@@ -111,7 +111,7 @@ int walk_emit_held(__u64 address, __u64 at, __u64 end, __u32 how)
 		inside = (__u64)private_data;
 	if (kind == WALK_HELD_OTHER || (kind > WALK_HELD_ITER && !inside))
 		return 0;
-	if (walk.only && kind < WALK_HELD_ITER && (__u64)private_data != walk.only)
+	if (walk.filter_map && kind < WALK_HELD_ITER && (__u64)private_data != walk.filter_map)
 		return 0;
 	walk_emit_task();
 	out = walk_room();
@@ -144,10 +144,10 @@ int walk_emit_gap(__u32 kind)
 /* May a mapping of a file with this f_op->release lead to BPF objects? */
 static __always_inline bool is_wanted(__u64 release)
 {
-	return release == walk.known.release[WALK_KIND_MAP] ||
-	       release == walk.known.other[WALK_OTHER_RING] ||
-	       release == walk.known.other[WALK_OTHER_PERF] ||
-	       release == walk.known.other[WALK_OTHER_SOCKET];
+	return release == walk.kernel_ids.release[WALK_KIND_MAP] ||
+	       release == walk.kernel_ids.other[WALK_OTHER_RING] ||
+	       release == walk.kernel_ids.other[WALK_OTHER_PERF] ||
+	       release == walk.kernel_ids.other[WALK_OTHER_SOCKET];
 }
 
 SEC("iter/task_vma")
@@ -211,7 +211,7 @@ static __always_inline __u32 lock_seq(struct mm_struct *mm)
 				  : (__u32)BPF_CORE_READ(mm, mm_lock_seq);
 }
 
-enum { VMAS_NOTHING, VMAS_TOLD, VMAS_FULL, VMAS_FAILED };
+enum { VMAS_NOTHING, VMAS_EMITTED, VMAS_FULL, VMAS_FAILED };
 
 static __always_inline int emit_vmas(struct task_struct *task)
 {
@@ -226,8 +226,8 @@ static __always_inline int emit_vmas(struct task_struct *task)
 		file = vma->vm_file;
 		if (!file || !is_wanted((__u64)file->f_op->release))
 			continue;
-		found = walk_full(WALK_HELD_ROOM) ? VMAS_FULL : VMAS_TOLD;
-		if (found == VMAS_TOLD)
+		found = walk_full(WALK_HELD_ROOM) ? VMAS_FULL : VMAS_EMITTED;
+		if (found == VMAS_EMITTED)
 			walk_emit_held(walk_scalar(vma->vm_file), vma->vm_start, vma->vm_end,
 				       WALK_HOW_MMAP);
 	}

@@ -128,7 +128,7 @@ static __always_inline struct nf_hook_entries *emit_hook(struct nf_hook_ops *ops
 	return behind;
 }
 
-static __always_inline struct nf_hook_entries *place_at(__u64 place)
+static __always_inline struct nf_hook_entries *hook_entries_at(__u64 place)
 {
 	struct netns_nf *nf = (void *)walk.net.net + bpf_core_field_offset(struct net, nf);
 	struct nf_hook_entries *entries = NULL;
@@ -174,7 +174,7 @@ static int hook_step(__u32 index, void *ctx)
 	}
 	if (walk.net.at[0] >= PLACES)
 		return 1;
-	ops = hook_at(place_at(walk.net.at[0]), walk.net.at[1]);
+	ops = hook_at(hook_entries_at(walk.net.at[0]), walk.net.at[1]);
 	if (!ops) {
 		walk.net.at[0]++;
 		walk.net.at[1] = 0;

@@ -127,7 +127,7 @@ struct places {
 	__u32 found;
 };
 
-static int place_step(__u32 index, struct places *places)
+static int hook_step(__u32 index, struct places *places)
 {
 	__u64 pernet = 0;
 
@@ -159,7 +159,7 @@ static int head_step(__u32 index, void *ctx)
 	__u32 count = places_of((void *)walk.net.net, &places);
 	struct walk_ruleset *out;
 
-	bpf_loop(count, place_step, &places, 0);
+	bpf_loop(count, hook_step, &places, 0);
 	if (!places.found)
 		return list_go((void *)walk.net.at[0], &walk.net.at[0]) &&
 				       walk.net.at[0] != walk.net.at[1]

@@ -49,7 +49,7 @@ int walk_maps(struct bpf_iter__bpf_map *ctx)
 	struct walk_map *out;
 	struct btf *btf;
 
-	if (!map || (walk.only_id && map->id != walk.only_id))
+	if (!map || (walk.filter_id && map->id != walk.filter_id))
 		return 0;
 	out = walk_room();
 	if (!out || walk_full(OBJECT_ROOM))
@@ -195,7 +195,7 @@ int walk_peek_prog(void *ctx)
 	walk.peeked.private_data = (__u64)BPF_CORE_READ(file, private_data);
 	walk.peeked.inode_ops = (__u64)BPF_CORE_READ(file, f_inode, i_op);
 	walk.peeked.fs_type = (__u64)BPF_CORE_READ(file, f_inode, i_sb, s_type);
-	if (walk.peeked.release && walk.peeked.release == walk.known.release[WALK_KIND_BTF])
+	if (walk.peeked.release && walk.peeked.release == walk.kernel_ids.release[WALK_KIND_BTF])
 		walk_emit_btf((void *)walk.peeked.private_data);
 	return 0;
 }

@@ -16,13 +16,13 @@ static __always_inline void emit_ns_mount(struct mount *mount)
 	struct mnt_namespace *ns = BPF_CORE_READ(mount, mnt_ns);
 	struct walk_ns_mount *out;
 
-	if (!ops || (ops != walk.known.mnt_ns_ops && ops != walk.known.net_ns_ops))
+	if (!ops || (ops != walk.kernel_ids.mnt_ns_ops && ops != walk.kernel_ids.net_ns_ops))
 		return;
 	out = walk_room();
 	if (!out)
 		return;
 	out->common = common;
-	out->is_net = ops == walk.known.net_ns_ops;
+	out->is_net = ops == walk.kernel_ids.net_ns_ops;
 	out->inum = common_inum(common);
 	out->in = (__u64)ns;
 	out->in_ns = ns && !is_anonymous(ns) ? BPF_CORE_READ(ns, ns.inum) : 0;
@@ -40,7 +40,7 @@ static int ns_mount_step(__u32 index, void *unused)
 		walk.ended = WALK_FULL;
 		return 1;
 	}
-	if ((__u64)BPF_CORE_READ(mount, mnt.mnt_sb) != walk.known.nsfs) {
+	if ((__u64)BPF_CORE_READ(mount, mnt.mnt_sb) != walk.kernel_ids.nsfs) {
 		walk.ended = WALK_TORN;
 		return 1;
 	}
@@ -49,7 +49,8 @@ static int ns_mount_step(__u32 index, void *unused)
 		walk.mount_at = (__u64)BPF_CORE_READ(mount, mnt_next_for_sb);
 	} else {
 		struct list_head *next = BPF_CORE_READ(mount, mnt_instance.next);
-		__u64 head = walk.known.nsfs + bpf_core_field_offset(struct super_block, s_mounts);
+		__u64 head =
+			walk.kernel_ids.nsfs + bpf_core_field_offset(struct super_block, s_mounts);
 
 		walk.mount_at =
 			(__u64)next == head
@@ -63,7 +64,7 @@ static int ns_mount_step(__u32 index, void *unused)
 SEC("syscall")
 int walk_ns_mounts(void *ctx)
 {
-	struct super_block *sb = (struct super_block *)walk.known.nsfs;
+	struct super_block *sb = (struct super_block *)walk.kernel_ids.nsfs;
 
 	walk.ended = WALK_DONE;
 	if (walk.mount_at) {
@@ -106,7 +107,7 @@ volatile __u64 walk_owner_number;
 static int cpu_step(__u32 cpu, struct counting *counting)
 {
 	struct mount *mount = (struct mount *)counting->mount;
-	struct bpf_array *array = (struct bpf_array *)walk.known.cpu_array;
+	struct bpf_array *array = (struct bpf_array *)walk.kernel_ids.cpu_array;
 	struct mnt_pcp *here;
 	__u64 base = 0, *value;
 	__u32 zero = 0;
@@ -197,7 +198,7 @@ static int owner_step(__u32 index, void *unused)
 	} else {
 		struct super_block *sb = (struct super_block *)address;
 
-		if ((__u64)BPF_CORE_READ(sb, s_type) == walk.known.bpffs)
+		if ((__u64)BPF_CORE_READ(sb, s_type) == walk.kernel_ids.bpffs)
 			listed->refcnt = BPF_CORE_READ(sb, s_active.counter);
 	}
 	return 0;

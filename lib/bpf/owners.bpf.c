@@ -37,7 +37,7 @@ static __always_inline __u64 mount_of(struct vfsmount *mnt)
 
 static __always_inline bool is_bpffs(struct vfsmount *mnt)
 {
-	return mnt && (__u64)BPF_CORE_READ(mnt, mnt_sb, s_type) == walk.known.bpffs;
+	return mnt && (__u64)BPF_CORE_READ(mnt, mnt_sb, s_type) == walk.kernel_ids.bpffs;
 }
 
 /* Emits which mounts of bpffs the directories of the task of walk_table keep. Global: see there. */
@@ -61,9 +61,9 @@ static __always_inline void emit_namespace_file(struct file *file, struct inode 
 	__u64 common = (__u64)BPF_CORE_READ(inode, i_private);
 	__u64 ops = (__u64)BPF_CORE_READ((struct ns_common *)common, ops);
 
-	if (ops == walk.known.mnt_ns_ops && common != walk.known.init_mnt)
+	if (ops == walk.kernel_ids.mnt_ns_ops && common != walk.kernel_ids.init_mnt)
 		emit_hold((__u64)file, common, WALK_HOLD_MNT_NS, fd, common_inum(common));
-	else if (ops == walk.known.net_ns_ops && common != walk.known.init_net)
+	else if (ops == walk.kernel_ids.net_ns_ops && common != walk.kernel_ids.init_net)
 		emit_hold((__u64)file, common, WALK_HOLD_NET_NS, fd, common_inum(common));
 }
 
@@ -74,11 +74,11 @@ static __always_inline void emit_path(struct file *file, __u32 fd, bool is_path)
 	__u64 sb = (__u64)BPF_CORE_READ(mnt, mnt_sb);
 	struct mnt_namespace *ns;
 
-	if (sb == walk.known.nsfs)
+	if (sb == walk.kernel_ids.nsfs)
 		emit_namespace_file(file, BPF_CORE_READ(file, f_inode), fd);
 	else if (is_bpffs(mnt))
 		emit_hold((__u64)file, mount_of(mnt), WALK_HOLD_DIR, fd, 0);
-	if (!is_path || !(BPF_CORE_READ(file, f_mode) & walk.known.unmount_mode))
+	if (!is_path || !(BPF_CORE_READ(file, f_mode) & walk.kernel_ids.unmount_mode))
 		return;
 	ns = BPF_CORE_READ((struct mount *)mount_of(mnt), mnt_ns);
 	if (ns && is_anonymous(ns))
@@ -91,7 +91,7 @@ static __always_inline void emit_mountinfo(struct file *file, __u32 fd)
 	struct proc_mounts *mounts = BPF_CORE_READ(seq, private);
 	__u64 common = mnt_common(BPF_CORE_READ(mounts, ns));
 
-	if (common && common != walk.known.init_mnt)
+	if (common && common != walk.kernel_ids.init_mnt)
 		emit_hold((__u64)file, common, WALK_HOLD_MOUNTINFO, fd, common_inum(common));
 }
 
@@ -101,13 +101,13 @@ int walk_emit_file(__u64 address, __u32 fd)
 	struct file *file = (struct file *)address;
 	__u64 release = walk_release(address), ops = walk_ops(address);
 
-	if (release && release == walk.known.mounts_release)
+	if (release && release == walk.kernel_ids.mounts_release)
 		emit_mountinfo(file, fd);
-	else if (ops == walk.known.ns_file_ops)
+	else if (ops == walk.kernel_ids.ns_file_ops)
 		emit_namespace_file(file, BPF_CORE_READ(file, f_inode), fd);
-	else if (ops == walk.known.path_ops || ops == walk.known.dir_ops ||
-		 release == walk.known.iter_release)
-		emit_path(file, fd, ops == walk.known.path_ops);
+	else if (ops == walk.kernel_ids.path_ops || ops == walk.kernel_ids.dir_ops ||
+		 release == walk.kernel_ids.iter_release)
+		emit_path(file, fd, ops == walk.kernel_ids.path_ops);
 	return 0;
 }
 
@@ -126,13 +126,13 @@ int walk_emit_member(__u64 address, __u32 fd, __u32 other)
 	if (!sk)
 		return 0;
 	common = net_common(BPF_CORE_READ(sk, __sk_common.skc_net.net));
-	if (common && common != walk.known.init_net &&
+	if (common && common != walk.kernel_ids.init_net &&
 	    BPF_CORE_READ_BITFIELD_PROBED(sk, __sk_common.skc_net_refcnt))
 		emit_hold((__u64)sk, common, WALK_HOLD_SOCKET, fd, common_inum(common));
 	return 0;
 }
 
-/* -------------------------------------------------------------- learning --- */
+/* -------------------------------------------------------------- kernel ids -- */
 
 #define ANCESTORS_MAX 4096
 
@@ -164,11 +164,11 @@ int walk_init_namespaces(void *ctx)
 	if (BPF_CORE_READ(task, pid) != 0)
 		return 0;
 	nsproxy = BPF_CORE_READ(task, nsproxy);
-	walk.known.init_nsproxy = (__u64)nsproxy;
-	walk.known.init_mnt = mnt_common(BPF_CORE_READ(nsproxy, mnt_ns));
-	walk.known.init_net = net_common(BPF_CORE_READ(nsproxy, net_ns));
-	walk.known.init_mnt_ns = common_inum(walk.known.init_mnt);
-	walk.known.init_net_ns = common_inum(walk.known.init_net);
+	walk.kernel_ids.init_nsproxy = (__u64)nsproxy;
+	walk.kernel_ids.init_mnt = mnt_common(BPF_CORE_READ(nsproxy, mnt_ns));
+	walk.kernel_ids.init_net = net_common(BPF_CORE_READ(nsproxy, net_ns));
+	walk.kernel_ids.init_mnt_ns = common_inum(walk.kernel_ids.init_mnt);
+	walk.kernel_ids.init_net_ns = common_inum(walk.kernel_ids.init_net);
 	return 0;
 }
 

@@ -104,7 +104,7 @@ static int super_step(__u32 index, struct supers *supers)
 SEC("syscall")
 int walk_supers(void *ctx)
 {
-	struct file_system_type *type = (void *)walk.known.bpffs;
+	struct file_system_type *type = (void *)walk.kernel_ids.bpffs;
 	struct supers supers = {};
 	struct super_block *sb = (void *)walk.sb_at;
 
@@ -138,11 +138,11 @@ static __always_inline __u32 inode_kind(struct inode *inode)
 
 	if ((BPF_CORE_READ(inode, i_mode) & 0170000) == 0040000)
 		return WALK_KIND_DIR;
-	if (ops == walk.known.inode_ops[WALK_KIND_MAP])
+	if (ops == walk.kernel_ids.inode_ops[WALK_KIND_MAP])
 		return WALK_KIND_MAP;
-	if (ops == walk.known.inode_ops[WALK_KIND_PROG])
+	if (ops == walk.kernel_ids.inode_ops[WALK_KIND_PROG])
 		return WALK_KIND_PROG;
-	if (ops == walk.known.inode_ops[WALK_KIND_LINK])
+	if (ops == walk.kernel_ids.inode_ops[WALK_KIND_LINK])
 		return WALK_KIND_LINK;
 	return WALK_KIND_DIR + 1;
 }
@@ -346,8 +346,8 @@ static __always_inline void inode_step_one(struct inodes *inodes)
 		walk.ended = WALK_TORN;
 		return;
 	}
-	if (walk.only) {
-		if ((__u64)BPF_CORE_READ(inode, i_private) == walk.only &&
+	if (walk.filter_map) {
+		if ((__u64)BPF_CORE_READ(inode, i_private) == walk.filter_map &&
 		    inode_kind(inode) == WALK_KIND_MAP)
 			emit_found(inode);
 	} else {
@@ -379,7 +379,7 @@ int walk_inodes(void *ctx)
 	struct inodes inodes = {};
 
 	walk.ended = WALK_DONE;
-	if ((__u64)BPF_CORE_READ(sb, s_type) != walk.known.bpffs) {
+	if ((__u64)BPF_CORE_READ(sb, s_type) != walk.kernel_ids.bpffs) {
 		walk.ended = WALK_TORN;
 		return 0;
 	}

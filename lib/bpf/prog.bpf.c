@@ -33,7 +33,7 @@ static int emit_map(__u32 index, struct part *part)
 	struct bpf_map *map = NULL;
 
 	bpf_probe_read_kernel(&map, sizeof(map), (void *)(part->list + at * sizeof(map)));
-	if (walk.only && (__u64)map != walk.only)
+	if (walk.filter_map && (__u64)map != walk.filter_map)
 		return 0;
 	if (map && !walk_edge(part->holder, WALK_KIND_PROG, walk_id((__u64)map, WALK_KIND_MAP),
 			      WALK_KIND_MAP, WALK_VIA_USED_MAPS, 0))
@@ -76,7 +76,7 @@ static __always_inline bool emit_assoc(struct bpf_prog *prog, __u32 holder)
 	if (BPF_CORE_READ(prog, type) == BPF_PROG_TYPE_STRUCT_OPS)
 		return true;
 	map = BPF_CORE_READ(prog, aux, st_ops_assoc);
-	if (!map || (walk.only && (__u64)map != walk.only))
+	if (!map || (walk.filter_map && (__u64)map != walk.filter_map))
 		return true;
 	return walk_edge(holder, WALK_KIND_PROG, BPF_CORE_READ(map, id), WALK_KIND_MAP,
 			 WALK_VIA_ST_OPS_ASSOC, 0);
@@ -115,7 +115,7 @@ int walk_used_of(__u64 address, __u32 id)
 		return full(part.stopped - 1);
 	if (begin <= count && !emit_assoc(prog, part.holder))
 		return full(count);
-	if (walk.only) /* neither BTFs nor programs were requested */
+	if (walk.filter_map) /* neither BTFs nor programs were requested */
 		return 0;
 
 	part.list = (__u64)BPF_CORE_READ(prog, aux, used_btfs);

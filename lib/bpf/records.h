@@ -54,7 +54,7 @@
 
 /*
  * Records of the walks over network namespaces. lib runs these walks for one namespace, device,
- * qdisc or table after another and decodes their records itself: walk_dispatch() never gets them.
+ * qdisc or table after another and decodes their records itself: dispatch_record() never gets them.
  */
 #define WALK_NET_RECORDS(X)                                                         \
 	X(WALK_NET, walk_net)	      /* a network namespace */                     \
@@ -460,9 +460,9 @@ struct walk_netdev {
 	__u32 xdp_prog[WALK_XDP_MODES];
 	__u32 xdp_link[WALK_XDP_MODES]; /* the link that attached it, 0: none */
 	__u32 driver_more;		/* references that the driver has beyond one */
-	/* it does not go with its namespace, but back to the initial one (default_device_exit_net()) */
+	/* it is not removed with its namespace, but returns to the initial one (default_device_exit_net()) */
 	__u32 returns;
-	/* the tun_struct of a tun device that is not persistent: it goes with the last of its files */
+	/* the tun_struct of a tun device that is not persistent: it is removed with the last of its files */
 	__u64 tun;
 	/*
 	 * Another namespace with which it goes: that of its peer (veth_dellink(), netkit_del_link()), or of
@@ -578,13 +578,13 @@ WALK_NET_RECORDS(WALK_CHECK)
 /* ---------------------------------------------- not in the output --- */
 
 /* Addresses found by descriptors of our own. They are the same until the kernel is booted again. */
-struct walk_known {
-	__u64 release[4];	     /* f_op->release of each kind's files */
-	__u64 iter_release;	     /* of iterators' files */
-	__u64 inode_ops[3];	     /* i_op of pinned maps, programs, links */
-	__u64 bpffs;		     /* the file_system_type */
-	__u64 other[WALK_OTHERS];    /* f_op->release of these files; 0: not found */
-	__u32 unlearnt[WALK_OTHERS]; /* and why not: errno, or 0: this kernel has none */
+struct walk_kernel_ids {
+	__u64 release[4];		 /* f_op->release of each kind's files */
+	__u64 iter_release;		 /* of iterators' files */
+	__u64 inode_ops[3];		 /* i_op of pinned maps, programs, links */
+	__u64 bpffs;			 /* the file_system_type */
+	__u64 other[WALK_OTHERS];	 /* f_op->release of these files; 0: not found */
+	__u32 other_errors[WALK_OTHERS]; /* and why not: errno, or 0: this kernel has none */
 	/* what owners.bpf.c needs; 0: not found out */
 	__u64 path_ops, dir_ops,
 		ns_file_ops;	      /* f_op of O_PATH files, of directories, of nsfs's files */
@@ -680,13 +680,13 @@ enum { WALK_VMAS_UNTRIED, WALK_VMAS_ABLE, WALK_VMAS_UNABLE };
 
 /* What lib and the programs exchange besides records. Walks run one at a time. */
 struct walk_control {
-	struct walk_known known;
+	struct walk_kernel_ids kernel_ids;
 	/* the bytes of records in the buffer; lib sets it to 0 when it has read them */
 	__u32 len;
 	/* the only map that walk_maps emits, 0: all; our programs that hold themselves running */
-	__u32 only_id, self_prog, counts_prog, pad;
+	__u32 filter_id, self_prog, counts_prog, pad;
 	/* the address of the only map whose holders are emitted, 0: all */
-	__u64 only;
+	__u64 filter_map;
 	/* the number of objects in walk_list, and where walk_slots continues in it */
 	__u32 listed, list_at;
 	/* the descriptor of the iterator that runs a walk of tasks: it exists only for the walk */

@@ -127,14 +127,14 @@ static __always_inline void emit_psock(struct sock *sk, __u32 fd)
 	if (!(data & USER_DATA_PSOCK) || !bpf_core_type_exists(struct sk_psock))
 		return;
 	progs = (void *)((data & ~USER_DATA_FLAGS) + bpf_core_field_offset(struct sk_psock, progs));
-#define TELL(member)                                                                      \
+#define EMIT_PROG(member)                                                                 \
 	walk_emit_sock((__u64)sk, (__u64)__builtin_preserve_access_index(&progs->member), \
 		       WALK_USE_PSOCK | ONCE, walk_prog_id(BPF_CORE_READ(progs, member)), fd)
-	TELL(msg_parser);
-	TELL(stream_parser);
-	TELL(stream_verdict);
-	TELL(skb_verdict);
-#undef TELL
+	EMIT_PROG(msg_parser);
+	EMIT_PROG(stream_parser);
+	EMIT_PROG(stream_verdict);
+	EMIT_PROG(skb_verdict);
+#undef EMIT_PROG
 }
 
 static __always_inline bool is_tcp(struct sock *sk, __u16 family)
@@ -290,7 +290,7 @@ int walk_use_closed(__u64 address, __u32 fd)
 	struct sock *sk = (struct sock *)address;
 	struct bpf_map *map;
 
-	if (walk.only || !(walk.uses >> WALK_OTHER_SOCKET & 1) ||
+	if (walk.filter_map || !(walk.uses >> WALK_OTHER_SOCKET & 1) ||
 	    !(BPF_CORE_READ(sk, __sk_common.skc_flags) & FLAG_DEAD))
 		return 0;
 	emit_filter(sk, fd);
@@ -355,7 +355,7 @@ int walk_carried(void *ctx)
 	__u32 other = walk.use_other;
 
 	if (other >= WALK_OTHERS ||
-	    (__u64)BPF_CORE_READ(file, f_op, release) != walk.known.other[other])
+	    (__u64)BPF_CORE_READ(file, f_op, release) != walk.kernel_ids.other[other])
 		return 0;	/* it was released during the scan */
 	walk_table.emitted = 1; /* lib has emitted the process already */
 	return walk_use_file(address, WALK_IN_PID, other);

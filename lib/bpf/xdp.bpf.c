@@ -46,7 +46,7 @@ static __always_inline bool emit_net(struct net *net)
 	return true;
 }
 
-/* at[0]: the list node; at[1]: the first node, at which the walk has gone around the list. */
+/* at[0]: the list node; at[1]: the first node, at which the walk has come around the list. */
 static int net_step(__u32 index, void *ctx)
 {
 	struct list_head *node = (void *)walk.net.at[0];

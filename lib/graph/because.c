@@ -145,7 +145,7 @@ static char *text_by_place(const struct states *st, const struct bpfrefs_ref *re
 /* Describes what lasts as long as a map: the first map, if a socket is in several. */
 static char *text_by_map(const struct graph *graph, uint32_t owner)
 {
-	const struct edge *edge = &graph->edge[graph->in_first[graph_place(graph, owner)]];
+	const struct edge *edge = &graph->edge[graph->in_first[graph_index_of_node(graph, owner)]];
 	char key[BPFREFS_KEY_MAX];
 
 	if (edge->from == UINT32_MAX)
@@ -191,7 +191,7 @@ static bool is_within(const GArray *part, const GArray *whole)
  */
 static GPtrArray *owner_sets(const struct graph *graph, uint32_t node)
 {
-	uint32_t place = graph_place(graph, node);
+	uint32_t place = graph_index_of_node(graph, node);
 	GPtrArray *sets = g_ptr_array_new_with_free_func((GDestroyNotify)g_array_unref);
 
 	if (!graph_needs_all(graph, node)) {

@@ -50,7 +50,7 @@ const struct bpfrefs_class_status *graph_gap(const struct bpfrefs_snapshot *snap
 	return NULL;
 }
 
-bool graph_doubtful(const struct bpfrefs_object *object, bool user)
+bool graph_is_uncertain(const struct bpfrefs_object *object, bool user)
 {
 	/*
 	 * More references explained than counted is an error too: one of the two numbers is wrong.
@@ -387,22 +387,22 @@ void mark_kind(struct mark *mark, enum edge_kind kind, uint8_t level)
 	}
 }
 
-void mark_doubts(struct mark *mark, uint8_t level)
+void mark_uncertain(struct mark *mark, uint8_t level)
 {
 	const struct graph *graph = mark->graph;
 
 	for (uint32_t i = 0; i < graph->objects; i++) {
 		const struct bpfrefs_object *object = graph_object(graph, i);
 
-		if (object->key.kind == BPFREFS_MAP && graph_doubtful(object, true))
+		if (object->key.kind == BPFREFS_MAP && graph_is_uncertain(object, true))
 			mark_node(mark, node_user(i), NULL, level);
-		if (graph_doubtful(object, false))
+		if (graph_is_uncertain(object, false))
 			mark_node(mark, node_object(i), NULL, level);
 	}
 	mark_kind(mark, EDGE_LOST, level);
 }
 
-void mark_surplus_of(struct mark *mark, uint32_t index, uint64_t less)
+void mark_unexplained_of(struct mark *mark, uint32_t index, uint64_t less)
 {
 	const struct bpfrefs_object *object = graph_object(mark->graph, index);
 
@@ -412,10 +412,10 @@ void mark_surplus_of(struct mark *mark, uint32_t index, uint64_t less)
 		mark_node(mark, node_object(index), NULL, 1);
 }
 
-void mark_surplus(struct mark *mark)
+void mark_unexplained(struct mark *mark)
 {
 	for (uint32_t i = 0; i < mark->graph->objects; i++)
-		mark_surplus_of(mark, i, 0);
+		mark_unexplained_of(mark, i, 0);
 }
 
 /* ----------------------------------------------------------- processes --- */
@@ -450,7 +450,7 @@ GArray *graph_processes(const struct graph *graph, uint32_t node)
 	g_array_append_val(stack, node);
 	while (stack->len) {
 		uint32_t at = g_array_index(stack, uint32_t, stack->len - 1), other = at ^ 1;
-		uint32_t place = graph_place(graph, at);
+		uint32_t place = graph_index_of_node(graph, at);
 
 		g_array_set_size(stack, stack->len - 1);
 		if (!g_hash_table_add(seen, GUINT_TO_POINTER(at)))

@@ -36,7 +36,7 @@ struct graph {
 	uint32_t objects, owners, nodes, edges;
 	/* in the order of snap->refs, which is by target; then in that of snap->holds */
 	struct edge *edge;
-	/* for each graph_place(): the first edge to it; and one more at the end */
+	/* for each graph_index_of_node(): the first edge to it; and one more at the end */
 	uint32_t *in_first;
 	uint32_t *out_first; /* for each node: its first edge in @out; and one more at the end */
 	uint32_t *out;	     /* the EDGE_HELD edges, sorted by the node that they are from */
@@ -61,7 +61,7 @@ static inline bool node_is_owner(const struct graph *graph, uint32_t node)
 }
 
 /* The index of the object of a node. Owners have the indexes after the objects. */
-static inline uint32_t graph_place(const struct graph *graph, uint32_t node)
+static inline uint32_t graph_index_of_node(const struct graph *graph, uint32_t node)
 {
 	return node_is_owner(graph, node) ? node - graph->objects : node / 2;
 }
@@ -95,7 +95,7 @@ const struct bpfrefs_class_status *graph_gap(const struct bpfrefs_snapshot *snap
  * Whether the object may have holders that were not found, since a counter is unexplained, unknown
  * or changing. @user: its user state.
  */
-bool graph_doubtful(const struct bpfrefs_object *object, bool user);
+bool graph_is_uncertain(const struct bpfrefs_object *object, bool user);
 
 /* The nodes that some roots lead to. */
 struct mark {
@@ -118,15 +118,15 @@ void mark_spread(struct mark *mark);
 /* Reaches the nodes that edges of a kind lead to. */
 void mark_kind(struct mark *mark, enum edge_kind kind, uint8_t level);
 /* Reaches the nodes that may have holders that were not found. */
-void mark_doubts(struct mark *mark, uint8_t level);
+void mark_uncertain(struct mark *mark, uint8_t level);
 /*
  * Reaches the nodes with unexplained references: they stay whichever process exits. An unknown
  * counter does not count as unexplained: bpfrefs must not claim that a node stays without a known
  * holder.
  */
-void mark_surplus(struct mark *mark);
+void mark_unexplained(struct mark *mark);
 /* The same for one object, if @less of its unexplained references are ignored. */
-void mark_surplus_of(struct mark *mark, uint32_t index, uint64_t less);
+void mark_unexplained_of(struct mark *mark, uint32_t index, uint64_t less);
 
 static inline void graph_cleanup(struct graph **graph)
 {

@@ -30,7 +30,7 @@ static void mark_roots(struct mark *mark, uint32_t pid)
 		if (edge->kind != EDGE_AUTO && !(pid && edge->pid == pid))
 			mark_node(mark, edge->to, edge, 1);
 	}
-	mark_surplus(mark);
+	mark_unexplained(mark);
 	mark_spread(mark);
 }
 

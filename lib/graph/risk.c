@@ -38,7 +38,7 @@ static bool set_has_all(const struct set *set, const GArray *pids)
 	return true;
 }
 
-void risk_suspect(struct states *st, uint32_t index)
+void risk_add(struct states *st, uint32_t index)
 {
 	g_autoptr(GBytes) set = NULL;
 	GArray *pids, *group;
@@ -89,7 +89,7 @@ static void enqueue(struct search *search, uint32_t node)
 static bool all_stay(const struct search *search, uint32_t node)
 {
 	const struct graph *graph = search->st->graph;
-	uint32_t place = graph_place(graph, node);
+	uint32_t place = graph_index_of_node(graph, node);
 	bool stay = true;
 
 	for (uint32_t i = graph->in_first[place]; stay && i < graph->in_first[place + 1]; i++) {
@@ -104,7 +104,7 @@ static bool all_stay(const struct search *search, uint32_t node)
 static bool enqueue_holders(struct search *search, uint32_t node)
 {
 	const struct graph *graph = search->st->graph;
-	uint32_t place = graph_place(graph, node);
+	uint32_t place = graph_index_of_node(graph, node);
 
 	if (search->st->certain->reached[node] == BY_STAYING)
 		return true;
@@ -177,7 +177,7 @@ static void judge(struct states *st, struct search *search, uint32_t index)
 	}
 }
 
-int risk_judge(struct states *st)
+int risk_compute(struct states *st)
 {
 	size_t nodes = st->graph->nodes;
 	g_autofree uint8_t *verdict = memory_try(nodes, sizeof(*verdict));

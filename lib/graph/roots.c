@@ -59,7 +59,7 @@ static void reach(struct search *search, uint32_t node, uint32_t next, uint32_t 
 static void reach_holders(struct search *search, uint32_t node, uint32_t length)
 {
 	const struct graph *graph = search->graph;
-	uint32_t place = graph_place(graph, node);
+	uint32_t place = graph_index_of_node(graph, node);
 
 	for (uint32_t i = graph->in_first[place]; i < graph->in_first[place + 1]; i++) {
 		const struct edge *edge = &graph->edge[i];
@@ -198,7 +198,7 @@ static int call_all(const struct search *search, bpfrefs_root_fn fn, void *data)
 {
 	/* Sorting needs as much memory again. */
 	g_autoptr(GArray) chains =
-		memory_is_there(3 * sizeof(struct chain) * (size_t)search->graph->outsides)
+		memory_available(3 * sizeof(struct chain) * (size_t)search->graph->outsides)
 			? chains_found(search)
 			: NULL;
 	g_autofree struct bpfrefs_key *keys =

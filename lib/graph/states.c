@@ -85,8 +85,8 @@ static void set_unknown(struct states *st, uint32_t index)
 	const struct edge *edge = nearest(st->doubt, index);
 	g_autofree char *text = NULL, *why = NULL;
 
-	if (graph_doubtful(object, false) ||
-	    (object->key.kind == BPFREFS_MAP && graph_doubtful(object, true))) {
+	if (graph_is_uncertain(object, false) ||
+	    (object->key.kind == BPFREFS_MAP && graph_is_uncertain(object, true))) {
 		why = uncertain_text(object);
 	} else if (edge) {
 		text = states_edge_text(st, edge);
@@ -129,11 +129,11 @@ static void judge(struct states *st, uint32_t index)
 	}
 	if (object->user_state && is_cleared(st, index))
 		return;
-	/* The state is "held" unless risk_judge() sets "at-risk" later. */
+	/* The state is "held" unless risk_compute() sets "at-risk" later. */
 	why = states_edge_text(st, nearest(st->certain, index));
 	states_set(st, index, BPFREFS_HELD, why);
 	if (object->user_state)
-		risk_suspect(st, index);
+		risk_add(st, index);
 }
 
 /* The number of bytes that computing the states takes for each object, in addition to the graph. */
@@ -147,7 +147,7 @@ static int judge_all(struct bpfrefs_snapshot *snap)
 	struct states st = { snap, graph, certain, doubt, graph_gap(snap), NULL, NULL };
 	int err;
 
-	if (!certain || !doubt || !memory_is_there(snap->objects->len * (size_t)JUDGING_BYTES))
+	if (!certain || !doubt || !memory_available(snap->objects->len * (size_t)JUDGING_BYTES))
 		return -ENOMEM;
 	/*
 	 * Roots that stay come first, so that the level of a node says whether it is held only by
@@ -157,7 +157,7 @@ static int judge_all(struct bpfrefs_snapshot *snap)
 	mark_spread(certain);
 	mark_kind(certain, EDGE_PROCESS, BY_PROCESS);
 	mark_spread(certain);
-	mark_doubts(doubt, BY_STAYING);
+	mark_uncertain(doubt, BY_STAYING);
 	mark_spread(doubt);
 	st.groups =
 		g_hash_table_new_full(g_bytes_hash, g_bytes_equal, (GDestroyNotify)g_bytes_unref,
@@ -165,7 +165,7 @@ static int judge_all(struct bpfrefs_snapshot *snap)
 	st.owned = g_hash_table_new_full(NULL, NULL, NULL, g_free);
 	for (uint32_t i = 0; i < graph->objects; i++)
 		judge(&st, i);
-	err = risk_judge(&st);
+	err = risk_compute(&st);
 	g_hash_table_unref(st.groups);
 	g_hash_table_unref(st.owned);
 	return err;

@@ -38,10 +38,10 @@ bool states_is_user(const struct states *st, const struct edge *edge);
 
 /*
  * Checks whether processes alone may hold the user state of a map that is held; if so, it is
- * recorded for risk_judge().
+ * recorded for risk_compute().
  */
-void risk_suspect(struct states *st, uint32_t index);
+void risk_add(struct states *st, uint32_t index);
 /* Sets the state of the recorded maps that are at risk. */
-int risk_judge(struct states *st); /* -ENOMEM: not all states are set */
+int risk_compute(struct states *st); /* -ENOMEM: not all states are set */
 
 #endif

@@ -23,7 +23,7 @@ int bpfrefs_graph_garbage(const struct bpfrefs_snapshot *snap, struct bpfrefs_ke
 		return -ENOMEM;
 	mark_kind(mark, EDGE_ROOT, 1);
 	mark_kind(mark, EDGE_PROCESS, 1);
-	mark_doubts(mark, 1);
+	mark_uncertain(mark, 1);
 	mark_spread(mark);
 	found = malloc((graph->objects + 1) * sizeof(*found));
 	if (!found)
@@ -44,7 +44,7 @@ struct pin {
 /* Whether the reference is that of the pin, which may be a keep. */
 static bool is_pin(const struct bpfrefs_ref *ref, const struct pin *pin)
 {
-	const struct pin_place *place = ref->place;
+	const struct pin_location *place = ref->place;
 
 	return place && place->major == pin->major && place->minor == pin->minor &&
 	       place->ino == pin->ino;
@@ -92,7 +92,7 @@ static void mark_without(struct mark *mark, uint32_t object, bool unseen)
 			mark_node(mark, edge->to, edge, 1);
 	}
 	for (uint32_t i = 0; i < graph->objects; i++)
-		mark_surplus_of(mark, i, unseen && i == object);
+		mark_unexplained_of(mark, i, unseen && i == object);
 	mark_spread(mark);
 }
 

@@ -3,16 +3,16 @@
  * Pending requests of the older asynchronous I/O (io_submit(2)): each keeps its open file
  * (__io_submit_one(): fget()). Of a BPF object's file only IOCB_CMD_POLL can be pending.
  */
-#include "kernel/nested_files.h"
 #include "holders/holders.h"
+#include "kernel/nested_files.h"
 
-enum { AIO_REQUEST = HELD_MORE };
+enum { AIO_REQUEST = NESTED_FILE_MORE };
 
 static const char *const keys[] = { "file", "pid", "comm", "request", NULL };
 
 /* The address of the struct iocb in the process, which io_cancel(2) takes. */
 static void fill(struct scan *scan, struct bpfrefs_ref *ref, const struct walk_held *held,
-		 const struct carrier *nested)
+		 const struct nested_file *nested)
 {
 	char text[32];
 
@@ -32,14 +32,14 @@ static bool decode(struct scan *scan, const struct walk_rec *rec)
 	}
 	if (!held || held->how != WALK_HOW_AIO)
 		return false;
-	held_take(scan, held, fill);
+	nested_file_take(scan, held, fill);
 	return true;
 }
 
 /* The file of a request may be a socket, so nested files are read afterwards. */
 static int walk(struct scan *scan)
 {
-	return carriers_walk(scan, "walk_aio");
+	return nested_files_walk(scan, "walk_aio");
 }
 
 const struct holder_class holder_aio = {

@@ -47,15 +47,15 @@ static bool decode(struct scan *scan, const struct walk_rec *rec)
 
 static int walk_one(struct scan *scan, const struct btf_metas *metas)
 {
-	struct walkers *walkers = walk_state_of(scan)->walkers;
-	struct walk_control *control = walkers_control(walkers);
+	struct bpf_loader *walkers = walk_state_of(scan)->walkers;
+	struct walk_control *control = bpf_loader_control(walkers);
 	int err;
 
 	control->btf_at = metas->address;
 	control->btf_id = metas->id;
 	control->meta_at = 0;
 	do {
-		err = walkers_call(walkers, "walk_metas", walk_dispatch, scan);
+		err = bpf_loader_call(walkers, "walk_metas", dispatch_record, scan);
 	} while (!err && control->ended == WALK_FULL);
 	return err; /* WALK_TORN: the BTF has been freed, and so have its references */
 }

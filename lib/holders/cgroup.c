@@ -145,9 +145,9 @@ static void add_hook(struct scan *scan, const struct walk_cgroup_prog *prog, GHa
 
 	if (!prog->hook || !prog->hook_btf || !g_hash_table_add(hooks, address_new(hook)))
 		return;
-	scan_turn_to(scan, &holder_kernel);
+	scan_set_class(scan, &holder_kernel);
 	ref = scan_add(scan, (struct bpfrefs_key){ BPFREFS_BTF, prog->hook_btf }, 1, 0);
-	scan_turn(scan, own_class);
+	scan_set_class_index(scan, own_class);
 	if (ref)
 		ref_set_static(ref, 0, "lsm_cgroup");
 }
@@ -172,8 +172,8 @@ static void add_all(struct scan *scan, const struct cgroups *cgroups)
 /* Returns -EAGAIN if a list changed during the walk. */
 static int walk_once(struct scan *scan, const struct cgroups *cgroups)
 {
-	struct walkers *walkers = walk_state_of(scan)->walkers;
-	struct walk_control *control = walkers_control(walkers);
+	struct bpf_loader *walkers = walk_state_of(scan)->walkers;
+	struct walk_control *control = bpf_loader_control(walkers);
 	uint64_t emitted;
 	int err;
 
@@ -182,7 +182,7 @@ static int walk_once(struct scan *scan, const struct cgroups *cgroups)
 	for (int idle = 0; idle < EMPTY_CALLS_MAX;
 	     idle = cgroups->emitted == emitted ? idle + 1 : 0) {
 		emitted = cgroups->emitted;
-		err = walkers_call(walkers, "walk_cgroups", walk_dispatch, scan);
+		err = bpf_loader_call(walkers, "walk_cgroups", dispatch_record, scan);
 		if (err || control->ended == WALK_DONE)
 			return err;
 		if (control->ended == WALK_TORN)
@@ -193,11 +193,11 @@ static int walk_once(struct scan *scan, const struct cgroups *cgroups)
 
 static int walk_all(struct scan *scan, struct cgroups *cgroups)
 {
-	struct walkers *walkers = walk_state_of(scan)->walkers;
+	struct bpf_loader *walkers = walk_state_of(scan)->walkers;
 	int err = 0;
 
-	if (!walkers_control(walkers)->cgroups.types[0])
-		err = walkers_call(walkers, "walk_cgroup_types", walk_dispatch, scan);
+	if (!bpf_loader_control(walkers)->cgroups.types[0])
+		err = bpf_loader_call(walkers, "walk_cgroup_types", dispatch_record, scan);
 	if (err)
 		return err;
 	err = -EAGAIN;
@@ -224,7 +224,7 @@ static int walk(struct scan *scan)
 	walk_state_of(scan)->cgroups = &cgroups;
 	err = walk_all(scan, &cgroups);
 	walk_state_of(scan)->cgroups = NULL;
-	scan_turn(scan, own_class);
+	scan_set_class_index(scan, own_class);
 	add_all(scan, &cgroups);
 	return err;
 }
@@ -239,7 +239,7 @@ static int proc(struct scan *scan)
 const struct holder_class holder_cgroup = {
 	.pub = { "cgroup", keys, 1u << BPFREFS_PROG },
 	.walk = walk,
-	.apart = true,
+	.parallel = true,
 	.takes = WALK_BIT(WALK_CGROUP) | WALK_BIT(WALK_CGROUP_PROG),
 	.decode = decode,
 	.proc = proc,

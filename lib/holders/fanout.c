@@ -6,9 +6,11 @@
 #include "holders/holders.h"
 #include "kernel/socket_holders.h"
 
-enum { FANOUT_GROUP = USE_OWN, FANOUT_IFNAME, FANOUT_IFINDEX, FANOUT_NETNS };
+enum { FANOUT_GROUP = SOCKET_HOLDER_OWN, FANOUT_IFNAME, FANOUT_IFINDEX, FANOUT_NETNS };
 
-static const char *const keys[] = { USE_KEYS, "group", "ifname", "ifindex", "netns", NULL };
+static const char *const keys[] = {
+	SOCKET_HOLDER_KEYS, "group", "ifname", "ifindex", "netns", NULL
+};
 static const char *const walks[] = { "walk_tasks", NULL };
 
 static bool decode(struct scan *scan, const struct walk_rec *rec)
@@ -24,7 +26,7 @@ static bool decode(struct scan *scan, const struct walk_rec *rec)
 	}
 	if (!sock || sock->use.use != WALK_USE_FANOUT)
 		return false;
-	ref = use_add(scan, &sock->use);
+	ref = socket_holder_add(scan, &sock->use);
 	if (!ref)
 		return true;
 	ref_set_num(ref, FANOUT_GROUP, sock->group);
@@ -39,7 +41,7 @@ static bool decode(struct scan *scan, const struct walk_rec *rec)
 
 static int walk(struct scan *scan)
 {
-	walk_knows(scan, WALK_OTHER_SOCKET);
+	kernel_ids_has(scan, WALK_OTHER_SOCKET);
 	return 0;
 }
 

@@ -13,7 +13,7 @@ enum { FD_FILE, FD_PID, FD_TID, FD_COMM, FD_FD };
 static const char *const keys[] = { "file", "pid", "tid", "comm", "fd", NULL };
 static const char *const walks[] = { "walk_tasks", NULL };
 
-static bool is_kept(const struct scan *scan, const struct walk_file *file)
+static bool keep_is_kept(const struct scan *scan, const struct walk_file *file)
 {
 	const struct walk_state *state = scan->source_data;
 
@@ -33,7 +33,7 @@ static bool decode(struct scan *scan, const struct walk_rec *rec)
 		return false;
 	key = (struct bpfrefs_key){ (enum bpfrefs_kind)file->kind, rec->id };
 	count = scan_file(scan, file->file, &token);
-	if (is_kept(scan, file)) {
+	if (keep_is_kept(scan, file)) {
 		keep_add(scan, key, BPFREFS_KEEP_FD, NULL, count);
 		return true;
 	}

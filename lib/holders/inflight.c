@@ -6,20 +6,20 @@
  * socket may be in a message itself, be registered with io_uring, or be a connection that its
  * listener has not accepted.
  */
-#include "kernel/nested_files.h"
 #include "holders/holders.h"
+#include "kernel/nested_files.h"
 
-enum { INFLIGHT_FD = HELD_MORE, INFLIGHT_VIA, INFLIGHT_DEPTH };
+enum { INFLIGHT_FD = NESTED_FILE_MORE, INFLIGHT_VIA, INFLIGHT_DEPTH };
 
 static const char *const keys[] = { "file", "pid", "comm", "fd", "via", "depth", NULL };
 static const char *const walks[] = { "walk_tasks", NULL };
 
 static void fill(struct scan *scan, struct bpfrefs_ref *ref, const struct walk_held *held,
-		 const struct carrier *nested)
+		 const struct nested_file *nested)
 {
 	(void)scan;
 	(void)held;
-	held_set_fd(ref, INFLIGHT_FD, nested);
+	nested_file_set_fd(ref, INFLIGHT_FD, nested);
 	ref_set_static(ref, INFLIGHT_VIA,
 		       nested->kind == WALK_HELD_CONNECTION ? "accept" : "queue");
 	ref_set_num(ref, INFLIGHT_DEPTH, nested->depth);
@@ -37,13 +37,13 @@ static bool decode(struct scan *scan, const struct walk_rec *rec)
 	/* WALK_HOW_FD: a descriptor of a socket or ring, which is queued to be read. */
 	if (!held || (held->how != WALK_HOW_MESSAGE && held->how != WALK_HOW_FD))
 		return false;
-	held_take(scan, held, fill);
+	nested_file_take(scan, held, fill);
 	return true;
 }
 
 static int walk(struct scan *scan)
 {
-	return walk_knows(scan, WALK_OTHER_SOCKET) ? carriers_walk(scan, NULL) : 0;
+	return kernel_ids_has(scan, WALK_OTHER_SOCKET) ? nested_files_walk(scan, NULL) : 0;
 }
 
 const struct holder_class holder_inflight = {

@@ -4,10 +4,10 @@
  * (io_sqe_files_register()); a request that waits holds its file (io_file_get_normal()). A ring is
  * found by a descriptor of a process, by a mapping, or by a thread that has registered it.
  */
-#include "kernel/nested_files.h"
 #include "holders/holders.h"
+#include "kernel/nested_files.h"
 
-enum { RING_FD = HELD_MORE, RING_SLOT, RING_REQUEST };
+enum { RING_FD = NESTED_FILE_MORE, RING_SLOT, RING_REQUEST };
 
 static const char *const keys[] = { "file", "pid", "comm", "fd", "slot", "request", NULL };
 static const char *const walks[] = { "walk_tasks", "walk_mappings", NULL };
@@ -40,9 +40,9 @@ static void set_operation(struct scan *scan, struct bpfrefs_ref *ref, uint64_t o
 }
 
 static void fill(struct scan *scan, struct bpfrefs_ref *ref, const struct walk_held *held,
-		 const struct carrier *nested)
+		 const struct nested_file *nested)
 {
-	held_set_fd(ref, RING_FD, nested);
+	nested_file_set_fd(ref, RING_FD, nested);
 	if (held->how == WALK_HOW_SLOT)
 		ref_set_num(ref, RING_SLOT, held->at);
 	else
@@ -61,13 +61,13 @@ static bool decode(struct scan *scan, const struct walk_rec *rec)
 	if (!held || (held->how != WALK_HOW_SLOT && held->how != WALK_HOW_REQUEST &&
 		      held->how != WALK_HOW_RING_FD))
 		return false;
-	held_take(scan, held, fill);
+	nested_file_take(scan, held, fill);
 	return true;
 }
 
 static int walk(struct scan *scan)
 {
-	return walk_knows(scan, WALK_OTHER_RING) ? carriers_walk(scan, "walk_ring_fds") : 0;
+	return kernel_ids_has(scan, WALK_OTHER_RING) ? nested_files_walk(scan, "walk_ring_fds") : 0;
 }
 
 const struct holder_class holder_io_uring = {

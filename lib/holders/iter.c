@@ -38,10 +38,10 @@ static bool decode(struct scan *scan, const struct walk_rec *rec)
 	if (!iter)
 		return false;
 	/*
-	 * The scan's own iterators that run at the same time (walkers_begin()) hold their programs
+	 * The scan's own iterators that run at the same time (bpf_loader_begin()) hold their programs
 	 * only while the scan lasts.
 	 */
-	if (state->pid == scan->ctx->self && walkers_own_program(state->walkers, rec->id))
+	if (state->pid == scan->ctx->self && bpf_loader_own_program(state->walkers, rec->id))
 		return true;
 	count = scan_file(scan, iter->file, &token);
 	add(scan, (struct bpfrefs_key){ BPFREFS_PROG, rec->id }, iter, count);

@@ -17,9 +17,9 @@ struct bpfrefs_ref *keep_add(struct scan *scan, struct bpfrefs_key key, enum bpf
 	unsigned int own_class = scan->class_index;
 	struct bpfrefs_ref *ref;
 
-	scan_turn_to(scan, &holder_keep);
+	scan_set_class(scan, &holder_keep);
 	ref = scan_add(scan, key, count, key.kind == BPFREFS_MAP ? count : 0);
-	scan_turn(scan, own_class);
+	scan_set_class_index(scan, own_class);
 	if (!ref)
 		return NULL;
 	ref_set_static(ref, KEEP_MODE, bpfrefs_keep_name(mode));
@@ -101,7 +101,7 @@ static int proc(struct scan *scan)
 		path = mounts_path(pins->own, pin->major, pin->minor, pin->inner);
 		ref = keep_add(scan, pin->key, pin->keep, path, 1);
 		if (ref)
-			ref_set_place(scan, ref, proc_pin_place(pin));
+			ref_set_location(scan, ref, proc_pin_location(pin));
 	}
 	proc_pins_gaps(scan, pins);
 	return 0;

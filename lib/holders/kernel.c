@@ -7,10 +7,10 @@
  */
 #include <string.h>
 
-#include "uapi/syscalls.h"
 #include "holders/holders.h"
-#include "kernel/pin_tree.h"
 #include "kernel/bpf_source.h"
+#include "kernel/pin_tree.h"
+#include "uapi/syscalls.h"
 
 static const char *const keys[] = { "why", NULL };
 
@@ -38,7 +38,7 @@ static bool is_unlisted(struct scan *scan, enum bpfrefs_kind kind, uint32_t id)
 		return true;
 	if (scan_object(scan, (struct bpfrefs_key){ kind, id }))
 		return false;
-	return bpf_next_id(kind, id - 1, &next) != 0 || next != id;
+	return syscall_next_id(kind, id - 1, &next) != 0 || next != id;
 }
 
 static void hold_preloaded(struct scan *scan, uint32_t btf)

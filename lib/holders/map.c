@@ -26,7 +26,7 @@ static const uint32_t slotted_types[] = {
 static void add_slotted(struct scan *scan, const struct walk_map *map)
 {
 	struct walk_state *state = walk_state_of(scan);
-	struct walk_place slotted = { map->address, map->rec.id };
+	struct walk_object slotted = { map->address, map->rec.id };
 
 	for (guint i = 0; i < G_N_ELEMENTS(slotted_types); i++) {
 		if (slotted_types[i] != map->type)
@@ -37,11 +37,12 @@ static void add_slotted(struct scan *scan, const struct walk_map *map)
 	}
 }
 
-void holder_map_note(struct scan *scan, const struct walk_rec *rec)
+void holder_map_add_slotted(struct scan *scan, const struct walk_rec *rec)
 {
 	const struct walk_map *map = walk_record(rec, walk_map);
 
-	if (map && (map->type == BPF_MAP_TYPE_ARRAY_OF_MAPS || map->type == BPF_MAP_TYPE_HASH_OF_MAPS))
+	if (map &&
+	    (map->type == BPF_MAP_TYPE_ARRAY_OF_MAPS || map->type == BPF_MAP_TYPE_HASH_OF_MAPS))
 		add_slotted(scan, map);
 }
 
@@ -49,7 +50,7 @@ static int walk(struct scan *scan)
 {
 	g_autoptr(GArray) all = g_steal_pointer(&walk_state_of(scan)->slotted);
 
-	return walk_places(scan, "walk_slots", all);
+	return dispatch_places(scan, "walk_slots", all);
 }
 
 /* The key of a hash of maps: as a number if it has four bytes, else as its bytes. */
@@ -179,10 +180,10 @@ const struct holder_class holder_map = {
 	.pub = { "map", keys },
 	.walks = walks,
 	.walk = walk,
-	.apart = true,
+	.parallel = true,
 	.takes = WALK_BIT(WALK_MAP) | WALK_BIT(WALK_EDGE) | WALK_BIT(WALK_GAP) | WALK_BIT(WALK_XSK),
 	.decode = decode,
 	.derive = derive,
-	.derives_alone = true,
+	.userspace_only = true,
 	.proc = proc_scan_map,
 };

@@ -4,17 +4,17 @@
  * and with it a reference and a user of the map, even when the descriptor is closed. A process that
  * maps a file several times, or changes the protection of a part of a mapping, is shown once.
  */
-#include "kernel/nested_files.h"
 #include "holders/holders.h"
+#include "kernel/nested_files.h"
 
-enum { MMAP_ADDR = HELD_MORE };
+enum { MMAP_ADDR = NESTED_FILE_MORE };
 
 static const char *const keys[] = { "file", "pid", "comm", "addr", NULL };
 static const char *const walks[] = { "walk_mappings", NULL };
 
 /* The range as in /proc/PID/maps and /proc/PID/map_files. */
 static void fill(struct scan *scan, struct bpfrefs_ref *ref, const struct walk_held *held,
-		 const struct carrier *nested)
+		 const struct nested_file *nested)
 {
 	char text[64];
 
@@ -30,7 +30,7 @@ static bool decode(struct scan *scan, const struct walk_rec *rec)
 
 	if (!held || held->how != WALK_HOW_MMAP)
 		return false;
-	held_take(scan, held, fill);
+	nested_file_take(scan, held, fill);
 	return true;
 }
 

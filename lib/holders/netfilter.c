@@ -165,6 +165,6 @@ static int walk(struct scan *scan)
 const struct holder_class holder_netfilter = {
 	.pub = { "netfilter", keys, 1u << BPFREFS_PROG },
 	.walk = walk,
-	.apart = true,
+	.parallel = true,
 	.proc = net_proc,
 };

@@ -10,9 +10,9 @@
 #include "holders/holders.h"
 #include "kernel/socket_holders.h"
 
-enum { PERF_EVENT = USE_OWN, PERF_VIA, PERF_ID, PERF_SLOT };
+enum { PERF_EVENT = SOCKET_HOLDER_OWN, PERF_VIA, PERF_ID, PERF_SLOT };
 
-static const char *const keys[] = { USE_KEYS, "event", "via", "id", "slot", NULL };
+static const char *const keys[] = { SOCKET_HOLDER_KEYS, "event", "via", "id", "slot", NULL };
 static const char *const walks[] = { "walk_tasks", "walk_event_slots", "walk_event_links", NULL };
 
 /* The names that perf(1) uses. */
@@ -89,7 +89,7 @@ static bool decode(struct scan *scan, const struct walk_rec *rec)
 	g_autofree char *name = NULL;
 	struct bpfrefs_ref *ref;
 
-	if (use_carried(scan, rec))
+	if (socket_holder_carried(scan, rec))
 		return true;
 	if (gap && gap->kind == WALK_GAP_CHILDREN) {
 		scan_gap(scan, 1, "perf events whose inherited events could not be followed", 0);
@@ -97,7 +97,7 @@ static bool decode(struct scan *scan, const struct walk_rec *rec)
 	}
 	if (!event)
 		return false;
-	ref = use_add(scan, &event->use);
+	ref = socket_holder_add(scan, &event->use);
 	if (!ref)
 		return true;
 	name = event_name(event);
@@ -111,8 +111,8 @@ static bool decode(struct scan *scan, const struct walk_rec *rec)
 
 static int walk(struct scan *scan)
 {
-	walk_knows(scan, WALK_OTHER_PERF);
-	return use_walk_carried(scan);
+	kernel_ids_has(scan, WALK_OTHER_PERF);
+	return socket_holder_walk_carried(scan);
 }
 
 static int proc(struct scan *scan)

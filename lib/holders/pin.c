@@ -8,12 +8,12 @@
 #include <stdio.h>
 
 #include "holders/holders.h"
-#include "snapshot/owner.h"
-#include "kernel/pin_tree.h"
 #include "kernel/owner_records.h"
+#include "kernel/pin_tree.h"
+#include "snapshot/owner.h"
 
-static const char *const keys[] = { "path", "inner", "dev",   "ino",   "uid", "gid",
-				   "mode", "mtime", "state", "pid", NULL };
+static const char *const keys[] = { "path", "inner", "dev",   "ino", "uid", "gid",
+				    "mode", "mtime", "state", "pid", NULL };
 
 /* An instance that changes while it is read is read again at most so often. */
 #define TORN_MAX 8
@@ -47,19 +47,19 @@ struct reaches {
  * Reads the records of all inodes of one instance. They are valid only if the list of inodes did
  * not change meanwhile.
  */
-static int walk_instance(struct walkers *walkers, uint64_t sb, GByteArray *records)
+static int walk_instance(struct bpf_loader *walkers, uint64_t sb, GByteArray *records)
 {
-	struct walk_control *control = walkers_control(walkers);
+	struct walk_control *control = bpf_loader_control(walkers);
 	struct walk_kept kept = { .bytes = records };
 	int err;
 
-	for (unsigned int attempt = 0; attempt < (control->only ? 1 : TORN_MAX); attempt++) {
+	for (unsigned int attempt = 0; attempt < (control->filter_map ? 1 : TORN_MAX); attempt++) {
 		g_byte_array_set_size(records, 0);
 		control->sb_at = sb;
 		control->inode_at = 0;
 		control->name_at = 0;
 		do {
-			err = walkers_call(walkers, "walk_inodes", walk_keep, &kept);
+			err = bpf_loader_call(walkers, "walk_inodes", dispatch_collect, &kept);
 			if (err || kept.err)
 				return err ? err : kept.err;
 		} while (control->ended == WALK_FULL);
@@ -76,7 +76,7 @@ static int walk(struct scan *scan)
 {
 	struct walk_state *state = walk_state_of(scan);
 	g_autoptr(GByteArray) records = g_byte_array_new();
-	int err = state->pins ? state->pins_err : pins_prepare(scan);
+	int err = state->pins ? state->pins_err : pin_tree_prepare(scan);
 	struct pin_tree *tree = state->pins;
 
 	for (guint i = 0; !err && i < tree->supers->len; i++) {
@@ -90,7 +90,7 @@ static int walk(struct scan *scan)
 			err = 0;
 			continue;
 		}
-		if (!err && !memory_is_there((size_t)records->len * TREE_FACTOR))
+		if (!err && !memory_available((size_t)records->len * TREE_FACTOR))
 			err = -ENOMEM;
 		if (!err)
 			err = scan_charge(scan, (size_t)records->len * TREE_FACTOR);
@@ -284,9 +284,9 @@ static uint32_t owner_of(struct scan *scan, const struct pin_super *super)
 }
 
 /* The location of a name, by which it can be removed. */
-static struct pin_place location_of(const struct pin_inode *inode, const char *inner)
+static struct pin_location location_of(const struct pin_inode *inode, const char *inner)
 {
-	return (struct pin_place){ inode->super->major, inode->super->minor, inode->ino, inner };
+	return (struct pin_location){ inode->super->major, inode->super->minor, inode->ino, inner };
 }
 
 /* Adds one name of a pin. @count is 1 for its first name, and 0 for the others. */
@@ -320,7 +320,7 @@ static void add_name(struct reaches *reaches, const struct pin_inode *inode, con
 	pin_fill(scan, ref, &facts);
 	ref_set_owner(ref, owner_of(scan, super));
 	if (inode->nlink)
-		ref_set_place(scan, ref, location_of(inode, inner));
+		ref_set_location(scan, ref, location_of(inode, inner));
 }
 
 static void add_keep(struct reaches *reaches, const struct pin_inode *inode, const char *inner,
@@ -331,7 +331,7 @@ static void add_keep(struct reaches *reaches, const struct pin_inode *inode, con
 	struct bpfrefs_ref *ref = keep_add(reaches->scan, inode->key, mode, path, 1);
 
 	if (ref)
-		ref_set_place(reaches->scan, ref, location_of(inode, inner));
+		ref_set_location(reaches->scan, ref, location_of(inode, inner));
 }
 
 static void add_pin(struct reaches *reaches, const struct pin_tree *tree,
@@ -411,9 +411,9 @@ static void derive(struct scan *scan)
 const struct holder_class holder_pin = {
 	.pub = { "pin", keys },
 	.walk = walk,
-	.apart = true,
+	.parallel = true,
 	.derive = derive,
-	.derives_alone = true,
+	.userspace_only = true,
 	.proc = proc_scan_pin,
 	.proc_gap = "procfs does not show pins that are unlinked or in a bpffs that is not mounted,"
 		    " nor all that keeps one",

@@ -7,8 +7,8 @@
  * (bpf_prog_assoc_struct_ops()).
  */
 #include "holders/holders.h"
-#include "kernel/object_cache.h"
 #include "kernel/bpf_source.h"
+#include "kernel/object_cache.h"
 
 static const char *const keys[] = { "id", "name", "via", "slot", NULL };
 
@@ -26,8 +26,8 @@ static bool decode(struct scan *scan, const struct walk_rec *rec)
 	if (!edge || edge->holder != WALK_KIND_PROG)
 		return false;
 	if (!walk_state_of(scan)->one)
-		known_use(scan->ctx->known, rec->id,
-			  edge->via == WALK_VIA_USED_MAPS ? edge->target_id : 0);
+		object_cache_use(scan->ctx->object_cache, rec->id,
+				 edge->via == WALK_VIA_USED_MAPS ? edge->target_id : 0);
 	scan_add_held(scan,
 		      (struct bpfrefs_key){ (enum bpfrefs_kind)edge->target, edge->target_id }, 1,
 		      0, holder, walk_via_name(edge->via));
@@ -44,17 +44,18 @@ static void add_used(const struct walk_rec *rec, void *data)
 {
 	struct used_walk *used = data;
 	struct scan *scan = used->scan;
-	struct known *known = scan->ctx->known;
-	struct walk_place place = { ((const struct walk_prog *)(const void *)rec)->address, rec->id };
+	struct object_cache *known = scan->ctx->object_cache;
+	struct walk_object place = { ((const struct walk_prog *)(const void *)rec)->address,
+				     rec->id };
 	struct bpfrefs_key holder = { BPFREFS_PROG, rec->id };
 	bool one = walk_state_of(scan)->one;
 	const uint32_t *maps;
 	uint32_t count;
 
-	if (!one && known_used(known, rec, &maps, &count)) {
+	if (!one && object_cache_used(known, rec, &maps, &count)) {
 		for (uint32_t i = 0; i < count; i++)
-			scan_add_held(scan, (struct bpfrefs_key){ BPFREFS_MAP, maps[i] }, 1, 0, holder,
-				      walk_via_name(WALK_VIA_USED_MAPS));
+			scan_add_held(scan, (struct bpfrefs_key){ BPFREFS_MAP, maps[i] }, 1, 0,
+				      holder, walk_via_name(WALK_VIA_USED_MAPS));
 		return;
 	}
 	if (!memory_can_grow(used->places->len * sizeof(place), sizeof(place))) {
@@ -62,7 +63,7 @@ static void add_used(const struct walk_rec *rec, void *data)
 		return;
 	}
 	if (!one)
-		known_use_begin(known, rec);
+		object_cache_program_begin(known, rec);
 	g_array_append_val(used->places, place);
 }
 
@@ -72,21 +73,21 @@ static void add_used(const struct walk_rec *rec, void *data)
  */
 static int walk(struct scan *scan)
 {
-	g_autoptr(GArray) places = g_array_new(FALSE, FALSE, sizeof(struct walk_place));
+	g_autoptr(GArray) places = g_array_new(FALSE, FALSE, sizeof(struct walk_object));
 	struct used_walk used = { scan, places, 0 };
 	int err;
 
-	known_each(scan->ctx->known, BPFREFS_PROG, add_used, &used);
-	err = used.err ? used.err : walk_places(scan, "walk_used", places);
+	object_cache_each(scan->ctx->object_cache, BPFREFS_PROG, add_used, &used);
+	err = used.err ? used.err : dispatch_places(scan, "walk_used", places);
 	if (!err && !scan_failed(scan) && !walk_state_of(scan)->one)
-		known_use_end(scan->ctx->known);
+		object_cache_program_end(scan->ctx->object_cache);
 	return err;
 }
 
 const struct holder_class holder_prog = {
 	.pub = { "prog", keys },
 	.walk = walk,
-	.apart = true,
+	.parallel = true,
 	.takes = WALK_BIT(WALK_PROG) | WALK_BIT(WALK_EDGE),
 	.decode = decode,
 	.proc = proc_scan_prog,

@@ -7,9 +7,9 @@
 #include "holders/holders.h"
 #include "kernel/socket_holders.h"
 
-enum { REUSEPORT_TYPE = USE_OWN, REUSEPORT_LOCAL, REUSEPORT_NETNS };
+enum { REUSEPORT_TYPE = SOCKET_HOLDER_OWN, REUSEPORT_LOCAL, REUSEPORT_NETNS };
 
-static const char *const keys[] = { USE_KEYS, "type", "local", "netns", NULL };
+static const char *const keys[] = { SOCKET_HOLDER_KEYS, "type", "local", "netns", NULL };
 static const char *const walks[] = { "walk_tasks", NULL };
 
 static bool decode(struct scan *scan, const struct walk_rec *rec)
@@ -20,11 +20,11 @@ static bool decode(struct scan *scan, const struct walk_rec *rec)
 
 	if (!sock || sock->use.use != WALK_USE_REUSEPORT)
 		return false;
-	ref = use_add(scan, &sock->use);
+	ref = socket_holder_add(scan, &sock->use);
 	if (!ref)
 		return true;
-	type = use_sock_type(sock);
-	local = use_sock_local(sock);
+	type = socket_holder_sock_type(sock);
+	local = socket_holder_sock_local(sock);
 	ref_set_str(scan, ref, REUSEPORT_TYPE, type);
 	ref_set_str(scan, ref, REUSEPORT_LOCAL, local);
 	ref_set_num(ref, REUSEPORT_NETNS, sock->netns);
@@ -33,7 +33,7 @@ static bool decode(struct scan *scan, const struct walk_rec *rec)
 
 static int walk(struct scan *scan)
 {
-	walk_knows(scan, WALK_OTHER_SOCKET);
+	kernel_ids_has(scan, WALK_OTHER_SOCKET);
 	return 0;
 }
 

@@ -122,6 +122,6 @@ static int walk(struct scan *scan)
 const struct holder_class holder_route = {
 	.pub = { "route", keys, 1u << BPFREFS_PROG },
 	.walk = walk,
-	.apart = true,
+	.parallel = true,
 	.proc = net_proc,
 };

@@ -15,13 +15,13 @@
 #include <linux/bpf.h>
 #include <string.h>
 
-#include "kernel/nested_files.h"
 #include "holders/holders.h"
+#include "kernel/nested_files.h"
 #include "kernel/net_namespaces.h"
 #include "kernel/socket_holders.h"
 
 enum {
-	SOCKET_VIA = USE_OWN,
+	SOCKET_VIA = SOCKET_HOLDER_OWN,
 	SOCKET_TYPE,
 	SOCKET_LOCAL,
 	SOCKET_NETNS,
@@ -29,8 +29,8 @@ enum {
 	SOCKET_IFINDEX
 };
 
-static const char *const keys[] = { USE_KEYS, "via",	"type",	   "local",
-				    "netns",  "ifname", "ifindex", NULL };
+static const char *const keys[] = { SOCKET_HOLDER_KEYS, "via",	   "type", "local", "netns",
+				    "ifname",		"ifindex", NULL };
 static const char *const walks[] = { "walk_tasks", NULL };
 
 /* The other kinds are shown by classes of their own. */
@@ -66,7 +66,7 @@ static void set_maps(struct scan *scan, struct bpfrefs_ref *ref, const struct wa
 /* Returns NULL if no reference was added. */
 static struct bpfrefs_ref *add(struct scan *scan, const struct walk_sock *sock)
 {
-	struct bpfrefs_ref *ref = use_add(scan, &sock->use);
+	struct bpfrefs_ref *ref = socket_holder_add(scan, &sock->use);
 	g_autofree char *type = NULL, *local = NULL;
 
 	if (!ref)
@@ -75,8 +75,8 @@ static struct bpfrefs_ref *add(struct scan *scan, const struct walk_sock *sock)
 	ref_set_num(ref, SOCKET_NETNS, sock->netns);
 	if (sock->use.use == WALK_USE_PSOCK)
 		set_maps(scan, ref, sock);
-	type = use_sock_type(sock);
-	local = use_sock_local(sock);
+	type = socket_holder_sock_type(sock);
+	local = socket_holder_sock_local(sock);
 	ref_set_str(scan, ref, SOCKET_TYPE, type);
 	if (local)
 		ref_set_str(scan, ref, SOCKET_LOCAL, local);
@@ -99,7 +99,7 @@ static bool decode(struct scan *scan, const struct walk_rec *rec)
 	if (!sock || !via_word(sock->use.use))
 		return false;
 	/* A closed socket may be the sender of several messages in a queue. */
-	if (held_is_new(scan, sock->use.what))
+	if (nested_file_is_new(scan, sock->use.what))
 		add(scan, sock);
 	return true;
 }
@@ -113,7 +113,7 @@ static void one_default(const struct walk_rec *rec, void *data)
 {
 	const struct walk_sock *sock = walk_record(rec, walk_sock);
 	const struct default_ops *ops = data;
-	struct bpfrefs_ref *ref = sock ? use_add(ops->scan, &sock->use) : NULL;
+	struct bpfrefs_ref *ref = sock ? socket_holder_add(ops->scan, &sock->use) : NULL;
 
 	if (!ref)
 		return;
@@ -254,7 +254,7 @@ static int walk(struct scan *scan)
 {
 	int err = 0;
 
-	walk_knows(scan, WALK_OTHER_SOCKET);
+	kernel_ids_has(scan, WALK_OTHER_SOCKET);
 	if (net_loaded(scan, NET_TYPE(STRUCT_OPS)))
 		err = net_each(scan, default_ops, NULL);
 	if (!err && !walk_state_of(scan)->one && may_be_closed(scan))
@@ -310,6 +310,6 @@ const struct holder_class holder_socket = {
 	.decode = decode,
 	.derive = derive,
 	/* It must run after the derive() functions that run programs. */
-	.derives_alone = true,
+	.userspace_only = true,
 	.proc = proc,
 };

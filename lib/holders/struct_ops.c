@@ -9,9 +9,9 @@
 #include <linux/pkt_sched.h>
 #include <string.h>
 
-#include "procfs/fdinfo.h"
 #include "holders/holders.h"
 #include "kernel/net_namespaces.h"
+#include "procfs/fdinfo.h"
 
 enum { OPS_TYPE, OPS_NAME, OPS_IFNAME, OPS_IFINDEX, OPS_NETNS, OPS_PARENT, OPS_HANDLE, OPS_VIA };
 
@@ -166,7 +166,7 @@ static int proc(struct scan *scan)
 const struct holder_class holder_struct_ops = {
 	.pub = { "struct_ops", keys },
 	.walks = walks,
-	.apart = true,
+	.parallel = true,
 	.takes = WALK_BIT(WALK_STRUCT_OPS),
 	.decode = decode,
 	.derive = derive,

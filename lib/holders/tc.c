@@ -104,7 +104,7 @@ static void one_qdisc(const struct walk_rec *rec, void *data)
 	}
 	if (qdisc->classes && !filters->err)
 		filters->err = net_walk_object(
-			filters->scan, "walk_classes",
+			filters->scan, "dispatch_classes",
 			(struct net_object){ filters->net, qdisc->classes, qdisc->class_block },
 			one_class, filters);
 }
@@ -168,6 +168,6 @@ static int walk(struct scan *scan)
 const struct holder_class holder_tc = {
 	.pub = { "tc", keys, 1u << BPFREFS_PROG },
 	.walk = walk,
-	.apart = true,
+	.parallel = true,
 	.proc = net_proc,
 };

@@ -25,6 +25,6 @@ static int walk(struct scan *scan)
 const struct holder_class holder_tcx = {
 	.pub = { "tcx", keys, 1u << BPFREFS_PROG },
 	.walk = walk,
-	.apart = true,
+	.parallel = true,
 	.proc = net_proc,
 };

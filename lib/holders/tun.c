@@ -8,9 +8,9 @@
 #include "kernel/net_namespaces.h"
 #include "kernel/socket_holders.h"
 
-enum { TUN_IFNAME = USE_OWN, TUN_IFINDEX, TUN_NETNS, TUN_VIA };
+enum { TUN_IFNAME = SOCKET_HOLDER_OWN, TUN_IFINDEX, TUN_NETNS, TUN_VIA };
 
-static const char *const keys[] = { USE_KEYS, "ifname", "ifindex", "netns", "via", NULL };
+static const char *const keys[] = { SOCKET_HOLDER_KEYS, "ifname", "ifindex", "netns", "via", NULL };
 static const char *const walks[] = { "walk_tasks", NULL };
 
 /* Without IFF_PERSIST a device is removed when its last file is closed (__tun_detach()). */
@@ -33,7 +33,7 @@ static struct bpfrefs_ref *take_program(struct scan *scan, const struct walk_rec
 {
 	const struct walk_tun *tun = walk_record(rec, walk_tun);
 	char ifname[sizeof(tun->ifname) + 1] = "";
-	struct bpfrefs_ref *ref = tun ? use_add(scan, &tun->use) : NULL;
+	struct bpfrefs_ref *ref = tun ? socket_holder_add(scan, &tun->use) : NULL;
 
 	if (!ref)
 		return NULL;
@@ -92,7 +92,7 @@ static int device(struct scan *scan, const struct walk_net *net, const struct wa
 
 static int walk(struct scan *scan)
 {
-	walk_knows(scan, WALK_OTHER_TUN);
+	kernel_ids_has(scan, WALK_OTHER_TUN);
 	if (!net_loaded(scan, NET_TYPE(SOCKET_FILTER)))
 		return 0;
 	return netdev_each(scan, device, NULL);

@@ -125,6 +125,6 @@ static int walk(struct scan *scan)
 const struct holder_class holder_xdp = {
 	.pub = { "xdp", keys, 1u << BPFREFS_PROG },
 	.walk = walk,
-	.apart = true,
+	.parallel = true,
 	.proc = net_proc,
 };

@@ -25,7 +25,7 @@ int bpfrefs_keeper_open(struct bpfrefs_ctx *ctx, int source_fd, struct bpfrefs_k
 	keeper->ctx = ctx;
 	keeper->source_fd = source_fd;
 	g_mutex_init(&keeper->lock);
-	settling_init(keeper);
+	pending_init(keeper);
 	*out = keeper;
 	return 0;
 }
@@ -37,7 +37,7 @@ static void kept_remove(struct bpfrefs_ctx *ctx, int fd)
 	close(fd);
 }
 
-void kept_add(struct bpfrefs_keeper *keeper, int fd, struct bpfrefs_key key)
+void keep_fd_add(struct bpfrefs_keeper *keeper, int fd, struct bpfrefs_key key)
 {
 	struct kept *kept = g_new(struct kept, 1);
 
@@ -57,7 +57,7 @@ void bpfrefs_keeper_close(struct bpfrefs_keeper *keeper)
 
 	if (!keeper)
 		return;
-	settling_finish(keeper);
+	pending_finish(keeper);
 	ctx_lock(keeper->ctx);
 	g_hash_table_iter_init(&iter, keeper->ctx->kept);
 	while (g_hash_table_iter_next(&iter, &fd, &kept)) {
@@ -73,7 +73,7 @@ void bpfrefs_keeper_close(struct bpfrefs_keeper *keeper)
 
 /* --------------------------------------------------------- what is kept --- */
 
-int kept_fd(struct bpfrefs_keeper *keeper, struct bpfrefs_key key)
+int keep_fd_find(struct bpfrefs_keeper *keeper, struct bpfrefs_key key)
 {
 	GHashTableIter iter;
 	gpointer fd, kept;
@@ -82,7 +82,7 @@ int kept_fd(struct bpfrefs_keeper *keeper, struct bpfrefs_key key)
 	while (g_hash_table_iter_next(&iter, &fd, &kept))
 		if (is_own(keeper, kept) &&
 		    bpfrefs_key_compare(((const struct kept *)kept)->key, key) == 0 &&
-		    !settling_has(keeper, GPOINTER_TO_INT(fd)))
+		    !pending_has(keeper, GPOINTER_TO_INT(fd)))
 			return GPOINTER_TO_INT(fd);
 	return -1;
 }
@@ -95,18 +95,18 @@ static int is_pinned(struct bpfrefs_keeper *keeper, struct bpfrefs_key key,
 
 	if (key.kind == BPFREFS_BTF)
 		return 0;
-	dir = keepdir_open(keeper->source_fd, mode, false);
+	dir = keep_dirs_open(keeper->source_fd, mode, false);
 	/* Something else than a directory of bpfrefs has no keeps. */
 	if (dir == -ENOENT || dir == -EPERM)
 		return 0;
-	return dir < 0 ? dir : keepdir_has(dir, key);
+	return dir < 0 ? dir : keep_dirs_has(dir, key);
 }
 
 static int mode_locked(struct bpfrefs_keeper *keeper, struct bpfrefs_key key,
 		       enum bpfrefs_keep_mode *mode)
 {
 	*mode = BPFREFS_KEEP_OFF;
-	if (kept_fd(keeper, key) >= 0) {
+	if (keep_fd_find(keeper, key) >= 0) {
 		*mode = BPFREFS_KEEP_FD;
 		return 0;
 	}
@@ -132,7 +132,7 @@ static int mode_unopened(struct bpfrefs_keeper *keeper, struct bpfrefs_key key,
 			 enum bpfrefs_keep_mode *mode)
 {
 	for (size_t i = 0; i < G_N_ELEMENTS(pin_modes); i++) {
-		bpfrefs_autofd dir = keepdir_open(keeper->source_fd, pin_modes[i], false);
+		bpfrefs_autofd dir = keep_dirs_open(keeper->source_fd, pin_modes[i], false);
 		struct bpfrefs_key found;
 		char name[KEEP_NAME_MAX];
 		int err;
@@ -153,7 +153,7 @@ static int mode_unopened(struct bpfrefs_keeper *keeper, struct bpfrefs_key key,
 	return 0;
 }
 
-int is_kept(struct bpfrefs_keeper *keeper, struct bpfrefs_key key)
+int keep_is_kept(struct bpfrefs_keeper *keeper, struct bpfrefs_key key)
 {
 	enum bpfrefs_keep_mode mode;
 	int err = mode_locked(keeper, key, &mode);
@@ -183,11 +183,11 @@ int bpfrefs_keep_get(struct bpfrefs_keeper *keeper, struct bpfrefs_key key,
 
 static int count_pins(struct bpfrefs_keeper *keeper, enum bpfrefs_keep_mode mode)
 {
-	bpfrefs_autofd dir = keepdir_open(keeper->source_fd, mode, false);
+	bpfrefs_autofd dir = keep_dirs_open(keeper->source_fd, mode, false);
 
 	if (dir == -ENOENT || dir == -EPERM)
 		return 0;
-	return dir < 0 ? dir : keepdir_count(dir);
+	return dir < 0 ? dir : keep_dirs_count(dir);
 }
 
 static int count_descriptors(struct bpfrefs_keeper *keeper)
@@ -199,7 +199,7 @@ static int count_descriptors(struct bpfrefs_keeper *keeper)
 	g_hash_table_iter_init(&iter, keeper->ctx->kept);
 	while (g_hash_table_iter_next(&iter, NULL, &kept))
 		count += is_own(keeper, kept);
-	return count - (int)settling_count(keeper);
+	return count - (int)pending_count(keeper);
 }
 
 int bpfrefs_keep_count(struct bpfrefs_keeper *keeper, enum bpfrefs_keep_mode mode)
@@ -221,27 +221,27 @@ int bpfrefs_keep_count(struct bpfrefs_keeper *keeper, enum bpfrefs_keep_mode mod
 
 static int take_fd(struct bpfrefs_keeper *keeper, struct bpfrefs_key key)
 {
-	int fd = object_open_settled(keeper->ctx, key);
+	int fd = pin_object_open(keeper->ctx, key);
 
 	if (fd < 0)
 		return fd;
-	kept_add(keeper, fd, key);
+	keep_fd_add(keeper, fd, key);
 	return 0;
 }
 
 static int take_pin(struct bpfrefs_keeper *keeper, struct bpfrefs_key key,
 		    enum bpfrefs_keep_mode mode)
 {
-	bpfrefs_autofd dir = keepdir_open(keeper->source_fd, mode, true);
+	bpfrefs_autofd dir = keep_dirs_open(keeper->source_fd, mode, true);
 	bpfrefs_autofd fd = -1;
 	char name[KEEP_NAME_MAX];
 
 	if (dir < 0)
 		return dir;
-	fd = object_open_settled(keeper->ctx, key);
+	fd = pin_object_open(keeper->ctx, key);
 	if (fd < 0)
 		return fd;
-	return bpf_pin_at(fd, dir, keep_name(key, name));
+	return syscall_pin_at(fd, dir, keep_name(key, name));
 }
 
 static int drop_pin(struct bpfrefs_keeper *keeper, struct bpfrefs_key key,
@@ -253,7 +253,7 @@ static int drop_pin(struct bpfrefs_keeper *keeper, struct bpfrefs_key key,
 
 	if (pinned <= 0)
 		return pinned;
-	dir = keepdir_open(keeper->source_fd, mode, false);
+	dir = keep_dirs_open(keeper->source_fd, mode, false);
 	if (dir < 0)
 		return dir;
 	if (unlinkat(dir, keep_name(key, name), 0) != 0 && errno != ENOENT)
@@ -277,7 +277,7 @@ static int drop(struct bpfrefs_keeper *keeper, struct bpfrefs_key key, enum bpfr
 
 	if (mode != BPFREFS_KEEP_FD)
 		return drop_pin(keeper, key, mode);
-	fd = kept_fd(keeper, key);
+	fd = keep_fd_find(keeper, key);
 	if (fd >= 0)
 		kept_remove(keeper->ctx, fd);
 	return 0;
@@ -318,8 +318,8 @@ static int drop_others(struct bpfrefs_keeper *keeper, struct bpfrefs_key key,
 static int move_pin(struct bpfrefs_keeper *keeper, struct bpfrefs_key key,
 		    enum bpfrefs_keep_mode from, enum bpfrefs_keep_mode to)
 {
-	bpfrefs_autofd old = keepdir_open(keeper->source_fd, from, false);
-	bpfrefs_autofd new = old < 0 ? old : keepdir_open(keeper->source_fd, to, true);
+	bpfrefs_autofd old = keep_dirs_open(keeper->source_fd, from, false);
+	bpfrefs_autofd new = old < 0 ? old : keep_dirs_open(keeper->source_fd, to, true);
 	char name[KEEP_NAME_MAX];
 
 	if (new < 0)

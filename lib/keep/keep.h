@@ -14,14 +14,14 @@
  * A program array that had no other user reference when it was opened. It is held until the kernel
  * must have cleared it, if it was going to.
  */
-struct settling {
+struct pending_clear {
 	int fd; /* also in ctx->kept, so that snapshots explain it */
 	uint32_t id;
 	gint64 until; /* g_get_monotonic_time() */
 };
 
 /* A program array that is still to be kept, as soon as the locks can be taken. */
-struct caught {
+struct pending_keep {
 	/*
 	 * A descriptor, which holds it; -1: not opened, since it was seen before and need not be
 	 * held at once.
@@ -42,12 +42,12 @@ struct bpfrefs_keeper {
 
 	pthread_mutex_t queues; /* protects the members below; inherits priority */
 	GHashTable *types;	/* map id -> 1: a program array, 2: another type */
-	GQueue caught;		/* struct caught, owned, in order of arrival */
-	/* struct settling, owned, in order of arrival; removed with @lock held too */
-	GQueue settling;
+	GQueue pending_keeps;	/* struct pending_keep, owned, in order of arrival */
+	/* struct pending_clear, owned, in order of arrival; removed with @lock held too */
+	GQueue pending_clears;
 	pthread_cond_t more; /* signalled when a queue gets an element, and for @stop */
-	GThread *settler; /* the thread that handles both queues; NULL before the first element */
-	int late_error;	  /* the last error of that thread, which bpfrefs_keep_release() returns */
+	GThread *worker; /* the thread that handles both queues; NULL before the first element */
+	int late_error;	 /* the last error of that thread, which bpfrefs_keep_release() returns */
 	bool stop;
 };
 
@@ -66,14 +66,14 @@ int keep_name_parse(const char *name, struct bpfrefs_key *key);
  * @create. -ENOENT if it does not exist, -EPERM if the path is something else than such a
  * directory.
  */
-int keepdir_open(int source_fd, enum bpfrefs_keep_mode mode, bool create);
+int keep_dirs_open(int source_fd, enum bpfrefs_keep_mode mode, bool create);
 /* Whether @key is pinned in that directory under its name: 1 or 0, or -errno. ctx->lock is held. */
-int keepdir_has(int dir_fd, struct bpfrefs_key key);
+int keep_dirs_has(int dir_fd, struct bpfrefs_key key);
 /*
  * Counts the keeps in a directory by their names. Opening each pin would make that expensive, and
  * only root could have given such a name to a pin of another object.
  */
-int keepdir_count(int dir_fd);
+int keep_dirs_count(int dir_fd);
 
 /* ------------------------------------------------------- modes (keep.c) --- */
 
@@ -88,26 +88,26 @@ struct kept {
 };
 
 /* Returns the descriptor that keeps @key (mode fd), or -1. ctx->lock is held. */
-int kept_fd(struct bpfrefs_keeper *keeper, struct bpfrefs_key key);
+int keep_fd_find(struct bpfrefs_keeper *keeper, struct bpfrefs_key key);
 /* Whether @key is kept in any mode: 1 or 0, or -errno. ctx->lock is held. */
-int is_kept(struct bpfrefs_keeper *keeper, struct bpfrefs_key key);
+int keep_is_kept(struct bpfrefs_keeper *keeper, struct bpfrefs_key key);
 /* Adds a descriptor of this keeper to ctx->kept, which owns it then. ctx->lock is held. */
-void kept_add(struct bpfrefs_keeper *keeper, int fd, struct bpfrefs_key key);
+void keep_fd_add(struct bpfrefs_keeper *keeper, int fd, struct bpfrefs_key key);
 
 /* --------------------------------------------- automatic keeps (keep_auto.c) --- */
 
-void settling_init(struct bpfrefs_keeper *keeper);
+void pending_init(struct bpfrefs_keeper *keeper);
 /* Is one of the arrays that wait such a one? @by compares it with @what. */
-bool settling_find(struct bpfrefs_keeper *keeper, gconstpointer what, GCompareFunc by);
-/* Compares a struct settling with the id of a map: 0 where they are equal. */
-int settling_by_id(gconstpointer data, gconstpointer id);
-/* Whether this descriptor is in the queue @settling. keeper->lock is held. */
-bool settling_has(struct bpfrefs_keeper *keeper, int fd);
+bool pending_find(struct bpfrefs_keeper *keeper, gconstpointer what, GCompareFunc by);
+/* Compares a struct pending_clear with the id of a map: 0 where they are equal. */
+int pending_by_id(gconstpointer data, gconstpointer id);
+/* Whether this descriptor is in the queue @pending_clears. keeper->lock is held. */
+bool pending_has(struct bpfrefs_keeper *keeper, int fd);
 /* Returns the length of that queue. keeper->lock is held. */
-unsigned int settling_count(struct bpfrefs_keeper *keeper);
+unsigned int pending_count(struct bpfrefs_keeper *keeper);
 /*
- * Waits until both queues are empty, ends the thread, and frees what settling_init() has allocated.
+ * Waits until both queues are empty, ends the thread, and frees what pending_init() has allocated.
  */
-void settling_finish(struct bpfrefs_keeper *keeper);
+void pending_finish(struct bpfrefs_keeper *keeper);
 
 #endif

@@ -53,25 +53,25 @@ static bool has_slots(int fd)
 	uint32_t prog;
 
 	/* A slot that cannot be read may have a program. */
-	if (raw_map_read(fd, &facts) != 0 || facts.max_entries > SLOTS_MAX)
+	if (uapi_info_map_read(fd, &facts) != 0 || facts.max_entries > SLOTS_MAX)
 		return true;
 	for (uint32_t i = 0; i < facts.max_entries; i++)
-		if (bpf_map_lookup(fd, &i, &prog) != -ENOENT)
+		if (syscall_map_lookup(fd, &i, &prog) != -ENOENT)
 			return true;
 	return false;
 }
 
 static int pin_auto(struct bpfrefs_keeper *keeper, int fd, uint32_t id)
 {
-	bpfrefs_autofd dir = keepdir_open(keeper->source_fd, BPFREFS_KEEP_AUTO, true);
+	bpfrefs_autofd dir = keep_dirs_open(keeper->source_fd, BPFREFS_KEEP_AUTO, true);
 	struct bpfrefs_key key = { BPFREFS_MAP, id };
 	char name[KEEP_NAME_MAX];
 
-	return dir < 0 ? dir : bpf_pin_at(fd, dir, keep_name(key, name));
+	return dir < 0 ? dir : syscall_pin_at(fd, dir, keep_name(key, name));
 }
 
 /* Keeps the array if it was not cleared. Takes the descriptor. Both locks are held. */
-static int finish_pending_clear(struct bpfrefs_keeper *keeper, const struct settling *one)
+static int finish_pending_clear(struct bpfrefs_keeper *keeper, const struct pending_clear *one)
 {
 	struct bpfrefs_key key = { BPFREFS_MAP, one->id };
 	int err = 0;
@@ -79,8 +79,8 @@ static int finish_pending_clear(struct bpfrefs_keeper *keeper, const struct sett
 	/* It is removed first, so that it does not count as a keep of mode fd. */
 	g_hash_table_remove(keeper->ctx->kept, GINT_TO_POINTER(one->fd));
 	/* An empty array that has another user reference again may be filled later. */
-	if (has_slots(one->fd) || object_alone(keeper->ctx, one->id) == 0) {
-		err = is_kept(keeper, key);
+	if (has_slots(one->fd) || pin_object_alone(keeper->ctx, one->id) == 0) {
+		err = keep_is_kept(keeper, key);
 		if (!err)
 			err = pin_auto(keeper, one->fd, one->id);
 	}
@@ -95,30 +95,30 @@ static gpointer worker_run(gpointer data);
  */
 static bool worker_start(struct bpfrefs_keeper *keeper)
 {
-	if (!keeper->settler)
-		keeper->settler = g_thread_try_new("auto-keeps", worker_run, keeper, NULL);
-	return keeper->settler != NULL;
+	if (!keeper->worker)
+		keeper->worker = g_thread_try_new("auto-keeps", worker_run, keeper, NULL);
+	return keeper->worker != NULL;
 }
 
 /* Queues an array until it must have been cleared. Takes the descriptor. Both locks are held. */
 static int add_pending_clear(struct bpfrefs_keeper *keeper, int fd, uint32_t id)
 {
-	struct settling *one = g_new(struct settling, 1);
+	struct pending_clear *one = g_new(struct pending_clear, 1);
 	bool later;
 	int err;
 
-	*one = (struct settling){ fd, id, g_get_monotonic_time() + SETTLE_US };
-	kept_add(keeper, fd, (struct bpfrefs_key){ BPFREFS_MAP, id });
+	*one = (struct pending_clear){ fd, id, g_get_monotonic_time() + CLEAR_WAIT_US };
+	keep_fd_add(keeper, fd, (struct bpfrefs_key){ BPFREFS_MAP, id });
 	pthread_mutex_lock(&keeper->queues);
 	later = worker_start(keeper);
 	if (later) {
-		g_queue_push_tail(&keeper->settling, one);
+		g_queue_push_tail(&keeper->pending_clears, one);
 		pthread_cond_signal(&keeper->more);
 	}
 	pthread_mutex_unlock(&keeper->queues);
 	if (later)
 		return 0;
-	g_usleep(SETTLE_US);
+	g_usleep(CLEAR_WAIT_US);
 	err = finish_pending_clear(keeper, one);
 	g_free(one);
 	return err;
@@ -145,26 +145,26 @@ static bool is_cleared(struct bpfrefs_ctx *ctx, uint32_t id)
 static int keep_array(struct bpfrefs_keeper *keeper, int *fd, uint32_t id)
 {
 	struct bpfrefs_key key = { BPFREFS_MAP, id };
-	int kept = is_kept(keeper, key);
+	int kept = keep_is_kept(keeper, key);
 	int err;
 
-	if (kept || settling_find(keeper, GUINT_TO_POINTER(id), settling_by_id))
+	if (kept || pending_find(keeper, GUINT_TO_POINTER(id), pending_by_id))
 		return MIN(kept, 0);
 	if (*fd < 0) {
 		if (is_cleared(keeper->ctx, id))
 			return 0;
-		*fd = bpf_open_id(BPFREFS_MAP, id);
+		*fd = syscall_open_id(BPFREFS_MAP, id);
 	}
 	if (*fd < 0)
 		return *fd == -ENOENT ? 0 : *fd;
-	if (object_alone(keeper->ctx, id) == 1)
+	if (pin_object_alone(keeper->ctx, id) == 1)
 		return add_pending_clear(keeper, fd_steal(fd), id);
 	err = pin_auto(keeper, *fd, id);
 	return err ? err : 1;
 }
 
 /* Takes both locks and keeps an array. Takes the descriptor. */
-static int keep_now(struct bpfrefs_keeper *keeper, const struct caught *one)
+static int keep_now(struct bpfrefs_keeper *keeper, const struct pending_keep *one)
 {
 	bpfrefs_autofd fd = one->fd;
 	int kept;
@@ -182,7 +182,7 @@ static int keep_now(struct bpfrefs_keeper *keeper, const struct caught *one)
 /* Called with keeper->queues held, which is released during the work. */
 static int handle_pending_keep(struct bpfrefs_keeper *keeper)
 {
-	g_autofree struct caught *one = g_queue_pop_head(&keeper->caught);
+	g_autofree struct pending_keep *one = g_queue_pop_head(&keeper->pending_keeps);
 	int kept;
 
 	pthread_mutex_unlock(&keeper->queues);
@@ -193,14 +193,14 @@ static int handle_pending_keep(struct bpfrefs_keeper *keeper)
 
 static int handle_pending_clear(struct bpfrefs_keeper *keeper)
 {
-	g_autofree struct settling *one = NULL;
+	g_autofree struct pending_clear *one = NULL;
 	int err;
 
 	pthread_mutex_unlock(&keeper->queues);
 	g_mutex_lock(&keeper->lock);
 	ctx_lock(keeper->ctx);
 	pthread_mutex_lock(&keeper->queues);
-	one = g_queue_pop_head(&keeper->settling);
+	one = g_queue_pop_head(&keeper->pending_clears);
 	pthread_mutex_unlock(&keeper->queues);
 	err = finish_pending_clear(keeper, one);
 	g_mutex_unlock(&keeper->ctx->lock);
@@ -223,11 +223,11 @@ static gpointer worker_run(gpointer data)
 	struct bpfrefs_keeper *keeper = data;
 
 	pthread_mutex_lock(&keeper->queues);
-	while (!keeper->stop || keeper->caught.head || keeper->settling.head) {
-		const struct settling *next = g_queue_peek_head(&keeper->settling);
+	while (!keeper->stop || keeper->pending_keeps.head || keeper->pending_clears.head) {
+		const struct pending_clear *next = g_queue_peek_head(&keeper->pending_clears);
 		int err = 0;
 
-		if (keeper->caught.head)
+		if (keeper->pending_keeps.head)
 			err = handle_pending_keep(keeper);
 		else if (!next)
 			pthread_cond_wait(&keeper->more, &keeper->queues);
@@ -243,14 +243,14 @@ static gpointer worker_run(gpointer data)
 }
 
 /* Queues an array for the thread. Keeps it at once if there can be no thread. */
-static int add_pending_keep(struct bpfrefs_keeper *keeper, const struct caught *one)
+static int add_pending_keep(struct bpfrefs_keeper *keeper, const struct pending_keep *one)
 {
 	bool later;
 
 	pthread_mutex_lock(&keeper->queues);
 	later = worker_start(keeper);
 	if (later) {
-		g_queue_push_tail(&keeper->caught, g_memdup2(one, sizeof(*one)));
+		g_queue_push_tail(&keeper->pending_keeps, g_memdup2(one, sizeof(*one)));
 		pthread_cond_signal(&keeper->more);
 	}
 	pthread_mutex_unlock(&keeper->queues);
@@ -271,28 +271,28 @@ static int add_pending_keep(struct bpfrefs_keeper *keeper, const struct caught *
  */
 static int read_program(uint32_t id, struct prog_facts *facts)
 {
-	bpfrefs_autofd fd = bpf_open_id(BPFREFS_PROG, id);
+	bpfrefs_autofd fd = syscall_open_id(BPFREFS_PROG, id);
 
-	return fd < 0 ? fd : raw_prog_read(fd, facts);
+	return fd < 0 ? fd : uapi_info_prog_read(fd, facts);
 }
 
 /*
  * Returns 1 and fills @one if the map is a program array, opened unless its type was cached; 0 if
  * it is none or does not exist any more; or -errno.
  */
-static int open_array(struct bpfrefs_keeper *keeper, uint32_t id, struct caught *one)
+static int open_array(struct bpfrefs_keeper *keeper, uint32_t id, struct pending_keep *one)
 {
 	int type = cached_type(keeper, id), err;
 	bpfrefs_autofd fd = -1;
 	struct map_facts facts;
 
-	*one = (struct caught){ -1, id };
+	*one = (struct pending_keep){ -1, id };
 	if (type)
 		return type == IS_ARRAY;
-	fd = bpf_open_id(BPFREFS_MAP, id);
+	fd = syscall_open_id(BPFREFS_MAP, id);
 	if (fd < 0)
 		return fd == -ENOENT ? 0 : fd;
-	err = raw_map_read(fd, &facts);
+	err = uapi_info_map_read(fd, &facts);
 	if (err)
 		return err;
 	cache_type(keeper, id, facts.type == BPF_MAP_TYPE_PROG_ARRAY ? IS_ARRAY : IS_OTHER);
@@ -306,7 +306,7 @@ static int open_array(struct bpfrefs_keeper *keeper, uint32_t id, struct caught 
 static int keep_maps(struct bpfrefs_keeper *keeper, const uint32_t *ids, uint32_t id_count,
 		     bool soon)
 {
-	g_autofree struct caught *all = g_new(struct caught, id_count);
+	g_autofree struct pending_keep *all = g_new(struct pending_keep, id_count);
 	uint32_t opened = 0;
 	int count = 0, err = 0;
 
@@ -338,7 +338,7 @@ int bpfrefs_keep_program(struct bpfrefs_keeper *keeper, uint32_t prog_id, bool s
 	if (err)
 		return err == -ENOENT ? 0 : err;
 	count = keep_maps(keeper, facts.map_ids, facts.map_count, soon);
-	raw_prog_clear(&facts);
+	uapi_info_prog_clear(&facts);
 	return count;
 }
 

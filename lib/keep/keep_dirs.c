@@ -79,7 +79,7 @@ static int open_own(int parent_fd, const char *name, bool create)
 	return fd_steal(&fd);
 }
 
-int keepdir_open(int source_fd, enum bpfrefs_keep_mode mode, bool create)
+int keep_dirs_open(int source_fd, enum bpfrefs_keep_mode mode, bool create)
 {
 	bpfrefs_autofd top = open_own(source_fd, "bpfrefs", create);
 
@@ -88,7 +88,7 @@ int keepdir_open(int source_fd, enum bpfrefs_keep_mode mode, bool create)
 	return open_own(top, mode == BPFREFS_KEEP_AUTO ? "auto" : "keep", create);
 }
 
-int keepdir_has(int dir_fd, struct bpfrefs_key key)
+int keep_dirs_has(int dir_fd, struct bpfrefs_key key)
 {
 	struct bpfrefs_key found;
 	char name[KEEP_NAME_MAX];
@@ -101,7 +101,7 @@ int keepdir_has(int dir_fd, struct bpfrefs_key key)
 	return bpfrefs_key_compare(found, key) == 0;
 }
 
-int keepdir_count(int dir_fd)
+int keep_dirs_count(int dir_fd)
 {
 	int copy = openat(dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	DIR *dir = copy < 0 ? NULL : fdopendir(copy);

@@ -28,14 +28,14 @@ static int key_order(const void *a, const void *b)
  */
 static int unlink_all(struct bpfrefs_keeper *keeper, const struct bpfrefs_key *keys, size_t count)
 {
-	bpfrefs_autofd dir = keepdir_open(keeper->source_fd, BPFREFS_KEEP_AUTO, false);
+	bpfrefs_autofd dir = keep_dirs_open(keeper->source_fd, BPFREFS_KEEP_AUTO, false);
 	int removed = 0, err = 0;
 
 	if (dir < 0)
 		return dir == -ENOENT ? 0 : dir;
 	for (size_t i = 0; i < count; i++) {
 		char name[KEEP_NAME_MAX];
-		int has = keepdir_has(dir, keys[i]);
+		int has = keep_dirs_has(dir, keys[i]);
 
 		if (has <= 0) {
 			err = has ? has : err;

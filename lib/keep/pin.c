@@ -10,7 +10,7 @@
 #include "uapi/syscalls.h"
 #include "uapi/uapi_info.h"
 
-int object_alone(struct bpfrefs_ctx *ctx, uint32_t map_id)
+int pin_object_alone(struct bpfrefs_ctx *ctx, uint32_t map_id)
 {
 	uint64_t usercnt;
 	int err;
@@ -23,16 +23,16 @@ int object_alone(struct bpfrefs_ctx *ctx, uint32_t map_id)
 	return usercnt <= 1;
 }
 
-int object_open_settled(struct bpfrefs_ctx *ctx, struct bpfrefs_key key)
+int pin_object_open(struct bpfrefs_ctx *ctx, struct bpfrefs_key key)
 {
 	struct map_facts facts;
-	int fd = bpf_open_id(key.kind, key.id);
+	int fd = syscall_open_id(key.kind, key.id);
 
 	if (fd < 0 || key.kind != BPFREFS_MAP)
 		return fd;
-	if (raw_map_read(fd, &facts) == 0 && facts.type == BPF_MAP_TYPE_PROG_ARRAY &&
-	    object_alone(ctx, key.id) == 1)
-		g_usleep(SETTLE_US);
+	if (uapi_info_map_read(fd, &facts) == 0 && facts.type == BPF_MAP_TYPE_PROG_ARRAY &&
+	    pin_object_alone(ctx, key.id) == 1)
+		g_usleep(CLEAR_WAIT_US);
 	return fd;
 }
 
@@ -41,16 +41,16 @@ int bpfrefs_object_open(struct bpfrefs_ctx *ctx, struct bpfrefs_key key)
 	int fd;
 
 	ctx_lock(ctx);
-	fd = object_open_settled(ctx, key);
+	fd = pin_object_open(ctx, key);
 	g_mutex_unlock(&ctx->lock);
 	return fd;
 }
 
 static int pin_locked(struct bpfrefs_ctx *ctx, struct bpfrefs_key key, int dir_fd, const char *name)
 {
-	bpfrefs_autofd fd = object_open_settled(ctx, key);
+	bpfrefs_autofd fd = pin_object_open(ctx, key);
 
-	return fd < 0 ? fd : bpf_pin_at(fd, dir_fd, name);
+	return fd < 0 ? fd : syscall_pin_at(fd, dir_fd, name);
 }
 
 int bpfrefs_pin(struct bpfrefs_ctx *ctx, struct bpfrefs_key key, int dir_fd, const char *name)
@@ -71,9 +71,9 @@ int bpfrefs_pin(struct bpfrefs_ctx *ctx, struct bpfrefs_key key, int dir_fd, con
 
 int pin_identify_locked(int dir_fd, const char *name, struct bpfrefs_key *key)
 {
-	bpfrefs_autofd fd = bpf_get_at(dir_fd, name);
+	bpfrefs_autofd fd = syscall_get_at(dir_fd, name);
 
-	return fd < 0 ? fd : bpf_identify(fd, key);
+	return fd < 0 ? fd : syscall_identify(fd, key);
 }
 
 /* Finds the object of a pinned inode in a snapshot. -ENOENT: the snapshot does not have it. */

@@ -8,9 +8,9 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "walk.skel.h"
-#include "kernel/min_core_btf.h"
 #include "kernel/iter_reader.h"
+#include "kernel/min_core_btf.h"
+#include "walk.skel.h"
 
 /* Records follow each other without padding, so the size of each must keep the next one aligned. */
 
@@ -35,7 +35,7 @@ struct second {
 	struct walk__bss *bss; /* NULL if there is no second instance */
 };
 
-struct walkers {
+struct bpf_loader {
 	struct walk *skeleton;
 	struct second second;
 	bool second_tried;   /* the second instance was loaded, or could not be */
@@ -96,7 +96,7 @@ static struct walk *open_skeleton(int types)
 	struct walk *skeleton = types < 0 ? NULL : walk__open_opts(&opts);
 	uint32_t casts[WALK_CASTS] = { 0 };
 
-	if (skeleton && walkers_btf_write(bpf_object__btf(skeleton->obj), types, casts) == 0) {
+	if (skeleton && min_core_btf_write(bpf_object__btf(skeleton->obj), types, casts) == 0) {
 		memcpy((void *)skeleton->rodata->walk_casts, casts, sizeof(casts));
 		return skeleton;
 	}
@@ -104,7 +104,7 @@ static struct walk *open_skeleton(int types)
 	return walk__open();
 }
 
-static int load_once(struct walkers *walkers)
+static int load_once(struct bpf_loader *walkers)
 {
 	bpfrefs_autofd types = memfd_create("bpfrefs-types", MFD_CLOEXEC);
 	struct bpf_program *prog;
@@ -144,7 +144,7 @@ static char *rejected_program(void)
  * Loads the programs that this kernel accepts. If its verifier rejects one, only the holder class
  * of that program becomes unavailable. Each round leaves out one more program, so the loop ends.
  */
-static int load(struct walkers *walkers)
+static int load(struct bpf_loader *walkers)
 {
 	for (;;) {
 		int err = load_once(walkers);
@@ -173,7 +173,7 @@ static void drop_image_pages(void)
 		madvise((void *)first, end - first, MADV_DONTNEED);
 }
 
-static void add_own_maps(struct walkers *walkers, struct walk *skeleton)
+static void add_own_maps(struct bpf_loader *walkers, struct walk *skeleton)
 {
 	struct bpf_map *map;
 
@@ -195,9 +195,9 @@ static char *load_error(int err)
 	return g_strdup_printf("the BPF programs did not load: %s", g_strerror(-err));
 }
 
-int walkers_load(struct walkers **out, char **why)
+int bpf_loader_load(struct bpf_loader **out, char **why)
 {
-	struct walkers *walkers = g_new0(struct walkers, 1);
+	struct bpf_loader *walkers = g_new0(struct bpf_loader, 1);
 	int err;
 
 	walkers->missing = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
@@ -205,12 +205,12 @@ int walkers_load(struct walkers **out, char **why)
 	walkers->programs = g_hash_table_new(NULL, NULL);
 	walkers->second = (struct second){ .link = -1, .map = -1 };
 	/* Before the load: a module that is loaded meanwhile then counts as newer. */
-	walkers_outdated(walkers);
+	bpf_loader_outdated(walkers);
 	said.loading = true;
 	err = load(walkers);
 	if (err) {
 		*why = load_error(err);
-		walkers_free(walkers);
+		bpf_loader_free(walkers);
 	} else {
 		add_own_maps(walkers, walkers->skeleton);
 		*out = walkers;
@@ -231,7 +231,7 @@ static void free_second(struct second *second)
 	*second = (struct second){ .link = -1, .map = -1 };
 }
 
-void walkers_free(struct walkers *walkers)
+void bpf_loader_free(struct bpf_loader *walkers)
 {
 	if (!walkers)
 		return;
@@ -243,27 +243,27 @@ void walkers_free(struct walkers *walkers)
 	g_free(walkers);
 }
 
-bool walkers_outdated(struct walkers *walkers)
+bool bpf_loader_outdated(struct bpf_loader *walkers)
 {
-	return walkers_btf_new_module(&walkers->newest_btf);
+	return min_core_btf_new_module(&walkers->newest_btf);
 }
 
-struct walk_control *walkers_control(struct walkers *walkers)
+struct walk_control *bpf_loader_control(struct bpf_loader *walkers)
 {
 	return &walkers->skeleton->bss->walk;
 }
 
-struct walk_listed *walkers_list(struct walkers *walkers)
+struct walk_listed *bpf_loader_list(struct bpf_loader *walkers)
 {
 	return walkers->skeleton->bss->walk_list;
 }
 
-static struct bpf_program *program_of(struct walkers *walkers, const char *name)
+static struct bpf_program *program_of(struct bpf_loader *walkers, const char *name)
 {
 	return bpf_object__find_program_by_name(walkers->skeleton->obj, name);
 }
 
-bool walkers_lack(const struct walkers *walkers, const char *program)
+bool bpf_loader_lack(const struct bpf_loader *walkers, const char *program)
 {
 	return g_hash_table_contains(walkers->missing, program);
 }
@@ -272,7 +272,7 @@ bool walkers_lack(const struct walkers *walkers, const char *program)
  * Calls @fn for the records in the buffer and empties it. Returns the number of
  * bytes that were in it.
  */
-static uint32_t drain(struct walkers *walkers, walk_fn fn, void *data)
+static uint32_t drain(struct bpf_loader *walkers, walk_fn fn, void *data)
 {
 	struct walk__bss *bss = walkers->skeleton->bss;
 	uint32_t len = MIN(bss->walk.len, (uint32_t)WALK_OUT_SIZE);
@@ -282,7 +282,7 @@ static uint32_t drain(struct walkers *walkers, walk_fn fn, void *data)
 	return len;
 }
 
-static struct bpf_link *link_of(struct walkers *walkers, const char *program)
+static struct bpf_link *link_of(struct bpf_loader *walkers, const char *program)
 {
 	struct bpf_object_skeleton *skeleton = walkers->skeleton->skeleton;
 
@@ -292,7 +292,7 @@ static struct bpf_link *link_of(struct walkers *walkers, const char *program)
 	return NULL;
 }
 
-int walkers_open_iterator(struct walkers *walkers, const char *program)
+int bpf_loader_open_iterator(struct bpf_loader *walkers, const char *program)
 {
 	struct bpf_link *link = link_of(walkers, program);
 	int fd;
@@ -303,11 +303,11 @@ int walkers_open_iterator(struct walkers *walkers, const char *program)
 	return fd < 0 ? -errno : fd;
 }
 
-int walkers_iterate(struct walkers *walkers, const char *program, walk_fn fn, void *data)
+int bpf_loader_iterate(struct bpf_loader *walkers, const char *program, walk_fn fn, void *data)
 {
-	bpfrefs_autofd fd = walkers_open_iterator(walkers, program);
-	struct reading reading = {
-		.control = walkers_control(walkers),
+	bpfrefs_autofd fd = bpf_loader_open_iterator(walkers, program);
+	struct iter_reader reading = {
+		.control = bpf_loader_control(walkers),
 		.out = walkers->skeleton->bss->walk_out,
 		.fd = fd,
 	};
@@ -315,14 +315,14 @@ int walkers_iterate(struct walkers *walkers, const char *program, walk_fn fn, vo
 	int err;
 
 	if (fd < 0)
-		return walkers_lack(walkers, program) ? -ENOPKG : fd;
-	reading_begin(&reading);
-	err = reading_all(&reading, fn, data, &took_long);
+		return bpf_loader_lack(walkers, program) ? -ENOPKG : fd;
+	iter_reader_begin(&reading);
+	err = iter_reader_all(&reading, fn, data, &took_long);
 	walkers->took_long |= took_long && strcmp(program, PARALLEL_PROGRAM) == 0;
 	return err;
 }
 
-int walkers_call(struct walkers *walkers, const char *program, walk_fn fn, void *data)
+int bpf_loader_call(struct bpf_loader *walkers, const char *program, walk_fn fn, void *data)
 {
 	struct bpf_program *prog = program_of(walkers, program);
 	LIBBPF_OPTS(bpf_test_run_opts, opts);
@@ -330,9 +330,9 @@ int walkers_call(struct walkers *walkers, const char *program, walk_fn fn, void 
 
 	if (!prog)
 		return -ENOENT;
-	if (walkers_lack(walkers, program))
+	if (bpf_loader_lack(walkers, program))
 		return -ENOPKG;
-	walkers_control(walkers)->len = 0;
+	bpf_loader_control(walkers)->len = 0;
 	err = bpf_prog_test_run_opts(bpf_program__fd(prog), &opts);
 	if (err)
 		return -errno;
@@ -373,20 +373,20 @@ static int adopt_instance(struct second *second, struct walk *skeleton)
 	return 0;
 }
 
-static void add_own_programs(struct walkers *walkers)
+static void add_own_programs(struct bpf_loader *walkers)
 {
 	struct bpf_program *prog;
 
 	bpf_object__for_each_program(prog, walkers->skeleton->obj)
 	{
-		uint32_t id = walkers_program_id(walkers, bpf_program__name(prog));
+		uint32_t id = bpf_loader_program_id(walkers, bpf_program__name(prog));
 
 		if (id)
 			g_hash_table_add(walkers->programs, GUINT_TO_POINTER(id));
 	}
 }
 
-void walkers_prepare(struct walkers *walkers)
+void bpf_loader_prepare(struct bpf_loader *walkers)
 {
 	bpfrefs_autofd types = -1;
 	struct walk *skeleton;
@@ -412,15 +412,15 @@ void walkers_prepare(struct walkers *walkers)
 	drop_image_pages();
 }
 
-struct walkers_walk {
-	struct reading reading;
-	struct ahead *ahead;
+struct bpf_loader_walk {
+	struct iter_reader reading;
+	struct prefetch *prefetch;
 };
 
-struct walkers_walk *walkers_begin(struct walkers *walkers, const char *program)
+struct bpf_loader_walk *bpf_loader_begin(struct bpf_loader *walkers, const char *program)
 {
 	struct second *second = &walkers->second;
-	struct walkers_walk *walk;
+	struct bpf_loader_walk *walk;
 	int fd;
 
 	if (!second->bss || strcmp(program, PARALLEL_PROGRAM) != 0)
@@ -428,33 +428,34 @@ struct walkers_walk *walkers_begin(struct walkers *walkers, const char *program)
 	fd = bpf_iter_create(second->link);
 	if (fd < 0)
 		return NULL;
-	walk = g_new0(struct walkers_walk, 1);
-	second->bss->walk = *walkers_control(walkers);
-	walk->reading = (struct reading){ &second->bss->walk, second->bss->walk_out, fd, 0, false };
-	reading_begin(&walk->reading);
-	walk->ahead = ahead_begin(reading_next, &walk->reading);
-	if (walk->ahead)
+	walk = g_new0(struct bpf_loader_walk, 1);
+	second->bss->walk = *bpf_loader_control(walkers);
+	walk->reading =
+		(struct iter_reader){ &second->bss->walk, second->bss->walk_out, fd, 0, false };
+	iter_reader_begin(&walk->reading);
+	walk->prefetch = prefetch_begin(iter_reader_next, &walk->reading);
+	if (walk->prefetch)
 		return walk;
 	close(fd);
 	g_free(walk);
 	return NULL;
 }
 
-int walkers_end(struct walkers_walk *walk, walk_fn soon, walk_fn fn, void *data)
+int bpf_loader_end(struct bpf_loader_walk *walk, walk_fn soon, walk_fn fn, void *data)
 {
-	int err = ahead_end(walk->ahead, soon, fn, data);
+	int err = prefetch_end(walk->prefetch, soon, fn, data);
 
 	close(walk->reading.fd);
 	g_free(walk);
 	return err;
 }
 
-bool walkers_own_program(const struct walkers *walkers, uint32_t id)
+bool bpf_loader_own_program(const struct bpf_loader *walkers, uint32_t id)
 {
 	return g_hash_table_contains(walkers->programs, GUINT_TO_POINTER(id));
 }
 
-int walkers_own_fd(struct walkers *walkers, enum bpfrefs_kind kind)
+int bpf_loader_own_fd(struct bpf_loader *walkers, enum bpfrefs_kind kind)
 {
 	struct walk *skeleton = walkers->skeleton;
 
@@ -472,17 +473,17 @@ int walkers_own_fd(struct walkers *walkers, enum bpfrefs_kind kind)
 	}
 }
 
-int walkers_cpu_map_fd(struct walkers *walkers)
+int bpf_loader_cpu_map_fd(struct bpf_loader *walkers)
 {
 	return bpf_map__fd(walkers->skeleton->maps.walk_cpu);
 }
 
-bool walkers_own_map(const struct walkers *walkers, uint32_t id)
+bool bpf_loader_own_map(const struct bpf_loader *walkers, uint32_t id)
 {
 	return g_hash_table_contains(walkers->maps, GUINT_TO_POINTER(id));
 }
 
-uint32_t walkers_program_id(struct walkers *walkers, const char *program)
+uint32_t bpf_loader_program_id(struct bpf_loader *walkers, const char *program)
 {
 	struct bpf_program *prog = program_of(walkers, program);
 	struct bpf_prog_info info = { 0 };

@@ -6,26 +6,26 @@
 #ifndef BPFREFS_BPF_LOADER_H
 #define BPFREFS_BPF_LOADER_H
 
-#include "snapshot/private.h"
 #include "bpf/records.h"
+#include "snapshot/private.h"
 
-struct walkers;
+struct bpf_loader;
 
 /*
  * Loads and attaches all programs. On failure @why is set to a sentence, which the caller frees. A
  * program that the verifier of this kernel rejects is left out; to run it then returns -ENOPKG.
  */
-int walkers_load(struct walkers **walkers, char **why);
-void walkers_free(struct walkers *walkers); /* NULL is allowed */
+int bpf_loader_load(struct bpf_loader **walkers, char **why);
+void bpf_loader_free(struct bpf_loader *walkers); /* NULL is allowed */
 
 /*
  * Returns true if a module was loaded after the programs, since its BTF may have types that were
  * missing when the programs were relocated. Returns true only once for each module.
  */
-bool walkers_outdated(struct walkers *walkers);
+bool bpf_loader_outdated(struct bpf_loader *walkers);
 
 /* The variables that the programs share with userspace; valid as long as @walkers. */
-struct walk_control *walkers_control(struct walkers *walkers);
+struct walk_control *bpf_loader_control(struct bpf_loader *walkers);
 
 typedef void (*walk_fn)(const struct walk_rec *rec, void *data);
 
@@ -49,56 +49,56 @@ static inline void walk_each(const void *buf, size_t len, walk_fn fn, void *data
 }
 
 /* Returns true if this program was left out because the kernel rejects it. */
-bool walkers_lack(const struct walkers *walkers, const char *program);
+bool bpf_loader_lack(const struct bpf_loader *walkers, const char *program);
 
 /* Runs one iterator program to its end, and calls @fn for each record. */
-int walkers_iterate(struct walkers *walkers, const char *program, walk_fn fn, void *data);
+int bpf_loader_iterate(struct bpf_loader *walkers, const char *program, walk_fn fn, void *data);
 
 /*
  * Runs walk_tasks in a thread while other programs run.
  *
- * walkers_prepare() is called before a scan reads anything. Once an earlier run took long, it loads
+ * bpf_loader_prepare() is called before a scan reads anything. Once an earlier run took long, it loads
  * a second instance of the program; that takes some 10 ms, and happens once.
  *
- * walkers_begin() starts a thread that runs @program from the beginning, with a copy of the control
+ * bpf_loader_begin() starts a thread that runs @program from the beginning, with a copy of the control
  * structure as it is now. It returns NULL where that is not possible; the caller then uses
- * walkers_iterate().
+ * bpf_loader_iterate().
  *
- * walkers_end() calls @fn for each record, in order, as the thread reads them. At the end it
+ * bpf_loader_end() calls @fn for each record, in order, as the thread reads them. At the end it
  * frees @walk and returns 0 or -errno. @soon, which may be NULL, is called for each record
  * some records earlier.
  */
-struct walkers_walk;
-void walkers_prepare(struct walkers *walkers);
-struct walkers_walk *walkers_begin(struct walkers *walkers, const char *program);
-int walkers_end(struct walkers_walk *walk, walk_fn soon, walk_fn fn, void *data);
+struct bpf_loader_walk;
+void bpf_loader_prepare(struct bpf_loader *walkers);
+struct bpf_loader_walk *bpf_loader_begin(struct bpf_loader *walkers, const char *program);
+int bpf_loader_end(struct bpf_loader_walk *walk, walk_fn soon, walk_fn fn, void *data);
 
 /*
  * An array of WALK_LIST_MAX objects: the arguments and results of walk_counts. Valid
  * as long as @walkers.
  */
-struct walk_listed *walkers_list(struct walkers *walkers);
+struct walk_listed *bpf_loader_list(struct bpf_loader *walkers);
 
 /* Runs a syscall program once; @fn may be NULL if the program emits no records. */
-int walkers_call(struct walkers *walkers, const char *program, walk_fn fn, void *data);
+int bpf_loader_call(struct bpf_loader *walkers, const char *program, walk_fn fn, void *data);
 
 /*
  * A descriptor of one of the loader's own objects of this kind, as a sample for
  * kernel_ids.c. Borrowed.
  */
-int walkers_own_fd(struct walkers *walkers, enum bpfrefs_kind kind);
+int bpf_loader_own_fd(struct bpf_loader *walkers, enum bpfrefs_kind kind);
 /* The map of walk_owner_counts, which has one value for each processor. Borrowed. */
-int walkers_cpu_map_fd(struct walkers *walkers);
+int bpf_loader_cpu_map_fd(struct bpf_loader *walkers);
 /* A new descriptor of an iterator, owned by the caller. */
-int walkers_open_iterator(struct walkers *walkers, const char *program);
+int bpf_loader_open_iterator(struct bpf_loader *walkers, const char *program);
 /* Returns true if this map belongs to the loaded programs. */
-bool walkers_own_map(const struct walkers *walkers, uint32_t id);
+bool bpf_loader_own_map(const struct bpf_loader *walkers, uint32_t id);
 /*
  * Returns true if this program is one of the loaded ones. The set is filled when the second
  * instance is loaded: only that instance can meet the iterators of the first one while they run.
  */
-bool walkers_own_program(const struct walkers *walkers, uint32_t id);
+bool bpf_loader_own_program(const struct bpf_loader *walkers, uint32_t id);
 /* The id of one of the loaded programs, or 0. */
-uint32_t walkers_program_id(struct walkers *walkers, const char *program);
+uint32_t bpf_loader_program_id(struct bpf_loader *walkers, const char *program);
 
 #endif

@@ -1,37 +1,37 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * Replaces bpf_loader.c in a build without clang or bpftool (-Dbpf=disabled). There is
- * nothing to load, so walkers_load() fails and the procfs source is used. The other
+ * nothing to load, so bpf_loader_load() fails and the procfs source is used. The other
  * functions are never called.
  */
 #include "kernel/bpf_loader.h"
 
-int walkers_load(struct walkers **walkers, char **why)
+int bpf_loader_load(struct bpf_loader **walkers, char **why)
 {
 	*walkers = NULL;
 	*why = g_strdup("this library was built without its BPF programs");
 	return -EOPNOTSUPP;
 }
 
-void walkers_free(struct walkers *walkers)
+void bpf_loader_free(struct bpf_loader *walkers)
 {
 	(void)walkers;
 }
 
-struct walk_control *walkers_control(struct walkers *walkers)
+struct walk_control *bpf_loader_control(struct bpf_loader *walkers)
 {
 	(void)walkers;
 	return NULL;
 }
 
-bool walkers_lack(const struct walkers *walkers, const char *program)
+bool bpf_loader_lack(const struct bpf_loader *walkers, const char *program)
 {
 	(void)walkers;
 	(void)program;
 	return true;
 }
 
-int walkers_iterate(struct walkers *walkers, const char *program, walk_fn fn, void *data)
+int bpf_loader_iterate(struct bpf_loader *walkers, const char *program, walk_fn fn, void *data)
 {
 	(void)walkers;
 	(void)program;
@@ -40,58 +40,58 @@ int walkers_iterate(struct walkers *walkers, const char *program, walk_fn fn, vo
 	return -EOPNOTSUPP;
 }
 
-int walkers_call(struct walkers *walkers, const char *program, walk_fn fn, void *data)
+int bpf_loader_call(struct bpf_loader *walkers, const char *program, walk_fn fn, void *data)
 {
-	return walkers_iterate(walkers, program, fn, data);
+	return bpf_loader_iterate(walkers, program, fn, data);
 }
 
-int walkers_own_fd(struct walkers *walkers, enum bpfrefs_kind kind)
+int bpf_loader_own_fd(struct bpf_loader *walkers, enum bpfrefs_kind kind)
 {
 	(void)walkers;
 	(void)kind;
 	return -EOPNOTSUPP;
 }
 
-int walkers_open_iterator(struct walkers *walkers, const char *program)
+int bpf_loader_open_iterator(struct bpf_loader *walkers, const char *program)
 {
 	(void)walkers;
 	(void)program;
 	return -EOPNOTSUPP;
 }
 
-int walkers_cpu_map_fd(struct walkers *walkers)
+int bpf_loader_cpu_map_fd(struct bpf_loader *walkers)
 {
 	(void)walkers;
 	return -EBADF;
 }
 
-bool walkers_own_map(const struct walkers *walkers, uint32_t id)
+bool bpf_loader_own_map(const struct bpf_loader *walkers, uint32_t id)
 {
 	(void)walkers;
 	(void)id;
 	return false;
 }
 
-uint32_t walkers_program_id(struct walkers *walkers, const char *program)
+uint32_t bpf_loader_program_id(struct bpf_loader *walkers, const char *program)
 {
 	(void)walkers;
 	(void)program;
 	return 0;
 }
 
-void walkers_prepare(struct walkers *walkers)
+void bpf_loader_prepare(struct bpf_loader *walkers)
 {
 	(void)walkers;
 }
 
-struct walkers_walk *walkers_begin(struct walkers *walkers, const char *program)
+struct bpf_loader_walk *bpf_loader_begin(struct bpf_loader *walkers, const char *program)
 {
 	(void)walkers;
 	(void)program;
 	return NULL;
 }
 
-int walkers_end(struct walkers_walk *walk, walk_fn soon, walk_fn fn, void *data)
+int bpf_loader_end(struct bpf_loader_walk *walk, walk_fn soon, walk_fn fn, void *data)
 {
 	(void)walk;
 	(void)soon;
@@ -100,18 +100,18 @@ int walkers_end(struct walkers_walk *walk, walk_fn soon, walk_fn fn, void *data)
 	return -EOPNOTSUPP;
 }
 
-bool walkers_own_program(const struct walkers *walkers, uint32_t id)
+bool bpf_loader_own_program(const struct bpf_loader *walkers, uint32_t id)
 {
-	return walkers_own_map(walkers, id);
+	return bpf_loader_own_map(walkers, id);
 }
 
-bool walkers_outdated(struct walkers *walkers)
+bool bpf_loader_outdated(struct bpf_loader *walkers)
 {
 	(void)walkers;
 	return false;
 }
 
-struct walk_listed *walkers_list(struct walkers *walkers)
+struct walk_listed *bpf_loader_list(struct bpf_loader *walkers)
 {
 	(void)walkers;
 	return NULL;

@@ -6,26 +6,26 @@
  */
 #include <string.h>
 
-#include "kernel/worker.h"
-#include "uapi/syscalls.h"
+#include "kernel/bpf_source.h"
 #include "kernel/nested_files.h"
-#include "uapi/info.h"
 #include "kernel/object_cache.h"
+#include "kernel/owner_records.h"
 #include "kernel/pin_tree.h"
 #include "kernel/socket_holders.h"
-#include "kernel/owner_records.h"
-#include "kernel/bpf_source.h"
+#include "kernel/worker.h"
+#include "uapi/info.h"
+#include "uapi/syscalls.h"
 
-static struct walkers *load(char **why, int *err)
+static struct bpf_loader *load(char **why, int *err)
 {
-	struct walkers *walkers = NULL;
+	struct bpf_loader *walkers = NULL;
 
-	*err = walkers_load(&walkers, why);
+	*err = bpf_loader_load(&walkers, why);
 	if (!*err)
-		*err = walk_learn(walkers, why);
+		*err = kernel_ids_probe(walkers, why);
 	if (!*err)
 		return walkers;
-	walkers_free(walkers);
+	bpf_loader_free(walkers);
 	return NULL;
 }
 
@@ -35,7 +35,7 @@ static int source_open(struct bpfrefs_ctx *ctx, char **why)
 
 	ctx->source_data = load(why, &err);
 	if (!err)
-		ctx->known = known_new();
+		ctx->object_cache = object_cache_new();
 	return err;
 }
 
@@ -47,30 +47,30 @@ static int source_open(struct bpfrefs_ctx *ctx, char **why)
 static void reload_outdated(struct bpfrefs_ctx *ctx)
 {
 	g_autofree char *why = NULL;
-	struct walkers *walkers;
+	struct bpf_loader *walkers;
 	int err;
 
-	if (!walkers_outdated(ctx->source_data))
+	if (!bpf_loader_outdated(ctx->source_data))
 		return;
 	walkers = load(&why, &err);
 	if (!walkers)
 		return;
-	walkers_free(ctx->source_data);
+	bpf_loader_free(ctx->source_data);
 	ctx->source_data = walkers;
 }
 
 static void source_close(struct bpfrefs_ctx *ctx)
 {
-	walkers_free(ctx->source_data);
+	bpf_loader_free(ctx->source_data);
 	ctx->source_data = NULL;
-	g_clear_pointer(&ctx->known, known_free);
+	g_clear_pointer(&ctx->object_cache, object_cache_free);
 }
 
 static int source_next_id(struct bpfrefs_ctx *ctx, enum bpfrefs_kind kind, uint32_t start,
 			  uint32_t *id)
 {
 	(void)ctx;
-	return bpf_next_id(kind, start, id);
+	return syscall_next_id(kind, start, id);
 }
 
 /* -------------------------------------------------------- one object --- */
@@ -78,7 +78,7 @@ static int source_next_id(struct bpfrefs_ctx *ctx, enum bpfrefs_kind kind, uint3
 static int source_map_usercnt(struct bpfrefs_ctx *ctx, uint32_t id, uint64_t *usercnt)
 {
 	struct walk_one_map one;
-	int err = walk_read_map(ctx, id, &one);
+	int err = object_record_read_map(ctx, id, &one);
 
 	if (!err)
 		*usercnt = (uint64_t)one.map.usercnt;
@@ -116,17 +116,17 @@ static int source_info(struct bpfrefs_ctx *ctx, struct bpfrefs_key key, struct b
 	int err;
 
 	if (key.kind == BPFREFS_MAP) {
-		err = walk_read_map(ctx, key.id, &one);
+		err = object_record_read_map(ctx, key.id, &one);
 		if (err)
 			return err;
 		*info = info_new();
 		fill_map_info(*info, &one.map);
 		return 0;
 	}
-	fd = bpf_open_id(key.kind, key.id);
+	fd = syscall_open_id(key.kind, key.id);
 	if (fd < 0)
 		return fd;
-	return bpf_info_read(fd, key.kind, info);
+	return uapi_info_read(fd, key.kind, info);
 }
 
 /* -------------------------------------------------------------- BTFs --- */
@@ -136,7 +136,7 @@ static int add_btfs(struct scan *scan)
 	uint32_t id = 0;
 	int err;
 
-	while ((err = bpf_next_id(BPFREFS_BTF, id, &id)) == 0)
+	while ((err = syscall_next_id(BPFREFS_BTF, id, &id)) == 0)
 		scan_object_add(scan, (struct bpfrefs_key){ BPFREFS_BTF, id });
 	return err == -ENOENT ? 0 : err;
 }
@@ -155,7 +155,7 @@ static void without_own(const struct walk_rec *rec, void *data)
 		return;
 	own->record = *btf;
 	own->record.refcnt--; /* the reference of the descriptor through which it is read */
-	walk_dispatch(&own->record.rec, own->scan);
+	dispatch_record(&own->record.rec, own->scan);
 }
 
 /*
@@ -164,19 +164,19 @@ static void without_own(const struct walk_rec *rec, void *data)
  */
 static void read_btf(struct scan *scan, struct bpfrefs_object *object)
 {
-	struct walkers *walkers = walk_state_of(scan)->walkers;
-	bpfrefs_autofd fd = bpf_open_id(BPFREFS_BTF, object->key.id);
+	struct bpf_loader *walkers = walk_state_of(scan)->walkers;
+	bpfrefs_autofd fd = syscall_open_id(BPFREFS_BTF, object->key.id);
 	struct own_btf own = { .scan = scan };
 
 	if (fd < 0) {
 		object->changing = true; /* it has just been freed */
 		return;
 	}
-	walkers_control(walkers)->peek_fd = (uint32_t)fd;
-	if (walkers_call(walkers, "walk_peek_prog", without_own, &own))
+	bpf_loader_control(walkers)->peek_fd = (uint32_t)fd;
+	if (bpf_loader_call(walkers, "walk_peek_prog", without_own, &own))
 		object->changing = true;
 	else
-		known_note(scan->ctx->known, &own.record.rec);
+		object_cache_note(scan->ctx->object_cache, &own.record.rec);
 }
 
 static void read_btfs(struct scan *scan)
@@ -200,8 +200,8 @@ static void cache_object(const struct walk_rec *rec, void *data)
 {
 	const struct scan *scan = data;
 
-	known_note(scan->ctx->known, rec);
-	walk_dispatch(rec, data);
+	object_cache_note(scan->ctx->object_cache, rec);
+	dispatch_record(rec, data);
 }
 
 /* Reads the current counters of all objects. */
@@ -217,7 +217,7 @@ static void *read_cached(void *data)
 	struct counters *counters = data;
 	const struct walk_state *state = walk_state_of(counters->scan);
 
-	counters->err = known_read(counters->scan->ctx->known, state->walkers);
+	counters->err = object_cache_read(counters->scan->ctx->object_cache, state->walkers);
 	return NULL;
 }
 
@@ -228,14 +228,14 @@ static int read_rest(struct counters *counters)
 	struct walk_state *state = walk_state_of(scan);
 
 	if (!counters->err)
-		counters->err = walkers_iterate(state->walkers, "walk_links", walk_keep,
-						&counters->links);
+		counters->err = bpf_loader_iterate(state->walkers, "walk_links", dispatch_collect,
+						   &counters->links);
 	if (!counters->err)
 		counters->err = counters->links.err;
 	if (counters->err)
 		return counters->err;
-	if (!state->learnt)
-		known_each(scan->ctx->known, BPFREFS_BTF, walk_dispatch, scan);
+	if (!state->objects_read)
+		object_cache_each(scan->ctx->object_cache, BPFREFS_BTF, dispatch_record, scan);
 	read_btfs(scan);
 	return scan_failed(scan);
 }
@@ -245,9 +245,9 @@ static int read_before(struct counters *counters)
 	struct scan *scan = counters->scan;
 	struct walk_state *state = walk_state_of(scan);
 
-	state->learnt = known_is_outdated(scan->ctx->known);
-	if (state->learnt)
-		counters->err = walk_learn_objects(scan->ctx, cache_object, scan);
+	state->objects_read = object_cache_is_outdated(scan->ctx->object_cache);
+	if (state->objects_read)
+		counters->err = object_records_read(scan->ctx, cache_object, scan);
 	else
 		read_cached(counters);
 	return read_rest(counters);
@@ -260,25 +260,25 @@ static int read_before(struct counters *counters)
 static int read_after(struct counters *counters)
 {
 	struct walk_state *state = walk_state_of(counters->scan);
-	struct beside beside;
+	struct worker worker;
 
 	g_byte_array_set_size(counters->links.bytes, 0);
-	beside_begin(&beside, read_cached, counters);
-	walk_derive(counters->scan, true);
-	beside_end(&beside);
+	worker_begin(&worker, read_cached, counters);
+	dispatch_derive(counters->scan, true);
+	worker_end(&worker);
 	owners_derive(counters->scan);
 	state->after = true;
-	state->learnt = false;
+	state->objects_read = false;
 	return read_rest(counters);
 }
 
 static void dispatch_objects(struct scan *scan, const struct walk_kept *links)
 {
-	if (!walk_state_of(scan)->learnt) {
-		known_each(scan->ctx->known, BPFREFS_MAP, walk_dispatch, scan);
-		known_each(scan->ctx->known, BPFREFS_PROG, walk_dispatch, scan);
+	if (!walk_state_of(scan)->objects_read) {
+		object_cache_each(scan->ctx->object_cache, BPFREFS_MAP, dispatch_record, scan);
+		object_cache_each(scan->ctx->object_cache, BPFREFS_PROG, dispatch_record, scan);
 	}
-	walk_each(links->bytes->data, links->bytes->len, walk_dispatch, scan);
+	walk_each(links->bytes->data, links->bytes->len, dispatch_record, scan);
 }
 
 /* Objects that the second reading did not meet have been freed. */
@@ -297,18 +297,18 @@ static int collect(struct scan *scan)
 {
 	g_autoptr(GByteArray) links = g_byte_array_new();
 	struct counters counters = { .scan = scan, .links.bytes = links };
-	struct walkers_walk *tasks;
+	struct bpf_loader_walk *tasks;
 	int err = add_btfs(scan);
 
 	if (!err)
 		err = read_before(&counters);
 	if (err)
 		return err;
-	use_prepare(scan);
+	socket_holder_prepare(scan);
 	owners_prepare(scan);
-	tasks = walkers_begin(walk_state_of(scan)->walkers, "walk_tasks");
+	tasks = bpf_loader_begin(walk_state_of(scan)->walkers, "walk_tasks");
 	dispatch_objects(scan, &counters.links);
-	walk_classes(scan, tasks);
+	dispatch_classes(scan, tasks);
 	err = read_after(&counters);
 	if (!err)
 		dispatch_objects(scan, &counters.links);
@@ -325,12 +325,12 @@ static int source_collect(struct scan *scan)
 	walk_state_begin(&state, scan->classes);
 	reload_outdated(scan->ctx);
 	state.walkers = scan->ctx->source_data;
-	walkers_prepare(state.walkers);
+	bpf_loader_prepare(state.walkers);
 	scan->source_data = &state;
 	err = collect(scan);
 	if (!err)
 		mark_freed(scan);
-	scan->ctx->thorough = state.hidden;
+	scan->ctx->force_full_scan = state.hidden;
 	walk_state_clear(scan);
 	return err;
 }
@@ -343,5 +343,5 @@ const struct source source_bpf = {
 	.info = source_info,
 	.map_usercnt = source_map_usercnt,
 	.collect = source_collect,
-	.collect_one = walk_collect_one,
+	.collect_one = one_map_collect,
 };

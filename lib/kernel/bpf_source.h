@@ -12,16 +12,16 @@
  * Reads the addresses by which the programs identify files and pins of each kind. On failure @why
  * is set to a sentence, which the caller frees.
  */
-int walk_learn(struct walkers *walkers, char **why);
+int kernel_ids_probe(struct bpf_loader *walkers, char **why);
 
 /*
  * Returns true if the programs can identify files of this kind. If not, then either this kernel has
  * no such files, or the current class has been marked as unavailable; its program need not run.
  */
-bool walk_knows(struct scan *scan, enum walk_other other);
+bool kernel_ids_has(struct scan *scan, enum walk_other other);
 
 struct pin_tree;
-struct carriers;
+struct nested_files;
 struct cgroups;
 
 /*
@@ -35,17 +35,17 @@ struct walk_kept {
 };
 
 /* The number of programs that find files without a descriptor (non_fd_walks in dispatch.c). */
-#define WALK_HIDDEN 3
+#define NON_FD_WALKS 3
 
 struct walk_state {
-	struct walkers *walkers;
+	struct bpf_loader *walkers;
 	bool after; /* the counters are read for the second time */
 	/* all maps and programs were read by the iterators, since object_cache was outdated */
-	bool learnt;
+	bool objects_read;
 	/* In the second reading: the index in snap->objects after that of the last object. */
 	guint recounted;
 	/*
-	 * a bit for each program type below 64 that a loaded program may have; set by use_prepare()
+	 * a bit for each program type below 64 that a loaded program may have; set by socket_holder_prepare()
 	 */
 	uint64_t prog_types;
 	/* If not NULL, only the holders of this map are collected. */
@@ -57,26 +57,26 @@ struct walk_state {
 	GHashTable *roots;	/* owner_records.c: mount namespace -> GArray of struct walk_root */
 	struct walk_kept holds; /* owner_records.c: records of what holds owners */
 	struct pin_tree *pins;	/* lib/holders/pin.c: the inodes that were read */
-	int pins_err;		/* the error of pins_prepare() */
+	int pins_err;		/* the error of pin_tree_prepare() */
 	GArray *metas;		/* lib/holders/btf.c: BTFs with structures still to be read */
 	GHashTable *carried;	/* socket_holders.c: files still to be read */
-	struct carriers *carriers; /* nested_files.c: sockets and rings still to be read */
-	uint32_t traits;	   /* of all maps: enum walk_trait (dispatch.c) */
-	GArray *xsks;		   /* lib/holders/map.c: slots of xskmaps, struct walk_xsk */
-	GArray *slotted;	   /* lib/holders/map.c: the maps with slots, struct walk_place */
+	struct nested_files *nested_files; /* nested_files.c: sockets and rings still to be read */
+	uint32_t traits;		   /* of all maps: enum walk_trait (dispatch.c) */
+	GArray *xsks;	 /* lib/holders/map.c: slots of xskmaps, struct walk_xsk */
+	GArray *slotted; /* lib/holders/map.c: the maps with slots, struct walk_object */
 	/*
 	 * mappable: a map that does not belong to us can be mapped or polled. carries: a descriptor
 	 * table has a file that may hold other files.
 	 */
 	bool mappable, carries;
-	bool in_hidden;	    /* the current records are of a non-fd walk */
+	bool in_non_fd;	    /* the current records are of a non-fd walk */
 	bool hidden;	    /* a non-fd walk has emitted a record */
-	bool looked_hidden; /* a non-fd walk has run */
+	bool non_fd_walked; /* a non-fd walk has run */
 	/*
 	 * The records of non-fd walks that ran while walk_tasks did; bytes is NULL if one did not.
 	 */
-	struct walk_kept early[WALK_HIDDEN];
-	bool hidden_carriers;	 /* a non-fd walk has met a file that holds other files */
+	struct walk_kept early[NON_FD_WALKS];
+	bool non_fd_nested;	 /* a non-fd walk has met a file that holds other files */
 	struct cgroups *cgroups; /* lib/holders/cgroup.c: the cgroups that were emitted */
 	/* for each type of record: a bit for each index of a class whose decode() takes it */
 	uint64_t takers[WALK_TYPES];
@@ -94,7 +94,7 @@ static inline struct walk_state *walk_state_of(struct scan *scan)
 }
 
 /* Appends a record to @kept, which is a struct walk_kept. It is a walk_fn. */
-void walk_keep(const struct walk_rec *rec, void *kept);
+void dispatch_collect(const struct walk_rec *rec, void *kept);
 
 /*
  * Returns @rec as a record of this structure, whose type follows from the list in records.h, or NULL if
@@ -113,47 +113,47 @@ struct walk_one_map {
 
 /*
  * Runs the iterators over maps and programs, and calls @note for each record. @note adds the
- * records to ctx->known.
+ * records to ctx->object_cache.
  */
-int walk_learn_objects(struct bpfrefs_ctx *ctx, walk_fn note, void *data);
-int walk_read_map(struct bpfrefs_ctx *ctx, uint32_t id, struct walk_one_map *one);
+int object_records_read(struct bpfrefs_ctx *ctx, walk_fn note, void *data);
+int object_record_read_map(struct bpfrefs_ctx *ctx, uint32_t id, struct walk_one_map *one);
 /*
- * walk_count() adds the object of a record to the snapshot. walk_recount() compares its counters
+ * object_record_add() adds the object of a record to the snapshot. object_record_recheck() compares its counters
  * with those of a second record.
  */
-void walk_count(struct scan *scan, const struct walk_rec *rec);
-void walk_recount(struct scan *scan, const struct walk_rec *rec);
+void object_record_add(struct scan *scan, const struct walk_rec *rec);
+void object_record_recheck(struct scan *scan, const struct walk_rec *rec);
 /* Interns a name of at most @size bytes, which need not end with a NUL. */
-const char *walk_name(struct scan *scan, const char *name, size_t size);
+const char *object_record_name(struct scan *scan, const char *name, size_t size);
 /* Frees everything that a walk has collected, and saves in the context what the next walk needs. */
 void walk_state_clear(struct scan *scan);
 /* Implements struct source.collect_one (one_map.c). */
-int walk_collect_one(struct scan *scan, struct bpfrefs_key key);
+int one_map_collect(struct scan *scan, struct bpfrefs_key key);
 
-/* Prepares a state for walk_dispatch(). */
+/* Prepares a state for dispatch_record(). */
 void walk_state_begin(struct walk_state *state, const struct holder_class *const *classes);
 /*
  * Processes one record: objects, then processes and owners, and then the classes that take its
  * type, until the decode() of one of them accepts it.
  */
-void walk_dispatch(const struct walk_rec *rec, void *scan);
-/* Records what @rec says about which programs are worth running; see walk_program(). */
-void walk_note(struct scan *scan, const struct walk_rec *rec);
+void dispatch_record(const struct walk_rec *rec, void *scan);
+/* Records what @rec says about which programs are worth running; see dispatch_program(). */
+void dispatch_note(struct scan *scan, const struct walk_rec *rec);
 /*
  * Runs the programs of every class, and then the derive() of the classes that need programs for it.
  * @tasks is a run of walk_tasks in a thread: classes that are independent of its records run first,
  * and then it is waited for. If it is NULL, walk_tasks runs here like the other programs.
  */
-void walk_classes(struct scan *scan, struct walkers_walk *tasks);
+void dispatch_classes(struct scan *scan, struct bpf_loader_walk *tasks);
 /*
- * Calls derive() of the classes whose derives_alone equals @alone. walk_classes() has already
+ * Calls derive() of the classes whose userspace_only equals @alone. dispatch_classes() has already
  * called it with false.
  */
-void walk_derive(struct scan *scan, bool alone);
+void dispatch_derive(struct scan *scan, bool alone);
 /* Runs an iterator program of a class, unless it cannot emit anything new. */
-int walk_program(struct scan *scan, const char *program);
+int dispatch_program(struct scan *scan, const char *program);
 /* An object whose address is known, for a program that reads inside it. */
-struct walk_place {
+struct walk_object {
 	uint64_t address;
 	uint32_t id;
 };
@@ -162,14 +162,14 @@ struct walk_place {
  * Runs a program that reads inside objects (walk_slots, walk_used) for each of @places.
  * Returns 0 or -errno.
  */
-int walk_places(struct scan *scan, const char *program, const GArray *places);
+int dispatch_places(struct scan *scan, const char *program, const GArray *places);
 /* Before all walks: reads which instances of bpffs there are, and where they are mounted. 0 or -errno. */
-int pins_prepare(struct scan *scan);
+int pin_tree_prepare(struct scan *scan);
 /*
  * For the holders of one map: adds a map to those whose slots are read, if that one map may be in a
  * slot (lib/holders/map.c).
  */
-void holder_map_note(struct scan *scan, const struct walk_rec *rec);
+void holder_map_add_slotted(struct scan *scan, const struct walk_rec *rec);
 /* The name of an enum walk_via, as it is shown. */
 const char *walk_via_name(unsigned int via);
 

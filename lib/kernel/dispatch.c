@@ -6,10 +6,9 @@
 #include <linux/bpf.h>
 #include <string.h>
 
-#include "kernel/owner_records.h"
 #include "kernel/bpf_source.h"
+#include "kernel/owner_records.h"
 #include "uapi/newer.h"
-
 
 /*
  * Programs that find files which processes hold without a descriptor. They take longer than
@@ -19,8 +18,8 @@
  * object, the object has an unexplained reference; a new unexplained reference makes the next
  * scan run these programs.
  */
-static const char *const non_fd_walks[WALK_HIDDEN] = { "walk_mappings", "walk_ring_fds",
-						       "walk_aio" };
+static const char *const non_fd_walks[NON_FD_WALKS] = { "walk_mappings", "walk_ring_fds",
+							"walk_aio" };
 
 /* Properties of maps: a program is worth running only if a map has the property that it reads. */
 enum walk_trait {
@@ -36,8 +35,8 @@ static const struct {
 	const char *program;
 	uint32_t traits;
 } map_walks[] = {
-	{ "walk_sockmaps", TRAIT_SOCKETS },   { "walk_async", TRAIT_ASYNC },
-	{ "walk_kptrs", TRAIT_SPECIAL },      { "walk_event_slots", TRAIT_EVENTS },
+	{ "walk_sockmaps", TRAIT_SOCKETS },	 { "walk_async", TRAIT_ASYNC },
+	{ "walk_kptrs", TRAIT_SPECIAL },	 { "walk_event_slots", TRAIT_EVENTS },
 	{ "walk_registered", TRAIT_STRUCT_OPS },
 };
 
@@ -64,7 +63,7 @@ static bool is_mappable(const struct walk_map *map)
 	       map->type == BPF_MAP_TYPE_USER_RINGBUF || map->type == NEWER_BPF_MAP_TYPE_ARENA;
 }
 
-void walk_note(struct scan *scan, const struct walk_rec *rec)
+void dispatch_note(struct scan *scan, const struct walk_rec *rec)
 {
 	const struct walk_map *map = walk_record(rec, walk_map);
 	const struct walk_held *held = walk_record(rec, walk_held);
@@ -73,7 +72,7 @@ void walk_note(struct scan *scan, const struct walk_rec *rec)
 	if (map) {
 		state->traits |= traits_of(map);
 		if (is_mappable(map))
-			state->mappable |= !walkers_own_map(state->walkers, map->rec.id);
+			state->mappable |= !bpf_loader_own_map(state->walkers, map->rec.id);
 	} else if (rec->type >= WALK_HELD && rec->type <= WALK_CARRIED) {
 		/*
 		 * Holders of one map: messages of sockets and rings can hold a map's file, while a
@@ -81,9 +80,9 @@ void walk_note(struct scan *scan, const struct walk_rec *rec)
 		 */
 		bool nested = held && held->kind > WALK_HELD_ITER;
 
-		if (state->in_hidden) {
+		if (state->in_non_fd) {
 			state->hidden = true;
-			state->hidden_carriers |= nested;
+			state->non_fd_nested |= nested;
 		} else {
 			state->carries |= nested || !state->one;
 		}
@@ -101,11 +100,11 @@ static void set_task(struct scan *scan, const struct walk_rec *rec)
 		return;
 	state->pid = rec->id;
 	state->tid = task->tid;
-	state->comm = walk_name(scan, task->comm, sizeof(task->comm));
+	state->comm = object_record_name(scan, task->comm, sizeof(task->comm));
 	scan_process(scan, state->pid, state->comm);
 }
 
-void walk_dispatch(const struct walk_rec *rec, void *data)
+void dispatch_record(const struct walk_rec *rec, void *data)
 {
 	struct scan *scan = data;
 	struct walk_state *state = walk_state_of(scan);
@@ -114,25 +113,25 @@ void walk_dispatch(const struct walk_rec *rec, void *data)
 	if (scan_failed(scan))
 		return;
 	if (state->after) {
-		walk_recount(scan, rec);
+		object_record_recheck(scan, rec);
 		return;
 	}
 	if (!state->one)
-		walk_count(scan, rec);
+		object_record_add(scan, rec);
 	set_task(scan, rec);
-	owners_note(scan, rec);
-	walk_note(scan, rec);
+	owners_store(scan, rec);
+	dispatch_note(scan, rec);
 	for (; takers; takers &= takers - 1) {
 		unsigned int i = (unsigned int)__builtin_ctzll(takers);
 
-		scan_turn(scan, i);
+		scan_set_class_index(scan, i);
 		if (scan->classes[i]->decode(scan, rec))
 			return;
 	}
 }
 
 /*
- * Called a few records before walk_dispatch(), to bring the entry that it will look up into the
+ * Called a few records before dispatch_record(), to bring the entry that it will look up into the
  * processor's cache.
  */
 static void prefetch_record(const struct walk_rec *rec, void *data)
@@ -140,7 +139,7 @@ static void prefetch_record(const struct walk_rec *rec, void *data)
 	const struct walk_file *file = walk_record(rec, walk_file);
 
 	if (file)
-		scan_file_soon(data, file->file);
+		scan_prefetch_file(data, file->file);
 }
 
 /* ------------------------------------------------------ the programs --- */
@@ -153,10 +152,10 @@ static bool is_worth_it(struct scan *scan, const char *program)
 	 * If the one map cannot be mapped itself, only nested files can hold it
 	 * without a descriptor.
 	 */
-	if (state->in_hidden && state->one)
-		return scan->ctx->hidden_carriers || state->mappable || state->carries;
-	if (state->in_hidden)
-		return scan->ctx->thorough || state->mappable || state->carries;
+	if (state->in_non_fd && state->one)
+		return scan->ctx->non_fd_nested || state->mappable || state->carries;
+	if (state->in_non_fd)
+		return scan->ctx->force_full_scan || state->mappable || state->carries;
 	for (guint i = 0; i < G_N_ELEMENTS(map_walks); i++)
 		if (strcmp(map_walks[i].program, program) == 0)
 			return state->traits & map_walks[i].traits;
@@ -169,90 +168,90 @@ static bool is_worth_it(struct scan *scan, const char *program)
  */
 static int iterate(struct scan *scan, const char *program, walk_fn fn, void *data)
 {
-	struct walkers *walkers = walk_state_of(scan)->walkers;
-	struct walk_control *control = walkers_control(walkers);
+	struct bpf_loader *walkers = walk_state_of(scan)->walkers;
+	struct walk_control *control = bpf_loader_control(walkers);
 	int err;
 
 	if (strcmp(program, "walk_mappings") == 0 && control->vmas != WALK_VMAS_UNABLE) {
 		control->vmas_busy = 0;
-		err = walkers_iterate(walkers, "walk_vmas", fn, data);
+		err = bpf_loader_iterate(walkers, "walk_vmas", fn, data);
 		if (err || control->vmas != WALK_VMAS_ABLE)
 			control->vmas = WALK_VMAS_UNABLE;
 		else if (!control->vmas_busy)
 			return 0;
 	}
-	return walkers_iterate(walkers, program, fn, data);
+	return bpf_loader_iterate(walkers, program, fn, data);
 }
 
-/* The index of a program in non_fd_walks; WALK_HIDDEN if it is none of them. */
+/* The index of a program in non_fd_walks; NON_FD_WALKS if it is none of them. */
 static guint non_fd_index(const char *program)
 {
 	guint place = 0;
 
-	while (place < WALK_HIDDEN && strcmp(non_fd_walks[place], program) != 0)
+	while (place < NON_FD_WALKS && strcmp(non_fd_walks[place], program) != 0)
 		place++;
 	return place;
 }
 
 /*
  * While the thread runs walk_tasks, runs the programs that are worth running whatever descriptors
- * there are. Their records are kept until walk_program(): the records of descriptors come first.
+ * there are. Their records are kept until dispatch_program(): the records of descriptors come first.
  */
 static void walk_non_fd_early(struct scan *scan)
 {
 	struct walk_state *state = walk_state_of(scan);
 
-	state->in_hidden = true;
-	for (guint i = 0; i < WALK_HIDDEN; i++) {
+	state->in_non_fd = true;
+	for (guint i = 0; i < NON_FD_WALKS; i++) {
 		struct walk_kept *kept = &state->early[i];
 
 		if (is_worth_it(scan, non_fd_walks[i])) {
 			kept->bytes = g_byte_array_new();
-			kept->walked = iterate(scan, non_fd_walks[i], walk_keep, kept);
+			kept->walked = iterate(scan, non_fd_walks[i], dispatch_collect, kept);
 		}
 	}
-	state->in_hidden = false;
+	state->in_non_fd = false;
 }
 
 /* Processes the records that were kept, and returns the result of that run. */
 static int dispatch_early(struct scan *scan, struct walk_kept *kept)
 {
-	walk_each(kept->bytes->data, kept->bytes->len, walk_dispatch, scan);
+	walk_each(kept->bytes->data, kept->bytes->len, dispatch_record, scan);
 	g_clear_pointer(&kept->bytes, g_byte_array_unref);
 	return kept->err ? kept->err : kept->walked;
 }
 
-int walk_program(struct scan *scan, const char *program)
+int dispatch_program(struct scan *scan, const char *program)
 {
 	struct walk_state *state = walk_state_of(scan);
 	guint place = non_fd_index(program);
-	struct walk_kept *early = place < WALK_HIDDEN ? &state->early[place] : NULL;
+	struct walk_kept *early = place < NON_FD_WALKS ? &state->early[place] : NULL;
 	bool is_early = early && early->bytes;
 	int err;
 
-	state->in_hidden = place < WALK_HIDDEN;
+	state->in_non_fd = place < NON_FD_WALKS;
 	if (is_early || is_worth_it(scan, program)) {
-		state->looked_hidden |= state->in_hidden;
+		state->non_fd_walked |= state->in_non_fd;
 		err = is_early ? dispatch_early(scan, early)
-			       : iterate(scan, program, walk_dispatch, scan);
+			       : iterate(scan, program, dispatch_record, scan);
 	} else {
 		/*
 		 * A program that is not worth running is no gap, but one that cannot run is,
 		 * whether it is worth it or not.
 		 */
-		err = walkers_lack(state->walkers, program) ? -ENOPKG : 0;
+		err = bpf_loader_lack(state->walkers, program) ? -ENOPKG : 0;
 	}
-	state->in_hidden = false;
+	state->in_non_fd = false;
 	return err;
 }
 
 /* Runs the program for at most WALK_LIST_MAX objects. */
-static int walk_some(struct scan *scan, const char *program, const struct walk_place *places,
+static int walk_some(struct scan *scan, const char *program, const struct walk_object *places,
 		     guint count)
 {
-	struct walkers *walkers = walk_state_of(scan)->walkers;
-	struct walk_control *control = walkers_control(walkers);
-	struct walk_listed *list = walkers_list(walkers);
+	struct bpf_loader *walkers = walk_state_of(scan)->walkers;
+	struct walk_control *control = bpf_loader_control(walkers);
+	struct walk_listed *list = bpf_loader_list(walkers);
 	int err;
 
 	for (guint i = 0; i < count; i++)
@@ -261,18 +260,18 @@ static int walk_some(struct scan *scan, const char *program, const struct walk_p
 	control->list_at = 0;
 	control->resume_at = 0;
 	do {
-		err = walkers_call(walkers, program, walk_dispatch, scan);
+		err = bpf_loader_call(walkers, program, dispatch_record, scan);
 	} while (!err && control->ended == WALK_FULL);
 	return err;
 }
 
-int walk_places(struct scan *scan, const char *program, const GArray *places)
+int dispatch_places(struct scan *scan, const char *program, const GArray *places)
 {
-	int err = walkers_lack(walk_state_of(scan)->walkers, program) ? -ENOPKG : 0;
+	int err = bpf_loader_lack(walk_state_of(scan)->walkers, program) ? -ENOPKG : 0;
 	guint count = places ? places->len : 0;
 
 	for (guint first = 0; !err && first < count; first += WALK_LIST_MAX)
-		err = walk_some(scan, program, &g_array_index(places, struct walk_place, first),
+		err = walk_some(scan, program, &g_array_index(places, struct walk_object, first),
 				MIN(count - first, (guint)WALK_LIST_MAX));
 	return err;
 }
@@ -284,19 +283,19 @@ static void walk_class(struct scan *scan, unsigned int index, GHashTable *result
 	int err = 0;
 
 	if (class->walk) {
-		scan_turn(scan, index);
+		scan_set_class_index(scan, index);
 		err = class->walk(scan);
 	}
 	for (guint i = 0; class->walks && class->walks[i] && !err; i++) {
 		const char *program = class->walks[i];
 
 		if (!g_hash_table_contains(results, program)) {
-			err = walk_program(scan, program);
+			err = dispatch_program(scan, program);
 			g_hash_table_insert(results, (gpointer)program, GINT_TO_POINTER(err));
 		}
 		err = GPOINTER_TO_INT(g_hash_table_lookup(results, program));
 	}
-	scan_turn(scan, index);
+	scan_set_class_index(scan, index);
 	scan_source(scan, "BPF walk");
 	if (err == -ENOPKG)
 		scan_unavailable(scan, "its BPF program does not load on this kernel", 0);
@@ -311,36 +310,36 @@ static bool can_hold(struct scan *scan, const struct holder_class *class)
 	       class->pub.kinds & 1u << BPFREFS_MAP;
 }
 
-static void walk_classes_where(struct scan *scan, bool apart, GHashTable *results)
+static void walk_classes_where(struct scan *scan, bool parallel, GHashTable *results)
 {
 	for (unsigned int i = 0; scan->classes[i] && !scan_failed(scan); i++)
-		if (scan->classes[i]->apart == apart && can_hold(scan, scan->classes[i]))
+		if (scan->classes[i]->parallel == parallel && can_hold(scan, scan->classes[i]))
 			walk_class(scan, i, results);
 }
 
-void walk_classes(struct scan *scan, struct walkers_walk *tasks)
+void dispatch_classes(struct scan *scan, struct bpf_loader_walk *tasks)
 {
 	GHashTable *results = g_hash_table_new(g_str_hash, g_str_equal);
 
 	walk_classes_where(scan, true, results);
 	if (tasks) {
 		walk_non_fd_early(scan);
-		g_hash_table_insert(
-			results, (gpointer) "walk_tasks",
-			GINT_TO_POINTER(walkers_end(tasks, prefetch_record, walk_dispatch, scan)));
+		g_hash_table_insert(results, (gpointer) "walk_tasks",
+				    GINT_TO_POINTER(bpf_loader_end(tasks, prefetch_record,
+								   dispatch_record, scan)));
 	}
 	walk_classes_where(scan, false, results);
 	g_hash_table_unref(results);
-	walk_derive(scan, false);
+	dispatch_derive(scan, false);
 }
 
-void walk_derive(struct scan *scan, bool alone)
+void dispatch_derive(struct scan *scan, bool alone)
 {
 	for (unsigned int i = 0; scan->classes[i] && !scan_failed(scan); i++) {
 		if (!scan->classes[i]->derive || !can_hold(scan, scan->classes[i]) ||
-		    scan->classes[i]->derives_alone != alone)
+		    scan->classes[i]->userspace_only != alone)
 			continue;
-		scan_turn(scan, i);
+		scan_set_class_index(scan, i);
 		scan->classes[i]->derive(scan);
 	}
 }

@@ -6,7 +6,7 @@
 /* After so many consecutive reads without a record the iterator is given up. */
 #define EMPTY_READS_MAX 4096
 
-void reading_begin(struct reading *reading)
+void iter_reader_begin(struct iter_reader *reading)
 {
 	struct walk_control *control = reading->control;
 
@@ -35,9 +35,9 @@ static int read_once(int fd)
 	return n > 0 || errno == EAGAIN || errno == EINTR ? 1 : -errno;
 }
 
-int reading_next(void *data, const void **records, uint32_t *len)
+int iter_reader_next(void *data, const void **records, uint32_t *len)
 {
-	struct reading *reading = data;
+	struct iter_reader *reading = data;
 	int more = reading->pending ? 1 : read_once(reading->fd);
 
 	reading->pending = false;
@@ -48,24 +48,24 @@ int reading_next(void *data, const void **records, uint32_t *len)
 	return more > 0 && reading->idle >= EMPTY_READS_MAX ? -ELOOP : more;
 }
 
-int reading_all(struct reading *reading, walk_fn fn, void *data, bool *took_long)
+int iter_reader_all(struct iter_reader *reading, walk_fn fn, void *data, bool *took_long)
 {
-	struct ahead *ahead;
+	struct prefetch *prefetch;
 	const void *records;
 	uint32_t len;
 	int more;
 
 	do {
-		more = reading_next(reading, &records, &len);
+		more = iter_reader_next(reading, &records, &len);
 		/* To start a thread takes longer than to decode a few records. */
 		if (more > 0 && len > WALK_OUT_SIZE / 4 && !*took_long) {
 			*took_long = true;
 			reading->control->len = len;
 			reading->pending = true;
-			ahead = ahead_begin(reading_next, reading);
-			if (ahead)
-				return ahead_end(ahead, NULL, fn, data);
-			reading_next(reading, &records, &len);
+			prefetch = prefetch_begin(iter_reader_next, reading);
+			if (prefetch)
+				return prefetch_end(prefetch, NULL, fn, data);
+			iter_reader_next(reading, &records, &len);
 		}
 		walk_each(records, len, fn, data);
 	} while (more > 0);

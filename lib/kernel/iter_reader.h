@@ -3,10 +3,10 @@
 #ifndef BPFREFS_ITER_READER_H
 #define BPFREFS_ITER_READER_H
 
-#include "kernel/prefetch.h"
 #include "kernel/bpf_loader.h"
+#include "kernel/prefetch.h"
 
-struct reading {
+struct iter_reader {
 	struct walk_control *control; /* borrowed */
 	const char *out;	      /* the buffer, borrowed */
 	int fd;			      /* the iterator, borrowed */
@@ -15,13 +15,13 @@ struct reading {
 };
 
 /* Resets what the program and userspace share, for a walk from the beginning. */
-void reading_begin(struct reading *reading);
-/* Reads once; it is an ahead_fn whose data is a struct reading. */
-int reading_next(void *reading, const void **records, uint32_t *len);
+void iter_reader_begin(struct iter_reader *reading);
+/* Reads once; it is an prefetch_fn whose data is a struct iter_reader. */
+int iter_reader_next(void *reading, const void **records, uint32_t *len);
 /*
  * Reads to the end. If that takes long, a thread reads while the caller's thread decodes, and
  * *@took_long is set to true. Returns 0 or -errno.
  */
-int reading_all(struct reading *reading, walk_fn fn, void *data, bool *took_long);
+int iter_reader_all(struct iter_reader *reading, walk_fn fn, void *data, bool *took_long);
 
 #endif

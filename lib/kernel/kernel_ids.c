@@ -11,9 +11,9 @@
 #include <sys/socket.h>
 #include <sys/syscall.h>
 
-#include "uapi/syscalls.h"
-#include "procfs/fdinfo.h"
 #include "kernel/bpf_source.h"
+#include "procfs/fdinfo.h"
+#include "uapi/syscalls.h"
 
 static void ignore(const struct walk_rec *rec, void *data)
 {
@@ -21,28 +21,28 @@ static void ignore(const struct walk_rec *rec, void *data)
 	(void)data;
 }
 
-static int peek(struct walkers *walkers, int fd, struct walk_peek *out)
+static int peek(struct bpf_loader *walkers, int fd, struct walk_peek *out)
 {
-	struct walk_control *control = walkers_control(walkers);
+	struct walk_control *control = bpf_loader_control(walkers);
 	int err;
 
 	if (fd < 0)
 		return fd;
 	control->peek_fd = (uint32_t)fd;
-	err = walkers_call(walkers, "walk_peek_prog", ignore, NULL);
+	err = bpf_loader_call(walkers, "walk_peek_prog", ignore, NULL);
 	*out = control->peeked;
 	return err;
 }
 
-static int probe_files(struct walkers *walkers)
+static int probe_files(struct bpf_loader *walkers)
 {
-	struct walk_known *known = &walkers_control(walkers)->known;
-	bpfrefs_autofd iterator = walkers_open_iterator(walkers, "walk_maps");
+	struct walk_kernel_ids *known = &bpf_loader_control(walkers)->kernel_ids;
+	bpfrefs_autofd iterator = bpf_loader_open_iterator(walkers, "walk_maps");
 	struct walk_peek peeked;
 	int err;
 
 	for (unsigned int kind = 0; kind < BPFREFS_KIND_COUNT; kind++) {
-		err = peek(walkers, walkers_own_fd(walkers, kind), &peeked);
+		err = peek(walkers, bpf_loader_own_fd(walkers, kind), &peeked);
 		if (err)
 			return err;
 		if (!peeked.release)
@@ -72,15 +72,15 @@ static int own_bpffs(void)
 	return mount < 0 ? -errno : mount;
 }
 
-static int probe_pin(struct walkers *walkers, int bpffs, enum bpfrefs_kind kind)
+static int probe_pin(struct bpf_loader *walkers, int bpffs, enum bpfrefs_kind kind)
 {
-	struct walk_known *known = &walkers_control(walkers)->known;
+	struct walk_kernel_ids *known = &bpf_loader_control(walkers)->kernel_ids;
 	const char *name = bpfrefs_kind_name(kind);
 	bpfrefs_autofd pin = -1;
 	struct walk_peek peeked;
 	int err;
 
-	err = bpf_pin_at(walkers_own_fd(walkers, kind), bpffs, name);
+	err = syscall_pin_at(bpf_loader_own_fd(walkers, kind), bpffs, name);
 	if (err)
 		return err;
 	pin = openat(bpffs, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
@@ -94,7 +94,7 @@ static int probe_pin(struct walkers *walkers, int bpffs, enum bpfrefs_kind kind)
 	return peeked.inode_ops && peeked.fs_type ? 0 : -ENOTSUP;
 }
 
-static int probe_pins(struct walkers *walkers)
+static int probe_pins(struct bpf_loader *walkers)
 {
 	bpfrefs_autofd bpffs = own_bpffs();
 	int err = 0;
@@ -112,19 +112,19 @@ static int probe_pins(struct walkers *walkers)
  * Reads also the super block of a descriptor, and the type of namespace if it is
  * a namespace's file.
  */
-static int peek_owner(struct walkers *walkers, int fd, struct walk_peek *out)
+static int peek_owner(struct bpf_loader *walkers, int fd, struct walk_peek *out)
 {
 	int err = peek(walkers, fd, out);
 
 	if (!err)
-		err = walkers_call(walkers, "walk_peek_owner", ignore, NULL);
-	*out = walkers_control(walkers)->peeked;
+		err = bpf_loader_call(walkers, "walk_peek_owner", ignore, NULL);
+	*out = bpf_loader_control(walkers)->peeked;
 	return err;
 }
 
-static void probe_mount_files(struct walkers *walkers)
+static void probe_mount_files(struct bpf_loader *walkers)
 {
-	struct walk_known *known = &walkers_control(walkers)->known;
+	struct walk_kernel_ids *known = &bpf_loader_control(walkers)->kernel_ids;
 	bpfrefs_autofd bpffs = own_bpffs();
 	bpfrefs_autofd path = openat(bpffs, ".", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	bpfrefs_autofd dir = openat(bpffs, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -144,9 +144,9 @@ static void probe_mount_files(struct walkers *walkers)
 		known->dir_ops = peeked.ops;
 }
 
-static void probe_namespace_files(struct walkers *walkers)
+static void probe_namespace_files(struct bpf_loader *walkers)
 {
-	struct walk_known *known = &walkers_control(walkers)->known;
+	struct walk_kernel_ids *known = &bpf_loader_control(walkers)->kernel_ids;
 	bpfrefs_autofd mnt = open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC);
 	bpfrefs_autofd net = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
 	bpfrefs_autofd mounts = open("/proc/self/mountinfo", O_RDONLY | O_CLOEXEC);
@@ -167,16 +167,16 @@ static void probe_namespace_files(struct walkers *walkers)
  * What cannot be read is no error: the counter of an owner then exceeds the holds that are found,
  * so the owner counts as one that stays.
  */
-static void probe_owners(struct walkers *walkers)
+static void probe_owners(struct bpf_loader *walkers)
 {
-	struct walk_known *known = &walkers_control(walkers)->known;
+	struct walk_kernel_ids *known = &bpf_loader_control(walkers)->kernel_ids;
 	struct walk_peek peeked;
 
 	probe_mount_files(walkers);
 	probe_namespace_files(walkers);
-	if (peek(walkers, walkers_cpu_map_fd(walkers), &peeked) == 0)
+	if (peek(walkers, bpf_loader_cpu_map_fd(walkers), &peeked) == 0)
 		known->cpu_array = peeked.private_data;
-	if (walkers_call(walkers, "walk_init_namespaces", ignore, NULL))
+	if (bpf_loader_call(walkers, "walk_init_namespaces", ignore, NULL))
 		known->init_nsproxy = 0;
 }
 
@@ -228,24 +228,24 @@ static bool kernel_lacks(enum walk_other other, int error)
 	return error == ENOSYS || error == EAFNOSUPPORT || error == ENODEV || error == ENXIO;
 }
 
-/* A failure is no error here: the classes that need these files report it (walk_knows()). */
-static void probe_other(struct walkers *walkers, enum walk_other other, int (*open_own)(void))
+/* A failure is no error here: the classes that need these files report it (kernel_ids_has()). */
+static void probe_other(struct bpf_loader *walkers, enum walk_other other, int (*open_own)(void))
 {
-	struct walk_known *known = &walkers_control(walkers)->known;
+	struct walk_kernel_ids *known = &bpf_loader_control(walkers)->kernel_ids;
 	bpfrefs_autofd fd = open_own();
 	int err = fd < 0 ? -errno : 0;
 	struct walk_peek peeked;
 
 	if (err) {
-		known->unlearnt[other] = kernel_lacks(other, -err) ? 0 : (uint32_t)-err;
+		known->other_errors[other] = kernel_lacks(other, -err) ? 0 : (uint32_t)-err;
 		return;
 	}
 	err = peek(walkers, fd, &peeked);
 	known->other[other] = err ? 0 : peeked.release;
-	known->unlearnt[other] = err ? (uint32_t)-err : ENOTSUP;
+	known->other_errors[other] = err ? (uint32_t)-err : ENOTSUP;
 }
 
-static void probe_others(struct walkers *walkers)
+static void probe_others(struct bpf_loader *walkers)
 {
 	static int (*const open_own[WALK_OTHERS])(void) = {
 		[WALK_OTHER_SOCKET] = own_socket,
@@ -258,7 +258,7 @@ static void probe_others(struct walkers *walkers)
 		probe_other(walkers, other, open_own[other]);
 }
 
-bool walk_knows(struct scan *scan, enum walk_other other)
+bool kernel_ids_has(struct scan *scan, enum walk_other other)
 {
 	static const char *const names[WALK_OTHERS] = {
 		[WALK_OTHER_SOCKET] = "sockets cannot be distinguished from other files",
@@ -266,16 +266,17 @@ bool walk_knows(struct scan *scan, enum walk_other other)
 		[WALK_OTHER_PERF] = "perf events cannot be distinguished from other files",
 		[WALK_OTHER_TUN] = "tun files cannot be distinguished from other files",
 	};
-	const struct walk_known *known = &walkers_control(walk_state_of(scan)->walkers)->known;
+	const struct walk_kernel_ids *known =
+		&bpf_loader_control(walk_state_of(scan)->walkers)->kernel_ids;
 
 	if (known->other[other])
 		return true;
-	if (known->unlearnt[other])
-		scan_unavailable(scan, names[other], (int)known->unlearnt[other]);
+	if (known->other_errors[other])
+		scan_unavailable(scan, names[other], (int)known->other_errors[other]);
 	return false;
 }
 
-int walk_learn(struct walkers *walkers, char **why)
+int kernel_ids_probe(struct bpf_loader *walkers, char **why)
 {
 	int err = probe_files(walkers);
 
@@ -288,7 +289,7 @@ int walk_learn(struct walkers *walkers, char **why)
 		probe_others(walkers);
 		probe_owners(walkers);
 	}
-	walkers_control(walkers)->self_prog = walkers_program_id(walkers, "walk_progs");
-	walkers_control(walkers)->counts_prog = walkers_program_id(walkers, "walk_counts");
+	bpf_loader_control(walkers)->self_prog = bpf_loader_program_id(walkers, "walk_progs");
+	bpf_loader_control(walkers)->counts_prog = bpf_loader_program_id(walkers, "walk_counts");
 	return err;
 }

@@ -153,18 +153,18 @@ static int cut_vmlinux(struct cut *cut)
 
 static bool is_module(uint32_t id)
 {
-	bpfrefs_autofd fd = bpf_open_id(BPFREFS_BTF, id);
+	bpfrefs_autofd fd = syscall_open_id(BPFREFS_BTF, id);
 	struct btf_facts facts;
 
-	return fd >= 0 && raw_btf_read(fd, &facts) == 0 && facts.raw.kernel_btf &&
+	return fd >= 0 && uapi_info_btf_read(fd, &facts) == 0 && facts.raw.kernel_btf &&
 	       strcmp(facts.name, "vmlinux") != 0;
 }
 
-bool walkers_btf_new_module(uint32_t *newest)
+bool min_core_btf_new_module(uint32_t *newest)
 {
 	bool found = false;
 
-	while (bpf_next_id(BPFREFS_BTF, *newest, newest) == 0)
+	while (syscall_next_id(BPFREFS_BTF, *newest, newest) == 0)
 		found |= is_module(*newest);
 	return found;
 }
@@ -188,7 +188,7 @@ static int cut_modules(struct cut *cut)
 	uint32_t id = 0;
 	int err = 0;
 
-	while (!err && g_hash_table_size(cut->wanted) && bpf_next_id(BPFREFS_BTF, id, &id) == 0)
+	while (!err && g_hash_table_size(cut->wanted) && syscall_next_id(BPFREFS_BTF, id, &id) == 0)
 		if (is_module(id))
 			err = cut_module(cut, id);
 	return err;
@@ -230,7 +230,7 @@ static void find_casts(const struct btf *vmlinux, uint32_t casts[WALK_CASTS])
 	}
 }
 
-int walkers_btf_write(const struct btf *ours, int fd, uint32_t casts[WALK_CASTS])
+int min_core_btf_write(const struct btf *ours, int fd, uint32_t casts[WALK_CASTS])
 {
 	struct cut cut = { .vmlinux = btf__load_vmlinux_btf(), .out = btf__new_empty() };
 	int err = cut.vmlinux && cut.out ? 0 : -ENOENT;

@@ -19,12 +19,12 @@ struct btf;
  * takes 1 ms each, and two thirds of the time that the load takes. In the reduced BTF it finds the
  * same types at once.
  */
-int walkers_btf_write(const struct btf *ours, int fd, uint32_t casts[WALK_CASTS]);
+int min_core_btf_write(const struct btf *ours, int fd, uint32_t casts[WALK_CASTS]);
 
 /*
  * Returns true if the BTF of a module has an id above *@newest, and sets *@newest to the
  * highest id of all BTFs.
  */
-bool walkers_btf_new_module(uint32_t *newest);
+bool min_core_btf_new_module(uint32_t *newest);
 
 #endif

@@ -18,10 +18,10 @@ struct emitted {
  */
 #define ANY_CLASS UINT32_MAX
 
-struct carriers {
-	GQueue waiting;		 /* owned struct carrier */
-	GHashTable *seen;	 /* owned struct emitted */
-	struct carrier *current; /* the socket or ring that is being read, else NULL */
+struct nested_files {
+	GQueue waiting;		     /* owned struct nested_file */
+	GHashTable *seen;	     /* owned struct emitted */
+	struct nested_file *current; /* the socket or ring that is being read, else NULL */
 };
 
 static guint emitted_hash(gconstpointer data)
@@ -40,30 +40,30 @@ static gboolean emitted_equal(gconstpointer a, gconstpointer b)
 	return memcmp(a, b, sizeof(struct emitted)) == 0;
 }
 
-static struct carriers *carriers_of(struct scan *scan)
+static struct nested_files *nested_files_of(struct scan *scan)
 {
 	struct walk_state *state = walk_state_of(scan);
 
-	if (!state->carriers) {
-		state->carriers = g_new0(struct carriers, 1);
-		g_queue_init(&state->carriers->waiting);
-		state->carriers->seen =
+	if (!state->nested_files) {
+		state->nested_files = g_new0(struct nested_files, 1);
+		g_queue_init(&state->nested_files->waiting);
+		state->nested_files->seen =
 			g_hash_table_new_full(emitted_hash, emitted_equal, g_free, NULL);
 	}
-	return state->carriers;
+	return state->nested_files;
 }
 
-void carriers_free(struct scan *scan)
+void nested_files_free(struct scan *scan)
 {
 	struct walk_state *state = walk_state_of(scan);
-	struct carriers *carriers = state->carriers;
+	struct nested_files *nested_files = state->nested_files;
 
-	if (!carriers)
+	if (!nested_files)
 		return;
-	g_queue_clear_full(&carriers->waiting, g_free);
-	g_hash_table_unref(carriers->seen);
-	g_free(carriers);
-	state->carriers = NULL;
+	g_queue_clear_full(&nested_files->waiting, g_free);
+	g_hash_table_unref(nested_files->seen);
+	g_free(nested_files);
+	state->nested_files = NULL;
 }
 
 /* Returns true for the first call with these values. */
@@ -72,12 +72,12 @@ static bool first_time(struct scan *scan, struct emitted emitted)
 	struct emitted *copy = g_new(struct emitted, 1);
 
 	*copy = emitted;
-	return g_hash_table_add(carriers_of(scan)->seen, copy);
+	return g_hash_table_add(nested_files_of(scan)->seen, copy);
 }
 
-uint32_t held_pid(struct scan *scan, const char **comm)
+uint32_t nested_file_pid(struct scan *scan, const char **comm)
 {
-	const struct carrier *by = carriers_of(scan)->current;
+	const struct nested_file *by = nested_files_of(scan)->current;
 
 	*comm = by ? by->comm : walk_state_of(scan)->comm;
 	return by ? by->pid : walk_state_of(scan)->pid;
@@ -86,11 +86,11 @@ uint32_t held_pid(struct scan *scan, const char **comm)
 static void queue_nested(struct scan *scan, const struct walk_held *held)
 {
 	const struct walk_state *state = walk_state_of(scan);
-	struct carriers *carriers = carriers_of(scan);
-	struct carrier *nested = g_new0(struct carrier, 1);
+	struct nested_files *nested_files = nested_files_of(scan);
+	struct nested_file *nested = g_new0(struct nested_file, 1);
 
-	if (carriers->current) {
-		*nested = *carriers->current;
+	if (nested_files->current) {
+		*nested = *nested_files->current;
 		/* A connection that is not accepted yet is a part of the listening socket. */
 		nested->depth += held->kind != WALK_HELD_CONNECTION;
 	} else {
@@ -103,32 +103,32 @@ static void queue_nested(struct scan *scan, const struct walk_held *held)
 	nested->inside = held->inside;
 	nested->kind = held->kind;
 	/* Breadth first: the depth that is shown is then the least one. */
-	g_queue_push_tail(&carriers->waiting, nested);
+	g_queue_push_tail(&nested_files->waiting, nested);
 }
 
 struct line {
 	const struct walk_held *held;
 	uint32_t token, count;
-	held_fill_fn fill;
+	nested_file_fill_fn fill;
 };
 
 static void add_line(struct scan *scan, struct bpfrefs_key key, const struct line *line)
 {
 	const char *comm = NULL;
-	uint32_t pid = held_pid(scan, &comm);
+	uint32_t pid = nested_file_pid(scan, &comm);
 	struct bpfrefs_ref *ref;
 
 	ref = scan_add(scan, key, line->count, key.kind == BPFREFS_MAP ? line->count : 0);
 	if (!ref)
 		return;
 	ref_set_pid(ref, pid);
-	ref_set_num(ref, HELD_FILE, line->token);
-	ref_set_num(ref, HELD_PID, pid);
-	ref_set_static(ref, HELD_COMM, comm);
-	line->fill(scan, ref, line->held, carriers_of(scan)->current);
+	ref_set_num(ref, NESTED_FILE_FILE, line->token);
+	ref_set_num(ref, NESTED_FILE_PID, pid);
+	ref_set_static(ref, NESTED_FILE_COMM, comm);
+	line->fill(scan, ref, line->held, nested_files_of(scan)->current);
 }
 
-static void take_file(struct scan *scan, const struct walk_held *held, held_fill_fn fill)
+static void take_file(struct scan *scan, const struct walk_held *held, nested_file_fill_fn fill)
 {
 	struct line line = { .held = held, .fill = fill };
 	enum bpfrefs_kind kind = BPFREFS_PROG;
@@ -142,13 +142,13 @@ static void take_file(struct scan *scan, const struct walk_held *held, held_fill
 		add_line(scan, (struct bpfrefs_key){ BPFREFS_MAP, held->map_id }, &line);
 }
 
-void held_take(struct scan *scan, const struct walk_held *held, held_fill_fn fill)
+void nested_file_take(struct scan *scan, const struct walk_held *held, nested_file_fill_fn fill)
 {
-	const struct carrier *by = carriers_of(scan)->current;
+	const struct nested_file *by = nested_files_of(scan)->current;
 	struct emitted emitted = { .what = held->file };
 	const char *comm = NULL;
 
-	emitted.pid = held_pid(scan, &comm);
+	emitted.pid = nested_file_pid(scan, &comm);
 	if (held->kind > WALK_HELD_ITER) {
 		emitted.what = held->inside;
 		emitted.class_index = ANY_CLASS;
@@ -170,9 +170,9 @@ void held_take(struct scan *scan, const struct walk_held *held, held_fill_fn fil
 		take_file(scan, held, fill);
 }
 
-bool held_is_new(struct scan *scan, uint64_t what)
+bool nested_file_is_new(struct scan *scan, uint64_t what)
 {
-	const struct carrier *by = carriers_of(scan)->current;
+	const struct nested_file *by = nested_files_of(scan)->current;
 	struct emitted emitted = { .what = what, .class_index = scan->class_index };
 
 	if (!by)
@@ -182,7 +182,8 @@ bool held_is_new(struct scan *scan, uint64_t what)
 	return first_time(scan, emitted);
 }
 
-void held_set_fd(struct bpfrefs_ref *ref, unsigned int index, const struct carrier *nested)
+void nested_file_set_fd(struct bpfrefs_ref *ref, unsigned int index,
+			const struct nested_file *nested)
 {
 	if (nested->how == WALK_HOW_FD)
 		ref_set_num(ref, index, nested->fd);
@@ -196,12 +197,12 @@ void held_set_fd(struct bpfrefs_ref *ref, unsigned int index, const struct carri
 
 /* ---------------------------------------------------------- the walk --- */
 
-static int read_nested(struct scan *scan, const struct carrier *nested)
+static int read_nested(struct scan *scan, const struct nested_file *nested)
 {
 	const char *program = nested->kind == WALK_HELD_RING ? "walk_ring" : "walk_queue";
 	struct walk_state *state = walk_state_of(scan);
-	struct walkers *walkers = state->walkers;
-	struct walk_control *control = walkers_control(walkers);
+	struct bpf_loader *walkers = state->walkers;
+	struct walk_control *control = bpf_loader_control(walkers);
 	int err;
 
 	state->pid = nested->pid;
@@ -211,7 +212,7 @@ static int read_nested(struct scan *scan, const struct carrier *nested)
 	for (unsigned int attempt = 0; attempt < TORN_MAX; attempt++) {
 		control->inside_at = 0;
 		do {
-			err = walkers_call(walkers, program, walk_dispatch, scan);
+			err = bpf_loader_call(walkers, program, dispatch_record, scan);
 		} while (!err && control->ended == WALK_FULL);
 		if (err || control->ended == WALK_DONE)
 			return err;
@@ -219,19 +220,19 @@ static int read_nested(struct scan *scan, const struct carrier *nested)
 	return -EAGAIN;
 }
 
-int carriers_walk(struct scan *scan, const char *program)
+int nested_files_walk(struct scan *scan, const char *program)
 {
 	const struct holder_class *class = scan->class;
-	struct carriers *carriers = carriers_of(scan);
+	struct nested_files *nested_files = nested_files_of(scan);
 	uint32_t deep = 0, busy = 0;
-	struct carrier *nested;
+	struct nested_file *nested;
 	int err = 0;
 
 	if (program)
-		err = walk_program(scan, program);
-	while (!err && (nested = g_queue_pop_head(&carriers->waiting))) {
-		carriers->current = nested;
-		if (nested->depth > CARRIER_DEPTH_MAX)
+		err = dispatch_program(scan, program);
+	while (!err && (nested = g_queue_pop_head(&nested_files->waiting))) {
+		nested_files->current = nested;
+		if (nested->depth > NESTED_DEPTH_MAX)
 			deep++;
 		else
 			err = read_nested(scan, nested);
@@ -239,10 +240,10 @@ int carriers_walk(struct scan *scan, const char *program)
 			busy++;
 			err = 0;
 		}
-		carriers->current = NULL;
+		nested_files->current = NULL;
 		g_free(nested);
 	}
-	scan_turn_to(scan, class);
+	scan_set_class(scan, class);
 	if (deep)
 		scan_gap(scan, deep, "sockets or rings nested too deep to be followed", 0);
 	if (busy)

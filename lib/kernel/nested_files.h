@@ -9,10 +9,10 @@
 #include "kernel/bpf_source.h"
 
 /* The depth to which nested files are followed. */
-#define CARRIER_DEPTH_MAX 16
+#define NESTED_DEPTH_MAX 16
 
 /* A socket or ring, and how a process reaches it. */
-struct carrier {
+struct nested_file {
 	uint64_t inside; /* the address of its struct sock or struct io_ring_ctx */
 	uint32_t kind;	 /* WALK_HELD_* */
 	/* the number of sockets and rings on the way to the files in it, itself included */
@@ -28,41 +28,42 @@ struct carrier {
 };
 
 /* The fields that the holder classes of such files have in common, in front of their own. */
-enum { HELD_FILE, HELD_PID, HELD_COMM, HELD_MORE };
+enum { NESTED_FILE_FILE, NESTED_FILE_PID, NESTED_FILE_COMM, NESTED_FILE_MORE };
 
 /*
- * Sets the fields from HELD_MORE on. @nested is the socket or ring that holds the file, or NULL if
+ * Sets the fields from NESTED_FILE_MORE on. @nested is the socket or ring that holds the file, or NULL if
  * the process itself holds it.
  */
-typedef void (*held_fill_fn)(struct scan *scan, struct bpfrefs_ref *ref,
-			     const struct walk_held *held, const struct carrier *nested);
+typedef void (*nested_file_fill_fn)(struct scan *scan, struct bpfrefs_ref *ref,
+				    const struct walk_held *held, const struct nested_file *nested);
 
 /*
  * Processes a file of one of these classes. Adds its references; if it is a socket or ring, queues
  * it to be read instead.
  */
-void held_take(struct scan *scan, const struct walk_held *held, held_fill_fn fill);
+void nested_file_take(struct scan *scan, const struct walk_held *held, nested_file_fill_fn fill);
 
 /*
  * Returns true if the socket or ring that is being read has not been seen to hold @what before, for
  * the same process. Always returns true while none is being read.
  */
-bool held_is_new(struct scan *scan, uint64_t what);
+bool nested_file_is_new(struct scan *scan, uint64_t what);
 
 /* The process that the current record belongs to, and its name. */
-uint32_t held_pid(struct scan *scan, const char **comm);
+uint32_t nested_file_pid(struct scan *scan, const char **comm);
 
 /*
  * Sets field @index to the descriptor by which the process holds the first socket or ring, or to a
  * word if it holds that without a descriptor.
  */
-void held_set_fd(struct bpfrefs_ref *ref, unsigned int index, const struct carrier *nested);
+void nested_file_set_fd(struct bpfrefs_ref *ref, unsigned int index,
+			const struct nested_file *nested);
 
 /*
  * Runs @program, an iterator program that emits files, unless it is NULL. Then reads all sockets
  * and rings that are queued, and those that are found in them.
  */
-int carriers_walk(struct scan *scan, const char *program);
-void carriers_free(struct scan *scan);
+int nested_files_walk(struct scan *scan, const char *program);
+void nested_files_free(struct scan *scan);
 
 #endif

@@ -7,7 +7,6 @@
 
 #include <string.h>
 
-
 /* A list that changes while it is read is read again at most so often. */
 #define TORN_MAX 8
 /* The number of calls that one walk may take: only a list with a cycle would need more. */
@@ -19,13 +18,13 @@ bool net_loaded(struct scan *scan, uint64_t types)
 }
 
 /* Runs a program to the end of its walk. Returns walk_control.ended, or -errno. */
-static int walk_to_end(struct walkers *walkers, const char *program, GByteArray *records)
+static int walk_to_end(struct bpf_loader *walkers, const char *program, GByteArray *records)
 {
-	struct walk_control *control = walkers_control(walkers);
+	struct walk_control *control = bpf_loader_control(walkers);
 	struct walk_kept kept = { .bytes = records };
 
 	for (unsigned int i = 0; i < CALLS_MAX; i++) {
-		int err = walkers_call(walkers, program, walk_keep, &kept);
+		int err = bpf_loader_call(walkers, program, dispatch_collect, &kept);
 
 		if (err || kept.err)
 			return err ? err : kept.err;
@@ -42,8 +41,8 @@ static int walk_to_end(struct walkers *walkers, const char *program, GByteArray 
 static int walk_records(struct scan *scan, const char *program, const struct walk_net_at *at,
 			GByteArray *records)
 {
-	struct walkers *walkers = walk_state_of(scan)->walkers;
-	struct walk_control *control = walkers_control(walkers);
+	struct bpf_loader *walkers = walk_state_of(scan)->walkers;
+	struct walk_control *control = bpf_loader_control(walkers);
 	int ended = WALK_TORN;
 
 	for (unsigned int i = 0; i < TORN_MAX && ended == WALK_TORN; i++) {

@@ -8,8 +8,8 @@
 
 #include <linux/bpf.h>
 
-#include "snapshot/owner.h"
 #include "kernel/bpf_source.h"
+#include "snapshot/owner.h"
 
 /*
  * Returns true if a program of one of these types is loaded. @types has the NET_TYPE() bit of each.

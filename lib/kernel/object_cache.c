@@ -24,14 +24,14 @@ struct kind {
 /* A flag in walk_prog.used: the program is associated with a struct_ops map. */
 #define ASSOCIATED (1u << 31)
 
-/* The maps that a program uses: a part of known->maps. */
+/* The maps that a program uses: a part of cache->maps. */
 struct used {
 	uint32_t first, count;
 	bool begun, valid;
 	bool more; /* it holds, or held, something that is not in maps */
 };
 
-struct known {
+struct object_cache {
 	GArray *used;			       /* struct used, one for each record of a program */
 	GArray *maps;			       /* the ids of used maps */
 	struct kind kinds[BPFREFS_KIND_COUNT]; /* of links only the highest id is set */
@@ -50,71 +50,71 @@ static const size_t sizes[BPFREFS_KIND_COUNT] = {
 	[BPFREFS_BTF] = sizeof(struct walk_btf),
 };
 
-struct known *known_new(void)
+struct object_cache *object_cache_new(void)
 {
-	struct known *known = g_new0(struct known, 1);
+	struct object_cache *cache = g_new0(struct object_cache, 1);
 
-	known->used = g_array_new(FALSE, TRUE, sizeof(struct used));
-	known->maps = g_array_new(FALSE, FALSE, sizeof(uint32_t));
+	cache->used = g_array_new(FALSE, TRUE, sizeof(struct used));
+	cache->maps = g_array_new(FALSE, FALSE, sizeof(uint32_t));
 	for (unsigned int kind = 0; kind < BPFREFS_KIND_COUNT; kind++) {
-		known->kinds[kind].records = g_byte_array_new();
-		known->kinds[kind].size = sizes[kind];
+		cache->kinds[kind].records = g_byte_array_new();
+		cache->kinds[kind].size = sizes[kind];
 	}
-	return known;
+	return cache;
 }
 
-void known_free(struct known *known)
+void object_cache_free(struct object_cache *cache)
 {
-	if (!known)
+	if (!cache)
 		return;
 	for (unsigned int kind = 0; kind < BPFREFS_KIND_COUNT; kind++) {
-		g_byte_array_unref(known->kinds[kind].records);
-		idmap_clear(&known->kinds[kind].by_id);
+		g_byte_array_unref(cache->kinds[kind].records);
+		idmap_clear(&cache->kinds[kind].by_id);
 	}
-	g_array_unref(known->used);
-	g_array_unref(known->maps);
-	g_free(known);
+	g_array_unref(cache->used);
+	g_array_unref(cache->maps);
+	g_free(cache);
 }
 
-static bool has_newer(const struct known *known, enum bpfrefs_kind kind)
+static bool has_newer(const struct object_cache *cache, enum bpfrefs_kind kind)
 {
-	uint32_t highest = known->kinds[kind].highest, id;
+	uint32_t highest = cache->kinds[kind].highest, id;
 
-	return highest >= ID_TRUSTED || bpf_next_id(kind, highest, &id) != -ENOENT;
+	return highest >= ID_TRUSTED || syscall_next_id(kind, highest, &id) != -ENOENT;
 }
 
-bool known_is_outdated(const struct known *known)
+bool object_cache_is_outdated(const struct object_cache *cache)
 {
-	return !known->complete || known->failed || has_newer(known, BPFREFS_MAP) ||
-	       has_newer(known, BPFREFS_PROG);
+	return !cache->complete || cache->failed || has_newer(cache, BPFREFS_MAP) ||
+	       has_newer(cache, BPFREFS_PROG);
 }
 
-void known_begin(struct known *known)
+void object_cache_begin(struct object_cache *cache)
 {
-	known->complete = known->failed = false;
-	g_array_set_size(known->used, 0);
-	g_array_set_size(known->maps, 0);
+	cache->complete = cache->failed = false;
+	g_array_set_size(cache->used, 0);
+	g_array_set_size(cache->maps, 0);
 	for (unsigned int kind = BPFREFS_MAP; kind <= BPFREFS_PROG; kind++) {
-		g_byte_array_set_size(known->kinds[kind].records, 0);
-		idmap_clear(&known->kinds[kind].by_id);
-		known->kinds[kind].types = 0;
+		g_byte_array_set_size(cache->kinds[kind].records, 0);
+		idmap_clear(&cache->kinds[kind].by_id);
+		cache->kinds[kind].types = 0;
 	}
 }
 
-void known_end(struct known *known)
+void object_cache_end(struct object_cache *cache)
 {
-	known->complete = true;
+	cache->complete = true;
 }
 
-static struct kind *kind_of(struct known *known, const struct walk_rec *rec)
+static struct kind *kind_of(struct object_cache *cache, const struct walk_rec *rec)
 {
 	switch (rec->type) {
 	case WALK_MAP:
-		return &known->kinds[BPFREFS_MAP];
+		return &cache->kinds[BPFREFS_MAP];
 	case WALK_PROG:
-		return &known->kinds[BPFREFS_PROG];
+		return &cache->kinds[BPFREFS_PROG];
 	case WALK_BTF:
-		return &known->kinds[BPFREFS_BTF];
+		return &cache->kinds[BPFREFS_BTF];
 	default:
 		return NULL;
 	}
@@ -130,58 +130,58 @@ static uint64_t type_bit(const struct walk_rec *rec)
 	return type < 64 ? (uint64_t)1 << type : 0;
 }
 
-void known_note(struct known *known, const struct walk_rec *rec)
+void object_cache_note(struct object_cache *cache, const struct walk_rec *rec)
 {
-	struct kind *kind = kind_of(known, rec);
+	struct kind *kind = kind_of(cache, rec);
 
 	if (!kind || rec->id == 0 || rec->size != kind->size || idmap_get(&kind->by_id, rec->id))
 		return;
 	kind->types |= type_bit(rec);
 	/* An object that is not added for lack of memory is read again in the next scan. */
 	if (!memory_can_grow(kind->records->len, kind->size) ||
-	    !memory_can_grow(known->used->len * sizeof(struct used), sizeof(struct used)) ||
+	    !memory_can_grow(cache->used->len * sizeof(struct used), sizeof(struct used)) ||
 	    !idmap_set(&kind->by_id, rec->id,
 		       GUINT_TO_POINTER(kind->records->len / kind->size + 1))) {
-		known->failed = true;
+		cache->failed = true;
 		return;
 	}
 	g_byte_array_append(kind->records, (const guint8 *)rec, (guint)kind->size);
 	if (rec->type == WALK_PROG)
-		g_array_set_size(known->used, known->used->len + 1);
+		g_array_set_size(cache->used, cache->used->len + 1);
 	kind->highest = MAX(kind->highest, rec->id);
 }
 
-uint64_t known_types(const struct known *known, enum bpfrefs_kind kind)
+uint64_t object_cache_types(const struct object_cache *cache, enum bpfrefs_kind kind)
 {
-	return known->kinds[kind].types;
+	return cache->kinds[kind].types;
 }
 
 /* ------------------------------------------------------------- links --- */
 
-void known_links_begin(struct known *known)
+void object_cache_links_begin(struct object_cache *cache)
 {
-	known->links_read = known->links_hold_maps = false;
+	cache->links_read = cache->links_hold_maps = false;
 }
 
-void known_link(struct known *known, const struct walk_rec *rec)
+void object_cache_link(struct object_cache *cache, const struct walk_rec *rec)
 {
 	const struct walk_link *link = (const void *)rec;
-	struct kind *kind = &known->kinds[BPFREFS_LINK];
+	struct kind *kind = &cache->kinds[BPFREFS_LINK];
 
 	if (rec->type != WALK_LINK || rec->size != sizeof(*link))
 		return;
 	kind->highest = MAX(kind->highest, rec->id);
-	known->links_hold_maps |= link->map_id != 0;
+	cache->links_hold_maps |= link->map_id != 0;
 }
 
-void known_links_end(struct known *known)
+void object_cache_links_end(struct object_cache *cache)
 {
-	known->links_read = true;
+	cache->links_read = true;
 }
 
-bool known_links_hold_no_map(const struct known *known)
+bool object_cache_links_hold_no_map(const struct object_cache *cache)
 {
-	return known->links_read && !known->links_hold_maps && !has_newer(known, BPFREFS_LINK);
+	return cache->links_read && !cache->links_hold_maps && !has_newer(cache, BPFREFS_LINK);
 }
 
 /* ----------------------------------------------------------- reading --- */
@@ -221,15 +221,15 @@ static void set_counters(struct walk_rec *rec, const struct walk_listed *listed)
  * Reads the counters of records [first, first + count), at most WALK_LIST_MAX. They become 0 if the
  * object has been freed.
  */
-static int read_part(struct kind *kind, guint first, guint count, struct walkers *walkers)
+static int read_part(struct kind *kind, guint first, guint count, struct bpf_loader *walkers)
 {
-	struct walk_listed *list = walkers_list(walkers);
+	struct walk_listed *list = bpf_loader_list(walkers);
 	int err;
 
 	for (guint i = 0; i < count; i++)
 		list[i] = listed_of((void *)(kind->records->data + (first + i) * kind->size));
-	walkers_control(walkers)->listed = count;
-	err = walkers_call(walkers, "walk_counts", NULL, NULL);
+	bpf_loader_control(walkers)->listed = count;
+	err = bpf_loader_call(walkers, "walk_counts", NULL, NULL);
 	for (guint i = 0; !err && i < count; i++)
 		set_counters((void *)(kind->records->data + (first + i) * kind->size), &list[i]);
 	return err;
@@ -245,10 +245,10 @@ static bool is_there(const struct walk_rec *rec)
 }
 
 /* Removes the objects that have been freed. */
-static bool compact(struct known *known, struct kind *kind)
+static bool compact(struct object_cache *cache, struct kind *kind)
 {
 	guint kept = 0, count = (guint)(kind->records->len / kind->size);
-	struct used *used = (struct used *)(void *)known->used->data;
+	struct used *used = (struct used *)(void *)cache->used->data;
 	bool noted = true;
 
 	for (guint i = 0; i < count; i++) {
@@ -257,14 +257,14 @@ static bool compact(struct known *known, struct kind *kind)
 		if (!is_there((void *)from))
 			continue;
 		memmove(kind->records->data + kept * kind->size, from, kind->size);
-		if (kind == &known->kinds[BPFREFS_PROG])
+		if (kind == &cache->kinds[BPFREFS_PROG])
 			used[kept] = used[i];
 		kept++;
 	}
 	if (kept == count)
 		return true;
-	if (kind == &known->kinds[BPFREFS_PROG])
-		g_array_set_size(known->used, kept);
+	if (kind == &cache->kinds[BPFREFS_PROG])
+		g_array_set_size(cache->used, kept);
 	g_byte_array_set_size(kind->records, (guint)(kept * kind->size));
 	idmap_clear(&kind->by_id);
 	for (guint i = 0; i < kept; i++) {
@@ -275,7 +275,7 @@ static bool compact(struct known *known, struct kind *kind)
 	return noted;
 }
 
-static int read_kind(struct known *known, struct kind *kind, struct walkers *walkers)
+static int read_kind(struct object_cache *cache, struct kind *kind, struct bpf_loader *walkers)
 {
 	guint count = (guint)(kind->records->len / kind->size);
 
@@ -285,33 +285,34 @@ static int read_kind(struct known *known, struct kind *kind, struct walkers *wal
 		if (err)
 			return err;
 	}
-	if (!compact(known, kind))
-		known->failed = true;
+	if (!compact(cache, kind))
+		cache->failed = true;
 	return 0;
 }
 
-int known_read(struct known *known, struct walkers *walkers)
+int object_cache_read(struct object_cache *cache, struct bpf_loader *walkers)
 {
 	static const enum bpfrefs_kind kinds[] = { BPFREFS_MAP, BPFREFS_PROG, BPFREFS_BTF };
 	int err = 0;
 
 	for (guint i = 0; !err && i < G_N_ELEMENTS(kinds); i++)
-		err = read_kind(known, &known->kinds[kinds[i]], walkers);
+		err = read_kind(cache, &cache->kinds[kinds[i]], walkers);
 	return err;
 }
 
-void known_each(const struct known *known, enum bpfrefs_kind kind, walk_fn fn, void *data)
+void object_cache_each(const struct object_cache *cache, enum bpfrefs_kind kind, walk_fn fn,
+		       void *data)
 {
-	const struct kind *of = &known->kinds[kind];
+	const struct kind *of = &cache->kinds[kind];
 
 	for (guint at = 0; at < of->records->len; at += (guint)of->size)
 		fn((void *)(of->records->data + at), data);
 }
 
-int known_read_map(struct known *known, struct walkers *walkers, uint32_t id, walk_fn fn,
-		   void *data)
+int object_cache_read_map(struct object_cache *cache, struct bpf_loader *walkers, uint32_t id,
+			  walk_fn fn, void *data)
 {
-	struct kind *maps = &known->kinds[BPFREFS_MAP];
+	struct kind *maps = &cache->kinds[BPFREFS_MAP];
 	guint place = GPOINTER_TO_UINT(idmap_get(&maps->by_id, id));
 	struct walk_rec *rec;
 	int err;
@@ -328,9 +329,9 @@ int known_read_map(struct known *known, struct walkers *walkers, uint32_t id, wa
 	return 0;
 }
 
-const struct walk_rec *known_find(const struct known *known, struct bpfrefs_key key)
+const struct walk_rec *object_cache_find(const struct object_cache *cache, struct bpfrefs_key key)
 {
-	const struct kind *kind = &known->kinds[key.kind];
+	const struct kind *kind = &cache->kinds[key.kind];
 	guint place = GPOINTER_TO_UINT(idmap_get(&kind->by_id, key.id));
 
 	return place ? (void *)(kind->records->data + (place - 1) * kind->size) : NULL;
@@ -338,37 +339,37 @@ const struct walk_rec *known_find(const struct known *known, struct bpfrefs_key 
 
 /* --------------------------------------------------------- used maps --- */
 
-/* @rec is a record from known_each(). */
-static struct used *used_of(const struct known *known, const struct walk_rec *rec)
+/* @rec is a record from object_cache_each(). */
+static struct used *used_of(const struct object_cache *cache, const struct walk_rec *rec)
 {
-	const struct kind *kind = &known->kinds[BPFREFS_PROG];
+	const struct kind *kind = &cache->kinds[BPFREFS_PROG];
 	size_t at = (size_t)((const guint8 *)(const void *)rec - kind->records->data);
 
-	return &g_array_index(known->used, struct used, at / kind->size);
+	return &g_array_index(cache->used, struct used, at / kind->size);
 }
 
-bool known_used(const struct known *known, const struct walk_rec *rec, const uint32_t **maps,
-		uint32_t *count)
+bool object_cache_used(const struct object_cache *cache, const struct walk_rec *rec,
+		       const uint32_t **maps, uint32_t *count)
 {
 	const struct walk_prog *prog = (const void *)rec;
-	const struct used *used = used_of(known, rec);
+	const struct used *used = used_of(cache, rec);
 
-	*maps = used->count ? &g_array_index(known->maps, uint32_t, used->first) : NULL;
+	*maps = used->count ? &g_array_index(cache->maps, uint32_t, used->first) : NULL;
 	*count = used->count;
 	return used->valid && !used->more && prog->used == used->count;
 }
 
-void known_use_begin(struct known *known, const struct walk_rec *rec)
+void object_cache_program_begin(struct object_cache *cache, const struct walk_rec *rec)
 {
-	*used_of(known, rec) = (struct used){ .begun = true };
+	*used_of(cache, rec) = (struct used){ .begun = true };
 }
 
-void known_use_end(struct known *known)
+void object_cache_program_end(struct object_cache *cache)
 {
-	const struct kind *kind = &known->kinds[BPFREFS_PROG];
+	const struct kind *kind = &cache->kinds[BPFREFS_PROG];
 
-	for (guint i = 0; i < known->used->len; i++) {
-		struct used *used = &g_array_index(known->used, struct used, i);
+	for (guint i = 0; i < cache->used->len; i++) {
+		struct used *used = &g_array_index(cache->used, struct used, i);
 		const struct walk_prog *prog = (void *)(kind->records->data + i * kind->size);
 
 		if (used->begun)
@@ -377,24 +378,25 @@ void known_use_end(struct known *known)
 	}
 }
 
-void known_use(struct known *known, uint32_t prog, uint32_t map)
+void object_cache_use(struct object_cache *cache, uint32_t prog, uint32_t map)
 {
-	const struct walk_rec *rec = known_find(known, (struct bpfrefs_key){ BPFREFS_PROG, prog });
-	struct used *used = rec ? used_of(known, rec) : NULL;
+	const struct walk_rec *rec =
+		object_cache_find(cache, (struct bpfrefs_key){ BPFREFS_PROG, prog });
+	struct used *used = rec ? used_of(cache, rec) : NULL;
 
 	if (!used)
 		return;
 	if (used->count == 0)
-		used->first = known->maps->len;
+		used->first = cache->maps->len;
 	/*
-	 * The maps of a program must follow each other in known->maps. If they do not, or there is
+	 * The maps of a program must follow each other in cache->maps. If they do not, or there is
 	 * no memory, the kernel is read again each time.
 	 */
-	if (!map || used->first + used->count != known->maps->len ||
-	    !memory_can_grow(known->maps->len * sizeof(map), sizeof(map))) {
+	if (!map || used->first + used->count != cache->maps->len ||
+	    !memory_can_grow(cache->maps->len * sizeof(map), sizeof(map))) {
 		used->more = true;
 		return;
 	}
-	g_array_append_val(known->maps, map);
+	g_array_append_val(cache->maps, map);
 	used->count++;
 }

@@ -9,7 +9,6 @@
 #include "kernel/bpf_source.h"
 #include "kernel/object_cache.h"
 
-
 static const char *type_name(struct scan *scan, enum bpfrefs_enum what, uint32_t type)
 {
 	const char *name = bpfrefs_enum_name(what, type);
@@ -21,7 +20,7 @@ static const char *type_name(struct scan *scan, enum bpfrefs_enum what, uint32_t
 	return scan_str(scan, number);
 }
 
-const char *walk_name(struct scan *scan, const char *name, size_t size)
+const char *object_record_name(struct scan *scan, const char *name, size_t size)
 {
 	char copy[65];
 
@@ -73,7 +72,7 @@ static void fill_object(struct scan *scan, struct bpfrefs_object *object,
 	const struct walk_btf *btf = walk_record(rec, walk_btf);
 
 	if (map) {
-		object->name = walk_name(scan, map->name, sizeof(map->name));
+		object->name = object_record_name(scan, map->name, sizeof(map->name));
 		object->type_number = map->type;
 		object->type = type_name(scan, BPFREFS_ENUM_MAP_TYPE, map->type);
 		object->max_entries = map->max_entries;
@@ -81,7 +80,7 @@ static void fill_object(struct scan *scan, struct bpfrefs_object *object,
 				     map->type == BPF_MAP_TYPE_SOCKMAP ||
 				     map->type == BPF_MAP_TYPE_SOCKHASH || map->async;
 	} else if (prog) {
-		object->name = walk_name(scan, prog->name, sizeof(prog->name));
+		object->name = object_record_name(scan, prog->name, sizeof(prog->name));
 		object->type_number = prog->type;
 		object->type = type_name(scan, BPFREFS_ENUM_PROG_TYPE, prog->type);
 	} else if (link) {
@@ -89,13 +88,13 @@ static void fill_object(struct scan *scan, struct bpfrefs_object *object,
 		object->type_number = link->type;
 		object->type = type_name(scan, BPFREFS_ENUM_LINK_TYPE, link->type);
 	} else if (btf) {
-		object->name = walk_name(scan, btf->name, sizeof(btf->name));
+		object->name = object_record_name(scan, btf->name, sizeof(btf->name));
 		object->type_number = btf->kernel;
 		object->type = btf->kernel ? "kernel" : "user";
 	}
 }
 
-void walk_count(struct scan *scan, const struct walk_rec *rec)
+void object_record_add(struct scan *scan, const struct walk_rec *rec)
 {
 	struct bpfrefs_object *object;
 	struct bpfrefs_key key;
@@ -135,7 +134,7 @@ static struct bpfrefs_object *counted(struct scan *scan, struct bpfrefs_key key)
 	return object;
 }
 
-void walk_recount(struct scan *scan, const struct walk_rec *rec)
+void object_record_recheck(struct scan *scan, const struct walk_rec *rec)
 {
 	struct bpfrefs_object *object;
 	struct bpfrefs_key key;
@@ -164,38 +163,38 @@ static void take_map(const struct walk_rec *rec, void *data)
 	one->found = true;
 }
 
-int walk_read_map(struct bpfrefs_ctx *ctx, uint32_t id, struct walk_one_map *one)
+int object_record_read_map(struct bpfrefs_ctx *ctx, uint32_t id, struct walk_one_map *one)
 {
-	struct walk_control *control = walkers_control(ctx->source_data);
+	struct walk_control *control = bpf_loader_control(ctx->source_data);
 	int err;
 
 	one->found = false;
-	err = known_read_map(ctx->known, ctx->source_data, id, take_map, one);
+	err = object_cache_read_map(ctx->object_cache, ctx->source_data, id, take_map, one);
 	if (err != -ENOENT)
 		return err;
-	control->only_id = id;
-	err = walkers_iterate(ctx->source_data, "walk_maps", take_map, one);
-	control->only_id = 0;
+	control->filter_id = id;
+	err = bpf_loader_iterate(ctx->source_data, "walk_maps", take_map, one);
+	control->filter_id = 0;
 	if (err)
 		return err;
 	return one->found ? 0 : -ENOENT;
 }
 
 /* The BTFs are emitted with the objects that lead to them. */
-int walk_learn_objects(struct bpfrefs_ctx *ctx, walk_fn note, void *data)
+int object_records_read(struct bpfrefs_ctx *ctx, walk_fn note, void *data)
 {
 	int err;
 
-	known_begin(ctx->known);
-	err = walkers_iterate(ctx->source_data, "walk_maps", note, data);
+	object_cache_begin(ctx->object_cache);
+	err = bpf_loader_iterate(ctx->source_data, "walk_maps", note, data);
 	if (!err)
-		err = walkers_iterate(ctx->source_data, "walk_progs", note, data);
+		err = bpf_loader_iterate(ctx->source_data, "walk_progs", note, data);
 	if (!err)
-		known_end(ctx->known);
+		object_cache_end(ctx->object_cache);
 	return err;
 }
 
-void walk_keep(const struct walk_rec *rec, void *data)
+void dispatch_collect(const struct walk_rec *rec, void *data)
 {
 	struct walk_kept *kept = data;
 

@@ -6,10 +6,9 @@
  */
 #include <linux/bpf.h>
 
+#include "kernel/bpf_source.h"
 #include "kernel/object_cache.h"
 #include "kernel/owner_records.h"
-#include "kernel/bpf_source.h"
-
 
 /*
  * Maps can be held by descriptors, pins, programs, links and other maps, whose references the
@@ -27,28 +26,28 @@ static const char *name_of_holder(struct scan *scan, struct bpfrefs_key holder)
 
 	if (holder.kind == BPFREFS_LINK)
 		return "";
-	rec = known_find(scan->ctx->known, holder);
+	rec = object_cache_find(scan->ctx->object_cache, holder);
 	if (rec && rec->type == WALK_MAP)
-		return walk_name(scan, ((const struct walk_map *)(const void *)rec)->name,
-				 sizeof(((struct walk_map *)0)->name));
+		return object_record_name(scan, ((const struct walk_map *)(const void *)rec)->name,
+					  sizeof(((struct walk_map *)0)->name));
 	if (rec && rec->type == WALK_PROG)
-		return walk_name(scan, ((const struct walk_prog *)(const void *)rec)->name,
-				 sizeof(((struct walk_prog *)0)->name));
+		return object_record_name(scan, ((const struct walk_prog *)(const void *)rec)->name,
+					  sizeof(((struct walk_prog *)0)->name));
 	walk_state_of(scan)->unnamed = true;
 	return NULL;
 }
 
 static void add_outer_map(const struct walk_rec *rec, void *data)
 {
-	holder_map_note(data, rec);
+	holder_map_add_slotted(data, rec);
 }
 
 static void dispatch_link(const struct walk_rec *rec, void *data)
 {
 	struct scan *scan = data;
 
-	known_link(scan->ctx->known, rec);
-	walk_dispatch(rec, scan);
+	object_cache_link(scan->ctx->object_cache, rec);
+	dispatch_record(rec, scan);
 }
 
 /*
@@ -57,52 +56,52 @@ static void dispatch_link(const struct walk_rec *rec, void *data)
  */
 static int walk_links(struct scan *scan)
 {
-	struct known *known = scan->ctx->known;
+	struct object_cache *cache = scan->ctx->object_cache;
 	int err;
 
-	if (known_links_hold_no_map(known))
+	if (object_cache_links_hold_no_map(cache))
 		return 0;
-	known_links_begin(known);
-	err = walkers_iterate(walk_state_of(scan)->walkers, "walk_links", dispatch_link, scan);
+	object_cache_links_begin(cache);
+	err = bpf_loader_iterate(walk_state_of(scan)->walkers, "walk_links", dispatch_link, scan);
 	if (!err)
-		known_links_end(known);
+		object_cache_links_end(cache);
 	return err;
 }
 
 static int walk_one(struct scan *scan, const struct walk_one_map *one)
 {
 	struct walk_state *state = walk_state_of(scan);
-	struct walk_control *control = walkers_control(state->walkers);
+	struct walk_control *control = bpf_loader_control(state->walkers);
 	struct walk_one_map after;
 	int err;
 
-	walk_count(scan, &one->map.rec);
-	walk_note(scan, &one->map.rec);
-	known_each(scan->ctx->known, BPFREFS_MAP, add_outer_map, scan);
-	control->only = one->map.address;
+	object_record_add(scan, &one->map.rec);
+	dispatch_note(scan, &one->map.rec);
+	object_cache_each(scan->ctx->object_cache, BPFREFS_MAP, add_outer_map, scan);
+	control->filter_map = one->map.address;
 	control->uses = 0;
 	owners_prepare(scan);
 	err = walk_links(scan);
 	if (!err) {
-		walk_classes(scan, NULL);
-		walk_derive(scan, true);
+		dispatch_classes(scan, NULL);
+		dispatch_derive(scan, true);
 	}
-	control->only = 0;
+	control->filter_map = 0;
 	if (!err)
-		err = walk_read_map(scan->ctx, one->map.rec.id, &after);
+		err = object_record_read_map(scan->ctx, one->map.rec.id, &after);
 	if (err)
 		return err;
 	state->after = true;
-	walk_recount(scan, &after.map.rec);
+	object_record_recheck(scan, &after.map.rec);
 	return state->unnamed ? -EAGAIN : 0;
 }
 
-static void cache_record(const struct walk_rec *rec, void *known)
+static void cache_record(const struct walk_rec *rec, void *cache)
 {
-	known_note(known, rec);
+	object_cache_note(cache, rec);
 }
 
-int walk_collect_one(struct scan *scan, struct bpfrefs_key key)
+int one_map_collect(struct scan *scan, struct bpfrefs_key key)
 {
 	struct bpfrefs_ctx *ctx = scan->ctx;
 	struct walk_state state = { .walkers = ctx->source_data };
@@ -112,9 +111,11 @@ int walk_collect_one(struct scan *scan, struct bpfrefs_key key)
 	if (key.kind != BPFREFS_MAP)
 		return -EAGAIN;
 	/* This takes much less time than to collect everything that holds the objects. */
-	err = known_is_outdated(ctx->known) ? walk_learn_objects(ctx, cache_record, ctx->known) : 0;
+	err = object_cache_is_outdated(ctx->object_cache)
+		      ? object_records_read(ctx, cache_record, ctx->object_cache)
+		      : 0;
 	if (!err)
-		err = walk_read_map(ctx, key.id, &one);
+		err = object_record_read_map(ctx, key.id, &one);
 	if (err)
 		return err;
 	if (!is_supported(&one.map))

@@ -6,11 +6,19 @@
  */
 #include <fcntl.h>
 #include <string.h>
+#include <sys/stat.h>
 
+#include "kernel/owner_records.h"
+#include "kernel/pin_tree.h"
 #include "procfs/fdinfo.h"
 #include "snapshot/owner.h"
-#include "kernel/pin_tree.h"
-#include "kernel/owner_records.h"
+
+uint32_t owners_own_ns(const struct scan *scan)
+{
+	struct stat st;
+
+	return fstatat(scan->ctx->proc_fd, "self/ns/mnt", &st, 0) == 0 ? (uint32_t)st.st_ino : 0;
+}
 
 void owners_hold_root(struct owners *d, uint32_t owner, enum owner_how how)
 {
@@ -42,7 +50,7 @@ static bool can_count_mounts(const struct owners *d)
 	ssize_t len = text_read_at(AT_FDCWD, "/sys/devices/system/cpu/possible", possible,
 				   sizeof(possible));
 
-	return d->control->known.cpu_array && len > 0 && possible[0] == '0' &&
+	return d->control->kernel_ids.cpu_array && len > 0 && possible[0] == '0' &&
 	       !strchr(possible, ',');
 }
 
@@ -78,8 +86,8 @@ typedef void (*check_fn)(struct owners *d, guint index, const struct walk_listed
 static void count_each(struct owners *d, const struct walk_listed *wanted, guint count,
 		       check_fn check)
 {
-	struct walkers *walkers = walk_state_of(d->scan)->walkers;
-	struct walk_listed *list = walkers_list(walkers);
+	struct bpf_loader *walkers = walk_state_of(d->scan)->walkers;
+	struct walk_listed *list = bpf_loader_list(walkers);
 	static const struct walk_listed unknown = { .refcnt = INT64_MAX };
 
 	for (guint first = 0; first < count; first += WALK_LIST_MAX) {
@@ -88,7 +96,7 @@ static void count_each(struct owners *d, const struct walk_listed *wanted, guint
 
 		memcpy(list, wanted + first, some * sizeof(*list));
 		d->control->listed = some;
-		err = walkers_call(walkers, "walk_owner_counts", NULL, NULL);
+		err = bpf_loader_call(walkers, "walk_owner_counts", NULL, NULL);
 		for (guint i = 0; i < some; i++)
 			check(d, first + i, err ? &unknown : &list[i]);
 	}
@@ -111,7 +119,7 @@ static void check_counted_mount(struct owners *d, guint index, const struct walk
 static void check_counted_super(struct owners *d, guint index, const struct walk_listed *counted)
 {
 	if (counted->refcnt > (int64_t)g_array_index(d->super_mounts, uint32_t, index))
-		owners_hold_root(d, g_array_index(d->supers, struct walk_place, index).id,
+		owners_hold_root(d, g_array_index(d->supers, struct walk_object, index).id,
 				 OWNER_BY_UNKNOWN);
 }
 
@@ -152,7 +160,7 @@ static void count_supers(struct owners *d)
 	g_autofree struct walk_listed *wanted = g_new0(struct walk_listed, d->supers->len);
 
 	for (guint i = 0; i < d->supers->len; i++) {
-		wanted[i].address = g_array_index(d->supers, struct walk_place, i).address;
+		wanted[i].address = g_array_index(d->supers, struct walk_object, i).address;
 		wanted[i].kind = WALK_COUNT_SB;
 	}
 	count_each(d, wanted, d->supers->len, check_counted_super);
@@ -199,7 +207,7 @@ static GArray *pids_of(const struct scan *scan, uint32_t owner)
 	return pids;
 }
 
-void owners_note_pids(struct owners *d)
+void owners_add_pids(struct owners *d)
 {
 	const struct pin_tree *pins = walk_state_of(d->scan)->pins;
 

@@ -6,26 +6,13 @@
  * of such a namespace's file.
  *
  * The kernel counts the references to each of them. If it counts more than were found, the rest is
- * a hold by something unknown: a file in a message, a closed socket that lingers, an open file of
- * /proc/net. Such an owner counts as one that stays, so that bpfrefs never says that something
- * would be freed which is not.
+ * a hold by something unknown, such as a file in a message or a closed socket that lingers. Such an
+ * owner counts as one that stays: bpfrefs never says that something would be freed which is not.
  */
 #include "kernel/owner_records.h"
 
-#include <fcntl.h>
-#include <sys/stat.h>
-
-#include "snapshot/owner.h"
 #include "kernel/pin_tree.h"
-
-/* --------------------------------------------------- root directories --- */
-
-uint32_t owners_own_ns(const struct scan *scan)
-{
-	struct stat st;
-
-	return fstatat(scan->ctx->proc_fd, "self/ns/mnt", &st, 0) == 0 ? (uint32_t)st.st_ino : 0;
-}
+#include "snapshot/owner.h"
 
 static bool is_here(const struct pin_super *super, uint32_t own_ns)
 {
@@ -38,10 +25,10 @@ static bool is_here(const struct pin_super *super, uint32_t own_ns)
 void owners_prepare(struct scan *scan)
 {
 	struct walk_state *state = walk_state_of(scan);
-	struct walk_control *control = walkers_control(state->walkers);
+	struct walk_control *control = bpf_loader_control(state->walkers);
 	uint32_t own_ns = owners_own_ns(scan);
 
-	state->pins_err = pins_prepare(scan);
+	state->pins_err = pin_tree_prepare(scan);
 	control->dirs = state->pins_err != 0;
 	for (guint i = 0; i < state->pins->supers->len; i++)
 		control->dirs |= !is_here(g_ptr_array_index(state->pins->supers, i), own_ns);
@@ -88,7 +75,7 @@ static void add_root(struct walk_state *state, const struct walk_ns *task)
 
 /* ----------------------------------------------------------- records --- */
 
-void owners_note(struct scan *scan, const struct walk_rec *rec)
+void owners_store(struct scan *scan, const struct walk_rec *rec)
 {
 	const struct walk_ns *task = walk_record(rec, walk_ns);
 	struct walk_state *state = walk_state_of(scan);
@@ -99,7 +86,7 @@ void owners_note(struct scan *scan, const struct walk_rec *rec)
 		return;
 	if (!state->holds.bytes)
 		state->holds.bytes = g_byte_array_new();
-	walk_keep(rec, &state->holds);
+	dispatch_collect(rec, &state->holds);
 	if (state->holds.err)
 		arena_fail(scan->snap->arena);
 	else
@@ -145,7 +132,7 @@ static struct owned_ns *node_find(const struct owners *d, enum owner_kind kind, 
  */
 static bool stays(const struct owners *d, enum owner_kind kind, uint32_t inum, enum owner_how *how)
 {
-	const struct walk_known *known = &d->control->known;
+	const struct walk_kernel_ids *known = &d->control->kernel_ids;
 
 	*how = OWNER_BY_KERNEL;
 	if (inum == (kind == OWNER_MNT_NS ? known->init_mnt_ns : known->init_net_ns))
@@ -224,7 +211,7 @@ static void add_super(struct owners *d, const struct pin_super *super)
 {
 	uint32_t owner =
 		scan_owner(d->scan, OWNER_BPFFS, owner_bpffs_id(super->major, super->minor));
-	struct walk_place place = { super->address, owner };
+	struct walk_object place = { super->address, owner };
 	uint32_t count = super->mounts->len;
 	enum owner_how how;
 	bool kept = false;
@@ -278,12 +265,12 @@ static void add_networks(struct owners *d)
  */
 static void read_ns_mounts(struct owners *d)
 {
-	struct walkers *walkers = walk_state_of(d->scan)->walkers;
+	struct bpf_loader *walkers = walk_state_of(d->scan)->walkers;
 	struct walk_kept kept = { .bytes = d->ns_mounts };
 
 	d->control->mount_at = 0;
 	for (unsigned int i = 0; i < CALLS_MAX; i++) {
-		if (walkers_call(walkers, "walk_ns_mounts", walk_keep, &kept) || kept.err)
+		if (bpf_loader_call(walkers, "walk_ns_mounts", dispatch_collect, &kept) || kept.err)
 			break;
 		if (d->control->ended == WALK_DONE)
 			return;
@@ -371,7 +358,7 @@ static void hold_by(struct owners *d, uint32_t owner, struct owner_hold hold, co
 	hold.owner = owner;
 	hold.by = OWNER_NONE;
 	scan_owner_hold(d->scan, hold);
-	scan_owner_process(d->scan, hold.pid, walk_name(d->scan, comm, 16));
+	scan_owner_process(d->scan, hold.pid, object_record_name(d->scan, comm, 16));
 }
 
 static void in_namespace(struct owners *d, const struct walk_ns *task, enum owner_kind kind)
@@ -481,18 +468,18 @@ static void derive_holds(struct owners *d)
 	if (scan_failed(d->scan))
 		return;
 	owners_count(d);
-	owners_note_pids(d);
+	owners_add_pids(d);
 }
 
 void owners_derive(struct scan *scan)
 {
 	struct owners d = {
 		.scan = scan,
-		.control = walkers_control(walk_state_of(scan)->walkers),
+		.control = bpf_loader_control(walk_state_of(scan)->walkers),
 		.own_ns = owners_own_ns(scan),
 		.ns = g_ptr_array_new_with_free_func(g_free),
 		.mount = g_ptr_array_new_with_free_func(g_free),
-		.supers = g_array_new(FALSE, FALSE, sizeof(struct walk_place)),
+		.supers = g_array_new(FALSE, FALSE, sizeof(struct walk_object)),
 		.super_mounts = g_array_new(FALSE, FALSE, sizeof(uint32_t)),
 		.trees = g_array_new(FALSE, FALSE, sizeof(struct owned_tree)),
 		.ns_mounts = g_byte_array_new(),

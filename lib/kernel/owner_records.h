@@ -3,8 +3,8 @@
 #ifndef BPFREFS_OWNER_RECORDS_H
 #define BPFREFS_OWNER_RECORDS_H
 
-#include "snapshot/owner.h"
 #include "kernel/bpf_source.h"
+#include "snapshot/owner.h"
 
 /* A root directory of processes in a mount namespace, and one of these processes. */
 struct walk_root {
@@ -26,7 +26,7 @@ uint32_t owners_own_ns(const struct scan *scan);
  */
 void owners_prepare(struct scan *scan);
 /* Stores a record of what a process holds, until it is known which namespaces matter. */
-void owners_note(struct scan *scan, const struct walk_rec *rec);
+void owners_store(struct scan *scan, const struct walk_rec *rec);
 /*
  * After all classes have run: adds every instance of bpffs as an owner, and the
  * holds of all owners.
@@ -74,7 +74,7 @@ struct owners {
 	GPtrArray *ns;	       /* the same, owned, in the order in which they were added */
 	struct idmap mounts;   /* struct mount -> struct owned_mount */
 	GPtrArray *mount;      /* the same structures, owned */
-	GArray *supers;	       /* struct walk_place, whose id is the index of the owner */
+	GArray *supers;	       /* struct walk_object, whose id is the index of the owner */
 	GArray *super_mounts;  /* uint32_t: the number of mounts of each of the supers */
 	GArray *trees;	       /* struct owned_tree */
 	GByteArray *ns_mounts; /* records of mounts of namespaces' files */
@@ -86,6 +86,6 @@ void owners_hold_root(struct owners *d, uint32_t owner, enum owner_how how);
 /* Adds holds by something unknown, where the kernel counts more references than were found. */
 void owners_count(struct owners *d);
 /* Adds to each instance of bpffs that is mounted nowhere the processes that keep it. */
-void owners_note_pids(struct owners *d);
+void owners_add_pids(struct owners *d);
 
 #endif

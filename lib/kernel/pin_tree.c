@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "kernel/bpf_source.h"
 #include "kernel/pin_tree.h"
+#include "kernel/bpf_source.h"
 
 #include <string.h>
 #include <sys/stat.h>
@@ -153,8 +153,7 @@ static void add_iter(struct pin_tree *tree, const struct walk_pinned_iter *recor
 
 static void take_inode(const struct walk_rec *rec, void *data)
 {
-	const struct walk_pinned_iter *iter =
-		walk_record(rec, walk_pinned_iter);
+	const struct walk_pinned_iter *iter = walk_record(rec, walk_pinned_iter);
 	const struct walk_inode *record = walk_record(rec, walk_inode);
 	const struct walk_dentry *dentry = walk_record(rec, walk_dentry);
 	struct taking *taking = data;
@@ -231,9 +230,9 @@ bool pin_tree_private(const struct pin_tree *tree, const struct pin_name *name)
 /* An instance that changes while it is read is read again at most so often. */
 #define TORN_MAX 8
 
-static int walk_supers(struct walkers *walkers, GByteArray *records)
+static int walk_supers(struct bpf_loader *walkers, GByteArray *records)
 {
-	struct walk_control *control = walkers_control(walkers);
+	struct walk_control *control = bpf_loader_control(walkers);
 	struct walk_kept kept = { .bytes = records };
 	int err;
 
@@ -241,7 +240,7 @@ static int walk_supers(struct walkers *walkers, GByteArray *records)
 		g_byte_array_set_size(records, 0);
 		control->sb_at = 0;
 		do {
-			err = walkers_call(walkers, "walk_supers", walk_keep, &kept);
+			err = bpf_loader_call(walkers, "walk_supers", dispatch_collect, &kept);
 			if (err || kept.err)
 				return err ? err : kept.err;
 		} while (control->ended == WALK_FULL && control->sb_at);
@@ -251,7 +250,7 @@ static int walk_supers(struct walkers *walkers, GByteArray *records)
 	return -EAGAIN;
 }
 
-int pins_prepare(struct scan *scan)
+int pin_tree_prepare(struct scan *scan)
 {
 	struct walk_state *state = walk_state_of(scan);
 	g_autoptr(GByteArray) records = g_byte_array_new();

@@ -15,10 +15,10 @@ struct buffer {
 	_Alignas(8) char records[];
 };
 
-struct ahead {
-	ahead_fn read;
+struct prefetch {
+	prefetch_fn read;
 	void *data;
-	struct beside beside;
+	struct worker worker;
 	GMutex lock; /* protects what follows */
 	GCond changed;
 	struct buffer *first, *last;
@@ -28,40 +28,40 @@ struct ahead {
 };
 
 /* Appends what was read last to the queue, and marks the end of the queue if nothing follows. */
-static void queue_push(struct ahead *ahead, struct buffer *buffer, int more)
+static void queue_push(struct prefetch *prefetch, struct buffer *buffer, int more)
 {
-	g_mutex_lock(&ahead->lock);
-	while (ahead->waiting >= WAITING_MAX)
-		g_cond_wait(&ahead->changed, &ahead->lock);
+	g_mutex_lock(&prefetch->lock);
+	while (prefetch->waiting >= WAITING_MAX)
+		g_cond_wait(&prefetch->changed, &prefetch->lock);
 	if (buffer) {
-		*(ahead->last ? &ahead->last->next : &ahead->first) = buffer;
-		ahead->last = buffer;
-		ahead->waiting++;
+		*(prefetch->last ? &prefetch->last->next : &prefetch->first) = buffer;
+		prefetch->last = buffer;
+		prefetch->waiting++;
 	}
 	if (more <= 0) {
-		ahead->ended = true;
-		ahead->err = more;
+		prefetch->ended = true;
+		prefetch->err = more;
 	}
-	g_cond_signal(&ahead->changed);
-	g_mutex_unlock(&ahead->lock);
+	g_cond_signal(&prefetch->changed);
+	g_mutex_unlock(&prefetch->lock);
 }
 
 /* The next buffer, owned by the caller, or NULL at the end. */
-static struct buffer *queue_pop(struct ahead *ahead)
+static struct buffer *queue_pop(struct prefetch *prefetch)
 {
 	struct buffer *buffer;
 
-	g_mutex_lock(&ahead->lock);
-	while (!ahead->first && !ahead->ended)
-		g_cond_wait(&ahead->changed, &ahead->lock);
-	buffer = ahead->first;
+	g_mutex_lock(&prefetch->lock);
+	while (!prefetch->first && !prefetch->ended)
+		g_cond_wait(&prefetch->changed, &prefetch->lock);
+	buffer = prefetch->first;
 	if (buffer) {
-		ahead->first = buffer->next;
-		ahead->last = ahead->first ? ahead->last : NULL;
-		ahead->waiting--;
+		prefetch->first = buffer->next;
+		prefetch->last = prefetch->first ? prefetch->last : NULL;
+		prefetch->waiting--;
 	}
-	g_cond_signal(&ahead->changed);
-	g_mutex_unlock(&ahead->lock);
+	g_cond_signal(&prefetch->changed);
+	g_mutex_unlock(&prefetch->lock);
 	return buffer;
 }
 
@@ -78,7 +78,7 @@ static struct buffer *copy(const void *records, uint32_t len)
 
 static void *run(void *data)
 {
-	struct ahead *ahead = data;
+	struct prefetch *prefetch = data;
 	const void *records;
 	uint32_t len;
 	int more;
@@ -87,31 +87,31 @@ static void *run(void *data)
 		struct buffer *buffer = NULL;
 
 		len = 0;
-		more = ahead->read(ahead->data, &records, &len);
+		more = prefetch->read(prefetch->data, &records, &len);
 		if (len) {
 			buffer = copy(records, len);
 			more = buffer ? more : -ENOMEM;
 		}
-		queue_push(ahead, buffer, more);
+		queue_push(prefetch, buffer, more);
 	} while (more > 0);
 	return NULL;
 }
 
-struct ahead *ahead_begin(ahead_fn read, void *data)
+struct prefetch *prefetch_begin(prefetch_fn read, void *data)
 {
-	struct ahead *ahead = memory_try(1, sizeof(*ahead));
+	struct prefetch *prefetch = memory_try(1, sizeof(*prefetch));
 
-	if (!ahead)
+	if (!prefetch)
 		return NULL;
-	ahead->read = read;
-	ahead->data = data;
-	g_mutex_init(&ahead->lock);
-	g_cond_init(&ahead->changed);
-	if (beside_begin(&ahead->beside, run, ahead))
-		return ahead;
-	g_cond_clear(&ahead->changed);
-	g_mutex_clear(&ahead->lock);
-	g_free(ahead);
+	prefetch->read = read;
+	prefetch->data = data;
+	g_mutex_init(&prefetch->lock);
+	g_cond_init(&prefetch->changed);
+	if (worker_begin(&prefetch->worker, run, prefetch))
+		return prefetch;
+	g_cond_clear(&prefetch->changed);
+	g_mutex_clear(&prefetch->lock);
+	g_free(prefetch);
 	return NULL;
 }
 
@@ -144,19 +144,19 @@ static void decode_buffer(const struct buffer *buffer, walk_fn soon, walk_fn fn,
 	}
 }
 
-int ahead_end(struct ahead *ahead, walk_fn soon, walk_fn fn, void *data)
+int prefetch_end(struct prefetch *prefetch, walk_fn soon, walk_fn fn, void *data)
 {
 	struct buffer *buffer;
 	int err;
 
-	while ((buffer = queue_pop(ahead))) {
+	while ((buffer = queue_pop(prefetch))) {
 		decode_buffer(buffer, soon, fn, data);
 		g_free(buffer);
 	}
-	beside_end(&ahead->beside);
-	err = ahead->err;
-	g_cond_clear(&ahead->changed);
-	g_mutex_clear(&ahead->lock);
-	g_free(ahead);
+	worker_end(&prefetch->worker);
+	err = prefetch->err;
+	g_cond_clear(&prefetch->changed);
+	g_mutex_clear(&prefetch->lock);
+	g_free(prefetch);
 	return err;
 }

@@ -8,8 +8,8 @@
 #include <sys/socket.h>
 
 #include "kernel/nested_files.h"
-#include "kernel/object_cache.h"
 #include "kernel/net_namespaces.h"
+#include "kernel/object_cache.h"
 
 /* The names of socket types, for address families that have no protocols. */
 static const char *const type_words[] = {
@@ -37,7 +37,7 @@ static const struct {
 	{ IPPROTO_DCCP, "dccp" }, { IPPROTO_MPTCP, "mptcp" },
 };
 
-void use_prepare(struct scan *scan)
+void socket_holder_prepare(struct scan *scan)
 {
 	static const uint64_t sockets = NET_TYPE(SOCKET_FILTER) | NET_TYPE(SK_SKB) |
 					NET_TYPE(SK_MSG) | NET_TYPE(SK_REUSEPORT) |
@@ -53,18 +53,18 @@ void use_prepare(struct scan *scan)
 	struct walk_state *state = walk_state_of(scan);
 	uint32_t uses = 0;
 
-	state->prog_types = known_types(scan->ctx->known, BPFREFS_PROG);
+	state->prog_types = object_cache_types(scan->ctx->object_cache, BPFREFS_PROG);
 	if (net_loaded(scan, sockets) ||
-	    known_types(scan->ctx->known, BPFREFS_MAP) >> BPF_MAP_TYPE_XSKMAP & 1)
+	    object_cache_types(scan->ctx->object_cache, BPFREFS_MAP) >> BPF_MAP_TYPE_XSKMAP & 1)
 		uses |= 1u << WALK_OTHER_SOCKET;
 	if (net_loaded(scan, tuns))
 		uses |= 1u << WALK_OTHER_TUN;
 	if (net_loaded(scan, events))
 		uses |= 1u << WALK_OTHER_PERF;
-	walkers_control(state->walkers)->uses = uses;
+	bpf_loader_control(state->walkers)->uses = uses;
 }
 
-struct bpfrefs_ref *use_add(struct scan *scan, const struct walk_use *use)
+struct bpfrefs_ref *socket_holder_add(struct scan *scan, const struct walk_use *use)
 {
 	struct bpfrefs_key key = { BPFREFS_PROG, use->rec.id };
 	const struct walk_state *state = walk_state_of(scan);
@@ -78,14 +78,14 @@ struct bpfrefs_ref *use_add(struct scan *scan, const struct walk_use *use)
 	ref = scan_add(scan, key, count, 0);
 	if (!ref)
 		return NULL;
-	ref_set_num(ref, USE_SHARE, token);
+	ref_set_num(ref, SOCKET_HOLDER_SHARE, token);
 	if (use->fd == WALK_NO_FD)
 		return ref;
 	ref_set_pid(ref, state->pid);
-	ref_set_num(ref, USE_PID, state->pid);
-	ref_set_static(ref, USE_COMM, state->comm);
+	ref_set_num(ref, SOCKET_HOLDER_PID, state->pid);
+	ref_set_static(ref, SOCKET_HOLDER_COMM, state->comm);
 	if (use->fd != WALK_IN_PID)
-		ref_set_num(ref, USE_FD, use->fd);
+		ref_set_num(ref, SOCKET_HOLDER_FD, use->fd);
 	return ref;
 }
 
@@ -111,7 +111,7 @@ static gboolean carried_equal(gconstpointer a, gconstpointer b)
 	return one->file == other->file && one->pid == other->pid;
 }
 
-bool use_carried(struct scan *scan, const struct walk_rec *rec)
+bool socket_holder_carried(struct scan *scan, const struct walk_rec *rec)
 {
 	const struct walk_carried *record = walk_record(rec, walk_carried);
 	struct walk_state *state = walk_state_of(scan);
@@ -124,15 +124,15 @@ bool use_carried(struct scan *scan, const struct walk_rec *rec)
 	carried = g_new0(struct carried, 1);
 	carried->file = record->file;
 	carried->other = record->other;
-	carried->pid = held_pid(scan, &carried->comm);
+	carried->pid = nested_file_pid(scan, &carried->comm);
 	g_hash_table_add(state->carried, carried);
 	return true;
 }
 
-int use_walk_carried(struct scan *scan)
+int socket_holder_walk_carried(struct scan *scan)
 {
 	struct walk_state *state = walk_state_of(scan);
-	struct walk_control *control = walkers_control(state->walkers);
+	struct walk_control *control = bpf_loader_control(state->walkers);
 	g_autoptr(GHashTable) files = g_steal_pointer(&state->carried);
 	const struct holder_class *class = scan->class;
 	const struct carried *carried;
@@ -149,9 +149,9 @@ int use_walk_carried(struct scan *scan)
 		control->use_other = carried->other;
 		state->pid = carried->pid;
 		state->comm = carried->comm;
-		err = walkers_call(state->walkers, "walk_carried", walk_dispatch, scan);
+		err = bpf_loader_call(state->walkers, "walk_carried", dispatch_record, scan);
 	}
-	scan_turn_to(scan, class);
+	scan_set_class(scan, class);
 	/*
 	 * These files are not known to hold other files. If one does, what it
 	 * holds is not followed.
@@ -176,7 +176,7 @@ static char *inet_type(const struct walk_sock *sock)
 	return g_strdup_printf("inet%s_%u", six, sock->protocol);
 }
 
-char *use_sock_type(const struct walk_sock *sock)
+char *socket_holder_sock_type(const struct walk_sock *sock)
 {
 	const char *type = NULL;
 
@@ -205,7 +205,7 @@ static char *unix_name(const struct walk_sock *sock)
 	return name;
 }
 
-char *use_sock_local(const struct walk_sock *sock)
+char *socket_holder_sock_local(const struct walk_sock *sock)
 {
 	char text[INET6_ADDRSTRLEN];
 

@@ -17,9 +17,9 @@ void walk_state_clear(struct scan *scan)
 {
 	struct walk_state *state = walk_state_of(scan);
 
-	if (state->looked_hidden)
-		scan->ctx->hidden_carriers = state->hidden_carriers;
-	carriers_free(scan);
+	if (state->non_fd_walked)
+		scan->ctx->non_fd_nested = state->non_fd_nested;
+	nested_files_free(scan);
 	pin_tree_free(state->pins);
 	g_clear_pointer(&state->metas, g_array_unref);
 	g_clear_pointer(&state->slotted, g_array_unref);
@@ -28,7 +28,7 @@ void walk_state_clear(struct scan *scan)
 	g_clear_pointer(&state->qdiscs, g_hash_table_unref);
 	g_hash_table_unref(state->roots);
 	g_clear_pointer(&state->holds.bytes, g_byte_array_unref);
-	for (unsigned int i = 0; i < WALK_HIDDEN; i++)
+	for (unsigned int i = 0; i < NON_FD_WALKS; i++)
 		g_clear_pointer(&state->early[i].bytes, g_byte_array_unref);
 	scan->source_data = NULL;
 }

@@ -20,23 +20,23 @@ static void avoid_this_cpu(pthread_attr_t *attributes)
 		pthread_attr_setaffinity_np(attributes, sizeof(processors), &processors);
 }
 
-bool beside_begin(struct beside *beside, void *(*fn)(void *), void *data)
+bool worker_begin(struct worker *worker, void *(*fn)(void *), void *data)
 {
 	pthread_attr_t attributes;
 
-	*beside = (struct beside){ .fn = fn, .data = data };
+	*worker = (struct worker){ .fn = fn, .data = data };
 	if (pthread_attr_init(&attributes) != 0)
 		return false;
 	avoid_this_cpu(&attributes);
-	beside->begun = pthread_create(&beside->thread, &attributes, fn, data) == 0;
+	worker->begun = pthread_create(&worker->thread, &attributes, fn, data) == 0;
 	pthread_attr_destroy(&attributes);
-	return beside->begun;
+	return worker->begun;
 }
 
-void beside_end(struct beside *beside)
+void worker_end(struct worker *worker)
 {
-	if (beside->begun)
-		pthread_join(beside->thread, NULL);
+	if (worker->begun)
+		pthread_join(worker->thread, NULL);
 	else
-		beside->fn(beside->data);
+		worker->fn(worker->data);
 }

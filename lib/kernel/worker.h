@@ -6,7 +6,7 @@
 #include <pthread.h>
 #include <stdbool.h>
 
-struct beside {
+struct worker {
 	void *(*fn)(void *);
 	void *data;
 	pthread_t thread;
@@ -17,8 +17,8 @@ struct beside {
  * Starts a thread that calls @fn, on another processor than the caller's if the process may use
  * one. Returns false if there can be no thread.
  */
-bool beside_begin(struct beside *beside, void *(*fn)(void *), void *data);
+bool worker_begin(struct worker *worker, void *(*fn)(void *), void *data);
 /* Waits until @fn has returned. If there was no thread, calls @fn now. */
-void beside_end(struct beside *beside);
+void worker_end(struct worker *worker);
 
 #endif

@@ -72,7 +72,7 @@ static int read_mounts(int proc_fd, uint32_t pid, uint32_t mnt_ns, struct proc_p
 	else
 		g_ptr_array_add(pins->others, mounts);
 	for (guint i = 0; i < mounts->len; i++) {
-		struct proc_place place = { g_ptr_array_index(mounts, i), mnt_ns, pid };
+		struct proc_mount place = { g_ptr_array_index(mounts, i), mnt_ns, pid };
 
 		g_array_append_val(pins->places, place);
 	}
@@ -85,7 +85,7 @@ static int read_mounts(int proc_fd, uint32_t pid, uint32_t mnt_ns, struct proc_p
  */
 static int by_instance(gconstpointer a, gconstpointer b)
 {
-	const struct proc_place *x = a, *y = b;
+	const struct proc_mount *x = a, *y = b;
 	const struct bpffs_mount *m = x->mount, *n = y->mount;
 	bool x_closed = m->hidden || m->remote, y_closed = n->hidden || n->remote;
 	size_t x_len = strlen(m->root), y_len = strlen(n->root);
@@ -101,7 +101,7 @@ static int by_instance(gconstpointer a, gconstpointer b)
 	return x->pid < y->pid ? -1 : x->pid > y->pid;
 }
 
-int proc_places_read(int proc_fd, struct proc_pins *pins)
+int proc_mounts_read(int proc_fd, struct proc_pins *pins)
 {
 	g_autoptr(GHashTable) seen = g_hash_table_new(NULL, NULL);
 	g_autoptr(GArray) pids = NULL;
@@ -148,7 +148,7 @@ static int check_instance(int fd, const struct bpffs_mount *mount)
 	return st.stx_dev_major == mount->major && st.stx_dev_minor == mount->minor ? 0 : -ENOENT;
 }
 
-int proc_place_open(int proc_fd, const struct proc_place *place)
+int proc_mount_open(int proc_fd, const struct proc_mount *place)
 {
 	struct open_how how = {
 		.flags = O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC,

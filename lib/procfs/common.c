@@ -78,7 +78,7 @@ void proc_array_meet(struct proc_data *data, const struct map_facts *facts, uint
 		g_hash_table_add(data->others, GUINT_TO_POINTER(facts->id));
 }
 
-bool proc_array_is_stranger(const struct proc_data *data, uint32_t id)
+bool proc_array_is_unclassified(const struct proc_data *data, uint32_t id)
 {
 	return !g_hash_table_contains(data->arrays, GUINT_TO_POINTER(id)) &&
 	       !g_hash_table_contains(data->others, GUINT_TO_POINTER(id));

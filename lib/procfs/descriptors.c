@@ -227,7 +227,7 @@ int proc_fds_read(int proc_fd, proc_compare_fn compare, struct proc_fds *fds)
 		return err;
 	for (guint i = 0; i < pids->len; i++)
 		read_process(proc_fd, g_array_index(pids, uint32_t, i), compare, fds);
-	proc_files_tell_apart(fds, compare);
+	proc_files_identify(fds, compare);
 	return 0;
 }
 
@@ -242,7 +242,7 @@ void proc_fds_clear(struct proc_fds *fds)
 
 enum { FD_FILE, FD_PID, FD_TID, FD_COMM, FD_FD };
 
-static bool is_kept(const struct bpfrefs_ctx *ctx, const struct proc_file *file)
+static bool keep_is_kept(const struct bpfrefs_ctx *ctx, const struct proc_file *file)
 {
 	const struct bpfrefs_key *kept;
 
@@ -262,7 +262,7 @@ static void add_file(struct scan *scan, const struct proc_fds *fds, const struct
 	/*
 	 * The class keep shows these, so another descriptor of the same file must not count again.
 	 */
-	if (is_kept(scan->ctx, file))
+	if (keep_is_kept(scan->ctx, file))
 		return;
 	ref = scan_add(scan, file->key, count, file->key.kind == BPFREFS_MAP ? count : 0);
 	if (!ref)
@@ -291,7 +291,7 @@ int proc_scan_fd(struct scan *scan)
 			const struct proc_file *file =
 				&g_array_index(proc->fds.files, struct proc_file, i);
 
-			if (!file->gone && is_kept(scan->ctx, file) == (own == 1))
+			if (!file->gone && keep_is_kept(scan->ctx, file) == (own == 1))
 				add_file(scan, &proc->fds, file);
 		}
 	}

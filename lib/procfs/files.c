@@ -122,7 +122,7 @@ static int by_key(gconstpointer a, gconstpointer b)
 	return bpfrefs_key_compare(x->key, y->key);
 }
 
-void proc_files_tell_apart(struct proc_fds *fds, proc_compare_fn compare)
+void proc_files_identify(struct proc_fds *fds, proc_compare_fn compare)
 {
 	struct group group = { .files = fds->files, .compare = compare };
 	uint32_t next = 1;

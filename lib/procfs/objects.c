@@ -7,9 +7,9 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "uapi/syscalls.h"
 #include "procfs/fdinfo.h"
 #include "procfs/proc_array.h"
+#include "uapi/syscalls.h"
 #include "uapi/uapi_info.h"
 
 static void set_type(struct scan *scan, struct bpfrefs_object *object, enum bpfrefs_enum what,
@@ -81,10 +81,10 @@ static int open_map(struct scan *scan, uint32_t id)
 	uint64_t memlock;
 	int err;
 
-	fd = bpf_open_id(BPFREFS_MAP, id);
+	fd = syscall_open_id(BPFREFS_MAP, id);
 	if (fd < 0)
 		return fd;
-	err = raw_map_read(fd, &facts);
+	err = uapi_info_map_read(fd, &facts);
 	if (err)
 		return err;
 	memlock = read_memlock(scan->ctx->proc_fd, fd);
@@ -110,8 +110,8 @@ static int read_map(struct scan *scan, uint32_t id)
 		proc_miss(&proc->edges.arrays, 0);
 		return 0;
 	}
-	if (proc_array_is_stranger(data, id)) {
-		g_array_append_val(proc->strangers, id);
+	if (proc_array_is_unclassified(data, id)) {
+		g_array_append_val(proc->unclassified, id);
 		return 0;
 	}
 	return open_map(scan, id);
@@ -120,7 +120,7 @@ static int read_map(struct scan *scan, uint32_t id)
 static int read_prog(struct scan *scan, uint32_t id)
 {
 	struct proc_scan *proc = scan->source_data;
-	bpfrefs_autofd fd = bpf_open_id(BPFREFS_PROG, id);
+	bpfrefs_autofd fd = syscall_open_id(BPFREFS_PROG, id);
 	struct bpfrefs_key key = { BPFREFS_PROG, id };
 	struct bpfrefs_object *object;
 	struct prog_facts facts;
@@ -128,7 +128,7 @@ static int read_prog(struct scan *scan, uint32_t id)
 
 	if (fd < 0)
 		return fd;
-	err = raw_prog_read(fd, &facts);
+	err = uapi_info_prog_read(fd, &facts);
 	if (err)
 		return err;
 	object = scan_object_add(scan, key);
@@ -150,21 +150,21 @@ static int read_prog(struct scan *scan, uint32_t id)
 		proc_edge_add(&proc->edges, key,
 			      (struct bpfrefs_key){ BPFREFS_BTF, facts.raw.attach_btf_obj_id },
 			      "attach_btf", 0);
-	raw_prog_clear(&facts);
+	uapi_info_prog_clear(&facts);
 	return 0;
 }
 
 /* The map that a link is attached to, 0 if none, and whether the link holds it with a user. */
 static uint32_t link_map(const struct link_facts *facts, uint32_t *user)
 {
-	const struct raw_link *raw = &facts->raw;
+	const struct uapi_link *raw = &facts->raw;
 
-	*user = raw->type != RAW_LINK_STRUCT_OPS;
-	if (raw->type == RAW_LINK_STRUCT_OPS)
+	*user = raw->type != UAPI_LINK_STRUCT_OPS;
+	if (raw->type == UAPI_LINK_STRUCT_OPS)
 		return raw->struct_ops.map_id;
-	if (raw->type == RAW_LINK_SOCKMAP)
+	if (raw->type == UAPI_LINK_SOCKMAP)
 		return raw->sockmap.map_id;
-	if (raw->type == RAW_LINK_ITER && raw_iter_has_map(facts->text))
+	if (raw->type == UAPI_LINK_ITER && uapi_info_iter_has_map(facts->text))
 		return raw->iter.map.map_id;
 	return 0;
 }
@@ -172,7 +172,7 @@ static uint32_t link_map(const struct link_facts *facts, uint32_t *user)
 static int read_link(struct scan *scan, uint32_t id)
 {
 	struct proc_scan *proc = scan->source_data;
-	bpfrefs_autofd fd = bpf_open_id(BPFREFS_LINK, id);
+	bpfrefs_autofd fd = syscall_open_id(BPFREFS_LINK, id);
 	struct bpfrefs_key key = { BPFREFS_LINK, id };
 	struct bpfrefs_object *object;
 	struct link_facts facts;
@@ -181,7 +181,7 @@ static int read_link(struct scan *scan, uint32_t id)
 
 	if (fd < 0)
 		return fd;
-	err = raw_link_read(fd, &facts);
+	err = uapi_info_link_read(fd, &facts);
 	if (err)
 		return err;
 	object = scan_object_add(scan, key);
@@ -193,21 +193,21 @@ static int read_link(struct scan *scan, uint32_t id)
 	map = link_map(&facts, &user);
 	if (map)
 		proc_edge_add(&proc->edges, key, (struct bpfrefs_key){ BPFREFS_MAP, map },
-			      facts.raw.type == RAW_LINK_STRUCT_OPS ? "struct_ops" : "target",
+			      facts.raw.type == UAPI_LINK_STRUCT_OPS ? "struct_ops" : "target",
 			      user);
 	return 0;
 }
 
 static int read_btf(struct scan *scan, uint32_t id)
 {
-	bpfrefs_autofd fd = bpf_open_id(BPFREFS_BTF, id);
+	bpfrefs_autofd fd = syscall_open_id(BPFREFS_BTF, id);
 	struct bpfrefs_object *object;
 	struct btf_facts facts;
 	int err;
 
 	if (fd < 0)
 		return fd;
-	err = raw_btf_read(fd, &facts);
+	err = uapi_info_btf_read(fd, &facts);
 	if (err)
 		return err;
 	object = scan_object_add(scan, (struct bpfrefs_key){ BPFREFS_BTF, id });
@@ -235,11 +235,11 @@ static void read_unclassified(struct scan *scan)
 {
 	const struct proc_scan *proc = scan->source_data;
 
-	if (proc->strangers->len)
+	if (proc->unclassified->len)
 		proc_array_wait();
-	for (guint i = 0; i < proc->strangers->len; i++) {
+	for (guint i = 0; i < proc->unclassified->len; i++) {
 		struct bpfrefs_key key = { BPFREFS_MAP,
-					   g_array_index(proc->strangers, uint32_t, i) };
+					   g_array_index(proc->unclassified, uint32_t, i) };
 		int err = open_map(scan, key.id);
 
 		if (err)
@@ -260,7 +260,7 @@ int proc_objects(struct scan *scan)
 		struct bpfrefs_key key = { .kind = (enum bpfrefs_kind)i };
 		int err;
 
-		while (!(err = bpf_next_id(key.kind, key.id, &key.id))) {
+		while (!(err = syscall_next_id(key.kind, key.id, &key.id))) {
 			int failed = read_kind[i](scan, key.id);
 
 			if (failed)

@@ -12,8 +12,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "snapshot/owner.h"
 #include "procfs/procfs.h"
+#include "snapshot/owner.h"
 
 /* The namespaces of kthreadd are the initial ones. */
 #define KTHREADD "2/ns/mnt"
@@ -100,8 +100,8 @@ static void hold_by_namespace(struct proc_owners *po, uint32_t owner, uint32_t n
 static void add_places(struct proc_owners *po)
 {
 	for (guint i = 0; i < po->pins->places->len; i++) {
-		const struct proc_place *place =
-			&g_array_index(po->pins->places, struct proc_place, i);
+		const struct proc_mount *place =
+			&g_array_index(po->pins->places, struct proc_mount, i);
 		const struct bpffs_mount *mount = place->mount;
 		uint32_t owner = scan_owner(po->scan, OWNER_BPFFS,
 					    owner_bpffs_id(mount->major, mount->minor));

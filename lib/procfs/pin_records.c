@@ -4,9 +4,8 @@
 #include <string.h>
 
 #include "holders/holders.h"
-#include "snapshot/owner.h"
 #include "procfs/procfs.h"
-
+#include "snapshot/owner.h"
 
 void pin_fill(struct scan *scan, struct bpfrefs_ref *ref, const struct pin_facts *facts)
 {
@@ -51,12 +50,12 @@ static void add_pin(struct scan *scan, const struct proc_pins *pins, const struc
 	if (!ref)
 		return;
 	pin_fill(scan, ref, &facts);
-	ref_set_owner(ref, scan_owner_find(scan, OWNER_BPFFS,
-					   owner_bpffs_id(pin->major, pin->minor)));
-	ref_set_place(scan, ref, proc_pin_place(pin));
+	ref_set_owner(ref,
+		      scan_owner_find(scan, OWNER_BPFFS, owner_bpffs_id(pin->major, pin->minor)));
+	ref_set_location(scan, ref, proc_pin_location(pin));
 }
 
-static void add_mount(struct scan *scan, const struct proc_place *place)
+static void add_mount(struct scan *scan, const struct proc_mount *place)
 {
 	struct bpfrefs_mount mount = {
 		.mnt_ns = place->mnt_ns,
@@ -87,7 +86,7 @@ static void add_instances(struct scan *scan, const struct proc_pins *pins)
 	const struct bpffs_mount *last = NULL;
 
 	for (guint i = 0; i < pins->places->len; i++) {
-		const struct proc_place *place = &g_array_index(pins->places, struct proc_place, i);
+		const struct proc_mount *place = &g_array_index(pins->places, struct proc_mount, i);
 		const struct bpffs_mount *mount = place->mount;
 
 		if (!last || last->major != mount->major || last->minor != mount->minor)

@@ -10,8 +10,8 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 
-#include "uapi/syscalls.h"
 #include "procfs/procfs.h"
+#include "uapi/syscalls.h"
 
 /* The key of an inode in a hash table. */
 struct inode_key {
@@ -34,7 +34,7 @@ static gboolean inode_equal(gconstpointer a, gconstpointer b)
 /* The walk through one instance. */
 struct walk {
 	struct proc_pins *pins;
-	const struct proc_place *place;
+	const struct proc_mount *place;
 	int root_fd;
 	GHashTable *dirs; /* the directories that were read: struct inode_key */
 	/* Names below another mount, by the inode number in their directory: struct inode_key. */
@@ -93,7 +93,7 @@ static char *child_path(const char *dir, const char *name)
  */
 static int identify(int dir_fd, const char *name, struct bpfrefs_key *key, struct stat *st)
 {
-	bpfrefs_autofd path_fd = bpf_open_pin(dir_fd, name);
+	bpfrefs_autofd path_fd = syscall_open_pin(dir_fd, name);
 	bpfrefs_autofd fd = -1;
 
 	if (path_fd < 0)
@@ -102,8 +102,8 @@ static int identify(int dir_fd, const char *name, struct bpfrefs_key *key, struc
 		return -errno;
 	if (!S_ISREG(st->st_mode))
 		return -ENOENT;
-	fd = bpf_get_path_fd(path_fd);
-	return fd < 0 ? fd : bpf_identify(fd, key);
+	fd = syscall_get_path_fd(path_fd);
+	return fd < 0 ? fd : syscall_identify(fd, key);
 }
 
 /* The memory for a pin or directory, including its names and its entries in hash tables. */
@@ -119,7 +119,8 @@ static void walk_pin(struct walk *walk, const struct open_dir *dir, const struct
 {
 	struct proc_pin pin = { .pid = walk->place->pid };
 	struct stat st;
-	int err = !can_add(walk->pins->pins) ? -ENOMEM : identify(dir->fd, entry->d_name, &pin.key, &st);
+	int err = !can_add(walk->pins->pins) ? -ENOMEM
+					     : identify(dir->fd, entry->d_name, &pin.key, &st);
 
 	if (err == -EXDEV)
 		g_hash_table_add(walk->blocked, inode_new(walk, entry->d_ino));
@@ -240,7 +241,7 @@ static int walk_dir(struct walk *walk, const struct pending *pending)
 /* Reads everything below the root of one mount. */
 static int walk_place(struct walk *walk, int proc_fd)
 {
-	bpfrefs_autofd root_fd = proc_place_open(proc_fd, walk->place);
+	bpfrefs_autofd root_fd = proc_mount_open(proc_fd, walk->place);
 	struct pending *pending;
 
 	if (root_fd < 0)
@@ -285,7 +286,7 @@ static void walk_instance(struct proc_pins *pins, int proc_fd, guint first, guin
 	for (guint i = first; i < end; i++) {
 		guint parts = pins->parts.count;
 
-		walk.place = &g_array_index(pins->places, struct proc_place, i);
+		walk.place = &g_array_index(pins->places, struct proc_mount, i);
 		err = walk_place(&walk, proc_fd);
 		if (err)
 			continue;
@@ -297,7 +298,8 @@ static void walk_instance(struct proc_pins *pins, int proc_fd, guint first, guin
 	}
 	if (!walked)
 		proc_miss(&pins->instances, err == -EXDEV || proc_is_gone(err) ? 0 : err);
-	else if (strcmp(g_array_index(pins->places, struct proc_place, first).mount->root, "/") != 0)
+	else if (strcmp(g_array_index(pins->places, struct proc_mount, first).mount->root, "/") !=
+		 0)
 		proc_miss(&pins->parts, 0);
 	for (guint i = g_hash_table_size(walk.blocked); i > 0; i--)
 		proc_miss(&pins->covered, 0);
@@ -353,19 +355,19 @@ int proc_pins_read(int proc_fd, struct proc_pins *pins)
 	g_array_set_clear_func(pins->pins, pin_clear);
 	pins->dirs = g_array_new(FALSE, TRUE, sizeof(struct proc_dir));
 	g_array_set_clear_func(pins->dirs, dir_clear);
-	pins->places = g_array_new(FALSE, TRUE, sizeof(struct proc_place));
+	pins->places = g_array_new(FALSE, TRUE, sizeof(struct proc_mount));
 	pins->others = g_ptr_array_new_with_free_func((GDestroyNotify)g_ptr_array_unref);
 	pins->inodes = g_hash_table_new_full(inode_hash, inode_equal, g_free, NULL);
-	err = proc_places_read(proc_fd, pins);
+	err = proc_mounts_read(proc_fd, pins);
 	if (err)
 		return err;
 	for (guint first = 0, end; first < pins->places->len; first = end) {
 		const struct bpffs_mount *mount =
-			g_array_index(pins->places, struct proc_place, first).mount;
+			g_array_index(pins->places, struct proc_mount, first).mount;
 
 		for (end = first + 1; end < pins->places->len; end++) {
 			const struct bpffs_mount *other =
-				g_array_index(pins->places, struct proc_place, end).mount;
+				g_array_index(pins->places, struct proc_mount, end).mount;
 
 			if (other->major != mount->major || other->minor != mount->minor)
 				break;

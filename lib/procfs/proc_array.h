@@ -3,8 +3,8 @@
 #ifndef BPFREFS_PROC_ARRAY_H
 #define BPFREFS_PROC_ARRAY_H
 
-#include "uapi/info.h"
 #include "procfs/procfs.h"
+#include "uapi/info.h"
 
 struct proc_array {
 	struct map_facts facts;
@@ -14,7 +14,7 @@ struct proc_array {
 const struct proc_array *proc_array_find(const struct proc_data *data, uint32_t id);
 /* Records whether a map is a program array. */
 void proc_array_meet(struct proc_data *data, const struct map_facts *facts, uint64_t memlock);
-bool proc_array_is_stranger(const struct proc_data *data, uint32_t id);
+bool proc_array_is_unclassified(const struct proc_data *data, uint32_t id);
 /*
  * Waits before unclassified maps are opened. One of them may be a program array whose last user has
  * just been removed. The work that this started to clear it must be finished before the close of

@@ -62,7 +62,7 @@ int proc_fds_read(int proc_fd, proc_compare_fn compare, struct proc_fds *fds);
 void proc_fds_clear(struct proc_fds *fds);
 
 /* Sorts by key and numbers the open file descriptions (files.c). */
-void proc_files_tell_apart(struct proc_fds *fds, proc_compare_fn compare);
+void proc_files_identify(struct proc_fds *fds, proc_compare_fn compare);
 
 /* ----------------------------------------------------- pins (pins.c) --- */
 
@@ -85,7 +85,7 @@ struct proc_dir {
 };
 
 /* One mount of a bpffs in one mount namespace. */
-struct proc_place {
+struct proc_mount {
 	struct bpffs_mount *mount; /* borrowed from the array of its namespace */
 	uint32_t mnt_ns, pid;	   /* pid is 0 for our own namespace */
 };
@@ -93,7 +93,7 @@ struct proc_place {
 struct proc_pins {
 	GArray *pins;	    /* struct proc_pin */
 	GArray *dirs;	    /* struct proc_dir */
-	GArray *places;	    /* struct proc_place, by instance; the best to walk first */
+	GArray *places;	    /* struct proc_mount, by instance; the best to walk first */
 	GPtrArray *own;	    /* struct bpffs_mount of our own namespace */
 	GPtrArray *others;  /* GPtrArray of struct bpffs_mount, for each other namespace */
 	GHashTable *inodes; /* device and inode number of each pin that was found */
@@ -104,18 +104,18 @@ struct proc_pins {
 int proc_pins_read(int proc_fd, struct proc_pins *pins);
 void proc_pins_clear(struct proc_pins *pins);
 
-static inline struct pin_place proc_pin_place(const struct proc_pin *pin)
+static inline struct pin_location proc_pin_location(const struct proc_pin *pin)
 {
-	return (struct pin_place){ pin->major, pin->minor, pin->ino, pin->inner };
+	return (struct pin_location){ pin->major, pin->minor, pin->ino, pin->inner };
 }
 
 /* Reports what could not be read of pins as a gap of the current class. */
 void proc_pins_gaps(struct scan *scan, const struct proc_pins *pins);
 
 /* Finds where bpffs is mounted in each mount namespace (bpffs_dirs.c). */
-int proc_places_read(int proc_fd, struct proc_pins *pins);
+int proc_mounts_read(int proc_fd, struct proc_pins *pins);
 /* Opens the root of a mount as O_PATH, and checks that it belongs to the instance. */
-int proc_place_open(int proc_fd, const struct proc_place *place);
+int proc_mount_open(int proc_fd, const struct proc_mount *place);
 
 /* ------------------------------------------ owners of pins (owners.c) --- */
 
@@ -175,7 +175,7 @@ struct proc_scan {
 	struct proc_edges edges;
 	GHashTable *users; /* the ids of maps that a descriptor or a pin holds */
 	/* uint32_t: the ids of new maps for which no holder was found. */
-	GArray *strangers;
+	GArray *unclassified;
 };
 
 #endif

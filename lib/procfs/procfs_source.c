@@ -5,11 +5,11 @@
 #include <string.h>
 #include <sys/syscall.h>
 
-#include "uapi/syscalls.h"
 #include "procfs/fdinfo.h"
 #include "procfs/proc_array.h"
-#include "uapi/uapi_info.h"
 #include "snapshot/snapshot.h"
+#include "uapi/syscalls.h"
+#include "uapi/uapi_info.h"
 
 /* ----------------------------------------------------------- kcmp(2) --- */
 
@@ -86,7 +86,7 @@ static int collect_all(struct scan *scan, struct proc_scan *proc)
 		return err;
 	proc_owners(scan);
 	for (unsigned int i = 0; scan->classes[i] && !scan_failed(scan); i++) {
-		scan_turn(scan, i);
+		scan_set_class_index(scan, i);
 		collect_class(scan);
 	}
 	return 0;
@@ -96,7 +96,7 @@ static int proc_collect(struct scan *scan)
 {
 	struct proc_scan proc = {
 		.users = g_hash_table_new(NULL, NULL),
-		.strangers = g_array_new(FALSE, FALSE, sizeof(uint32_t)),
+		.unclassified = g_array_new(FALSE, FALSE, sizeof(uint32_t)),
 	};
 	int err;
 
@@ -109,7 +109,7 @@ static int proc_collect(struct scan *scan)
 	proc_pins_clear(&proc.pins);
 	g_array_unref(proc.edges.edges);
 	g_hash_table_unref(proc.users);
-	g_array_unref(proc.strangers);
+	g_array_unref(proc.unclassified);
 	return err;
 }
 
@@ -143,14 +143,14 @@ static int proc_next_id(struct bpfrefs_ctx *ctx, enum bpfrefs_kind kind, uint32_
 			uint32_t *id)
 {
 	(void)ctx;
-	return bpf_next_id(kind, start, id);
+	return syscall_next_id(kind, start, id);
 }
 
 /* The properties of a program array never change: it is opened for them only once. */
 static int array_info(const struct proc_array *array, struct bpfrefs_info **info)
 {
 	uint32_t next;
-	int err = bpf_next_id(BPFREFS_MAP, array->facts.id - 1, &next);
+	int err = syscall_next_id(BPFREFS_MAP, array->facts.id - 1, &next);
 
 	if (err)
 		return err;
@@ -170,12 +170,12 @@ static int map_info(struct proc_data *data, uint32_t id, struct bpfrefs_info **i
 
 	if (array)
 		return array_info(array, info);
-	if (proc_array_is_stranger(data, id))
+	if (proc_array_is_unclassified(data, id))
 		proc_array_wait();
-	fd = bpf_open_id(BPFREFS_MAP, id);
+	fd = syscall_open_id(BPFREFS_MAP, id);
 	if (fd < 0)
 		return fd;
-	err = raw_map_read(fd, &facts);
+	err = uapi_info_map_read(fd, &facts);
 	if (err)
 		return err;
 	proc_array_meet(data, &facts, BPFREFS_UNKNOWN);
@@ -190,8 +190,8 @@ static int proc_info(struct bpfrefs_ctx *ctx, struct bpfrefs_key key, struct bpf
 
 	if (key.kind == BPFREFS_MAP)
 		return map_info(ctx->source_data, key.id, info);
-	fd = bpf_open_id(key.kind, key.id);
-	return fd < 0 ? fd : bpf_info_read(fd, key.kind, info);
+	fd = syscall_open_id(key.kind, key.id);
+	return fd < 0 ? fd : uapi_info_read(fd, key.kind, info);
 }
 
 const struct source source_proc = {

@@ -4,9 +4,9 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "uapi/syscalls.h"
-#include "uapi/info.h"
 #include "procfs/procfs.h"
+#include "uapi/info.h"
+#include "uapi/syscalls.h"
 
 /* More slots than that are not looked up: each takes a system call. */
 #define SLOTS_MAX (1u << 20)
@@ -35,7 +35,7 @@ static void read_array(struct proc_edges *edges, int fd, const struct map_facts 
 
 	for (uint32_t i = 0; i < count; i++) {
 		uint32_t id;
-		int err = bpf_map_lookup(fd, &i, &id);
+		int err = syscall_map_lookup(fd, &i, &id);
 
 		if (!err && id)
 			add_slot(edges, map, id, i);
@@ -88,16 +88,16 @@ static void read_hash(struct proc_edges *edges, int fd, const struct map_facts *
 	g_autoptr(GHashTable) seen = g_hash_table_new_full(g_bytes_hash, g_bytes_equal,
 							   (GDestroyNotify)g_bytes_unref, NULL);
 	uint64_t limit = 2 * (uint64_t)MIN(map->max_entries, SLOTS_MAX) + 1;
-	int err = bpf_map_next_key(fd, NULL, next);
+	int err = syscall_map_next_key(fd, NULL, next);
 
 	for (uint64_t step = 0; !err && step < limit; step++) {
 		uint32_t id;
 
 		memcpy(key, next, map->key_size);
 		if (g_hash_table_add(seen, g_bytes_new(key, map->key_size)) &&
-		    bpf_map_lookup(fd, key, &id) == 0)
+		    syscall_map_lookup(fd, key, &id) == 0)
 			add_key(edges, map, id, key);
-		err = bpf_map_next_key(fd, key, next);
+		err = syscall_map_next_key(fd, key, next);
 	}
 	if (err != -ENOENT)
 		proc_miss(&edges->slots, err ? err : -E2BIG);

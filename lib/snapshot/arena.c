@@ -88,7 +88,7 @@ static void *add_block(struct arena *arena, size_t size)
 	bool small = !arena->blocks->len && size <= FIRST_BLOCK;
 	void *block = NULL;
 
-	if (arena_charge(arena, size) && (small || memory_is_there(arena->used / 2 + HEADROOM)))
+	if (arena_charge(arena, size) && (small || memory_available(arena->used / 2 + HEADROOM)))
 		block = memory_try(1, size);
 	if (block)
 		g_ptr_array_add(arena->blocks, block);

@@ -32,7 +32,7 @@ static void record_least(GHashTable *table, bool first, const struct bpfrefs_obj
 	g_hash_table_insert(table, id, GSIZE_TO_POINTER(now + 1));
 }
 
-void constant_note(struct bpfrefs_ctx *ctx, struct bpfrefs_snapshot *snap, bool stable)
+void constant_update(struct bpfrefs_ctx *ctx, struct bpfrefs_snapshot *snap, bool stable)
 {
 	bool first = !ctx->constant;
 

@@ -37,8 +37,8 @@ static struct bpfrefs_ctx *ctx_new(const struct source *source)
 	ctx->source = source;
 	ctx->proc_fd = -1;
 	ctx->self = (uint32_t)getpid();
-	ctx->thorough = true;
-	ctx->hidden_carriers = true; /* unknown until the first full scan */
+	ctx->force_full_scan = true;
+	ctx->non_fd_nested = true; /* unknown until the first full scan */
 	g_mutex_init(&ctx->lock);
 	g_mutex_init(&ctx->next);
 	ctx->kept = g_hash_table_new_full(NULL, NULL, NULL, g_free);
@@ -260,9 +260,9 @@ static int scan_once(struct bpfrefs_ctx *ctx, const struct bpfrefs_key *one,
 	if (one) {
 		err = ctx->source->collect_one(scan, *one);
 	} else {
-		scan_expect(scan);
+		scan_reserve(scan);
 		err = ctx->source->collect(scan);
-		scan_found(scan);
+		scan_record_sizes(scan);
 	}
 	/* Lack of memory may be the cause of another error, so it is the one to report. */
 	err = scan_failed(scan) ? scan_failed(scan) : err;
@@ -303,10 +303,10 @@ int bpfrefs_snapshot_take(struct bpfrefs_ctx *ctx, struct bpfrefs_snapshot **out
 		stats.attempts++;
 		done = err || remainders_stable(ctx, snap);
 		if (!done)
-			ctx->thorough = true;
+			ctx->force_full_scan = true;
 	}
 	if (!err)
-		constant_note(ctx, snap, done);
+		constant_update(ctx, snap, done);
 	g_mutex_unlock(&ctx->lock);
 	if (err)
 		return err;

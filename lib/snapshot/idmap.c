@@ -48,7 +48,7 @@ void *idmap_get(const struct idmap *map, uint64_t key)
 	return map->slots ? find(map, key)->value : NULL;
 }
 
-void idmap_soon(const struct idmap *map, uint64_t key)
+void idmap_prefetch(const struct idmap *map, uint64_t key)
 {
 	if (map->slots)
 		__builtin_prefetch(&map->entries[slot_of(map, key)], 1);

@@ -33,7 +33,7 @@ bool idmap_set(struct idmap *map, uint64_t key, void *value);
 struct idmap_entry *idmap_place(struct idmap *map, uint64_t key);
 void idmap_fill(struct idmap *map, struct idmap_entry *place, uint64_t key, void *value);
 /* Prefetches the cache line of @key, which will be searched for soon. */
-void idmap_soon(const struct idmap *map, uint64_t key);
+void idmap_prefetch(const struct idmap *map, uint64_t key);
 /* Makes room for @count entries in an empty table; false if there is no memory for them. */
 bool idmap_reserve(struct idmap *map, size_t count);
 void idmap_clear(struct idmap *map); /* frees its memory; the table is empty then */

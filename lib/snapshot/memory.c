@@ -21,7 +21,7 @@ void *memory_try(size_t count, size_t size)
  * Uses mmap(2), since an allocation with malloc(3) that is freed again would change how it serves
  * later ones (M_MMAP_THRESHOLD is dynamic).
  */
-bool memory_is_there(size_t size)
+bool memory_available(size_t size)
 {
 	void *result;
 
@@ -47,5 +47,5 @@ bool memory_can_grow(size_t now, size_t more)
 	/*
 	 * The array is copied if it cannot grow in place, which takes both sizes at the same time.
 	 */
-	return above(now) == above(then) || memory_is_there(above(then));
+	return above(now) == above(then) || memory_available(above(then));
 }

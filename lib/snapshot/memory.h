@@ -17,7 +17,7 @@ void *memory_try(size_t count, size_t size);
  * Whether @size bytes could be allocated now. For GLib's containers, whose allocations cannot fail.
  * The memory may be in use a moment later, so the caller checks for a lot more than it needs.
  */
-bool memory_is_there(size_t size);
+bool memory_available(size_t size);
 
 /*
  * Whether a GArray or GPtrArray of @now bytes can grow by @more bytes. They grow to powers of two.

@@ -227,7 +227,7 @@ void owners_resolve(struct bpfrefs_snapshot *snap, int proc_fd)
 	spread_use(snap);
 	drop_unused(snap);
 	resolve.flags = memory_try(snap->owners->len, sizeof(*resolve.flags));
-	if (!resolve.flags || !memory_is_there(snap->holds->len * (size_t)RESOLVE_BYTES)) {
+	if (!resolve.flags || !memory_available(snap->holds->len * (size_t)RESOLVE_BYTES)) {
 		arena_fail(snap->arena);
 		g_free(resolve.flags);
 		return;

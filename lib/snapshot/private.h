@@ -81,7 +81,7 @@ void info_enum(struct bpfrefs_info *info, const char *key, enum bpfrefs_enum wha
 
 struct scan;
 struct walk_rec;
-struct known;
+struct object_cache;
 
 /*
  * A source of facts: source_bpf (lib/kernel/bpf_source.c), source_proc
@@ -140,16 +140,16 @@ struct bpfrefs_ctx {
 	 * BPF source: scan everything, including what is skipped if nothing found so far indicates
 	 * that it has references. Set at first, and when a new unexplained reference was found.
 	 */
-	bool thorough;
+	bool force_full_scan;
 	/* BPF source: the last scan found closed sockets that a queued packet keeps alive */
 	bool closed_sockets;
 	/*
 	 * BPF source: the last full scan found files that hold other files, in places that
 	 * descriptors do not lead to.
 	 */
-	bool hidden_carriers;
+	bool non_fd_nested;
 	/* BPF source: facts that earlier scans have read (object_cache.h). Protected by @lock. */
-	struct known *known;
+	struct object_cache *object_cache;
 	/* what the last full scan found: the next one makes room for about as much */
 	size_t last_objects, last_refs, last_files;
 };
@@ -182,9 +182,9 @@ struct holder_class {
 	int (*walk)(struct scan *scan);
 	/*
 	 * BPF source: neither needs records of the walk over descriptors, which may run in parallel
-	 * with them (walk_classes()).
+	 * with them (dispatch_classes()).
 	 */
-	bool apart;
+	bool parallel;
 	/* BPF source: the types of records that decode may accept, WALK_BIT() of each. */
 	uint64_t takes;
 	/*
@@ -197,7 +197,7 @@ struct holder_class {
 	 */
 	void (*derive)(struct scan *scan);
 	/* BPF source: derive runs no BPF program, so that one may run in parallel with it. */
-	bool derives_alone;
+	bool userspace_only;
 	/*
 	 * procfs source: reads all references. -errno if nothing could be read; other gaps by
 	 * scan_gap().
@@ -218,7 +218,7 @@ extern const struct holder_class *const holder_classes[];
 #define REF_FIELDS_MAX 10
 
 /* The place of a pinned inode in its instance of bpffs, independent of mounts. */
-struct pin_place {
+struct pin_location {
 	uint32_t major, minor;
 	uint64_t ino;
 	const char *inner; /* "/app/conns"; NULL: unknown */
@@ -240,7 +240,7 @@ struct bpfrefs_ref {
 	struct bpfrefs_key target, holder;
 	struct bpfrefs_object *object; /* the target */
 	const struct holder_class *class;
-	const struct pin_place *place; /* of pins and keeps that are linked, else NULL */
+	const struct pin_location *place; /* of pins and keeps that are linked, else NULL */
 	uint32_t ref, user, pid;
 	/* what it lasts as long as: an index in snap->owners plus 1; 0: it has no owner */
 	uint32_t owner;
@@ -277,7 +277,7 @@ struct bpfrefs_snapshot {
 	struct bpfrefs_snapshot_stats stats;
 	/* protects @judged, and the states of the objects while they are computed */
 	GMutex judging;
-	gint judged;	 /* the states of the objects have been computed */
+	gint judged; /* the states of the objects have been computed */
 	/* Finds the states: graph_states(), set by the context. NULL: there are none. */
 	void (*find_states)(struct bpfrefs_snapshot *snap);
 	GMutex indexing; /* protects @indexed, and by_holder and by_pid while they are built */
@@ -305,9 +305,9 @@ struct scan {
 };
 
 struct scan *scan_new(struct bpfrefs_ctx *ctx, const struct holder_class *const *classes);
-/* Makes room for as much as the last scan found, which scan_found() has recorded. */
-void scan_expect(struct scan *scan);
-void scan_found(const struct scan *scan);
+/* Makes room for as much as the last scan found, which scan_record_sizes() has recorded. */
+void scan_reserve(struct scan *scan);
+void scan_record_sizes(const struct scan *scan);
 /* Frees the scan and returns its snapshot, which is not frozen yet. */
 struct bpfrefs_snapshot *scan_finish(struct scan *scan);
 /*
@@ -321,8 +321,8 @@ int scan_charge(struct scan *scan, size_t size);
  * Sets the class to which references and gaps are added, by its index in the list or by its
  * address.
  */
-void scan_turn(struct scan *scan, unsigned int class_index);
-void scan_turn_to(struct scan *scan, const struct holder_class *class);
+void scan_set_class_index(struct scan *scan, unsigned int class_index);
+void scan_set_class(struct scan *scan, const struct holder_class *class);
 
 /*
  * Sets @token to the token of the open file description with this identity. Returns true the first
@@ -330,7 +330,7 @@ void scan_turn_to(struct scan *scan, const struct holder_class *class);
  */
 bool scan_file(struct scan *scan, uint64_t identity, uint32_t *token);
 /* Prefetches the table entry for scan_file(). */
-void scan_file_soon(const struct scan *scan, uint64_t identity);
+void scan_prefetch_file(const struct scan *scan, uint64_t identity);
 
 /* Adds an object, or finds it. The caller sets its members; the strings must be from scan_str(). */
 struct bpfrefs_object *scan_object_add(struct scan *scan, struct bpfrefs_key key);
@@ -358,7 +358,7 @@ void ref_set_str(struct scan *scan, struct bpfrefs_ref *ref, unsigned int index,
 /* The string is not copied: it must be static, or from scan_str(). */
 void ref_set_static(struct bpfrefs_ref *ref, unsigned int index, const char *str);
 /* Sets the place of a pin or keep in its instance of bpffs, which is copied. */
-void ref_set_place(struct scan *scan, struct bpfrefs_ref *ref, struct pin_place place);
+void ref_set_location(struct scan *scan, struct bpfrefs_ref *ref, struct pin_location place);
 
 /*
  * Records that scan->class could not read @count items (@what, such as "processes"), with a
@@ -388,7 +388,7 @@ void scan_bpffs_dir(struct scan *scan, uint32_t major, uint32_t minor, uint64_t 
  * Sets bpfrefs_object.constant in a snapshot that no other thread has yet. @stable: whether the
  * scan found the same unexplained references as the one before.
  */
-void constant_note(struct bpfrefs_ctx *ctx, struct bpfrefs_snapshot *snap, bool stable);
+void constant_update(struct bpfrefs_ctx *ctx, struct bpfrefs_snapshot *snap, bool stable);
 
 /*
  * Returns the mode of a keep from its path in the instance of bpffs: a pin at

@@ -38,7 +38,7 @@ static size_t roomy(size_t last)
 	return last + last / 16 + 64;
 }
 
-void scan_expect(struct scan *scan)
+void scan_reserve(struct scan *scan)
 {
 	const struct bpfrefs_ctx *ctx = scan->ctx;
 	struct bpfrefs_snapshot *snap = scan->snap;
@@ -48,7 +48,7 @@ void scan_expect(struct scan *scan)
 	 */
 	idmap_reserve(&scan->files, roomy(ctx->last_files));
 	idmap_reserve(&snap->by_key, roomy(ctx->last_objects));
-	if (!memory_is_there(4 * sizeof(gpointer) * roomy(ctx->last_refs + ctx->last_objects)))
+	if (!memory_available(4 * sizeof(gpointer) * roomy(ctx->last_refs + ctx->last_objects)))
 		return;
 	g_ptr_array_unref(snap->refs);
 	snap->refs = g_ptr_array_sized_new((guint)roomy(ctx->last_refs));
@@ -56,7 +56,7 @@ void scan_expect(struct scan *scan)
 	snap->objects = g_ptr_array_sized_new((guint)roomy(ctx->last_objects));
 }
 
-void scan_found(const struct scan *scan)
+void scan_record_sizes(const struct scan *scan)
 {
 	scan->ctx->last_files = scan->files.count;
 	scan->ctx->last_objects = scan->snap->objects->len;
@@ -95,17 +95,17 @@ static bool can_add(struct scan *scan, const GPtrArray *array, unsigned int coun
 	return scan_charge(scan, count * sizeof(gpointer)) == 0;
 }
 
-void scan_turn(struct scan *scan, unsigned int class_index)
+void scan_set_class_index(struct scan *scan, unsigned int class_index)
 {
 	scan->class = scan->classes[class_index];
 	scan->class_index = class_index;
 }
 
-void scan_turn_to(struct scan *scan, const struct holder_class *class)
+void scan_set_class(struct scan *scan, const struct holder_class *class)
 {
 	for (unsigned int i = 0; scan->classes[i]; i++)
 		if (scan->classes[i] == class)
-			scan_turn(scan, i);
+			scan_set_class_index(scan, i);
 }
 
 static struct bpfrefs_class_status *status_of(struct scan *scan)
@@ -122,9 +122,9 @@ static uint64_t file_key(uint64_t identity)
 	return identity >> 6 | identity << 58;
 }
 
-void scan_file_soon(const struct scan *scan, uint64_t identity)
+void scan_prefetch_file(const struct scan *scan, uint64_t identity)
 {
-	idmap_soon(&scan->files, file_key(identity));
+	idmap_prefetch(&scan->files, file_key(identity));
 }
 
 bool scan_file(struct scan *scan, uint64_t identity, uint32_t *token)
@@ -257,9 +257,9 @@ void ref_set_str(struct scan *scan, struct bpfrefs_ref *ref, unsigned int index,
 	ref_set_static(ref, index, scan_str(scan, str));
 }
 
-void ref_set_place(struct scan *scan, struct bpfrefs_ref *ref, struct pin_place place)
+void ref_set_location(struct scan *scan, struct bpfrefs_ref *ref, struct pin_location place)
 {
-	struct pin_place *copy = arena_alloc(scan->snap->arena, sizeof(*copy));
+	struct pin_location *copy = arena_alloc(scan->snap->arena, sizeof(*copy));
 
 	if (!copy)
 		return;

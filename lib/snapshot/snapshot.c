@@ -249,7 +249,7 @@ int snapshot_freeze(struct bpfrefs_snapshot *snap, int proc_fd)
 	uint32_t objects = snap->objects->len;
 	size_t items = (size_t)objects + snap->refs->len + snap->processes->len;
 
-	if (arena_failed(snap->arena) || !memory_is_there(items * ORDER_BYTES))
+	if (arena_failed(snap->arena) || !memory_available(items * ORDER_BYTES))
 		return -ENOMEM;
 	order_objects(snap->objects);
 	for (uint32_t i = 0; i < objects; i++)
@@ -266,7 +266,7 @@ static int build_index(struct bpfrefs_snapshot *snap)
 {
 	int err;
 
-	if (!memory_is_there(snap->refs->len * (size_t)ORDER_BYTES))
+	if (!memory_available(snap->refs->len * (size_t)ORDER_BYTES))
 		return -ENOMEM;
 	for (guint i = 0; i < snap->refs->len; i++) {
 		struct bpfrefs_ref *ref = g_ptr_array_index(snap->refs, i);

@@ -122,9 +122,9 @@ struct row {
 	}
 /* NOLINTBEGIN(bugprone-macro-parentheses): members of a structure */
 #define MAP(member, how)	ROW(map_facts, member, #member, how, NULL)
-#define PROG(member, how)	ROW(raw_prog, member, #member, how, NULL)
-#define BTF(member, how)	ROW(raw_btf, member, #member, how, NULL)
-#define LINK(part, member, how) ROW(raw_link, part.member, #member, how, NULL)
+#define PROG(member, how)	ROW(uapi_prog, member, #member, how, NULL)
+#define BTF(member, how)	ROW(uapi_btf, member, #member, how, NULL)
+#define LINK(part, member, how) ROW(uapi_link, part.member, #member, how, NULL)
 #define END                                  \
 	{                                    \
 		NULL, 0, 0, HOW_NUM, NULL, 0 \
@@ -135,12 +135,12 @@ struct row {
  * the older size of struct bpf_link_info, so whether the kernel has it follows from the size up to
  * the end of the latter.
  */
-#define MISSED_SINCE (offsetof(struct raw_link, perf_event.kprobe.cookie))
-#define MISSED                                                                                 \
-	{                                                                                      \
-		"missed", offsetof(struct raw_link, kprobe_multi.missed),                      \
-			sizeof(((struct raw_link *)NULL)->kprobe_multi.missed), HOW_NUM, NULL, \
-			MISSED_SINCE                                                           \
+#define MISSED_SINCE (offsetof(struct uapi_link, perf_event.kprobe.cookie))
+#define MISSED                                                                                  \
+	{                                                                                       \
+		"missed", offsetof(struct uapi_link, kprobe_multi.missed),                      \
+			sizeof(((struct uapi_link *)NULL)->kprobe_multi.missed), HOW_NUM, NULL, \
+			MISSED_SINCE                                                            \
 	}
 /* NOLINTEND(bugprone-macro-parentheses) */
 
@@ -161,7 +161,7 @@ static const struct row prog_rows[] = {
 	PROG(nr_map_ids, NUM), END,
 };
 static const struct row prog_more_rows[] = {
-	PROG(name, NAME), PROG(ifindex, NUM), ROW(raw_prog, flags, "gpl_compatible", BIT, NULL),
+	PROG(name, NAME), PROG(ifindex, NUM), ROW(uapi_prog, flags, "gpl_compatible", BIT, NULL),
 	PROG(netns_dev, NUM), PROG(netns_ino, NUM), PROG(nr_jited_ksyms, NUM),
 	PROG(nr_jited_func_lens, NUM), PROG(btf_id, NUM), PROG(func_info_rec_size, NUM),
 	PROG(nr_func_info, NUM), PROG(nr_line_info, NUM), PROG(nr_jited_line_info, NUM),
@@ -194,8 +194,8 @@ static const struct row sockmap_rows[] = {
 	LINK(sockmap, map_id, NUM), LINK(sockmap, attach_type, ATTACH_TYPE), END,
 };
 static const struct row netfilter_rows[] = {
-	ROW(raw_link, netfilter.pf, "pf", WORDS, &netfilter_protocols),
-	ROW(raw_link, netfilter.hooknum, "hooknum", WORDS, &inet_hooks),
+	ROW(uapi_link, netfilter.pf, "pf", WORDS, &netfilter_protocols),
+	ROW(uapi_link, netfilter.hooknum, "hooknum", WORDS, &inet_hooks),
 	LINK(netfilter, priority, INT), LINK(netfilter, flags, NUM), END,
 };
 static const struct row kprobe_multi_rows[] = {
@@ -209,7 +209,7 @@ static const struct row uprobe_multi_rows[] = {
 static const struct row iter_map_rows[] = { LINK(iter.map, map_id, NUM), END };
 static const struct row iter_cgroup_rows[] = {
 	LINK(iter.cgroup, cgroup_id, NUM),
-	ROW(raw_link, iter.cgroup.order, "order", WORDS, &cgroup_iter_orders), END,
+	ROW(uapi_link, iter.cgroup.order, "order", WORDS, &cgroup_iter_orders), END,
 };
 static const struct row iter_task_rows[] = {
 	LINK(iter.task, tid, SET), LINK(iter.task, pid, SET), END,
@@ -225,7 +225,7 @@ static const struct row kprobe_rows[] = {
 };
 static const struct row tracepoint_rows[] = { LINK(perf_event.tracepoint, cookie, SET), END };
 static const struct row event_rows[] = {
-	ROW(raw_link, perf_event.event.type, "event_type", WORDS, &perf_types),
+	ROW(uapi_link, perf_event.event.type, "event_type", WORDS, &perf_types),
 	LINK(perf_event.event, config, NUM), LINK(perf_event.event, cookie, SET), END,
 };
 
@@ -356,12 +356,12 @@ void info_btf(struct bpfrefs_info *info, const struct btf_facts *facts)
 {
 	info_str(info, "kind", bpfrefs_kind_name(BPFREFS_BTF));
 	add_rows(info, btf_rows, &facts->raw, facts->len);
-	if (facts->len >= offsetof(struct raw_btf, kernel_btf))
+	if (facts->len >= offsetof(struct uapi_btf, kernel_btf))
 		info_str(info, "name", facts->name);
 	add_rows(info, btf_more_rows, &facts->raw, facts->len);
 }
 
-bool raw_iter_has_map(const char *target)
+bool uapi_info_iter_has_map(const char *target)
 {
 	return strcmp(target, "bpf_map_elem") == 0 || strcmp(target, "bpf_sk_storage_map") == 0 ||
 	       strcmp(target, "sockmap") == 0;
@@ -374,7 +374,7 @@ static void add_iter(struct bpfrefs_info *info, const struct link_facts *facts)
 	const char *target = facts->text;
 
 	info_str(info, "target_name", target);
-	if (raw_iter_has_map(target))
+	if (uapi_info_iter_has_map(target))
 		add_rows(info, iter_map_rows, &facts->raw, facts->len);
 	else if (strcmp(target, "cgroup") == 0)
 		add_rows(info, iter_cgroup_rows, &facts->raw, facts->len);
@@ -388,12 +388,12 @@ static void add_perf_event(struct bpfrefs_info *info, const struct link_facts *f
 		const char *name;
 		const struct row *rows;
 	} types[] = {
-		[RAW_PERF_UPROBE] = { "file_name", uprobe_rows },
-		[RAW_PERF_URETPROBE] = { "file_name", uprobe_rows },
-		[RAW_PERF_KPROBE] = { "func_name", kprobe_rows },
-		[RAW_PERF_KRETPROBE] = { "func_name", kprobe_rows },
-		[RAW_PERF_TRACEPOINT] = { "tp_name", tracepoint_rows },
-		[RAW_PERF_EVENT] = { NULL, event_rows },
+		[UAPI_PERF_UPROBE] = { "file_name", uprobe_rows },
+		[UAPI_PERF_URETPROBE] = { "file_name", uprobe_rows },
+		[UAPI_PERF_KPROBE] = { "func_name", kprobe_rows },
+		[UAPI_PERF_KRETPROBE] = { "func_name", kprobe_rows },
+		[UAPI_PERF_TRACEPOINT] = { "tp_name", tracepoint_rows },
+		[UAPI_PERF_EVENT] = { NULL, event_rows },
 	};
 	uint32_t type = facts->raw.perf_event.type;
 
@@ -419,28 +419,28 @@ struct link_type {
 };
 
 /* clang-format off */
-static const struct link_type link_types[RAW_LINK_COUNT] = {
-	[RAW_LINK_RAW_TRACEPOINT] = { .rows = raw_tracepoint_rows, .text = "tp_name" },
-	[RAW_LINK_TRACING] = { .rows = tracing_rows },
-	[RAW_LINK_CGROUP] = { .rows = cgroup_rows, .has_target = true },
-	[RAW_LINK_ITER] = { .add = add_iter },
-	[RAW_LINK_NETNS] = { .rows = netns_rows, .has_target = true },
-	[RAW_LINK_XDP] = { .rows = xdp_rows, .has_target = true },
-	[RAW_LINK_PERF_EVENT] = { .add = add_perf_event },
-	[RAW_LINK_KPROBE_MULTI] = { .rows = kprobe_multi_rows, .zero_is_unknown = true },
-	[RAW_LINK_STRUCT_OPS] = { .rows = struct_ops_rows, .has_target = true },
-	[RAW_LINK_NETFILTER] = { .rows = netfilter_rows },
-	[RAW_LINK_TCX] = { .rows = tcx_rows, .has_target = true },
-	[RAW_LINK_UPROBE_MULTI] = { .rows = uprobe_multi_rows, .text = "path",
+static const struct link_type link_types[UAPI_LINK_COUNT] = {
+	[UAPI_LINK_RAW_TRACEPOINT] = { .rows = raw_tracepoint_rows, .text = "tp_name" },
+	[UAPI_LINK_TRACING] = { .rows = tracing_rows },
+	[UAPI_LINK_CGROUP] = { .rows = cgroup_rows, .has_target = true },
+	[UAPI_LINK_ITER] = { .add = add_iter },
+	[UAPI_LINK_NETNS] = { .rows = netns_rows, .has_target = true },
+	[UAPI_LINK_XDP] = { .rows = xdp_rows, .has_target = true },
+	[UAPI_LINK_PERF_EVENT] = { .add = add_perf_event },
+	[UAPI_LINK_KPROBE_MULTI] = { .rows = kprobe_multi_rows, .zero_is_unknown = true },
+	[UAPI_LINK_STRUCT_OPS] = { .rows = struct_ops_rows, .has_target = true },
+	[UAPI_LINK_NETFILTER] = { .rows = netfilter_rows },
+	[UAPI_LINK_TCX] = { .rows = tcx_rows, .has_target = true },
+	[UAPI_LINK_UPROBE_MULTI] = { .rows = uprobe_multi_rows, .text = "path",
 				    .zero_is_unknown = true },
-	[RAW_LINK_NETKIT] = { .rows = netkit_rows, .has_target = true },
-	[RAW_LINK_SOCKMAP] = { .rows = sockmap_rows, .has_target = true },
+	[UAPI_LINK_NETKIT] = { .rows = netkit_rows, .has_target = true },
+	[UAPI_LINK_SOCKMAP] = { .rows = sockmap_rows, .has_target = true },
 };
 /* clang-format on */
 
 void info_link(struct bpfrefs_info *info, const struct link_facts *facts)
 {
-	const struct raw_link *raw = &facts->raw;
+	const struct uapi_link *raw = &facts->raw;
 	const struct link_type *type;
 	uint64_t first = 0;
 
@@ -448,7 +448,7 @@ void info_link(struct bpfrefs_info *info, const struct link_facts *facts)
 	info_enum(info, "type", BPFREFS_ENUM_LINK_TYPE, raw->type);
 	info_num(info, "id", raw->id);
 	info_num(info, "prog_id", raw->prog_id);
-	if (raw->type >= RAW_LINK_COUNT)
+	if (raw->type >= UAPI_LINK_COUNT)
 		return;
 	type = &link_types[raw->type];
 	if (type->rows && type->rows->key)

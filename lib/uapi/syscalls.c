@@ -48,7 +48,7 @@ static int obj_pin(int fd, int dir_fd, const char *path)
 			dir_fd >= 0 ? sizeof(attr) : offsetof(struct obj_attr, path_fd));
 }
 
-int bpf_next_id(enum bpfrefs_kind kind, uint32_t start, uint32_t *id)
+int syscall_next_id(enum bpfrefs_kind kind, uint32_t start, uint32_t *id)
 {
 	static const int commands[BPFREFS_KIND_COUNT] = {
 		[BPFREFS_MAP] = BPF_MAP_GET_NEXT_ID,
@@ -72,7 +72,7 @@ int bpf_next_id(enum bpfrefs_kind kind, uint32_t start, uint32_t *id)
 	return err;
 }
 
-int bpf_open_id(enum bpfrefs_kind kind, uint32_t id)
+int syscall_open_id(enum bpfrefs_kind kind, uint32_t id)
 {
 	static const int commands[BPFREFS_KIND_COUNT] = {
 		[BPFREFS_MAP] = BPF_MAP_GET_FD_BY_ID,
@@ -89,7 +89,7 @@ int bpf_open_id(enum bpfrefs_kind kind, uint32_t id)
 	return bpf_call(commands[kind], &attr, sizeof(attr));
 }
 
-int bpf_pin_at(int fd, int dir_fd, const char *name)
+int syscall_pin_at(int fd, int dir_fd, const char *name)
 {
 	g_autofree char *path = NULL;
 	int err;
@@ -124,7 +124,7 @@ _Static_assert(offsetof(struct obj_attr, pathname) == offsetof(union bpf_attr, p
  * mounted read-only. bpf_obj_get_user() accepts the flag for maps and programs and returns EINVAL
  * for links, which must be opened without it; on a read-only bpffs that returns EROFS.
  */
-int bpf_get_path_fd(int path_fd)
+int syscall_get_path_fd(int path_fd)
 {
 	char path[sizeof("/proc/self/fd/") + 11];
 	struct obj_attr attr = { .pathname = (uintptr_t)path, .file_flags = BPF_F_RDONLY };
@@ -138,7 +138,7 @@ int bpf_get_path_fd(int path_fd)
 	return bpf_call(BPF_OBJ_GET, &attr, offsetof(struct obj_attr, path_fd));
 }
 
-int bpf_open_pin(int dir_fd, const char *name)
+int syscall_open_pin(int dir_fd, const char *name)
 {
 	struct open_how how = {
 		.flags = O_PATH | O_NOFOLLOW | O_CLOEXEC,
@@ -149,14 +149,14 @@ int bpf_open_pin(int dir_fd, const char *name)
 	return fd >= 0 ? (int)fd : -errno;
 }
 
-int bpf_get_at(int dir_fd, const char *name)
+int syscall_get_at(int dir_fd, const char *name)
 {
 	bpfrefs_autofd path_fd = -1;
 	struct stat st;
 
 	if (!*name || strchr(name, '/'))
 		return -EINVAL;
-	path_fd = bpf_open_pin(dir_fd, name);
+	path_fd = syscall_open_pin(dir_fd, name);
 	if (path_fd == -ELOOP)
 		return -EINVAL;
 	if (path_fd < 0)
@@ -165,10 +165,10 @@ int bpf_get_at(int dir_fd, const char *name)
 		return -errno;
 	if (!S_ISREG(st.st_mode))
 		return -EINVAL;
-	return bpf_get_path_fd(path_fd);
+	return syscall_get_path_fd(path_fd);
 }
 
-int bpf_identify(int fd, struct bpfrefs_key *key)
+int syscall_identify(int fd, struct bpfrefs_key *key)
 {
 	char path[sizeof("/proc/self/fdinfo/") + 11], text[4096];
 	ssize_t len;
@@ -178,7 +178,7 @@ int bpf_identify(int fd, struct bpfrefs_key *key)
 	return len < 0 ? (int)len : fdinfo_key(text, key);
 }
 
-int bpf_info_raw(int fd, void *info, uint32_t *len)
+int syscall_info(int fd, void *info, uint32_t *len)
 {
 	struct {
 		uint32_t fd, len;
@@ -204,7 +204,7 @@ _Static_assert(offsetof(struct elem_attr, map_fd) == offsetof(union bpf_attr, ma
 		       offsetof(struct elem_attr, flags) == offsetof(union bpf_attr, flags),
 	       "BPF_MAP_LOOKUP_ELEM and BPF_MAP_GET_NEXT_KEY");
 
-int bpf_map_next_key(int fd, const void *key, void *next)
+int syscall_map_next_key(int fd, const void *key, void *next)
 {
 	struct elem_attr attr = {
 		.map_fd = (uint32_t)fd,
@@ -215,7 +215,7 @@ int bpf_map_next_key(int fd, const void *key, void *next)
 	return bpf_call(BPF_MAP_GET_NEXT_KEY, &attr, sizeof(attr));
 }
 
-int bpf_map_lookup(int fd, const void *key, void *value)
+int syscall_map_lookup(int fd, const void *key, void *value)
 {
 	struct elem_attr attr = {
 		.map_fd = (uint32_t)fd,

@@ -9,7 +9,7 @@
 
 /*
  * Compares the structures of uapi_info.h with those of the system's linux/bpf.h, member by member.
- * The header of Debian 12 (Linux 6.1) has all of RAW_MEMBERS. Newer members are compared if the
+ * The header of Debian 12 (Linux 6.1) has all of UAPI_MEMBERS. Newer members are compared if the
  * header has them. The unit test "layout" compares all members with the BTF of the running kernel.
  */
 #define SAME(ours, uapi, member)                                                         \
@@ -18,55 +18,55 @@
 				       sizeof(((struct uapi *)NULL)->member),            \
 		       #uapi "." #member);
 
-RAW_MEMBERS(SAME)
+UAPI_MEMBERS(SAME)
 #if HAVE_BPF_LINK_INFO_STRUCT_OPS
-RAW_MEMBERS_STRUCT_OPS(SAME)
+UAPI_MEMBERS_STRUCT_OPS(SAME)
 #endif
 #if HAVE_BPF_LINK_INFO_NETFILTER
-RAW_MEMBERS_NETFILTER(SAME)
+UAPI_MEMBERS_NETFILTER(SAME)
 #endif
 #if HAVE_BPF_LINK_INFO_PERF_EVENT
-RAW_MEMBERS_PERF_EVENT(SAME)
+UAPI_MEMBERS_PERF_EVENT(SAME)
 #endif
 #if HAVE_BPF_LINK_INFO_TCX
-RAW_MEMBERS_TCX(SAME)
+UAPI_MEMBERS_TCX(SAME)
 #endif
 #if HAVE_BPF_LINK_INFO_NETKIT
-RAW_MEMBERS_NETKIT(SAME)
+UAPI_MEMBERS_NETKIT(SAME)
 #endif
 #if HAVE_BPF_LINK_INFO_MISSED
-RAW_MEMBERS_MISSED(SAME)
+UAPI_MEMBERS_MISSED(SAME)
 #endif
 #if HAVE_BPF_LINK_INFO_UPROBE_MULTI
-RAW_MEMBERS_UPROBE_MULTI(SAME)
+UAPI_MEMBERS_UPROBE_MULTI(SAME)
 #endif
 #if HAVE_BPF_LINK_INFO_COOKIES
-RAW_MEMBERS_COOKIES(SAME)
+UAPI_MEMBERS_COOKIES(SAME)
 #endif
 #if HAVE_BPF_LINK_INFO_SOCKMAP
-RAW_MEMBERS_SOCKMAP(SAME)
+UAPI_MEMBERS_SOCKMAP(SAME)
 #endif
 #if HAVE_BPF_LINK_INFO_TRACING_COOKIE
-RAW_MEMBERS_TRACING_COOKIE(SAME)
+UAPI_MEMBERS_TRACING_COOKIE(SAME)
 #endif
 #if HAVE_BPF_LINK_INFO_RAW_TRACEPOINT_COOKIE
-RAW_MEMBERS_RAW_TRACEPOINT_COOKIE(SAME)
+UAPI_MEMBERS_RAW_TRACEPOINT_COOKIE(SAME)
 #endif
 #if HAVE_BPF_LINK_INFO_REF_CTR_OFFSET
-RAW_MEMBERS_REF_CTR_OFFSET(SAME)
+UAPI_MEMBERS_REF_CTR_OFFSET(SAME)
 #endif
 #if HAVE_BPF_MAP_INFO_BTF_VMLINUX_ID
-RAW_MEMBERS_BTF_VMLINUX_ID(SAME)
+UAPI_MEMBERS_BTF_VMLINUX_ID(SAME)
 #endif
 
 /* A program can have 64 maps when it is loaded (MAX_USED_MAPS); BPF_PROG_BIND_MAP adds to them. */
 #define MAP_IDS_MAX 65536
 
-int raw_map_read(int fd, struct map_facts *facts)
+int uapi_info_map_read(int fd, struct map_facts *facts)
 {
-	struct raw_map raw = { 0 };
+	struct uapi_map raw = { 0 };
 	uint32_t len = sizeof(raw);
-	int err = bpf_info_raw(fd, &raw, &len);
+	int err = syscall_info(fd, &raw, &len);
 
 	if (err)
 		return err;
@@ -92,13 +92,13 @@ int raw_map_read(int fd, struct map_facts *facts)
 	return 0;
 }
 
-void raw_prog_clear(struct prog_facts *facts)
+void uapi_info_prog_clear(struct prog_facts *facts)
 {
 	g_clear_pointer(&facts->map_ids, g_free);
 	facts->map_count = 0;
 }
 
-int raw_prog_read(int fd, struct prog_facts *facts)
+int uapi_info_prog_read(int fd, struct prog_facts *facts)
 {
 	uint32_t room = 0;
 
@@ -110,11 +110,11 @@ int raw_prog_read(int fd, struct prog_facts *facts)
 		facts->raw.nr_map_ids = room;
 		facts->raw.map_ids = (uintptr_t)facts->map_ids;
 		facts->len = sizeof(facts->raw);
-		err = bpf_info_raw(fd, &facts->raw, &facts->len);
+		err = syscall_info(fd, &facts->raw, &facts->len);
 		if (!err && facts->raw.nr_map_ids > MAP_IDS_MAX)
 			err = -E2BIG;
 		if (err) {
-			raw_prog_clear(facts);
+			uapi_info_prog_clear(facts);
 			return err;
 		}
 		facts->map_count = facts->raw.nr_map_ids;
@@ -136,18 +136,18 @@ static void want_text(struct link_facts *facts, uint64_t *at, uint32_t *len)
 
 static bool perf_want_text(struct link_facts *facts, uint32_t perf_type)
 {
-	struct raw_perf *perf = &facts->raw.perf_event;
+	struct uapi_perf *perf = &facts->raw.perf_event;
 
 	switch (perf_type) {
-	case RAW_PERF_UPROBE:
-	case RAW_PERF_URETPROBE:
+	case UAPI_PERF_UPROBE:
+	case UAPI_PERF_URETPROBE:
 		want_text(facts, &perf->uprobe.file_name, &perf->uprobe.name_len);
 		return true;
-	case RAW_PERF_KPROBE:
-	case RAW_PERF_KRETPROBE:
+	case UAPI_PERF_KPROBE:
+	case UAPI_PERF_KRETPROBE:
 		want_text(facts, &perf->kprobe.func_name, &perf->kprobe.name_len);
 		return true;
-	case RAW_PERF_TRACEPOINT:
+	case UAPI_PERF_TRACEPOINT:
 		want_text(facts, &perf->tracepoint.tp_name, &perf->tracepoint.name_len);
 		return true;
 	default:
@@ -156,39 +156,39 @@ static bool perf_want_text(struct link_facts *facts, uint32_t perf_type)
 }
 
 /* Sets the buffer for the string of a link of this type. False: it has no string. */
-static bool link_want_text(struct link_facts *facts, const struct raw_link *first)
+static bool link_want_text(struct link_facts *facts, const struct uapi_link *first)
 {
-	struct raw_link *raw = &facts->raw;
+	struct uapi_link *raw = &facts->raw;
 
 	switch (first->type) {
-	case RAW_LINK_RAW_TRACEPOINT:
+	case UAPI_LINK_RAW_TRACEPOINT:
 		want_text(facts, &raw->raw_tracepoint.tp_name, &raw->raw_tracepoint.tp_name_len);
 		return true;
-	case RAW_LINK_ITER:
+	case UAPI_LINK_ITER:
 		want_text(facts, &raw->iter.target_name, &raw->iter.target_name_len);
 		return true;
-	case RAW_LINK_UPROBE_MULTI:
+	case UAPI_LINK_UPROBE_MULTI:
 		want_text(facts, &raw->uprobe_multi.path, &raw->uprobe_multi.path_size);
 		return true;
-	case RAW_LINK_PERF_EVENT:
+	case UAPI_LINK_PERF_EVENT:
 		return perf_want_text(facts, first->perf_event.type);
 	default:
 		return false;
 	}
 }
 
-int raw_link_read(int fd, struct link_facts *facts)
+int uapi_info_link_read(int fd, struct link_facts *facts)
 {
-	struct raw_link first = { 0 };
+	struct uapi_link first = { 0 };
 	uint32_t first_len = sizeof(first);
-	int err = bpf_info_raw(fd, &first, &first_len);
+	int err = syscall_info(fd, &first, &first_len);
 
 	if (err)
 		return err;
 	memset(facts, 0, sizeof(*facts));
 	facts->len = sizeof(facts->raw);
 	if (link_want_text(facts, &first)) {
-		err = bpf_info_raw(fd, &facts->raw, &facts->len);
+		err = syscall_info(fd, &facts->raw, &facts->len);
 		facts->text[sizeof(facts->text) - 1] = '\0';
 		if (!err)
 			return 0;
@@ -203,13 +203,13 @@ int raw_link_read(int fd, struct link_facts *facts)
 	return 0;
 }
 
-int raw_btf_read(int fd, struct btf_facts *facts)
+int uapi_info_btf_read(int fd, struct btf_facts *facts)
 {
 	memset(facts, 0, sizeof(*facts));
 	facts->raw.name = (uintptr_t)facts->name;
 	facts->raw.name_len = sizeof(facts->name);
 	facts->len = sizeof(facts->raw);
-	return bpf_info_raw(fd, &facts->raw, &facts->len);
+	return syscall_info(fd, &facts->raw, &facts->len);
 }
 
 /* --------------------------------------------------------- rendering --- */
@@ -217,19 +217,19 @@ int raw_btf_read(int fd, struct btf_facts *facts)
 static int prog_info_read(int fd, struct bpfrefs_info *info)
 {
 	struct prog_facts facts;
-	int err = raw_prog_read(fd, &facts);
+	int err = uapi_info_prog_read(fd, &facts);
 
 	if (err)
 		return err;
 	info_prog(info, &facts);
-	raw_prog_clear(&facts);
+	uapi_info_prog_clear(&facts);
 	return 0;
 }
 
 static int map_info_read(int fd, struct bpfrefs_info *info)
 {
 	struct map_facts facts;
-	int err = raw_map_read(fd, &facts);
+	int err = uapi_info_map_read(fd, &facts);
 
 	if (!err)
 		info_map(info, &facts);
@@ -239,7 +239,7 @@ static int map_info_read(int fd, struct bpfrefs_info *info)
 static int link_info_read(int fd, struct bpfrefs_info *info)
 {
 	struct link_facts facts;
-	int err = raw_link_read(fd, &facts);
+	int err = uapi_info_link_read(fd, &facts);
 
 	if (!err)
 		info_link(info, &facts);
@@ -249,14 +249,14 @@ static int link_info_read(int fd, struct bpfrefs_info *info)
 static int btf_info_read(int fd, struct bpfrefs_info *info)
 {
 	struct btf_facts facts;
-	int err = raw_btf_read(fd, &facts);
+	int err = uapi_info_btf_read(fd, &facts);
 
 	if (!err)
 		info_btf(info, &facts);
 	return err;
 }
 
-int bpf_info_read(int fd, enum bpfrefs_kind kind, struct bpfrefs_info **out)
+int uapi_info_read(int fd, enum bpfrefs_kind kind, struct bpfrefs_info **out)
 {
 	static int (*const read_kind[BPFREFS_KIND_COUNT])(int, struct bpfrefs_info *) = {
 		[BPFREFS_MAP] = map_info_read,

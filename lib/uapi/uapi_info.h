@@ -4,8 +4,8 @@
  * headers do not have the newer members. The names are those of the UAPI. A kernel fills the part
  * of a structure that it knows and returns the size of that part; the rest stays zero.
  */
-#ifndef BPFREFS_RAW_H
-#define BPFREFS_RAW_H
+#ifndef BPFREFS_UAPI_INFO_H
+#define BPFREFS_UAPI_INFO_H
 
 #include "uapi/info.h"
 
@@ -13,7 +13,7 @@
  * The end of struct bpf_map_info (hash and hash_size, since Linux 6.18) is left out: it is needed
  * only for signed maps.
  */
-struct raw_map {
+struct uapi_map {
 	uint32_t type, id, key_size, value_size, max_entries, map_flags;
 	char name[16];
 	uint32_t ifindex, btf_vmlinux_value_type_id;
@@ -22,7 +22,7 @@ struct raw_map {
 	uint64_t map_extra;
 };
 
-struct raw_prog {
+struct uapi_prog {
 	uint32_t type, id;
 	uint8_t tag[8];
 	uint32_t jited_prog_len, xlated_prog_len;
@@ -53,31 +53,31 @@ struct raw_prog {
 
 /* Values of enum bpf_perf_event_type. */
 enum {
-	RAW_PERF_UPROBE = 1,
-	RAW_PERF_URETPROBE,
-	RAW_PERF_KPROBE,
-	RAW_PERF_KRETPROBE,
-	RAW_PERF_TRACEPOINT,
-	RAW_PERF_EVENT,
+	UAPI_PERF_UPROBE = 1,
+	UAPI_PERF_URETPROBE,
+	UAPI_PERF_KPROBE,
+	UAPI_PERF_KRETPROBE,
+	UAPI_PERF_TRACEPOINT,
+	UAPI_PERF_EVENT,
 };
 
 /* Values of enum bpf_link_type that have facts of their own. */
 enum {
-	RAW_LINK_RAW_TRACEPOINT = 1,
-	RAW_LINK_TRACING,
-	RAW_LINK_CGROUP,
-	RAW_LINK_ITER,
-	RAW_LINK_NETNS,
-	RAW_LINK_XDP,
-	RAW_LINK_PERF_EVENT,
-	RAW_LINK_KPROBE_MULTI,
-	RAW_LINK_STRUCT_OPS,
-	RAW_LINK_NETFILTER,
-	RAW_LINK_TCX,
-	RAW_LINK_UPROBE_MULTI,
-	RAW_LINK_NETKIT,
-	RAW_LINK_SOCKMAP,
-	RAW_LINK_COUNT,
+	UAPI_LINK_RAW_TRACEPOINT = 1,
+	UAPI_LINK_TRACING,
+	UAPI_LINK_CGROUP,
+	UAPI_LINK_ITER,
+	UAPI_LINK_NETNS,
+	UAPI_LINK_XDP,
+	UAPI_LINK_PERF_EVENT,
+	UAPI_LINK_KPROBE_MULTI,
+	UAPI_LINK_STRUCT_OPS,
+	UAPI_LINK_NETFILTER,
+	UAPI_LINK_TCX,
+	UAPI_LINK_UPROBE_MULTI,
+	UAPI_LINK_NETKIT,
+	UAPI_LINK_SOCKMAP,
+	UAPI_LINK_COUNT,
 };
 
 /*
@@ -86,7 +86,7 @@ enum {
  * not put a pointer and its length into a structure of their own: it would end with such padding,
  * where the UAPI has the next member.
  */
-struct raw_perf {
+struct uapi_perf {
 	uint32_t type;
 	union {
 		struct {
@@ -112,7 +112,7 @@ struct raw_perf {
 	};
 };
 
-struct raw_iter {
+struct uapi_iter {
 	uint64_t target_name;
 	uint32_t target_name_len;
 	struct {
@@ -129,7 +129,7 @@ struct raw_iter {
 	};
 };
 
-struct raw_link {
+struct uapi_link {
 	uint32_t type, id, prog_id;
 	union {
 		struct {
@@ -145,7 +145,7 @@ struct raw_link {
 			uint64_t cgroup_id;
 			uint32_t attach_type;
 		} cgroup;
-		struct raw_iter iter;
+		struct uapi_iter iter;
 		struct {
 			uint32_t netns_ino, attach_type;
 		} netns;
@@ -169,7 +169,7 @@ struct raw_link {
 			uint64_t path, offsets, ref_ctr_offsets, cookies;
 			uint32_t path_size, count, flags, pid;
 		} uprobe_multi;
-		struct raw_perf perf_event;
+		struct uapi_perf perf_event;
 		struct {
 			uint32_t ifindex, attach_type;
 		} tcx;
@@ -182,7 +182,7 @@ struct raw_link {
 	};
 };
 
-struct raw_btf {
+struct uapi_btf {
 	uint64_t btf;
 	uint32_t btf_size, id;
 	uint64_t name;
@@ -191,7 +191,7 @@ struct raw_btf {
 
 /* The facts about a program, and the ids of the maps that it uses. */
 struct prog_facts {
-	struct raw_prog raw;
+	struct uapi_prog raw;
 	uint32_t len; /* the size of the part of @raw that the kernel filled */
 	uint32_t *map_ids;
 	uint32_t map_count;
@@ -202,24 +202,24 @@ struct prog_facts {
  * function, or a path.
  */
 struct link_facts {
-	struct raw_link raw;
+	struct uapi_link raw;
 	uint32_t len;
 	char text[4096];
 };
 
 struct btf_facts {
-	struct raw_btf raw;
+	struct uapi_btf raw;
 	uint32_t len;
 	char name[64];
 };
 
 /* Read the facts about the object of a descriptor. Return 0 or -errno. */
-int raw_map_read(int fd, struct map_facts *facts);
-int raw_prog_read(int fd, struct prog_facts *facts); /* free the result with raw_prog_clear() */
-void raw_prog_clear(struct prog_facts *facts);
-int raw_link_read(int fd, struct link_facts *facts);
-int raw_btf_read(int fd, struct btf_facts *facts);
-
+int uapi_info_map_read(int fd, struct map_facts *facts);
+int uapi_info_prog_read(int fd,
+			struct prog_facts *facts); /* free the result with uapi_info_prog_clear() */
+void uapi_info_prog_clear(struct prog_facts *facts);
+int uapi_info_link_read(int fd, struct link_facts *facts);
+int uapi_info_btf_read(int fd, struct btf_facts *facts);
 
 /* Add the facts. info_map() is declared in info.h. */
 void info_prog(struct bpfrefs_info *info, const struct prog_facts *facts);

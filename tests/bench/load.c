@@ -26,8 +26,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define MAPS_OF_PROG	 4
-#define SLOTS_OF_ARRAY	 4
+#define MAPS_OF_PROG	  4
+#define SLOTS_OF_ARRAY	  4
 #define PINS_OF_DIRECTORY 100
 
 /* Descriptors that a process keeps of its parent's; the parent has them at these numbers. */

@@ -12,8 +12,8 @@
 
 #include "control/ctl.h"
 #include "fuzz.h"
-#include "tree/node.h"
 #include "snapshot/private.h"
+#include "tree/node.h"
 #include "world.h"
 
 static char *source_dir;
@@ -64,7 +64,7 @@ static int collect(struct scan *scan)
 static int next_id(struct bpfrefs_ctx *ctx, enum bpfrefs_kind kind, uint32_t start, uint32_t *id)
 {
 	(void)ctx;
-	return bpf_next_id(kind, start, id);
+	return syscall_next_id(kind, start, id);
 }
 
 /* Not the last one: so that opening it need not wait. */

@@ -2,8 +2,8 @@
 /* fdinfo: what it says of a descriptor's object is in it, in a line of its own. */
 #include <stdio.h>
 
-#include "procfs/fdinfo.h"
 #include "fuzz.h"
+#include "procfs/fdinfo.h"
 
 int LLVMFuzzerInitialize(int *argc, char ***argv)
 {

@@ -55,7 +55,8 @@ static void check_line(const char *name)
 	g_autoptr(GString) out = g_string_new(NULL);
 
 	show_pair(out, "key", name);
-	must(g_str_has_prefix(out->str, "key: ") && strchr(out->str, '\n') == out->str + out->len - 1);
+	must(g_str_has_prefix(out->str, "key: ") &&
+	     strchr(out->str, '\n') == out->str + out->len - 1);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

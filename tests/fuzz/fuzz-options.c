@@ -3,8 +3,8 @@
 #include <errno.h>
 #include <getopt.h>
 
-#include "fuzz.h"
 #include "daemon/options.h"
+#include "fuzz.h"
 
 #define ARGS_MAX 16
 

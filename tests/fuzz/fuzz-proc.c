@@ -15,9 +15,8 @@
 
 /* Where a file may be; %u is a process, %u a descriptor or a thread. Links begin with "@". */
 static const char *const places[] = {
-	"%u/comm",	     "@%u/fd/%u",	     "%u/fdinfo/%u", "@%u/ns/mnt",
-	"%u/mountinfo",	     "@%u/task/%u/fd/4",     "%u/task/%u/fdinfo/4",
-	"@self/ns/mnt",	     "self/mountinfo",
+	"%u/comm",	    "@%u/fd/%u",	   "%u/fdinfo/%u", "@%u/ns/mnt",     "%u/mountinfo",
+	"@%u/task/%u/fd/4", "%u/task/%u/fdinfo/4", "@self/ns/mnt", "self/mountinfo",
 };
 
 static char *dir;
@@ -101,13 +100,13 @@ static void read_fds(void)
 static void read_places(void)
 {
 	struct proc_pins pins = {
-		.places = g_array_new(FALSE, FALSE, sizeof(struct proc_place)),
+		.places = g_array_new(FALSE, FALSE, sizeof(struct proc_mount)),
 		.others = g_ptr_array_new_with_free_func((GDestroyNotify)g_ptr_array_unref),
 	};
 
-	must(proc_places_read(proc_fd, &pins) <= 0);
+	must(proc_mounts_read(proc_fd, &pins) <= 0);
 	for (guint i = 0; i < pins.places->len; i++) {
-		const struct proc_place *place = &g_array_index(pins.places, struct proc_place, i);
+		const struct proc_mount *place = &g_array_index(pins.places, struct proc_mount, i);
 
 		must(place->mount->target && place->mount->root);
 	}

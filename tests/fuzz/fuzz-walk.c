@@ -124,8 +124,8 @@ static void show_one(const struct where *w, show_fn show, bool json)
 
 static void show_objects_of(const struct where *all, const struct bpfrefs_snapshot *snap)
 {
-	static const show_fn texts[] = { show_holding, show_refs, show_roots, show_slots,
-					 show_pins,    show_info };
+	static const show_fn texts[] = { show_holding, show_refs, show_roots,
+					 show_slots,   show_pins, show_info };
 
 	for (guint i = 0; i < MIN(snap->objects->len, 8u); i++) {
 		const struct bpfrefs_object *object = g_ptr_array_index(snap->objects, i);
@@ -185,20 +185,20 @@ static struct bpfrefs_snapshot *walk(struct bpfrefs_ctx *ctx)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	struct walkers *walkers = world_new(data, size);
+	struct bpf_loader *walkers = world_new(data, size);
 	struct fs fs = { .source_fd = -1, .source_minor = 30, .source_ino = 2 };
 	struct bpfrefs_snapshot *snap;
 
 	fs.opt.source = (char *)"/sys/fs/bpf";
 	must(ctx_open_with(&source, walkers, &fs.ctx) == 0);
 	fs.ctx->proc_fd = proc_fd;
-	fs.ctx->known = known_new();
+	fs.ctx->object_cache = object_cache_new();
 	snap = walk(fs.ctx);
 	if (snap)
 		show_all(&fs, snap);
 	bpfrefs_snapshot_unref(snap);
 	fs.ctx->proc_fd = -1;
-	known_free(fs.ctx->known);
+	object_cache_free(fs.ctx->object_cache);
 	bpfrefs_ctx_close(fs.ctx);
 	world_free(walkers);
 	return 0;

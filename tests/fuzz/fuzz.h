@@ -17,12 +17,12 @@ int LLVMFuzzerInitialize(int *argc, char ***argv);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 /* What must hold of every input: abort() is what libFuzzer takes for a finding. */
-#define must(condition)                                                                      \
-	do {                                                                                 \
-		if (!(condition)) {                                                          \
-			g_printerr("%s:%d: not so: %s\n", __FILE__, __LINE__, #condition);   \
-			abort();                                                             \
-		}                                                                            \
+#define must(condition)                                                                    \
+	do {                                                                               \
+		if (!(condition)) {                                                        \
+			g_printerr("%s:%d: not so: %s\n", __FILE__, __LINE__, #condition); \
+			abort();                                                           \
+		}                                                                          \
 	} while (0)
 
 /* A copy in a block of its own, just as long, so that a read past its end is seen; never NULL. */

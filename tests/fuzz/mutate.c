@@ -3,8 +3,8 @@
  * For fuzz-walk: bytes at random seldom make a record. Half of the time libFuzzer's own mutations, else
  * a record of a type that there is, of about the right size, of small numbers, into some chunk.
  */
-#include "fuzz.h"
 #include "bpf/records.h"
+#include "fuzz.h"
 #include "world.h"
 
 size_t LLVMFuzzerMutate(uint8_t *data, size_t size, size_t max);
@@ -16,12 +16,9 @@ static const struct {
 	uint16_t type;
 	size_t size;
 } records[] = {
-	WALK_RECORDS(RECORD)
-	WALK_NET_RECORDS(RECORD)
+	WALK_RECORDS(RECORD) WALK_NET_RECORDS(RECORD)
 	/* again, since much depends on these */
-	RECORD(WALK_MAP, walk_map)
-	RECORD(WALK_PROG, walk_prog)
-	RECORD(WALK_HELD, walk_held)
+	RECORD(WALK_MAP, walk_map) RECORD(WALK_PROG, walk_prog) RECORD(WALK_HELD, walk_held)
 	/* with a key, and with a name */
 	{ WALK_EDGE, sizeof(struct walk_edge) + 16 },
 	{ WALK_DENTRY, sizeof(struct walk_dentry) + 16 },

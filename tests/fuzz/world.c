@@ -5,24 +5,26 @@
 #include <string.h>
 #include <sys/sysmacros.h>
 
-#include "fuzz.h"
-#include "control/guard.h"
 #include "bpf/records.h"
+#include "control/guard.h"
+#include "fuzz.h"
 
 const char *const world_programs[] = {
-	"walk_maps",	 "walk_progs",	   "walk_links",      "walk_tasks",	 "walk_peek_prog",
-	"walk_slots",	 "walk_sockmaps",  "walk_async",      "walk_kptrs",	 "walk_used",
-	"walk_mappings", "walk_ring_fds",  "walk_aio",	      "walk_ring",	 "walk_queue",
-	"walk_carried",	 "walk_metas",	   "walk_supers",     "walk_inodes",	 "walk_cgroups",
-	"walk_nets",	 "walk_netdevs",   "walk_mprogs",     "walk_qdiscs",	 "walk_classes",
-	"walk_block",	 "walk_actions",   "walk_fibs",	      "walk_fib4",	 "walk_fib6",
-	"walk_nexthops", "walk_rulesets",  "walk_xt",	      "walk_nft",	 "walk_nft_head",
-	"walk_nft_tables", "walk_tun_device", "walk_default_ops", "walk_registered",
-	"walk_event_slots", "walk_event_links", "walk_cgroup_types", "walk_vmas",
-	"walk_ns_mounts",   "walk_owner_counts",
+	"walk_maps",	     "walk_progs",	  "walk_links",	     "walk_tasks",
+	"walk_peek_prog",    "walk_slots",	  "walk_sockmaps",   "walk_async",
+	"walk_kptrs",	     "walk_used",	  "walk_mappings",   "walk_ring_fds",
+	"walk_aio",	     "walk_ring",	  "walk_queue",	     "walk_carried",
+	"walk_metas",	     "walk_supers",	  "walk_inodes",     "walk_cgroups",
+	"walk_nets",	     "walk_netdevs",	  "walk_mprogs",     "walk_qdiscs",
+	"dispatch_classes",  "walk_block",	  "walk_actions",    "walk_fibs",
+	"walk_fib4",	     "walk_fib6",	  "walk_nexthops",   "walk_rulesets",
+	"walk_xt",	     "walk_nft",	  "walk_nft_head",   "walk_nft_tables",
+	"walk_tun_device",   "walk_default_ops",  "walk_registered", "walk_event_slots",
+	"walk_event_links",  "walk_cgroup_types", "walk_vmas",	     "walk_ns_mounts",
+	"walk_owner_counts",
 };
 
-struct walkers {
+struct bpf_loader {
 	struct walk_control control;
 	const uint8_t *data;
 	size_t size;
@@ -46,19 +48,19 @@ bool world_chunk(const uint8_t *data, size_t size, size_t at, struct chunk *chun
 	return true;
 }
 
-struct walkers *world_new(const uint8_t *data, size_t size)
+struct bpf_loader *world_new(const uint8_t *data, size_t size)
 {
-	struct walkers *walkers = g_new0(struct walkers, 1);
+	struct bpf_loader *walkers = g_new0(struct bpf_loader, 1);
 
 	walkers->data = data;
 	walkers->size = size;
 	walkers->next = g_new0(size_t, G_N_ELEMENTS(world_programs));
 	for (unsigned int i = 0; i < WALK_OTHERS; i++)
-		walkers->control.known.other[i] = 1; /* this kernel has them all */
+		walkers->control.kernel_ids.other[i] = 1; /* this kernel has them all */
 	return walkers;
 }
 
-void world_free(struct walkers *walkers)
+void world_free(struct bpf_loader *walkers)
 {
 	g_free(walkers->next);
 	g_free(walkers);
@@ -91,7 +93,7 @@ static unsigned int program_index(const char *program)
 }
 
 /* The program's next chunk; false: it has no more to say. */
-static bool next_chunk(struct walkers *walkers, unsigned int program, struct chunk *chunk,
+static bool next_chunk(struct bpf_loader *walkers, unsigned int program, struct chunk *chunk,
 		       const uint8_t **records, size_t *len)
 {
 	size_t *at = &walkers->next[program];
@@ -105,7 +107,7 @@ static bool next_chunk(struct walkers *walkers, unsigned int program, struct chu
 	return false;
 }
 
-static int answer(struct walkers *walkers, const char *program, walk_fn fn, void *data)
+static int answer(struct bpf_loader *walkers, const char *program, walk_fn fn, void *data)
 {
 	struct walk_control *control = &walkers->control;
 	struct exact exact = { fn, data };
@@ -130,50 +132,50 @@ static int answer(struct walkers *walkers, const char *program, walk_fn fn, void
 	return 0;
 }
 
-struct walk_control *walkers_control(struct walkers *walkers)
+struct walk_control *bpf_loader_control(struct bpf_loader *walkers)
 {
 	return &walkers->control;
 }
 
-int walkers_iterate(struct walkers *walkers, const char *program, walk_fn fn, void *data)
+int bpf_loader_iterate(struct bpf_loader *walkers, const char *program, walk_fn fn, void *data)
 {
 	return answer(walkers, program, fn, data);
 }
 
-void walkers_prepare(struct walkers *walkers)
+void bpf_loader_prepare(struct bpf_loader *walkers)
 {
 	(void)walkers;
 }
 
 /* Every other world's walk goes on beside the others. */
-struct walkers_walk *walkers_begin(struct walkers *walkers, const char *program)
+struct bpf_loader_walk *bpf_loader_begin(struct bpf_loader *walkers, const char *program)
 {
 	must(strcmp(program, "walk_tasks") == 0);
 	return walkers->size % 2 ? (void *)walkers : NULL;
 }
 
-int walkers_end(struct walkers_walk *walk, walk_fn soon, walk_fn fn, void *data)
+int bpf_loader_end(struct bpf_loader_walk *walk, walk_fn soon, walk_fn fn, void *data)
 {
 	int err = answer((void *)walk, "walk_tasks", soon, data);
 
 	/* the same once more, to be taken this time */
-	((struct walkers *)(void *)walk)->next[program_index("walk_tasks")] = 0;
+	((struct bpf_loader *)(void *)walk)->next[program_index("walk_tasks")] = 0;
 	return err ? err : answer((void *)walk, "walk_tasks", fn, data);
 }
 
-bool walkers_own_program(const struct walkers *walkers, uint32_t id)
+bool bpf_loader_own_program(const struct bpf_loader *walkers, uint32_t id)
 {
 	(void)walkers;
 	return id % 5 == 0;
 }
 
-struct walk_listed *walkers_list(struct walkers *walkers)
+struct walk_listed *bpf_loader_list(struct bpf_loader *walkers)
 {
 	return walkers->list;
 }
 
 /* Of what was told once, all but each seventh is still there. */
-static int count_listed(struct walkers *walkers)
+static int count_listed(struct bpf_loader *walkers)
 {
 	must(walkers->control.listed <= WALK_LIST_MAX);
 	for (uint32_t i = 0; i < walkers->control.listed; i++)
@@ -181,65 +183,65 @@ static int count_listed(struct walkers *walkers)
 	return 0;
 }
 
-int walkers_call(struct walkers *walkers, const char *program, walk_fn fn, void *data)
+int bpf_loader_call(struct bpf_loader *walkers, const char *program, walk_fn fn, void *data)
 {
 	if (strcmp(program, "walk_counts") == 0)
 		return count_listed(walkers);
 	return answer(walkers, program, fn, data);
 }
 
-int walkers_load(struct walkers **walkers, char **why)
+int bpf_loader_load(struct bpf_loader **walkers, char **why)
 {
 	(void)walkers;
 	*why = g_strdup("a test's");
 	return -EOPNOTSUPP;
 }
 
-void walkers_free(struct walkers *walkers)
+void bpf_loader_free(struct bpf_loader *walkers)
 {
 	(void)walkers;
 }
 
-bool walkers_outdated(struct walkers *walkers)
+bool bpf_loader_outdated(struct bpf_loader *walkers)
 {
 	(void)walkers;
 	return false;
 }
 
-bool walkers_lack(const struct walkers *walkers, const char *program)
+bool bpf_loader_lack(const struct bpf_loader *walkers, const char *program)
 {
 	(void)walkers;
 	(void)program;
 	return false;
 }
 
-int walkers_own_fd(struct walkers *walkers, enum bpfrefs_kind kind)
+int bpf_loader_own_fd(struct bpf_loader *walkers, enum bpfrefs_kind kind)
 {
 	(void)walkers;
 	(void)kind;
 	return -EOPNOTSUPP;
 }
 
-int walkers_open_iterator(struct walkers *walkers, const char *program)
+int bpf_loader_open_iterator(struct bpf_loader *walkers, const char *program)
 {
 	(void)walkers;
 	(void)program;
 	return -EOPNOTSUPP;
 }
 
-int walkers_cpu_map_fd(struct walkers *walkers)
+int bpf_loader_cpu_map_fd(struct bpf_loader *walkers)
 {
 	(void)walkers;
 	return -EBADF;
 }
 
-bool walkers_own_map(const struct walkers *walkers, uint32_t id)
+bool bpf_loader_own_map(const struct bpf_loader *walkers, uint32_t id)
 {
 	(void)walkers;
 	return id == 1;
 }
 
-uint32_t walkers_program_id(struct walkers *walkers, const char *program)
+uint32_t bpf_loader_program_id(struct bpf_loader *walkers, const char *program)
 {
 	(void)walkers;
 	(void)program;
@@ -248,7 +250,7 @@ uint32_t walkers_program_id(struct walkers *walkers, const char *program)
 
 /* ------------------------------------------------------------ bpf.h --- */
 
-int bpf_next_id(enum bpfrefs_kind kind, uint32_t start, uint32_t *id)
+int syscall_next_id(enum bpfrefs_kind kind, uint32_t start, uint32_t *id)
 {
 	(void)kind;
 	if (start >= 3)
@@ -257,7 +259,7 @@ int bpf_next_id(enum bpfrefs_kind kind, uint32_t start, uint32_t *id)
 	return 0;
 }
 
-int bpf_open_id(enum bpfrefs_kind kind, uint32_t id)
+int syscall_open_id(enum bpfrefs_kind kind, uint32_t id)
 {
 	int fd;
 
@@ -268,7 +270,7 @@ int bpf_open_id(enum bpfrefs_kind kind, uint32_t id)
 	return fd < 0 ? -errno : fd;
 }
 
-int bpf_pin_at(int fd, int dir_fd, const char *name)
+int syscall_pin_at(int fd, int dir_fd, const char *name)
 {
 	(void)fd;
 	if (world_pinned)
@@ -276,40 +278,40 @@ int bpf_pin_at(int fd, int dir_fd, const char *name)
 	return strchr(name, '.') ? -EPERM : 0;
 }
 
-int bpf_get_at(int dir_fd, const char *name)
+int syscall_get_at(int dir_fd, const char *name)
 {
 	int fd = openat(dir_fd, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
 
 	return fd < 0 ? -errno : fd;
 }
 
-int bpf_open_pin(int dir_fd, const char *name)
+int syscall_open_pin(int dir_fd, const char *name)
 {
-	return bpf_get_at(dir_fd, name);
+	return syscall_get_at(dir_fd, name);
 }
 
-int bpf_get_path_fd(int path_fd)
+int syscall_get_path_fd(int path_fd)
 {
 	int fd = fcntl(path_fd, F_DUPFD_CLOEXEC, 3);
 
 	return fd < 0 ? -errno : fd;
 }
 
-int bpf_identify(int fd, struct bpfrefs_key *key)
+int syscall_identify(int fd, struct bpfrefs_key *key)
 {
 	(void)fd;
 	*key = (struct bpfrefs_key){ BPFREFS_MAP, 1 };
 	return 0;
 }
 
-int bpf_info_raw(int fd, void *info, uint32_t *len)
+int syscall_info(int fd, void *info, uint32_t *len)
 {
 	(void)fd;
 	memset(info, 0, *len);
 	return 0;
 }
 
-int bpf_map_next_key(int fd, const void *key, void *next)
+int syscall_map_next_key(int fd, const void *key, void *next)
 {
 	(void)fd;
 	(void)key;
@@ -317,7 +319,7 @@ int bpf_map_next_key(int fd, const void *key, void *next)
 	return -ENOENT;
 }
 
-int bpf_map_lookup(int fd, const void *key, void *value)
+int syscall_map_lookup(int fd, const void *key, void *value)
 {
 	(void)fd;
 	(void)key;

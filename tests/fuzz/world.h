@@ -6,8 +6,8 @@
 #ifndef WORLD_H
 #define WORLD_H
 
-#include "uapi/syscalls.h"
 #include "kernel/bpf_loader.h"
+#include "uapi/syscalls.h"
 
 /* One chunk's head. */
 struct chunk {
@@ -22,8 +22,8 @@ unsigned int world_program_count(void);
 /* The chunk at @at, cut to what is there; false at the end. */
 bool world_chunk(const uint8_t *data, size_t size, size_t at, struct chunk *chunk, size_t *len);
 
-struct walkers *world_new(const uint8_t *data, size_t size);
-void world_free(struct walkers *walkers);
+struct bpf_loader *world_new(const uint8_t *data, size_t size);
+void world_free(struct bpf_loader *walkers);
 
 /* Called for each name that is to be pinned, if set. */
 extern void (*world_pinned)(int dir_fd, const char *name);

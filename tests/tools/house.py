@@ -34,8 +34,8 @@ LICENCES = [
 ]
 # Names of structures that are still defined more than once. Rename them, and add none.
 TAGS_TO_RENAME = {
-    "chain", "entry", "group", "line", "listing", "part", "places", "remainder",
-    "ring", "search", "slots", "waiting", "words",
+    "chain", "entry", "group", "listing", "part", "places", "remainder",
+    "ring", "search", "slots", "words",
 }
 CONSUMER = """
 #include <bpfrefs.h>

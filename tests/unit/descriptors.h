@@ -83,14 +83,14 @@ static inline void descriptors_plain(gpointer fixture, gconstpointer data)
 }
 
 #undef g_test_add
-#define g_test_add(path, type, data_, setup_, run_, teardown_)                                 \
-	descriptors_add(path, (struct descriptors_case){                                       \
-		sizeof(type), data_,                                                           \
-		(void (*)(gpointer, gconstpointer))(setup_),                                   \
-		(void (*)(gpointer, gconstpointer))(run_),                                     \
-		(void (*)(gpointer, gconstpointer))(teardown_) })
-#define g_test_add_func(path, run_)                                                            \
-	descriptors_add(path, (struct descriptors_case){                                       \
-		0, (gconstpointer)(guintptr)(run_), NULL, descriptors_plain, NULL })
+#define g_test_add(path, type, data_, setup_, run_, teardown_)                                \
+	descriptors_add(                                                                      \
+		path, (struct descriptors_case){ sizeof(type), data_,                         \
+						 (void (*)(gpointer, gconstpointer))(setup_), \
+						 (void (*)(gpointer, gconstpointer))(run_),   \
+						 (void (*)(gpointer, gconstpointer))(teardown_) })
+#define g_test_add_func(path, run_)                                                                \
+	descriptors_add(path, (struct descriptors_case){ 0, (gconstpointer)(guintptr)(run_), NULL, \
+							 descriptors_plain, NULL })
 
 #endif

@@ -8,19 +8,19 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "tree/node.h"
-#include "snapshot/private.h"
 #include "mirror/source.h"
+#include "snapshot/private.h"
+#include "tree/node.h"
 
 /* What the tests change, and what they count. */
 struct fake {
 	int collect_error;
-	bool gaps;     /* classes pin, map and fd have one each */
-	bool changing; /* map/12's counters do not stand still */
-	bool more_fds; /* process 100 has opened another */
+	bool gaps;		  /* classes pin, map and fd have one each */
+	bool changing;		  /* map/12's counters do not stand still */
+	bool more_fds;		  /* process 100 has opened another */
 	uint64_t vmlinux, module; /* counts of btf/2 and btf/3, the kernel's; 0: it is not there */
-	gint scans;    /* scans that have begun */
-	GMutex gate;   /* held by a test: scans stop here once they have begun */
+	gint scans;		  /* scans that have begun */
+	GMutex gate;		  /* held by a test: scans stop here once they have begun */
 };
 
 static const struct bpfrefs_key fake_map = { BPFREFS_MAP, 12 };
@@ -68,7 +68,7 @@ static inline void fake_turn(struct scan *scan, const char *name)
 {
 	for (unsigned int i = 0; holder_classes[i]; i++)
 		if (strcmp(holder_classes[i]->pub.name, name) == 0)
-			scan_turn(scan, i);
+			scan_set_class_index(scan, i);
 	g_assert_cmpstr(scan->class->pub.name, ==, name);
 }
 
@@ -115,7 +115,7 @@ static inline void fake_pin(struct scan *scan, struct bpfrefs_key key, const cha
 
 	ref_set_str(scan, ref, fake_field(scan, "path"), path);
 	ref_set_num(ref, fake_field(scan, "ino"), ino);
-	ref_set_place(scan, ref, (struct pin_place){ 0, 30, ino, inner });
+	ref_set_location(scan, ref, (struct pin_location){ 0, 30, ino, inner });
 }
 
 static inline void fake_slot(struct scan *scan, struct bpfrefs_key key, uint64_t slot)
@@ -189,7 +189,7 @@ static inline int fake_collect(struct scan *scan)
 	fake_kernel_btf(scan, 2, fake->vmlinux);
 	fake_kernel_btf(scan, 3, fake->module);
 	for (unsigned int i = 0; holder_classes[i]; i++) {
-		scan_turn(scan, i);
+		scan_set_class_index(scan, i);
 		scan_source(scan, "a fake");
 	}
 	fake_refs(scan, fake);

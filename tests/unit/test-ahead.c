@@ -62,10 +62,10 @@ static void check(struct input input, unsigned int slow, walk_fn soon, int want)
 {
 	struct sink sink = { g_array_new(FALSE, FALSE, sizeof(uint32_t)),
 			     g_array_new(FALSE, FALSE, sizeof(uint32_t)), slow };
-	struct ahead *ahead = ahead_begin(read_one, &input);
+	struct prefetch *ahead = prefetch_begin(read_one, &input);
 
 	g_assert_nonnull(ahead);
-	g_assert_cmpint(ahead_end(ahead, soon, note, &sink), ==, want);
+	g_assert_cmpint(prefetch_end(ahead, soon, note, &sink), ==, want);
 	g_assert_cmpuint(sink.seen->len, ==, input.id);
 	for (uint32_t i = 0; i < input.id; i++)
 		g_assert_cmpuint(g_array_index(sink.seen, uint32_t, i), ==, i);

@@ -130,8 +130,7 @@ static void test_write(void)
 	g_assert_cmpint(ctl_write(&w, &admin, "two", 3), ==, -EROFS);
 	errlog_show(fs.errors, log);
 	g_assert_cmpuint(errlog_count(fs.errors), ==, 4);
-	g_assert_nonnull(
-		strstr(log->str, "pid=43 comm=tester command=map/12/pin\\040app/x EPERM"));
+	g_assert_nonnull(strstr(log->str, "pid=43 comm=tester command=map/12/pin\\040app/x EPERM"));
 	g_assert_nonnull(strstr(log->str, "command=map/12/pin\\040one EBUSY: busy as can be\n"));
 	g_assert_nonnull(
 		strstr(log->str, "command=map/12/pin\\040two EROFS: Read-only file system\n"));

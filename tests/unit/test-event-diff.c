@@ -115,16 +115,16 @@ static void finish(struct history *history)
 	memset(&now, 0, sizeof(now));
 }
 
-#define check_text(history, count, opened, text)                            \
-	do {                                                                \
-		g_autofree char *merged = text_of(history, count, opened);  \
-		g_assert_cmpstr(merged, ==, text);                          \
+#define check_text(history, count, opened, text)                           \
+	do {                                                               \
+		g_autofree char *merged = text_of(history, count, opened); \
+		g_assert_cmpstr(merged, ==, text);                         \
 	} while (0)
 
-#define check(history, text)                              \
-	do {                                              \
-		g_autofree char *shown = step(history);   \
-		g_assert_cmpstr(shown, ==, text);         \
+#define check(history, text)                            \
+	do {                                            \
+		g_autofree char *shown = step(history); \
+		g_assert_cmpstr(shown, ==, text);       \
 	} while (0)
 
 #define FD1(token) "map/1 fd ref=1 user=1 file=" token " pid=77 comm=a\\040b fd=10\n"
@@ -383,8 +383,8 @@ static void test_hidden_since(void)
 	now.second = true;
 	now.gap = 3;
 	check(&state, "+ " FD2("2") "# fd: partial: 3 processes: Permission denied\n");
-	check_text(&state, 2, 0, "+ " FD1("?") "+ " FD2("2")
-		   "# fd: partial: 3 processes: Permission denied\n");
+	check_text(&state, 2, 0,
+		   "+ " FD1("?") "+ " FD2("2") "# fd: partial: 3 processes: Permission denied\n");
 	finish(&state);
 }
 

@@ -88,9 +88,9 @@ static void test_room(void)
 	handles_free(fs.handles);
 	fs.handles = handles_new(length * 3 + length / 2);
 	for (int i = 0; i < 3; i++)
-		g_assert_cmpint(handle_open(&fs, ino, O_RDONLY, i ? &root : &other, &handles[i],
-					    &length),
-				==, 0);
+		g_assert_cmpint(
+			handle_open(&fs, ino, O_RDONLY, i ? &root : &other, &handles[i], &length),
+			==, 0);
 	g_assert_cmpint(handle_open(&fs, ino, O_RDONLY, &root, &more, &length), ==, -ENOMEM);
 	handle_release(&fs, handles[2]);
 	g_assert_cmpint(handle_open(&fs, ino, O_RDONLY, &other, &more, &length), ==, -ENOMEM);

@@ -82,9 +82,9 @@ static void too_much(void)
 	g_free(some);
 	g_assert_null(memory_try(SIZE_MAX / 2, 3));
 	g_assert_null(memory_try(1, SIZE_MAX - 8));
-	g_assert_false(memory_is_there(SIZE_MAX / 4));
-	g_assert_true(memory_is_there(0));
-	g_assert_true(memory_is_there(1 << 20));
+	g_assert_false(memory_available(SIZE_MAX / 4));
+	g_assert_true(memory_available(0));
+	g_assert_true(memory_available(1 << 20));
 	g_assert_true(memory_can_grow(0, 1000));
 	g_assert_true(memory_can_grow(1 << 20, 8));
 	g_assert_false(memory_can_grow(SIZE_MAX / 4 - 8, 100));

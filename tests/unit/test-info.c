@@ -102,7 +102,7 @@ static void test_prog(void)
 			 .flags = 1,
 			 .btf_id = 9,
 			 .run_cnt = 17 },
-		.len = offsetof(struct raw_prog, run_cnt),
+		.len = offsetof(struct uapi_prog, run_cnt),
 		.map_ids = map_ids,
 		.map_count = 3,
 	};
@@ -123,7 +123,7 @@ static void test_btf(void)
 {
 	struct btf_facts facts = {
 		.raw = { .btf_size = 4096, .id = 1, .kernel_btf = 1 },
-		.len = sizeof(struct raw_btf),
+		.len = sizeof(struct uapi_btf),
 		.name = "vmlinux",
 	};
 	struct bpfrefs_info *info = info_new();
@@ -134,7 +134,7 @@ static void test_btf(void)
 
 /* -------------------------------------------------------------- links --- */
 
-static void check_link(struct raw_link raw, const char *text, const char *want)
+static void check_link(struct uapi_link raw, const char *text, const char *want)
 {
 	g_autofree struct link_facts *facts = g_new0(struct link_facts, 1);
 	g_autofree char *all = NULL;
@@ -153,75 +153,78 @@ static void check_link(struct raw_link raw, const char *text, const char *want)
 
 static void test_link_detached(void)
 {
-	check_link((struct raw_link){ .type = RAW_LINK_CGROUP, .prog_id = 4, .cgroup = { 77, 1 } },
-		   "", "cgroup_id: 77\nattach_type: cgroup_inet_egress\n");
-	check_link((struct raw_link){ .type = RAW_LINK_CGROUP, .cgroup = { 0, 1 } }, "",
+	check_link(
+		(struct uapi_link){ .type = UAPI_LINK_CGROUP, .prog_id = 4, .cgroup = { 77, 1 } },
+		"", "cgroup_id: 77\nattach_type: cgroup_inet_egress\n");
+	check_link((struct uapi_link){ .type = UAPI_LINK_CGROUP, .cgroup = { 0, 1 } }, "",
 		   "cgroup_id: 0\nattach_type: cgroup_inet_egress\nattached: no\n");
-	check_link((struct raw_link){ .type = RAW_LINK_XDP, .xdp = { 2 } }, "", "ifindex: 2\n");
-	check_link((struct raw_link){ .type = RAW_LINK_XDP }, "", "ifindex: 0\nattached: no\n");
-	check_link((struct raw_link){ .type = RAW_LINK_TCX, .tcx = { 2, 46 } }, "",
+	check_link((struct uapi_link){ .type = UAPI_LINK_XDP, .xdp = { 2 } }, "", "ifindex: 2\n");
+	check_link((struct uapi_link){ .type = UAPI_LINK_XDP }, "", "ifindex: 0\nattached: no\n");
+	check_link((struct uapi_link){ .type = UAPI_LINK_TCX, .tcx = { 2, 46 } }, "",
 		   "ifindex: 2\nattach_type: tcx_ingress\n");
-	check_link((struct raw_link){ .type = RAW_LINK_NETKIT, .netkit = { 0, 54 } }, "",
+	check_link((struct uapi_link){ .type = UAPI_LINK_NETKIT, .netkit = { 0, 54 } }, "",
 		   "ifindex: 0\nattach_type: netkit_primary\nattached: no\n");
-	check_link((struct raw_link){ .type = RAW_LINK_NETNS, .netns = { 0, 36 } }, "",
+	check_link((struct uapi_link){ .type = UAPI_LINK_NETNS, .netns = { 0, 36 } }, "",
 		   "netns_ino: 0\nattach_type: sk_lookup\nattached: no\n");
-	check_link((struct raw_link){ .type = RAW_LINK_STRUCT_OPS, .struct_ops = { 6 } }, "",
+	check_link((struct uapi_link){ .type = UAPI_LINK_STRUCT_OPS, .struct_ops = { 6 } }, "",
 		   "map_id: 6\n");
-	check_link((struct raw_link){ .type = RAW_LINK_SOCKMAP, .sockmap = { 6, 38 } }, "",
+	check_link((struct uapi_link){ .type = UAPI_LINK_SOCKMAP, .sockmap = { 6, 38 } }, "",
 		   "map_id: 6\nattach_type: sk_skb_verdict\n");
 }
 
 static void test_link_tracing(void)
 {
-	check_link((struct raw_link){ .type = RAW_LINK_TRACING, .tracing = { 24, 1, 500, 0 } }, "",
-		   "attach_type: trace_fentry\ntarget_obj_id: 1\ntarget_btf_id: 500\n");
-	check_link((struct raw_link){ .type = RAW_LINK_RAW_TRACEPOINT, .raw_tracepoint.cookie = 9 },
-		   "sched_switch", "tp_name: sched_switch\ncookie: 9\n");
-	check_link((struct raw_link){ .type = RAW_LINK_KPROBE_MULTI,
-				      .kprobe_multi = { .count = 2, .flags = 1, .missed = 5 } },
+	check_link((struct uapi_link){ .type = UAPI_LINK_TRACING, .tracing = { 24, 1, 500, 0 } },
+		   "", "attach_type: trace_fentry\ntarget_obj_id: 1\ntarget_btf_id: 500\n");
+	check_link(
+		(struct uapi_link){ .type = UAPI_LINK_RAW_TRACEPOINT, .raw_tracepoint.cookie = 9 },
+		"sched_switch", "tp_name: sched_switch\ncookie: 9\n");
+	check_link((struct uapi_link){ .type = UAPI_LINK_KPROBE_MULTI,
+				       .kprobe_multi = { .count = 2, .flags = 1, .missed = 5 } },
 		   "", "count: 2\nflags: 1\nmissed: 5\n");
 	/* An older kernel does not fill these facts, so zeros are not shown. */
-	check_link((struct raw_link){ .type = RAW_LINK_KPROBE_MULTI }, "", "");
-	check_link((struct raw_link){ .type = RAW_LINK_UPROBE_MULTI,
-				      .uprobe_multi = { .count = 1, .pid = 10 } },
+	check_link((struct uapi_link){ .type = UAPI_LINK_KPROBE_MULTI }, "", "");
+	check_link((struct uapi_link){ .type = UAPI_LINK_UPROBE_MULTI,
+				       .uprobe_multi = { .count = 1, .pid = 10 } },
 		   "/bin/sh", "path: /bin/sh\ncount: 1\nflags: 0\npid: 10\n");
-	check_link((struct raw_link){ .type = RAW_LINK_NETFILTER, .netfilter = { 2, 1, -100, 1 } },
-		   "", "pf: ipv4\nhooknum: local_in\npriority: -100\nflags: 1\n");
+	check_link(
+		(struct uapi_link){ .type = UAPI_LINK_NETFILTER, .netfilter = { 2, 1, -100, 1 } },
+		"", "pf: ipv4\nhooknum: local_in\npriority: -100\nflags: 1\n");
 }
 
 static void test_link_iter(void)
 {
-	check_link((struct raw_link){ .type = RAW_LINK_ITER, .iter.map.map_id = 8 }, "bpf_map_elem",
-		   "target_name: bpf_map_elem\nmap_id: 8\n");
-	check_link((struct raw_link){ .type = RAW_LINK_ITER, .iter.map.map_id = 8 }, "bpf_map",
+	check_link((struct uapi_link){ .type = UAPI_LINK_ITER, .iter.map.map_id = 8 },
+		   "bpf_map_elem", "target_name: bpf_map_elem\nmap_id: 8\n");
+	check_link((struct uapi_link){ .type = UAPI_LINK_ITER, .iter.map.map_id = 8 }, "bpf_map",
 		   "target_name: bpf_map\n");
-	check_link((struct raw_link){ .type = RAW_LINK_ITER, .iter.cgroup = { 5, 2 } }, "cgroup",
+	check_link((struct uapi_link){ .type = UAPI_LINK_ITER, .iter.cgroup = { 5, 2 } }, "cgroup",
 		   "target_name: cgroup\ncgroup_id: 5\norder: descendants_pre\n");
-	check_link((struct raw_link){ .type = RAW_LINK_ITER, .iter.task = { 0, 33 } }, "task_file",
-		   "target_name: task_file\npid: 33\n");
+	check_link((struct uapi_link){ .type = UAPI_LINK_ITER, .iter.task = { 0, 33 } },
+		   "task_file", "target_name: task_file\npid: 33\n");
 }
 
 static void test_link_perf(void)
 {
-	check_link((struct raw_link){ .type = RAW_LINK_PERF_EVENT,
-				      .perf_event = { .type = RAW_PERF_TRACEPOINT } },
+	check_link((struct uapi_link){ .type = UAPI_LINK_PERF_EVENT,
+				       .perf_event = { .type = UAPI_PERF_TRACEPOINT } },
 		   "sched:sched_switch",
 		   "perf_event_type: tracepoint\ntp_name: sched:sched_switch\n");
-	check_link((struct raw_link){ .type = RAW_LINK_PERF_EVENT,
-				      .perf_event = { .type = RAW_PERF_KRETPROBE,
-						      .kprobe = { .addr = 16, .cookie = 3 } } },
+	check_link((struct uapi_link){ .type = UAPI_LINK_PERF_EVENT,
+				       .perf_event = { .type = UAPI_PERF_KRETPROBE,
+						       .kprobe = { .addr = 16, .cookie = 3 } } },
 		   "do_exit",
 		   "perf_event_type: kretprobe\nfunc_name: do_exit\noffset: 0\naddr: 16\n"
 		   "missed: 0\ncookie: 3\n");
-	check_link((struct raw_link){ .type = RAW_LINK_PERF_EVENT,
-				      .perf_event = { .type = RAW_PERF_UPROBE,
-						      .uprobe.offset = 256 } },
+	check_link((struct uapi_link){ .type = UAPI_LINK_PERF_EVENT,
+				       .perf_event = { .type = UAPI_PERF_UPROBE,
+						       .uprobe.offset = 256 } },
 		   "/bin/sh", "perf_event_type: uprobe\nfile_name: /bin/sh\noffset: 256\n");
-	check_link((struct raw_link){ .type = RAW_LINK_PERF_EVENT,
-				      .perf_event = { .type = RAW_PERF_EVENT,
-						      .event = { .config = 2, .type = 1 } } },
+	check_link((struct uapi_link){ .type = UAPI_LINK_PERF_EVENT,
+				       .perf_event = { .type = UAPI_PERF_EVENT,
+						       .event = { .config = 2, .type = 1 } } },
 		   "", "perf_event_type: event\nevent_type: software\nconfig: 2\n");
-	check_link((struct raw_link){ .type = RAW_LINK_PERF_EVENT }, "", "");
+	check_link((struct uapi_link){ .type = UAPI_LINK_PERF_EVENT }, "", "");
 }
 
 /* Linux 6.6 fills the count of a kprobe_multi link, but not the number of missed calls. */
@@ -230,10 +233,10 @@ static void test_link_missed(void)
 	g_autofree struct link_facts *facts = g_new0(struct link_facts, 1);
 	struct bpfrefs_info *info = info_new();
 
-	facts->raw = (struct raw_link){ .type = RAW_LINK_KPROBE_MULTI,
-					.id = 3,
-					.kprobe_multi = { .count = 2 } };
-	facts->len = offsetof(struct raw_link, perf_event.kprobe.missed);
+	facts->raw = (struct uapi_link){ .type = UAPI_LINK_KPROBE_MULTI,
+					 .id = 3,
+					 .kprobe_multi = { .count = 2 } };
+	facts->len = offsetof(struct uapi_link, perf_event.kprobe.missed);
 	info_link(info, facts);
 	check(info, "kind: link\ntype: kprobe_multi\nid: 3\nprog_id: 0\ncount: 2\nflags: 0\n");
 }

@@ -89,14 +89,14 @@ static void test_created(struct dir *dir, gconstpointer data)
 	(void)data;
 	if (!need_root())
 		return;
-	g_assert_cmpint(keepdir_open(dir->fd, BPFREFS_KEEP_PIN, false), ==, -ENOENT);
-	fd = keepdir_open(dir->fd, BPFREFS_KEEP_AUTO, true);
+	g_assert_cmpint(keep_dirs_open(dir->fd, BPFREFS_KEEP_PIN, false), ==, -ENOENT);
+	fd = keep_dirs_open(dir->fd, BPFREFS_KEEP_AUTO, true);
 	g_assert_cmpint(fd, >=, 0);
 	close(fd);
 	mode_of(dir, "bpfrefs", 0700);
 	mode_of(dir, "bpfrefs/auto", 0700);
-	g_assert_cmpint(keepdir_open(dir->fd, BPFREFS_KEEP_PIN, false), ==, -ENOENT);
-	fd = keepdir_open(dir->fd, BPFREFS_KEEP_AUTO, false);
+	g_assert_cmpint(keep_dirs_open(dir->fd, BPFREFS_KEEP_PIN, false), ==, -ENOENT);
+	fd = keep_dirs_open(dir->fd, BPFREFS_KEEP_AUTO, false);
 	g_assert_cmpint(fd, >=, 0);
 	close(fd);
 }
@@ -109,23 +109,23 @@ static void test_refused(struct dir *dir, gconstpointer data)
 	/* A symlink to a valid directory. */
 	g_assert_cmpint(mkdirat(dir->fd, "other", 0700), ==, 0);
 	g_assert_cmpint(symlinkat("other", dir->fd, "bpfrefs"), ==, 0);
-	g_assert_cmpint(keepdir_open(dir->fd, BPFREFS_KEEP_PIN, true), ==, -EPERM);
+	g_assert_cmpint(keep_dirs_open(dir->fd, BPFREFS_KEEP_PIN, true), ==, -EPERM);
 	g_assert_cmpint(unlinkat(dir->fd, "bpfrefs", 0), ==, 0);
 	/* A file. */
 	close(openat(dir->fd, "bpfrefs", O_CREAT | O_WRONLY | O_CLOEXEC, 0700));
-	g_assert_cmpint(keepdir_open(dir->fd, BPFREFS_KEEP_PIN, true), ==, -EPERM);
+	g_assert_cmpint(keep_dirs_open(dir->fd, BPFREFS_KEEP_PIN, true), ==, -EPERM);
 	g_assert_cmpint(unlinkat(dir->fd, "bpfrefs", 0), ==, 0);
 	/* A directory of another user, or one that another user may read or write. */
 	g_assert_cmpint(mkdirat(dir->fd, "bpfrefs", 0700), ==, 0);
 	g_assert_cmpint(fchmodat(dir->fd, "bpfrefs", 0755, 0), ==, 0);
-	g_assert_cmpint(keepdir_open(dir->fd, BPFREFS_KEEP_PIN, true), ==, -EPERM);
+	g_assert_cmpint(keep_dirs_open(dir->fd, BPFREFS_KEEP_PIN, true), ==, -EPERM);
 	g_assert_cmpint(fchmodat(dir->fd, "bpfrefs", 0700, 0), ==, 0);
 	g_assert_cmpint(fchownat(dir->fd, "bpfrefs", 1, 1, 0), ==, 0);
-	g_assert_cmpint(keepdir_open(dir->fd, BPFREFS_KEEP_PIN, true), ==, -EPERM);
+	g_assert_cmpint(keep_dirs_open(dir->fd, BPFREFS_KEEP_PIN, true), ==, -EPERM);
 	g_assert_cmpint(fchownat(dir->fd, "bpfrefs", 0, 0, 0), ==, 0);
 	/* The directory below. */
 	g_assert_cmpint(symlinkat("../other", dir->fd, "bpfrefs/keep"), ==, 0);
-	g_assert_cmpint(keepdir_open(dir->fd, BPFREFS_KEEP_PIN, true), ==, -EPERM);
+	g_assert_cmpint(keep_dirs_open(dir->fd, BPFREFS_KEEP_PIN, true), ==, -EPERM);
 	g_assert_cmpint(unlinkat(dir->fd, "bpfrefs/keep", 0), ==, 0);
 }
 
@@ -204,7 +204,7 @@ static void test_counts(struct dir *dir, gconstpointer data)
 	g_assert_cmpint(ctx_open_with(&fake, NULL, &ctx), ==, 0);
 	g_assert_cmpint(bpfrefs_keeper_open(ctx, dir->fd, &keeper), ==, 0);
 	g_assert_cmpint(bpfrefs_keep_count(keeper, BPFREFS_KEEP_PIN), ==, 0);
-	close(keepdir_open(dir->fd, BPFREFS_KEEP_PIN, true));
+	close(keep_dirs_open(dir->fd, BPFREFS_KEEP_PIN, true));
 	for (size_t i = 0; i < G_N_ELEMENTS(names); i++) {
 		g_autofree char *path = g_strdup_printf("bpfrefs/keep/%s", names[i]);
 
@@ -232,7 +232,7 @@ static void test_two_keepers(struct dir *dir, gconstpointer data)
 		g_assert_cmpint(bpfrefs_keeper_open(ctx, dir->fd, &keepers[i]), ==, 0);
 		fds[i] = open("/dev/null", O_RDONLY | O_CLOEXEC);
 		g_assert_cmpint(fds[i], >=, 0);
-		kept_add(keepers[i], fds[i], i ? hash : array);
+		keep_fd_add(keepers[i], fds[i], i ? hash : array);
 	}
 	g_assert_cmpint(bpfrefs_keep_count(keepers[0], BPFREFS_KEEP_FD), ==, 1);
 	g_assert_cmpint(bpfrefs_keep_get(keepers[1], array, &mode), ==, 0);

@@ -5,7 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
-static void note_prog(struct known *known, uint32_t id, uint32_t used)
+static void note_prog(struct object_cache *known, uint32_t id, uint32_t used)
 {
 	struct walk_prog prog = {
 		.rec = { WALK_PROG, sizeof(prog), id },
@@ -15,48 +15,49 @@ static void note_prog(struct known *known, uint32_t id, uint32_t used)
 		.used = used,
 	};
 
-	known_note(known, &prog.rec);
+	object_cache_note(known, &prog.rec);
 }
 
-static const struct walk_rec *prog_of(const struct known *known, uint32_t id)
+static const struct walk_rec *prog_of(const struct object_cache *known, uint32_t id)
 {
-	return known_find(known, (struct bpfrefs_key){ BPFREFS_PROG, id });
+	return object_cache_find(known, (struct bpfrefs_key){ BPFREFS_PROG, id });
 }
 
-static void tell(struct known *known, uint32_t prog, uint32_t first, uint32_t count)
+static void tell(struct object_cache *known, uint32_t prog, uint32_t first, uint32_t count)
 {
 	for (uint32_t i = 0; i < count; i++)
-		known_use(known, prog, first + i);
+		object_cache_use(known, prog, first + i);
 }
 
-static void check_used(const struct known *known, uint32_t prog, uint32_t first, uint32_t count)
+static void check_used(const struct object_cache *known, uint32_t prog, uint32_t first,
+		       uint32_t count)
 {
 	const uint32_t *maps;
 	uint32_t told;
 
-	g_assert_true(known_used(known, prog_of(known, prog), &maps, &told));
+	g_assert_true(object_cache_used(known, prog_of(known, prog), &maps, &told));
 	g_assert_cmpuint(told, ==, count);
 	for (uint32_t i = 0; i < count; i++)
 		g_assert_cmpuint(maps[i], ==, first + i);
 }
 
-static void check_not_learnt(const struct known *known, uint32_t prog)
+static void check_not_learnt(const struct object_cache *known, uint32_t prog)
 {
 	const uint32_t *maps;
 	uint32_t told;
 
-	g_assert_false(known_used(known, prog_of(known, prog), &maps, &told));
+	g_assert_false(object_cache_used(known, prog_of(known, prog), &maps, &told));
 }
 
 /* Four programs, with 0 to 3 maps: learnt once all was told. */
-static struct known *four(void)
+static struct object_cache *four(void)
 {
-	struct known *known = known_new();
+	struct object_cache *known = object_cache_new();
 
 	for (uint32_t id = 1; id <= 4; id++) {
 		note_prog(known, id, id - 1);
 		check_not_learnt(known, id);
-		known_use_begin(known, prog_of(known, id));
+		object_cache_program_begin(known, prog_of(known, id));
 	}
 	for (uint32_t id = 1; id <= 4; id++)
 		tell(known, id, 10 * id, id - 1);
@@ -65,93 +66,93 @@ static struct known *four(void)
 
 static void learnt_at_the_end(void)
 {
-	struct known *known = four();
+	struct object_cache *known = four();
 
 	for (uint32_t id = 1; id <= 4; id++)
 		check_not_learnt(known, id);
-	known_use_end(known);
+	object_cache_program_end(known);
 	for (uint32_t id = 1; id <= 4; id++)
 		check_used(known, id, 10 * id, id - 1);
-	known_free(known);
+	object_cache_free(known);
 }
 
 /* One more was bound while it was told, or one less: it is told again. */
 static void not_as_many(void)
 {
-	struct known *known = four();
+	struct object_cache *known = four();
 
-	known_use(known, 4, 99);
+	object_cache_use(known, 4, 99);
 	note_prog(known, 5, 2);
-	known_use_begin(known, prog_of(known, 5));
-	known_use(known, 5, 7);
-	known_use_end(known);
+	object_cache_program_begin(known, prog_of(known, 5));
+	object_cache_use(known, 5, 7);
+	object_cache_program_end(known);
 	check_used(known, 3, 30, 2);
 	check_not_learnt(known, 4);
 	check_not_learnt(known, 5);
 	for (uint32_t id = 4; id <= 5; id++)
-		known_use_begin(known, prog_of(known, id));
+		object_cache_program_begin(known, prog_of(known, id));
 	tell(known, 4, 70, 3);
 	tell(known, 5, 80, 2);
-	known_use_end(known);
+	object_cache_program_end(known);
 	check_used(known, 4, 70, 3);
 	check_used(known, 5, 80, 2);
-	known_free(known);
+	object_cache_free(known);
 }
 
 /* What is no used map is told by the kernel each time, and so is what was not told at a stretch. */
 static void something_else(void)
 {
-	struct known *known = four();
+	struct object_cache *known = four();
 
-	known_use(known, 1, 0);
-	known_use(known, 2, 21);
-	known_use(known, 77, 5); /* nobody's */
-	known_use_end(known);
+	object_cache_use(known, 1, 0);
+	object_cache_use(known, 2, 21);
+	object_cache_use(known, 77, 5); /* nobody's */
+	object_cache_program_end(known);
 	check_not_learnt(known, 1);
 	check_not_learnt(known, 2);
 	check_used(known, 4, 40, 3);
-	known_free(known);
+	object_cache_free(known);
 }
 
 /* A failure: what had begun is not learnt, and what was learnt before stays. */
 static void not_ended(void)
 {
-	struct known *known = four();
+	struct object_cache *known = four();
 
-	known_use_end(known);
-	known_use_begin(known, prog_of(known, 3));
-	known_use(known, 3, 1);
+	object_cache_program_end(known);
+	object_cache_program_begin(known, prog_of(known, 3));
+	object_cache_use(known, 3, 1);
 	check_not_learnt(known, 3);
 	check_used(known, 4, 40, 3);
-	known_use_begin(known, prog_of(known, 3));
+	object_cache_program_begin(known, prog_of(known, 3));
 	tell(known, 3, 50, 2);
-	known_use_end(known);
+	object_cache_program_end(known);
 	check_used(known, 3, 50, 2);
-	known_begin(known); /* all is told anew */
+	object_cache_begin(known); /* all is told anew */
 	note_prog(known, 3, 2);
 	check_not_learnt(known, 3);
-	known_free(known);
+	object_cache_free(known);
 }
 
 static void types(void)
 {
-	struct known *known = known_new();
+	struct object_cache *known = object_cache_new();
 	struct walk_map map = { .rec = { WALK_MAP, sizeof(map), 5 }, .type = 17, .refcnt = 1 };
 
-	g_assert_cmpuint(known_types(known, BPFREFS_MAP), ==, 0);
-	known_note(known, &map.rec);
+	g_assert_cmpuint(object_cache_types(known, BPFREFS_MAP), ==, 0);
+	object_cache_note(known, &map.rec);
 	map.rec.id = 6;
 	map.type = 1000; /* beyond what has a bit */
-	known_note(known, &map.rec);
+	object_cache_note(known, &map.rec);
 	note_prog(known, 1, 0);
-	g_assert_cmpuint(known_types(known, BPFREFS_MAP), ==, 1u << 17);
-	g_assert_cmpuint(known_types(known, BPFREFS_PROG), ==, 1u << 1);
-	known_begin(known);
-	g_assert_cmpuint(known_types(known, BPFREFS_MAP), ==, 0);
-	known_free(known);
+	g_assert_cmpuint(object_cache_types(known, BPFREFS_MAP), ==, 1u << 17);
+	g_assert_cmpuint(object_cache_types(known, BPFREFS_PROG), ==, 1u << 1);
+	object_cache_begin(known);
+	g_assert_cmpuint(object_cache_types(known, BPFREFS_MAP), ==, 0);
+	object_cache_free(known);
 }
 
-static void note_link(struct known *known, uint32_t id, uint32_t map_id)
+static void note_link(struct object_cache *known, uint32_t id, uint32_t map_id)
 {
 	struct walk_link link = {
 		.rec = { WALK_LINK, sizeof(link), id },
@@ -159,33 +160,33 @@ static void note_link(struct known *known, uint32_t id, uint32_t map_id)
 		.map_id = map_id,
 	};
 
-	known_link(known, &link.rec);
+	object_cache_link(known, &link.rec);
 }
 
 /* Ids that no link has yet, and so nothing newer: to be heard by who may ask the kernel. */
 static void links(void)
 {
 	const uint32_t last = (1u << 30) - 1;
-	struct known *known = known_new();
+	struct object_cache *known = object_cache_new();
 
-	g_assert_false(known_links_hold_no_map(known));
-	known_links_begin(known);
+	g_assert_false(object_cache_links_hold_no_map(known));
+	object_cache_links_begin(known);
 	note_link(known, last, 0);
 	note_link(known, last - 1, 0);
-	g_assert_false(known_links_hold_no_map(known)); /* not all was told */
-	known_links_end(known);
+	g_assert_false(object_cache_links_hold_no_map(known)); /* not all was told */
+	object_cache_links_end(known);
 	if (geteuid() == 0)
-		g_assert_true(known_links_hold_no_map(known));
-	known_links_begin(known);
+		g_assert_true(object_cache_links_hold_no_map(known));
+	object_cache_links_begin(known);
 	note_link(known, last, 0);
 	note_link(known, last - 1, 5);
-	known_links_end(known);
-	g_assert_false(known_links_hold_no_map(known));
-	known_links_begin(known);
+	object_cache_links_end(known);
+	g_assert_false(object_cache_links_hold_no_map(known));
+	object_cache_links_begin(known);
 	note_link(known, last + 1, 0); /* ids may begin again */
-	known_links_end(known);
-	g_assert_false(known_links_hold_no_map(known));
-	known_free(known);
+	object_cache_links_end(known);
+	g_assert_false(object_cache_links_hold_no_map(known));
+	object_cache_free(known);
 }
 
 int main(int argc, char **argv)

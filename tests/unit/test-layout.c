@@ -16,7 +16,7 @@ struct member {
 	{ #uapi, #member, offsetof(struct ours, member), sizeof(((struct ours *)NULL)->member) },
 
 /* clang-format off */
-static const struct member members[] = { RAW_MEMBERS(MEMBER) };
+static const struct member members[] = { UAPI_MEMBERS(MEMBER) };
 static const struct member newer[] = { RAW_NEWER_MEMBERS(MEMBER) };
 /* clang-format on */
 
@@ -104,24 +104,24 @@ static void test_kernel(void)
 /* Compares the values of the link types that have facts of their own. */
 static void test_link_types(void)
 {
-	static const char *const words[RAW_LINK_COUNT] = {
-		[RAW_LINK_RAW_TRACEPOINT] = "raw_tracepoint",
-		[RAW_LINK_TRACING] = "tracing",
-		[RAW_LINK_CGROUP] = "cgroup",
-		[RAW_LINK_ITER] = "iter",
-		[RAW_LINK_NETNS] = "netns",
-		[RAW_LINK_XDP] = "xdp",
-		[RAW_LINK_PERF_EVENT] = "perf_event",
-		[RAW_LINK_KPROBE_MULTI] = "kprobe_multi",
-		[RAW_LINK_STRUCT_OPS] = "struct_ops",
-		[RAW_LINK_NETFILTER] = "netfilter",
-		[RAW_LINK_TCX] = "tcx",
-		[RAW_LINK_UPROBE_MULTI] = "uprobe_multi",
-		[RAW_LINK_NETKIT] = "netkit",
-		[RAW_LINK_SOCKMAP] = "sockmap",
+	static const char *const words[UAPI_LINK_COUNT] = {
+		[UAPI_LINK_RAW_TRACEPOINT] = "raw_tracepoint",
+		[UAPI_LINK_TRACING] = "tracing",
+		[UAPI_LINK_CGROUP] = "cgroup",
+		[UAPI_LINK_ITER] = "iter",
+		[UAPI_LINK_NETNS] = "netns",
+		[UAPI_LINK_XDP] = "xdp",
+		[UAPI_LINK_PERF_EVENT] = "perf_event",
+		[UAPI_LINK_KPROBE_MULTI] = "kprobe_multi",
+		[UAPI_LINK_STRUCT_OPS] = "struct_ops",
+		[UAPI_LINK_NETFILTER] = "netfilter",
+		[UAPI_LINK_TCX] = "tcx",
+		[UAPI_LINK_UPROBE_MULTI] = "uprobe_multi",
+		[UAPI_LINK_NETKIT] = "netkit",
+		[UAPI_LINK_SOCKMAP] = "sockmap",
 	};
 
-	for (uint32_t i = 1; i < RAW_LINK_COUNT; i++)
+	for (uint32_t i = 1; i < UAPI_LINK_COUNT; i++)
 		g_assert_cmpstr(bpfrefs_enum_name(BPFREFS_ENUM_LINK_TYPE, i), ==, words[i]);
 }
 

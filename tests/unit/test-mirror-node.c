@@ -14,7 +14,7 @@ struct world {
 	char *top;
 	int fd;
 	struct fs_options options;
-	struct source *source;
+	struct mirror_source *source;
 	struct mirror *mirror;
 };
 

@@ -60,7 +60,7 @@ static void test_refused(void)
 		"gid=",		"gid=4294967295", "fsname=x",
 		"subtype=x",	"pins",		  "ro=1",
 		"kernel_cache", "guard=1",	  "max_age",
-		"context=a\\", "ro\\",
+		"context=a\\",	"ro\\",
 	};
 	struct options options;
 

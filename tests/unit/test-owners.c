@@ -50,7 +50,7 @@ static void pinned(struct scan *scan, struct bpfrefs_key key, uint64_t ino, uint
 	struct bpfrefs_ref *ref = hold(scan, "pin", key, nobody, NULL, key.kind == BPFREFS_MAP);
 
 	set(scan, ref, "path", NULL, BPFREFS_UNKNOWN);
-	ref_set_place(scan, ref, (struct pin_place){ MAJOR, MINOR, ino, "/x" });
+	ref_set_location(scan, ref, (struct pin_location){ MAJOR, MINOR, ino, "/x" });
 	ref_set_owner(ref, owner);
 }
 

@@ -169,7 +169,7 @@ static void test_many(void)
 		g_array_append_val(fds.files, file);
 	}
 	fake.fds = kernel;
-	proc_files_tell_apart(&fds, fake_compare);
+	proc_files_identify(&fds, fake_compare);
 	for (uint32_t i = 0; i < COUNT; i++) {
 		uint32_t *seen = &number[kernel[i].file];
 		uint32_t file = g_array_index(fds.files, struct proc_file, i).file;
@@ -347,12 +347,12 @@ static void test_places(void)
 		     "1 0 254:0 / / rw - ext4 x rw\n"
 		     "43 1 0:32 / /t rw - bpf bpf rw\n");
 	fixture_link(&proc, "73/ns/mnt", "mnt:[400]");
-	pins.places = g_array_new(FALSE, TRUE, sizeof(struct proc_place));
+	pins.places = g_array_new(FALSE, TRUE, sizeof(struct proc_mount));
 	pins.others = g_ptr_array_new_with_free_func((GDestroyNotify)g_ptr_array_unref);
-	g_assert_cmpint(proc_places_read(proc.fd, &pins), ==, 0);
+	g_assert_cmpint(proc_mounts_read(proc.fd, &pins), ==, 0);
 	g_assert_cmpuint(pins.places->len, ==, G_N_ELEMENTS(want));
 	for (guint i = 0; i < G_N_ELEMENTS(want); i++) {
-		const struct proc_place *place = &g_array_index(pins.places, struct proc_place, i);
+		const struct proc_mount *place = &g_array_index(pins.places, struct proc_mount, i);
 
 		g_assert_cmpuint(place->pid, ==, want[i].pid);
 		g_assert_cmpuint(place->mount->minor, ==, want[i].minor);

@@ -13,9 +13,9 @@
 #include <sys/sysmacros.h>
 #include <sys/wait.h>
 
-#include "uapi/syscalls.h"
 #include "fixture.h"
 #include "procfs/procfs.h"
+#include "uapi/syscalls.h"
 
 static struct {
 	bool skip;
@@ -43,7 +43,7 @@ static bool world_open(void)
 		return false;
 	world.dir_fd = open(world.dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	world.proc_fd = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	g_assert_cmpint(bpf_identify(world.map_fd, &world.map), ==, 0);
+	g_assert_cmpint(syscall_identify(world.map_fd, &world.map), ==, 0);
 	g_assert_cmpint(fstat(world.dir_fd, &st), ==, 0);
 	world.major = major(st.st_dev);
 	world.minor = minor(st.st_dev);
@@ -130,7 +130,8 @@ static void read_and_check(const char *want, uint32_t covered)
 	for (int i = 0;; i++) {
 		g_assert_cmpint(proc_pins_read(world.proc_fd, &pins), ==, 0);
 		check(&pins, want);
-		if (i == 100 || (pins.covered.count == world.covered + covered && !pins.pinned.count))
+		if (i == 100 ||
+		    (pins.covered.count == world.covered + covered && !pins.pinned.count))
 			break;
 		proc_pins_clear(&pins);
 		g_usleep(20000);
@@ -150,29 +151,29 @@ static void test_by_descriptor(void)
 
 	if (is_skipped())
 		return;
-	g_assert_cmpint(bpf_pin_at(world.map_fd, world.dir_fd, "x"), ==, 0);
-	g_assert_cmpint(bpf_pin_at(world.map_fd, world.dir_fd, "x"), ==, -EEXIST);
-	g_assert_cmpint(bpf_pin_at(world.map_fd, world.dir_fd, "a.b"), ==, -EPERM);
-	g_assert_cmpint(bpf_pin_at(world.map_fd, world.dir_fd, "no/x"), ==, -EINVAL);
-	g_assert_cmpint(bpf_pin_at(world.map_fd, world.dir_fd, ""), ==, -EINVAL);
-	fd = bpf_get_at(world.dir_fd, "x");
+	g_assert_cmpint(syscall_pin_at(world.map_fd, world.dir_fd, "x"), ==, 0);
+	g_assert_cmpint(syscall_pin_at(world.map_fd, world.dir_fd, "x"), ==, -EEXIST);
+	g_assert_cmpint(syscall_pin_at(world.map_fd, world.dir_fd, "a.b"), ==, -EPERM);
+	g_assert_cmpint(syscall_pin_at(world.map_fd, world.dir_fd, "no/x"), ==, -EINVAL);
+	g_assert_cmpint(syscall_pin_at(world.map_fd, world.dir_fd, ""), ==, -EINVAL);
+	fd = syscall_get_at(world.dir_fd, "x");
 	g_assert_cmpint(fd, >=, 0);
-	g_assert_cmpint(bpf_identify(fd, &key), ==, 0);
+	g_assert_cmpint(syscall_identify(fd, &key), ==, 0);
 	g_assert_cmpint(bpfrefs_key_compare(key, world.map), ==, 0);
 	g_assert_cmpint(fcntl(fd, F_GETFD), ==, FD_CLOEXEC);
 	close(fd);
-	g_assert_cmpint(bpf_identify(world.dir_fd, &key), ==, -EINVAL);
+	g_assert_cmpint(syscall_identify(world.dir_fd, &key), ==, -EINVAL);
 
 	/* What is no pin, and a symlink even to one: whoever may write there chose its target. */
 	make_dir("d", 0755);
 	link = full("l");
 	own = full("x");
 	g_assert_cmpint(symlink(own, link), ==, 0);
-	g_assert_cmpint(bpf_get_at(world.dir_fd, "none"), ==, -ENOENT);
-	g_assert_cmpint(bpf_get_at(world.dir_fd, "d"), ==, -EINVAL);
-	g_assert_cmpint(bpf_get_at(world.dir_fd, "l"), ==, -EINVAL);
-	g_assert_cmpint(bpf_get_at(world.dir_fd, "d/x"), ==, -EINVAL);
-	g_assert_cmpint(bpf_get_at(world.dir_fd, ".."), ==, -EXDEV);
+	g_assert_cmpint(syscall_get_at(world.dir_fd, "none"), ==, -ENOENT);
+	g_assert_cmpint(syscall_get_at(world.dir_fd, "d"), ==, -EINVAL);
+	g_assert_cmpint(syscall_get_at(world.dir_fd, "l"), ==, -EINVAL);
+	g_assert_cmpint(syscall_get_at(world.dir_fd, "d/x"), ==, -EINVAL);
+	g_assert_cmpint(syscall_get_at(world.dir_fd, ".."), ==, -EXDEV);
 	drop("l");
 	drop("d");
 	drop("x");
@@ -187,16 +188,16 @@ static void test_by_id(void)
 
 	if (is_skipped())
 		return;
-	g_assert_cmpint(bpf_next_id(BPFREFS_MAP, world.map.id - 1, &id), ==, 0);
+	g_assert_cmpint(syscall_next_id(BPFREFS_MAP, world.map.id - 1, &id), ==, 0);
 	g_assert_cmpuint(id, ==, world.map.id);
-	g_assert_cmpint(bpf_next_id(BPFREFS_MAP, UINT32_MAX, &id), ==, -ENOENT);
-	g_assert_cmpint(bpf_next_id(BPFREFS_MAP, INT32_MAX, &id), ==, -ENOENT);
-	g_assert_cmpint(bpf_open_id(BPFREFS_MAP, INT32_MAX), ==, -ENOENT);
-	g_assert_cmpint(bpf_open_id(BPFREFS_KIND_COUNT, 1), ==, -EINVAL);
-	fd = bpf_open_id(BPFREFS_MAP, world.map.id);
-	g_assert_cmpint(bpf_identify(fd, &key), ==, 0);
+	g_assert_cmpint(syscall_next_id(BPFREFS_MAP, UINT32_MAX, &id), ==, -ENOENT);
+	g_assert_cmpint(syscall_next_id(BPFREFS_MAP, INT32_MAX, &id), ==, -ENOENT);
+	g_assert_cmpint(syscall_open_id(BPFREFS_MAP, INT32_MAX), ==, -ENOENT);
+	g_assert_cmpint(syscall_open_id(BPFREFS_KIND_COUNT, 1), ==, -EINVAL);
+	fd = syscall_open_id(BPFREFS_MAP, world.map.id);
+	g_assert_cmpint(syscall_identify(fd, &key), ==, 0);
 	g_assert_cmpuint(key.id, ==, world.map.id);
-	g_assert_cmpint(bpf_info_read(fd, BPFREFS_MAP, &info), ==, 0);
+	g_assert_cmpint(uapi_info_read(fd, BPFREFS_MAP, &info), ==, 0);
 	g_assert_cmpstr(bpfrefs_info_field(info, 1)->str, ==, "array");
 	g_assert_cmpuint(bpfrefs_info_field(info, 2)->num, ==, world.map.id);
 	g_assert_cmpstr(bpfrefs_info_field(info, 7)->str, ==, "pinned");

@@ -8,8 +8,8 @@
 #include <string.h>
 #include <time.h>
 
-#include "uapi/syscalls.h"
 #include "snapshot/private.h"
+#include "uapi/syscalls.h"
 
 /* How long the kernel may take to free what is no longer held, in milliseconds. */
 #define PATIENCE 5000
@@ -18,7 +18,7 @@ static bool is_skipped(void)
 {
 	uint32_t id;
 
-	if (bpf_next_id(BPFREFS_MAP, 0, &id) != -EPERM)
+	if (syscall_next_id(BPFREFS_MAP, 0, &id) != -EPERM)
 		return false;
 	g_test_skip("needs CAP_SYS_ADMIN: object ids");
 	return true;
@@ -42,7 +42,7 @@ static struct bpfrefs_key key_of(int fd)
 	struct bpfrefs_key key = { BPFREFS_KIND_COUNT, 0 };
 
 	g_assert_cmpint(fd, >=, 0);
-	g_assert_cmpint(bpf_identify(fd, &key), ==, 0);
+	g_assert_cmpint(syscall_identify(fd, &key), ==, 0);
 	return key;
 }
 
@@ -99,7 +99,7 @@ static bool is_gone_soon(struct bpfrefs_key key)
 		struct timespec ts = { 0, 1000000 };
 		uint32_t id = 0;
 
-		if (bpf_next_id(key.kind, key.id - 1, &id) != 0 || id != key.id)
+		if (syscall_next_id(key.kind, key.id - 1, &id) != 0 || id != key.id)
 			return true;
 		nanosleep(&ts, NULL);
 	}
@@ -145,7 +145,7 @@ static void test_dup(void)
 		return;
 	map = bpf_map_create(BPF_MAP_TYPE_ARRAY, "dup", 4, 4, 1, NULL);
 	second = fcntl(map, F_DUPFD_CLOEXEC, 3);
-	other = bpf_open_id(BPFREFS_MAP, key_of(map).id);
+	other = syscall_open_id(BPFREFS_MAP, key_of(map).id);
 	check_holders(ctx, key_of(map), "fd ref=1 user=1\nfd ref=0 user=0\nfd ref=1 user=1\n");
 	bpfrefs_ctx_close(ctx);
 }
@@ -162,7 +162,7 @@ static void test_kept(void)
 		return;
 	map = bpf_map_create(BPF_MAP_TYPE_ARRAY, "kept", 4, 4, 1, NULL);
 	key = key_of(map);
-	kept = bpf_open_id(BPFREFS_MAP, key.id);
+	kept = syscall_open_id(BPFREFS_MAP, key.id);
 	g_hash_table_insert(ctx->kept, GINT_TO_POINTER(kept), g_memdup2(&key, sizeof(key)));
 	check_holders(ctx, key, "fd ref=1 user=1\nkeep ref=1 user=1\n");
 	bpfrefs_ctx_close(ctx);

@@ -378,7 +378,8 @@ static void test_each_class(void)
 			else
 				ref_set_num(ref, key, UINT64_MAX - 1);
 			g_string_append_printf(want, " %s=%s", class->pub.keys[key],
-					       key % 2 ? "a\\040b\\001\\377" : "18446744073709551614");
+					       key % 2 ? "a\\040b\\001\\377"
+						       : "18446744073709551614");
 		}
 		g_string_append_c(want, '\n');
 		show_line(got, ref);

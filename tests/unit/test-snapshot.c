@@ -12,7 +12,7 @@ static void set_class(struct scan *scan, const char *name)
 {
 	for (unsigned int i = 0; holder_classes[i]; i++)
 		if (strcmp(holder_classes[i]->pub.name, name) == 0)
-			scan_turn(scan, i);
+			scan_set_class_index(scan, i);
 	g_assert_cmpstr(scan->class->pub.name, ==, name);
 }
 
@@ -183,9 +183,9 @@ static void pin_paths_start_at_a_directory(void)
 
 	set_class(scan, "pin");
 	ref = scan_add(scan, map12, 1, 1);
-	ref_set_place(scan, ref, (struct pin_place){ 0, 40, 7, "/app/sub/conns" });
+	ref_set_location(scan, ref, (struct pin_location){ 0, 40, 7, "/app/sub/conns" });
 	other = scan_add(scan, map3, 1, 1);
-	ref_set_place(scan, other, (struct pin_place){ 0, 40, 8, "/application" });
+	ref_set_location(scan, other, (struct pin_location){ 0, 40, 8, "/application" });
 	scan_bpffs_dir(scan, 0, 40, 1, "/");
 	scan_bpffs_dir(scan, 0, 40, 2, "/app");
 	scan_bpffs_dir(scan, 0, 41, 2, "/app");

@@ -4,8 +4,8 @@
 #include <string.h>
 #include <sys/socket.h>
 
-#include "snapshot/private.h"
 #include "kernel/socket_holders.h"
+#include "snapshot/private.h"
 
 struct call {
 	uint16_t family, type, protocol;
@@ -35,7 +35,7 @@ static void test_types(void)
 		struct walk_sock sock = { .family = calls[i].family,
 					  .type = calls[i].type,
 					  .protocol = calls[i].protocol };
-		g_autofree char *word = use_sock_type(&sock);
+		g_autofree char *word = socket_holder_sock_type(&sock);
 
 		g_assert_cmpstr(word, ==, calls[i].word);
 	}
@@ -47,7 +47,7 @@ static void check_local(uint16_t family, const void *bytes, uint32_t len, const 
 	g_autofree char *local = NULL;
 
 	memcpy(sock.local, bytes, MIN(len, sizeof(sock.local)));
-	local = use_sock_local(&sock);
+	local = socket_holder_sock_local(&sock);
 	g_assert_cmpstr(local, ==, want);
 }
 

@@ -63,7 +63,7 @@ static inline void set_class(struct scan *scan, const char *class)
 {
 	for (unsigned int i = 0; holder_classes[i]; i++) {
 		if (strcmp(holder_classes[i]->pub.name, class) == 0) {
-			scan_turn(scan, i);
+			scan_set_class_index(scan, i);
 			return;
 		}
 	}
@@ -160,7 +160,7 @@ static inline struct bpfrefs_ref *pin(struct scan *scan, struct bpfrefs_key key,
 
 	set(scan, ref, "path", "/sys/fs/bpf/x", 0);
 	set(scan, ref, "ino", NULL, ino);
-	ref_set_place(scan, ref, (struct pin_place){ MAJOR, MINOR, ino, "/x" });
+	ref_set_location(scan, ref, (struct pin_location){ MAJOR, MINOR, ino, "/x" });
 	return ref;
 }
 
@@ -172,7 +172,7 @@ static inline void hard_link(struct scan *scan, struct bpfrefs_key key, uint64_t
 	ref = scan_add(scan, key, 0, 0);
 	set(scan, ref, "path", "/sys/fs/bpf/y", 0);
 	set(scan, ref, "ino", NULL, ino);
-	ref_set_place(scan, ref, (struct pin_place){ MAJOR, MINOR, ino, "/y" });
+	ref_set_location(scan, ref, (struct pin_location){ MAJOR, MINOR, ino, "/y" });
 }
 
 static inline struct bpfrefs_ref *keep(struct scan *scan, uint32_t id, const char *mode)
@@ -186,7 +186,8 @@ static inline struct bpfrefs_ref *keep(struct scan *scan, uint32_t id, const cha
 /* The same with an inode number. */
 static inline void keep_at(struct scan *scan, uint32_t id, const char *mode, uint64_t ino)
 {
-	ref_set_place(scan, keep(scan, id, mode), (struct pin_place){ MAJOR, MINOR, ino, "/k" });
+	ref_set_location(scan, keep(scan, id, mode),
+			 (struct pin_location){ MAJOR, MINOR, ino, "/k" });
 }
 
 static inline void uses(struct scan *scan, uint32_t prog_id, uint32_t map_id)

@@ -275,7 +275,7 @@ def test_offsets_and_flags_do_not_matter(env):
             os.close(fd)
 
 
-def test_errors_tell(env):
+def test_errors_are_logged(env):
     daemon = env.daemon()
     fails(errno.EINVAL, daemon.write, "control", "frob it")
     (line,) = errors(daemon)

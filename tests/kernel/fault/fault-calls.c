@@ -59,45 +59,45 @@ static mode_t mode_of(int flags, va_list args)
 	return flags & (O_CREAT | O_TMPFILE) ? va_arg(args, mode_t) : 0;
 }
 
-#define OPEN(name)                                                                            \
-	int name(const char *path, int flags, ...)                                            \
-	{                                                                                     \
-		mode_t mode;                                                                  \
-		va_list args;                                                                 \
-                                                                                              \
-		va_start(args, flags);                                                        \
-		mode = mode_of(flags, args);                                                  \
-		va_end(args);                                                                 \
-		return fails(#name) ? -1 : NEXT(name)(path, flags, mode);               \
+#define OPEN(name)                                                        \
+	int name(const char *path, int flags, ...)                        \
+	{                                                                 \
+		mode_t mode;                                              \
+		va_list args;                                             \
+                                                                          \
+		va_start(args, flags);                                    \
+		mode = mode_of(flags, args);                              \
+		va_end(args);                                             \
+		return fails(#name) ? -1 : NEXT(name)(path, flags, mode); \
 	}
-#define OPENAT(name)                                                                          \
-	int name(int dir, const char *path, int flags, ...)                                   \
-	{                                                                                     \
-		mode_t mode;                                                                  \
-		va_list args;                                                                 \
-                                                                                              \
-		va_start(args, flags);                                                        \
-		mode = mode_of(flags, args);                                                  \
-		va_end(args);                                                                 \
-		return fails(#name) ? -1 : NEXT(name)(dir, path, flags, mode);          \
+#define OPENAT(name)                                                           \
+	int name(int dir, const char *path, int flags, ...)                    \
+	{                                                                      \
+		mode_t mode;                                                   \
+		va_list args;                                                  \
+                                                                               \
+		va_start(args, flags);                                         \
+		mode = mode_of(flags, args);                                   \
+		va_end(args);                                                  \
+		return fails(#name) ? -1 : NEXT(name)(dir, path, flags, mode); \
 	}
 /* Of calls with one argument more, whatever it is. */
-#define WITH_ARGUMENT(name, what)                                                             \
-	int name(int fd, what request, ...)                                                   \
-	{                                                                                     \
-		va_list args;                                                                 \
-		void *arg;                                                                    \
-                                                                                              \
-		va_start(args, request);                                                      \
-		arg = va_arg(args, void *);                                                   \
-		va_end(args);                                                                 \
-		return fails(#name) ? -1 : NEXT(name)(fd, request, arg);                \
+#define WITH_ARGUMENT(name, what)                                        \
+	int name(int fd, what request, ...)                              \
+	{                                                                \
+		va_list args;                                            \
+		void *arg;                                               \
+                                                                         \
+		va_start(args, request);                                 \
+		arg = va_arg(args, void *);                              \
+		va_end(args);                                            \
+		return fails(#name) ? -1 : NEXT(name)(fd, request, arg); \
 	}
 /* NOLINTBEGIN(bugprone-macro-parentheses): parameters and arguments have their own */
-#define CALL_(type, failed, name, params, args)                                               \
-	type name params                                                                      \
-	{                                                                                     \
-		return fails(#name) ? (failed) : NEXT(name) args;                       \
+#define CALL_(type, failed, name, params, args)                   \
+	type name params                                          \
+	{                                                         \
+		return fails(#name) ? (failed) : NEXT(name) args; \
 	}
 /* NOLINTEND(bugprone-macro-parentheses) */
 
@@ -183,7 +183,7 @@ ssize_t read(int fd, void *buf, size_t size)
 	if (!next)
 		next = NEXT(read);
 	return !is_of_libfuse(__builtin_return_address(0)) && fails("read") ? -1
-									   : next(fd, buf, size);
+									    : next(fd, buf, size);
 }
 
 /* What the C library maps for its allocator is not seen here. */

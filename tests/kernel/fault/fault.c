@@ -34,8 +34,8 @@ static int find_libfuse(struct dl_phdr_info *info, size_t size, void *data)
 		return 0;
 	libfuse_start = info->dlpi_addr;
 	for (int i = 0; i < info->dlpi_phnum; i++) {
-		uintptr_t end = info->dlpi_addr + info->dlpi_phdr[i].p_vaddr +
-				info->dlpi_phdr[i].p_memsz;
+		uintptr_t end =
+			info->dlpi_addr + info->dlpi_phdr[i].p_vaddr + info->dlpi_phdr[i].p_memsz;
 
 		libfuse_end = end > libfuse_end ? end : libfuse_end;
 	}

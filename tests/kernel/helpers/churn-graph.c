@@ -9,21 +9,31 @@
 /* What the entry program returns: by which slot it went, or that a jump failed. */
 enum { SLOTS = 2, FAILED = 98 };
 
-#define MOV_REG(dst, src)                                                                          \
-	{ .code = BPF_ALU64 | BPF_MOV | BPF_X, .dst_reg = (dst), .src_reg = (src) }
-#define MOV_IMM(dst, value)                                                                        \
-	{ .code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = (dst), .imm = (value) }
+#define MOV_REG(dst, src)                                                               \
+	{                                                                               \
+		.code = BPF_ALU64 | BPF_MOV | BPF_X, .dst_reg = (dst), .src_reg = (src) \
+	}
+#define MOV_IMM(dst, value)                                                           \
+	{                                                                             \
+		.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = (dst), .imm = (value) \
+	}
 /* Two instructions. */
-#define LOAD_MAP(dst, fd)                                                                          \
-	{ .code = BPF_LD | BPF_DW | BPF_IMM,                                                       \
-	  .dst_reg = (dst),                                                                        \
-	  .src_reg = BPF_PSEUDO_MAP_FD,                                                            \
-	  .imm = (fd) },                                                                           \
-	{ 0 }
-#define TAIL_CALL                                                                                  \
-	{ .code = BPF_JMP | BPF_CALL, .imm = BPF_FUNC_tail_call }
-#define EXIT                                                                                       \
-	{ .code = BPF_JMP | BPF_EXIT }
+#define LOAD_MAP(dst, fd)                    \
+	{ .code = BPF_LD | BPF_DW | BPF_IMM, \
+	  .dst_reg = (dst),                  \
+	  .src_reg = BPF_PSEUDO_MAP_FD,      \
+	  .imm = (fd) },                     \
+	{                                    \
+		0                            \
+	}
+#define TAIL_CALL                                                     \
+	{                                                             \
+		.code = BPF_JMP | BPF_CALL, .imm = BPF_FUNC_tail_call \
+	}
+#define EXIT                               \
+	{                                  \
+		.code = BPF_JMP | BPF_EXIT \
+	}
 
 static int load(const struct bpf_insn *insns, size_t count)
 {
@@ -55,14 +65,10 @@ static int load_entry(int map)
 {
 	const struct bpf_insn insns[] = {
 		/* a load from the packet wants the context in r6 */
-		MOV_REG(BPF_REG_6, BPF_REG_1),
-		{ .code = BPF_LD | BPF_ABS | BPF_B, .imm = 0 },
-		MOV_REG(BPF_REG_3, BPF_REG_0),
-		MOV_REG(BPF_REG_1, BPF_REG_6),
-		LOAD_MAP(BPF_REG_2, map),
-		TAIL_CALL,
-		MOV_IMM(BPF_REG_0, FAILED),
-		EXIT,
+		MOV_REG(BPF_REG_6, BPF_REG_1), { .code = BPF_LD | BPF_ABS | BPF_B, .imm = 0 },
+		MOV_REG(BPF_REG_3, BPF_REG_0), MOV_REG(BPF_REG_1, BPF_REG_6),
+		LOAD_MAP(BPF_REG_2, map),      TAIL_CALL,
+		MOV_IMM(BPF_REG_0, FAILED),    EXIT,
 	};
 
 	return LOAD(insns);

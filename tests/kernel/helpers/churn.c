@@ -100,13 +100,11 @@ static int await_keep(struct loader *loader, int watch, uint64_t since)
 	struct pollfd poll_watch = { .fd = watch, .events = POLLIN };
 	char path[256], events[4096];
 
-	snprintf(path, sizeof(path), "%s/bpfrefs/auto/map_%u", all.bpffs,
-		 loader->made.array_id[0]);
+	snprintf(path, sizeof(path), "%s/bpfrefs/auto/map_%u", all.bpffs, loader->made.array_id[0]);
 	while (access(path, F_OK) != 0) {
 		if (now_ns() - since > KEPT_MS * 1000000ull)
 			return -ETIMEDOUT;
-		if (poll(&poll_watch, 1, KEPT_MS) == 1 &&
-		    read(watch, events, sizeof(events)) < 0)
+		if (poll(&poll_watch, 1, KEPT_MS) == 1 && read(watch, events, sizeof(events)) < 0)
 			return -errno;
 	}
 	loader->kept_ns = now_ns() - since;
@@ -240,7 +238,7 @@ static void run_batch(struct loader *loaders, unsigned int first, unsigned int c
 		loader_unroot(&loaders[i]);
 }
 
-static bool is_kept(uint32_t id)
+static bool keep_is_kept(uint32_t id)
 {
 	char path[256];
 
@@ -268,9 +266,9 @@ static void await_end(const struct loader *loaders, unsigned int count)
 		for (int a = 0; a < 2; a++) {
 			uint32_t id = loaders[i].made.array_id[a];
 
-			while (id && is_kept(id) && now_ns() < end)
+			while (id && keep_is_kept(id) && now_ns() < end)
 				sleep_us(20000);
-			if (id && is_kept(id)) {
+			if (id && keep_is_kept(id)) {
 				complain(&loaders[i], "is still kept");
 				all.left++;
 			}
@@ -314,7 +312,8 @@ int main(int argc, char **argv)
 		run_batch(loaders + i, i, count - i < BATCH ? count - i : BATCH);
 	await_end(loaders, count);
 	qsort(all.time_us, all.times, sizeof(*all.time_us), by_time);
-	printf("lived=%u lost=%u instant=%u caught=%u unrooted=%u failed=%u left=%u exist=%u times=%u "
+	printf("lived=%u lost=%u instant=%u caught=%u unrooted=%u failed=%u left=%u exist=%u "
+	       "times=%u "
 	       "median_us=%u p99_us=%u max_us=%u\n",
 	       all.lived, all.lost, all.instant, all.caught, all.unrooted, all.failed, all.left,
 	       all.exist, all.times, all.times ? all.time_us[all.times / 2] : 0,

@@ -15,7 +15,8 @@ struct cmd {
 	int (*run)(char **args); /* 0 or -errno; prints what it has to say with say() */
 };
 
-extern const struct cmd bpf_cmds[], sys_cmds[], object_cmds[], file_cmds[]; /* a NULL name ends each */
+extern const struct cmd bpf_cmds[], sys_cmds[], object_cmds[],
+	file_cmds[]; /* a NULL name ends each */
 
 /* Runs commands until the standard input ends. */
 void serve(void);

@@ -23,8 +23,7 @@ int test_step(unsigned long long *ctx)
 
 SEC(".struct_ops")
 struct io_uring_bpf_ops bpfrefs_uring = {
-	.loop_step = (void *)test_step,
-	.ring_fd = 0x0bf0e0f5, /* the test puts the ring's here */
+	.loop_step = (void *)test_step, .ring_fd = 0x0bf0e0f5, /* the test puts the ring's here */
 };
 
 char LICENSE[] SEC("license") = "GPL";

@@ -23,9 +23,9 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "../helpers/quiet.h"
 #include "bpfrefs.h"
 #include "chance.h"
-#include "../helpers/quiet.h"
 
 enum { ARRAYS = 4, PROGS = 6, OBJECTS = ARRAYS + PROGS, SLOTS = 3, HOLDERS = 4 };
 enum { ROUNDS = 200, SEED = 1 };
@@ -183,7 +183,8 @@ static int make_holder(struct test *test, int h)
 	bool ok = false;
 
 	for (int i = 0; i < OBJECTS; i++)
-		how[i] = one_in(&test->random, 3) ? (enum hold)below(&test->random, test->holds) : NOT;
+		how[i] = one_in(&test->random, 3) ? (enum hold)below(&test->random, test->holds)
+						  : NOT;
 	if (pipe2(ready, O_CLOEXEC))
 		return fail(test, "pipe: %s", strerror(errno));
 	test->holder[h] = fork();

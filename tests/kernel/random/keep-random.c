@@ -21,10 +21,10 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "../helpers/quiet.h"
 #include "bpfrefs.h"
 #include "chance.h"
 #include "keep-random.h"
-#include "../helpers/quiet.h"
 
 enum { STAGES = 3, ROUNDS = 200, SEED = 1 };
 
@@ -45,8 +45,7 @@ static void random_graph(uint64_t *state, struct graph *graph)
 	}
 	for (int a = 0; a < ARRAYS; a++) {
 		for (int s = 0; s < SLOTS; s++)
-			graph->slots[a][s] =
-				one_in(state, 2) ? (int)below(state, PROGS) : -1;
+			graph->slots[a][s] = one_in(state, 2) ? (int)below(state, PROGS) : -1;
 		graph->roots.array_fd[a] = true;
 		graph->roots.array_pin[a] = one_in(state, 5);
 	}

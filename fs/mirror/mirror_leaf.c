@@ -17,8 +17,8 @@
  */
 #define LAST_LOOKUPS 256
 
-struct place {
-	struct place *next;
+struct leaf_name {
+	struct leaf_name *next;
 	struct mnode *dir; /* owns one reference to the directory's node */
 	uint64_t serial;   /* given when the name was first found; unique */
 	/* given when the name was last found; the list is sorted by it, latest first */
@@ -26,44 +26,46 @@ struct place {
 	char name[];
 };
 
-struct asked {
+struct last_lookup {
 	pid_t tid;
 	uint64_t serial; /* of the name, which may be freed already */
 };
 
-struct asked *asked_new(void)
+struct last_lookup *mirror_names_last_new(void)
 {
-	return g_new0(struct asked, LAST_LOOKUPS);
+	return g_new0(struct last_lookup, LAST_LOOKUPS);
 }
 
 /* ----------------------------------------------------- with the lock --- */
 
-void take_unused(struct mirror *mirror, struct mnode *node, GSList **unused)
+void mirror_node_take_unused(struct mirror *mirror, struct mnode *node, GSList **unused)
 {
-	if (node == mirror->root || node->nlookup || node->kids)
+	if (node == mirror->root || node->nlookup || node->child_refs)
 		return;
 	g_hash_table_remove(mirror->nodes, node);
 	*unused = g_slist_prepend(*unused, node);
-	places_free(mirror, node, unused); /* this may also free the nodes of their directories */
+	mirror_names_free(mirror, node,
+			  unused); /* this may also free the nodes of their directories */
 }
 
 /* Returns the link that points to the name, or the one at the end of the list. */
-static struct place **find_leaf_name(struct mnode *node, const struct mnode *dir, const char *name)
+static struct leaf_name **find_leaf_name(struct mnode *node, const struct mnode *dir,
+					 const char *name)
 {
-	struct place **link = &node->places;
+	struct leaf_name **link = &node->leaf_names;
 
 	while (*link && ((*link)->dir != dir || strcmp((*link)->name, name) != 0))
 		link = &(*link)->next;
 	return link;
 }
 
-static void free_leaf_name(struct mirror *mirror, struct place **link, GSList **unused)
+static void free_leaf_name(struct mirror *mirror, struct leaf_name **link, GSList **unused)
 {
-	struct place *leaf_name = *link;
+	struct leaf_name *leaf_name = *link;
 
 	*link = leaf_name->next;
-	leaf_name->dir->kids--;
-	take_unused(mirror, leaf_name->dir, unused);
+	leaf_name->dir->child_refs--;
+	mirror_node_take_unused(mirror, leaf_name->dir, unused);
 	g_free(leaf_name);
 }
 
@@ -71,7 +73,7 @@ static void free_leaf_name(struct mirror *mirror, struct place **link, GSList **
 static void free_old_leaf_names(struct mirror *mirror, struct mnode *node, nlink_t names,
 				GSList **unused)
 {
-	struct place **link = &node->places;
+	struct leaf_name **link = &node->leaf_names;
 
 	for (unsigned int left = names == 1 ? 1 : LEAF_NAMES_MAX; left && *link; left--)
 		link = &(*link)->next;
@@ -79,47 +81,47 @@ static void free_old_leaf_names(struct mirror *mirror, struct mnode *node, nlink
 		free_leaf_name(mirror, link, unused);
 }
 
-static struct place *new_leaf_name(struct mirror *mirror, struct mnode *dir, const char *name)
+static struct leaf_name *new_leaf_name(struct mirror *mirror, struct mnode *dir, const char *name)
 {
 	size_t size = strlen(name) + 1;
-	struct place *leaf_name = g_malloc(sizeof(*leaf_name) + size);
+	struct leaf_name *leaf_name = g_malloc(sizeof(*leaf_name) + size);
 
 	memcpy(leaf_name->name, name, size);
 	leaf_name->dir = dir;
 	leaf_name->serial = ++mirror->serials;
-	dir->kids++;
+	dir->child_refs++;
 	return leaf_name;
 }
 
-void places_add(struct mirror *mirror, struct mnode *node, const struct found_name *name,
-		nlink_t names, GSList **unused)
+void mirror_names_add(struct mirror *mirror, struct mnode *node, const struct found_name *name,
+		      nlink_t names, GSList **unused)
 {
-	struct place **link = find_leaf_name(node, name->dir, name->name), *leaf_name = *link;
+	struct leaf_name **link = find_leaf_name(node, name->dir, name->name), *leaf_name = *link;
 
 	if (leaf_name)
 		*link = leaf_name->next;
 	else
 		leaf_name = new_leaf_name(mirror, name->dir, name->name);
 	leaf_name->found = ++mirror->serials;
-	leaf_name->next = node->places;
-	node->places = leaf_name;
+	leaf_name->next = node->leaf_names;
+	node->leaf_names = leaf_name;
 	free_old_leaf_names(mirror, node, names, unused);
-	if (name->asker)
-		mirror->asked[(unsigned int)name->asker % LAST_LOOKUPS] =
-			(struct asked){ name->asker, leaf_name->serial };
+	if (name->tid)
+		mirror->last_lookups[(unsigned int)name->tid % LAST_LOOKUPS] =
+			(struct last_lookup){ name->tid, leaf_name->serial };
 }
 
-void places_free(struct mirror *mirror, struct mnode *node, GSList **unused)
+void mirror_names_free(struct mirror *mirror, struct mnode *node, GSList **unused)
 {
-	while (node->places)
-		free_leaf_name(mirror, &node->places, unused);
+	while (node->leaf_names)
+		free_leaf_name(mirror, &node->leaf_names, unused);
 }
 
-void places_end(struct mnode *node)
+void mirror_names_end(struct mnode *node)
 {
-	struct place *next;
+	struct leaf_name *next;
 
-	for (struct place *leaf_name = node->places; leaf_name; leaf_name = next) {
+	for (struct leaf_name *leaf_name = node->leaf_names; leaf_name; leaf_name = next) {
 		next = leaf_name->next;
 		g_free(leaf_name);
 	}
@@ -131,17 +133,17 @@ void places_end(struct mnode *node)
  * A copy of the name that is tried now, since another thread may find the name removed and free
  * it.
  */
-struct spot {
+struct cursor {
 	struct mnode *dir;		/* owns one reference, or is NULL */
 	uint64_t found, newest, oldest; /* of this name, and the range of those that were tried */
 	char name[NAME_MAX + 1];
 };
 
 /* Called with the lock. */
-static void cursor_set(struct spot *cursor, const struct place *leaf_name)
+static void cursor_set(struct cursor *cursor, const struct leaf_name *leaf_name)
 {
 	cursor->dir = leaf_name->dir;
-	cursor->dir->kids++;
+	cursor->dir->child_refs++;
 	cursor->found = leaf_name->found;
 	cursor->newest = MAX(cursor->newest, leaf_name->found);
 	cursor->oldest = MIN(cursor->oldest, leaf_name->found);
@@ -149,12 +151,12 @@ static void cursor_set(struct spot *cursor, const struct place *leaf_name)
 }
 
 /* Called with the lock. */
-static void cursor_leave(struct mirror *mirror, struct spot *cursor, GSList **unused)
+static void cursor_leave(struct mirror *mirror, struct cursor *cursor, GSList **unused)
 {
 	if (!cursor->dir)
 		return;
-	cursor->dir->kids--;
-	take_unused(mirror, cursor->dir, unused);
+	cursor->dir->child_refs--;
+	mirror_node_take_unused(mirror, cursor->dir, unused);
 	cursor->dir = NULL;
 }
 
@@ -162,37 +164,37 @@ static void cursor_leave(struct mirror *mirror, struct spot *cursor, GSList **un
  * Moves to the next name that was not tried, including names found meanwhile. @gone: the current
  * name no longer leads to the leaf.
  */
-static bool cursor_next(struct mirror *mirror, struct mnode *node, struct spot *cursor, bool gone)
+static bool cursor_next(struct mirror *mirror, struct mnode *node, struct cursor *cursor, bool gone)
 {
 	GSList *unused = NULL;
-	struct place **link;
+	struct leaf_name **link;
 
 	g_mutex_lock(&mirror->lock);
 	link = gone ? find_leaf_name(node, cursor->dir, cursor->name) : NULL;
 	if (link && *link && (*link)->found == cursor->found)
 		free_leaf_name(mirror, link, &unused);
 	cursor_leave(mirror, cursor, &unused);
-	for (const struct place *at = node->places; at && !cursor->dir; at = at->next)
+	for (const struct leaf_name *at = node->leaf_names; at && !cursor->dir; at = at->next)
 		if (at->found > cursor->newest || at->found < cursor->oldest)
 			cursor_set(cursor, at);
 	g_mutex_unlock(&mirror->lock);
-	nodes_free(unused);
+	mirror_nodes_free(unused);
 	return cursor->dir != NULL;
 }
 
-static void cursor_end(struct mirror *mirror, struct spot *cursor)
+static void cursor_end(struct mirror *mirror, struct cursor *cursor)
 {
 	GSList *unused = NULL;
 
 	g_mutex_lock(&mirror->lock);
 	cursor_leave(mirror, cursor, &unused);
 	g_mutex_unlock(&mirror->lock);
-	nodes_free(unused);
+	mirror_nodes_free(unused);
 }
 
-int places_try(struct mirror *mirror, struct mnode *node, place_try *try, void *data)
+int mirror_names_try(struct mirror *mirror, struct mnode *node, leaf_name_fn *try, void *data)
 {
-	struct spot cursor = { .oldest = UINT64_MAX };
+	struct cursor cursor = { .oldest = UINT64_MAX };
 	int result = -ESTALE, other = -ESTALE;
 	bool more = cursor_next(mirror, node, &cursor, false);
 
@@ -212,21 +214,21 @@ int places_try(struct mirror *mirror, struct mnode *node, place_try *try, void *
 
 /* Sets the cursor to the name that the thread looked up last, if that is a name of the node. */
 static void cursor_of_thread(struct mirror *mirror, const struct mnode *node, pid_t tid,
-			     struct spot *cursor)
+			     struct cursor *cursor)
 {
-	const struct asked *last = &mirror->asked[(unsigned int)tid % LAST_LOOKUPS];
+	const struct last_lookup *last = &mirror->last_lookups[(unsigned int)tid % LAST_LOOKUPS];
 
 	g_mutex_lock(&mirror->lock);
-	for (const struct place *at = node->places; at && !cursor->dir; at = at->next)
+	for (const struct leaf_name *at = node->leaf_names; at && !cursor->dir; at = at->next)
 		if (last->tid == tid && last->serial == at->serial)
 			cursor_set(cursor, at);
 	g_mutex_unlock(&mirror->lock);
 }
 
-int places_try_asked(struct mirror *mirror, struct mnode *node, pid_t tid, place_try *try,
-		     void *data)
+int mirror_names_try_last(struct mirror *mirror, struct mnode *node, pid_t tid, leaf_name_fn *try,
+			  void *data)
 {
-	struct spot cursor = { .oldest = UINT64_MAX };
+	struct cursor cursor = { .oldest = UINT64_MAX };
 	int result = -ESTALE;
 
 	cursor_of_thread(mirror, node, tid, &cursor);
@@ -236,12 +238,12 @@ int places_try_asked(struct mirror *mirror, struct mnode *node, pid_t tid, place
 	return result == -ENOENT ? -ESTALE : result;
 }
 
-bool places_are_many(struct mirror *mirror, const struct mnode *node)
+bool mirror_names_are_many(struct mirror *mirror, const struct mnode *node)
 {
 	bool many;
 
 	g_mutex_lock(&mirror->lock);
-	many = node->places && node->places->next;
+	many = node->leaf_names && node->leaf_names->next;
 	g_mutex_unlock(&mirror->lock);
 	return many;
 }
@@ -265,11 +267,11 @@ void node_free(struct mnode *node)
 	 * forgotten, and a forgotten node has no names left.
 	 */
 	g_slist_free_full(node->files, file_free);
-	places_end(node);
+	mirror_names_end(node);
 	g_free(node);
 }
 
-void nodes_free(GSList *unused)
+void mirror_nodes_free(GSList *unused)
 {
 	g_slist_free_full(unused, (GDestroyNotify)node_free);
 }
