@@ -23,7 +23,7 @@ NOT_OF_PYTHON = re.compile(
     r"distutils|pydoc_data|config-.*|sqlite3|curses|asyncio|venv|wsgiref|xmlrpc|email)|"
     r".*\.opt-[12]\.pyc|_(ssl|sqlite3|tkinter|curses|dbm|gdbm|test|ctypes_test|xx).*\.so|readline.*\.so")
 # Loaded at the start, with what they depend on. The kernel loads no other by itself here.
-MODULES = """crc32c_generic fuse veth dummy tun tap sch_ingress sch_htb sch_prio sch_tbf sch_sfq sch_fq_codel sch_netem cls_bpf
+MODULES = """crc32c_generic fuse veth dummy macvlan tun tap sch_ingress sch_htb sch_prio sch_tbf sch_sfq sch_fq_codel sch_netem cls_bpf
     cls_u32 cls_basic cls_matchall act_bpf act_gact ip_tables iptable_filter iptable_nat ip6_tables ip6table_filter
     ip6table_nat xt_bpf x_tables overlay nf_tables nft_compat nft_chain_nat nf_nat nf_conntrack
     unix af_packet algif_hash af_alg tcp_bbr tcp_dctcp tcp_bic hid uhid bonding kcm virtio_pci virtio_net""".split()
