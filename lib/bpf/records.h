@@ -563,7 +563,8 @@ struct walk_rule {
 
 /* ----------------------------------------------------- about the list --- */
 
-#define WALK_TYPE_OF(type, structure) WALK_TYPE_OF_##structure = type,
+/* NOLINTNEXTLINE(bugprone-macro-parentheses): an enumerator takes no parentheses */
+#define WALK_TYPE_OF(type, structure) WALK_TYPE_OF_##structure = (type),
 enum { WALK_RECORDS(WALK_TYPE_OF) WALK_NET_RECORDS(WALK_TYPE_OF) };
 #undef WALK_TYPE_OF
 

@@ -606,7 +606,7 @@ static void test_in_the_midst(void)
 		g_autofree char *rest = NULL;
 
 		g_assert_cmpint(read_now(readers[i], 65536, &rest), ==, 0);
-		g_assert_cmpint(rest[strlen(rest) - 1], ==, '\n');
+		g_assert_cmpint((unsigned char)rest[strlen(rest) - 1], ==, '\n');
 		if (g_str_has_prefix(rest, "\n# lost "))
 			lost++;
 		else
