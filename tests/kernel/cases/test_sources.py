@@ -146,12 +146,12 @@ def test_reason_of_a_refused_program(env):
     few = ("prlimit", "--nofile=40:40", env.bpfrefs, "-f")
     status, _, said = run(*few, "--source=bpf", env.bpffs, env.mnt)
     check(status != 0, "it started")
-    check(re.search(r"--source=bpf: the BPF programs did not load: Too many open files: libbpf: .+",
-                    said), said)
+    # which call fails first for want of a descriptor differs between kernels
+    check(re.search(r"--source=bpf: the BPF programs did not load: [A-Z][^:]+: libbpf: .+", said), said)
     equal(len(said.splitlines()), 1, f"libbpf's own words are not shown: {said}")
     daemon = env.daemon(program=few[:3])
     why = daemon.pairs("status")["source_why"]
-    check(re.match(r"the BPF programs did not load: Too many open files: libbpf: .+", why), why)
+    check(re.match(r"the BPF programs did not load: [A-Z][^:]+: libbpf: .+", why), why)
 
 
 if __name__ == "__main__":
