@@ -299,7 +299,7 @@ static int loop(struct session *session)
 	if (fuse_session_mount(session->fuse, session->fs.opt.mountpoint) != 0)
 		return fail(session->fs.opt.mountpoint, -EIO); /* libfuse has printed the reason */
 	ours = mountpoint_top_mount(session->fs.opt.mountpoint, &session->fs.mount_dev);
-	if (ours < 0) { /* unmount() could not tell apart the mirror and a mount above it */
+	if (ours < 0) { /* unmount() could not distinguish the mirror from a mount above it */
 		fuse_session_unmount(session->fuse);
 		return fail("finding the new mount in /proc/self/mountinfo", ours);
 	}

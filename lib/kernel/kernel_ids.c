@@ -57,7 +57,8 @@ static int probe_files(struct bpf_loader *walkers)
 }
 
 /*
- * A bpffs that is mounted nowhere: nobody else can reach it, and it is freed with its descriptor.
+ * A bpffs that is mounted nowhere: no other process can reach it, and it is freed with its
+ * descriptor.
  */
 static int own_bpffs(void)
 {
