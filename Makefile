@@ -85,6 +85,7 @@ check-sanitizers: all
 check-distros:
 	@tests/tools/distros.sh $(or $(DISTROS),trixie sid)
 
-# `make bench SIZE=small` takes under a minute; without SIZE all usual sizes are measured.
+# `make bench SIZE=small` takes under a minute; without SIZE all usual sizes are measured. SIZE=node is
+# what a node of a cluster has; SIZE=axes varies one axis of the size after another.
 bench: all
 	@python3 tests/bench/bench.py $(BUILD) $(SIZE)

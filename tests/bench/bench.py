@@ -18,6 +18,7 @@ import time
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "kernel" / "cases"))
 sys.dont_write_bytecode = True
 
+import axes  # noqa: E402  pylint: disable=wrong-import-position
 import harness  # noqa: E402  pylint: disable=wrong-import-position
 
 # What there is (load.c), how often each is timed, and for how many seconds 10,000 readings may go on.
@@ -32,8 +33,9 @@ SIZES = {
     # as many objects as one process may hold where no more than 20,000 descriptors are allowed
     "huge": {"maps": 14000, "progs": 3500, "links": 250, "pins": 3551, "processes": 8000,
              "fds": 120},
+    "node": axes.NODE,
 }
-ROUNDS = {"small": 100, "medium": 40, "large": 11, "quarter": 11, "huge": 5}
+ROUNDS = {"small": 100, "medium": 40, "large": 11, "quarter": 11, "huge": 5, "node": 11}
 CATS, CATS_SECONDS = 10000, {"small": 8, "medium": 10, "large": 10}
 NS = 1e6
 
@@ -43,11 +45,14 @@ class Size:
 
     def __init__(self, env, build, name, parameters):
         self.env, self.build, self.name = env, build, name
-        self.load = self.spawn("load", env.bpffs, *(f"{k}={v}" for k, v in parameters.items()))
+        words = [f"{key}={value}" for key, value in parameters.items()]
+        if parameters.get("cgroups"):
+            words.append(f"cgroup={env.cgroup()}")
+        self.load = self.spawn("load", env.bpffs, *words)
         said = self.load.stdout.readline().split()
         harness.check(said[:1] == ["ready"], "the load generator gave up")
         said = dict(x.split("=") for x in said[1:])
-        self.map, self.pid = f"map/{said['map']}", said["pid"]
+        self.map, self.pid, self.agent = f"map/{said['map']}", said["pid"], said["agent"]
         self.measure = self.spawn("measure")
         self.rows = {}
 
@@ -92,17 +97,26 @@ class Size:
             self.add(name, found, count=found[-1][2])
 
     def command(self, name, words, rounds, daemon=None):
-        samples = []
+        self.commands({name: words}, rounds, daemon)
+
+    def commands(self, commands, rounds, daemon=None):
+        """Runs each command once a round."""
+        samples = {name: [] for name in commands}
         for _ in range(rounds):
-            before, start = cpu_of(daemon), time.perf_counter()
-            children = os.times()
-            subprocess.run([str(w) for w in words], stdout=subprocess.DEVNULL,
-                           stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL, check=False)
-            wall, after = (time.perf_counter() - start) * 1000, os.times()
-            cpu = (after.children_user - children.children_user +
-                   after.children_system - children.children_system) * 1000
-            samples.append((wall, cpu + (cpu_of(daemon) - before) / NS))
-        self.add(name, samples)
+            for name, words in commands.items():
+                samples[name].append(self.timed([str(word) for word in words], daemon))
+        for name, found in samples.items():
+            self.add(name, found)
+
+    @staticmethod
+    def timed(words, daemon):
+        before, start, children = cpu_of(daemon), time.perf_counter(), os.times()
+        subprocess.run(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                       stdin=subprocess.DEVNULL, check=False)
+        wall, after = (time.perf_counter() - start) * 1000, os.times()
+        cpu = (after.children_user - children.children_user +
+               after.children_system - children.children_system) * 1000
+        return wall, cpu + (cpu_of(daemon) - before) / NS
 
 
 def cpu_of(daemon):
@@ -203,8 +217,49 @@ def peers(size):
                          [path, "-Q", 'NAME =~ "anon_inode:.*bpf.*"'], 3)
 
 
+def measure_node(size):
+    """What is measured of a node beside the answers."""
+    daemon = size.env.daemon()
+    answers(size, daemon)
+    size.turns({".bpf/status": f"read 1 {daemon.tree}/status"}, 5, daemon)
+    axes.listings(size, daemon)
+    axes.readers(size, daemon)
+    axes.event_readers(size, daemon)
+    axes.memory(size, daemon)
+    daemon.stop()
+    daemon = size.env.daemon("-o", "max_age=1000")
+    axes.cached_listings(size, daemon)
+    daemon.stop()
+
+
+def measure_axis(build, name):
+    """One axis: everything else is small."""
+    parameters, axis, values = axes.AXES[name]
+    results = []
+    for value in values:
+        def once(env, value=value):
+            size = Size(env, build, "axis", {**axes.BASE, **parameters, axis: value})
+            try:
+                daemon = env.daemon()
+                size.turns({"bound: bare walk": "walk 1", "bound: bare iterators": "iterate",
+                            ".bpf/holders": f"read 1 {daemon.tree}/holders",
+                            "one map": f"read 1 {daemon.tree}/{size.map}/holders"}, 15, daemon)
+                daemon.stop()
+            finally:
+                size.end()
+            results.append(size.rows)
+        harness.one(once)
+    return {"values": values, "slopes_us": axes.show_axis(name, values, results), "rows": results}
+
+
 def measure(env, build, name, parameters):
     size = Size(env, build, name, parameters)
+    if name == "node":
+        try:
+            measure_node(size)
+        finally:
+            size.end()
+        return size.rows
     try:
         if name in ("small", "medium", "large"):
             starts(size, 5)
@@ -239,6 +294,9 @@ def ratios(rows, name):
         return rows[row]["median_ms"]
 
     walk, iterators = "bound: bare walk", "bound: bare iterators"
+    if name == "node":
+        return [(".bpf/holders, ms beyond two bare walks and iterators",
+                 axes.over_the_bound(rows), "<= 1"), *axes.ratios(rows)]
     found = [("one object's holders, less 0.3 ms / bare walk",
               pairs(rows, "one object's holders", walk, less=0.3), "<= 1.5"),
              (".bpf/holders / bare walk and iterators",
@@ -303,14 +361,17 @@ def main():
     reason = harness.whole_reason(False)
     if not (build / "tests" / "bench" / "measure").exists():
         reason = "built without BPF: there is nothing to compare with"
-    unknown = [x for x in chosen if x not in SIZES]
+    unknown = [x for x in chosen if x not in SIZES and x != "axes"]
     if unknown:
-        reason = f"no such size: {' '.join(unknown)} (there are {' '.join(SIZES)})"
+        reason = f"no such size: {' '.join(unknown)} (there are {' '.join(SIZES)} axes)"
     if reason:
         print(f"bench: {reason}", file=sys.stderr)
         return 1
     results, told = {}, {}
+    varied = {name: measure_axis(build, name) for name in axes.AXES} if "axes" in chosen else {}
     for name in chosen:
+        if name == "axes":
+            continue
         harness.one(lambda env, name=name: results.update(
             {name: measure(env, build, name, SIZES[name])}))
         told[name] = ratios(results[name], name)
@@ -324,7 +385,7 @@ def main():
              "load_average": os.getloadavg(),
              "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())}
     with open(build / "bench.json", "w", encoding="utf-8") as file:
-        json.dump({"about": about, "sizes": {k: SIZES[k] for k in results}, "rows": results,
+        json.dump({"about": about, "sizes": {k: SIZES[k] for k in results}, "rows": results, "axes": varied,
                    "ratios": {k: [{"what": w, "reached": r, "wanted": x} for w, r, x in v]
                               for k, v in told.items()}}, file, indent=1)
     print(f"\n{build / 'bench.json'} has all of it")
