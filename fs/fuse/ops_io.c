@@ -168,7 +168,7 @@ void op_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 #define COOKIE_MARKS  (COOKIE_BEFORE | COOKIE_BEHIND)
 
 /* A directory listing while it is filled. */
-struct listing {
+struct dir_reply {
 	fuse_req_t req;
 	fuse_ino_t dir;
 	bool plus;
@@ -183,13 +183,13 @@ static bool is_dot(const char *name)
 }
 
 /* The number of bytes that an entry takes in the buffer. */
-static size_t entry_size(const struct listing *list, const char *name)
+static size_t entry_size(const struct dir_reply *list, const char *name)
 {
 	return list->plus ? fuse_add_direntry_plus(list->req, NULL, 0, name, NULL, 0)
 			  : fuse_add_direntry(list->req, NULL, 0, name, NULL, 0);
 }
 
-static void add_entry(struct listing *list, const char *name, const struct entry *entry,
+static void add_entry(struct dir_reply *list, const char *name, const struct entry *entry,
 		      off_t cookie)
 {
 	struct fuse_entry_param param = entry_param(entry);
@@ -206,7 +206,7 @@ static void add_entry(struct listing *list, const char *name, const struct entry
  * An entry whose lookup fails for another reason is listed with node id 0, so that the kernel
  * looks it up when it needs it.
  */
-static bool look_up_entry(struct listing *list, const char *name, struct entry *entry)
+static bool look_up_entry(struct dir_reply *list, const char *name, struct entry *entry)
 {
 	struct entry found;
 	int err = mirror_lookup(fs_of(list->req)->mirror, 0, list->dir, name, &found);
@@ -220,7 +220,7 @@ static bool look_up_entry(struct listing *list, const char *name, struct entry *
 
 static bool fill_virtual(void *data, const char *name, const struct entry *entry, off_t cookie)
 {
-	struct listing *list = data;
+	struct dir_reply *list = data;
 	struct entry copy = *entry;
 
 	if (list->used + entry_size(list, name) > list->size)
@@ -232,7 +232,7 @@ static bool fill_virtual(void *data, const char *name, const struct entry *entry
 }
 
 /* Lists .bpf, unless bpffs has a real entry of that name, which the mirror lists. */
-static bool fill_tree_root(struct listing *list, off_t cookie)
+static bool fill_tree_root(struct dir_reply *list, off_t cookie)
 {
 	struct fs *fs = fs_of(list->req);
 	struct entry entry;
@@ -248,7 +248,7 @@ static bool fill_tree_root(struct listing *list, off_t cookie)
 
 static bool fill_mirror(void *data, const char *name, const struct entry *entry, off_t cookie)
 {
-	struct listing *list = data;
+	struct dir_reply *list = data;
 	struct entry copy = *entry;
 	bool before = list->dir == FUSE_ROOT_ID && strcmp(name, "..") == 0;
 
@@ -260,7 +260,7 @@ static bool fill_mirror(void *data, const char *name, const struct entry *entry,
 	return before ? fill_tree_root(list, cookie) : true;
 }
 
-static int fill_listing(struct listing *list, off_t cookie, const struct fuse_file_info *fi)
+static int fill_listing(struct dir_reply *list, off_t cookie, const struct fuse_file_info *fi)
 {
 	struct fs *fs = fs_of(list->req);
 
@@ -280,10 +280,10 @@ static void forget_counted(struct fs *fs, const GArray *counted)
 
 void op_readdir(const struct fuse_call *call)
 {
-	struct listing list = { .req = call->req,
-				.dir = call->ino,
-				.plus = call->operation == CALL_READDIRPLUS,
-				.size = call->size };
+	struct dir_reply list = { .req = call->req,
+				  .dir = call->ino,
+				  .plus = call->operation == CALL_READDIRPLUS,
+				  .size = call->size };
 	g_autoptr(GArray) counted = g_array_new(FALSE, FALSE, sizeof(uint64_t));
 	g_autofree char *buf = g_try_malloc(call->size);
 	struct fs *fs = fs_of(call->req);

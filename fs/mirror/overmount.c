@@ -24,7 +24,7 @@
  */
 #define CHAIN_MAX 1000
 
-struct search {
+struct mount_search {
 	GString *out;
 	dev_t mirror;
 	bool copies; /* find mounts of the mirror itself, else mounts over it */
@@ -48,7 +48,8 @@ static GHashTable *index_mounts(struct libmnt_table *mounts, struct libmnt_iter 
 }
 
 /* Returns whether @fs is mounted on the mirror, directly or on a mount that is. */
-static bool is_over_mirror(const struct search *search, GHashTable *by_id, struct libmnt_fs *fs)
+static bool is_over_mirror(const struct mount_search *search, GHashTable *by_id,
+			   struct libmnt_fs *fs)
 {
 	for (unsigned int depth = 0; depth < CHAIN_MAX; depth++) {
 		int parent = mnt_fs_get_parent_id(fs);
@@ -68,7 +69,7 @@ static bool is_over_mirror(const struct search *search, GHashTable *by_id, struc
  * @pid is a process in the namespace, or 0 in the daemon's own. @ns is the namespace's inode
  * number, or 0 if unknown.
  */
-static void show_mount(struct search *search, struct libmnt_fs *fs, pid_t pid, ino_t ns)
+static void show_mount(struct mount_search *search, struct libmnt_fs *fs, pid_t pid, ino_t ns)
 {
 	const char *target = mnt_fs_get_target(fs);
 	char *key;
@@ -102,7 +103,8 @@ static int skip_line(struct libmnt_table *mounts, const char *file, int line)
 	return 1;
 }
 
-static void show_mounts(struct search *search, struct libmnt_table *mounts, pid_t pid, ino_t ns)
+static void show_mounts(struct mount_search *search, struct libmnt_table *mounts, pid_t pid,
+			ino_t ns)
 {
 	struct libmnt_iter *iter = mnt_new_iter(MNT_ITER_FORWARD);
 	struct libmnt_fs *fs;
@@ -123,7 +125,7 @@ static void show_mounts(struct search *search, struct libmnt_table *mounts, pid_
 	mnt_free_iter(iter);
 }
 
-static int search_text(struct search *search, char *text, size_t length, pid_t pid, ino_t ns)
+static int search_text(struct mount_search *search, char *text, size_t length, pid_t pid, ino_t ns)
 {
 	struct libmnt_table *mounts = mnt_new_table();
 	FILE *file = mounts ? fmemopen(text, length, "r") : NULL;
@@ -144,7 +146,7 @@ static int search_text(struct search *search, char *text, size_t length, pid_t p
 	return err;
 }
 
-static int search_namespace(struct search *search, const char *process, pid_t pid, ino_t ns)
+static int search_namespace(struct mount_search *search, const char *process, pid_t pid, ino_t ns)
 {
 	g_autofree char *path = g_strdup_printf("/proc/%s/mountinfo", process), *text = NULL;
 	char dev[32];
@@ -171,7 +173,7 @@ static bool has_exited(int err)
  * The namespace's number of a process with more capabilities than the daemon cannot be read; its
  * mountinfo can.
  */
-static int search_task(struct search *search, const char *process, pid_t pid)
+static int search_task(struct mount_search *search, const char *process, pid_t pid)
 {
 	g_autofree char *path = g_strdup_printf("/proc/%s/ns/mnt", process), *view = NULL;
 	char root[PATH_MAX] = "";
@@ -195,7 +197,7 @@ static int search_task(struct search *search, const char *process, pid_t pid)
 }
 
 /* If the main thread has exited and others live, one of those shows the namespace. */
-static int search_threads(struct search *search, pid_t pid)
+static int search_threads(struct mount_search *search, pid_t pid)
 {
 	g_autofree char *path = g_strdup_printf("/proc/%d/task", (int)pid);
 	DIR *threads = opendir(path);
@@ -213,7 +215,7 @@ static int search_threads(struct search *search, pid_t pid)
 	return err;
 }
 
-static void search_process(struct search *search, const char *process, pid_t pid)
+static void search_process(struct mount_search *search, const char *process, pid_t pid)
 {
 	int err = search_task(search, process, pid);
 
@@ -223,7 +225,7 @@ static void search_process(struct search *search, const char *process, pid_t pid
 		search->err = err;
 }
 
-static void search_all(struct search *search)
+static void search_all(struct mount_search *search)
 {
 	DIR *proc = opendir("/proc");
 	int err = proc ? 0 : -errno;
@@ -255,14 +257,14 @@ static void search_all(struct search *search)
 
 void show_mounted_over(GString *out, const struct fs *fs)
 {
-	struct search search = { .out = out, .mirror = fs->mount_dev };
+	struct mount_search search = { .out = out, .mirror = fs->mount_dev };
 
 	search_all(&search);
 }
 
 void show_mounted_elsewhere(GString *out, const struct fs *fs)
 {
-	struct search search = { .out = out, .mirror = fs->mount_dev, .copies = true };
+	struct mount_search search = { .out = out, .mirror = fs->mount_dev, .copies = true };
 
 	search_all(&search);
 }

@@ -212,7 +212,7 @@ int show_pid_holding(const struct where *w, GString *out)
 }
 
 /* A range of the references, as text. */
-struct part {
+struct object_range {
 	const struct bpfrefs_snapshot *snap;
 	size_t first, end;
 	GString *out;
@@ -221,7 +221,7 @@ struct part {
 
 static void *show_part(void *data)
 {
-	struct part *part = data;
+	struct object_range *part = data;
 
 	/* allocated in one step: growth by doubling would copy the text each time */
 	part->err = text_room_for(part->out, LINE_MEAN * (part->end - part->first));
@@ -234,11 +234,11 @@ static void *show_part(void *data)
 }
 
 /* Formats one half of the records in a worker thread, at the same time as the other half. */
-static void show_halves(struct part *all)
+static void show_halves(struct object_range *all)
 {
 	size_t middle = all->first + (all->end - all->first) / 2;
 	g_autoptr(GString) more = g_string_new(NULL);
-	struct part second = { all->snap, middle, all->end, more, 0 };
+	struct object_range second = { all->snap, middle, all->end, more, 0 };
 	struct worker worker;
 
 	worker_begin(&worker, show_part, &second);
@@ -253,7 +253,7 @@ static void show_halves(struct part *all)
 
 int show_all_holders(const struct where *w, GString *out)
 {
-	struct part all = { w->snap, 0, bpfrefs_snapshot_ref_count(w->snap), out, 0 };
+	struct object_range all = { w->snap, 0, bpfrefs_snapshot_ref_count(w->snap), out, 0 };
 
 	if (all.end < LONG_ANSWER)
 		show_part(&all);

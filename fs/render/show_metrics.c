@@ -50,7 +50,7 @@ static void labelled(GString *out, const char *name, const char *key, const char
 /* ------------------------------------------------------------- objects --- */
 
 /* The objects of one kind and type. */
-struct group {
+struct object_group {
 	enum bpfrefs_kind kind;
 	const char *type;
 	uint64_t count[BPFREFS_STATE_COUNT];
@@ -58,7 +58,7 @@ struct group {
 
 static int by_kind_and_type(gconstpointer a, gconstpointer b)
 {
-	const struct group *x = a, *y = b;
+	const struct object_group *x = a, *y = b;
 
 	if (x->kind != y->kind)
 		return x->kind < y->kind ? -1 : 1;
@@ -66,21 +66,21 @@ static int by_kind_and_type(gconstpointer a, gconstpointer b)
 }
 
 /* Objects are sorted by kind, so the search goes back over the few types of one kind. */
-static struct group *group_of(GArray *groups, const struct bpfrefs_object *object)
+static struct object_group *group_of(GArray *groups, const struct bpfrefs_object *object)
 {
-	struct group group = { .kind = object->key.kind, .type = object->type };
+	struct object_group group = { .kind = object->key.kind, .type = object->type };
 
 	for (guint i = groups->len; i > 0; i--) {
-		struct group *found = &g_array_index(groups, struct group, i - 1);
+		struct object_group *found = &g_array_index(groups, struct object_group, i - 1);
 
 		if (by_kind_and_type(found, &group) == 0)
 			return found;
 	}
 	g_array_append_val(groups, group);
-	return &g_array_index(groups, struct group, groups->len - 1);
+	return &g_array_index(groups, struct object_group, groups->len - 1);
 }
 
-static void show_group(GString *out, const struct group *group)
+static void show_group(GString *out, const struct object_group *group)
 {
 	/*
 	 * States without objects are shown too, since a series with missing samples is hard to
@@ -100,7 +100,7 @@ static void show_group(GString *out, const struct group *group)
 
 static void show_groups(GString *out, const struct bpfrefs_snapshot *snap)
 {
-	g_autoptr(GArray) groups = g_array_new(FALSE, FALSE, sizeof(struct group));
+	g_autoptr(GArray) groups = g_array_new(FALSE, FALSE, sizeof(struct object_group));
 	const struct bpfrefs_object *object;
 
 	for (size_t i = 0; (object = bpfrefs_snapshot_object(snap, i)); i++)
@@ -108,7 +108,7 @@ static void show_groups(GString *out, const struct bpfrefs_snapshot *snap)
 	g_array_sort(groups, by_kind_and_type);
 	family(out, "objects", "BPF objects, by kind, type and state.");
 	for (guint i = 0; i < groups->len; i++)
-		show_group(out, &g_array_index(groups, struct group, i));
+		show_group(out, &g_array_index(groups, struct object_group, i));
 }
 
 /* ---------------------------------------------------------- references --- */

@@ -7,14 +7,14 @@
 #include "bpf/htab.bpf.h"
 
 /* The offsets in a value; negative if the value has none. There is at most one of each. */
-struct places {
+struct value_offsets {
 	__s32 timer, wq, task_work;
 };
 
 struct values {
 	__u64 base, at, stopped; /* the values, or the buckets */
 	__u32 map, count, size, key_size;
-	struct places places;
+	struct value_offsets places;
 };
 
 /* The most edges that one value needs. */
@@ -52,7 +52,7 @@ int walk_callback(__u64 place, __u32 map, __u32 via, __u64 key, __u32 size)
 	return 0;
 }
 
-static __always_inline void emit_value(const struct places *places, __u64 value, __u32 map,
+static __always_inline void emit_value(const struct value_offsets *places, __u64 value, __u32 map,
 				       __u64 key, __u32 size)
 {
 	if (places->timer >= 0)
@@ -74,13 +74,13 @@ static int array_step(__u32 index, struct values *values)
 	return values->stopped ? 1 : 0;
 }
 
-struct chain {
+struct value_chain {
 	__u64 node;
 	__u32 map, key_size;
-	struct places places;
+	struct value_offsets places;
 };
 
-static int chain_step(__u32 index, struct chain *chain)
+static int chain_step(__u32 index, struct value_chain *chain)
 {
 	__u64 key;
 
@@ -96,7 +96,7 @@ static int chain_step(__u32 index, struct chain *chain)
 static int bucket_step(__u32 index, struct values *values)
 {
 	__u64 at = values->at + index;
-	struct chain chain = {
+	struct value_chain chain = {
 		.map = values->map,
 		.key_size = values->key_size,
 		.places = values->places,
@@ -116,7 +116,7 @@ static int bucket_step(__u32 index, struct values *values)
 }
 
 /* Returns false if the values of this map have no callbacks. */
-static __always_inline bool find_places(struct places *places, struct bpf_map *map)
+static __always_inline bool find_places(struct value_offsets *places, struct bpf_map *map)
 {
 	struct btf_record *record;
 	__u32 mask;

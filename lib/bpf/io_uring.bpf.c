@@ -32,7 +32,7 @@
 #define CHAIN_BITS  20
 #define CHAIN_MAX   ((1u << CHAIN_BITS) - 1)
 
-struct ring {
+struct ring_table {
 	__u64 list;    /* of the slots, or of the buckets */
 	__u64 first;   /* where to begin */
 	__u64 stopped; /* where the buffer was full, + 1 */
@@ -41,7 +41,7 @@ struct ring {
 
 /* ---------------------------------------------------------------- slots --- */
 
-static __always_inline __u64 slot_file(const struct ring *ring, __u64 slot)
+static __always_inline __u64 slot_file(const struct ring_table *ring, __u64 slot)
 {
 	struct io_rsrc_node *node = NULL;
 	struct io_fixed_file *file;
@@ -54,7 +54,7 @@ static __always_inline __u64 slot_file(const struct ring *ring, __u64 slot)
 	return node ? BPF_CORE_READ(node, file_ptr) & ~FILE_BITS : 0;
 }
 
-static int slot_step(__u32 index, struct ring *ring)
+static int slot_step(__u32 index, struct ring_table *ring)
 {
 	__u64 slot = ring->first + index;
 	__u64 file = slot_file(ring, slot);
@@ -66,7 +66,7 @@ static int slot_step(__u32 index, struct ring *ring)
 	return ring->stopped ? 1 : 0;
 }
 
-static __always_inline void emit_slots(struct ring *ring)
+static __always_inline void emit_slots(struct ring_table *ring)
 {
 	struct io_ring_ctx *ctx = (void *)walk.inside;
 	__u64 count = 0;
@@ -131,7 +131,7 @@ int walk_bucket(__u64 address, __u32 skip)
 	return 0;
 }
 
-static int bucket_step(__u32 index, struct ring *ring)
+static int bucket_step(__u32 index, struct ring_table *ring)
 {
 	__u64 bucket = (ring->first >> CHAIN_BITS) + index;
 
@@ -147,7 +147,7 @@ static int bucket_step(__u32 index, struct ring *ring)
 int walk_requests(__u64 table, __u64 first, __u64 part)
 {
 	struct io_hash_table *hash = (void *)table;
-	struct ring ring = { .first = first };
+	struct ring_table ring = { .first = first };
 	__u64 count;
 
 	if (!HAVE_RINGS)
@@ -205,7 +205,7 @@ int walk_ring(void *ctx)
 {
 	struct io_ring_ctx *ring_ctx = (void *)walk.inside;
 	__u64 at = walk.inside_at, first;
-	struct ring ring = { .first = at };
+	struct ring_table ring = { .first = at };
 
 	walk_table.emitted = 1; /* the files belong to the process that led to the ring */
 	walk.ended = WALK_DONE;

@@ -9,7 +9,7 @@
  */
 #include "bpf/htab.bpf.h"
 
-struct slots {
+struct map_slots {
 	__u64 base; /* of the slots, or of the buckets */
 	__u64 at, stopped;
 	__u32 map, count;
@@ -60,7 +60,7 @@ static int slot_step(__u32 index, struct held *held)
 }
 
 /* Most slots are empty: 32 are read at once, and each of them is looked at only if one is not 0. */
-static __always_inline void emit_slots(struct slots *slots, __u64 step)
+static __always_inline void emit_slots(struct map_slots *slots, __u64 step)
 {
 	struct held held = {
 		.base = slots->base,
@@ -82,7 +82,7 @@ static __always_inline void emit_slots(struct slots *slots, __u64 step)
 		bpf_loop(STEP, slot_step, &held, 0);
 }
 
-static int array_step(__u32 index, struct slots *slots)
+static int array_step(__u32 index, struct map_slots *slots)
 {
 	__u64 step = slots->at + index;
 
@@ -108,12 +108,12 @@ int walk_element(__u64 key, __u32 map, __u32 key_size)
 	return 0;
 }
 
-struct chain {
+struct slot_chain {
 	__u64 node;
 	__u32 map, key_size;
 };
 
-static int chain_step(__u32 index, struct chain *chain)
+static int chain_step(__u32 index, struct slot_chain *chain)
 {
 	if (htab_ends(chain->node))
 		return 1;
@@ -122,9 +122,9 @@ static int chain_step(__u32 index, struct chain *chain)
 	return 0;
 }
 
-static __always_inline void emit_bucket(struct slots *slots, __u64 bucket)
+static __always_inline void emit_bucket(struct map_slots *slots, __u64 bucket)
 {
-	struct chain chain = { .map = slots->map, .key_size = slots->key_size };
+	struct slot_chain chain = { .map = slots->map, .key_size = slots->key_size };
 
 	chain.node = htab_first(slots->base, bucket);
 	bpf_loop(CHAIN_MAX, chain_step, &chain, 0);
@@ -132,7 +132,7 @@ static __always_inline void emit_bucket(struct slots *slots, __u64 bucket)
 		walk_emit_gap(WALK_GAP_BUCKET);
 }
 
-static int device_step(__u32 index, struct chain *chain)
+static int device_step(__u32 index, struct slot_chain *chain)
 {
 	struct hlist_node *node = (void *)chain->node;
 	struct bpf_dtab_netdev *entry;
@@ -149,10 +149,10 @@ static int device_step(__u32 index, struct chain *chain)
 	return 0;
 }
 
-static __always_inline void emit_devices(struct slots *slots, __u64 bucket)
+static __always_inline void emit_devices(struct map_slots *slots, __u64 bucket)
 {
 	struct hlist_head *head = (void *)(slots->base + bucket * sizeof(void *));
-	struct chain chain = { .map = slots->map };
+	struct slot_chain chain = { .map = slots->map };
 
 	chain.node = (__u64)BPF_CORE_READ(head, first);
 	if (!chain.node)
@@ -162,7 +162,7 @@ static __always_inline void emit_devices(struct slots *slots, __u64 bucket)
 		walk_emit_gap(WALK_GAP_BUCKET);
 }
 
-static int hash_step(__u32 index, struct slots *slots)
+static int hash_step(__u32 index, struct map_slots *slots)
 {
 	__u64 bucket = slots->at + index;
 
@@ -177,7 +177,7 @@ static int hash_step(__u32 index, struct slots *slots)
 
 /* ------------------------------------------------ where a map's slots are --- */
 
-static __always_inline void find_hash(struct slots *slots, __u64 map, __u32 type)
+static __always_inline void find_hash(struct map_slots *slots, __u64 map, __u32 type)
 {
 	struct bpf_htab *htab = (void *)map;
 	struct bpf_dtab *devices = (void *)map;
@@ -206,7 +206,7 @@ static __always_inline __u32 count_members(__u64 map)
 	return 0;
 }
 
-static __always_inline void find_array(struct slots *slots, __u64 map, __u32 type)
+static __always_inline void find_array(struct map_slots *slots, __u64 map, __u32 type)
 {
 	struct bpf_cpu_map *cpus = (void *)map;
 	struct bpf_dtab *devices = (void *)map;
@@ -253,7 +253,7 @@ int walk_slots_of(__u64 address, __u32 id)
 {
 	struct bpf_map *map = (void *)address;
 	__u32 type = BPF_CORE_READ(map, map_type), rounds;
-	struct slots slots = {};
+	struct map_slots slots = {};
 	__u64 steps;
 
 	/* it was freed, see walk_counts */

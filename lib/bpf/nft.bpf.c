@@ -122,30 +122,30 @@ int walk_nft(void *ctx)
 
 /* --------------------------------------------------------- all tables --- */
 
-struct places {
+struct nft_search {
 	__u64 gen, node;
 	__u32 found;
 };
 
-static int hook_step(__u32 index, struct places *places)
+static int hook_step(__u32 index, struct nft_search *search)
 {
 	__u64 pernet = 0;
 
 	bpf_probe_read_kernel(&pernet, sizeof(pernet),
-			      (void *)places->gen + index * sizeof(pernet));
+			      (void *)search->gen + index * sizeof(pernet));
 	if (!pernet ||
-	    pernet + bpf_core_field_offset(struct nftables_pernet, tables) != places->node)
+	    pernet + bpf_core_field_offset(struct nftables_pernet, tables) != search->node)
 		return 0;
-	places->found = index;
+	search->found = index;
 	return 1;
 }
 
-static __always_inline __u32 places_of(struct net *net, struct places *places)
+static __always_inline __u32 nft_search_init(struct net *net, struct nft_search *search)
 {
 	struct net_generic *gen = BPF_CORE_READ(net, gen);
 	__u32 count = BPF_CORE_READ(gen, s.len);
 
-	places->gen = (__u64)gen;
+	search->gen = (__u64)gen;
 	return count < GENERIC_MAX ? count : GENERIC_MAX;
 }
 
@@ -155,12 +155,12 @@ static __always_inline __u32 places_of(struct net *net, struct places *places)
  */
 static int head_step(__u32 index, void *ctx)
 {
-	struct places places = { .node = walk.net.at[0] };
-	__u32 count = places_of((void *)walk.net.net, &places);
+	struct nft_search search = { .node = walk.net.at[0] };
+	__u32 count = nft_search_init((void *)walk.net.net, &search);
 	struct walk_ruleset *out;
 
-	bpf_loop(count, hook_step, &places, 0);
-	if (!places.found)
+	bpf_loop(count, hook_step, &search, 0);
+	if (!search.found)
 		return list_go((void *)walk.net.at[0], &walk.net.at[0]) &&
 				       walk.net.at[0] != walk.net.at[1]
 			       ? 0
@@ -168,7 +168,7 @@ static int head_step(__u32 index, void *ctx)
 	out = walk_room();
 	if (out) {
 		__builtin_memset(out, 0, sizeof(*out));
-		walk_emit(&out->rec, WALK_RULESET, sizeof(*out), places.found);
+		walk_emit(&out->rec, WALK_RULESET, sizeof(*out), search.found);
 	}
 	return 1;
 }
@@ -215,15 +215,15 @@ static int table_step(__u32 index, void *ctx)
 SEC("syscall")
 int walk_nft_tables(void *ctx)
 {
-	struct places places = {};
+	struct nft_search search = {};
 	struct list_head *head = NULL;
 
 	if (!net_is_there() || !bpf_core_type_exists(struct nftables_pernet))
 		return 0;
-	if (walk.net.arg >= places_of((void *)walk.net.net, &places))
+	if (walk.net.arg >= nft_search_init((void *)walk.net.net, &search))
 		return 0;
 	bpf_probe_read_kernel(&head, sizeof(head),
-			      (void *)places.gen + walk.net.arg * sizeof(head));
+			      (void *)search.gen + walk.net.arg * sizeof(head));
 	if (!head)
 		return 0;
 	head = (void *)head + bpf_core_field_offset(struct nftables_pernet, tables);

@@ -266,11 +266,11 @@ __u64 walk_buckets[BUCKETS];
 /* The table that was walked last: all network namespaces without one of their own share it. */
 __u64 walk_tcp_table;
 
-struct chain {
+struct tcp_chain {
 	__u64 node;
 };
 
-static int chain_step(__u32 index, struct chain *chain)
+static int chain_step(__u32 index, struct tcp_chain *chain)
 {
 	struct hlist_nulls_node *node = (void *)chain->node;
 	struct sock *sk =
@@ -287,7 +287,7 @@ static int chain_step(__u32 index, struct chain *chain)
 /* Global, so that the verifier checks the loop once. */
 int walk_tcp_chain(__u64 first)
 {
-	struct chain chain = { first };
+	struct tcp_chain chain = { first };
 
 	bpf_loop(CHAIN_MAX, chain_step, &chain, 0);
 	if (walk.ended == WALK_DONE && chain.node && !(chain.node & 1))

@@ -127,13 +127,13 @@ int walk_use_event(__u64 address, __u64 holder, __u32 slot, __u32 fd)
 
 /* ------------------------------------------- kept by arrays and links --- */
 
-struct slots {
+struct event_slots {
 	__u64 base;
 	__u64 at, stopped;
 	__u32 map;
 };
 
-static int slot_step(__u32 index, struct slots *slots)
+static int slot_step(__u32 index, struct event_slots *slots)
 {
 	__u64 slot = slots->at + index;
 	struct bpf_event_entry *entry = NULL;
@@ -153,7 +153,7 @@ SEC("iter/bpf_map")
 int walk_event_slots(struct bpf_iter__bpf_map *ctx)
 {
 	struct bpf_map *map = ctx->map;
-	struct slots slots = {};
+	struct event_slots slots = {};
 	__u64 count;
 
 	if (!map || map->map_type != BPF_MAP_TYPE_PERF_EVENT_ARRAY ||

@@ -8,7 +8,7 @@
  */
 #include "bpf/walk.bpf.h"
 
-struct part {
+struct prog_list {
 	__u64 list;
 	__u64 at, stopped;
 	__u32 holder, via;
@@ -21,13 +21,13 @@ struct part {
 #define PART_BTFS   (1ull << 40)
 #define PART_KFUNCS (1ull << 41)
 
-static __always_inline int stop(struct part *part, __u64 at)
+static __always_inline int stop(struct prog_list *part, __u64 at)
 {
 	part->stopped = at + 1;
 	return 1;
 }
 
-static int emit_map(__u32 index, struct part *part)
+static int emit_map(__u32 index, struct prog_list *part)
 {
 	__u64 at = part->at + index;
 	struct bpf_map *map = NULL;
@@ -41,7 +41,7 @@ static int emit_map(__u32 index, struct part *part)
 	return 0;
 }
 
-static int emit_btf(__u32 index, struct part *part)
+static int emit_btf(__u32 index, struct prog_list *part)
 {
 	__u64 at = part->at + index;
 	struct btf *btf = NULL;
@@ -99,7 +99,7 @@ int walk_used_of(__u64 address, __u32 id)
 	struct bpf_prog *prog = (void *)address, *target;
 	__u64 begin = walk.resume_at, count;
 	struct bpf_kfunc_btf_tab *tab;
-	struct part part = {};
+	struct prog_list part = {};
 
 	/* it was freed, see walk_counts */
 	if (walk_id(address, WALK_KIND_PROG) != id)

@@ -16,7 +16,7 @@
 #define ENTRY_KIND 8
 #define CHAIN_NAME 30
 
-struct entry {
+struct xt_rule {
 	__u16 target, next;
 	__u32 elems;
 };
@@ -28,7 +28,7 @@ struct entry {
 		(entry)->elems = bpf_core_field_offset(struct type, elems);             \
 	})
 
-static __always_inline void entry_of(struct entry *entry, void *address)
+static __always_inline void entry_of(struct xt_rule *entry, void *address)
 {
 	if (walk.net.arg == NFPROTO_IPV6)
 		read_entry(entry, ip6t_entry, address);
@@ -110,7 +110,7 @@ static int xt_step(__u32 index, void *ctx)
 	struct xt_table_info *info = (void *)walk.net.at[2];
 	void *entries = (void *)info + bpf_core_field_offset(struct xt_table_info, entries);
 	void *address = entries + walk.net.at[0];
-	struct entry entry = {};
+	struct xt_rule entry = {};
 	__u16 size = 0;
 
 	if (walk.net.at[0] >= BPF_CORE_READ(info, size))

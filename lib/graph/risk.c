@@ -67,7 +67,7 @@ void risk_add(struct states *st, uint32_t index)
 /* Whether a root leads to a node after the processes of the set have exited. */
 enum verdict { UNKNOWN, QUEUED, STAYS, ENDS };
 
-struct search {
+struct risk_search {
 	const struct states *st;
 	struct set set;
 	uint8_t *verdict; /* for each node */
@@ -75,7 +75,7 @@ struct search {
 	char *processes; /* the set in words, made when a sentence needs it; owned */
 };
 
-static void enqueue(struct search *search, uint32_t node)
+static void enqueue(struct risk_search *search, uint32_t node)
 {
 	if (search->verdict[node] != UNKNOWN)
 		return;
@@ -86,7 +86,7 @@ static void enqueue(struct search *search, uint32_t node)
 /*
  * For a node that needs all its holders: whether each of them is kept by a process outside the set.
  */
-static bool all_stay(const struct search *search, uint32_t node)
+static bool all_stay(const struct risk_search *search, uint32_t node)
 {
 	const struct graph *graph = search->st->graph;
 	uint32_t place = graph_index_of_node(graph, node);
@@ -101,7 +101,7 @@ static bool all_stay(const struct search *search, uint32_t node)
 }
 
 /* Queues the nodes that lead to a node. Returns true if one of its holders stays. */
-static bool enqueue_holders(struct search *search, uint32_t node)
+static bool enqueue_holders(struct risk_search *search, uint32_t node)
 {
 	const struct graph *graph = search->st->graph;
 	uint32_t place = graph_index_of_node(graph, node);
@@ -128,7 +128,7 @@ static bool enqueue_holders(struct search *search, uint32_t node)
 	return false;
 }
 
-static bool stays(struct search *search, uint32_t node)
+static bool stays(struct risk_search *search, uint32_t node)
 {
 	bool found = false;
 
@@ -148,7 +148,7 @@ static bool stays(struct search *search, uint32_t node)
 
 /* -------------------------------------------------------------- verdicts --- */
 
-static void set_at_risk(struct states *st, struct search *search, uint32_t index,
+static void set_at_risk(struct states *st, struct risk_search *search, uint32_t index,
 			struct bpfrefs_key program)
 {
 	const struct set *set = &search->set;
@@ -163,7 +163,7 @@ static void set_at_risk(struct states *st, struct search *search, uint32_t index
 	states_set(st, index, BPFREFS_AT_RISK, text);
 }
 
-static void judge(struct states *st, struct search *search, uint32_t index)
+static void judge(struct states *st, struct risk_search *search, uint32_t index)
 {
 	const struct graph *graph = st->graph;
 
@@ -190,7 +190,7 @@ int risk_compute(struct states *st)
 	g_hash_table_iter_init(&iter, st->groups);
 	while (g_hash_table_iter_next(&iter, &set, &maps)) {
 		const GArray *group = maps;
-		struct search search = { st, { NULL, 0 }, verdict, queue, 0, 0, NULL };
+		struct risk_search search = { st, { NULL, 0 }, verdict, queue, 0, 0, NULL };
 		gsize size;
 
 		search.set.pids = g_bytes_get_data(set, &size);

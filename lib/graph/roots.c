@@ -16,7 +16,7 @@ struct chain {
 	uint32_t order;
 };
 
-struct search {
+struct root_search {
 	const struct graph *graph;
 	/*
 	 * For each node: the next node on the way to the object; the node itself if there is none.
@@ -30,7 +30,7 @@ struct search {
 /* The end of the way; no node has this number. */
 #define ARRIVED UINT32_MAX
 
-static void reach_part(struct search *search, uint32_t node, uint32_t next, uint32_t length)
+static void reach_part(struct root_search *search, uint32_t node, uint32_t next, uint32_t length)
 {
 	if (search->next[node] != node)
 		return;
@@ -43,7 +43,7 @@ static void reach_part(struct search *search, uint32_t node, uint32_t next, uint
  * Reaches a node of an object, and the other node of the object if that leads to it, at the same
  * distance.
  */
-static void reach(struct search *search, uint32_t node, uint32_t next, uint32_t length)
+static void reach(struct root_search *search, uint32_t node, uint32_t next, uint32_t length)
 {
 	uint32_t index = node / 2;
 
@@ -56,7 +56,7 @@ static void reach(struct search *search, uint32_t node, uint32_t next, uint32_t 
  * Reaches the nodes that lead to a node. An owner is not a step of its own: the nodes that lead to
  * it are reached instead. The recursion is three or four owners deep.
  */
-static void reach_holders(struct search *search, uint32_t node, uint32_t length)
+static void reach_holders(struct root_search *search, uint32_t node, uint32_t length)
 {
 	const struct graph *graph = search->graph;
 	uint32_t place = graph_index_of_node(graph, node);
@@ -77,7 +77,7 @@ static void reach_holders(struct search *search, uint32_t node, uint32_t length)
 	}
 }
 
-static void search_from(struct search *search, uint32_t index)
+static void search_from(struct root_search *search, uint32_t index)
 {
 	reach(search, node_object(index), ARRIVED, 1);
 	while (search->head < search->tail) {
@@ -87,7 +87,7 @@ static void search_from(struct search *search, uint32_t index)
 	}
 }
 
-static GArray *chains_found(const struct search *search)
+static GArray *chains_found(const struct root_search *search)
 {
 	const struct graph *graph = search->graph;
 	GArray *chains = g_array_new(FALSE, FALSE, sizeof(struct chain));
@@ -113,7 +113,7 @@ static int nearest_first(gconstpointer a, gconstpointer b)
 	return x->order < y->order ? -1 : x->order > y->order;
 }
 
-static size_t chain_keys(const struct search *search, const struct chain *chain,
+static size_t chain_keys(const struct root_search *search, const struct chain *chain,
 			 struct bpfrefs_key *keys)
 {
 	uint32_t node = chain->root->to, last = UINT32_MAX;
@@ -132,7 +132,7 @@ static size_t chain_keys(const struct search *search, const struct chain *chain,
 /*
  * The reference of the root; if it is a process that keeps an owner, the reference with that owner.
  */
-static const struct bpfrefs_ref *ref_of(const struct search *search, const struct chain *chain)
+static const struct bpfrefs_ref *ref_of(const struct root_search *search, const struct chain *chain)
 {
 	uint32_t node = chain->root->to, owners = 2 * search->graph->objects;
 
@@ -177,7 +177,7 @@ static bool is_new(GHashTable *seen, const struct bpfrefs_root *root)
 	return g_hash_table_add(seen, pair);
 }
 
-static struct bpfrefs_root root_of(const struct search *search, const struct chain *chain,
+static struct bpfrefs_root root_of(const struct root_search *search, const struct chain *chain,
 				   struct bpfrefs_key *keys)
 {
 	const struct graph *graph = search->graph;
@@ -194,7 +194,7 @@ static struct bpfrefs_root root_of(const struct search *search, const struct cha
 	return root;
 }
 
-static int call_all(const struct search *search, bpfrefs_root_fn fn, void *data)
+static int call_all(const struct root_search *search, bpfrefs_root_fn fn, void *data)
 {
 	/* Sorting needs as much memory again. */
 	g_autoptr(GArray) chains =
@@ -230,7 +230,7 @@ int bpfrefs_snapshot_roots(const struct bpfrefs_snapshot *snap, struct bpfrefs_k
 	g_autofree uint32_t *queue = memory_try(nodes, sizeof(*queue));
 	g_autofree const struct edge **way =
 		memory_try(graph ? graph->owners : 0, sizeof(const struct edge *));
-	struct search search = { graph, next, way, length, queue, 0, 0 };
+	struct root_search search = { graph, next, way, length, queue, 0, 0 };
 
 	if (index == UINT32_MAX)
 		return -ENOENT;

@@ -33,7 +33,7 @@ struct bpf_record {
 	uint32_t id;
 };
 
-struct ring {
+struct perf_ring {
 	uint32_t cpu;
 	int fd;
 	struct perf_event_mmap_page *page;
@@ -41,7 +41,7 @@ struct ring {
 
 struct bpfrefs_watch {
 	int cpu;       /* the only CPU, or -1: every CPU */
-	GArray *rings; /* struct ring, sorted by cpu */
+	GArray *rings; /* struct perf_ring, sorted by cpu */
 	size_t page_size;
 	gint64 cpus_read; /* when the list of online CPUs was read: g_get_monotonic_time() */
 	bool lost;	  /* the next wait reports BPFREFS_EVENT_LOST */
@@ -68,7 +68,7 @@ static size_t ring_size(const struct bpfrefs_watch *watch)
 	return (1 + RING_PAGES) * watch->page_size;
 }
 
-static int ring_open(const struct bpfrefs_watch *watch, uint32_t cpu, struct ring *ring)
+static int ring_open(const struct bpfrefs_watch *watch, uint32_t cpu, struct perf_ring *ring)
 {
 	struct perf_event_attr attr = {
 		.size = sizeof(attr),
@@ -96,7 +96,7 @@ static int ring_open(const struct bpfrefs_watch *watch, uint32_t cpu, struct rin
 	return 0;
 }
 
-static void ring_close(const struct bpfrefs_watch *watch, const struct ring *ring)
+static void ring_close(const struct bpfrefs_watch *watch, const struct perf_ring *ring)
 {
 	munmap(ring->page, ring_size(watch));
 	close(ring->fd);
@@ -129,7 +129,7 @@ static void emit_record(struct sink *sink, const struct bpf_record *record)
 		emit(sink, BPFREFS_EVENT_UNLOAD, record->id);
 }
 
-static void ring_drain(const struct bpfrefs_watch *watch, const struct ring *ring,
+static void ring_drain(const struct bpfrefs_watch *watch, const struct perf_ring *ring,
 		       struct sink *sink)
 {
 	const uint8_t *base = (const uint8_t *)ring->page + watch->page_size;
@@ -214,11 +214,11 @@ static int rings_add(struct bpfrefs_watch *watch, const uint8_t *online)
 	guint at = 0;
 
 	for (uint32_t cpu = 0; cpu < CPU_MAX; cpu++) {
-		struct ring ring;
+		struct perf_ring ring;
 		int err;
 
 		if (at < watch->rings->len &&
-		    g_array_index(watch->rings, struct ring, at).cpu == cpu) {
+		    g_array_index(watch->rings, struct perf_ring, at).cpu == cpu) {
 			at++;
 			continue;
 		}
@@ -251,7 +251,7 @@ static int rings_update(struct bpfrefs_watch *watch)
 		return err;
 	watch->cpus_read = g_get_monotonic_time();
 	for (guint i = watch->rings->len; i-- > 0;) {
-		const struct ring *ring = &g_array_index(watch->rings, struct ring, i);
+		const struct perf_ring *ring = &g_array_index(watch->rings, struct perf_ring, i);
 
 		if (cpu_is_online(online, ring->cpu))
 			continue;
@@ -271,7 +271,7 @@ int bpfrefs_watch_open(int cpu, struct bpfrefs_watch **out)
 
 	watch->cpu = MAX(cpu, -1);
 	watch->page_size = (size_t)sysconf(_SC_PAGESIZE);
-	watch->rings = g_array_new(FALSE, FALSE, sizeof(struct ring));
+	watch->rings = g_array_new(FALSE, FALSE, sizeof(struct perf_ring));
 	err = rings_update(watch);
 	if (!err && watch->rings->len == 0 && cpu < 0)
 		err = -ENODEV;
@@ -289,7 +289,7 @@ void bpfrefs_watch_close(struct bpfrefs_watch *watch)
 	if (!watch)
 		return;
 	for (guint i = 0; i < watch->rings->len; i++)
-		ring_close(watch, &g_array_index(watch->rings, struct ring, i));
+		ring_close(watch, &g_array_index(watch->rings, struct perf_ring, i));
 	g_array_unref(watch->rings);
 	g_free(watch);
 }
@@ -305,8 +305,8 @@ static int rings_poll(const struct bpfrefs_watch *watch, int stop_fd, int timeou
 	int ready;
 
 	for (guint i = 0; i < count; i++)
-		fds[i] = (struct pollfd){ g_array_index(watch->rings, struct ring, i).fd, POLLIN,
-					  0 };
+		fds[i] = (struct pollfd){ g_array_index(watch->rings, struct perf_ring, i).fd,
+					  POLLIN, 0 };
 	fds[count] = (struct pollfd){ stop_fd, POLLIN, 0 }; /* poll(2) ignores a negative one */
 	ready = poll(fds, count + 1, timeout_ms);
 	if (ready < 0)
@@ -320,7 +320,7 @@ static int rings_emit(struct bpfrefs_watch *watch, struct sink *sink)
 	int err = 0;
 
 	for (guint i = 0; i < watch->rings->len; i++)
-		ring_drain(watch, &g_array_index(watch->rings, struct ring, i), sink);
+		ring_drain(watch, &g_array_index(watch->rings, struct perf_ring, i), sink);
 	if (g_get_monotonic_time() - watch->cpus_read >= CPUS_EVERY_MS * G_GINT64_CONSTANT(1000))
 		err = rings_update(watch);
 	if (watch->lost) {

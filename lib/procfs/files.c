@@ -12,26 +12,26 @@
  * The descriptors of one object are files[start, end). distinct has the index of one descriptor for
  * each distinct description, sorted by kcmp(2).
  */
-struct group {
+struct file_group {
 	GArray *files;
 	proc_compare_fn compare;
 	guint start, end;
 	GArray *distinct; /* guint */
 };
 
-static struct proc_file *file_at(const struct group *group, guint index)
+static struct proc_file *file_at(const struct file_group *group, guint index)
 {
 	return &g_array_index(group->files, struct proc_file, index);
 }
 
-static int compare_files(const struct group *group, const struct proc_file *a,
+static int compare_files(const struct file_group *group, const struct proc_file *a,
 			 const struct proc_file *b)
 {
 	return group->compare(a->tid ? a->tid : a->pid, b->tid ? b->tid : b->pid, PROC_COMPARE_FILE,
 			      a->fd, b->fd);
 }
 
-static bool is_closed(const struct group *group, const struct proc_file *file)
+static bool is_closed(const struct file_group *group, const struct proc_file *file)
 {
 	int err = compare_files(group, file, file);
 
@@ -42,7 +42,7 @@ static bool is_closed(const struct group *group, const struct proc_file *file)
  * The descriptor that represents a description was closed meanwhile. Another descriptor of the same
  * description replaces it, if there is one.
  */
-static void replace(struct group *group, guint position)
+static void replace(struct file_group *group, guint position)
 {
 	guint *index = &g_array_index(group->distinct, guint, position);
 	uint32_t file = file_at(group, *index)->file;
@@ -61,7 +61,7 @@ static void replace(struct group *group, guint position)
  * Searches a description in the list. Returns 0 and its position, -ENOENT and the position where it
  * belongs, or the error of the comparison at the position.
  */
-static int search(const struct group *group, const struct proc_file *file, guint *position)
+static int search(const struct file_group *group, const struct proc_file *file, guint *position)
 {
 	guint low = 0, high = group->distinct->len;
 
@@ -83,7 +83,8 @@ static int search(const struct group *group, const struct proc_file *file, guint
 }
 
 /* Sets the number of a descriptor's description; a new description gets *next. */
-static void number(struct group *group, guint index, uint32_t *next, struct proc_missed *missed)
+static void number(struct file_group *group, guint index, uint32_t *next,
+		   struct proc_missed *missed)
 {
 	struct proc_file *file = file_at(group, index);
 	guint position;
@@ -124,7 +125,7 @@ static int by_key(gconstpointer a, gconstpointer b)
 
 void proc_files_identify(struct proc_fds *fds, proc_compare_fn compare)
 {
-	struct group group = { .files = fds->files, .compare = compare };
+	struct file_group group = { .files = fds->files, .compare = compare };
 	uint32_t next = 1;
 
 	g_array_sort(fds->files, by_key); /* g_array_sort() is stable */

@@ -200,13 +200,13 @@ static uint64_t now_ns(clockid_t clock)
 	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
 }
 
-struct remainder {
+struct unexplained {
 	int64_t ref, user;
 };
 
-static struct remainder remainder_of(const struct bpfrefs_object *object)
+static struct unexplained remainder_of(const struct bpfrefs_object *object)
 {
-	struct remainder rest = { 0, 0 };
+	struct unexplained rest = { 0, 0 };
 
 	if (object->refcnt != BPFREFS_UNKNOWN)
 		rest.ref = (int64_t)(object->refcnt - object->explained);
@@ -229,7 +229,7 @@ static bool remainders_stable(struct bpfrefs_ctx *ctx, const struct bpfrefs_snap
 
 	for (guint i = 0; i < snap->objects->len; i++) {
 		const struct bpfrefs_object *object = g_ptr_array_index(snap->objects, i);
-		struct remainder rest = remainder_of(object), *before;
+		struct unexplained rest = remainder_of(object), *before;
 
 		/* One may have moved, but none is missing, so another scan would find no more. */
 		if (rest.ref == 0 && rest.user == 0)

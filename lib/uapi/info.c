@@ -70,25 +70,25 @@ void info_enum(struct bpfrefs_info *info, const char *key, enum bpfrefs_enum wha
 /*
  * The names of the values of an enumeration that only one member has. NULL: the value has no name.
  */
-struct words {
+struct value_names {
 	const char *words[11];
 };
 
 /* clang-format off */
-static const struct words cgroup_iter_orders = { {
+static const struct value_names cgroup_iter_orders = { {
 	"order_unspec", "self_only", "descendants_pre", "descendants_post", "ancestors_up",
 	"children",
 } };
-static const struct words perf_event_types = { {
+static const struct value_names perf_event_types = { {
 	"unspec", "uprobe", "uretprobe", "kprobe", "kretprobe", "tracepoint", "event",
 } };
-static const struct words perf_types = { {
+static const struct value_names perf_types = { {
 	"hardware", "software", "tracepoint", "hw_cache", "raw", "breakpoint",
 } };
-static const struct words netfilter_protocols = { {
+static const struct value_names netfilter_protocols = { {
 	[1] = "inet", [2] = "ipv4", [3] = "arp", [5] = "netdev", [7] = "bridge", [10] = "ipv6",
 } };
-static const struct words inet_hooks = { {
+static const struct value_names inet_hooks = { {
 	"pre_routing", "local_in", "forward", "local_out", "post_routing",
 } };
 /* clang-format on */
@@ -111,7 +111,7 @@ struct row {
 	const char *key;
 	uint16_t offset, size;
 	enum how how;
-	const struct words *words;
+	const struct value_names *words;
 	uint16_t since; /* 0: its own end */
 };
 
@@ -276,7 +276,7 @@ static void add_int(struct bpfrefs_info *info, const char *key, int32_t value)
 	info_str(info, key, text);
 }
 
-static void add_word(struct bpfrefs_info *info, const char *key, const struct words *words,
+static void add_word(struct bpfrefs_info *info, const char *key, const struct value_names *words,
 		     uint32_t value)
 {
 	const char *word = value < G_N_ELEMENTS(words->words) ? words->words[value] : NULL;

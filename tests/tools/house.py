@@ -32,11 +32,6 @@ LICENCES = [
     (r"lib/.*", "LGPL-2.1-or-later"),
     (r".*", "GPL-2.0-or-later"),
 ]
-# Names of structures that are still defined more than once. Rename them, and add none.
-TAGS_TO_RENAME = {
-    "chain", "entry", "group", "listing", "part", "places", "remainder",
-    "ring", "search", "slots", "words",
-}
 CONSUMER = """
 #include <bpfrefs.h>
 #include <stdio.h>
@@ -112,10 +107,8 @@ def tags():
                 number = text.count("\n", 0, match.start()) + 1
                 found.setdefault(tag, []).append(f"{name}:{number}")
     for tag, places in sorted(found.items()):
-        if len(places) > 1 and tag not in TAGS_TO_RENAME:
+        if len(places) > 1:
             wrong.append(f"struct {tag} is defined in {', '.join(places)}")
-    wrong += [f"struct {tag} is defined once: take it out of TAGS_TO_RENAME"
-              for tag in sorted(TAGS_TO_RENAME) if len(found.get(tag, [])) < 2]
     return wrong or ([] if found else ["no structures were found"])
 
 
