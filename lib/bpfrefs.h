@@ -191,8 +191,8 @@ int bpfrefs_exists(struct bpfrefs_ctx *ctx, struct bpfrefs_key key);
 /** One fact about an object: a name, and either a number or a string. */
 struct bpfrefs_field {
 	const char *key; /**< the name of the member in struct bpf_*_info, or "kind", "attached" */
-	const char *str; /**< the value if it is a string, else NULL */
-	uint64_t num;	 /**< the value if it is a number */
+	const char *str; /**< the value if it is a string or has a name, else NULL */
+	uint64_t num;	 /**< the value if it is a number, or the number that has that name */
 };
 
 /** The facts about one object that struct bpf_{map,prog,link,btf}_info has. */
@@ -305,6 +305,19 @@ struct bpfrefs_class {
 	const char *name;	 /**< the name in bpfrefs(5): "fd", "pin", "map" ... */
 	const char *const *keys; /**< names of the fields of its references, NULL at the end */
 	unsigned int kinds; /**< the kinds that it can hold: 1 << enum bpfrefs_kind; 0: all kinds */
+	unsigned int flags; /**< enum bpfrefs_class_flag */
+	/** The class has the references that objects of these kinds hold: 1 << enum bpfrefs_kind. */
+	unsigned int holders;
+	/** The index in @ref keys of the field that says where the holder is, such as a path. */
+	unsigned int place;
+};
+
+/** Properties of a class. */
+enum bpfrefs_class_flag {
+	/** Its field "fd" is a descriptor of the object itself, or of its iterator. */
+	BPFREFS_CLASS_DESCRIPTOR = 1 << 0,
+	BPFREFS_CLASS_PIN = 1 << 1,  /**< its references are names in a bpffs, without keeps */
+	BPFREFS_CLASS_KEEP = 1 << 2, /**< its references are what bpfrefs itself keeps */
 };
 
 /** One reference to an object. Opaque, and borrowed from its snapshot. */

@@ -150,7 +150,7 @@ static bool is_keep(const struct where *w, const struct bpfrefs_snapshot *snap,
 		const struct bpfrefs_ref *ref = bpfrefs_snapshot_ref_at(snap, first + i);
 		const char *kept;
 
-		if (strcmp(bpfrefs_ref_class(ref)->name, "keep") != 0)
+		if (!(bpfrefs_ref_class(ref)->flags & BPFREFS_CLASS_KEEP))
 			continue;
 		kept = bpfrefs_snapshot_pin_path(snap, ref, fs->source_major, fs->source_minor,
 						 fs->source_ino);

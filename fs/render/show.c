@@ -2,6 +2,7 @@
 /* Records: one reference to an object, with its holder, on each line. */
 #include <errno.h>
 #include <inttypes.h>
+#include <linux/bpf.h>
 #include <stdatomic.h>
 #include <string.h>
 
@@ -147,12 +148,11 @@ void show_gaps(GString *out, const struct bpfrefs_snapshot *snap,
 	}
 }
 
-/* The references that an object holds are in the class named after its kind. */
 static bool is_class_of(const struct bpfrefs_class *class_, const void *data)
 {
 	const struct bpfrefs_key *key = data;
 
-	return strcmp(class_->name, bpfrefs_kind_name(key->kind)) == 0;
+	return class_->holders & 1u << key->kind;
 }
 
 /* Returns whether the class can hold such an object. */
@@ -267,7 +267,6 @@ int show_all_holders(const struct where *w, GString *out)
 
 bool has_slots(const struct where *w)
 {
-	static const char *const types[] = { "prog_array", "array_of_maps", "hash_of_maps" };
 	const struct bpfrefs_field *field;
 	struct bpfrefs_info *info;
 	bool found = false;
@@ -276,8 +275,9 @@ bool has_slots(const struct where *w)
 		return false;
 	for (size_t i = 0; (field = bpfrefs_info_field(info, i)); i++)
 		if (strcmp(field->key, "type") == 0)
-			for (size_t j = 0; field->str && j < G_N_ELEMENTS(types); j++)
-				found = found || strcmp(field->str, types[j]) == 0;
+			found = field->num == BPF_MAP_TYPE_PROG_ARRAY ||
+				field->num == BPF_MAP_TYPE_ARRAY_OF_MAPS ||
+				field->num == BPF_MAP_TYPE_HASH_OF_MAPS;
 	bpfrefs_info_free(info);
 	return found;
 }

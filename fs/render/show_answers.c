@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 #include <inttypes.h>
+#include <linux/bpf.h>
 #include <string.h>
 
 #include "render/show.h"
@@ -78,7 +79,7 @@ int show_retains(const struct where *w, GString *out)
 
 static bool is_prog_array(const struct bpfrefs_object *object)
 {
-	return g_strcmp0(object->type, "prog_array") == 0;
+	return object->key.kind == BPFREFS_MAP && object->type_number == BPF_MAP_TYPE_PROG_ARRAY;
 }
 
 static int show_risky(const struct where *w, GString *out, bool arrays)

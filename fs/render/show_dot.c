@@ -124,21 +124,20 @@ static void show_process_node(GString *out, const struct bpfrefs_process *proces
 	g_string_append(out, "\" shape=ellipse fillcolor=\"#f4cccc\"];\n");
 }
 
-/* Shows a root that is neither a process nor an object: its class, and its path or first field. */
+/* Shows a root that is neither a process nor an object: its class, and where it is. */
 static void show_root_node(GString *out, const struct bpfrefs_ref *ref, size_t index)
 {
 	const struct bpfrefs_class *class_ = bpfrefs_ref_class(ref);
-	bool pin = strcmp(class_->name, "pin") == 0 || strcmp(class_->name, "keep") == 0;
-	struct bpfrefs_value where = bpfrefs_ref_value(ref, 0);
+	bool pin = class_->flags & (BPFREFS_CLASS_PIN | BPFREFS_CLASS_KEEP);
+	struct bpfrefs_value where = bpfrefs_ref_value(ref, class_->place);
 
-	if (pin)
-		where = bpfrefs_ref_get(ref, "path");
 	g_string_append_printf(out, "\t\"root/%zu\" [label=\"%s", index, class_->name);
 	if (where.type == BPFREFS_VALUE_STR) {
 		g_string_append(out, "\\n");
 		quote(out, where.str);
 	} else if (where.type == BPFREFS_VALUE_NUM) {
-		g_string_append_printf(out, "\\n%s %" PRIu64, class_->keys[0], where.num);
+		g_string_append_printf(out, "\\n%s %" PRIu64, class_->keys[class_->place],
+				       where.num);
 	}
 	g_string_append_printf(out, "\" shape=%s fillcolor=\"%s\"];\n", pin ? "house" : "hexagon",
 			       pin ? "#ead1dc" : "#fce5cd");

@@ -53,22 +53,28 @@ static void labelled(GString *out, const char *name, const char *key, const char
 struct object_group {
 	enum bpfrefs_kind kind;
 	const char *type;
+	uint32_t type_number;
 	uint64_t count[BPFREFS_STATE_COUNT];
 };
 
+/* Sorts by kind, then by the UAPI's number of the type, unknown types first. */
 static int by_kind_and_type(gconstpointer a, gconstpointer b)
 {
 	const struct object_group *x = a, *y = b;
 
 	if (x->kind != y->kind)
 		return x->kind < y->kind ? -1 : 1;
-	return g_strcmp0(x->type, y->type);
+	if (!x->type || !y->type)
+		return !y->type - !x->type;
+	return x->type_number < y->type_number ? -1 : x->type_number > y->type_number;
 }
 
 /* Objects are sorted by kind, so the search goes back over the few types of one kind. */
 static struct object_group *group_of(GArray *groups, const struct bpfrefs_object *object)
 {
-	struct object_group group = { .kind = object->key.kind, .type = object->type };
+	struct object_group group = { .kind = object->key.kind,
+				      .type = object->type,
+				      .type_number = object->type_number };
 
 	for (guint i = groups->len; i > 0; i--) {
 		struct object_group *found = &g_array_index(groups, struct object_group, i - 1);

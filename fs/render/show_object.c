@@ -166,7 +166,7 @@ int show_objects(const struct where *w, GString *out)
 static bool is_pin_class(const struct bpfrefs_class *class_, const void *data)
 {
 	(void)data;
-	return strcmp(class_->name, "pin") == 0;
+	return class_->flags & BPFREFS_CLASS_PIN;
 }
 
 /* Shows the object's pins below SOURCE, in the form that pin and unpin take. */

@@ -15,7 +15,7 @@
 static bool is_pin_class(const struct bpfrefs_class *class_, const void *data)
 {
 	(void)data;
-	return strcmp(class_->name, "pin") == 0;
+	return class_->flags & BPFREFS_CLASS_PIN;
 }
 
 /*

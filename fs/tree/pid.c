@@ -21,9 +21,7 @@ static int by_fd(gconstpointer a, gconstpointer b)
  */
 static bool is_own_descriptor(const struct bpfrefs_ref *ref)
 {
-	const char *class_ = bpfrefs_ref_class(ref)->name;
-
-	return strcmp(class_, "fd") == 0 || strcmp(class_, "iter") == 0;
+	return bpfrefs_ref_class(ref)->flags & BPFREFS_CLASS_DESCRIPTOR;
 }
 
 static int collect_fd(const struct bpfrefs_ref *ref, void *data)

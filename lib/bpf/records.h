@@ -126,7 +126,10 @@ struct walk_btf {
 	char name[64];
 };
 
-/* How a holder holds: the `via` of a record. */
+/*
+ * How a holder holds: the `via` of a record and of a reference. lib/snapshot/ref.c has the words.
+ * Programs write only the first ones.
+ */
 enum walk_via {
 	WALK_VIA_USED_MAPS,
 	WALK_VIA_USED_BTFS,
@@ -148,7 +151,31 @@ enum walk_via {
 	WALK_VIA_TARGET,
 	WALK_VIA_ST_OPS_ASSOC,
 	WALK_VIA_ARENA, /* of a registered sched_ext_ops_cid */
+	WALK_VIA_FUNC_INFO,
+	WALK_VIA_ATTACH_BTF,
+	WALK_VIA_BTF,
+	WALK_VIA_TEMPLATE,
+	WALK_VIA_PROG,
+	WALK_VIA_LINK_TARGET, /* the program that a link is attached to */
+	WALK_VIA_LINK,
+	WALK_VIA_EVENT_ARRAY,
+	WALK_VIA_INHERITED,
+	WALK_VIA_FILTER,
+	WALK_VIA_PSOCK,
+	WALK_VIA_KCM,
+	WALK_VIA_XSKMAP,
+	WALK_VIA_STEERING,
+	WALK_VIA_ACCEPT,
+	WALK_VIA_QUEUE,
+	WALK_VIA_LWT_IN,
+	WALK_VIA_LWT_OUT,
+	WALK_VIA_LWT_XMIT,
+	WALK_VIA_SEG6LOCAL,
+	WALK_VIA_NFT_COMPAT,
+	WALK_VIA_XT_BPF,
+	WALK_VIA_DEFAULT_QDISC,
 	WALK_VIA_COUNT,
+	WALK_VIA_NONE = WALK_VIA_COUNT,
 };
 
 /* The longest key of a hash of maps that is emitted whole. */

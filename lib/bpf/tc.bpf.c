@@ -225,7 +225,7 @@ static int class_step(__u32 index, void *ctx)
 
 /* Emits the classes in the hash walk.net.object; walk.net.arg is the offset of their block. */
 SEC("syscall")
-int dispatch_classes(void *ctx)
+int walk_classes(void *ctx)
 {
 	if (!net_is_there())
 		return 0;

@@ -18,22 +18,13 @@ void states_set(struct states *st, uint32_t index, enum bpfrefs_state state, con
 
 /* ---------------------------------------------------------- sentences --- */
 
-char *states_process(const struct states *st, uint32_t pid)
-{
-	const struct bpfrefs_process *process = bpfrefs_snapshot_find_pid(st->snap, pid);
-
-	if (!process || !process->comm)
-		return g_strdup_printf("pid %u", pid);
-	return g_strdup_printf("pid %u (%s)", pid, process->comm);
-}
-
 /* The greatest number of processes that a sentence names; it says how many others there are. */
 #define PIDS_NAMED 2
 
 char *states_processes(const struct states *st, const uint32_t *pids, size_t count)
 {
-	g_autofree char *first = count > 0 ? states_process(st, pids[0]) : NULL;
-	g_autofree char *second = count > 1 ? states_process(st, pids[1]) : NULL;
+	g_autofree char *first = count > 0 ? ref_process_name(st->snap, pids[0]) : NULL;
+	g_autofree char *second = count > 1 ? ref_process_name(st->snap, pids[1]) : NULL;
 
 	if (count > PIDS_NAMED)
 		return g_strdup_printf("%s, %s and %zu more", first, second, count - PIDS_NAMED);
@@ -42,104 +33,42 @@ char *states_processes(const struct states *st, const uint32_t *pids, size_t cou
 	return first ? g_steal_pointer(&first) : g_strdup("no process");
 }
 
-static bool is_callback(struct bpfrefs_value via)
-{
-	return via.type == BPFREFS_VALUE_STR &&
-	       (strcmp(via.str, "timer") == 0 || strcmp(via.str, "wq") == 0 ||
-		strcmp(via.str, "task_work") == 0);
-}
-
 static char *text_by_object(const struct bpfrefs_ref *ref)
 {
-	struct bpfrefs_value via = bpfrefs_ref_get(ref, "via");
-	struct bpfrefs_value slot = bpfrefs_ref_get(ref, "slot");
+	const struct ref_via *via = ref_via_of(ref->via);
+	struct bpfrefs_value slot = { .type = BPFREFS_VALUE_ABSENT };
 	char holder[BPFREFS_KEY_MAX];
 
 	bpfrefs_key_format(ref->holder, holder);
-	if (slot.type == BPFREFS_VALUE_NUM && !is_callback(via))
+	if (via->in_slot)
+		slot = bpfrefs_ref_get(ref, "slot");
+	if (slot.type == BPFREFS_VALUE_NUM)
 		return g_strdup_printf("%s has it in slot %" G_GUINT64_FORMAT, holder, slot.num);
-	if (ref->holder.kind == BPFREFS_PROG && ref->target.kind == BPFREFS_MAP)
-		return g_strdup_printf("%s uses it", holder);
-	if (ref->holder.kind == BPFREFS_LINK && ref->target.kind == BPFREFS_PROG)
-		return g_strdup_printf("%s attaches it", holder);
-	if (via.type == BPFREFS_VALUE_STR)
-		return g_strdup_printf("%s holds it (%s)", holder, via.str);
-	return g_strdup_printf("%s holds it", holder);
+	if (via->says)
+		return g_strdup_printf("%s %s", holder, via->says);
+	return g_strdup_printf("%s holds it (%s)", holder, via->word);
 }
 
 static char *text_by_process(const struct states *st, const struct edge *edge)
 {
-	const char *class = edge->ref->class->pub.name;
-	g_autofree char *process = states_process(st, edge->pid);
+	const struct holder_class *class = edge->ref->class;
+	g_autofree char *process = ref_process_name(st->snap, edge->pid);
 
-	if (strcmp(class, "fd") == 0)
-		return g_strdup_printf("%s has a descriptor", process);
-	if (strcmp(class, "iter") == 0)
-		return g_strdup_printf("%s has an open iterator", process);
-	if (strcmp(class, "mmap") == 0)
-		return g_strdup_printf("%s has it mapped", process);
-	return g_strdup_printf("%s holds it (%s)", process, class);
+	if (class->process_says)
+		return g_strdup_printf("%s %s", process, class->process_says);
+	return g_strdup_printf("%s holds it (%s)", process, class->pub.name);
 }
 
-/*
- * Describes a reference of class socket without a process: the struct_ops map of the default
- * congestion control of a network namespace (tcp_set_default_congestion_control()), or what is held
- * by a closed socket that only a packet keeps alive (skb->sk).
- */
-static char *text_by_socket(const struct bpfrefs_ref *ref)
+static char *text_by_place(const struct states *st, const struct bpfrefs_ref *ref, bool owned)
 {
-	struct bpfrefs_value netns = bpfrefs_ref_get(ref, "netns");
-	g_autofree char *where =
-		netns.type == BPFREFS_VALUE_NUM
-			? g_strdup_printf("network namespace %" G_GUINT64_FORMAT, netns.num)
-			: g_strdup("a network namespace");
+	const struct bpfrefs_class *class = &ref->class->pub;
+	struct bpfrefs_value place = bpfrefs_ref_value(ref, class->place);
 
-	if (bpfrefs_ref_get(ref, "type").type == BPFREFS_VALUE_ABSENT)
-		return g_strdup_printf("the default TCP congestion control of %s", where);
-	return g_strdup_printf("a closed socket of %s holds it while its packets are queued",
-			       where);
-}
-
-static char *text_by_pin(const struct states *st, const struct bpfrefs_ref *ref)
-{
-	struct bpfrefs_value path = bpfrefs_ref_get(ref, "path");
-	struct bpfrefs_value state = bpfrefs_ref_get(ref, "state");
-	struct bpfrefs_value pid = bpfrefs_ref_get(ref, "pid");
-	g_autofree char *process = NULL;
-
-	if (path.type == BPFREFS_VALUE_STR)
-		return g_strdup_printf("pinned at %s", path.str);
-	if (pid.type == BPFREFS_VALUE_NUM) {
-		process = states_process(st, (uint32_t)pid.num);
-		return g_strdup_printf("pinned where %s can reach it and bpfrefs cannot", process);
-	}
-	return g_strdup_printf("pinned, out of reach from here (%s)",
-			       state.type == BPFREFS_VALUE_STR ? state.str : "?");
-}
-
-static char *text_by_place(const struct states *st, const struct bpfrefs_ref *ref)
-{
-	const char *class = ref->class->pub.name;
-	struct bpfrefs_value mode = bpfrefs_ref_get(ref, "mode"), where;
-
-	if (strcmp(class, "keep") == 0)
-		return g_strdup_printf("bpfrefs keeps it (%s)",
-				       mode.type == BPFREFS_VALUE_STR ? mode.str : "?");
-	if (strcmp(class, "pin") == 0)
-		return text_by_pin(st, ref);
-	if (strcmp(class, "kernel") == 0)
-		return g_strdup("the kernel holds it");
-	if (strcmp(class, "map") == 0)
-		return g_strdup("an AF_XDP socket is in it");
-	if (strcmp(class, "struct_ops") == 0)
-		return g_strdup("registered with the kernel (struct_ops)");
-	if (strcmp(class, "socket") == 0)
-		return text_by_socket(ref);
-	/* The first field of a class says what the object is attached to. */
-	where = bpfrefs_ref_value(ref, 0);
-	if (where.type == BPFREFS_VALUE_STR)
-		return g_strdup_printf("attached (%s %s)", class, where.str);
-	return g_strdup_printf("attached (%s)", class);
+	if (ref->class->says)
+		return ref->class->says(st->snap, ref, owned);
+	if (place.type == BPFREFS_VALUE_STR)
+		return g_strdup_printf("attached (%s %s)", class->name, place.str);
+	return g_strdup_printf("attached (%s)", class->name);
 }
 
 /* Describes what lasts as long as a map: the first map, if a socket is in several. */
@@ -250,11 +179,7 @@ static char *text_by_owner(const struct states *st, const struct edge *edge)
 
 	if (graph_owner(st->graph, edge->from)->kind == OWNER_PSOCK)
 		return text_by_map(st->graph, edge->from);
-	/* The path is left out, since the sentence names all processes that keep the owner. */
-	if (strcmp(edge->ref->class->pub.name, "pin") == 0)
-		place = g_strdup("pinned");
-	else
-		place = text_by_place(st, edge->ref);
+	place = text_by_place(st, edge->ref, true);
 	return g_strdup_printf("%s %s", place, owned_text(st, edge->from));
 }
 
@@ -265,7 +190,7 @@ char *states_edge_text(const struct states *st, const struct edge *edge)
 	if (edge->kind == EDGE_HELD)
 		return text_by_owner(st, edge);
 	return edge->kind == EDGE_PROCESS ? text_by_process(st, edge)
-					  : text_by_place(st, edge->ref);
+					  : text_by_place(st, edge->ref, false);
 }
 
 /* ------------------------------------------------- maps with a user state --- */

@@ -65,38 +65,6 @@ bool graph_is_uncertain(const struct bpfrefs_object *object, bool user)
 
 /* -------------------------------------------------------------- edges --- */
 
-static bool value_is(const struct bpfrefs_ref *ref, const char *key, const char *word)
-{
-	struct bpfrefs_value value = bpfrefs_ref_get(ref, key);
-
-	return value.type == BPFREFS_VALUE_STR && strcmp(value.str, word) == 0;
-}
-
-/*
- * Whether the map holds the program through its user state, and releases it when its usercnt
- * becomes 0.
- */
-static bool released_with_usercnt(const struct graph *graph, const struct bpfrefs_ref *ref,
-				  uint32_t holder)
-{
-	struct bpfrefs_value via;
-
-	if (ref->holder.kind != BPFREFS_MAP || ref->target.kind != BPFREFS_PROG)
-		return false;
-	via = bpfrefs_ref_get(ref, "via");
-	if (via.type != BPFREFS_VALUE_STR)
-		return false;
-	/*
-	 * A program array releases its programs (prog_array_map_clear()), a devmap or cpumap does
-	 * not.
-	 */
-	if (strcmp(via.str, "slot") == 0)
-		return g_strcmp0(graph_object(graph, holder)->type, "prog_array") == 0;
-	return g_str_has_suffix(via.str, "parser") || g_str_has_suffix(via.str, "verdict") ||
-	       strcmp(via.str, "timer") == 0 || strcmp(via.str, "wq") == 0 ||
-	       strcmp(via.str, "task_work") == 0;
-}
-
 /*
  * Whether it is a user reference. A second name of an open file or of a pinned inode counts as no
  * reference (0 and 0), and holds the same as the first one. A reference held by an object always
@@ -104,21 +72,16 @@ static bool released_with_usercnt(const struct graph *graph, const struct bpfref
  */
 static bool holds_user(const struct bpfrefs_ref *ref)
 {
-	if (ref->target.kind != BPFREFS_MAP)
-		return false;
-	/* A socket is not a user of its map, however many descriptors it has. */
-	if (strcmp(ref->class->pub.name, "socket") == 0)
+	if (ref->target.kind != BPFREFS_MAP || ref->class->object_only)
 		return false;
 	return ref->user > 0 || (ref->ref == 0 && ref->holder.kind == BPFREFS_KIND_COUNT);
 }
 
 static enum edge_kind outside_kind(const struct bpfrefs_ref *ref)
 {
-	bool keep = strcmp(ref->class->pub.name, "keep") == 0;
-
-	if (keep)
-		return value_is(ref, "mode", "auto") ? EDGE_AUTO : EDGE_ROOT;
-	return ref->pid ? EDGE_PROCESS : EDGE_ROOT;
+	if (ref->automatic)
+		return EDGE_AUTO;
+	return ref->pid && !ref->class->root ? EDGE_PROCESS : EDGE_ROOT;
 }
 
 /*
@@ -168,7 +131,7 @@ static void edge_init(struct graph *graph, struct edge *edge, const struct bpfre
 	holder = graph_index(graph->snap, ref->holder);
 	if (holder == UINT32_MAX)
 		edge_from_outside(graph, edge, EDGE_LOST, 0);
-	else if (released_with_usercnt(graph, ref, holder))
+	else if (ref->holder.kind == BPFREFS_MAP && ref_via_of(ref->via)->user)
 		edge_from_node(graph, edge, node_user(holder));
 	else
 		edge_from_node(graph, edge, node_object(holder));

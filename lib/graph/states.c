@@ -3,9 +3,9 @@
  * Computes the state of each object from what leads to it, and the sentence that explains it
  * (bpfrefs(5), "The graph").
  */
-#include "graph/states.h"
+#include <linux/bpf.h>
 
-#include <string.h>
+#include "graph/states.h"
 
 /*
  * The edge by which the object was reached first; of a map with a user state, an edge to that if
@@ -24,13 +24,18 @@ static const struct edge *nearest(const struct mark *mark, uint32_t index)
 	return object;
 }
 
+/* @object is a map. */
 static const char *lost_state(const struct bpfrefs_object *object)
 {
-	if (g_strcmp0(object->type, "prog_array") == 0)
+	switch (object->type_number) {
+	case BPF_MAP_TYPE_PROG_ARRAY:
 		return "its tail calls fail";
-	if (g_strcmp0(object->type, "sockmap") == 0 || g_strcmp0(object->type, "sockhash") == 0)
+	case BPF_MAP_TYPE_SOCKMAP:
+	case BPF_MAP_TYPE_SOCKHASH:
 		return "its parser and verdict programs were released";
-	return "its timers and work queues were cancelled";
+	default:
+		return "its timers and work queues were cancelled";
+	}
 }
 
 /* Whether the usercnt of a map is 0 although a program that uses the map is certainly held. */
@@ -68,7 +73,8 @@ static char *uncertain_text(const struct bpfrefs_object *object)
 		return g_strdup("no holder was found, and its refcnt could not be read");
 	if (rest < 0 || (object->usercnt != BPFREFS_UNKNOWN && user < 0))
 		return g_strdup("more references were found than the kernel counts");
-	if (rest > 0 && object->usercnt == 0 && g_strcmp0(object->type, "prog_array") == 0)
+	if (rest > 0 && object->usercnt == 0 && object->key.kind == BPFREFS_MAP &&
+	    object->type_number == BPF_MAP_TYPE_PROG_ARRAY)
 		return g_strdup_printf("unexplained references: %" G_GINT64_FORMAT
 				       "; the kernel may have leaked them",
 				       rest);

@@ -25,8 +25,6 @@ struct states {
 };
 
 void states_set(struct states *st, uint32_t index, enum bpfrefs_state state, const char *why);
-/* Returns "pid 12 (cilium)", owned. */
-char *states_process(const struct states *st, uint32_t pid);
 /* Returns "pid 12 (a), pid 13 (b) and 3 more", owned. */
 char *states_processes(const struct states *st, const uint32_t *pids, size_t count);
 /* Whether the edge is from a program that is certainly held. */

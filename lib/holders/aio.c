@@ -44,6 +44,7 @@ static int walk(struct scan *scan)
 
 const struct holder_class holder_aio = {
 	.pub = { "aio", keys },
+	.id = CLASS_AIO,
 	.walk = walk,
 	.takes = WALK_BIT(WALK_HELD) | WALK_BIT(WALK_GAP),
 	.decode = decode,

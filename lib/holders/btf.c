@@ -41,7 +41,7 @@ static bool decode(struct scan *scan, const struct walk_rec *rec)
 	if (!edge || edge->holder != WALK_KIND_BTF)
 		return false;
 	scan_add_held(scan, (struct bpfrefs_key){ BPFREFS_BTF, edge->target_id }, 1, 0,
-		      (struct bpfrefs_key){ BPFREFS_BTF, rec->id }, walk_via_name(edge->via));
+		      (struct bpfrefs_key){ BPFREFS_BTF, rec->id }, edge->via);
 	return true;
 }
 
@@ -80,7 +80,8 @@ static int proc(struct scan *scan)
 }
 
 const struct holder_class holder_btf = {
-	.pub = { "btf", keys, 1u << BPFREFS_BTF },
+	.pub = { "btf", keys, 1u << BPFREFS_BTF, .holders = 1u << BPFREFS_BTF },
+	.id = CLASS_BTF,
 	.walk = walk,
 	.takes = WALK_BIT(WALK_BTF) | WALK_BIT(WALK_EDGE),
 	.decode = decode,

@@ -140,14 +140,14 @@ static void add_prog(struct scan *scan, const struct cgroups *cgroups,
 static void add_hook(struct scan *scan, const struct walk_cgroup_prog *prog, GHashTable *hooks)
 {
 	uint64_t hook = (uint64_t)prog->hook_btf << 32 | prog->hook;
-	unsigned int own_class = scan->class_index;
+	const struct holder_class *own_class;
 	struct bpfrefs_ref *ref;
 
 	if (!prog->hook || !prog->hook_btf || !g_hash_table_add(hooks, address_new(hook)))
 		return;
-	scan_set_class(scan, &holder_kernel);
+	own_class = scan_set_class(scan, &holder_kernel);
 	ref = scan_add(scan, (struct bpfrefs_key){ BPFREFS_BTF, prog->hook_btf }, 1, 0);
-	scan_set_class_index(scan, own_class);
+	scan_set_class(scan, own_class);
 	if (ref)
 		ref_set_static(ref, 0, "lsm_cgroup");
 }
@@ -218,13 +218,13 @@ static int walk(struct scan *scan)
 		g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, NULL);
 	g_autoptr(GArray) progs = g_array_new(FALSE, FALSE, sizeof(struct walk_cgroup_prog));
 	struct cgroups cgroups = { groups, entries, progs, 0 };
-	unsigned int own_class = scan->class_index;
+	const struct holder_class *own_class = scan->class;
 	int err;
 
 	walk_state_of(scan)->cgroups = &cgroups;
 	err = walk_all(scan, &cgroups);
 	walk_state_of(scan)->cgroups = NULL;
-	scan_set_class_index(scan, own_class);
+	scan_set_class(scan, own_class);
 	add_all(scan, &cgroups);
 	return err;
 }
@@ -238,6 +238,7 @@ static int proc(struct scan *scan)
 
 const struct holder_class holder_cgroup = {
 	.pub = { "cgroup", keys, 1u << BPFREFS_PROG },
+	.id = CLASS_CGROUP,
 	.walk = walk,
 	.parallel = true,
 	.takes = WALK_BIT(WALK_CGROUP) | WALK_BIT(WALK_CGROUP_PROG),

@@ -53,6 +53,7 @@ static int proc(struct scan *scan)
 
 const struct holder_class holder_fanout = {
 	.pub = { "fanout", keys, 1u << BPFREFS_PROG },
+	.id = CLASS_FANOUT,
 	.walks = walks,
 	.walk = walk,
 	.takes = WALK_BIT(WALK_SOCK) | WALK_BIT(WALK_GAP),

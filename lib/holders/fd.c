@@ -51,7 +51,9 @@ static bool decode(struct scan *scan, const struct walk_rec *rec)
 }
 
 const struct holder_class holder_fd = {
-	.pub = { "fd", keys },
+	.pub = { "fd", keys, .flags = BPFREFS_CLASS_DESCRIPTOR },
+	.id = CLASS_FD,
+	.process_says = "has a descriptor",
 	.walks = walks,
 	.takes = WALK_BIT(WALK_FILE),
 	.decode = decode,

@@ -43,7 +43,7 @@ struct bpfrefs_ref *keep_add(struct scan *scan, struct bpfrefs_key key, enum bpf
 
 /* Adds the reference of another object to a BTF, unless @id is 0. */
 static inline void hold_btf(struct scan *scan, uint32_t id, struct bpfrefs_key holder,
-			    const char *via)
+			    unsigned int via)
 {
 	if (id)
 		scan_add_held(scan, (struct bpfrefs_key){ BPFREFS_BTF, id }, 1, 0, holder, via);

@@ -20,8 +20,8 @@ static void fill(struct scan *scan, struct bpfrefs_ref *ref, const struct walk_h
 	(void)scan;
 	(void)held;
 	nested_file_set_fd(ref, INFLIGHT_FD, nested);
-	ref_set_static(ref, INFLIGHT_VIA,
-		       nested->kind == WALK_HELD_CONNECTION ? "accept" : "queue");
+	ref_set_via(ref, INFLIGHT_VIA,
+		    nested->kind == WALK_HELD_CONNECTION ? WALK_VIA_ACCEPT : WALK_VIA_QUEUE);
 	ref_set_num(ref, INFLIGHT_DEPTH, nested->depth);
 }
 
@@ -48,6 +48,7 @@ static int walk(struct scan *scan)
 
 const struct holder_class holder_inflight = {
 	.pub = { "inflight", keys },
+	.id = CLASS_INFLIGHT,
 	.walks = walks,
 	.walk = walk,
 	.takes = WALK_BIT(WALK_HELD) | WALK_BIT(WALK_GAP),

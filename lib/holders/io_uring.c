@@ -72,6 +72,7 @@ static int walk(struct scan *scan)
 
 const struct holder_class holder_io_uring = {
 	.pub = { "io_uring", keys },
+	.id = CLASS_IO_URING,
 	.walks = walks,
 	.walk = walk,
 	.takes = WALK_BIT(WALK_HELD) | WALK_BIT(WALK_GAP),

@@ -51,7 +51,9 @@ static bool decode(struct scan *scan, const struct walk_rec *rec)
 }
 
 const struct holder_class holder_iter = {
-	.pub = { "iter", keys },
+	.pub = { "iter", keys, .flags = BPFREFS_CLASS_DESCRIPTOR },
+	.id = CLASS_ITER,
+	.process_says = "has an open iterator",
 	.walks = walks,
 	.takes = WALK_BIT(WALK_ITER),
 	.decode = decode,

@@ -14,14 +14,14 @@ static const char *const keys[] = { "mode", "path", NULL };
 struct bpfrefs_ref *keep_add(struct scan *scan, struct bpfrefs_key key, enum bpfrefs_keep_mode mode,
 			     const char *path, uint32_t count)
 {
-	unsigned int own_class = scan->class_index;
+	const struct holder_class *own_class = scan_set_class(scan, &holder_keep);
 	struct bpfrefs_ref *ref;
 
-	scan_set_class(scan, &holder_keep);
 	ref = scan_add(scan, key, count, key.kind == BPFREFS_MAP ? count : 0);
-	scan_set_class_index(scan, own_class);
+	scan_set_class(scan, own_class);
 	if (!ref)
 		return NULL;
+	ref->automatic = mode == BPFREFS_KEEP_AUTO;
 	ref_set_static(ref, KEEP_MODE, bpfrefs_keep_name(mode));
 	if (mode == BPFREFS_KEEP_FD)
 		ref_set_pid(ref, scan->ctx->self);
@@ -109,8 +109,21 @@ static int proc(struct scan *scan)
 
 static const char *const walks[] = { "walk_tasks", NULL };
 
+static char *says(const struct bpfrefs_snapshot *snap, const struct bpfrefs_ref *ref, bool owned)
+{
+	struct bpfrefs_value mode = bpfrefs_ref_value(ref, KEEP_MODE);
+
+	(void)snap;
+	(void)owned;
+	return g_strdup_printf("bpfrefs keeps it (%s)",
+			       mode.type == BPFREFS_VALUE_STR ? mode.str : "?");
+}
+
 const struct holder_class holder_keep = {
-	.pub = { "keep", keys },
+	.pub = { "keep", keys, .flags = BPFREFS_CLASS_KEEP, .place = KEEP_PATH },
+	.id = CLASS_KEEP,
+	.root = true,
+	.says = says,
 	.walks = walks,
 	.proc = proc,
 };

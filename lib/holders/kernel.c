@@ -81,8 +81,18 @@ static int proc(struct scan *scan)
 	return 0;
 }
 
+static char *says(const struct bpfrefs_snapshot *snap, const struct bpfrefs_ref *ref, bool owned)
+{
+	(void)snap;
+	(void)ref;
+	(void)owned;
+	return g_strdup("the kernel holds it");
+}
+
 const struct holder_class holder_kernel = {
 	.pub = { "kernel", keys, 1u << BPFREFS_BTF },
+	.id = CLASS_KERNEL,
+	.says = says,
 	.derive = derive,
 	.proc = proc,
 };

@@ -19,18 +19,20 @@ static bool decode(struct scan *scan, const struct walk_rec *rec)
 		return false;
 	if (link->prog_id)
 		scan_add_held(scan, (struct bpfrefs_key){ BPFREFS_PROG, link->prog_id }, 1, 0,
-			      holder, "prog");
+			      holder, WALK_VIA_PROG);
 	if (link->map_id)
 		scan_add_held(scan, (struct bpfrefs_key){ BPFREFS_MAP, link->map_id }, 1,
-			      link->map_user, holder, link->map_user ? "target" : "struct_ops");
+			      link->map_user, holder,
+			      link->map_user ? WALK_VIA_TARGET : WALK_VIA_STRUCT_OPS);
 	if (link->target)
 		scan_add_held(scan, (struct bpfrefs_key){ BPFREFS_PROG, link->target }, 1, 0,
-			      holder, "target");
+			      holder, WALK_VIA_LINK_TARGET);
 	return true;
 }
 
 const struct holder_class holder_link = {
-	.pub = { "link", keys },
+	.pub = { "link", keys, .holders = 1u << BPFREFS_LINK },
+	.id = CLASS_LINK,
 	.takes = WALK_BIT(WALK_LINK),
 	.decode = decode,
 	.proc = proc_scan_link,

@@ -98,7 +98,7 @@ static void add_edge(struct scan *scan, const struct walk_edge *edge)
 	struct bpfrefs_ref *ref;
 
 	ref = scan_add_held(scan, target, 1, 0, (struct bpfrefs_key){ BPFREFS_MAP, edge->rec.id },
-			    walk_via_name(edge->via));
+			    edge->via);
 	if (!ref || !has_slot(edge->via))
 		return;
 	if (edge->key_size)
@@ -121,7 +121,7 @@ static void add_xsk(struct scan *scan, const struct walk_xsk *xsk)
 	ref = scan_add(scan, (struct bpfrefs_key){ BPFREFS_MAP, xsk->rec.id }, 1, 0);
 	if (!ref)
 		return;
-	ref_set_static(ref, MAP_VIA, walk_via_name(WALK_VIA_XSK));
+	ref_set_via(ref, MAP_VIA, WALK_VIA_XSK);
 	ref_set_num(ref, MAP_SLOT, xsk->slot);
 }
 
@@ -158,8 +158,8 @@ static bool decode(struct scan *scan, const struct walk_rec *rec)
 	}
 	if (map) {
 		add_slotted(scan, map);
-		hold_btf(scan, map->btf_id, holder, "btf");
-		hold_btf(scan, map->inner_btf_id, holder, "template");
+		hold_btf(scan, map->btf_id, holder, WALK_VIA_BTF);
+		hold_btf(scan, map->inner_btf_id, holder, WALK_VIA_TEMPLATE);
 		return true;
 	}
 	if (gap && gap->kind == WALK_GAP_BUCKET) {
@@ -176,8 +176,18 @@ static bool decode(struct scan *scan, const struct walk_rec *rec)
 	return true;
 }
 
+static char *says(const struct bpfrefs_snapshot *snap, const struct bpfrefs_ref *ref, bool owned)
+{
+	(void)snap;
+	(void)ref;
+	(void)owned;
+	return g_strdup("an AF_XDP socket is in it");
+}
+
 const struct holder_class holder_map = {
-	.pub = { "map", keys },
+	.pub = { "map", keys, .holders = 1u << BPFREFS_MAP },
+	.id = CLASS_MAP,
+	.says = says,
 	.walks = walks,
 	.walk = walk,
 	.parallel = true,

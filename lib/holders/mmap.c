@@ -36,6 +36,8 @@ static bool decode(struct scan *scan, const struct walk_rec *rec)
 
 const struct holder_class holder_mmap = {
 	.pub = { "mmap", keys },
+	.id = CLASS_MMAP,
+	.process_says = "has it mapped",
 	.walks = walks,
 	.takes = WALK_BIT(WALK_HELD),
 	.decode = decode,

@@ -93,7 +93,7 @@ static void one_rule(const struct walk_rec *rec, void *data)
 		ref_set_num(ref, NF_HANDLE, rule->handle);
 	else
 		ref_set_num(ref, NF_RULE, rule->number);
-	ref_set_static(ref, NF_VIA, ruleset->nft ? "nft_compat" : "xt_bpf");
+	ref_set_via(ref, NF_VIA, ruleset->nft ? WALK_VIA_NFT_COMPAT : WALK_VIA_XT_BPF);
 }
 
 static void read_number(const struct walk_rec *rec, void *data)
@@ -164,6 +164,7 @@ static int walk(struct scan *scan)
 
 const struct holder_class holder_netfilter = {
 	.pub = { "netfilter", keys, 1u << BPFREFS_PROG },
+	.id = CLASS_NETFILTER,
 	.walk = walk,
 	.parallel = true,
 	.proc = net_proc,

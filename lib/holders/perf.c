@@ -76,7 +76,7 @@ static void set_holder(struct bpfrefs_ref *ref, const struct walk_event *event)
 	bool array = event->holder_kind == WALK_KIND_MAP;
 
 	ref->holder = (struct bpfrefs_key){ array ? BPFREFS_MAP : BPFREFS_LINK, event->holder };
-	ref_set_static(ref, PERF_VIA, array ? "perf_event_array" : "link");
+	ref_set_via(ref, PERF_VIA, array ? WALK_VIA_EVENT_ARRAY : WALK_VIA_LINK);
 	ref_set_num(ref, PERF_ID, event->holder);
 	if (array)
 		ref_set_num(ref, PERF_SLOT, event->slot);
@@ -105,7 +105,7 @@ static bool decode(struct scan *scan, const struct walk_rec *rec)
 	if (event->holder)
 		set_holder(ref, event);
 	if (event->use.use == WALK_USE_INHERITED)
-		ref_set_static(ref, PERF_VIA, "inherited");
+		ref_set_via(ref, PERF_VIA, WALK_VIA_INHERITED);
 	return true;
 }
 
@@ -123,6 +123,7 @@ static int proc(struct scan *scan)
 
 const struct holder_class holder_perf = {
 	.pub = { "perf", keys, 1u << BPFREFS_PROG },
+	.id = CLASS_PERF,
 	.walks = walks,
 	.walk = walk,
 	.takes = WALK_BIT(WALK_EVENT) | WALK_BIT(WALK_GAP) | WALK_BIT(WALK_CARRIED),

@@ -408,8 +408,30 @@ static void derive(struct scan *scan)
 	g_hash_table_unref(reaches.by_ns);
 }
 
+/* The path is left out if the sentence names all processes that keep the instance. */
+static char *says(const struct bpfrefs_snapshot *snap, const struct bpfrefs_ref *ref, bool owned)
+{
+	struct bpfrefs_value path = bpfrefs_ref_value(ref, PIN_PATH);
+	struct bpfrefs_value state = bpfrefs_ref_value(ref, PIN_STATE);
+	struct bpfrefs_value pid = bpfrefs_ref_value(ref, PIN_PID);
+	g_autofree char *process = NULL;
+
+	if (owned)
+		return g_strdup("pinned");
+	if (path.type == BPFREFS_VALUE_STR)
+		return g_strdup_printf("pinned at %s", path.str);
+	if (pid.type == BPFREFS_VALUE_NUM) {
+		process = ref_process_name(snap, (uint32_t)pid.num);
+		return g_strdup_printf("pinned where %s can reach it and bpfrefs cannot", process);
+	}
+	return g_strdup_printf("pinned, out of reach from here (%s)",
+			       state.type == BPFREFS_VALUE_STR ? state.str : "?");
+}
+
 const struct holder_class holder_pin = {
-	.pub = { "pin", keys },
+	.pub = { "pin", keys, .flags = BPFREFS_CLASS_PIN },
+	.id = CLASS_PIN,
+	.says = says,
 	.walk = walk,
 	.parallel = true,
 	.derive = derive,

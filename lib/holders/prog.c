@@ -19,8 +19,8 @@ static bool decode(struct scan *scan, const struct walk_rec *rec)
 	struct bpfrefs_key holder = { BPFREFS_PROG, rec->id };
 
 	if (prog) {
-		hold_btf(scan, prog->btf_id, holder, "func_info");
-		hold_btf(scan, prog->attach_btf_id, holder, "attach_btf");
+		hold_btf(scan, prog->btf_id, holder, WALK_VIA_FUNC_INFO);
+		hold_btf(scan, prog->attach_btf_id, holder, WALK_VIA_ATTACH_BTF);
 		return true;
 	}
 	if (!edge || edge->holder != WALK_KIND_PROG)
@@ -30,7 +30,7 @@ static bool decode(struct scan *scan, const struct walk_rec *rec)
 				 edge->via == WALK_VIA_USED_MAPS ? edge->target_id : 0);
 	scan_add_held(scan,
 		      (struct bpfrefs_key){ (enum bpfrefs_kind)edge->target, edge->target_id }, 1,
-		      0, holder, walk_via_name(edge->via));
+		      0, holder, edge->via);
 	return true;
 }
 
@@ -55,7 +55,7 @@ static void add_used(const struct walk_rec *rec, void *data)
 	if (!one && object_cache_used(known, rec, &maps, &count)) {
 		for (uint32_t i = 0; i < count; i++)
 			scan_add_held(scan, (struct bpfrefs_key){ BPFREFS_MAP, maps[i] }, 1, 0,
-				      holder, walk_via_name(WALK_VIA_USED_MAPS));
+				      holder, WALK_VIA_USED_MAPS);
 		return;
 	}
 	if (!memory_can_grow(used->places->len * sizeof(place), sizeof(place))) {
@@ -85,7 +85,8 @@ static int walk(struct scan *scan)
 }
 
 const struct holder_class holder_prog = {
-	.pub = { "prog", keys },
+	.pub = { "prog", keys, .holders = 1u << BPFREFS_PROG },
+	.id = CLASS_PROG,
 	.walk = walk,
 	.parallel = true,
 	.takes = WALK_BIT(WALK_PROG) | WALK_BIT(WALK_EDGE),

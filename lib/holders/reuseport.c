@@ -45,6 +45,7 @@ static int proc(struct scan *scan)
 
 const struct holder_class holder_reuseport = {
 	.pub = { "reuseport", keys, 1u << BPFREFS_PROG },
+	.id = CLASS_REUSEPORT,
 	.walks = walks,
 	.walk = walk,
 	.takes = WALK_BIT(WALK_SOCK),

@@ -14,11 +14,11 @@ enum { ROUTE_NETNS, ROUTE_TABLE, ROUTE_DST, ROUTE_IFNAME, ROUTE_NEXTHOP, ROUTE_V
 
 static const char *const keys[] = { "netns", "table", "dst", "ifname", "nexthop", "via", NULL };
 
-static const char *const hooks[WALK_LWT_HOOKS] = {
-	[WALK_LWT_IN] = "lwt_in",
-	[WALK_LWT_OUT] = "lwt_out",
-	[WALK_LWT_XMIT] = "lwt_xmit",
-	[WALK_LWT_SEG6] = "seg6local",
+static const uint8_t hooks[WALK_LWT_HOOKS] = {
+	[WALK_LWT_IN] = WALK_VIA_LWT_IN,
+	[WALK_LWT_OUT] = WALK_VIA_LWT_OUT,
+	[WALK_LWT_XMIT] = WALK_VIA_LWT_XMIT,
+	[WALK_LWT_SEG6] = WALK_VIA_SEG6LOCAL,
 };
 
 struct routes {
@@ -71,7 +71,7 @@ static void hook(struct routes *routes, const struct walk_route *route, unsigned
 	memcpy(ifname, route->ifname, sizeof(route->ifname));
 	if (ifname[0])
 		ref_set_str(routes->scan, ref, ROUTE_IFNAME, ifname);
-	ref_set_static(ref, ROUTE_VIA, hooks[index]);
+	ref_set_via(ref, ROUTE_VIA, hooks[index]);
 }
 
 static void one_route(const struct walk_rec *rec, void *data)
@@ -121,6 +121,7 @@ static int walk(struct scan *scan)
 
 const struct holder_class holder_route = {
 	.pub = { "route", keys, 1u << BPFREFS_PROG },
+	.id = CLASS_ROUTE,
 	.walk = walk,
 	.parallel = true,
 	.proc = net_proc,

@@ -34,14 +34,16 @@ static const char *const keys[] = { SOCKET_HOLDER_KEYS, "via",	   "type", "local
 static const char *const walks[] = { "walk_tasks", NULL };
 
 /* The other kinds are shown by classes of their own. */
-static const char *const via_words[] = {
-	[WALK_USE_FILTER] = "filter",	      [WALK_USE_PSOCK] = "psock",   [WALK_USE_KCM] = "kcm",
-	[WALK_USE_STRUCT_OPS] = "struct_ops", [WALK_USE_XSKMAP] = "xskmap",
+static const uint8_t vias[] = {
+	[WALK_USE_FILTER] = WALK_VIA_FILTER, [WALK_USE_PSOCK] = WALK_VIA_PSOCK,
+	[WALK_USE_KCM] = WALK_VIA_KCM,	     [WALK_USE_STRUCT_OPS] = WALK_VIA_STRUCT_OPS,
+	[WALK_USE_XSKMAP] = WALK_VIA_XSKMAP,
 };
 
-static const char *via_word(uint32_t use)
+/* Returns 0, which is of no socket, for the uses of other classes. */
+static unsigned int via_of(uint32_t use)
 {
-	return use < G_N_ELEMENTS(via_words) ? via_words[use] : NULL;
+	return use < G_N_ELEMENTS(vias) ? vias[use] : 0;
 }
 
 /*
@@ -71,7 +73,7 @@ static struct bpfrefs_ref *add(struct scan *scan, const struct walk_sock *sock)
 
 	if (!ref)
 		return NULL;
-	ref_set_static(ref, SOCKET_VIA, via_word(sock->use.use));
+	ref_set_via(ref, SOCKET_VIA, via_of(sock->use.use));
 	ref_set_num(ref, SOCKET_NETNS, sock->netns);
 	if (sock->use.use == WALK_USE_PSOCK)
 		set_maps(scan, ref, sock);
@@ -96,7 +98,7 @@ static bool decode(struct scan *scan, const struct walk_rec *rec)
 		scan_gap(scan, 1, "connections of KCM sockets that could not be followed", 0);
 		return true;
 	}
-	if (!sock || !via_word(sock->use.use))
+	if (!sock || !via_of(sock->use.use))
 		return false;
 	/* A closed socket may be the sender of several messages in a queue. */
 	if (nested_file_is_new(scan, sock->use.what))
@@ -117,7 +119,7 @@ static void one_default(const struct walk_rec *rec, void *data)
 
 	if (!ref)
 		return;
-	ref_set_static(ref, SOCKET_VIA, via_word(sock->use.use));
+	ref_set_via(ref, SOCKET_VIA, via_of(sock->use.use));
 	ref_set_num(ref, SOCKET_NETNS, sock->netns);
 	ref_set_owner(ref, net_owner(ops->scan, ops->net));
 }
@@ -149,7 +151,7 @@ static void take_closed(const struct walk_rec *rec, void *data)
 	char name[sizeof(packets->dev->name) + 1] = "";
 	struct bpfrefs_ref *ref;
 
-	if (!sock || !via_word(sock->use.use) ||
+	if (!sock || !via_of(sock->use.use) ||
 	    !g_hash_table_add(packets->found, GSIZE_TO_POINTER(sock->use.what)))
 		return;
 	packets->scan->ctx->closed_sockets = true;
@@ -302,8 +304,32 @@ static int proc(struct scan *scan)
 	return 0;
 }
 
+/*
+ * A reference of no process: that of the default congestion control of a network namespace
+ * (tcp_set_default_congestion_control()), or of a closed socket that only a packet keeps alive
+ * (skb->sk).
+ */
+static char *says(const struct bpfrefs_snapshot *snap, const struct bpfrefs_ref *ref, bool owned)
+{
+	struct bpfrefs_value netns = bpfrefs_ref_value(ref, SOCKET_NETNS);
+	g_autofree char *where =
+		netns.type == BPFREFS_VALUE_NUM
+			? g_strdup_printf("network namespace %" G_GUINT64_FORMAT, netns.num)
+			: g_strdup("a network namespace");
+
+	(void)snap;
+	(void)owned;
+	if (bpfrefs_ref_value(ref, SOCKET_TYPE).type == BPFREFS_VALUE_ABSENT)
+		return g_strdup_printf("the default TCP congestion control of %s", where);
+	return g_strdup_printf("a closed socket of %s holds it while its packets are queued",
+			       where);
+}
+
 const struct holder_class holder_socket = {
 	.pub = { "socket", keys },
+	.id = CLASS_SOCKET,
+	.object_only = true,
+	.says = says,
 	.walks = walks,
 	.walk = walk,
 	.takes = WALK_BIT(WALK_SOCK) | WALK_BIT(WALK_GAP),

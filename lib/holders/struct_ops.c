@@ -139,7 +139,7 @@ static void default_qdisc(struct scan *scan, GHashTable *qdiscs)
 		if (strcmp(text, name) == 0)
 			ref = add_qdisc(scan, GPOINTER_TO_UINT(map), name);
 		if (ref)
-			ref_set_static(ref, OPS_VIA, "default_qdisc");
+			ref_set_via(ref, OPS_VIA, WALK_VIA_DEFAULT_QDISC);
 	}
 }
 
@@ -163,8 +163,18 @@ static int proc(struct scan *scan)
 	return 0;
 }
 
+static char *says(const struct bpfrefs_snapshot *snap, const struct bpfrefs_ref *ref, bool owned)
+{
+	(void)snap;
+	(void)ref;
+	(void)owned;
+	return g_strdup("registered with the kernel (struct_ops)");
+}
+
 const struct holder_class holder_struct_ops = {
 	.pub = { "struct_ops", keys },
+	.id = CLASS_STRUCT_OPS,
+	.says = says,
 	.walks = walks,
 	.parallel = true,
 	.takes = WALK_BIT(WALK_STRUCT_OPS),

@@ -104,7 +104,7 @@ static void one_qdisc(const struct walk_rec *rec, void *data)
 	}
 	if (qdisc->classes && !filters->err)
 		filters->err = net_walk_object(
-			filters->scan, "dispatch_classes",
+			filters->scan, "walk_classes",
 			(struct net_object){ filters->net, qdisc->classes, qdisc->class_block },
 			one_class, filters);
 }
@@ -167,6 +167,7 @@ static int walk(struct scan *scan)
 
 const struct holder_class holder_tc = {
 	.pub = { "tc", keys, 1u << BPFREFS_PROG },
+	.id = CLASS_TC,
 	.walk = walk,
 	.parallel = true,
 	.proc = net_proc,

@@ -41,7 +41,8 @@ static struct bpfrefs_ref *take_program(struct scan *scan, const struct walk_rec
 	ref_set_str(scan, ref, TUN_IFNAME, ifname);
 	ref_set_num(ref, TUN_IFINDEX, tun->ifindex);
 	ref_set_num(ref, TUN_NETNS, tun->netns);
-	ref_set_static(ref, TUN_VIA, tun->use.use == WALK_USE_STEERING ? "steering" : "filter");
+	ref_set_via(ref, TUN_VIA,
+		    tun->use.use == WALK_USE_STEERING ? WALK_VIA_STEERING : WALK_VIA_FILTER);
 	return ref;
 }
 
@@ -106,6 +107,7 @@ static int proc(struct scan *scan)
 
 const struct holder_class holder_tun = {
 	.pub = { "tun", keys, 1u << BPFREFS_PROG },
+	.id = CLASS_TUN,
 	.walks = walks,
 	.walk = walk,
 	.takes = WALK_BIT(WALK_TUN) | WALK_BIT(WALK_TUN_FILE) | WALK_BIT(WALK_GAP),

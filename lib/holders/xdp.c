@@ -56,6 +56,7 @@ static void held_by_link(struct bpfrefs_ref *ref, uint32_t link)
 	if (!link)
 		return;
 	ref->holder = (struct bpfrefs_key){ BPFREFS_LINK, link };
+	ref->via = WALK_VIA_LINK;
 	ref_set_num(ref, XDP_LINK, link);
 }
 
@@ -124,6 +125,7 @@ static int walk(struct scan *scan)
 
 const struct holder_class holder_xdp = {
 	.pub = { "xdp", keys, 1u << BPFREFS_PROG },
+	.id = CLASS_XDP,
 	.walk = walk,
 	.parallel = true,
 	.proc = net_proc,

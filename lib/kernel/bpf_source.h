@@ -170,7 +170,5 @@ int pin_tree_prepare(struct scan *scan);
  * slot (lib/holders/map.c).
  */
 void holder_map_add_slotted(struct scan *scan, const struct walk_rec *rec);
-/* The name of an enum walk_via, as it is shown. */
-const char *walk_via_name(unsigned int via);
 
 #endif

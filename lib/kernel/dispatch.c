@@ -124,7 +124,7 @@ void dispatch_record(const struct walk_rec *rec, void *data)
 	for (; takers; takers &= takers - 1) {
 		unsigned int i = (unsigned int)__builtin_ctzll(takers);
 
-		scan_set_class_index(scan, i);
+		scan_set_class(scan, scan->classes[i]);
 		if (scan->classes[i]->decode(scan, rec))
 			return;
 	}
@@ -277,13 +277,12 @@ int dispatch_places(struct scan *scan, const char *program, const GArray *places
 }
 
 /* Runs the programs of one class, except those that have already run for another class. */
-static void walk_class(struct scan *scan, unsigned int index, GHashTable *results)
+static void walk_class(struct scan *scan, const struct holder_class *class, GHashTable *results)
 {
-	const struct holder_class *class = scan->classes[index];
 	int err = 0;
 
 	if (class->walk) {
-		scan_set_class_index(scan, index);
+		scan_set_class(scan, class);
 		err = class->walk(scan);
 	}
 	for (guint i = 0; class->walks && class->walks[i] && !err; i++) {
@@ -295,7 +294,7 @@ static void walk_class(struct scan *scan, unsigned int index, GHashTable *result
 		}
 		err = GPOINTER_TO_INT(g_hash_table_lookup(results, program));
 	}
-	scan_set_class_index(scan, index);
+	scan_set_class(scan, class);
 	scan_source(scan, "BPF walk");
 	if (err == -ENOPKG)
 		scan_unavailable(scan, "its BPF program does not load on this kernel", 0);
@@ -314,7 +313,7 @@ static void walk_classes_where(struct scan *scan, bool parallel, GHashTable *res
 {
 	for (unsigned int i = 0; scan->classes[i] && !scan_failed(scan); i++)
 		if (scan->classes[i]->parallel == parallel && can_hold(scan, scan->classes[i]))
-			walk_class(scan, i, results);
+			walk_class(scan, scan->classes[i], results);
 }
 
 void dispatch_classes(struct scan *scan, struct bpf_loader_walk *tasks)
@@ -339,36 +338,7 @@ void dispatch_derive(struct scan *scan, bool alone)
 		if (!scan->classes[i]->derive || !can_hold(scan, scan->classes[i]) ||
 		    scan->classes[i]->userspace_only != alone)
 			continue;
-		scan_set_class_index(scan, i);
+		scan_set_class(scan, scan->classes[i]);
 		scan->classes[i]->derive(scan);
 	}
-}
-
-/* The names of enum walk_via, which bpfrefs(5) lists. */
-static const char *const via_names[WALK_VIA_COUNT] = {
-	[WALK_VIA_USED_MAPS] = "used_maps",
-	[WALK_VIA_USED_BTFS] = "used_btfs",
-	[WALK_VIA_KFUNC_BTF] = "kfunc_btf",
-	[WALK_VIA_SLOT] = "slot",
-	[WALK_VIA_INNER] = "inner",
-	[WALK_VIA_KPTR] = "kptr",
-	[WALK_VIA_TEMPLATE_KPTR] = "template_kptr",
-	[WALK_VIA_ENTRY] = "entry",
-	[WALK_VIA_XSK] = "xsk",
-	[WALK_VIA_STRUCT_OPS] = "struct_ops",
-	[WALK_VIA_MSG_PARSER] = "msg_parser",
-	[WALK_VIA_STREAM_PARSER] = "stream_parser",
-	[WALK_VIA_STREAM_VERDICT] = "stream_verdict",
-	[WALK_VIA_SKB_VERDICT] = "skb_verdict",
-	[WALK_VIA_TIMER] = "timer",
-	[WALK_VIA_WQ] = "wq",
-	[WALK_VIA_TASK_WORK] = "task_work",
-	[WALK_VIA_TARGET] = "target",
-	[WALK_VIA_ST_OPS_ASSOC] = "st_ops_assoc",
-	[WALK_VIA_ARENA] = "arena",
-};
-
-const char *walk_via_name(unsigned int via)
-{
-	return via < WALK_VIA_COUNT ? via_names[via] : NULL;
 }

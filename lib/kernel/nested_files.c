@@ -9,11 +9,11 @@
 /* A reference that was added, or a file that was queued: each only once. */
 struct emitted {
 	uint64_t what, where, at;
-	uint32_t pid, class_index;
+	uint32_t pid, class;
 };
 
 /*
- * The class_index of a socket or ring, which is read once for each process,
+ * The class of a socket or ring, which is read once for each process,
  * whichever class finds it.
  */
 #define ANY_CLASS UINT32_MAX
@@ -151,14 +151,14 @@ void nested_file_take(struct scan *scan, const struct walk_held *held, nested_fi
 	emitted.pid = nested_file_pid(scan, &comm);
 	if (held->kind > WALK_HELD_ITER) {
 		emitted.what = held->inside;
-		emitted.class_index = ANY_CLASS;
+		emitted.class = ANY_CLASS;
 		if (first_time(scan, emitted))
 			queue_nested(scan, held);
 		return;
 	}
 	if (!by && held->how != WALK_HOW_MMAP && held->how != WALK_HOW_AIO)
 		return; /* inside a socket or ring, but none is being read: not shown */
-	emitted.class_index = scan->class_index;
+	emitted.class = scan->class->id;
 	emitted.where = by ? by->inside : 0;
 	/*
 	 * A process may map a file several times, and a message may have it several times:
@@ -173,7 +173,7 @@ void nested_file_take(struct scan *scan, const struct walk_held *held, nested_fi
 bool nested_file_is_new(struct scan *scan, uint64_t what)
 {
 	const struct nested_file *by = nested_files_of(scan)->current;
-	struct emitted emitted = { .what = what, .class_index = scan->class_index };
+	struct emitted emitted = { .what = what, .class = scan->class->id };
 
 	if (!by)
 		return true;

@@ -40,7 +40,7 @@ bool proc_is_gone(int err)
 /* ------------------------------------------------------------- edges --- */
 
 struct proc_edge *proc_edge_add(struct proc_edges *edges, struct bpfrefs_key holder,
-				struct bpfrefs_key target, const char *via, uint32_t user)
+				struct bpfrefs_key target, unsigned int via, uint32_t user)
 {
 	struct proc_edge edge = {
 		.target = target, .holder = holder, .via = via, .ref = 1, .user = user

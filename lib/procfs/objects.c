@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "bpf/records.h"
 #include "procfs/fdinfo.h"
 #include "procfs/proc_array.h"
 #include "uapi/syscalls.h"
@@ -64,7 +65,7 @@ static void add_map(struct scan *scan, const struct map_facts *facts, uint64_t m
 			     facts->type == BPF_MAP_TYPE_SOCKHASH;
 	if (facts->btf_id)
 		proc_edge_add(&proc->edges, key, (struct bpfrefs_key){ BPFREFS_BTF, facts->btf_id },
-			      "btf", 0);
+			      WALK_VIA_BTF, 0);
 }
 
 static bool is_used(const struct proc_scan *proc, uint32_t id)
@@ -137,19 +138,19 @@ static int read_prog(struct scan *scan, uint32_t id)
 	object->memlock = read_memlock(scan->ctx->proc_fd, fd);
 	for (uint32_t i = 0; i < facts.map_count; i++)
 		proc_edge_add(&proc->edges, key,
-			      (struct bpfrefs_key){ BPFREFS_MAP, facts.map_ids[i] }, "used_maps",
-			      0);
+			      (struct bpfrefs_key){ BPFREFS_MAP, facts.map_ids[i] },
+			      WALK_VIA_USED_MAPS, 0);
 	if (facts.raw.btf_id)
 		proc_edge_add(&proc->edges, key,
-			      (struct bpfrefs_key){ BPFREFS_BTF, facts.raw.btf_id }, "func_info",
-			      0);
+			      (struct bpfrefs_key){ BPFREFS_BTF, facts.raw.btf_id },
+			      WALK_VIA_FUNC_INFO, 0);
 	/*
 	 * For a program that extends another one, this is the BTF of that program, which holds it.
 	 */
 	if (facts.raw.attach_btf_obj_id && facts.raw.type != BPF_PROG_TYPE_EXT)
 		proc_edge_add(&proc->edges, key,
 			      (struct bpfrefs_key){ BPFREFS_BTF, facts.raw.attach_btf_obj_id },
-			      "attach_btf", 0);
+			      WALK_VIA_ATTACH_BTF, 0);
 	uapi_info_prog_clear(&facts);
 	return 0;
 }
@@ -189,11 +190,13 @@ static int read_link(struct scan *scan, uint32_t id)
 	object->name = "";
 	if (facts.raw.prog_id)
 		proc_edge_add(&proc->edges, key,
-			      (struct bpfrefs_key){ BPFREFS_PROG, facts.raw.prog_id }, "prog", 0);
+			      (struct bpfrefs_key){ BPFREFS_PROG, facts.raw.prog_id },
+			      WALK_VIA_PROG, 0);
 	map = link_map(&facts, &user);
 	if (map)
 		proc_edge_add(&proc->edges, key, (struct bpfrefs_key){ BPFREFS_MAP, map },
-			      facts.raw.type == UAPI_LINK_STRUCT_OPS ? "struct_ops" : "target",
+			      facts.raw.type == UAPI_LINK_STRUCT_OPS ? WALK_VIA_STRUCT_OPS
+								     : WALK_VIA_TARGET,
 			      user);
 	return 0;
 }
@@ -341,8 +344,8 @@ static void add_targets_gap(struct scan *scan)
 	for (guint i = 0; i < scan->snap->objects->len; i++) {
 		const struct bpfrefs_object *object = scan->snap->objects->pdata[i];
 
-		count +=
-			object->key.kind == BPFREFS_LINK && g_strcmp0(object->type, "tracing") == 0;
+		count += object->key.kind == BPFREFS_LINK &&
+			 object->type_number == UAPI_LINK_TRACING;
 	}
 	if (count)
 		scan_gap(scan, count, "targets of tracing links", 0);

@@ -130,7 +130,7 @@ void proc_owners(struct scan *scan);
 /* One object holds another. */
 struct proc_edge {
 	struct bpfrefs_key target, holder;
-	const char *via;
+	unsigned int via; /* enum walk_via */
 	uint32_t ref, user;
 	bool has_slot;
 	uint32_t slot;
@@ -151,7 +151,7 @@ struct map_facts;
 void proc_slots_read(struct proc_edges *edges, int fd, const struct map_facts *facts);
 /* Returns the new edge, which is valid until the next call; NULL if there is no memory for it. */
 struct proc_edge *proc_edge_add(struct proc_edges *edges, struct bpfrefs_key holder,
-				struct bpfrefs_key target, const char *via, uint32_t user);
+				struct bpfrefs_key target, unsigned int via, uint32_t user);
 
 /* --------------------------------------- the source (procfs_source.c) --- */
 

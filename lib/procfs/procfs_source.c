@@ -86,7 +86,7 @@ static int collect_all(struct scan *scan, struct proc_scan *proc)
 		return err;
 	proc_owners(scan);
 	for (unsigned int i = 0; scan->classes[i] && !scan_failed(scan); i++) {
-		scan_set_class_index(scan, i);
+		scan_set_class(scan, scan->classes[i]);
 		collect_class(scan);
 	}
 	return 0;

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "bpf/records.h"
 #include "procfs/procfs.h"
 #include "uapi/info.h"
 #include "uapi/syscalls.h"
@@ -21,7 +22,8 @@ static struct proc_edge *add_slot(struct proc_edges *edges, const struct map_fac
 	if (map->type == BPF_MAP_TYPE_PROG_ARRAY)
 		target.kind = BPFREFS_PROG;
 	edge = proc_edge_add(edges, holder, target,
-			     map->type == BPF_MAP_TYPE_PROG_ARRAY ? "slot" : "inner", 0);
+			     map->type == BPF_MAP_TYPE_PROG_ARRAY ? WALK_VIA_SLOT : WALK_VIA_INNER,
+			     0);
 	if (!edge)
 		return NULL;
 	edge->has_slot = true;

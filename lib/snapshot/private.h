@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "bpfrefs.h"
+#include "classes.h"
 #include "snapshot/idmap.h"
 #include "snapshot/memory.h"
 
@@ -172,6 +173,26 @@ int ctx_open_with(const struct source *source, void *source_data, struct bpfrefs
  */
 struct holder_class {
 	struct bpfrefs_class pub;
+	enum class_id id;
+	/*
+	 * The graph: its references are roots even if a process has them; an automatic one is
+	 * none (ref_set_automatic()).
+	 */
+	bool root;
+	/* The graph: its references to maps are no user references. */
+	bool object_only;
+	/*
+	 * `because`: what a process does that has one of its references; NULL: "holds it
+	 * (CLASS)".
+	 */
+	const char *process_says;
+	/*
+	 * `because`: the words for a reference that neither an object nor a process has, owned;
+	 * NULL: "attached (CLASS PLACE)". @owned: the sentence goes on with who keeps the owner
+	 * of the reference.
+	 */
+	char *(*says)(const struct bpfrefs_snapshot *snap, const struct bpfrefs_ref *ref,
+		      bool owned);
 	/*
 	 * BPF source: the BPF programs whose records this class decodes, NULL-terminated, or NULL.
 	 * The class is unavailable if one of them could not be loaded, and partial if one of them
@@ -212,10 +233,19 @@ struct holder_class {
  * context.c and tests use it. All other code gets the list from its scan, so that a class may call
  * scan.c and the sources without a circle of dependencies.
  */
-extern const struct holder_class *const holder_classes[];
+extern const struct holder_class *const holder_classes[CLASS_COUNT + 1];
 
 /* The greatest number of fields that the references of a class have. */
 #define REF_FIELDS_MAX 10
+
+/* What an enum walk_via means (ref.c). */
+struct ref_via {
+	const char *word;
+	const char *says; /* what the holder does, in a sentence of `because` */
+	bool user;	  /* the map releases it when its usercnt becomes 0 */
+	bool in_slot;	  /* the field slot says where */
+};
+const struct ref_via *ref_via_of(unsigned int via);
 
 /* The place of a pinned inode in its instance of bpffs, independent of mounts. */
 struct pin_location {
@@ -244,7 +274,8 @@ struct bpfrefs_ref {
 	uint32_t ref, user, pid;
 	/* what it lasts as long as: an index in snap->owners plus 1; 0: it has no owner */
 	uint32_t owner;
-	uint8_t class_index;	       /* in output order */
+	uint8_t via;		       /* enum walk_via */
+	bool automatic;		       /* an automatic keep */
 	uint8_t keys;		       /* the number of keys of the class */
 	uint8_t types[REF_FIELDS_MAX]; /* an enum bpfrefs_value_type for each field */
 	union {
@@ -284,6 +315,9 @@ struct bpfrefs_snapshot {
 	gint indexed;	 /* by_holder and by_pid have been built */
 };
 
+/* Returns "pid 12 (cilium)", owned. */
+char *ref_process_name(const struct bpfrefs_snapshot *snap, uint32_t pid);
+
 /* A scan: a snapshot that is being taken. */
 struct scan {
 	struct bpfrefs_ctx *ctx;
@@ -291,9 +325,8 @@ struct scan {
 	const struct holder_class *const *classes;
 	struct bpfrefs_snapshot *snap;
 	const struct holder_class *class; /* the class to which references and gaps are added */
-	unsigned int class_index;
-	struct idmap owners[8]; /* by enum owner_kind: id -> struct owner * */
-	struct idmap files;	/* address of a file (or any other identity) -> token */
+	struct idmap owners[8];		  /* by enum owner_kind: id -> struct owner * */
+	struct idmap files;		  /* address of a file (or any other identity) -> token */
 	/*
 	 * In a scan of one object: returns the names of holders, which are not in the snapshot.
 	 * Else NULL.
@@ -317,12 +350,8 @@ struct bpfrefs_snapshot *scan_finish(struct scan *scan);
 int scan_failed(const struct scan *scan);
 /* Counts @size bytes that others allocate for the snapshot, and returns scan_failed(). */
 int scan_charge(struct scan *scan, size_t size);
-/*
- * Sets the class to which references and gaps are added, by its index in the list or by its
- * address.
- */
-void scan_set_class_index(struct scan *scan, unsigned int class_index);
-void scan_set_class(struct scan *scan, const struct holder_class *class);
+/* Sets the class to which references and gaps are added. Returns the one before. */
+const struct holder_class *scan_set_class(struct scan *scan, const struct holder_class *class);
 
 /*
  * Sets @token to the token of the open file description with this identity. Returns true the first
@@ -349,7 +378,7 @@ struct bpfrefs_ref *scan_add(struct scan *scan, struct bpfrefs_key target, uint3
  * 2).
  */
 struct bpfrefs_ref *scan_add_held(struct scan *scan, struct bpfrefs_key target, uint32_t ref,
-				  uint32_t user, struct bpfrefs_key holder, const char *via);
+				  uint32_t user, struct bpfrefs_key holder, unsigned int via);
 void ref_set_pid(struct bpfrefs_ref *ref, uint32_t pid);
 /* Set a field by its index in the keys of the class. */
 /* or BPFREFS_UNKNOWN */
@@ -357,6 +386,8 @@ void ref_set_num(struct bpfrefs_ref *ref, unsigned int index, uint64_t num);
 void ref_set_str(struct scan *scan, struct bpfrefs_ref *ref, unsigned int index, const char *str);
 /* The string is not copied: it must be static, or from scan_str(). */
 void ref_set_static(struct bpfrefs_ref *ref, unsigned int index, const char *str);
+/* Sets the field to the word of an enum walk_via, and the reference to that. */
+void ref_set_via(struct bpfrefs_ref *ref, unsigned int index, unsigned int via);
 /* Sets the place of a pin or keep in its instance of bpffs, which is copied. */
 void ref_set_location(struct scan *scan, struct bpfrefs_ref *ref, struct pin_location place);
 

@@ -7,6 +7,7 @@
 
 #include <string.h>
 
+#include "bpf/records.h"
 #include "snapshot/owner.h"
 #include "snapshot/snapshot.h"
 
@@ -95,22 +96,17 @@ static bool can_add(struct scan *scan, const GPtrArray *array, unsigned int coun
 	return scan_charge(scan, count * sizeof(gpointer)) == 0;
 }
 
-void scan_set_class_index(struct scan *scan, unsigned int class_index)
+const struct holder_class *scan_set_class(struct scan *scan, const struct holder_class *class)
 {
-	scan->class = scan->classes[class_index];
-	scan->class_index = class_index;
-}
+	const struct holder_class *before = scan->class;
 
-void scan_set_class(struct scan *scan, const struct holder_class *class)
-{
-	for (unsigned int i = 0; scan->classes[i]; i++)
-		if (scan->classes[i] == class)
-			scan_set_class_index(scan, i);
+	scan->class = class;
+	return before;
 }
 
 static struct bpfrefs_class_status *status_of(struct scan *scan)
 {
-	return &g_array_index(scan->snap->classes, struct bpfrefs_class_status, scan->class_index);
+	return &g_array_index(scan->snap->classes, struct bpfrefs_class_status, scan->class->id);
 }
 
 /*
@@ -201,7 +197,7 @@ struct bpfrefs_ref *scan_add(struct scan *scan, struct bpfrefs_key target, uint3
 	result->object = object;
 	result->holder.kind = BPFREFS_KIND_COUNT;
 	result->class = scan->class;
-	result->class_index = (uint8_t)scan->class_index;
+	result->via = WALK_VIA_NONE;
 	result->keys = (uint8_t)keys;
 	result->ref = ref;
 	result->user = user;
@@ -211,7 +207,7 @@ struct bpfrefs_ref *scan_add(struct scan *scan, struct bpfrefs_key target, uint3
 }
 
 struct bpfrefs_ref *scan_add_held(struct scan *scan, struct bpfrefs_key target, uint32_t ref,
-				  uint32_t user, struct bpfrefs_key holder, const char *via)
+				  uint32_t user, struct bpfrefs_key holder, unsigned int via)
 {
 	struct bpfrefs_ref *result = scan_add(scan, target, ref, user);
 	const struct bpfrefs_object *object = scan->last_holder;
@@ -227,45 +223,8 @@ struct bpfrefs_ref *scan_add_held(struct scan *scan, struct bpfrefs_key target, 
 		ref_set_static(result, 1, scan->name_of(scan, holder));
 	else
 		ref_set_static(result, 1, object ? object->name : NULL);
-	ref_set_static(result, 2, via);
+	ref_set_via(result, 2, via);
 	return result;
-}
-
-void ref_set_pid(struct bpfrefs_ref *ref, uint32_t pid)
-{
-	ref->pid = pid;
-}
-
-void ref_set_num(struct bpfrefs_ref *ref, unsigned int index, uint64_t num)
-{
-	if (index >= REF_FIELDS_MAX)
-		return;
-	ref->types[index] = num == BPFREFS_UNKNOWN ? BPFREFS_VALUE_UNKNOWN : BPFREFS_VALUE_NUM;
-	ref->values[index].num = num;
-}
-
-void ref_set_static(struct bpfrefs_ref *ref, unsigned int index, const char *str)
-{
-	if (index >= REF_FIELDS_MAX)
-		return;
-	ref->types[index] = str ? BPFREFS_VALUE_STR : BPFREFS_VALUE_UNKNOWN;
-	ref->values[index].str = str;
-}
-
-void ref_set_str(struct scan *scan, struct bpfrefs_ref *ref, unsigned int index, const char *str)
-{
-	ref_set_static(ref, index, scan_str(scan, str));
-}
-
-void ref_set_location(struct scan *scan, struct bpfrefs_ref *ref, struct pin_location place)
-{
-	struct pin_location *copy = arena_alloc(scan->snap->arena, sizeof(*copy));
-
-	if (!copy)
-		return;
-	*copy = place;
-	copy->inner = scan_str(scan, place.inner);
-	ref->place = copy;
 }
 
 void scan_gap(struct scan *scan, uint32_t count, const char *what, int error)

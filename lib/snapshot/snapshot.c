@@ -77,9 +77,8 @@ static int by_object_key(gconstpointer a, gconstpointer b)
 static int by_target(gconstpointer a, gconstpointer b)
 {
 	const struct bpfrefs_ref *x = *(void *const *)a, *y = *(void *const *)b;
-	int order = bpfrefs_key_compare(x->target, y->target);
 
-	return order ? order : (int)x->class_index - (int)y->class_index;
+	return bpfrefs_key_compare(x->target, y->target);
 }
 
 static int by_holder(gconstpointer a, gconstpointer b)
@@ -148,7 +147,7 @@ static void sum_up(struct bpfrefs_snapshot *snap)
 
 		object->explained += ref->ref;
 		object->user_explained += ref->user;
-		if (ref->place && strcmp(ref->class->pub.name, "pin") == 0)
+		if (ref->place && ref->class->pub.flags & BPFREFS_CLASS_PIN)
 			object->pins++;
 		if (ref->owner)
 			((struct owner *)snap->owners->pdata[ref->owner - 1])->used = true;
@@ -227,7 +226,7 @@ static void order_refs(struct bpfrefs_snapshot *snap)
 	for (guint i = 0; i < refs->len; i++) {
 		const struct bpfrefs_ref *ref = old[i];
 
-		keys[i] = (uint64_t)object_inner(ref->object)->index << 8 | ref->class_index;
+		keys[i] = (uint64_t)object_inner(ref->object)->index << 8 | ref->class->id;
 		by_class[(keys[i] & UINT8_MAX) + 1]++;
 		by_target[(keys[i] >> 8) + 1]++;
 	}
@@ -391,7 +390,7 @@ static size_t lower_bound(const GPtrArray *refs, const struct bpfrefs_ref *probe
 size_t bpfrefs_snapshot_holders(const struct bpfrefs_snapshot *snap, struct bpfrefs_key key,
 				size_t *first)
 {
-	struct bpfrefs_ref probe = { .target = key, .class_index = 0 };
+	struct bpfrefs_ref probe = { .target = key };
 	size_t start = lower_bound(snap->refs, &probe, by_target);
 	size_t end = start;
 

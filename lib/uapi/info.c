@@ -57,12 +57,9 @@ void info_str(struct bpfrefs_info *info, const char *key, const char *str)
 
 void info_enum(struct bpfrefs_info *info, const char *key, enum bpfrefs_enum what, uint32_t value)
 {
-	const char *word = bpfrefs_enum_name(what, value);
-
-	if (word)
-		info_str(info, key, word);
-	else
-		info_num(info, key, value);
+	info_num(info, key, value);
+	g_array_index(info->fields, struct bpfrefs_field, info->fields->len - 1).str =
+		bpfrefs_enum_name(what, value);
 }
 
 /* ------------------------------------------------------------- tables --- */

@@ -16,7 +16,7 @@ const char *const world_programs[] = {
 	"walk_aio",	     "walk_ring",	  "walk_queue",	     "walk_carried",
 	"walk_metas",	     "walk_supers",	  "walk_inodes",     "walk_cgroups",
 	"walk_nets",	     "walk_netdevs",	  "walk_mprogs",     "walk_qdiscs",
-	"dispatch_classes",  "walk_block",	  "walk_actions",    "walk_fibs",
+	"walk_classes",	     "walk_block",	  "walk_actions",    "walk_fibs",
 	"walk_fib4",	     "walk_fib6",	  "walk_nexthops",   "walk_rulesets",
 	"walk_xt",	     "walk_nft",	  "walk_nft_head",   "walk_nft_tables",
 	"walk_tun_device",   "walk_default_ops",  "walk_registered", "walk_event_slots",

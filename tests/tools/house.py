@@ -137,6 +137,33 @@ def structures():
     return wrong
 
 
+# Comparisons with words of the kernel that are also words of ours.
+KERNEL_WORDS = {
+    'lib/procfs/descriptors.c': {"btf"},  # /proc/PID/fd of an anonymous inode
+    'lib/uapi/info.c': {"cgroup", "sockmap"},  # bpf_link_info.iter.target_name
+}
+
+
+def words():
+    """Classes, `via` and types are enumerations: nothing compares their words."""
+    types = subprocess.run(["cpp", "-P", "-"], input="#include <linux/bpf.h>\n", text=True,
+                           capture_output=True, check=True).stdout
+    ours = {x.lower() for x in re.findall(r"\bBPF_(?:MAP|PROG|LINK)_TYPE_([A-Z0-9_]+)", types)}
+    listed = re.search(r"^classes = \[(.*?)\]", "\n".join(lines("lib/meson.build")), re.M | re.S)
+    ours |= set(re.findall(r"'(\w+)'", listed[1]))
+    vias = set(re.findall(r"\[WALK_VIA_\w+\] = \{ \"(\w+)\"", (TOP / "lib/snapshot/ref.c").read_text()))
+    wrong = [] if len(ours) > 60 and len(vias) > 30 else ["too few words were found"]
+    for name in sources():
+        text = (TOP / name).read_text() if re.match(r"(lib|fs)/.*\.[ch]$", name) else ""
+        for call in re.finditer(r"\b(g_str\w+|str\w*(?:cmp|str))\(((?:[^()]|\([^()]*\))*)\)", text):
+            said = set(re.findall(r'"(\w+)"', call[2])) & (ours | vias)
+            if said - KERNEL_WORDS.get(name, set()) or (
+                    re.search(r"cmp|equal|has_|strstr", call[1]) and
+                    re.search(r"class\w*(->|\.)(pub\.)?name|\bvia\b|(->|\.)type\b", call[2])):
+                wrong.append(f"{name}:{text.count(chr(10), 0, call.start()) + 1}: {call[0]}")
+    return wrong
+
+
 def symbols():
     out = subprocess.run(["nm", "-D", "--defined-only", str(BUILD / "lib" / "libbpfrefs.so")],
                          capture_output=True, text=True, check=True).stdout
@@ -230,7 +257,7 @@ def hosts():
 
 
 def main():
-    tests = [spdx, sizes, tags, includes, structures, symbols, threat_model, install, documents, hosts]
+    tests = [spdx, sizes, tags, includes, structures, words, symbols, threat_model, install, documents, hosts]
     print(f"1..{len(tests)}")
     failed = 0
     for number, test in enumerate(tests, 1):

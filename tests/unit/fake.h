@@ -5,9 +5,11 @@
 
 #include <fcntl.h>
 #include <glib.h>
+#include <linux/bpf.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "bpf/records.h"
 #include "mirror/source.h"
 #include "snapshot/private.h"
 #include "tree/node.h"
@@ -59,7 +61,8 @@ static inline int fake_info(struct bpfrefs_ctx *ctx, struct bpfrefs_key key,
 	info_str(*info, "kind", bpfrefs_kind_name(key.kind));
 	info_num(*info, "id", key.id);
 	if (key.kind == BPFREFS_MAP)
-		info_str(*info, "type", key.id == fake_map.id ? "prog_array" : "hash");
+		info_enum(*info, "type", BPFREFS_ENUM_MAP_TYPE,
+			  key.id == fake_map.id ? BPF_MAP_TYPE_PROG_ARRAY : BPF_MAP_TYPE_HASH);
 	info_str(*info, "name", key.id == fake_plain.id ? "a b\\c\n\377" : "plain");
 	return 0;
 }
@@ -68,7 +71,7 @@ static inline void fake_turn(struct scan *scan, const char *name)
 {
 	for (unsigned int i = 0; holder_classes[i]; i++)
 		if (strcmp(holder_classes[i]->pub.name, name) == 0)
-			scan_set_class_index(scan, i);
+			scan_set_class(scan, holder_classes[i]);
 	g_assert_cmpstr(scan->class->pub.name, ==, name);
 }
 
@@ -83,6 +86,16 @@ static inline unsigned int fake_field(struct scan *scan, const char *key)
 	return i;
 }
 
+static inline const char *fake_type(enum bpfrefs_kind kind, uint32_t number)
+{
+	static const enum bpfrefs_enum types[] = { BPFREFS_ENUM_MAP_TYPE, BPFREFS_ENUM_PROG_TYPE,
+						   BPFREFS_ENUM_LINK_TYPE };
+	const char *type = bpfrefs_enum_name(types[kind], number);
+
+	g_assert_nonnull(type);
+	return type;
+}
+
 static inline void fake_object(struct scan *scan, struct bpfrefs_key key, const char *name,
 			       const char *type, uint64_t refcnt)
 {
@@ -90,6 +103,9 @@ static inline void fake_object(struct scan *scan, struct bpfrefs_key key, const 
 
 	object->name = scan_str(scan, name);
 	object->type = scan_str(scan, type);
+	while (key.kind != BPFREFS_BTF &&
+	       strcmp(fake_type(key.kind, object->type_number), type) != 0)
+		object->type_number++;
 	object->refcnt = refcnt;
 }
 
@@ -120,7 +136,7 @@ static inline void fake_pin(struct scan *scan, struct bpfrefs_key key, const cha
 
 static inline void fake_slot(struct scan *scan, struct bpfrefs_key key, uint64_t slot)
 {
-	struct bpfrefs_ref *ref = scan_add_held(scan, key, 1, 0, fake_map, "slot");
+	struct bpfrefs_ref *ref = scan_add_held(scan, key, 1, 0, fake_map, WALK_VIA_SLOT);
 
 	ref_set_num(ref, fake_field(scan, "slot"), slot);
 }
@@ -138,12 +154,12 @@ static inline void fake_refs(struct scan *scan, const struct fake *fake)
 	fake_pin(scan, fake_map, "/other/x", 78);
 	fake_pin(scan, fake_plain, "/app/#odd name", 79);
 	fake_turn(scan, "prog");
-	scan_add_held(scan, fake_map, 1, 0, fake_entry, "used_maps");
+	scan_add_held(scan, fake_map, 1, 0, fake_entry, WALK_VIA_USED_MAPS);
 	fake_turn(scan, "map");
 	fake_slot(scan, fake_tail, 10);
 	fake_slot(scan, fake_entry, 2);
 	fake_turn(scan, "link");
-	scan_add_held(scan, fake_entry, 1, 0, fake_link, "prog");
+	scan_add_held(scan, fake_entry, 1, 0, fake_link, WALK_VIA_PROG);
 }
 
 static inline void fake_gaps(struct scan *scan)
@@ -189,7 +205,7 @@ static inline int fake_collect(struct scan *scan)
 	fake_kernel_btf(scan, 2, fake->vmlinux);
 	fake_kernel_btf(scan, 3, fake->module);
 	for (unsigned int i = 0; holder_classes[i]; i++) {
-		scan_set_class_index(scan, i);
+		scan_set_class(scan, holder_classes[i]);
 		scan_source(scan, "a fake");
 	}
 	fake_refs(scan, fake);

@@ -71,8 +71,10 @@ static void test_at_risk(void)
 	world_init(&world);
 	check(&world, fake_map, 0, show_at_risk, "");
 	object_of(&world, fake_map)->type = "sockmap";
+	object_of(&world, fake_map)->type_number = BPF_MAP_TYPE_SOCKMAP;
 	object_of(&world, fake_map)->state = BPFREFS_AT_RISK;
 	object_of(&world, fake_plain)->type = "prog_array";
+	object_of(&world, fake_plain)->type_number = BPF_MAP_TYPE_PROG_ARRAY;
 	object_of(&world, fake_plain)->state = BPFREFS_CLEARED;
 	object_of(&world, fake_tail)->state = BPFREFS_UNROOTED;
 	check(&world, fake_map, 0, show_at_risk,

@@ -366,7 +366,6 @@ static void test_each_class(void)
 
 		ref->target = (struct bpfrefs_key){ BPFREFS_PROG, UINT32_MAX };
 		ref->class = class;
-		ref->class_index = (uint8_t)i;
 		ref->ref = ref->user = UINT32_MAX;
 		g_string_printf(want, "prog/4294967295 %s ref=4294967295 user=4294967295",
 				class->pub.name);

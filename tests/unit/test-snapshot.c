@@ -2,6 +2,7 @@
 /* Snapshots, while they are taken and when they are frozen: references, indexes and gaps. */
 #include <string.h>
 
+#include "bpf/records.h"
 #include "snapshot/private.h"
 #include "snapshot/snapshot.h"
 
@@ -12,7 +13,7 @@ static void set_class(struct scan *scan, const char *name)
 {
 	for (unsigned int i = 0; holder_classes[i]; i++)
 		if (strcmp(holder_classes[i]->pub.name, name) == 0)
-			scan_set_class_index(scan, i);
+			scan_set_class(scan, holder_classes[i]);
 	g_assert_cmpstr(scan->class->pub.name, ==, name);
 }
 
@@ -74,9 +75,9 @@ static void references_are_grouped(void)
 	int n = 0;
 
 	set_class(scan, "map");
-	scan_add_held(scan, prog5, 1, 0, map12, "slot");
+	scan_add_held(scan, prog5, 1, 0, map12, WALK_VIA_SLOT);
 	set_class(scan, "prog");
-	scan_add_held(scan, map12, 1, 0, prog5, "used_maps");
+	scan_add_held(scan, map12, 1, 0, prog5, WALK_VIA_USED_MAPS);
 	set_class(scan, "fd");
 	ref_set_pid(scan_add(scan, map12, 1, 1), 100);
 	ref_set_pid(scan_add(scan, map12, 0, 0), 200);
@@ -111,7 +112,7 @@ static void fields_have_four_states(void)
 	struct bpfrefs_ref *ref;
 
 	set_class(scan, "map");
-	ref = scan_add_held(scan, prog5, 1, 0, map12, "slot");
+	ref = scan_add_held(scan, prog5, 1, 0, map12, WALK_VIA_SLOT);
 	snap = end(scan);
 
 	value = bpfrefs_ref_get(ref, "id");

@@ -171,7 +171,7 @@ static void build_parts(struct scan *scan)
 	uses(scan, 11, 5);
 	slot(scan, 1, 0, 12);
 	set(scan, hold(scan, "map", map(3), map(2), "inner", 0), "slot", NULL, 4);
-	slot(scan, 4, 1, 13);
+	set(scan, hold(scan, "map", prog(13), map(4), "entry", 0), "slot", NULL, 1);
 	hold(scan, "map", prog(14), map(5), "stream_verdict", 0);
 	pin(scan, link_(21), 101);
 	hold(scan, "link", map(6), link_(21), "target", 1);

@@ -7,6 +7,7 @@
 #ifndef WORLD_H
 #define WORLD_H
 
+#include <linux/bpf.h>
 #include <string.h>
 
 #include "snapshot/private.h"
@@ -63,7 +64,7 @@ static inline void set_class(struct scan *scan, const char *class)
 {
 	for (unsigned int i = 0; holder_classes[i]; i++) {
 		if (strcmp(holder_classes[i]->pub.name, class) == 0) {
-			scan_set_class_index(scan, i);
+			scan_set_class(scan, holder_classes[i]);
 			return;
 		}
 	}
@@ -107,6 +108,9 @@ static inline struct bpfrefs_object *object(struct scan *scan, struct bpfrefs_ke
 
 	result->name = "";
 	result->type = type;
+	result->type_number = strcmp(type, "prog_array") == 0 ? BPF_MAP_TYPE_PROG_ARRAY
+			      : strcmp(type, "sockmap") == 0  ? BPF_MAP_TYPE_SOCKMAP
+							      : BPF_MAP_TYPE_UNSPEC;
 	result->user_state = user_state;
 	result->refcnt = 0;
 	result->usercnt = 0;
@@ -129,13 +133,16 @@ static inline struct bpfrefs_ref *hold(struct scan *scan, const char *class,
 				       const char *via, uint32_t user)
 {
 	struct bpfrefs_object *held = scan_object(scan, target);
+	unsigned int number = 0;
 
 	set_class(scan, class);
 	held->refcnt++;
 	held->usercnt += user;
 	if (holder.kind == BPFREFS_KIND_COUNT)
 		return scan_add(scan, target, 1, user);
-	return scan_add_held(scan, target, 1, user, holder, via);
+	while (g_strcmp0(ref_via_of(number)->word, via) != 0)
+		number++;
+	return scan_add_held(scan, target, 1, user, holder, number);
 }
 
 static const struct bpfrefs_key nobody = { BPFREFS_KIND_COUNT, 0 };
@@ -180,6 +187,7 @@ static inline struct bpfrefs_ref *keep(struct scan *scan, uint32_t id, const cha
 	struct bpfrefs_ref *ref = hold(scan, "keep", map(id), nobody, NULL, 1);
 
 	set(scan, ref, "mode", mode, 0);
+	ref->automatic = strcmp(mode, bpfrefs_keep_name(BPFREFS_KEEP_AUTO)) == 0;
 	return ref;
 }
 
