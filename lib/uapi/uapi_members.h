@@ -2,7 +2,7 @@
 /*
  * Every member of the structures in uapi_info.h, and the structure of linux/bpf.h that it is copied
  * from: M(our structure, the UAPI's structure, the member). uapi_info.c compares them with the
- * system's header at compile time, and tests/unit/test-layout.c with the BTF of the running kernel.
+ * system's header at compile time, and tests/unit/test-uapi-members.c with the BTF of the running kernel.
  * Bit fields and padding are left out, since they have no offset.
  */
 #ifndef BPFREFS_UAPI_MEMBERS_H

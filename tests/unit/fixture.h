@@ -1,72 +1,211 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* A tree that stands for /proc, made in a temporary directory and passed as a descriptor. */
+/*
+ * What the unit tests share: the form of a case, a temporary directory, a fake kernel that has the
+ * objects and references which a test adds, and the daemon's state over that kernel.
+ */
 #ifndef TEST_FIXTURE_H
 #define TEST_FIXTURE_H
 
+#include <errno.h>
 #include <fcntl.h>
-#include <ftw.h>
-#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "mirror/source.h"
+#include "render/show.h"
 #include "snapshot/private.h"
+#include "tree/node.h"
 
-struct fixture {
-	char *dir;
+/* ---------------------------------------------------------------- cases --- */
+
+void test_add(const char *name, int line, void (*run)(void));
+
+#define TEST_REGISTER(name, run)                                         \
+	__attribute__((constructor)) static void test_##name##_add(void) \
+	{                                                                \
+		test_add(#name, __LINE__, run);                          \
+	}
+
+/*
+ * TEST(name) { ... } is a case, as in the kernel's kselftest_harness.h. The cases of a program run in
+ * the order of its source, and each must leave the descriptors of the process as it found them.
+ */
+#define TEST(name)                       \
+	static void test_##name(void);   \
+	TEST_REGISTER(name, test_##name) \
+	static void test_##name(void)
+
+/* A case with an argument, which init() prepares and clear() clears. */
+#define TEST_WITH(type, var, init, clear, name) \
+	static void test_##name(type *var);     \
+	static void test_##name##_run(void)     \
+	{                                       \
+		type *it = g_new0(type, 1);     \
+                                                \
+		init(it);                       \
+		test_##name(it);                \
+		clear(it);                      \
+		g_free(it);                     \
+	}                                       \
+	TEST_REGISTER(name, test_##name##_run)  \
+	static void test_##name(type *var)
+
+/* ---------------------------------------------------- temporary directory --- */
+
+struct temp_dir {
+	char *path;
 	int fd;
 };
 
-static inline char *fixture_parent(const struct fixture *fixture, const char *path)
-{
-	char *full = g_build_filename(fixture->dir, path, NULL);
-	g_autofree char *parent = g_path_get_dirname(full);
+void temp_dir_init(struct temp_dir *dir);
+/* Removes the directory with all that is in it. */
+void temp_dir_clear(struct temp_dir *dir);
+/* These create the directories above @path too. */
+void temp_dir_file(const struct temp_dir *dir, const char *path, const char *text);
+void temp_dir_link(const struct temp_dir *dir, const char *path, const char *target);
+void temp_dir_mkdir(const struct temp_dir *dir, const char *path);
 
-	g_assert_cmpint(g_mkdir_with_parents(parent, 0755), ==, 0);
-	return full;
+/* ------------------------------------------------------------ fake kernel --- */
+
+/* Adds the objects and references of a fake kernel. */
+typedef void (*build_fn)(struct scan *scan);
+
+struct fake {
+	struct fs fs;
+	struct bpfrefs_snapshot *snap; /* of fake_scan() */
+	build_fn build;
+	const struct bpfrefs_key *ids; /* the objects that have an id; the last has no kind */
+	int collect_error;
+	bool gaps;		  /* classes pin, map and fd have one each */
+	bool changing;		  /* the counters of map/12 are changing */
+	bool more_fds;		  /* process FAKE_PID has one more descriptor */
+	uint64_t vmlinux, module; /* counts of btf/2 and btf/3, the kernel's; 0: there is none */
+	gint scans;		  /* the scans that have begun */
+	GMutex gate;		  /* a scan that has begun waits for it */
+};
+
+/* The same, for a context of the test's own: only the kernel, as the BPF source would read it. */
+struct bpfrefs_ctx *fake_ctx_new(struct fake *fake);
+
+/* Finds the class of that name, for the references that are added next. */
+void set_class(struct scan *scan, const char *class);
+/* Sets a field of a reference to a string or, if @str is NULL, to a number. */
+void set(struct scan *scan, struct bpfrefs_ref *ref, const char *key, const char *str,
+	 uint64_t num);
+
+static inline struct bpfrefs_key map(uint32_t id)
+{
+	return (struct bpfrefs_key){ BPFREFS_MAP, id };
 }
 
-static inline void fixture_file(const struct fixture *fixture, const char *path, const char *text)
+static inline struct bpfrefs_key prog(uint32_t id)
 {
-	g_autofree char *full = fixture_parent(fixture, path);
-
-	g_assert_true(g_file_set_contents(full, text, -1, NULL));
+	return (struct bpfrefs_key){ BPFREFS_PROG, id };
 }
 
-static inline void fixture_link(const struct fixture *fixture, const char *path, const char *target)
+static inline struct bpfrefs_key link_(uint32_t id)
 {
-	g_autofree char *full = fixture_parent(fixture, path);
-
-	g_assert_cmpint(symlink(target, full), ==, 0);
+	return (struct bpfrefs_key){ BPFREFS_LINK, id };
 }
 
-static inline void fixture_dir(const struct fixture *fixture, const char *path)
-{
-	g_autofree char *full = fixture_parent(fixture, path);
+static const struct bpfrefs_key nobody = { BPFREFS_KIND_COUNT, 0 };
 
-	g_assert_cmpint(g_mkdir_with_parents(full, 0755), ==, 0);
-}
+/* The device number of the bpffs that all pins are in. */
+enum { MAJOR = 0, MINOR = 30 };
 
-static inline void fixture_open(struct fixture *fixture)
-{
-	fixture->dir = g_dir_make_tmp("bpfrefs-XXXXXX", NULL);
-	g_assert_nonnull(fixture->dir);
-	fixture->fd = open(fixture->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	g_assert_cmpint(fixture->fd, >=, 0);
-}
+struct bpfrefs_object *object(struct scan *scan, struct bpfrefs_key key, const char *type,
+			      bool user_state);
+struct bpfrefs_object *array(struct scan *scan, uint32_t id);
+struct bpfrefs_object *program(struct scan *scan, uint32_t id);
 
-static inline int fixture_remove(const char *path, const struct stat *st, int type, struct FTW *ftw)
-{
-	(void)st;
-	(void)type;
-	(void)ftw;
-	return remove(path);
-}
+/*
+ * Each of the following adds a reference, and counts it as the kernel would, so that all references
+ * are explained unless the test changes a counter. A shared descriptor, of the same open file as
+ * another one, and a hard link are not counted by the kernel.
+ */
+struct bpfrefs_ref *hold(struct scan *scan, const char *class, struct bpfrefs_key target,
+			 struct bpfrefs_key holder, const char *via, uint32_t user);
+void fd(struct scan *scan, struct bpfrefs_key key, uint32_t pid);
+void shared_fd(struct scan *scan, struct bpfrefs_key key, uint32_t pid);
+/* A descriptor with all its fields. */
+struct bpfrefs_ref *open_fd(struct scan *scan, struct bpfrefs_key key, uint32_t pid,
+			    const char *comm, uint32_t number, uint64_t file);
+struct bpfrefs_ref *pin(struct scan *scan, struct bpfrefs_key key, uint64_t ino);
+void hard_link(struct scan *scan, struct bpfrefs_key key, uint64_t ino);
+struct bpfrefs_ref *keep(struct scan *scan, uint32_t id, const char *mode);
+/* The same with an inode number. */
+void keep_at(struct scan *scan, uint32_t id, const char *mode, uint64_t ino);
+void uses(struct scan *scan, uint32_t prog_id, uint32_t map_id);
+void slot(struct scan *scan, uint32_t map_id, uint32_t index, uint32_t prog_id);
 
-static inline void fixture_close(struct fixture *fixture)
-{
-	g_assert_cmpint(nftw(fixture->dir, fixture_remove, 16, FTW_DEPTH | FTW_PHYS), ==, 0);
-	close(fixture->fd);
-	g_free(fixture->dir);
-}
+/* ------------------------------------------------------ answers of the graph --- */
+
+struct bpfrefs_snapshot *snapshot_of(build_fn build);
+
+/* A case on the snapshot of what build() adds. */
+#define TEST_GRAPH(name, build)                                       \
+	static void test_##name(const struct bpfrefs_snapshot *snap); \
+	static void test_##name##_run(void)                           \
+	{                                                             \
+		struct bpfrefs_snapshot *snap = snapshot_of(build);   \
+                                                                      \
+		test_##name(snap);                                    \
+		bpfrefs_snapshot_unref(snap);                         \
+	}                                                             \
+	TEST_REGISTER(name, test_##name##_run)                        \
+	static void test_##name(const struct bpfrefs_snapshot *snap)
+
+void state_is(const struct bpfrefs_snapshot *snap, struct bpfrefs_key key, enum bpfrefs_state state,
+	      const char *because);
+/* "CLASS(PID)[OWNER PID]:CHAIN " of each root. */
+void roots_are(const struct bpfrefs_snapshot *snap, struct bpfrefs_key key, const char *expected);
+int add_root(const struct bpfrefs_root *root, void *text);
+/* "OBJECT:EFFECT " of each object that the process retains. */
+void retained_is(const struct bpfrefs_snapshot *snap, uint32_t pid, const char *expected);
+
+/* -------------------------------------------------------------- fake daemon --- */
+
+/* The objects of the fake kernel that fake_init() builds. */
+static const struct bpfrefs_key fake_map = { BPFREFS_MAP, 12 };
+static const struct bpfrefs_key fake_plain = { BPFREFS_MAP, 13 };
+static const struct bpfrefs_key fake_entry = { BPFREFS_PROG, 5 };
+static const struct bpfrefs_key fake_tail = { BPFREFS_PROG, 6 };
+static const struct bpfrefs_key fake_link = { BPFREFS_LINK, 7 };
+static const struct bpfrefs_key fake_btf = { BPFREFS_BTF, 1 };
+
+/* Processes that no kernel has: PID_MAX_LIMIT - 1 and the one before it. */
+#define FAKE_PID  4194303
+#define FAKE_PID2 4194302
+
+/* The daemon's state over a fake kernel; SOURCE is /app of its bpffs. */
+void fake_init(struct fake *fake);
+void fake_clear(struct fake *fake);
+
+/*
+ * Takes a snapshot in which every object is held: the states are the graph's, whose tests check
+ * them.
+ */
+void fake_scan(struct fake *fake);
+void fake_init_scanned(struct fake *fake);
+
+#define TEST_FAKE(name)	   TEST_WITH(struct fake, fake, fake_init, fake_clear, name)
+#define TEST_SCANNED(name) TEST_WITH(struct fake, fake, fake_init_scanned, fake_clear, name)
+
+/* Whatever a test changes in the object stays, since the graph is evaluated already. */
+struct bpfrefs_object *fake_object(struct fake *fake, struct bpfrefs_key key);
+
+typedef int (*show_fn)(const struct where *w, GString *out);
+
+/* What a function of fs/render shows, owned. */
+char *shown(struct fake *fake, struct bpfrefs_key key, uint32_t pid, show_fn show);
+
+#define check_shown(fake, key, pid, show, text)                            \
+	do {                                                               \
+		g_autofree char *shown_text = shown(fake, key, pid, show); \
+		g_assert_cmpstr(shown_text, ==, text);                     \
+	} while (0)
+
+/* Each function returns -ENOENT, and shows nothing, for an object or a process that was removed. */
+void check_removed(struct fake *fake, const show_fn *shows, size_t count);
 
 #endif

@@ -6,7 +6,7 @@
 #include <unistd.h>
 
 #include "control/ctl.h"
-#include "fake.h"
+#include "fixture.h"
 
 /* These stand in for caller.c, which the linker then leaves out. */
 
@@ -25,7 +25,6 @@ void caller_describe(const struct caller *caller, pid_t *pid, char comm[32])
 
 int caller_enter(const struct caller *caller)
 {
-	(void)caller;
 	entered++;
 	return 0;
 }
@@ -55,7 +54,7 @@ static char *parsed(const char *data, size_t size)
 		g_assert_cmpstr(parsed_text, ==, expected);        \
 	} while (0)
 
-static void test_parse(void)
+TEST(parse)
 {
 	char big[CTL_COMMAND_MAX + 1];
 
@@ -86,8 +85,6 @@ static char *stored;
 static int store_note(const struct where *w, const struct caller *caller, const char *command,
 		      char **reason)
 {
-	(void)w;
-	(void)caller;
 	g_free(stored);
 	stored = g_strdup(command);
 	if (store_result == -EBUSY)
@@ -97,27 +94,24 @@ static int store_note(const struct where *w, const struct caller *caller, const 
 
 static const struct node row = { .in = DIR_OBJECT, .name = "pin", .store = store_note };
 
-static void test_write(void)
+TEST_FAKE(write)
 {
-	struct fs fs;
-	struct fake fake;
-	struct where w = { .fs = &fs, .row = &row, .key = fake_map };
+	struct where w = { .fs = &fake->fs, .row = &row, .key = fake_map };
 	struct bpfrefs_snapshot *before;
 	g_autoptr(GString) log = g_string_new(NULL);
 	int scans;
 
-	fake_init(&fs, &fake);
-	g_assert_cmpint(view_get(fs.view, &before), ==, 0);
+	g_assert_cmpint(view_get(fake->fs.view, &before), ==, 0);
 	bpfrefs_snapshot_unref(before);
-	scans = fake.scans;
+	scans = fake->scans;
 	store_result = 0;
 	g_assert_cmpint(ctl_write(&w, &admin, "app/x\n", 6), ==, 6);
 	g_assert_cmpstr(stored, ==, "app/x");
 	/* The writer's next look shows what it did. */
-	g_assert_cmpint(view_recent(fs.view, &before), ==, 0);
+	g_assert_cmpint(view_recent(fake->fs.view, &before), ==, 0);
 	bpfrefs_snapshot_unref(before);
-	g_assert_cmpint(fake.scans, >, scans);
-	g_assert_cmpuint(errlog_count(fs.errors), ==, 0);
+	g_assert_cmpint(fake->scans, >, scans);
+	g_assert_cmpuint(errlog_count(fake->fs.errors), ==, 0);
 	g_clear_pointer(&stored, g_free);
 	g_assert_cmpint(ctl_write(&w, &admin, "", 0), ==, 0);
 	g_assert_cmpint(ctl_check_write(&w, &admin, "app/x\n", 6), ==, 0);
@@ -128,54 +122,38 @@ static void test_write(void)
 	g_assert_cmpint(ctl_write(&w, &admin, "one", 3), ==, -EBUSY);
 	store_result = -EROFS;
 	g_assert_cmpint(ctl_write(&w, &admin, "two", 3), ==, -EROFS);
-	errlog_show(fs.errors, log);
-	g_assert_cmpuint(errlog_count(fs.errors), ==, 4);
+	errlog_show(fake->fs.errors, log);
+	g_assert_cmpuint(errlog_count(fake->fs.errors), ==, 4);
 	g_assert_nonnull(strstr(log->str, "pid=43 comm=tester command=map/12/pin\\040app/x EPERM"));
 	g_assert_nonnull(strstr(log->str, "command=map/12/pin\\040one EBUSY: busy as can be\n"));
 	g_assert_nonnull(
 		strstr(log->str, "command=map/12/pin\\040two EROFS: Read-only file system\n"));
 	g_clear_pointer(&stored, g_free);
-	fake_clear(&fs, &fake);
 }
 
 /* ------------------------------------------------------------- paths --- */
 
 struct sandbox {
-	struct fs fs;
 	struct fake fake;
-	char *dir;
+	struct temp_dir dir;
 };
 
 static void sandbox_init(struct sandbox *box)
 {
-	g_autofree char *sub = NULL, *file = NULL, *link = NULL;
-
-	fake_init(&box->fs, &box->fake);
-	box->dir = g_dir_make_tmp("bpfrefs-ctl-XXXXXX", NULL);
-	g_assert_nonnull(box->dir);
-	sub = g_build_filename(box->dir, "app", NULL);
-	file = g_build_filename(box->dir, "app", "file", NULL);
-	link = g_build_filename(box->dir, "out", NULL);
-	g_assert_cmpint(mkdir(sub, 0700), ==, 0);
-	g_assert_true(g_file_set_contents(file, "x", 1, NULL));
-	g_assert_cmpint(symlink("/tmp", link), ==, 0);
-	box->fs.source_fd = open(box->dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	g_assert_cmpint(box->fs.source_fd, >=, 0);
+	fake_init(&box->fake);
+	temp_dir_init(&box->dir);
+	temp_dir_file(&box->dir, "app/file", "x");
+	temp_dir_link(&box->dir, "out", "/tmp");
+	box->fake.fs.source_fd = box->dir.fd;
 }
 
 static void sandbox_clear(struct sandbox *box)
 {
-	static const char *const names[] = { "app/file", "app", "out", "" };
-
-	for (size_t i = 0; i < G_N_ELEMENTS(names); i++) {
-		g_autofree char *path = g_build_filename(box->dir, names[i], NULL);
-
-		g_assert_cmpint(remove(path), ==, 0);
-	}
-	close(box->fs.source_fd);
-	g_free(box->dir);
-	fake_clear(&box->fs, &box->fake);
+	temp_dir_clear(&box->dir);
+	fake_clear(&box->fake);
 }
+
+#define TEST_SANDBOX(name) TEST_WITH(struct sandbox, box, sandbox_init, sandbox_clear, name)
 
 struct refusal {
 	const char *command;
@@ -188,7 +166,7 @@ static void check_refusal(struct sandbox *box, struct bpfrefs_key key,
 			  int (*store)(const struct where *w, const struct caller *caller,
 				       const char *command, char **reason))
 {
-	struct where w = { .fs = &box->fs, .row = &row, .key = key };
+	struct where w = { .fs = &box->fake.fs, .row = &row, .key = key };
 	g_autofree char *reason = NULL;
 
 	g_assert_cmpint(store(&w, &admin, refusal->command, &reason), ==, refusal->result);
@@ -197,7 +175,7 @@ static void check_refusal(struct sandbox *box, struct bpfrefs_key key,
 	g_assert_cmpint(entered, ==, 0);
 }
 
-static void test_paths(void)
+TEST_SANDBOX(paths)
 {
 	static const struct refusal refusals[] = {
 		{ "", -EINVAL, "empty" },
@@ -211,34 +189,28 @@ static void test_paths(void)
 		{ "a\\9", -EINVAL, "octal" },
 		{ "app\\057..\\057..\\057x", -EXDEV, "leaves" },
 	};
-	struct sandbox box;
 
-	sandbox_init(&box);
 	for (size_t i = 0; i < G_N_ELEMENTS(refusals); i++) {
-		check_refusal(&box, fake_map, &refusals[i], ctl_pin);
-		check_refusal(&box, fake_map, &refusals[i], ctl_unpin);
+		check_refusal(box, fake_map, &refusals[i], ctl_pin);
+		check_refusal(box, fake_map, &refusals[i], ctl_unpin);
 	}
-	sandbox_clear(&box);
 }
 
-static void test_unpin_none(void)
+TEST_SANDBOX(unpin_none)
 {
 	static const struct refusal refusals[] = {
 		{ "app/none", -ENOENT, "no pin of this object" },
 		{ "app", -ENOENT, "no pin of this object" },
 		{ "out", -ENOENT, "no pin of this object" },
 	};
-	struct sandbox box;
 
-	sandbox_init(&box);
 	for (size_t i = 0; i < G_N_ELEMENTS(refusals); i++)
-		check_refusal(&box, fake_map, &refusals[i], ctl_unpin);
-	sandbox_clear(&box);
+		check_refusal(box, fake_map, &refusals[i], ctl_unpin);
 }
 
 /* ----------------------------------------------------------- control --- */
 
-static void test_control(void)
+TEST_SANDBOX(control)
 {
 	static const struct refusal refusals[] = {
 		{ "", -EINVAL, "the commands are" },
@@ -260,23 +232,9 @@ static void test_control(void)
 		{ "keep map/12 fd ", -EINVAL, "the modes are" },
 		{ "keep fd", -EINVAL, "KIND/ID" },
 	};
-	struct sandbox box;
 	struct bpfrefs_key none = { .kind = BPFREFS_KIND_COUNT };
 
-	sandbox_init(&box);
 	for (size_t i = 0; i < G_N_ELEMENTS(refusals); i++)
-		check_refusal(&box, none, &refusals[i], ctl_control);
-	g_assert_cmpint(box.fake.scans, ==, 0);
-	sandbox_clear(&box);
-}
-
-int main(int argc, char **argv)
-{
-	g_test_init(&argc, &argv, NULL);
-	g_test_add_func("/ctl/parse", test_parse);
-	g_test_add_func("/ctl/write", test_write);
-	g_test_add_func("/ctl/paths", test_paths);
-	g_test_add_func("/ctl/unpin-none", test_unpin_none);
-	g_test_add_func("/ctl/control", test_control);
-	return g_test_run();
+		check_refusal(box, none, &refusals[i], ctl_control);
+	g_assert_cmpint(box->fake.scans, ==, 0);
 }

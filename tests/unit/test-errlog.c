@@ -2,7 +2,7 @@
 /* The log of controls. */
 #include <unistd.h>
 
-#include "fake.h"
+#include "fixture.h"
 
 static char *show(struct errlog *log)
 {
@@ -12,7 +12,7 @@ static char *show(struct errlog *log)
 	return g_string_free(out, FALSE);
 }
 
-static void test_line(void)
+TEST(line)
 {
 	struct errlog *log = errlog_new();
 	struct caller self = { .tid = getpid() };
@@ -28,7 +28,7 @@ static void test_line(void)
 	errlog_free(log);
 }
 
-static void test_daemon(void)
+TEST(daemon)
 {
 	struct errlog *log = errlog_new();
 	g_autofree char *text = NULL;
@@ -39,7 +39,7 @@ static void test_daemon(void)
 	errlog_free(log);
 }
 
-static void test_newest(void)
+TEST(newest)
 {
 	struct errlog *log = errlog_new();
 	g_autofree char *text = NULL;
@@ -71,7 +71,7 @@ static gpointer add_many(gpointer data)
 	return NULL;
 }
 
-static void test_threads(void)
+TEST(threads)
 {
 	struct errlog *log = errlog_new();
 	GThread *threads[4];
@@ -82,14 +82,4 @@ static void test_threads(void)
 		g_thread_join(threads[i]);
 	g_assert_cmpuint(errlog_count(log), ==, 2000);
 	errlog_free(log);
-}
-
-int main(int argc, char **argv)
-{
-	g_test_init(&argc, &argv, NULL);
-	g_test_add_func("/errlog/line", test_line);
-	g_test_add_func("/errlog/daemon", test_daemon);
-	g_test_add_func("/errlog/newest", test_newest);
-	g_test_add_func("/errlog/threads", test_threads);
-	return g_test_run();
 }

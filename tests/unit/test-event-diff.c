@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* States of the system, and the lines that a reader gets for the changes from one to another. */
 #include "events/event_diff.h"
-#include "world.h"
+#include "fixture.h"
 
 /* What the builder makes of it. */
 static struct {
@@ -13,33 +13,21 @@ static struct {
 	bool blind;	     /* class pin learnt nothing */
 } now;
 
-static void open_file(struct scan *scan, uint32_t id, uint32_t number, uint64_t token)
-{
-	struct bpfrefs_ref *ref = hold(scan, "fd", map(id), nobody, NULL, 1);
-
-	ref_set_pid(ref, 77);
-	set(scan, ref, "file", NULL, token);
-	set(scan, ref, "pid", NULL, 77);
-	set(scan, ref, "comm", "a b", 0);
-	set(scan, ref, "fd", NULL, number);
-	scan_process(scan, 77, "a b");
-}
-
 static void build(struct scan *scan)
 {
 	object(scan, map(1), "hash", false);
 	pin(scan, map(1), 50);
 	if (now.first)
-		open_file(scan, 1, 10, now.token);
+		open_fd(scan, map(1), 77, "a b", 10, now.token);
 	if (now.second)
-		open_file(scan, 1, 9, now.token + 1);
+		open_fd(scan, map(1), 77, "a b", 9, now.token + 1);
 	if (now.third) {
 		object(scan, map(2), "hash", false);
-		open_file(scan, 2, 11, now.token + 2);
+		open_fd(scan, map(2), 77, "a b", 11, now.token + 2);
 	}
 	if (now.used_by_pinned) {
 		array(scan, 3);
-		open_file(scan, 3, 12, now.token + 3);
+		open_fd(scan, map(3), 77, "a b", 12, now.token + 3);
 		program(scan, 4);
 		uses(scan, 4, 3);
 		pin(scan, prog(4), 100);
@@ -64,7 +52,7 @@ static struct event_state *sample(struct bpfrefs_snapshot **snap)
 {
 	struct event_state *state = NULL;
 
-	*snap = take(build);
+	*snap = snapshot_of(build);
 	g_assert_cmpint(event_state_new(*snap, &state), ==, 0);
 	return state;
 }
@@ -115,6 +103,13 @@ static void finish(struct history *history)
 	memset(&now, 0, sizeof(now));
 }
 
+static void prepare(struct history *history)
+{
+	g_queue_init(&history->changes);
+}
+
+#define TEST_HISTORY(name) TEST_WITH(struct history, state, prepare, finish, name)
+
 #define check_text(history, count, opened, text)                           \
 	do {                                                               \
 		g_autofree char *merged = text_of(history, count, opened); \
@@ -131,51 +126,43 @@ static void finish(struct history *history)
 #define FD2(token) "map/1 fd ref=1 user=1 file=" token " pid=77 comm=a\\040b fd=9\n"
 #define FD3(token) "map/2 fd ref=1 user=1 file=" token " pid=77 comm=a\\040b fd=11\n"
 
-static void test_lines(void)
+TEST_HISTORY(lines)
 {
-	struct history state;
-
-	begin(&state);
+	begin(state);
 	now.token = 5;
 	now.first = now.second = true;
-	check(&state, "+ " FD1("5") "+ " FD2("6"));
-	check(&state, "");
+	check(state, "+ " FD1("5") "+ " FD2("6"));
+	check(state, "");
 	now.first = false;
 	now.third = true;
-	check(&state, "- " FD1("5") "+ " FD3("7"));
+	check(state, "- " FD1("5") "+ " FD3("7"));
 	now.second = now.third = false;
-	check(&state, "- " FD2("6") "- " FD3("7"));
-	finish(&state);
+	check(state, "- " FD2("6") "- " FD3("7"));
 }
 
 /* Tokens are numbered anew in each snapshot: that is no change; each line keeps the one it had. */
-static void test_tokens(void)
+TEST_HISTORY(tokens)
 {
-	struct history state;
-
 	now.first = now.second = true;
 	now.token = 5;
-	begin(&state);
+	begin(state);
 	now.token = 50;
-	check(&state, "");
-	g_assert_cmpuint(state.changes.length, ==, 0);
+	check(state, "");
+	g_assert_cmpuint(state->changes.length, ==, 0);
 	now.second = false;
 	now.third = true;
-	check(&state, "- " FD2("6") "+ " FD3("52"));
-	finish(&state);
+	check(state, "- " FD2("6") "+ " FD3("52"));
 }
 
 /* A new object is held unless a line says otherwise; for one that is gone its own lines are enough. */
-static void test_standings(void)
+TEST_HISTORY(standings)
 {
-	struct history state;
-
-	begin(&state);
+	begin(state);
 	now.third = true;
 	now.token = 1;
-	check(&state, "+ " FD3("3"));
+	check(state, "+ " FD3("3"));
 	now.used_by_pinned = true;
-	check(&state,
+	check(state,
 	      "+ map/3 fd ref=1 user=1 file=4 pid=77 comm=a\\040b fd=12\n"
 	      "+ map/3 prog ref=1 user=0 id=4 name= via=used_maps\n"
 	      "+ prog/4 pin ref=1 user=0 path=/sys/fs/bpf/x ino=100\n"
@@ -183,225 +170,180 @@ static void test_standings(void)
 	      "because=only\\040pid\\04077\\040(a\\040b)\\040holds\\040its\\040user\\040state,"
 	      "\\040and\\040prog/4,\\040which\\040stays,\\040uses\\040it\n");
 	now.used_by_pinned = false;
-	check(&state, "- map/3 fd ref=1 user=1 file=4 pid=77 comm=a\\040b fd=12\n"
-		      "- map/3 prog ref=1 user=0 id=4 name= via=used_maps\n"
-		      "- prog/4 pin ref=1 user=0 path=/sys/fs/bpf/x ino=100\n");
-	finish(&state);
+	check(state, "- map/3 fd ref=1 user=1 file=4 pid=77 comm=a\\040b fd=12\n"
+		     "- map/3 prog ref=1 user=0 id=4 name= via=used_maps\n"
+		     "- prog/4 pin ref=1 user=0 path=/sys/fs/bpf/x ino=100\n");
 }
 
 /* What a class does not show while it has a new gap may be there; with the gap it had, it is gone. */
-static void test_gap(void)
+TEST_HISTORY(gap)
 {
-	struct history state;
-
 	now.first = now.third = true;
 	now.token = 1;
-	begin(&state);
+	begin(state);
 	now.first = false;
 	now.gap = 3;
-	check(&state, "# fd: partial: 3 processes: Permission denied\n");
-	check(&state, "");
+	check(state, "# fd: partial: 3 processes: Permission denied\n");
+	check(state, "");
 	/* Another class is not concerned; what is new is told. */
 	now.second = true;
-	check(&state, "+ " FD2("2"));
+	check(state, "+ " FD2("2"));
 	now.gap = 0;
-	check(&state, "- " FD1("1") "# fd: complete\n");
-	check(&state, "");
-	finish(&state);
+	check(state, "- " FD1("1") "# fd: complete\n");
+	check(state, "");
 }
 
-static void test_gap_that_ends_well(void)
+TEST_HISTORY(gap_that_ends_well)
 {
-	struct history state;
-
 	now.first = now.third = true;
 	now.token = 1;
-	begin(&state);
+	begin(state);
 	now.first = false;
 	now.gap = 3;
-	check(&state, "# fd: partial: 3 processes: Permission denied\n");
+	check(state, "# fd: partial: 3 processes: Permission denied\n");
 	now.gap = 4;
-	check(&state, "# fd: partial: 4 processes: Permission denied\n");
+	check(state, "# fd: partial: 4 processes: Permission denied\n");
 	now.first = true;
 	now.gap = 0;
-	check(&state, "# fd: complete\n");
-	finish(&state);
+	check(state, "# fd: complete\n");
 }
 
-static void test_gap_that_was_there(void)
+TEST_HISTORY(gap_that_was_there)
 {
-	struct history state;
-
 	now.first = true;
 	now.gap = 3;
 	now.token = 1;
-	begin(&state);
+	begin(state);
 	now.first = false;
-	check(&state, "- " FD1("1"));
+	check(state, "- " FD1("1"));
 	now.gap = 0;
-	check(&state, "# fd: complete\n");
-	finish(&state);
+	check(state, "# fd: complete\n");
 }
 
-static void test_blind(void)
+TEST_HISTORY(blind)
 {
-	struct history state;
-
 	now.used_by_pinned = true;
-	begin(&state);
+	begin(state);
 	now.blind = true;
 	now.used_by_pinned = false;
 	/* The array's own lines are of other classes, which are complete. */
-	check(&state, "- map/3 fd ref=1 user=1 file=3 pid=77 comm=a\\040b fd=12\n"
-		      "- map/3 prog ref=1 user=0 id=4 name= via=used_maps\n"
-		      "# pin: unavailable: no bpffs here\n");
+	check(state, "- map/3 fd ref=1 user=1 file=3 pid=77 comm=a\\040b fd=12\n"
+		     "- map/3 prog ref=1 user=0 id=4 name= via=used_maps\n"
+		     "# pin: unavailable: no bpffs here\n");
 	now.blind = false;
-	check(&state, "- prog/4 pin ref=1 user=0 path=/sys/fs/bpf/x ino=100\n# pin: complete\n");
-	finish(&state);
+	check(state, "- prog/4 pin ref=1 user=0 path=/sys/fs/bpf/x ino=100\n# pin: complete\n");
 }
 
 /* Of several changes a reader gets what differs in the end, with the tokens of the last state. */
-static void test_merged(void)
+TEST_HISTORY(merged)
 {
-	struct history state;
-
 	now.token = 5;
-	begin(&state);
+	begin(state);
 	now.first = true;
-	check(&state, "+ " FD1("5"));
+	check(state, "+ " FD1("5"));
 	now.second = true;
 	now.token = 20;
-	check(&state, "+ " FD2("21"));
-	check_text(&state, 2, 0, "+ " FD1("20") "+ " FD2("21"));
+	check(state, "+ " FD2("21"));
+	check_text(state, 2, 0, "+ " FD1("20") "+ " FD2("21"));
 	now.first = false;
 	now.third = true;
 	now.token = 30;
-	check(&state, "- " FD1("20") "+ " FD3("32"));
-	check_text(&state, 2, 0, "- " FD1("20") "+ " FD2("31") "+ " FD3("32"));
-	check_text(&state, 3, 0, "+ " FD2("31") "+ " FD3("32"));
+	check(state, "- " FD1("20") "+ " FD3("32"));
+	check_text(state, 2, 0, "- " FD1("20") "+ " FD2("31") "+ " FD3("32"));
+	check_text(state, 3, 0, "+ " FD2("31") "+ " FD3("32"));
 	now.second = now.third = false;
-	check(&state, "- " FD2("31") "- " FD3("32"));
-	check_text(&state, 4, 0, "");
-	finish(&state);
+	check(state, "- " FD2("31") "- " FD3("32"));
+	check_text(state, 4, 0, "");
 }
 
 /* A state that is again as it was is no change, nor is that of an object that is gone. */
-static void test_merged_standings(void)
+TEST_HISTORY(merged_standings)
 {
-	struct history state;
 	g_autofree char *at_risk = NULL, *held = NULL, *both = NULL, *gone = NULL;
 
 	now.used_by_pinned = true;
-	begin(&state);
+	begin(state);
 	now.pinned_array = true;
-	held = step(&state);
+	held = step(state);
 	g_assert_nonnull(strstr(held, "! map/3 "));
 	g_assert_nonnull(strstr(held, " state=held "));
 	now.pinned_array = false;
-	at_risk = step(&state);
+	at_risk = step(state);
 	g_assert_nonnull(strstr(at_risk, " state=at-risk "));
-	check_text(&state, 2, 0, "");
+	check_text(state, 2, 0, "");
 	now.pinned_array = true;
 	g_free(g_steal_pointer(&held));
-	held = step(&state);
-	both = text_of(&state, 3, 0);
+	held = step(state);
+	both = text_of(state, 3, 0);
 	g_assert_cmpstr(both, ==, held);
 	now.used_by_pinned = now.pinned_array = false;
-	g_free(step(&state));
-	gone = text_of(&state, 4, 0);
+	g_free(step(state));
+	gone = text_of(state, 4, 0);
 	g_assert_null(strchr(gone, '!'));
 	g_assert_nonnull(strstr(gone, "- map/3 fd "));
-	finish(&state);
 }
 
 /* A gap that came and ended meanwhile is no change; one that is another now is shown once. */
-static void test_merged_gaps(void)
+TEST_HISTORY(merged_gaps)
 {
-	struct history state;
-
 	now.first = true;
 	now.token = 1;
-	begin(&state);
+	begin(state);
 	now.gap = 3;
-	check(&state, "# fd: partial: 3 processes: Permission denied\n");
+	check(state, "# fd: partial: 3 processes: Permission denied\n");
 	now.gap = 4;
-	check(&state, "# fd: partial: 4 processes: Permission denied\n");
-	check_text(&state, 2, 0, "# fd: partial: 4 processes: Permission denied\n");
+	check(state, "# fd: partial: 4 processes: Permission denied\n");
+	check_text(state, 2, 0, "# fd: partial: 4 processes: Permission denied\n");
 	now.gap = 0;
-	check(&state, "# fd: complete\n");
-	check_text(&state, 3, 0, "");
-	finish(&state);
+	check(state, "# fd: complete\n");
+	check_text(state, 3, 0, "");
 }
 
 /*
  * A record that was hidden by a gap when a reader opened the file is new to that reader when it is
  * shown again, and its end is none for it; a reader from before is told of the end alone.
  */
-static void test_hidden(void)
+TEST_HISTORY(hidden)
 {
-	struct history state;
-
 	now.first = now.second = true;
 	now.token = 1;
-	begin(&state);
+	begin(state);
 	now.first = now.second = false;
 	now.gap = 3;
-	check(&state, "# fd: partial: 3 processes: Permission denied\n");
+	check(state, "# fd: partial: 3 processes: Permission denied\n");
 	now.first = true;
 	now.token = 7;
 	now.gap = 0;
-	check(&state, "- " FD2("2") "# fd: complete\n");
-	check_text(&state, 1, 1, "+ " FD1("7") "# fd: complete\n");
-	check_text(&state, 2, 0, "- " FD2("2"));
+	check(state, "- " FD2("2") "# fd: complete\n");
+	check_text(state, 1, 1, "+ " FD1("7") "# fd: complete\n");
+	check_text(state, 2, 0, "- " FD2("2"));
 	/* Shown again while the gap lasts. */
 	now.first = false;
 	now.gap = 5;
-	check(&state, "# fd: partial: 5 processes: Permission denied\n");
+	check(state, "# fd: partial: 5 processes: Permission denied\n");
 	now.first = true;
-	check(&state, "");
-	g_assert_cmpuint(state.changes.length, ==, 4);
-	check_text(&state, 1, 3, "+ " FD1("7"));
-	check_text(&state, 1, 2, "");
+	check(state, "");
+	g_assert_cmpuint(state->changes.length, ==, 4);
+	check_text(state, 1, 3, "+ " FD1("7"));
+	check_text(state, 1, 2, "");
 	/* It was shown with that gap, so it is gone now, for everyone who has seen it. */
 	now.first = false;
-	check(&state, "- " FD1("7"));
-	check_text(&state, 1, 3, "- " FD1("7"));
-	check_text(&state, 2, 3, "");
-	finish(&state);
+	check(state, "- " FD1("7"));
+	check_text(state, 1, 3, "- " FD1("7"));
+	check_text(state, 2, 3, "");
 }
 
 /* A record that came and was then hidden is told with an unknown token: that of the state has none. */
-static void test_hidden_since(void)
+TEST_HISTORY(hidden_since)
 {
-	struct history state;
-
 	now.token = 1;
-	begin(&state);
+	begin(state);
 	now.first = true;
-	check(&state, "+ " FD1("1"));
+	check(state, "+ " FD1("1"));
 	now.first = false;
 	now.second = true;
 	now.gap = 3;
-	check(&state, "+ " FD2("2") "# fd: partial: 3 processes: Permission denied\n");
-	check_text(&state, 2, 0,
+	check(state, "+ " FD2("2") "# fd: partial: 3 processes: Permission denied\n");
+	check_text(state, 2, 0,
 		   "+ " FD1("?") "+ " FD2("2") "# fd: partial: 3 processes: Permission denied\n");
-	finish(&state);
-}
-
-int main(int argc, char **argv)
-{
-	g_test_init(&argc, &argv, NULL);
-	g_test_add_func("/event-diff/lines", test_lines);
-	g_test_add_func("/event-diff/tokens", test_tokens);
-	g_test_add_func("/event-diff/standings", test_standings);
-	g_test_add_func("/event-diff/gap", test_gap);
-	g_test_add_func("/event-diff/gap/ends-well", test_gap_that_ends_well);
-	g_test_add_func("/event-diff/gap/was-there", test_gap_that_was_there);
-	g_test_add_func("/event-diff/blind", test_blind);
-	g_test_add_func("/event-diff/merged", test_merged);
-	g_test_add_func("/event-diff/merged/standings", test_merged_standings);
-	g_test_add_func("/event-diff/merged/gaps", test_merged_gaps);
-	g_test_add_func("/event-diff/hidden", test_hidden);
-	g_test_add_func("/event-diff/hidden/since", test_hidden_since);
-	return g_test_run();
 }

@@ -4,7 +4,7 @@
 #include <fcntl.h>
 
 #include "events/events.h"
-#include "fake.h"
+#include "fixture.h"
 
 /* -------------------------------------------------------- a made-up libfuse --- */
 
@@ -72,7 +72,6 @@ static void wake(void *data)
 
 static void drop(void *data)
 {
-	(void)data;
 	g_atomic_int_add(&polls, -1);
 }
 
@@ -81,15 +80,14 @@ static const struct events_calls calls = { reply, fail, is_interrupted, wake, dr
 /* ------------------------------------------------------------------ the world --- */
 
 struct world {
-	struct fs fs;
 	struct fake fake;
 	struct events *events;
 };
 
 static void world_init_with(struct world *world, size_t room)
 {
-	fake_init(&world->fs, &world->fake);
-	world->events = events_new(world->fs.view, &calls, room);
+	fake_init(&world->fake);
+	world->events = events_new(world->fake.fs.view, &calls, room);
 }
 
 static void world_init(struct world *world)
@@ -97,27 +95,36 @@ static void world_init(struct world *world)
 	world_init_with(world, 1 << 20);
 }
 
+/* With a log that overruns soon. */
+static void world_init_small(struct world *world)
+{
+	world_init_with(world, 4096);
+}
+
 static void world_clear(struct world *world)
 {
 	events_stop(world->events);
 	events_free(world->events);
-	fake_clear(&world->fs, &world->fake);
+	fake_clear(&world->fake);
 	g_assert_cmpint(g_atomic_int_get(&polls), ==, 0);
 }
+
+#define TEST_WORLD(name) TEST_WITH(struct world, world, world_init, world_clear, name)
+#define TEST_SMALL(name) TEST_WITH(struct world, world, world_init_small, world_clear, name)
 
 /* Under the lock of a scan, which another thread may be making. */
 static void set_more(struct world *world, bool more)
 {
-	g_mutex_lock(&world->fs.ctx->lock);
+	g_mutex_lock(&world->fake.fs.ctx->lock);
 	world->fake.more_fds = more;
-	g_mutex_unlock(&world->fs.ctx->lock);
+	g_mutex_unlock(&world->fake.fs.ctx->lock);
 }
 
 static void set_error(struct world *world, int err)
 {
-	g_mutex_lock(&world->fs.ctx->lock);
+	g_mutex_lock(&world->fake.fs.ctx->lock);
 	world->fake.collect_error = err;
-	g_mutex_unlock(&world->fs.ctx->lock);
+	g_mutex_unlock(&world->fake.fs.ctx->lock);
 }
 
 static struct reader *reader_new(struct world *world)
@@ -177,65 +184,57 @@ static char *more(struct reader *reader)
 
 /* --------------------------------------------------------------------- tests --- */
 
-static void test_nonblock(void)
+TEST_WORLD(nonblock)
 {
-	struct world world;
 	struct reader *reader;
 	g_autofree char *plus = NULL, *minus = NULL;
 
-	world_init(&world);
-	reader = reader_new(&world);
+	reader = reader_new(world);
 	g_assert_cmpint(read_now(reader, 4096, NULL), ==, -EAGAIN);
-	set_more(&world, true);
+	set_more(world, true);
 	plus = more(reader);
 	g_assert_true(g_str_has_prefix(plus, "+ " MORE));
 	g_assert_cmpint(read_now(reader, 4096, NULL), ==, -EAGAIN);
-	set_more(&world, false);
+	set_more(world, false);
 	minus = more(reader);
 	g_assert_true(g_str_has_prefix(minus, "- " MORE));
 	/* What came and went between two looks is not seen. */
-	set_more(&world, true);
-	set_more(&world, false);
+	set_more(world, true);
+	set_more(world, false);
 	g_assert_cmpint(read_now(reader, 4096, NULL), ==, -EAGAIN);
 	events_close(reader);
-	world_clear(&world);
 }
 
 /* A read that waits is answered by a look; nobody looks before or after. */
-static void test_wait(void)
+TEST_WORLD(wait)
 {
-	struct world world;
 	struct reader *reader;
 	struct request request;
 	int scans;
 
-	world_init(&world);
-	reader = reader_new(&world);
-	scans = g_atomic_int_get(&world.fake.scans);
+	reader = reader_new(world);
+	scans = g_atomic_int_get(&world->fake.scans);
 	g_usleep(1500 * 1000);
-	g_assert_cmpint(g_atomic_int_get(&world.fake.scans), ==, scans);
-	set_more(&world, true);
+	g_assert_cmpint(g_atomic_int_get(&world->fake.scans), ==, scans);
+	set_more(world, true);
 	request_init(&request);
 	events_read(reader, &request, 65536, false);
 	wait_for(&request);
 	g_assert_cmpint(request.err, ==, 0);
 	g_assert_true(g_str_has_prefix(request.data->str, "+ " MORE));
 	request_clear(&request);
-	scans = g_atomic_int_get(&world.fake.scans);
+	scans = g_atomic_int_get(&world->fake.scans);
 	g_usleep(1500 * 1000);
-	g_assert_cmpint(g_atomic_int_get(&world.fake.scans), ==, scans);
+	g_assert_cmpint(g_atomic_int_get(&world->fake.scans), ==, scans);
 	events_close(reader);
-	world_clear(&world);
 }
 
-static void test_interrupt(void)
+TEST_WORLD(interrupt)
 {
-	struct world world;
 	struct reader *reader;
 	struct request before, during;
 
-	world_init(&world);
-	reader = reader_new(&world);
+	reader = reader_new(world);
 	request_init(&before);
 	before.interrupted = true;
 	events_read(reader, &before, 4096, false);
@@ -244,30 +243,27 @@ static void test_interrupt(void)
 	request_init(&during);
 	events_read(reader, &during, 4096, false);
 	g_assert_false(is_done(&during));
-	events_interrupt(world.events, &before);
+	events_interrupt(world->events, &before);
 	g_assert_false(is_done(&during));
-	events_interrupt(world.events, &during);
+	events_interrupt(world->events, &during);
 	g_assert_true(during.done);
 	g_assert_cmpint(during.err, ==, -EINTR);
-	events_interrupt(world.events, &during);
+	events_interrupt(world->events, &during);
 	request_clear(&before);
 	request_clear(&during);
 	events_close(reader);
-	world_clear(&world);
 }
 
 /* Two readers at different states are told different things; two requests of one share its change. */
-static void test_two(void)
+TEST_WORLD(two)
 {
-	struct world world;
 	struct reader *one, *two;
 	struct request first, second;
 
-	world_init(&world);
-	one = reader_new(&world);
-	set_more(&world, true);
-	two = reader_new(&world);
-	set_more(&world, false);
+	one = reader_new(world);
+	set_more(world, true);
+	two = reader_new(world);
+	set_more(world, false);
 	request_init(&first);
 	request_init(&second);
 	events_read(two, &second, 65536, false);
@@ -275,39 +271,36 @@ static void test_two(void)
 	wait_for(&second);
 	g_assert_true(g_str_has_prefix(second.data->str, "- " MORE));
 	g_assert_false(is_done(&first));
-	set_more(&world, true);
+	set_more(world, true);
 	wait_for(&first);
 	g_assert_true(g_str_has_prefix(first.data->str, "+ " MORE));
 	request_clear(&first);
 	request_clear(&second);
 	events_close(one);
 	events_close(two);
-	world_clear(&world);
 }
 
 /* Whole lines where they fit, parts of one that does not, never all that was asked for in one part. */
-static void test_portions(void)
+TEST_WORLD(portions)
 {
-	struct world world;
 	struct reader *reader;
 	g_autofree char *whole = NULL, *one = NULL, *most = NULL;
 	g_autoptr(GString) bytes = g_string_new(NULL);
 	const char *end;
 	size_t line;
 
-	world_init(&world);
-	reader = reader_new(&world);
-	set_more(&world, true);
+	reader = reader_new(world);
+	set_more(world, true);
 	whole = more(reader);
 	end = strchr(whole, '\n');
 	line = (size_t)(end - whole) + 1;
 	g_assert_cmpuint(strlen(end + 1), >, 0);
-	set_more(&world, false);
+	set_more(world, false);
 	g_assert_cmpint(read_now(reader, line, &one), ==, 0);
 	g_assert_cmpuint(strlen(one), ==, line);
 	g_assert_true(one[line - 1] == '\n');
 	g_assert_cmpint(read_now(reader, 4096, &most), ==, 0);
-	set_more(&world, true);
+	set_more(world, true);
 	for (size_t i = 0; i < strlen(whole); i++) {
 		g_autofree char *byte = NULL;
 
@@ -316,10 +309,9 @@ static void test_portions(void)
 	}
 	g_assert_cmpstr(bytes->str, ==, whole);
 	g_assert_cmpint(read_now(reader, 1, NULL), ==, -EAGAIN);
-	set_more(&world, false);
+	set_more(world, false);
 	g_assert_cmpint(read_now(reader, line + 10, NULL), ==, 0);
 	events_close(reader);
-	world_clear(&world);
 }
 
 static struct handle_of_poll *poll_by(struct reader *reader, struct handle_of_poll *handle,
@@ -338,22 +330,20 @@ static void wait_woken(struct handle_of_poll *handle, int times)
 }
 
 /* Who polls is woken once a look, and looked for only as long as it asks again. */
-static void test_poll(void)
+TEST_WORLD(poll)
 {
-	struct world world;
 	struct reader *reader;
 	struct handle_of_poll first = { 0 }, second = { 0 };
 	int scans;
 
-	world_init(&world);
-	reader = reader_new(&world);
+	reader = reader_new(world);
 	poll_by(reader, &first, false);
 	wait_woken(&first, 1);
-	scans = g_atomic_int_get(&world.fake.scans);
+	scans = g_atomic_int_get(&world->fake.scans);
 	g_usleep(1500 * 1000);
-	g_assert_cmpint(g_atomic_int_get(&world.fake.scans), ==, scans);
+	g_assert_cmpint(g_atomic_int_get(&world->fake.scans), ==, scans);
 	poll_by(reader, &second, false);
-	set_more(&world, true);
+	set_more(world, true);
 	wait_woken(&second, 1);
 	/* That look may have been before the change. */
 	while (!events_poll(reader, NULL))
@@ -361,40 +351,34 @@ static void test_poll(void)
 	g_assert_cmpint(read_now(reader, 65536, NULL), ==, 0);
 	g_assert_false(events_poll(reader, NULL));
 	events_close(reader);
-	world_clear(&world);
 }
 
 /* By edges: a read that finds nothing asks for the next wake-up. */
-static void test_poll_edge(void)
+TEST_WORLD(poll_edge)
 {
-	struct world world;
 	struct reader *reader;
 	struct handle_of_poll handle = { 0 };
 
-	world_init(&world);
-	reader = reader_new(&world);
+	reader = reader_new(world);
 	poll_by(reader, &handle, false);
 	wait_woken(&handle, 1);
 	g_assert_cmpint(read_now(reader, 65536, NULL), ==, -EAGAIN);
 	wait_woken(&handle, 2);
 	events_close(reader);
-	world_clear(&world);
 }
 
-static void test_errors(void)
+TEST_WORLD(errors)
 {
-	struct world world;
 	struct reader *reader = NULL;
 	struct request request;
 	struct handle_of_poll handle = { 0 };
 
-	world_init(&world);
-	set_error(&world, -EPERM);
-	g_assert_cmpint(events_open(world.events, false, &reader), ==, -EPERM);
+	set_error(world, -EPERM);
+	g_assert_cmpint(events_open(world->events, false, &reader), ==, -EPERM);
 	g_assert_null(reader);
-	set_error(&world, 0);
-	reader = reader_new(&world);
-	set_error(&world, -ENOMEM);
+	set_error(world, 0);
+	reader = reader_new(world);
+	set_error(world, -ENOMEM);
 	g_assert_cmpint(read_now(reader, 4096, NULL), ==, -ENOMEM);
 	request_init(&request);
 	events_read(reader, &request, 4096, false);
@@ -406,35 +390,31 @@ static void test_errors(void)
 	g_assert_true(events_poll(reader, NULL));
 	g_assert_cmpint(read_now(reader, 4096, NULL), ==, -ENOMEM);
 	/* It is told once, and what was seen is not lost. */
-	set_error(&world, 0);
-	set_more(&world, true);
+	set_error(world, 0);
+	set_more(world, true);
 	g_assert_cmpint(read_now(reader, 65536, NULL), ==, 0);
 	events_close(reader);
-	world_clear(&world);
 }
 
-static void test_stop(void)
+TEST_WORLD(stop)
 {
-	struct world world;
 	struct reader *reader, *other = NULL;
 	struct request request;
 	struct handle_of_poll handle = { 0 };
 
-	world_init(&world);
-	reader = reader_new(&world);
+	reader = reader_new(world);
 	request_init(&request);
 	events_read(reader, &request, 4096, false);
 	poll_by(reader, &handle, false);
-	events_stop(world.events);
+	events_stop(world->events);
 	g_assert_true(request.done);
 	g_assert_cmpint(request.err, ==, -ENODEV);
 	g_assert_cmpint(g_atomic_int_get(&handle.woken), >=, 1);
 	g_assert_true(events_poll(reader, NULL));
 	g_assert_cmpint(read_now(reader, 4096, NULL), ==, -ENODEV);
-	g_assert_cmpint(events_open(world.events, false, &other), ==, -ENODEV);
+	g_assert_cmpint(events_open(world->events, false, &other), ==, -ENODEV);
 	request_clear(&request);
 	events_close(reader);
-	world_clear(&world);
 }
 
 static guint open_all(struct world *world, bool others, GPtrArray *readers)
@@ -450,23 +430,20 @@ static guint open_all(struct world *world, bool others, GPtrArray *readers)
 }
 
 /* Readers who never read are bounded in number, and half of that is root's. */
-static void test_many(void)
+TEST_WORLD(many)
 {
-	struct world world;
 	g_autoptr(GPtrArray) readers = g_ptr_array_new();
 
-	world_init(&world);
-	g_assert_cmpuint(open_all(&world, true, readers), ==, 512);
-	g_assert_cmpuint(open_all(&world, false, readers), ==, 512);
+	g_assert_cmpuint(open_all(world, true, readers), ==, 512);
+	g_assert_cmpuint(open_all(world, false, readers), ==, 512);
 	for (guint i = 0; i < readers->len; i++)
 		events_close(readers->pdata[i]);
 	g_ptr_array_set_size(readers, 0);
-	g_assert_cmpuint(open_all(&world, false, readers), ==, 1024);
-	g_assert_cmpuint(open_all(&world, true, readers), ==, 0);
+	g_assert_cmpuint(open_all(world, false, readers), ==, 1024);
+	g_assert_cmpuint(open_all(world, true, readers), ==, 0);
 	for (guint i = 0; i < readers->len; i++)
 		events_close(readers->pdata[i]);
-	events_close(reader_new(&world));
-	world_clear(&world);
+	events_close(reader_new(world));
 }
 
 /* Lines of a text that begin so. */
@@ -500,68 +477,60 @@ static guint change_and_read(struct world *world, struct reader *reader, guint t
  * A reader that does not read while the log overruns is told how many changes it has lost, and then
  * only of what happens after that; another is told of everything.
  */
-static void test_overrun(void)
+TEST_SMALL(overrun)
 {
-	struct world world;
 	struct reader *slow, *quick;
 	g_autofree char *lost = NULL, *want = NULL, *after = NULL;
 
-	world_init_with(&world, 4096);
-	slow = reader_new(&world);
-	quick = reader_new(&world);
-	want = g_strdup_printf("# lost %u changes\n", change_and_read(&world, quick, 41));
+	slow = reader_new(world);
+	quick = reader_new(world);
+	want = g_strdup_printf("# lost %u changes\n", change_and_read(world, quick, 41));
 	g_assert_cmpint(read_now(slow, 65536, &lost), ==, 0);
 	g_assert_cmpstr(lost, ==, want);
 	/* The present state counts as seen: what it has is not new, and its end is told. */
 	g_assert_cmpint(read_now(slow, 65536, NULL), ==, -EAGAIN);
-	set_more(&world, false);
+	set_more(world, false);
 	after = more(slow);
 	g_assert_true(g_str_has_prefix(after, "- " MORE));
 	g_assert_cmpint(read_now(quick, 65536, NULL), ==, 0);
 	events_close(slow);
 	events_close(quick);
-	world_clear(&world);
 }
 
 /* While the changes are still in the log a slow reader gets what differs in the end. */
-static void test_slow(void)
+TEST_WORLD(slow)
 {
-	struct world world;
 	struct reader *slow, *quick;
 	g_autofree char *text = NULL;
 
-	world_init(&world);
-	slow = reader_new(&world);
-	quick = reader_new(&world);
-	change_and_read(&world, quick, 40);
+	slow = reader_new(world);
+	quick = reader_new(world);
+	change_and_read(world, quick, 40);
 	g_assert_cmpint(read_now(slow, 65536, NULL), ==, -EAGAIN);
-	change_and_read(&world, quick, 41);
+	change_and_read(world, quick, 41);
 	g_assert_cmpint(read_now(slow, 65536, &text), ==, 0);
 	g_assert_true(g_str_has_prefix(text, "+ " MORE));
 	g_assert_cmpuint(count_lines(text, '-'), ==, 0);
 	events_close(slow);
 	events_close(quick);
-	world_clear(&world);
 }
 
 /* A thousand readers wait, all are told; then a thousand poll and do not read. Nobody gets an error. */
-static void test_thousand(void)
+TEST_SMALL(thousand)
 {
 	enum { COUNT = 1000 };
-	struct world world;
 	struct reader *readers[COUNT];
 	struct request *requests = g_new0(struct request, COUNT);
 	int scans;
 
-	world_init_with(&world, 4096);
 	for (int i = 0; i < COUNT; i++)
-		readers[i] = reader_new(&world);
-	scans = g_atomic_int_get(&world.fake.scans);
+		readers[i] = reader_new(world);
+	scans = g_atomic_int_get(&world->fake.scans);
 	for (int i = 0; i < COUNT; i++) {
 		request_init(&requests[i]);
 		events_read(readers[i], &requests[i], 65536, false);
 	}
-	set_more(&world, true);
+	set_more(world, true);
 	for (int i = 0; i < COUNT; i++) {
 		wait_for(&requests[i]);
 		g_assert_cmpint(requests[i].err, ==, 0);
@@ -569,8 +538,8 @@ static void test_thousand(void)
 	}
 	for (int i = 0; i < COUNT; i++)
 		request_clear(&requests[i]);
-	g_assert_true(g_atomic_int_get(&world.fake.scans) - scans < 60);
-	change_and_read(&world, readers[0], 2 * 20 + 1);
+	g_assert_true(g_atomic_int_get(&world->fake.scans) - scans < 60);
+	change_and_read(world, readers[0], 2 * 20 + 1);
 	for (int i = 1; i < COUNT; i++) {
 		g_autofree char *text = NULL;
 
@@ -580,25 +549,22 @@ static void test_thousand(void)
 	for (int i = 0; i < COUNT; i++)
 		events_close(readers[i]);
 	g_free(requests);
-	world_clear(&world);
 }
 
 /* Readers that stop in the midst of what they read: all have it to the end, or a line says what is lost. */
-static void test_in_the_midst(void)
+TEST_SMALL(in_the_midst)
 {
 	enum { COUNT = 200 };
-	struct world world;
 	struct reader *readers[COUNT], *quick;
 	guint lost = 0;
 
-	world_init_with(&world, 4096);
-	quick = reader_new(&world);
+	quick = reader_new(world);
 	for (int i = 0; i < COUNT; i++) {
 		g_autofree char *first = NULL;
 
 		/* Each opens at another state, and reads one byte of what comes then. */
-		readers[i] = reader_new(&world);
-		change_and_read(&world, quick, 1);
+		readers[i] = reader_new(world);
+		change_and_read(world, quick, 1);
 		g_assert_cmpint(read_now(readers[i], 1, &first), ==, 0);
 		g_assert_cmpstr(first, ==, i % 2 ? "-" : "+");
 	}
@@ -617,25 +583,4 @@ static void test_in_the_midst(void)
 	g_assert_cmpuint(lost, >, 0);
 	g_assert_cmpuint(lost, <, COUNT);
 	events_close(quick);
-	world_clear(&world);
-}
-
-int main(int argc, char **argv)
-{
-	g_test_init(&argc, &argv, NULL);
-	g_test_add_func("/events/nonblock", test_nonblock);
-	g_test_add_func("/events/wait", test_wait);
-	g_test_add_func("/events/interrupt", test_interrupt);
-	g_test_add_func("/events/two", test_two);
-	g_test_add_func("/events/portions", test_portions);
-	g_test_add_func("/events/poll", test_poll);
-	g_test_add_func("/events/poll/edge", test_poll_edge);
-	g_test_add_func("/events/errors", test_errors);
-	g_test_add_func("/events/stop", test_stop);
-	g_test_add_func("/events/many", test_many);
-	g_test_add_func("/events/slow", test_slow);
-	g_test_add_func("/events/overrun", test_overrun);
-	g_test_add_func("/events/thousand", test_thousand);
-	g_test_add_func("/events/midst", test_in_the_midst);
-	return g_test_run();
 }

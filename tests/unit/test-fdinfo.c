@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <string.h>
 
+#include "fixture.h"
 #include "procfs/fdinfo.h"
 
 static void check(const char *text, enum bpfrefs_kind kind, uint32_t id)
@@ -14,7 +15,7 @@ static void check(const char *text, enum bpfrefs_kind kind, uint32_t id)
 	g_assert_cmpuint(key.id, ==, id);
 }
 
-static void test_kinds(void)
+TEST(kinds)
 {
 	check("pos:\t0\nflags:\t02000002\nmap_type:\t1\nkey_size:\t4\nmap_id:\t12\nfrozen:\t0\n",
 	      BPFREFS_MAP, 12);
@@ -26,7 +27,7 @@ static void test_kinds(void)
 	check("map_id:\t8", BPFREFS_MAP, 8);
 }
 
-static void test_others(void)
+TEST(others)
 {
 	check("", BPFREFS_KIND_COUNT, 0);
 	check("pos:\t0\nflags:\t02\n", BPFREFS_KIND_COUNT, 0);
@@ -40,7 +41,7 @@ static void test_others(void)
 	check("map_id:\t99999999999999999999999\n", BPFREFS_KIND_COUNT, 0);
 }
 
-static void test_num(void)
+TEST(num)
 {
 	uint64_t value = 0;
 
@@ -50,7 +51,7 @@ static void test_num(void)
 	g_assert_false(fdinfo_num("memlock:\n4096\n", "memlock", &value));
 }
 
-static void test_read(void)
+TEST(read)
 {
 	g_autofree char *dir = g_dir_make_tmp("bpfrefs-XXXXXX", NULL);
 	g_autofree char *path = g_build_filename(dir, "file", NULL);
@@ -66,14 +67,4 @@ static void test_read(void)
 	g_assert_cmpint(text_read_at(dir_fd, "file", buf, sizeof(buf)), ==, -E2BIG);
 	g_assert_cmpint(unlink(path), ==, 0);
 	g_assert_cmpint(rmdir(dir), ==, 0);
-}
-
-int main(int argc, char **argv)
-{
-	g_test_init(&argc, &argv, NULL);
-	g_test_add_func("/fdinfo/kinds", test_kinds);
-	g_test_add_func("/fdinfo/others", test_others);
-	g_test_add_func("/fdinfo/num", test_num);
-	g_test_add_func("/fdinfo/read", test_read);
-	return g_test_run();
 }

@@ -2,7 +2,7 @@
 /* Which automatic keeps are released, and what removing a pin would do, on hand-made snapshots. */
 #include <stdlib.h>
 
-#include "world.h"
+#include "fixture.h"
 
 /* ------------------------------------------------------ rings and keeps --- */
 
@@ -45,16 +45,13 @@ static void garbage_is(const struct bpfrefs_snapshot *snap, const char *expected
 	g_assert_cmpstr(text->str, ==, expected);
 }
 
-static void test_rings(void)
+TEST_GRAPH(rings, build_rings)
 {
-	struct bpfrefs_snapshot *snap = take(build_rings);
-
 	garbage_is(snap, "map/1 map/2 map/3 ");
 	state_is(snap, map(1), BPFREFS_UNROOTED, "no root leads to it: bpfrefs keeps it (auto)");
 	state_is(snap, prog(12), BPFREFS_UNROOTED, "no root leads to it: map/2 has it in slot 0");
 	state_is(snap, map(4), BPFREFS_HELD, "prog/15 uses it");
 	state_is(snap, prog(14), BPFREFS_HELD, "map/4 has it in slot 7");
-	bpfrefs_snapshot_unref(snap);
 }
 
 /* The same cycles, but prog 11 has an unexplained reference, and a process has prog 13. */
@@ -65,10 +62,8 @@ static void build_rings_with_roots(struct scan *scan)
 	fd(scan, prog(13), 77);
 }
 
-static void test_rings_with_roots(void)
+TEST_GRAPH(rings_with_roots, build_rings_with_roots)
 {
-	struct bpfrefs_snapshot *snap = take(build_rings_with_roots);
-
 	garbage_is(snap, "");
 	state_is(snap, prog(11), BPFREFS_STATE_UNKNOWN, "unexplained references: 1");
 	state_is(snap, map(1), BPFREFS_STATE_UNKNOWN,
@@ -79,7 +74,6 @@ static void test_rings_with_roots(void)
 	 */
 	state_is(snap, map(2), BPFREFS_HELD, "prog/13 uses it");
 	state_is(snap, map(3), BPFREFS_HELD, "prog/12 uses it");
-	bpfrefs_snapshot_unref(snap);
 }
 
 static void build_rings_with_gap(struct scan *scan)
@@ -89,9 +83,8 @@ static void build_rings_with_gap(struct scan *scan)
 	scan_gap(scan, 3, "processes", EACCES);
 }
 
-static void test_gap(void)
+TEST_GRAPH(gap, build_rings_with_gap)
 {
-	struct bpfrefs_snapshot *snap = take(build_rings_with_gap);
 	struct bpfrefs_key *keys = NULL;
 	size_t count = 0;
 
@@ -100,7 +93,6 @@ static void test_gap(void)
 	state_is(snap, map(1), BPFREFS_STATE_UNKNOWN,
 		 "nothing leads to it, but class fd is partial");
 	state_is(snap, map(4), BPFREFS_HELD, "prog/15 uses it");
-	bpfrefs_snapshot_unref(snap);
 }
 
 /*
@@ -121,31 +113,24 @@ static void build_keeps(struct scan *scan)
 	scan_object(scan, map(4))->refcnt++;
 }
 
-static void test_keeps(void)
+TEST_GRAPH(keeps, build_keeps)
 {
-	struct bpfrefs_snapshot *snap = take(build_keeps);
-
 	garbage_is(snap, "map/5 ");
 	state_is(snap, map(1), BPFREFS_HELD, "bpfrefs keeps it (pin)");
 	state_is(snap, map(2), BPFREFS_HELD, "prog/12 uses it");
 	state_is(snap, map(3), BPFREFS_STATE_UNKNOWN, "its counters were changing");
 	state_is(snap, map(4), BPFREFS_STATE_UNKNOWN, "unexplained references: 1");
 	state_is(snap, map(5), BPFREFS_UNROOTED, "no root leads to it: bpfrefs keeps it (auto)");
-	bpfrefs_snapshot_unref(snap);
 }
 
 static void build_nothing(struct scan *scan)
 {
-	(void)scan;
 }
 
-static void test_empty(void)
+TEST_GRAPH(empty, build_nothing)
 {
-	struct bpfrefs_snapshot *snap = take(build_nothing);
-
 	garbage_is(snap, "");
 	g_assert_cmpint(bpfrefs_unpin_check(snap, map(1), MAJOR, MINOR, 1), ==, 0);
-	bpfrefs_snapshot_unref(snap);
 }
 
 /* ---------------------------------------------------------------- unpin --- */
@@ -190,10 +175,10 @@ static void build_unpin(struct scan *scan)
 	pin(scan, map(24), 500);
 }
 
-static void test_unpin(void)
+TEST(unpin)
 {
 	static const int expected[] = { 0, -EBUSY, 0, -EBUSY, 0, 0, 0, 0, -EBUSY, -EBUSY };
-	struct bpfrefs_snapshot *snap = take(build_unpin);
+	struct bpfrefs_snapshot *snap = snapshot_of(build_unpin);
 
 	for (uint32_t id = 1; id < G_N_ELEMENTS(expected); id++) {
 		g_test_message("map/%u", id);
@@ -206,10 +191,10 @@ static void test_unpin(void)
 	bpfrefs_snapshot_unref(snap);
 }
 
-static void test_unpin_keep(void)
+TEST(unpin_keep)
 {
 	static const int expected[] = { -EBUSY, 0, -EBUSY, 0 };
-	struct bpfrefs_snapshot *snap = take(build_unpin);
+	struct bpfrefs_snapshot *snap = snapshot_of(build_unpin);
 
 	for (uint32_t i = 0; i < G_N_ELEMENTS(expected); i++)
 		g_assert_cmpint(bpfrefs_unpin_check(snap, map(21 + i), MAJOR, MINOR, 121 + i), ==,
@@ -227,14 +212,11 @@ static void build_unseen(struct scan *scan)
 	fd(scan, map(3), 77);
 }
 
-static void test_unpin_unseen(void)
+TEST_GRAPH(unpin_unseen, build_unseen)
 {
-	struct bpfrefs_snapshot *snap = take(build_unseen);
-
 	g_assert_cmpint(bpfrefs_unpin_check(snap, map(1), MAJOR, MINOR, 101), ==, -EBUSY);
 	g_assert_cmpint(bpfrefs_unpin_check(snap, map(2), MAJOR, MINOR, 102), ==, 0);
 	g_assert_cmpint(bpfrefs_unpin_check(snap, map(3), MAJOR, MINOR, 103), ==, 0);
-	bpfrefs_snapshot_unref(snap);
 }
 
 /*
@@ -252,10 +234,10 @@ static void build_unpin_unknown(struct scan *scan)
 	scan_unavailable(scan, "no walk", 0);
 }
 
-static void test_unpin_unknown(void)
+TEST(unpin_unknown)
 {
 	static const int expected[] = { 0, -EBUSY, 0, -EBUSY, 0, 0, 0, -EBUSY, -EBUSY, -EBUSY };
-	struct bpfrefs_snapshot *snap = take(build_unpin_unknown);
+	struct bpfrefs_snapshot *snap = snapshot_of(build_unpin_unknown);
 
 	for (uint32_t id = 1; id < G_N_ELEMENTS(expected); id++) {
 		g_test_message("map/%u", id);
@@ -263,19 +245,4 @@ static void test_unpin_unknown(void)
 				expected[id]);
 	}
 	bpfrefs_snapshot_unref(snap);
-}
-
-int main(int argc, char **argv)
-{
-	g_test_init(&argc, &argv, NULL);
-	g_test_add_func("/graph/rings", test_rings);
-	g_test_add_func("/graph/rings/roots", test_rings_with_roots);
-	g_test_add_func("/graph/gap", test_gap);
-	g_test_add_func("/graph/keeps", test_keeps);
-	g_test_add_func("/graph/empty", test_empty);
-	g_test_add_func("/graph/unpin", test_unpin);
-	g_test_add_func("/graph/unpin/keep", test_unpin_keep);
-	g_test_add_func("/graph/unpin/unseen", test_unpin_unseen);
-	g_test_add_func("/graph/unpin/unknown", test_unpin_unknown);
-	return g_test_run();
 }

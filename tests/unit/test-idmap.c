@@ -5,9 +5,10 @@
  */
 #include "snapshot/idmap.h"
 
+#include "fixture.h"
 #include "snapshot/private.h"
 
-static void empty(void)
+TEST(empty)
 {
 	struct idmap map = { 0 };
 
@@ -34,7 +35,7 @@ static void check_numbers(uint64_t first, uint64_t step)
 	g_assert_null(idmap_get(&map, first));
 }
 
-static void ids_keys_and_addresses(void)
+TEST(ids_keys_and_addresses)
 {
 	check_numbers(2, 2);
 	check_numbers((uint64_t)BPFREFS_BTF << 32 | 100, 3);
@@ -42,7 +43,7 @@ static void ids_keys_and_addresses(void)
 	check_numbers(0, (uint64_t)1 << 48);
 }
 
-static void a_second_value_replaces(void)
+TEST(a_second_value_replaces)
 {
 	struct idmap map = { 0 };
 
@@ -54,7 +55,7 @@ static void a_second_value_replaces(void)
 }
 
 /* Reserving memory changes nothing else. */
-static void room_beforehand(void)
+TEST(room_beforehand)
 {
 	struct idmap map = { 0 };
 	size_t slots;
@@ -72,7 +73,7 @@ static void room_beforehand(void)
 }
 
 /* Impossible sizes are refused, and small ones are not checked. */
-static void too_much(void)
+TEST(too_much)
 {
 	unsigned char *some = memory_try(3, 1000);
 
@@ -88,15 +89,4 @@ static void too_much(void)
 	g_assert_true(memory_can_grow(0, 1000));
 	g_assert_true(memory_can_grow(1 << 20, 8));
 	g_assert_false(memory_can_grow(SIZE_MAX / 4 - 8, 100));
-}
-
-int main(int argc, char **argv)
-{
-	g_test_init(&argc, &argv, NULL);
-	g_test_add_func("/idmap/empty", empty);
-	g_test_add_func("/idmap/numbers", ids_keys_and_addresses);
-	g_test_add_func("/idmap/replace", a_second_value_replaces);
-	g_test_add_func("/idmap/reserve", room_beforehand);
-	g_test_add_func("/idmap/memory", too_much);
-	return g_test_run();
 }

@@ -2,6 +2,7 @@
 /* The facts about objects, rendered from structures as a kernel fills them. */
 #include <string.h>
 
+#include "fixture.h"
 #include "uapi/uapi_info.h"
 
 static void check(struct bpfrefs_info *info, const char *want)
@@ -20,7 +21,7 @@ static void check(struct bpfrefs_info *info, const char *want)
 	bpfrefs_info_free(info);
 }
 
-static void test_map(void)
+TEST(map)
 {
 	struct map_facts facts = {
 		.type = 3,
@@ -44,7 +45,7 @@ static void test_map(void)
 }
 
 /* A fact that the kernel does not fill is left out, rather than shown as 0. */
-static void test_map_of_an_older_kernel(void)
+TEST(map_of_an_older_kernel)
 {
 	struct map_facts facts = { .type = 2, .id = 5, .short_info = true };
 	struct bpfrefs_info *info = info_new();
@@ -57,7 +58,7 @@ static void test_map_of_an_older_kernel(void)
 }
 
 /* Only a struct_ops map has this. */
-static void test_map_of_a_kernels_type(void)
+TEST(map_of_a_kernels_type)
 {
 	struct map_facts facts = { .type = 26, .id = 5, .btf_vmlinux_id = 3 };
 	struct bpfrefs_info *info = info_new();
@@ -71,7 +72,7 @@ static void test_map_of_a_kernels_type(void)
 	bpfrefs_info_free(info);
 }
 
-static void test_new_type(void)
+TEST(new_type)
 {
 	struct map_facts facts = { .type = 999, .id = 1 };
 	struct bpfrefs_info *info = info_new();
@@ -86,7 +87,7 @@ static void test_new_type(void)
 }
 
 /* An older kernel fills less of the structure, and returns that length. */
-static void test_prog(void)
+TEST(prog)
 {
 	uint32_t map_ids[] = { 1, 2, 30 };
 	struct prog_facts facts = {
@@ -119,7 +120,7 @@ static void test_prog(void)
 		    "jited_line_info_rec_size: 0\nnr_prog_tags: 0\nrun_time_ns: 0\n");
 }
 
-static void test_btf(void)
+TEST(btf)
 {
 	struct btf_facts facts = {
 		.raw = { .btf_size = 4096, .id = 1, .kernel_btf = 1 },
@@ -151,7 +152,7 @@ static void check_link(struct uapi_link raw, const char *text, const char *want)
 	check(info, all);
 }
 
-static void test_link_detached(void)
+TEST(link_detached)
 {
 	check_link(
 		(struct uapi_link){ .type = UAPI_LINK_CGROUP, .prog_id = 4, .cgroup = { 77, 1 } },
@@ -172,7 +173,7 @@ static void test_link_detached(void)
 		   "map_id: 6\nattach_type: sk_skb_verdict\n");
 }
 
-static void test_link_tracing(void)
+TEST(link_tracing)
 {
 	check_link((struct uapi_link){ .type = UAPI_LINK_TRACING, .tracing = { 24, 1, 500, 0 } },
 		   "", "attach_type: trace_fentry\ntarget_obj_id: 1\ntarget_btf_id: 500\n");
@@ -192,7 +193,7 @@ static void test_link_tracing(void)
 		"", "pf: ipv4\nhooknum: local_in\npriority: -100\nflags: 1\n");
 }
 
-static void test_link_iter(void)
+TEST(link_iter)
 {
 	check_link((struct uapi_link){ .type = UAPI_LINK_ITER, .iter.map.map_id = 8 },
 		   "bpf_map_elem", "target_name: bpf_map_elem\nmap_id: 8\n");
@@ -204,7 +205,7 @@ static void test_link_iter(void)
 		   "task_file", "target_name: task_file\npid: 33\n");
 }
 
-static void test_link_perf(void)
+TEST(link_perf)
 {
 	check_link((struct uapi_link){ .type = UAPI_LINK_PERF_EVENT,
 				       .perf_event = { .type = UAPI_PERF_TRACEPOINT } },
@@ -228,7 +229,7 @@ static void test_link_perf(void)
 }
 
 /* Linux 6.6 fills the count of a kprobe_multi link, but not the number of missed calls. */
-static void test_link_missed(void)
+TEST(link_missed)
 {
 	g_autofree struct link_facts *facts = g_new0(struct link_facts, 1);
 	struct bpfrefs_info *info = info_new();
@@ -239,21 +240,4 @@ static void test_link_missed(void)
 	facts->len = offsetof(struct uapi_link, perf_event.kprobe.missed);
 	info_link(info, facts);
 	check(info, "kind: link\ntype: kprobe_multi\nid: 3\nprog_id: 0\ncount: 2\nflags: 0\n");
-}
-
-int main(int argc, char **argv)
-{
-	g_test_init(&argc, &argv, NULL);
-	g_test_add_func("/info/map", test_map);
-	g_test_add_func("/info/map-of-an-older-kernel", test_map_of_an_older_kernel);
-	g_test_add_func("/info/map-of-a-kernels-type", test_map_of_a_kernels_type);
-	g_test_add_func("/info/new-type", test_new_type);
-	g_test_add_func("/info/prog", test_prog);
-	g_test_add_func("/info/btf", test_btf);
-	g_test_add_func("/info/link/detached", test_link_detached);
-	g_test_add_func("/info/link/tracing", test_link_tracing);
-	g_test_add_func("/info/link/iter", test_link_iter);
-	g_test_add_func("/info/link/missed", test_link_missed);
-	g_test_add_func("/info/link/perf", test_link_perf);
-	return g_test_run();
 }

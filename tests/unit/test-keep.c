@@ -6,11 +6,12 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "fixture.h"
 #include "keep/keep.h"
 
 /* ---------------------------------------------------------------- names --- */
 
-static void test_names(void)
+TEST(names)
 {
 	static const char *const bad[] = {
 		"",	  "map",    "map_",	      "map_0",
@@ -34,36 +35,7 @@ static void test_names(void)
 
 /* ---------------------------------------------------------- directories --- */
 
-struct dir {
-	char *path;
-	int fd;
-};
-
-static void dir_open(struct dir *dir, gconstpointer data)
-{
-	(void)data;
-	dir->path = g_dir_make_tmp("keep-XXXXXX", NULL);
-	g_assert_nonnull(dir->path);
-	dir->fd = open(dir->path, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	g_assert_cmpint(dir->fd, >=, 0);
-}
-
-static void dir_close(struct dir *dir, gconstpointer data)
-{
-	static const char *const left[] = { "bpfrefs/keep/x", "bpfrefs/keep/map_1",
-					    "bpfrefs/keep/map_2", "bpfrefs/keep/prog_3" };
-	static const char *const dirs[] = { "bpfrefs/keep", "bpfrefs/auto", "bpfrefs", "other" };
-
-	(void)data;
-	for (size_t i = 0; i < G_N_ELEMENTS(left); i++)
-		unlinkat(dir->fd, left[i], 0);
-	for (size_t i = 0; i < G_N_ELEMENTS(dirs); i++)
-		if (unlinkat(dir->fd, dirs[i], 0) != 0)
-			unlinkat(dir->fd, dirs[i], AT_REMOVEDIR);
-	g_assert_cmpint(g_rmdir(dir->path), ==, 0);
-	close(dir->fd);
-	g_free(dir->path);
-}
+#define TEST_DIR(name) TEST_WITH(struct temp_dir, dir, temp_dir_init, temp_dir_clear, name)
 
 static bool need_root(void)
 {
@@ -73,7 +45,7 @@ static bool need_root(void)
 	return false;
 }
 
-static void mode_of(const struct dir *dir, const char *path, unsigned int mode)
+static void mode_of(const struct temp_dir *dir, const char *path, unsigned int mode)
 {
 	struct stat st;
 
@@ -82,11 +54,10 @@ static void mode_of(const struct dir *dir, const char *path, unsigned int mode)
 	g_assert_cmpuint(st.st_mode & 0777, ==, mode);
 }
 
-static void test_created(struct dir *dir, gconstpointer data)
+TEST_DIR(created)
 {
 	int fd;
 
-	(void)data;
 	if (!need_root())
 		return;
 	g_assert_cmpint(keep_dirs_open(dir->fd, BPFREFS_KEEP_PIN, false), ==, -ENOENT);
@@ -101,9 +72,8 @@ static void test_created(struct dir *dir, gconstpointer data)
 	close(fd);
 }
 
-static void test_refused(struct dir *dir, gconstpointer data)
+TEST_DIR(refused)
 {
-	(void)data;
 	if (!need_root())
 		return;
 	/* A symlink to a valid directory. */
@@ -132,59 +102,41 @@ static void test_refused(struct dir *dir, gconstpointer data)
 /* ------------------------------------------------------------- keepers --- */
 
 /* A fake kernel with array 1, hash 2, program 3 and btf 4. */
-static const struct bpfrefs_key array = { BPFREFS_MAP, 1 }, hash = { BPFREFS_MAP, 2 },
-				program = { BPFREFS_PROG, 3 }, btf = { BPFREFS_BTF, 4 },
-				missing = { BPFREFS_MAP, 9 };
+static const struct bpfrefs_key ids[] = {
+	{ BPFREFS_MAP, 1 }, { BPFREFS_MAP, 2 }, { BPFREFS_PROG, 3 }, { BPFREFS_BTF, 4 }, nobody
+};
+static const struct bpfrefs_key btf = { BPFREFS_BTF, 4 };
 
-static int next_id(struct bpfrefs_ctx *ctx, enum bpfrefs_kind kind, uint32_t start, uint32_t *id)
+static void build(struct scan *scan)
 {
-	const struct bpfrefs_key all[] = { array, hash, program, btf };
-
-	(void)ctx;
-	for (size_t i = 0; i < G_N_ELEMENTS(all); i++) {
-		if (all[i].kind == kind && all[i].id > start) {
-			*id = all[i].id;
-			return 0;
-		}
-	}
-	return -ENOENT;
+	array(scan, 1);
+	object(scan, map(2), "hash", false);
+	program(scan, 3);
+	object(scan, btf, "btf", false);
 }
 
-static int collect(struct scan *scan)
-{
-	scan_object_add(scan, array)->user_state = true;
-	scan_object_add(scan, hash);
-	scan_object_add(scan, program);
-	scan_object_add(scan, btf);
-	return 0;
-}
+static struct fake kernel = { .build = build, .ids = ids };
 
-static const struct source fake = { .id = BPFREFS_SOURCE_BPF,
-				    .next_id = next_id,
-				    .collect = collect };
-
-static void test_set_refused(struct dir *dir, gconstpointer data)
+TEST_DIR(set_refused)
 {
 	struct bpfrefs_keeper *keeper;
-	struct bpfrefs_ctx *ctx;
+	struct bpfrefs_ctx *ctx = fake_ctx_new(&kernel);
 	enum bpfrefs_keep_mode mode;
 
-	(void)data;
-	g_assert_cmpint(ctx_open_with(&fake, NULL, &ctx), ==, 0);
 	g_assert_cmpint(bpfrefs_keeper_open(ctx, -1, &keeper), ==, -EBADF);
 	g_assert_cmpint(bpfrefs_keeper_open(ctx, dir->fd, &keeper), ==, 0);
-	g_assert_cmpint(bpfrefs_keep_set(keeper, missing, BPFREFS_KEEP_FD), ==, -ENOENT);
-	g_assert_cmpint(bpfrefs_keep_set(keeper, array, BPFREFS_KEEP_COUNT), ==, -EINVAL);
+	g_assert_cmpint(bpfrefs_keep_set(keeper, map(9), BPFREFS_KEEP_FD), ==, -ENOENT);
+	g_assert_cmpint(bpfrefs_keep_set(keeper, map(1), BPFREFS_KEEP_COUNT), ==, -EINVAL);
 	g_assert_cmpint(bpfrefs_keep_set(keeper, (struct bpfrefs_key){ BPFREFS_KIND_COUNT, 1 },
 					 BPFREFS_KEEP_OFF),
 			==, -EINVAL);
 	g_assert_cmpint(bpfrefs_keep_set(keeper, btf, BPFREFS_KEEP_PIN), ==, -EOPNOTSUPP);
 	g_assert_cmpint(bpfrefs_keep_set(keeper, btf, BPFREFS_KEEP_AUTO), ==, -EOPNOTSUPP);
-	g_assert_cmpint(bpfrefs_keep_set(keeper, program, BPFREFS_KEEP_AUTO), ==, -EOPNOTSUPP);
-	g_assert_cmpint(bpfrefs_keep_set(keeper, hash, BPFREFS_KEEP_AUTO), ==, -EOPNOTSUPP);
+	g_assert_cmpint(bpfrefs_keep_set(keeper, prog(3), BPFREFS_KEEP_AUTO), ==, -EOPNOTSUPP);
+	g_assert_cmpint(bpfrefs_keep_set(keeper, map(2), BPFREFS_KEEP_AUTO), ==, -EOPNOTSUPP);
 	/* Setting the present mode does nothing, and creates no directory. */
-	g_assert_cmpint(bpfrefs_keep_set(keeper, array, BPFREFS_KEEP_OFF), ==, 0);
-	g_assert_cmpint(bpfrefs_keep_get(keeper, array, &mode), ==, 0);
+	g_assert_cmpint(bpfrefs_keep_set(keeper, map(1), BPFREFS_KEEP_OFF), ==, 0);
+	g_assert_cmpint(bpfrefs_keep_get(keeper, map(1), &mode), ==, 0);
 	g_assert_cmpint(mode, ==, BPFREFS_KEEP_OFF);
 	g_assert_cmpint(bpfrefs_keep_get(keeper, btf, &mode), ==, 0);
 	g_assert_cmpint(faccessat(dir->fd, "bpfrefs", F_OK, 0), ==, -1);
@@ -192,16 +144,14 @@ static void test_set_refused(struct dir *dir, gconstpointer data)
 	bpfrefs_ctx_close(ctx);
 }
 
-static void test_counts(struct dir *dir, gconstpointer data)
+TEST_DIR(counts)
 {
 	struct bpfrefs_keeper *keeper;
-	struct bpfrefs_ctx *ctx;
+	struct bpfrefs_ctx *ctx = fake_ctx_new(&kernel);
 	static const char *const names[] = { "x", "map_1", "map_2", "prog_3" };
 
-	(void)data;
 	if (!need_root())
 		return;
-	g_assert_cmpint(ctx_open_with(&fake, NULL, &ctx), ==, 0);
 	g_assert_cmpint(bpfrefs_keeper_open(ctx, dir->fd, &keeper), ==, 0);
 	g_assert_cmpint(bpfrefs_keep_count(keeper, BPFREFS_KEEP_PIN), ==, 0);
 	close(keep_dirs_open(dir->fd, BPFREFS_KEEP_PIN, true));
@@ -219,52 +169,35 @@ static void test_counts(struct dir *dir, gconstpointer data)
 }
 
 /* Two keepers of one context: neither counts, drops or closes the descriptors of the other one. */
-static void test_two_keepers(struct dir *dir, gconstpointer data)
+TEST_DIR(two_keepers)
 {
 	struct bpfrefs_keeper *keepers[2];
 	enum bpfrefs_keep_mode mode;
-	struct bpfrefs_ctx *ctx;
+	struct bpfrefs_ctx *ctx = fake_ctx_new(&kernel);
 	int fds[2];
 
-	(void)data;
-	g_assert_cmpint(ctx_open_with(&fake, NULL, &ctx), ==, 0);
 	for (size_t i = 0; i < 2; i++) {
 		g_assert_cmpint(bpfrefs_keeper_open(ctx, dir->fd, &keepers[i]), ==, 0);
 		fds[i] = open("/dev/null", O_RDONLY | O_CLOEXEC);
 		g_assert_cmpint(fds[i], >=, 0);
-		keep_fd_add(keepers[i], fds[i], i ? hash : array);
+		keep_fd_add(keepers[i], fds[i], map(i ? 2 : 1));
 	}
 	g_assert_cmpint(bpfrefs_keep_count(keepers[0], BPFREFS_KEEP_FD), ==, 1);
-	g_assert_cmpint(bpfrefs_keep_get(keepers[1], array, &mode), ==, 0);
+	g_assert_cmpint(bpfrefs_keep_get(keepers[1], map(1), &mode), ==, 0);
 	g_assert_cmpint(mode, ==, BPFREFS_KEEP_OFF);
-	g_assert_cmpint(bpfrefs_keep_set(keepers[1], array, BPFREFS_KEEP_OFF), ==, 0);
+	g_assert_cmpint(bpfrefs_keep_set(keepers[1], map(1), BPFREFS_KEEP_OFF), ==, 0);
 	bpfrefs_keeper_close(keepers[1]);
 	g_assert_cmpint(fcntl(fds[1], F_GETFD), ==, -1);
 	g_assert_cmpint(fcntl(fds[0], F_GETFD), >=, 0);
-	g_assert_cmpint(bpfrefs_keep_get(keepers[0], array, &mode), ==, 0);
+	g_assert_cmpint(bpfrefs_keep_get(keepers[0], map(1), &mode), ==, 0);
 	g_assert_cmpint(mode, ==, BPFREFS_KEEP_FD);
 	bpfrefs_keeper_close(keepers[0]);
 	g_assert_cmpint(fcntl(fds[0], F_GETFD), ==, -1);
 	bpfrefs_ctx_close(ctx);
 }
 
-static void test_null(void)
+TEST(null)
 {
 	bpfrefs_keeper_close(NULL);
 	bpfrefs_watch_close(NULL);
-}
-
-#define ADD(path, fn) g_test_add(path, struct dir, NULL, dir_open, fn, dir_close)
-
-int main(int argc, char **argv)
-{
-	g_test_init(&argc, &argv, NULL);
-	g_test_add_func("/keep/names", test_names);
-	ADD("/keep/directories/created", test_created);
-	ADD("/keep/directories/refused", test_refused);
-	ADD("/keep/set/refused", test_set_refused);
-	ADD("/keep/counts", test_counts);
-	ADD("/keep/two-keepers", test_two_keepers);
-	g_test_add_func("/keep/null", test_null);
-	return g_test_run();
 }

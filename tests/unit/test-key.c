@@ -2,9 +2,10 @@
 /* Parsing and formatting kinds, ids and keys. */
 #include <string.h>
 
+#include "fixture.h"
 #include "snapshot/private.h"
 
-static void ids_are_canonical(void)
+TEST(ids_are_canonical)
 {
 	static const char *const bad[] = { "",	 "0",	       "01",  "+1",
 					   "-1", " 1",	       "1 ",  "1a",
@@ -20,7 +21,7 @@ static void ids_are_canonical(void)
 	g_assert_cmpuint(id, ==, UINT32_MAX);
 }
 
-static void keys_round_trip(void)
+TEST(keys_round_trip)
 {
 	static const char *const good[] = { "map/1", "prog/42", "link/4294967295", "btf/7" };
 	static const char *const bad[] = {
@@ -40,7 +41,7 @@ static void keys_round_trip(void)
 	}
 }
 
-static void keys_are_ordered(void)
+TEST(keys_are_ordered)
 {
 	struct bpfrefs_key map2 = { BPFREFS_MAP, 2 }, map10 = { BPFREFS_MAP, 10 };
 	struct bpfrefs_key prog1 = { BPFREFS_PROG, 1 };
@@ -52,7 +53,7 @@ static void keys_are_ordered(void)
 }
 
 /* Every value of a public enumeration has a name, and one past the last is "?". */
-static void enumerations_have_words(void)
+TEST(enumerations_have_words)
 {
 	enum bpfrefs_keep_mode mode;
 	enum bpfrefs_kind kind;
@@ -77,7 +78,7 @@ static void enumerations_have_words(void)
 	g_assert_cmpstr(bpfrefs_keep_name(BPFREFS_KEEP_COUNT), ==, "?");
 }
 
-static void keeps_are_identified_by_their_path(void)
+TEST(keeps_are_identified_by_their_path)
 {
 	static const struct bpfrefs_key map = { BPFREFS_MAP, 12 };
 	static const struct {
@@ -101,15 +102,4 @@ static void keeps_are_identified_by_their_path(void)
 
 	for (size_t i = 0; i < G_N_ELEMENTS(cases); i++)
 		g_assert_cmpint(keep_of_path(cases[i].inner, map), ==, cases[i].mode);
-}
-
-int main(int argc, char **argv)
-{
-	g_test_init(&argc, &argv, NULL);
-	g_test_add_func("/key/ids", ids_are_canonical);
-	g_test_add_func("/key/round-trip", keys_round_trip);
-	g_test_add_func("/key/order", keys_are_ordered);
-	g_test_add_func("/key/words", enumerations_have_words);
-	g_test_add_func("/key/keep-path", keeps_are_identified_by_their_path);
-	return g_test_run();
 }

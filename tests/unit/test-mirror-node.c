@@ -7,10 +7,12 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "fixture.h"
 #include "mirror/mirror.h"
 #include "mirror/source.h"
 
 struct world {
+	struct temp_dir dir;
 	char *top;
 	int fd;
 	struct fs_options options;
@@ -20,28 +22,24 @@ struct world {
 
 static const struct caller root_caller = { .tid = 1 };
 
-static void setup(struct world *w, gconstpointer pins_file)
+static void world_init(struct world *w)
 {
-	w->top = g_dir_make_tmp("bpfrefs-mirror-XXXXXX", NULL);
-	g_assert_nonnull(w->top);
-	w->fd = open(w->top, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	temp_dir_init(&w->dir);
+	w->top = w->dir.path;
+	w->fd = w->dir.fd;
 	w->options.source = w->top;
-	w->options.pins_file = pins_file != NULL;
 	w->source = source_new(w->fd);
 	w->mirror = mirror_new(w->source, &w->options);
 }
 
-static void teardown(struct world *w, gconstpointer data)
+static void world_clear(struct world *w)
 {
-	g_autofree char *command = g_strdup_printf("rm -r %s", w->top);
-
-	(void)data;
 	mirror_free(w->mirror);
 	source_free(w->source);
-	close(w->fd);
-	g_assert_true(g_spawn_command_line_sync(command, NULL, NULL, NULL, NULL));
-	g_free(w->top);
+	temp_dir_clear(&w->dir);
 }
+
+#define TEST_MIRROR(name) TEST_WITH(struct world, w, world_init, world_clear, name)
 
 static void make_file(struct world *w, const char *name)
 {
@@ -70,11 +68,10 @@ static unsigned int open_descriptors(void)
 	return count;
 }
 
-static void test_same_node(struct world *w, gconstpointer data)
+TEST_MIRROR(same_node)
 {
 	uint64_t dir, pin, link;
 
-	(void)data;
 	g_assert_cmpint(mkdirat(w->fd, "d", 0700), ==, 0);
 	make_file(w, "d/x");
 	g_assert_cmpint(linkat(w->fd, "d/x", w->fd, "d/y", 0), ==, 0);
@@ -90,12 +87,11 @@ static void test_same_node(struct world *w, gconstpointer data)
 	mirror_forget(w->mirror, dir, 2);
 }
 
-static void test_forget_closes(struct world *w, gconstpointer data)
+TEST_MIRROR(forget_closes)
 {
 	unsigned int before = open_descriptors();
 	uint64_t dir, pin;
 
-	(void)data;
 	g_assert_cmpint(mkdirat(w->fd, "d", 0700), ==, 0);
 	make_file(w, "d/x");
 	dir = find(w, MIRROR_ROOT_INO, "d");
@@ -108,12 +104,11 @@ static void test_forget_closes(struct world *w, gconstpointer data)
 	g_assert_cmpuint(open_descriptors(), ==, before);
 }
 
-static void test_replaced(struct world *w, gconstpointer data)
+TEST_MIRROR(replaced)
 {
 	struct stat st;
 	uint64_t pin;
 
-	(void)data;
 	make_file(w, "x");
 	make_file(w, "z");
 	pin = find(w, MIRROR_ROOT_INO, "x");
@@ -125,13 +120,12 @@ static void test_replaced(struct world *w, gconstpointer data)
 	g_assert_cmpint(mirror_getattr(w->mirror, pin, &st), ==, -ESTALE);
 }
 
-static void test_names(struct world *w, gconstpointer data)
+TEST_MIRROR(names)
 {
 	unsigned int before;
 	uint64_t dir, pin;
 	struct stat st;
 
-	(void)data;
 	g_assert_cmpint(mkdirat(w->fd, "d", 0700), ==, 0);
 	make_file(w, "x");
 	g_assert_cmpint(linkat(w->fd, "x", w->fd, "d/y", 0), ==, 0);
@@ -157,12 +151,11 @@ static void test_names(struct world *w, gconstpointer data)
 }
 
 /* Names that come and go behind the mirror leave no more than a few directories held. */
-static void test_many_names(struct world *w, gconstpointer data)
+TEST_MIRROR(many_names)
 {
 	unsigned int before = open_descriptors();
 	uint64_t pin;
 
-	(void)data;
 	make_file(w, "x");
 	pin = find(w, MIRROR_ROOT_INO, "x");
 	for (int i = 0; i < 100; i++) {
@@ -189,12 +182,11 @@ static void test_many_names(struct world *w, gconstpointer data)
 }
 
 /* Each thread is told the name that it has looked up itself. */
-static void test_asked_name(struct world *w, gconstpointer data)
+TEST_MIRROR(asked_name)
 {
 	char target[PATH_MAX];
 	struct entry entry;
 
-	(void)data;
 	make_file(w, "x");
 	g_assert_cmpint(linkat(w->fd, "x", w->fd, "y", 0), ==, 0);
 	for (pid_t tid = 1; tid < 3; tid++)
@@ -219,7 +211,7 @@ static void test_asked_name(struct world *w, gconstpointer data)
 	mirror_forget(w->mirror, entry.ino, 3);
 }
 
-static void test_shown_as(struct world *w, gconstpointer pins_file)
+static void check_shown_as(struct world *w, bool pins_file)
 {
 	char target[PATH_MAX];
 	struct entry entry;
@@ -247,11 +239,21 @@ static void test_shown_as(struct world *w, gconstpointer pins_file)
 	g_assert_cmpstr(target, ==, "to");
 }
 
-static void test_depth(struct world *w, gconstpointer data)
+TEST_MIRROR(shown_as_symlink)
+{
+	check_shown_as(w, false);
+}
+
+TEST_MIRROR(shown_as_file)
+{
+	w->options.pins_file = true;
+	check_shown_as(w, true);
+}
+
+TEST_MIRROR(depth)
 {
 	uint64_t a, b;
 
-	(void)data;
 	g_assert_cmpint(mkdirat(w->fd, "a", 0700), ==, 0);
 	g_assert_cmpint(mkdirat(w->fd, "a/b (deleted)", 0700), ==, 0);
 	a = find(w, MIRROR_ROOT_INO, "a");
@@ -284,14 +286,13 @@ static bool note_name(void *data, const char *name, const struct entry *entry, o
 	return true;
 }
 
-static void test_listing(struct world *w, gconstpointer data)
+TEST_MIRROR(listing)
 {
 	struct names names = { .seen = g_hash_table_new_full(g_str_hash, g_str_equal, g_free,
 							     NULL) };
 	struct mirror_dir *dir;
 	guint before;
 
-	(void)data;
 	for (int i = 0; i < 100; i++) {
 		g_autofree char *name = g_strdup_printf("n%d", i);
 
@@ -314,7 +315,7 @@ static void test_listing(struct world *w, gconstpointer data)
 	g_hash_table_unref(names.seen);
 }
 
-static void test_removed_directory(struct world *w, gconstpointer data)
+TEST_MIRROR(removed_directory)
 {
 	struct names names = { .room = 10 };
 	struct mirror_dir *dir;
@@ -322,7 +323,6 @@ static void test_removed_directory(struct world *w, gconstpointer data)
 	struct stat st;
 	uint64_t ino;
 
-	(void)data;
 	g_assert_cmpint(mkdirat(w->fd, "d", 0700), ==, 0);
 	ino = find(w, MIRROR_ROOT_INO, "d");
 	g_assert_cmpint(mirror_opendir(w->mirror, &root_caller, ino, &dir), ==, 0);
@@ -349,12 +349,11 @@ static gpointer look_and_forget(gpointer data)
 	return NULL;
 }
 
-static void test_many_threads(struct world *w, gconstpointer data)
+TEST_MIRROR(many_threads)
 {
 	unsigned int before = open_descriptors();
 	GThread *threads[4];
 
-	(void)data;
 	g_assert_cmpint(mkdirat(w->fd, "d", 0700), ==, 0);
 	make_file(w, "d/x");
 	for (size_t i = 0; i < G_N_ELEMENTS(threads); i++)
@@ -386,12 +385,11 @@ static gpointer look_at_names(gpointer data)
 	return NULL;
 }
 
-static void test_many_threads_and_names(struct world *w, gconstpointer data)
+TEST_MIRROR(many_threads_and_names)
 {
 	unsigned int before = open_descriptors();
 	GThread *threads[4];
 
-	(void)data;
 	g_assert_cmpint(mkdirat(w->fd, "d", 0700), ==, 0);
 	make_file(w, "y");
 	for (size_t i = 0; i < G_N_ELEMENTS(threads); i++)
@@ -405,26 +403,4 @@ static void test_many_threads_and_names(struct world *w, gconstpointer data)
 	for (size_t i = 0; i < G_N_ELEMENTS(threads); i++)
 		g_assert_null(g_thread_join(threads[i]));
 	g_assert_cmpuint(open_descriptors(), ==, before);
-}
-
-#define ADD(name, pins_file, function) \
-	g_test_add("/mirror/" name, struct world, pins_file, setup, function, teardown)
-
-int main(int argc, char **argv)
-{
-	g_test_init(&argc, &argv, NULL);
-	ADD("same-node", NULL, test_same_node);
-	ADD("forget-closes", NULL, test_forget_closes);
-	ADD("replaced", NULL, test_replaced);
-	ADD("names", NULL, test_names);
-	ADD("many-names", NULL, test_many_names);
-	ADD("asked-name", NULL, test_asked_name);
-	ADD("shown-as-symlink", NULL, test_shown_as);
-	ADD("shown-as-file", "file", test_shown_as);
-	ADD("depth", NULL, test_depth);
-	ADD("listing", NULL, test_listing);
-	ADD("removed-directory", NULL, test_removed_directory);
-	ADD("many-threads", NULL, test_many_threads);
-	ADD("many-threads-and-names", NULL, test_many_threads_and_names);
-	return g_test_run();
 }

@@ -6,15 +6,15 @@
 
 static GPtrArray *read_text(const char *text)
 {
-	struct fixture fixture;
+	struct temp_dir fixture;
 	GPtrArray *mounts = NULL;
 
-	fixture_open(&fixture);
-	fixture_file(&fixture, "42/mountinfo", text);
+	temp_dir_init(&fixture);
+	temp_dir_file(&fixture, "42/mountinfo", text);
 	g_assert_cmpint(mounts_read(fixture.fd, 42, &mounts), ==, 0);
 	g_assert_cmpint(mounts_read(fixture.fd, 43, &mounts), ==, -ENOENT);
 	g_assert_cmpint(mounts_read(fixture.fd, 0, &mounts), ==, -ENOENT);
-	fixture_close(&fixture);
+	temp_dir_clear(&fixture);
 	return mounts;
 }
 
@@ -36,7 +36,7 @@ static void check_path(const GPtrArray *mounts, uint32_t minor, const char *inne
 	g_assert_cmpstr(path, ==, want);
 }
 
-static void test_fields(void)
+TEST(fields)
 {
 	g_autoptr(GPtrArray) mounts = read_text(
 		ROOT "20 1 0:20 / /sys rw shared:7 - sysfs sysfs rw\n"
@@ -60,7 +60,7 @@ static void test_fields(void)
 }
 
 /* Only a directory of the instance is mounted: what lies beside it cannot be reached. */
-static void test_bind(void)
+TEST(bind)
 {
 	g_autoptr(GPtrArray) mounts = read_text(ROOT "32 1 0:30 /app /srv/app rw - bpf bpf rw\n");
 
@@ -72,7 +72,7 @@ static void test_bind(void)
 	check_path(mounts, 30, "/", NULL);
 }
 
-static void test_covered(void)
+TEST(covered)
 {
 	/* Another filesystem on the very same directory. */
 	g_autoptr(GPtrArray) covered = read_text(ROOT "30 1 0:30 / /bpf rw - bpf bpf rw\n"
@@ -91,7 +91,7 @@ static void test_covered(void)
 	g_assert_false(mounts_have(stacked, 0, 32, "/x"));
 }
 
-static void test_above(void)
+TEST(above)
 {
 	/* Something over a directory on the way; beside it, a mount on what covers. */
 	g_autoptr(GPtrArray) mounts = read_text(ROOT "30 1 0:30 / /a/b/bpf rw - bpf bpf rw\n"
@@ -105,7 +105,7 @@ static void test_above(void)
 	g_assert_false(at(mounts, "/a/bcd")->hidden);
 }
 
-static void test_grandparent(void)
+TEST(grandparent)
 {
 	/* The filesystem that a bpffs is mounted on is itself covered. */
 	g_autoptr(GPtrArray) mounts = read_text(ROOT "20 1 0:20 / /run rw - tmpfs none rw\n"
@@ -115,7 +115,7 @@ static void test_grandparent(void)
 	g_assert_true(at(mounts, "/run/bpf")->hidden);
 }
 
-static void test_inner(void)
+TEST(inner)
 {
 	/* A mount inside the bpffs covers a part of it. */
 	g_autoptr(GPtrArray) mounts = read_text(ROOT "30 1 0:30 / /bpf rw - bpf bpf rw\n"
@@ -127,7 +127,7 @@ static void test_inner(void)
 	check_path(mounts, 30, "/apps", "/bpf/apps");
 }
 
-static void test_root(void)
+TEST(root)
 {
 	/* Over "/" itself: our root stays where it is, what is on the cover is out of reach. */
 	g_autoptr(GPtrArray) over = read_text(ROOT "30 1 0:30 / /bpf rw - bpf bpf rw\n"
@@ -143,7 +143,7 @@ static void test_root(void)
 	check_path(self, 5, "/x", "/x");
 }
 
-static void test_remote(void)
+TEST(remote)
 {
 	g_autoptr(GPtrArray) mounts =
 		read_text(ROOT "20 1 0:20 / /mirror rw - fuse.bpfrefs bpf rw\n"
@@ -155,7 +155,7 @@ static void test_remote(void)
 	g_assert_false(at(mounts, "/bpf")->remote);
 }
 
-static void test_odd(void)
+TEST(odd)
 {
 	/* A loop of parents, a line that makes no sense, and nothing at all. */
 	g_autoptr(GPtrArray) loop = read_text("8 9 0:8 / /a rw - bpf bpf rw\n"
@@ -168,19 +168,4 @@ static void test_odd(void)
 	g_assert_true(at(loop, "/a")->hidden);
 	g_assert_cmpuint(broken->len, ==, 1);
 	g_assert_cmpuint(empty->len, ==, 0);
-}
-
-int main(int argc, char **argv)
-{
-	g_test_init(&argc, &argv, NULL);
-	g_test_add_func("/mounts/fields", test_fields);
-	g_test_add_func("/mounts/bind", test_bind);
-	g_test_add_func("/mounts/covered", test_covered);
-	g_test_add_func("/mounts/above", test_above);
-	g_test_add_func("/mounts/grandparent", test_grandparent);
-	g_test_add_func("/mounts/inner", test_inner);
-	g_test_add_func("/mounts/root", test_root);
-	g_test_add_func("/mounts/remote", test_remote);
-	g_test_add_func("/mounts/odd", test_odd);
-	return g_test_run();
 }

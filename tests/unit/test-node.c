@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* The table's invariants, the inode codec, lookups and listings. */
-#include "fake.h"
+#include "fixture.h"
 
 /* ----------------------------------------------------------- the table --- */
 
-static void test_rows(void)
+TEST(rows)
 {
 	g_assert_cmpstr(tree[0].name, ==, ".bpf");
 	for (const struct node *row = tree; row->mode; row++) {
@@ -19,7 +19,7 @@ static void test_rows(void)
 	}
 }
 
-static void test_names(void)
+TEST(names)
 {
 	for (const struct node *row = tree; row->mode; row++)
 		for (const struct node *other = row + 1; other->mode; other++)
@@ -28,7 +28,7 @@ static void test_names(void)
 }
 
 /* Every directory but the root is opened by a row, and is told apart from all others by it. */
-static void test_directories(void)
+TEST(directories)
 {
 	unsigned int opened[DIR_COUNT] = { 0 };
 
@@ -38,7 +38,7 @@ static void test_directories(void)
 		g_assert_cmpint(opened[dir], ==, dir == DIR_OBJECT ? BPFREFS_KIND_COUNT : 1);
 }
 
-static void test_codec(void)
+TEST(codec)
 {
 	for (const struct node *row = tree; row->mode; row++) {
 		struct where w = { .row = row, .key.kind = BPFREFS_KIND_COUNT }, back;
@@ -59,7 +59,7 @@ static void test_codec(void)
 	}
 }
 
-static void test_codec_foreign(void)
+TEST(codec_foreign)
 {
 	struct where w;
 
@@ -90,10 +90,8 @@ static int walk(struct fs *fs, const char *path, struct entry *entry)
 	return err;
 }
 
-static void test_lookup(void)
+TEST_FAKE(lookup)
 {
-	struct fs fs;
-	struct fake fake;
 	struct entry entry, again;
 	static const char *const good[] = {
 		"map",	      "map/12", "map/12/holders", "map/12/slots", "link/7/pin",
@@ -101,22 +99,18 @@ static void test_lookup(void)
 		"events"
 	};
 
-	fake_init(&fs, &fake);
 	for (size_t i = 0; i < G_N_ELEMENTS(good); i++) {
-		g_assert_cmpint(walk(&fs, good[i], &entry), ==, 0);
-		g_assert_cmpint(tree_getattr(&fs, entry.ino, &again), ==, 0);
+		g_assert_cmpint(walk(&fake->fs, good[i], &entry), ==, 0);
+		g_assert_cmpint(tree_getattr(&fake->fs, entry.ino, &again), ==, 0);
 		g_assert_cmpmem(&entry, sizeof(entry), &again, sizeof(again));
 		g_assert_cmpuint(entry.attr.st_ino, ==, entry.ino);
 		g_assert_cmpint(entry.attr.st_mtim.tv_sec, ==, 1000);
 	}
-	g_assert_cmpint(fake.scans, ==, 0);
-	fake_clear(&fs, &fake);
+	g_assert_cmpint(fake->scans, ==, 0);
 }
 
-static void test_lookup_none(void)
+TEST_FAKE(lookup_none)
 {
-	struct fs fs;
-	struct fake fake;
 	struct entry entry;
 	static const char *const bad[] = {
 		"nothing",	".bpf",	   "map/0",	   "map/012",	     "map/+12",
@@ -125,97 +119,83 @@ static void test_lookup_none(void)
 		"map/13/slots", "pid/0",   "pid/4194304",  "pid/1x",	     "pid/4194303/fd/09",
 	};
 
-	fake_init(&fs, &fake);
 	for (size_t i = 0; i < G_N_ELEMENTS(bad); i++)
-		g_assert_cmpint(walk(&fs, bad[i], &entry), ==, -ENOENT);
-	g_assert_cmpint(walk(&fs, "status", &entry), ==, 0);
-	g_assert_cmpint(tree_lookup(&fs, entry.ino, ".bpf", &entry), ==, -ENOTDIR);
-	fake_clear(&fs, &fake);
+		g_assert_cmpint(walk(&fake->fs, bad[i], &entry), ==, -ENOENT);
+	g_assert_cmpint(walk(&fake->fs, "status", &entry), ==, 0);
+	g_assert_cmpint(tree_lookup(&fake->fs, entry.ino, ".bpf", &entry), ==, -ENOTDIR);
 }
 
-static void test_lookup_process(void)
+TEST_FAKE(lookup_process)
 {
-	struct fs fs;
-	struct fake fake;
 	struct entry entry;
 	char target[64];
 
-	fake_init(&fs, &fake);
-	g_assert_cmpint(walk(&fs, "pid/4194303/fd/9", &entry), ==, 0);
-	g_assert_cmpint(tree_readlink(&fs, entry.ino, target, sizeof(target)), ==, 0);
+	g_assert_cmpint(walk(&fake->fs, "pid/4194303/fd/9", &entry), ==, 0);
+	g_assert_cmpint(tree_readlink(&fake->fs, entry.ino, target, sizeof(target)), ==, 0);
 	g_assert_cmpstr(target, ==, "../../../map/12");
-	g_assert_cmpint(walk(&fs, "pid/4194302/fd/3", &entry), ==, 0);
-	g_assert_cmpint(tree_readlink(&fs, entry.ino, target, sizeof(target)), ==, 0);
+	g_assert_cmpint(walk(&fake->fs, "pid/4194302/fd/3", &entry), ==, 0);
+	g_assert_cmpint(tree_readlink(&fake->fs, entry.ino, target, sizeof(target)), ==, 0);
 	g_assert_cmpstr(target, ==, "../../../link/7");
 	/* A descriptor that the last snapshot does not have is looked for in a new one. */
-	g_assert_cmpint(walk(&fs, "pid/4194303/fd/11", &entry), ==, -ENOENT);
-	fake.more_fds = true;
-	g_assert_cmpint(walk(&fs, "pid/4194303/fd/11", &entry), ==, 0);
-	fake.more_fds = false;
-	g_assert_cmpint(tree_getattr(&fs, entry.ino, &entry), ==, -ENOENT);
-	g_assert_cmpint(walk(&fs, "pid/1", &entry), ==, -ENOENT);
-	fake_clear(&fs, &fake);
+	g_assert_cmpint(walk(&fake->fs, "pid/4194303/fd/11", &entry), ==, -ENOENT);
+	fake->more_fds = true;
+	g_assert_cmpint(walk(&fake->fs, "pid/4194303/fd/11", &entry), ==, 0);
+	fake->more_fds = false;
+	g_assert_cmpint(tree_getattr(&fake->fs, entry.ino, &entry), ==, -ENOENT);
+	g_assert_cmpint(walk(&fake->fs, "pid/1", &entry), ==, -ENOENT);
 }
 
-static void test_attributes(void)
+TEST_FAKE(attributes)
 {
-	struct fs fs;
-	struct fake fake;
 	struct entry entry;
 
-	fake_init(&fs, &fake);
-	g_assert_cmpint(tree_getattr(&fs, tree_root_ino(), &entry), ==, 0);
+	g_assert_cmpint(tree_getattr(&fake->fs, tree_root_ino(), &entry), ==, 0);
 	g_assert_cmpuint(entry.attr.st_mode, ==, (S_IFDIR | 0500));
 	g_assert_cmpuint(entry.attr.st_nlink, ==, 8);
-	g_assert_cmpint(walk(&fs, "map", &entry), ==, 0);
+	g_assert_cmpint(walk(&fake->fs, "map", &entry), ==, 0);
 	g_assert_cmpuint(entry.attr.st_nlink, ==, 1);
 	g_assert_cmpfloat(entry.entry_timeout, >, 60);
-	g_assert_cmpint(walk(&fs, "map/12", &entry), ==, 0);
+	g_assert_cmpint(walk(&fake->fs, "map/12", &entry), ==, 0);
 	g_assert_cmpuint(entry.attr.st_nlink, ==, 2);
 	g_assert_cmpfloat(entry.entry_timeout, ==, 0);
 	g_assert_cmpfloat(entry.attr_timeout, >, 60);
-	fs.opt.max_age = 250; /* a name may be as old as an answer, but not as old as any */
-	g_assert_cmpint(walk(&fs, "map/12", &entry), ==, 0);
+	fake->fs.opt.max_age = 250; /* a name may be as old as an answer, but not as old as any */
+	g_assert_cmpint(walk(&fake->fs, "map/12", &entry), ==, 0);
 	g_assert_cmpfloat(entry.entry_timeout, ==, 0.25);
-	fs.opt.max_age = 86400000;
-	g_assert_cmpint(walk(&fs, "map/12", &entry), ==, 0);
+	fake->fs.opt.max_age = 86400000;
+	g_assert_cmpint(walk(&fake->fs, "map/12", &entry), ==, 0);
 	g_assert_cmpfloat(entry.entry_timeout, ==, 1);
-	fs.opt.max_age = 0;
-	g_assert_cmpint(walk(&fs, "source", &entry), ==, 0);
+	fake->fs.opt.max_age = 0;
+	g_assert_cmpint(walk(&fake->fs, "source", &entry), ==, 0);
 	g_assert_cmpint(entry.attr.st_size, ==, 1); /* "/", by fake_init() */
-	fs.opt.has_gid = true;
-	fs.opt.gid = 44;
-	g_assert_cmpint(walk(&fs, "map/12", &entry), ==, 0);
+	fake->fs.opt.has_gid = true;
+	fake->fs.opt.gid = 44;
+	g_assert_cmpint(walk(&fake->fs, "map/12", &entry), ==, 0);
 	g_assert_cmpuint(entry.attr.st_mode, ==, (S_IFDIR | 0550));
-	g_assert_cmpint(walk(&fs, "map/12/refs", &entry), ==, 0);
+	g_assert_cmpint(walk(&fake->fs, "map/12/refs", &entry), ==, 0);
 	g_assert_cmpuint(entry.attr.st_mode, ==, (S_IFREG | 0440));
 	g_assert_cmpuint(entry.attr.st_gid, ==, 44);
 	g_assert_cmpuint(entry.attr.st_uid, ==, 0);
-	g_assert_cmpint(walk(&fs, "map/12/keep", &entry), ==, 0);
+	g_assert_cmpint(walk(&fake->fs, "map/12/keep", &entry), ==, 0);
 	g_assert_cmpuint(entry.attr.st_mode, ==, (S_IFREG | 0600));
-	fake_clear(&fs, &fake);
 }
 
-static void test_twin(void)
+TEST_FAKE(twin)
 {
-	struct fs fs;
-	struct fake fake;
 	struct entry entry, again;
 	char target[64];
 
-	fake_init(&fs, &fake);
-	g_assert_cmpint(tree_twin(&fs, 0, fake_entry, &entry), ==, 0);
-	g_assert_cmpint(tree_readlink(&fs, entry.ino, target, sizeof(target)), ==, 0);
+	g_assert_cmpint(tree_twin(&fake->fs, 0, fake_entry, &entry), ==, 0);
+	g_assert_cmpint(tree_readlink(&fake->fs, entry.ino, target, sizeof(target)), ==, 0);
 	g_assert_cmpstr(target, ==, ".bpf/prog/5");
-	g_assert_cmpint(tree_twin(&fs, 2, fake_map, &entry), ==, 0);
-	g_assert_cmpint(tree_readlink(&fs, entry.ino, target, sizeof(target)), ==, 0);
+	g_assert_cmpint(tree_twin(&fake->fs, 2, fake_map, &entry), ==, 0);
+	g_assert_cmpint(tree_readlink(&fake->fs, entry.ino, target, sizeof(target)), ==, 0);
 	g_assert_cmpstr(target, ==, "../../.bpf/map/12");
 	g_assert_cmpint(entry.attr.st_size, ==, (int)strlen(target));
-	g_assert_cmpint(tree_getattr(&fs, entry.ino, &again), ==, 0);
+	g_assert_cmpint(tree_getattr(&fake->fs, entry.ino, &again), ==, 0);
 	g_assert_cmpmem(&entry, sizeof(entry), &again, sizeof(again));
-	g_assert_cmpint(tree_readlink(&fs, entry.ino, target, 17), ==, -ENAMETOOLONG);
-	g_assert_cmpint(tree_twin(&fs, 5000, fake_map, &entry), ==, -ENAMETOOLONG);
-	fake_clear(&fs, &fake);
+	g_assert_cmpint(tree_readlink(&fake->fs, entry.ino, target, 17), ==, -ENAMETOOLONG);
+	g_assert_cmpint(tree_twin(&fake->fs, 5000, fake_map, &entry), ==, -ENAMETOOLONG);
 }
 
 /* ------------------------------------------------------------- listing --- */
@@ -253,10 +233,8 @@ static char *list(struct fs *fs, uint64_t ino, int room)
 	return g_string_free(names.text, FALSE);
 }
 
-static void test_readdir(void)
+TEST_FAKE(readdir)
 {
-	struct fs fs;
-	struct fake fake;
 	struct entry entry;
 	static const char *const listings[][2] = {
 		{ "map", ". .. 12 13 " },
@@ -268,34 +246,28 @@ static void test_readdir(void)
 		{ "pid/4194303/fd", ". .. 9 10 " },
 	};
 
-	fake_init(&fs, &fake);
 	for (size_t i = 0; i < G_N_ELEMENTS(listings); i++) {
 		for (int room = 1; room < 12; room++) {
 			g_autofree char *names = NULL;
 
-			g_assert_cmpint(walk(&fs, listings[i][0], &entry), ==, 0);
-			names = list(&fs, entry.ino, room);
+			g_assert_cmpint(walk(&fake->fs, listings[i][0], &entry), ==, 0);
+			names = list(&fake->fs, entry.ino, room);
 			g_assert_cmpstr(names, ==, listings[i][1]);
 		}
 	}
-	fake_clear(&fs, &fake);
 }
 
-static void test_readdir_root(void)
+TEST_FAKE(readdir_root)
 {
-	struct fs fs;
-	struct fake fake;
 	struct entry entry;
 	g_autofree char *names = NULL;
 
-	fake_init(&fs, &fake);
-	names = list(&fs, tree_root_ino(), 100);
+	names = list(&fake->fs, tree_root_ino(), 100);
 	g_assert_cmpstr(names, ==,
 			". .. map prog link btf pid objects holders at-risk json graph.dot "
 			"metrics bpffs source status control errors ");
-	g_assert_cmpint(walk(&fs, "status", &entry), ==, 0);
-	g_assert_cmpint(tree_readdir(&fs, entry.ino, 0, add_name, NULL), ==, -ENOTDIR);
-	fake_clear(&fs, &fake);
+	g_assert_cmpint(walk(&fake->fs, "status", &entry), ==, 0);
+	g_assert_cmpint(tree_readdir(&fake->fs, entry.ino, 0, add_name, NULL), ==, -ENOTDIR);
 }
 
 struct parents {
@@ -306,7 +278,6 @@ static bool find_dots(void *data, const char *name, const struct entry *entry, o
 {
 	struct parents *parents = data;
 
-	(void)cookie;
 	if (strcmp(name, ".") == 0)
 		parents->self = entry->ino;
 	if (strcmp(name, "..") == 0)
@@ -314,10 +285,8 @@ static bool find_dots(void *data, const char *name, const struct entry *entry, o
 	return true;
 }
 
-static void test_parents(void)
+TEST_FAKE(parents)
 {
-	struct fs fs;
-	struct fake fake;
 	struct entry entry, parent;
 	struct parents found = { 0 };
 	static const char *const paths[][2] = {
@@ -326,38 +295,32 @@ static void test_parents(void)
 		{ "metrics", NULL },
 	};
 
-	fake_init(&fs, &fake);
 	for (size_t i = 0; i < G_N_ELEMENTS(paths); i++) {
 		parent.ino = tree_root_ino();
-		g_assert_cmpint(walk(&fs, paths[i][0], &entry), ==, 0);
+		g_assert_cmpint(walk(&fake->fs, paths[i][0], &entry), ==, 0);
 		if (paths[i][1])
-			g_assert_cmpint(walk(&fs, paths[i][1], &parent), ==, 0);
-		g_assert_cmpint(tree_readdir(&fs, entry.ino, 0, find_dots, &found), ==, 0);
+			g_assert_cmpint(walk(&fake->fs, paths[i][1], &parent), ==, 0);
+		g_assert_cmpint(tree_readdir(&fake->fs, entry.ino, 0, find_dots, &found), ==, 0);
 		g_assert_cmpuint(found.self, ==, entry.ino);
 		g_assert_cmpuint(found.parent, ==, parent.ino);
 	}
-	g_assert_cmpint(tree_readdir(&fs, tree_root_ino(), 0, find_dots, &found), ==, 0);
+	g_assert_cmpint(tree_readdir(&fake->fs, tree_root_ino(), 0, find_dots, &found), ==, 0);
 	g_assert_cmpuint(found.parent, ==, 1);
-	fake_clear(&fs, &fake);
 }
 
-static void test_readdir_gone(void)
+TEST_FAKE(readdir_gone)
 {
-	struct fs fs;
-	struct fake fake;
 	struct names names = { .text = NULL };
 	struct where w = { .row = &tree[2], .key = { BPFREFS_MAP, 99 } };
 
-	fake_init(&fs, &fake);
-	g_assert_cmpint(tree_readdir(&fs, node_ino(tree, &w), 0, add_name, &names), ==, -ENOENT);
-	fake_clear(&fs, &fake);
+	g_assert_cmpint(tree_readdir(&fake->fs, node_ino(tree, &w), 0, add_name, &names), ==,
+			-ENOENT);
 }
 
 /* --------------------------------------------- a table of one's own --- */
 
 static int show_hello(const struct where *w, GString *out)
 {
-	(void)w;
 	g_string_append(out, "hello");
 	return 0;
 }
@@ -369,7 +332,7 @@ static const struct node tiny[] = {
 	{ .mode = 0 },
 };
 
-static void test_tiny(void)
+TEST(tiny)
 {
 	struct fs fs = { .started.tv_sec = 5 };
 	struct where top = { .row = tiny };
@@ -383,25 +346,4 @@ static void test_tiny(void)
 	g_assert_cmpint(node_lookup(tiny, &fs, node_ino(tiny, &top), "file", &entry), ==, 0);
 	g_assert_cmpint(node_readlink(tiny, &fs, entry.ino, text, sizeof(text)), ==, -EINVAL);
 	g_assert_cmpint(node_lookup(tiny, &fs, node_ino(tiny, &top), "top", &entry), ==, -ENOENT);
-}
-
-int main(int argc, char **argv)
-{
-	g_test_init(&argc, &argv, NULL);
-	g_test_add_func("/table/rows", test_rows);
-	g_test_add_func("/table/names", test_names);
-	g_test_add_func("/table/directories", test_directories);
-	g_test_add_func("/codec/round-trip", test_codec);
-	g_test_add_func("/codec/foreign", test_codec_foreign);
-	g_test_add_func("/lookup/found", test_lookup);
-	g_test_add_func("/lookup/none", test_lookup_none);
-	g_test_add_func("/lookup/process", test_lookup_process);
-	g_test_add_func("/lookup/attributes", test_attributes);
-	g_test_add_func("/twin", test_twin);
-	g_test_add_func("/readdir/objects", test_readdir);
-	g_test_add_func("/readdir/root", test_readdir_root);
-	g_test_add_func("/readdir/parents", test_parents);
-	g_test_add_func("/readdir/gone", test_readdir_gone);
-	g_test_add_func("/tiny", test_tiny);
-	return g_test_run();
 }

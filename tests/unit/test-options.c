@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "daemon/options.h"
+#include "fixture.h"
 
 /* Reads one list into fresh options: 0, or the sentence that refuses it. */
 static char *read_list(struct options *options, const char *list)
@@ -16,7 +17,7 @@ static char *read_list(struct options *options, const char *list)
 	return why;
 }
 
-static void test_own(void)
+TEST(own)
 {
 	struct options options;
 
@@ -37,7 +38,7 @@ static void test_own(void)
 	options_clear(&options);
 }
 
-static void test_passed_on(void)
+TEST(passed_on)
 {
 	struct options options;
 
@@ -51,7 +52,7 @@ static void test_passed_on(void)
 	options_clear(&options);
 }
 
-static void test_refused(void)
+TEST(refused)
 {
 	static const char *const lists[] = {
 		"pins=",	"pins=files",	  "max_age=",
@@ -84,7 +85,7 @@ static int read_line(struct options *options, const char *line, char **why)
 	return options_read(options, (int)g_strv_length(argv), moved, why);
 }
 
-static void test_command_line(void)
+TEST(command_line)
 {
 	struct options options;
 	char *why;
@@ -116,7 +117,7 @@ static void test_command_line(void)
 	}
 }
 
-static void test_helper(void)
+TEST(helper)
 {
 	struct options options;
 	char *why;
@@ -132,15 +133,4 @@ static void test_helper(void)
 	g_assert_cmpstr(options.fs.source, ==, "/b");
 	g_assert_cmpstr(options.fs.mountpoint, ==, "/m");
 	options_clear(&options);
-}
-
-int main(int argc, char **argv)
-{
-	g_test_init(&argc, &argv, NULL);
-	g_test_add_func("/options/own", test_own);
-	g_test_add_func("/options/passed-on", test_passed_on);
-	g_test_add_func("/options/refused", test_refused);
-	g_test_add_func("/options/command-line", test_command_line);
-	g_test_add_func("/options/helper", test_helper);
-	return g_test_run();
 }

@@ -4,10 +4,23 @@
 #include <glib/gstdio.h>
 #include <unistd.h>
 
+#include "fixture.h"
 #include "fs.h"
 
-static char *top;
 static int top_fd;
+
+static void tree_init(struct temp_dir *dir)
+{
+	temp_dir_init(dir);
+	top_fd = dir->fd;
+	temp_dir_mkdir(dir, "dir/sub");
+	temp_dir_link(dir, "out", "/");
+	temp_dir_link(dir, "within", "dir");
+	temp_dir_link(dir, "dir/loop", "loop");
+	temp_dir_file(dir, "file", "");
+}
+
+#define TEST_PATH(name) TEST_WITH(struct temp_dir, dir, tree_init, temp_dir_clear, name)
 
 /* The result for @path, and its last component, where it is found. */
 static int try(const char *path, char **last)
@@ -24,7 +37,7 @@ static int try(const char *path, char **last)
 	return err;
 }
 
-static void test_found(void)
+TEST_PATH(found)
 {
 	g_autofree char *a = NULL, *b = NULL, *c = NULL;
 
@@ -36,7 +49,7 @@ static void test_found(void)
 	g_assert_cmpstr(c, ==, "x y\nz");
 }
 
-static void test_which_directory(void)
+TEST_PATH(which_directory)
 {
 	struct stat want, got;
 	const char *name;
@@ -49,7 +62,7 @@ static void test_which_directory(void)
 	close(fd);
 }
 
-static void test_leaves(void)
+TEST_PATH(leaves)
 {
 	static const char *const paths[] = {
 		"/x",
@@ -71,7 +84,7 @@ static void test_leaves(void)
 	}
 }
 
-static void test_bad(void)
+TEST_PATH(bad)
 {
 	g_assert_cmpint(try("", NULL), ==, -EINVAL);
 	g_assert_cmpint(try(".", NULL), ==, -EINVAL);
@@ -80,46 +93,4 @@ static void test_bad(void)
 	g_assert_cmpint(try("dir//x", NULL), ==, -EINVAL);
 	g_assert_cmpint(try("none/x", NULL), ==, -ENOENT);
 	g_assert_cmpint(try("file/x", NULL), ==, -ENOTDIR);
-}
-
-static void make_tree(void)
-{
-	top = g_dir_make_tmp("bpfrefs-path-XXXXXX", NULL);
-	g_assert_nonnull(top);
-	top_fd = open(top, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	g_assert_cmpint(top_fd, >=, 0);
-	g_assert_cmpint(mkdirat(top_fd, "dir", 0700), ==, 0);
-	g_assert_cmpint(mkdirat(top_fd, "dir/sub", 0700), ==, 0);
-	g_assert_cmpint(symlinkat("/", top_fd, "out"), ==, 0);
-	g_assert_cmpint(symlinkat("dir", top_fd, "within"), ==, 0);
-	g_assert_cmpint(symlinkat("loop", top_fd, "dir/loop"), ==, 0);
-	close(openat(top_fd, "file", O_CREAT | O_WRONLY | O_CLOEXEC, 0600));
-}
-
-static void remove_tree(void)
-{
-	unlinkat(top_fd, "file", 0);
-	unlinkat(top_fd, "dir/loop", 0);
-	unlinkat(top_fd, "within", 0);
-	unlinkat(top_fd, "out", 0);
-	unlinkat(top_fd, "dir/sub", AT_REMOVEDIR);
-	unlinkat(top_fd, "dir", AT_REMOVEDIR);
-	close(top_fd);
-	g_rmdir(top);
-	g_free(top);
-}
-
-int main(int argc, char **argv)
-{
-	int result;
-
-	g_test_init(&argc, &argv, NULL);
-	make_tree();
-	g_test_add_func("/path/found", test_found);
-	g_test_add_func("/path/which-directory", test_which_directory);
-	g_test_add_func("/path/leaves", test_leaves);
-	g_test_add_func("/path/bad", test_bad);
-	result = g_test_run();
-	remove_tree();
-	return result;
 }

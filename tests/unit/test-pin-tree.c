@@ -3,6 +3,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "fixture.h"
 #include "kernel/pin_tree.h"
 
 static void add_super(GByteArray *out, uint64_t address, uint32_t minor)
@@ -52,7 +53,7 @@ static void add_name(GByteArray *out, uint64_t dentry, uint64_t parent, const ch
 
 static struct pin_tree *tree_of(GByteArray *inodes)
 {
-	struct pin_tree *tree = pin_tree_new();
+	struct pin_tree *pins = pin_tree_new();
 	GByteArray *supers = g_byte_array_new();
 
 	add_super(supers, 0x1000, 40);
@@ -60,29 +61,29 @@ static struct pin_tree *tree_of(GByteArray *inodes)
 	add_mount(supers, 7);
 	add_mount(supers, 0);
 	add_super(supers, 0x2000, 41);
-	pin_tree_supers(tree, supers);
-	g_assert_cmpuint(tree->supers->len, ==, 2);
-	pin_tree_inodes(tree, g_ptr_array_index(tree->supers, 0), inodes);
+	pin_tree_supers(pins, supers);
+	g_assert_cmpuint(pins->supers->len, ==, 2);
+	pin_tree_inodes(pins, g_ptr_array_index(pins->supers, 0), inodes);
 	g_byte_array_unref(supers);
 	g_byte_array_unref(inodes);
-	return tree;
+	return pins;
 }
 
 /* The path of the @name'th name of the @inode'th inode. */
-static void assert_path(const struct pin_tree *tree, guint inode, guint name, const char *path)
+static void assert_path(const struct pin_tree *pins, guint inode, guint name, const char *path)
 {
-	const struct pin_inode *found = g_ptr_array_index(tree->inodes, inode);
-	g_autofree char *got = pin_tree_path(tree, g_ptr_array_index(found->names, name));
+	const struct pin_inode *found = g_ptr_array_index(pins->inodes, inode);
+	g_autofree char *got = pin_tree_path(pins, g_ptr_array_index(found->names, name));
 
 	g_assert_cmpstr(got, ==, path);
 }
 
-static void names_lead_to_the_root(void)
+TEST(names_lead_to_the_root)
 {
 	GByteArray *out = g_byte_array_new();
 	g_autofree char *longest = g_strnfill(255, 'n');
 	g_autofree char *long_path = g_strconcat("/app/", longest, NULL);
-	struct pin_tree *tree;
+	struct pin_tree *pins;
 
 	/* newest first, as the kernel has them: names come before their directories */
 	add_inode(out, WALK_KIND_MAP, 12, 4, S_IFREG | 0600);
@@ -92,31 +93,31 @@ static void names_lead_to_the_root(void)
 	add_name(out, 20, 10, "app");
 	add_inode(out, WALK_KIND_DIR, 0, 1, S_IFDIR | 01777);
 	add_name(out, 10, 10, "/");
-	tree = tree_of(out);
+	pins = tree_of(out);
 
-	assert_path(tree, 0, 0, "/app/conns");
-	assert_path(tree, 0, 1, long_path);
-	assert_path(tree, 1, 0, "/app");
-	assert_path(tree, 2, 0, "/");
-	pin_tree_free(tree);
+	assert_path(pins, 0, 0, "/app/conns");
+	assert_path(pins, 0, 1, long_path);
+	assert_path(pins, 1, 0, "/app");
+	assert_path(pins, 2, 0, "/");
+	pin_tree_free(pins);
 }
 
-static void instances_have_namespaces_once(void)
+TEST(instances_have_namespaces_once)
 {
-	struct pin_tree *tree = tree_of(g_byte_array_new());
-	const struct pin_super *attached = g_ptr_array_index(tree->supers, 0);
-	const struct pin_super *detached = g_ptr_array_index(tree->supers, 1);
+	struct pin_tree *pins = tree_of(g_byte_array_new());
+	const struct pin_super *attached = g_ptr_array_index(pins->supers, 0);
+	const struct pin_super *detached = g_ptr_array_index(pins->supers, 1);
 
 	g_assert_cmpuint(attached->namespaces->len, ==, 1);
 	g_assert_cmpuint(detached->namespaces->len, ==, 0);
-	pin_tree_free(tree);
+	pin_tree_free(pins);
 }
 
 /* A walk that raced with removals: no parent, or a ring, which no real tree has. */
-static void broken_trees_end(void)
+TEST(broken_trees_end)
 {
 	GByteArray *out = g_byte_array_new();
-	struct pin_tree *tree;
+	struct pin_tree *pins;
 
 	add_inode(out, WALK_KIND_MAP, 12, 4, S_IFREG | 0600);
 	add_name(out, 40, 99, "orphan");
@@ -124,16 +125,16 @@ static void broken_trees_end(void)
 	add_name(out, 20, 21, "a");
 	add_inode(out, WALK_KIND_DIR, 0, 3, S_IFDIR | 0755);
 	add_name(out, 21, 20, "b");
-	tree = tree_of(out);
-	assert_path(tree, 0, 0, NULL);
-	assert_path(tree, 1, 0, NULL);
-	pin_tree_free(tree);
+	pins = tree_of(out);
+	assert_path(pins, 0, 0, NULL);
+	assert_path(pins, 1, 0, NULL);
+	pin_tree_free(pins);
 }
 
 static bool is_private(mode_t outer, mode_t inner)
 {
 	GByteArray *out = g_byte_array_new();
-	struct pin_tree *tree;
+	struct pin_tree *pins;
 	const struct pin_inode *pin;
 	bool result;
 
@@ -145,14 +146,14 @@ static bool is_private(mode_t outer, mode_t inner)
 	add_name(out, 20, 10, "bpfrefs");
 	add_inode(out, WALK_KIND_DIR, 0, 1, S_IFDIR | 01777);
 	add_name(out, 10, 10, "/");
-	tree = tree_of(out);
-	pin = g_ptr_array_index(tree->inodes, 0);
-	result = pin_tree_private(tree, g_ptr_array_index(pin->names, 0));
-	pin_tree_free(tree);
+	pins = tree_of(out);
+	pin = g_ptr_array_index(pins->inodes, 0);
+	result = pin_tree_private(pins, g_ptr_array_index(pin->names, 0));
+	pin_tree_free(pins);
 	return result;
 }
 
-static void keeps_need_private_directories(void)
+TEST(keeps_need_private_directories)
 {
 	g_assert_true(is_private(0700, 0700));
 	g_assert_false(is_private(0755, 0700));
@@ -161,19 +162,19 @@ static void keeps_need_private_directories(void)
 }
 
 /* What the kernel could write wrongly is not read past. */
-static void short_records_are_not_read(void)
+TEST(short_records_are_not_read)
 {
 	GByteArray *out = g_byte_array_new();
 	struct walk_rec bare = { WALK_INODE, sizeof(bare), 12 };
-	struct pin_tree *tree;
+	struct pin_tree *pins;
 
 	g_byte_array_append(out, (const guint8 *)&bare, sizeof(bare));
 	add_name(out, 40, 20, "nobody's");
 	g_byte_array_append(out, (const guint8 *)"abc", 3);
-	tree = tree_of(out);
-	g_assert_cmpuint(tree->inodes->len, ==, 0);
-	g_assert_cmpuint(tree->names.count, ==, 0);
-	pin_tree_free(tree);
+	pins = tree_of(out);
+	g_assert_cmpuint(pins->inodes->len, ==, 0);
+	g_assert_cmpuint(pins->names.count, ==, 0);
+	pin_tree_free(pins);
 }
 
 static void add_iter(GByteArray *out, uint32_t link, uint64_t prog)
@@ -189,35 +190,23 @@ static void add_iter(GByteArray *out, uint32_t link, uint64_t prog)
 }
 
 /* Programs of pinned iterators come beside the inodes, and are none of these. */
-static void test_iters(void)
+TEST(iters)
 {
 	GByteArray *inodes = g_byte_array_new();
-	struct pin_tree *tree;
+	struct pin_tree *pins;
 	const struct pin_iter *iter;
 
 	add_iter(inodes, 1, 0x5000);
 	add_inode(inodes, WALK_KIND_LINK, 1, 10, S_IFREG | 0400);
 	add_name(inodes, 0x10, 0x10, "maps.debug");
-	tree = tree_of(inodes);
-	g_assert_cmpuint(tree->inodes->len, ==, 1);
-	g_assert_cmpuint(tree->iters->len, ==, 1);
-	iter = &g_array_index(tree->iters, struct pin_iter, 0);
+	pins = tree_of(inodes);
+	g_assert_cmpuint(pins->inodes->len, ==, 1);
+	g_assert_cmpuint(pins->iters->len, ==, 1);
+	iter = &g_array_index(pins->iters, struct pin_iter, 0);
 	g_assert_cmpuint(iter->prog, ==, 0x5000);
 	g_assert_cmpuint(iter->link_id, ==, 1);
 	g_assert_cmpuint(iter->prog_id, ==, 2);
 	g_assert_cmpuint(iter->attach_btf_id, ==, 1);
 	g_assert_cmpuint(iter->btf_id, ==, 0);
-	pin_tree_free(tree);
-}
-
-int main(int argc, char **argv)
-{
-	g_test_init(&argc, &argv, NULL);
-	g_test_add_func("/pin-tree/paths", names_lead_to_the_root);
-	g_test_add_func("/pin-tree/iters", test_iters);
-	g_test_add_func("/pin-tree/namespaces", instances_have_namespaces_once);
-	g_test_add_func("/pin-tree/broken", broken_trees_end);
-	g_test_add_func("/pin-tree/private", keeps_need_private_directories);
-	g_test_add_func("/pin-tree/short", short_records_are_not_read);
-	return g_test_run();
+	pin_tree_free(pins);
 }

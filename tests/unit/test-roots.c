@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* The roots that lead to an object, and what a process retains, on hand-made snapshots. */
-#include "graph-text.h"
+#include "fixture.h"
 
 /* --------------------------------------------------------------- roots --- */
 
@@ -34,10 +34,8 @@ static void build_chains(struct scan *scan)
 	keep(scan, 3, "auto");
 }
 
-static void test_chains(void)
+TEST_GRAPH(chains, build_chains)
 {
-	struct bpfrefs_snapshot *snap = take(build_chains);
-
 	roots_are(
 		snap, map(1),
 		"fd(78):map/1 fd(79):map/1 pin:map/2,prog/12,map/1 fd(77):link/21,prog/11,map/1 ");
@@ -51,7 +49,6 @@ static void test_chains(void)
 	roots_are(snap, map(3), "");
 	roots_are(snap, prog(14), "");
 	g_assert_cmpint(bpfrefs_snapshot_roots(snap, map(99), add_root, NULL), ==, -ENOENT);
-	bpfrefs_snapshot_unref(snap);
 }
 
 /* With an automatic keep, what leads to the array leads to its slots too. */
@@ -66,12 +63,9 @@ static void build_kept_chain(struct scan *scan)
 	slot(scan, 1, 0, 12);
 }
 
-static void test_kept_chain(void)
+TEST_GRAPH(kept_chain, build_kept_chain)
 {
-	struct bpfrefs_snapshot *snap = take(build_kept_chain);
-
 	roots_are(snap, prog(12), "pin:prog/11,map/1,prog/12 ");
-	bpfrefs_snapshot_unref(snap);
 }
 
 /* A ladder in which the number of chains doubles with each of its 40 rungs. */
@@ -98,15 +92,13 @@ static int count_one(const struct bpfrefs_root *root, void *data)
 	return 5;
 }
 
-static void test_ladder(void)
+TEST_GRAPH(ladder, build_ladder)
 {
-	struct bpfrefs_snapshot *snap = take(build_ladder);
 	size_t count = 0;
 
 	/* The result is what the callback returned. */
 	g_assert_cmpint(bpfrefs_snapshot_roots(snap, prog(140), count_one, &count), ==, 5);
 	g_assert_cmpuint(count, ==, 80);
-	bpfrefs_snapshot_unref(snap);
 }
 
 /* ------------------------------------------------------------- retains --- */
@@ -139,14 +131,11 @@ static void build_process(struct scan *scan)
 	hold(scan, "link", prog(13), link_(21), "prog", 0);
 }
 
-static void test_process(void)
+TEST_GRAPH(process, build_process)
 {
-	struct bpfrefs_snapshot *snap = take(build_process);
-
 	retained_is(snap, 77, "map/1:cleared prog/11:freed prog/13:freed link/21:freed ");
 	retained_is(snap, 78, "");
 	retained_is(snap, 5, "");
-	bpfrefs_snapshot_unref(snap);
 }
 
 /* What only an automatic keep would hold is freed too, since bpfrefs then releases the keep. */
@@ -163,12 +152,9 @@ static void build_kept(struct scan *scan)
 	keep(scan, 2, "pin");
 }
 
-static void test_kept(void)
+TEST_GRAPH(kept, build_kept)
 {
-	struct bpfrefs_snapshot *snap = take(build_kept);
-
 	retained_is(snap, 77, "map/1:freed prog/11:freed ");
-	bpfrefs_snapshot_unref(snap);
 }
 
 /*
@@ -183,12 +169,9 @@ static void build_far_pin(struct scan *scan)
 	fd(scan, map(1), 4194303);
 }
 
-static void test_far_pin(void)
+TEST_GRAPH(far_pin, build_far_pin)
 {
-	struct bpfrefs_snapshot *snap = take(build_far_pin);
-
 	retained_is(snap, 4194303, "");
-	bpfrefs_snapshot_unref(snap);
 }
 
 /* An unknown counter does not count as a holder: only the holders that were found do. */
@@ -200,38 +183,19 @@ static void build_unread(struct scan *scan)
 	scan_object(scan, map(1))->usercnt = BPFREFS_UNKNOWN;
 }
 
-static void test_unread(void)
+TEST_GRAPH(unread, build_unread)
 {
-	struct bpfrefs_snapshot *snap = take(build_unread);
-
 	retained_is(snap, 77, "map/1:freed ");
-	bpfrefs_snapshot_unref(snap);
 }
 
-static void test_memlock(void)
+TEST_GRAPH(memlock, build_process)
 {
-	struct bpfrefs_snapshot *snap = take(build_process);
-	struct bpfrefs_ctx *ctx = NULL;
+	struct fake fake = { .build = build_process };
+	struct bpfrefs_ctx *ctx = fake_ctx_new(&fake);
 
-	g_assert_cmpint(ctx_open_with(&fake, NULL, &ctx), ==, 0);
 	g_assert_cmpuint(bpfrefs_memlock(ctx, snap, map(99)), ==, BPFREFS_UNKNOWN);
 	g_assert_cmpuint(bpfrefs_memlock(ctx, snap, map(1)), ==, BPFREFS_UNKNOWN);
 	((struct bpfrefs_object *)bpfrefs_snapshot_find(snap, map(1)))->memlock = 344;
 	g_assert_cmpuint(bpfrefs_memlock(ctx, snap, map(1)), ==, 344);
 	bpfrefs_ctx_close(ctx);
-	bpfrefs_snapshot_unref(snap);
-}
-
-int main(int argc, char **argv)
-{
-	g_test_init(&argc, &argv, NULL);
-	g_test_add_func("/roots/chains", test_chains);
-	g_test_add_func("/roots/kept", test_kept_chain);
-	g_test_add_func("/roots/ladder", test_ladder);
-	g_test_add_func("/retains/process", test_process);
-	g_test_add_func("/retains/kept", test_kept);
-	g_test_add_func("/retains/far-pin", test_far_pin);
-	g_test_add_func("/retains/unread", test_unread);
-	g_test_add_func("/retains/memlock", test_memlock);
-	return g_test_run();
 }

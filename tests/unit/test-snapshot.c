@@ -3,19 +3,12 @@
 #include <string.h>
 
 #include "bpf/records.h"
+#include "fixture.h"
 #include "snapshot/private.h"
 #include "snapshot/snapshot.h"
 
 static const struct bpfrefs_key map12 = { BPFREFS_MAP, 12 }, map3 = { BPFREFS_MAP, 3 };
 static const struct bpfrefs_key prog5 = { BPFREFS_PROG, 5 };
-
-static void set_class(struct scan *scan, const char *name)
-{
-	for (unsigned int i = 0; holder_classes[i]; i++)
-		if (strcmp(holder_classes[i]->pub.name, name) == 0)
-			scan_set_class(scan, holder_classes[i]);
-	g_assert_cmpstr(scan->class->pub.name, ==, name);
-}
 
 static struct scan *begin(void)
 {
@@ -35,7 +28,7 @@ static struct bpfrefs_snapshot *end(struct scan *scan)
 	return snap;
 }
 
-static void objects_are_sorted_and_found(void)
+TEST(objects_are_sorted_and_found)
 {
 	struct scan *scan = begin();
 	struct bpfrefs_snapshot *snap;
@@ -54,20 +47,18 @@ static void objects_are_sorted_and_found(void)
 
 static int count(const struct bpfrefs_ref *ref, void *data)
 {
-	(void)ref;
 	++*(int *)data;
 	return 0;
 }
 
 static int stop_at_once(const struct bpfrefs_ref *ref, void *data)
 {
-	(void)ref;
 	++*(int *)data;
 	return 42;
 }
 
 /* References are grouped by target and class, in whatever order they were added. */
-static void references_are_grouped(void)
+TEST(references_are_grouped)
 {
 	struct scan *scan = begin();
 	struct bpfrefs_snapshot *snap;
@@ -104,7 +95,7 @@ static void references_are_grouped(void)
 	bpfrefs_snapshot_unref(snap);
 }
 
-static void fields_have_four_states(void)
+TEST(fields_have_four_states)
 {
 	struct scan *scan = begin();
 	struct bpfrefs_snapshot *snap;
@@ -129,7 +120,7 @@ static void fields_have_four_states(void)
 	bpfrefs_snapshot_unref(snap);
 }
 
-static void files_get_tokens(void)
+TEST(files_get_tokens)
 {
 	struct scan *scan = begin();
 	uint32_t a, b, again;
@@ -146,7 +137,7 @@ static void files_get_tokens(void)
 /*
  * The first reason is shown with the count of its kind, and a class that is unavailable stays so.
  */
-static void gaps_add_up(void)
+TEST(gaps_add_up)
 {
 	struct scan *scan = begin();
 	const struct bpfrefs_class_status *status = NULL;
@@ -176,7 +167,7 @@ static void gaps_add_up(void)
 	bpfrefs_snapshot_unref(snap);
 }
 
-static void pin_paths_start_at_a_directory(void)
+TEST(pin_paths_start_at_a_directory)
 {
 	struct scan *scan = begin();
 	struct bpfrefs_snapshot *snap;
@@ -202,7 +193,7 @@ static void pin_paths_start_at_a_directory(void)
 	bpfrefs_snapshot_unref(snap);
 }
 
-static void processes_are_listed_once(void)
+TEST(processes_are_listed_once)
 {
 	struct scan *scan = begin();
 	struct bpfrefs_snapshot *snap;
@@ -221,7 +212,7 @@ static void processes_are_listed_once(void)
 	bpfrefs_snapshot_unref(snap);
 }
 
-static void large_strings_survive(void)
+TEST(large_strings_survive)
 {
 	g_autofree char *long_text = g_strnfill(100000, 'x');
 	struct arena *arena = arena_new();
@@ -241,7 +232,7 @@ static void large_strings_survive(void)
 }
 
 /* A snapshot may allocate as much as the limit while it is taken. */
-static void less_than_the_limit_is_had(void)
+TEST(less_than_the_limit_is_had)
 {
 	struct bpfrefs_ctx ctx = { .memory = 1 << 20 };
 	struct scan *scan = scan_new(&ctx, holder_classes);
@@ -285,7 +276,7 @@ static void grow(struct scan *scan, unsigned int what, uint32_t i)
 		scan_process(scan, i, text);
 }
 
-static void whatever_grows_counts(void)
+TEST(whatever_grows_counts)
 {
 	struct bpfrefs_ctx ctx = { .memory = 1 << 20 };
 
@@ -307,20 +298,4 @@ static void whatever_grows_counts(void)
 		g_assert_cmpint(snapshot_freeze(snap, -1), ==, -ENOMEM);
 		bpfrefs_snapshot_unref(snap);
 	}
-}
-
-int main(int argc, char **argv)
-{
-	g_test_init(&argc, &argv, NULL);
-	g_test_add_func("/snapshot/objects", objects_are_sorted_and_found);
-	g_test_add_func("/snapshot/references", references_are_grouped);
-	g_test_add_func("/snapshot/fields", fields_have_four_states);
-	g_test_add_func("/snapshot/files", files_get_tokens);
-	g_test_add_func("/snapshot/gaps", gaps_add_up);
-	g_test_add_func("/snapshot/pin-path", pin_paths_start_at_a_directory);
-	g_test_add_func("/snapshot/processes", processes_are_listed_once);
-	g_test_add_func("/snapshot/arena", large_strings_survive);
-	g_test_add_func("/snapshot/below-limit", less_than_the_limit_is_had);
-	g_test_add_func("/snapshot/limit", whatever_grows_counts);
-	return g_test_run();
 }

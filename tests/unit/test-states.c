@@ -3,7 +3,7 @@
  * The states and the sentences that explain them, on hand-made snapshots: each state, and both
  * nodes of a map.
  */
-#include "world.h"
+#include "fixture.h"
 
 /* --------------------------------------------------------------- states --- */
 
@@ -27,10 +27,8 @@ static void build_held(struct scan *scan)
 	keep(scan, 7, "fd");
 }
 
-static void test_held(void)
+TEST_GRAPH(held, build_held)
 {
-	struct bpfrefs_snapshot *snap = take(build_held);
-
 	state_is(snap, map(1), BPFREFS_HELD, "pinned at /sys/fs/bpf/x");
 	state_is(snap, prog(3), BPFREFS_HELD, "map/1 has it in slot 0");
 	state_is(snap, map(2), BPFREFS_HELD, "prog/3 uses it");
@@ -38,7 +36,6 @@ static void test_held(void)
 	state_is(snap, link_(5), BPFREFS_HELD, "pid 77 (loader) has a descriptor");
 	state_is(snap, prog(6), BPFREFS_HELD, "link/5 attaches it");
 	state_is(snap, map(7), BPFREFS_HELD, "bpfrefs keeps it (fd)");
-	bpfrefs_snapshot_unref(snap);
 }
 
 /*
@@ -71,10 +68,8 @@ static void build_at_risk(struct scan *scan)
 	slot(scan, 1, 3, 15);
 }
 
-static void test_at_risk(void)
+TEST_GRAPH(at_risk, build_at_risk)
 {
-	struct bpfrefs_snapshot *snap = take(build_at_risk);
-
 	state_is(snap, map(1), BPFREFS_AT_RISK,
 		 "only pid 77 (loader) holds its user state, and prog/11, which stays, uses it");
 	state_is(snap, map(2), BPFREFS_AT_RISK,
@@ -86,7 +81,6 @@ static void test_at_risk(void)
 		 "stays, uses it");
 	state_is(snap, map(5), BPFREFS_HELD, "prog/11 uses it");
 	state_is(snap, prog(15), BPFREFS_HELD, "map/1 has it in slot 3");
-	bpfrefs_snapshot_unref(snap);
 }
 
 /*
@@ -108,15 +102,12 @@ static void build_many(struct scan *scan)
 	uses(scan, 12, 2);
 }
 
-static void test_many(void)
+TEST_GRAPH(many, build_many)
 {
-	struct bpfrefs_snapshot *snap = take(build_many);
-
 	state_is(snap, map(1), BPFREFS_AT_RISK,
 		 "only pid 70 (loader), pid 71 (loader) and 3 more hold its user state, and "
 		 "prog/11, which stays, uses it");
 	state_is(snap, map(2), BPFREFS_HELD, "pid 70 (loader) has a descriptor");
-	bpfrefs_snapshot_unref(snap);
 }
 
 static void build_cleared(struct scan *scan)
@@ -131,10 +122,8 @@ static void build_cleared(struct scan *scan)
 		uses(scan, 11, id);
 }
 
-static void test_cleared(void)
+TEST_GRAPH(cleared, build_cleared)
 {
-	struct bpfrefs_snapshot *snap = take(build_cleared);
-
 	state_is(snap, map(1), BPFREFS_CLEARED,
 		 "usercnt is 0 and prog/11 uses it: its tail calls fail");
 	state_is(snap, map(2), BPFREFS_CLEARED,
@@ -142,7 +131,6 @@ static void test_cleared(void)
 	state_is(snap, map(3), BPFREFS_CLEARED,
 		 "usercnt is 0 and prog/11 uses it: its timers and work queues were cancelled");
 	state_is(snap, map(4), BPFREFS_HELD, "prog/11 uses it");
-	bpfrefs_snapshot_unref(snap);
 }
 
 /* -------------------------------------------------- both nodes of a map --- */
@@ -179,10 +167,8 @@ static void build_parts(struct scan *scan)
 	hold(scan, "map", prog(16), map(6), "timer", 0);
 }
 
-static void test_parts(void)
+TEST_GRAPH(parts, build_parts)
 {
-	struct bpfrefs_snapshot *snap = take(build_parts);
-
 	state_is(snap, map(1), BPFREFS_CLEARED,
 		 "usercnt is 0 and prog/11 uses it: its tail calls fail");
 	state_is(snap, prog(12), BPFREFS_UNROOTED, "no root leads to it: map/1 has it in slot 0");
@@ -193,7 +179,6 @@ static void test_parts(void)
 	state_is(snap, map(6), BPFREFS_HELD, "link/21 holds it (target)");
 	state_is(snap, prog(15), BPFREFS_HELD, "map/6 holds it (msg_parser)");
 	state_is(snap, prog(16), BPFREFS_HELD, "map/6 holds it (timer)");
-	bpfrefs_snapshot_unref(snap);
 }
 
 /* -------------------------------------------------------------- unknown --- */
@@ -219,10 +204,8 @@ static void build_unknown(struct scan *scan)
 	set(scan, ref, "pid", NULL, 77);
 }
 
-static void test_unknown(void)
+TEST_GRAPH(unknown, build_unknown)
 {
-	struct bpfrefs_snapshot *snap = take(build_unknown);
-
 	state_is(snap, map(1), BPFREFS_STATE_UNKNOWN,
 		 "no holder was found, and its refcnt could not be read");
 	state_is(snap, map(2), BPFREFS_STATE_UNKNOWN,
@@ -233,17 +216,4 @@ static void test_unknown(void)
 		 "link/99 attaches it, and what holds that is not known");
 	state_is(snap, prog(13), BPFREFS_HELD,
 		 "pinned where pid 77 (loader) can reach it and bpfrefs cannot");
-	bpfrefs_snapshot_unref(snap);
-}
-
-int main(int argc, char **argv)
-{
-	g_test_init(&argc, &argv, NULL);
-	g_test_add_func("/states/held", test_held);
-	g_test_add_func("/states/at-risk", test_at_risk);
-	g_test_add_func("/states/at-risk/many", test_many);
-	g_test_add_func("/states/cleared", test_cleared);
-	g_test_add_func("/states/parts", test_parts);
-	g_test_add_func("/states/unknown", test_unknown);
-	return g_test_run();
 }

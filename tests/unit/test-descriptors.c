@@ -50,25 +50,25 @@ static int fake_compare(uint32_t tid_a, uint32_t tid_b, int what, uint32_t a, ui
 	return x == y ? 0 : x < y ? 1 : 2;
 }
 
-static void add_fd(const struct fixture *proc, const char *table, unsigned int fd,
+static void add_fd(const struct temp_dir *proc, const char *table, unsigned int fd,
 		   const char *target, const char *fdinfo)
 {
 	g_autofree char *link = g_strdup_printf("%s/fd/%u", table, fd);
 	g_autofree char *info = g_strdup_printf("%s/fdinfo/%u", table, fd);
 
-	fixture_link(proc, link, target);
-	fixture_file(proc, info, fdinfo);
+	temp_dir_link(proc, link, target);
+	temp_dir_file(proc, info, fdinfo);
 }
 
-static void add_process(const struct fixture *proc, uint32_t pid, const char *comm)
+static void add_process(const struct temp_dir *proc, uint32_t pid, const char *comm)
 {
 	g_autofree char *name = g_strdup_printf("%u/comm", pid);
 	g_autofree char *task = g_strdup_printf("%u/task/%u", pid, pid);
 	g_autofree char *fds = g_strdup_printf("%u/fd", pid);
 
-	fixture_file(proc, name, comm);
-	fixture_dir(proc, task);
-	fixture_dir(proc, fds);
+	temp_dir_file(proc, name, comm);
+	temp_dir_mkdir(proc, task);
+	temp_dir_mkdir(proc, fds);
 }
 
 static void check(const struct proc_fds *fds, const char *want)
@@ -87,32 +87,32 @@ static void check(const struct proc_fds *fds, const char *want)
 	g_assert_cmpstr(text->str, ==, want);
 }
 
-static void reset(void)
+static void proc_init(struct temp_dir *proc)
 {
 	memset(&fake, 0, sizeof(fake));
+	temp_dir_init(proc);
 }
 
-static void test_kinds(void)
+#define TEST_PROC(name) TEST_WITH(struct temp_dir, proc, proc_init, temp_dir_clear, name)
+
+TEST_PROC(kinds)
 {
-	struct fixture proc;
 	struct proc_fds fds;
 
-	reset();
-	fixture_open(&proc);
-	add_process(&proc, 10, "agent one\n");
-	add_fd(&proc, "10", 0, "/dev/null", "pos:\t0\n");
-	add_fd(&proc, "10", 3, "anon_inode:bpf-map", "map_type:\t1\nmap_id:\t12\n");
-	add_fd(&proc, "10", 4, "anon_inode:bpf-prog", "prog_id:\t5\n");
-	add_fd(&proc, "10", 5, "anon_inode:bpf_link", "link_id:\t7\nprog_id:\t5\n");
-	add_fd(&proc, "10", 6, "anon_inode:bpf-link", "link_id:\t8\nprog_id:\t5\n");
-	add_fd(&proc, "10", 7, "anon_inode:btf", "btf_id:\t2\n");
-	add_fd(&proc, "10", 8, "anon_inode:bpf_iter", "pos:\t0\n");
-	add_fd(&proc, "10", 9, "anon_inode:[eventpoll]", "map_id:\t12\n");
-	add_fd(&proc, "10", 11, "/tmp/anon_inode:bpf-map", "map_id:\t12\n");
-	add_fd(&proc, "10", 12, "anon_inode:bpf-token", "allowed_cmds:\t0\n");
-	add_process(&proc, 11, "idle\n");
-	fixture_file(&proc, "self/comm", "x\n");
-	g_assert_cmpint(proc_fds_read(proc.fd, fake_compare, &fds), ==, 0);
+	add_process(proc, 10, "agent one\n");
+	add_fd(proc, "10", 0, "/dev/null", "pos:\t0\n");
+	add_fd(proc, "10", 3, "anon_inode:bpf-map", "map_type:\t1\nmap_id:\t12\n");
+	add_fd(proc, "10", 4, "anon_inode:bpf-prog", "prog_id:\t5\n");
+	add_fd(proc, "10", 5, "anon_inode:bpf_link", "link_id:\t7\nprog_id:\t5\n");
+	add_fd(proc, "10", 6, "anon_inode:bpf-link", "link_id:\t8\nprog_id:\t5\n");
+	add_fd(proc, "10", 7, "anon_inode:btf", "btf_id:\t2\n");
+	add_fd(proc, "10", 8, "anon_inode:bpf_iter", "pos:\t0\n");
+	add_fd(proc, "10", 9, "anon_inode:[eventpoll]", "map_id:\t12\n");
+	add_fd(proc, "10", 11, "/tmp/anon_inode:bpf-map", "map_id:\t12\n");
+	add_fd(proc, "10", 12, "anon_inode:bpf-token", "allowed_cmds:\t0\n");
+	add_process(proc, 11, "idle\n");
+	temp_dir_file(proc, "self/comm", "x\n");
+	g_assert_cmpint(proc_fds_read(proc->fd, fake_compare, &fds), ==, 0);
 	check(&fds, "map/12 pid=10 tid=0 fd=3 file=1\nprog/5 pid=10 tid=0 fd=4 file=2\n"
 		    "link/7 pid=10 tid=0 fd=5 file=3\nlink/8 pid=10 tid=0 fd=6 file=4\n"
 		    "btf/2 pid=10 tid=0 fd=7 file=5\n");
@@ -123,44 +123,38 @@ static void test_kinds(void)
 	g_assert_cmpuint(fds.processes.count, ==, 0);
 	g_assert_cmpuint(fds.descriptors.count, ==, 0);
 	proc_fds_clear(&fds);
-	fixture_close(&proc);
 }
 
 /* Five descriptors of one map in two processes: three files, in no order that kcmp would like. */
-static void test_shared(void)
+TEST_PROC(shared)
 {
 	static const struct fake_fd kernel[] = { { 10, 3, 70 }, { 10, 4, 20 }, { 10, 5, 70 },
 						 { 20, 3, 90 }, { 20, 4, 20 }, { 0 } };
-	struct fixture proc;
 	struct proc_fds fds;
 
-	reset();
 	fake.fds = kernel;
-	fixture_open(&proc);
-	add_process(&proc, 10, "a\n");
-	add_process(&proc, 20, "b\n");
+	add_process(proc, 10, "a\n");
+	add_process(proc, 20, "b\n");
 	for (const struct fake_fd *f = kernel; f->tid; f++) {
 		g_autofree char *pid = g_strdup_printf("%u", f->tid);
 
-		add_fd(&proc, pid, f->fd, "anon_inode:bpf-map", "map_id:\t12\n");
+		add_fd(proc, pid, f->fd, "anon_inode:bpf-map", "map_id:\t12\n");
 	}
-	g_assert_cmpint(proc_fds_read(proc.fd, fake_compare, &fds), ==, 0);
+	g_assert_cmpint(proc_fds_read(proc->fd, fake_compare, &fds), ==, 0);
 	check(&fds, "map/12 pid=10 tid=0 fd=3 file=1\nmap/12 pid=10 tid=0 fd=4 file=2\n"
 		    "map/12 pid=10 tid=0 fd=5 file=1\nmap/12 pid=20 tid=0 fd=3 file=3\n"
 		    "map/12 pid=20 tid=0 fd=4 file=2\n");
 	proc_fds_clear(&fds);
-	fixture_close(&proc);
 }
 
 /* Many descriptors: the list of distinct files stays in order. */
-static void test_many(void)
+TEST(many)
 {
 	enum { COUNT = 400, FILES = 37 };
 	struct fake_fd kernel[COUNT + 1] = { 0 };
 	uint32_t number[FILES] = { 0 };
 	struct proc_fds fds = { 0 };
 
-	reset();
 	fds.files = g_array_new(FALSE, TRUE, sizeof(struct proc_file));
 	for (uint32_t i = 0; i < COUNT; i++) {
 		struct proc_file file = { .key = { BPFREFS_MAP, 1 }, .pid = 10, .fd = i };
@@ -182,57 +176,50 @@ static void test_many(void)
 	g_array_unref(fds.files);
 }
 
-static void test_threads(void)
+TEST_PROC(threads)
 {
 	/* 11 shares the leader's table; 12 and 13 share one of their own, copied from it. */
 	static const struct fake_table tables[] = {
 		{ 10, 1 }, { 11, 1 }, { 12, 2 }, { 13, 2 }, { 0 }
 	};
 	static const struct fake_fd kernel[] = { { 10, 3, 5 }, { 12, 3, 5 }, { 12, 4, 6 }, { 0 } };
-	struct fixture proc;
 	struct proc_fds fds;
 
-	reset();
 	fake.fds = kernel;
 	fake.tables = tables;
-	fixture_open(&proc);
-	add_process(&proc, 10, "a\n");
-	fixture_dir(&proc, "10/task/11");
-	add_fd(&proc, "10", 3, "anon_inode:bpf-map", "map_id:\t12\n");
-	add_fd(&proc, "10/task/11", 3, "anon_inode:bpf-map", "map_id:\t12\n");
+	add_process(proc, 10, "a\n");
+	temp_dir_mkdir(proc, "10/task/11");
+	add_fd(proc, "10", 3, "anon_inode:bpf-map", "map_id:\t12\n");
+	add_fd(proc, "10/task/11", 3, "anon_inode:bpf-map", "map_id:\t12\n");
 	for (int tid = 12; tid <= 13; tid++) {
 		g_autofree char *table = g_strdup_printf("10/task/%d", tid);
 
-		add_fd(&proc, table, 3, "anon_inode:bpf-map", "map_id:\t12\n");
-		add_fd(&proc, table, 4, "anon_inode:bpf-map", "map_id:\t12\n");
+		add_fd(proc, table, 3, "anon_inode:bpf-map", "map_id:\t12\n");
+		add_fd(proc, table, 4, "anon_inode:bpf-map", "map_id:\t12\n");
 	}
-	g_assert_cmpint(proc_fds_read(proc.fd, fake_compare, &fds), ==, 0);
+	g_assert_cmpint(proc_fds_read(proc->fd, fake_compare, &fds), ==, 0);
 	check(&fds, "map/12 pid=10 tid=0 fd=3 file=1\nmap/12 pid=10 tid=12 fd=3 file=1\n"
 		    "map/12 pid=10 tid=12 fd=4 file=2\n");
 	proc_fds_clear(&fds);
-	fixture_close(&proc);
 }
 
 /* The first process exits while its descriptors are told apart: the second one's stay. */
-static void test_exit(void)
+TEST_PROC(exit)
 {
 	static const struct fake_fd kernel[] = { { 10, 3, 5 }, { 20, 3, 5 }, { 30, 3, 5 }, { 0 } };
-	struct fixture proc;
 	struct proc_fds fds;
 
-	reset();
 	fake.fds = kernel;
 	fake.dies = 10;
-	fixture_open(&proc);
-	add_process(&proc, 10, "a\n");
-	add_process(&proc, 20, "b\n");
-	add_process(&proc, 30, "c\n");
+	add_process(proc, 10, "a\n");
+	add_process(proc, 20, "b\n");
+	add_process(proc, 30, "c\n");
 	for (const struct fake_fd *f = kernel; f->tid; f++) {
 		g_autofree char *pid = g_strdup_printf("%u", f->tid);
 
-		add_fd(&proc, pid, f->fd, "anon_inode:bpf-map", "map_id:\t12\n");
+		add_fd(proc, pid, f->fd, "anon_inode:bpf-map", "map_id:\t12\n");
 	}
-	g_assert_cmpint(proc_fds_read(proc.fd, fake_compare, &fds), ==, 0);
+	g_assert_cmpint(proc_fds_read(proc->fd, fake_compare, &fds), ==, 0);
 	check(&fds, "map/12 pid=20 tid=0 fd=3 file=2\nmap/12 pid=30 tid=0 fd=3 file=2\n");
 	g_assert_cmpuint(fds.descriptors.count, ==, 0);
 	proc_fds_clear(&fds);
@@ -240,76 +227,64 @@ static void test_exit(void)
 	/* Later: another descriptor of the same file stands in for it. */
 	fake.calls = 0;
 	fake.after = 1;
-	g_assert_cmpint(proc_fds_read(proc.fd, fake_compare, &fds), ==, 0);
+	g_assert_cmpint(proc_fds_read(proc->fd, fake_compare, &fds), ==, 0);
 	check(&fds, "map/12 pid=20 tid=0 fd=3 file=1\nmap/12 pid=30 tid=0 fd=3 file=1\n");
 	proc_fds_clear(&fds);
-	fixture_close(&proc);
 }
 
 /* A kernel without kcmp(2), or one that does not let us: a gap, and no descriptor is lost. */
-static void test_refused(void)
+TEST_PROC(refused)
 {
-	struct fixture proc;
 	struct proc_fds fds;
 
-	reset();
 	fake.error = -ENOSYS;
-	fixture_open(&proc);
-	add_process(&proc, 10, "a\n");
-	add_fd(&proc, "10", 3, "anon_inode:bpf-map", "map_id:\t12\n");
-	add_fd(&proc, "10", 4, "anon_inode:bpf-map", "map_id:\t12\n");
-	g_assert_cmpint(proc_fds_read(proc.fd, fake_compare, &fds), ==, 0);
+	add_process(proc, 10, "a\n");
+	add_fd(proc, "10", 3, "anon_inode:bpf-map", "map_id:\t12\n");
+	add_fd(proc, "10", 4, "anon_inode:bpf-map", "map_id:\t12\n");
+	g_assert_cmpint(proc_fds_read(proc->fd, fake_compare, &fds), ==, 0);
 	check(&fds, "map/12 pid=10 tid=0 fd=3 file=1\nmap/12 pid=10 tid=0 fd=4 file=2\n");
 	g_assert_cmpuint(fds.descriptors.count, ==, 1);
 	g_assert_cmpint(fds.descriptors.error, ==, ENOSYS);
 	proc_fds_clear(&fds);
-	fixture_close(&proc);
 }
 
 /* One process that cannot be read is counted; one that has gone is not; the others are told. */
-static void test_unreadable(void)
+TEST_PROC(unreadable)
 {
-	struct fixture proc;
 	struct proc_fds fds;
 
-	reset();
-	fixture_open(&proc);
-	add_process(&proc, 10, "a\n");
-	fixture_link(&proc, "10/fd/3", "anon_inode:bpf-map");
-	fixture_dir(&proc, "10/fdinfo/3"); /* reading it fails with EISDIR, for root too */
-	fixture_dir(&proc, "11");	   /* no fd: it has exited */
-	add_process(&proc, 12, "b\n");
-	fixture_link(&proc, "12/fd/3", "anon_inode:bpf-map"); /* closed before fdinfo was read */
-	add_fd(&proc, "12", 4, "anon_inode:bpf-map", "map_id:\t12\n");
-	g_assert_cmpint(proc_fds_read(proc.fd, fake_compare, &fds), ==, 0);
+	add_process(proc, 10, "a\n");
+	temp_dir_link(proc, "10/fd/3", "anon_inode:bpf-map");
+	temp_dir_mkdir(proc, "10/fdinfo/3"); /* reading it fails with EISDIR, for root too */
+	temp_dir_mkdir(proc, "11");	     /* no fd: it has exited */
+	add_process(proc, 12, "b\n");
+	temp_dir_link(proc, "12/fd/3", "anon_inode:bpf-map"); /* closed before fdinfo was read */
+	add_fd(proc, "12", 4, "anon_inode:bpf-map", "map_id:\t12\n");
+	g_assert_cmpint(proc_fds_read(proc->fd, fake_compare, &fds), ==, 0);
 	check(&fds, "map/12 pid=12 tid=0 fd=4 file=1\n");
 	g_assert_cmpuint(fds.processes.count, ==, 1);
 	g_assert_cmpint(fds.processes.error, ==, EISDIR);
 	proc_fds_clear(&fds);
-	fixture_close(&proc);
 }
 
-static void test_comm(void)
+TEST_PROC(comm)
 {
-	struct fixture proc;
 	char comm[32];
 
-	fixture_open(&proc);
-	fixture_file(&proc, "10/comm", "two\nlines\n");
-	g_assert_true(proc_comm(proc.fd, 10, comm));
+	temp_dir_file(proc, "10/comm", "two\nlines\n");
+	g_assert_true(proc_comm(proc->fd, 10, comm));
 	g_assert_cmpstr(comm, ==, "two\nlines");
-	fixture_file(&proc, "10/comm", "");
-	g_assert_true(proc_comm(proc.fd, 10, comm));
+	temp_dir_file(proc, "10/comm", "");
+	g_assert_true(proc_comm(proc->fd, 10, comm));
 	g_assert_cmpstr(comm, ==, "");
-	g_assert_false(proc_comm(proc.fd, 11, comm));
-	fixture_close(&proc);
+	g_assert_false(proc_comm(proc->fd, 11, comm));
 }
 
 /*
  * Each mount namespace is read through one process, or through a thread of one whose main thread has
  * exited; hidden and partial mounts come last.
  */
-static void test_places(void)
+TEST_PROC(places)
 {
 	static const struct {
 		uint32_t pid, minor, mnt_ns;
@@ -320,36 +295,34 @@ static void test_places(void)
 		     { 0, 31, 100, "/low" },
 		     { 72, 32, 300, "/t" } };
 	struct proc_pins pins = { 0 };
-	struct fixture proc;
 
-	fixture_open(&proc);
-	fixture_link(&proc, "self/ns/mnt", "mnt:[100]");
-	fixture_file(&proc, "self/mountinfo",
-		     "1 0 254:0 / / rw - ext4 x rw\n"
-		     "30 1 0:30 /app /app rw - bpf bpf rw\n"
-		     "31 1 0:30 / /bpf rw - bpf bpf rw\n"
-		     "32 1 0:31 / /low rw - bpf bpf rw\n"
-		     "33 32 0:33 / /low rw - tmpfs x rw\n");
-	fixture_link(&proc, "20/ns/mnt", "mnt:[100]");
-	fixture_link(&proc, "30/ns/mnt", "mnt:[200]");
-	fixture_file(&proc, "30/mountinfo",
-		     "1 0 254:0 / / rw - ext4 x rw\n"
-		     "42 1 0:31 / /c rw - bpf bpf rw\n");
-	fixture_link(&proc, "40/ns/mnt", "mnt:[200]");
-	fixture_dir(&proc, "50");
-	fixture_link(&proc, "60/ns/mnt", "nonsense");
-	fixture_dir(&proc, "70/task/70");
-	fixture_dir(&proc, "70/task/71");
-	fixture_dir(&proc, "70/task/72");
-	fixture_dir(&proc, "70/task/73");
-	fixture_link(&proc, "72/ns/mnt", "mnt:[300]");
-	fixture_file(&proc, "72/mountinfo",
-		     "1 0 254:0 / / rw - ext4 x rw\n"
-		     "43 1 0:32 / /t rw - bpf bpf rw\n");
-	fixture_link(&proc, "73/ns/mnt", "mnt:[400]");
+	temp_dir_link(proc, "self/ns/mnt", "mnt:[100]");
+	temp_dir_file(proc, "self/mountinfo",
+		      "1 0 254:0 / / rw - ext4 x rw\n"
+		      "30 1 0:30 /app /app rw - bpf bpf rw\n"
+		      "31 1 0:30 / /bpf rw - bpf bpf rw\n"
+		      "32 1 0:31 / /low rw - bpf bpf rw\n"
+		      "33 32 0:33 / /low rw - tmpfs x rw\n");
+	temp_dir_link(proc, "20/ns/mnt", "mnt:[100]");
+	temp_dir_link(proc, "30/ns/mnt", "mnt:[200]");
+	temp_dir_file(proc, "30/mountinfo",
+		      "1 0 254:0 / / rw - ext4 x rw\n"
+		      "42 1 0:31 / /c rw - bpf bpf rw\n");
+	temp_dir_link(proc, "40/ns/mnt", "mnt:[200]");
+	temp_dir_mkdir(proc, "50");
+	temp_dir_link(proc, "60/ns/mnt", "nonsense");
+	temp_dir_mkdir(proc, "70/task/70");
+	temp_dir_mkdir(proc, "70/task/71");
+	temp_dir_mkdir(proc, "70/task/72");
+	temp_dir_mkdir(proc, "70/task/73");
+	temp_dir_link(proc, "72/ns/mnt", "mnt:[300]");
+	temp_dir_file(proc, "72/mountinfo",
+		      "1 0 254:0 / / rw - ext4 x rw\n"
+		      "43 1 0:32 / /t rw - bpf bpf rw\n");
+	temp_dir_link(proc, "73/ns/mnt", "mnt:[400]");
 	pins.places = g_array_new(FALSE, TRUE, sizeof(struct proc_mount));
 	pins.others = g_ptr_array_new_with_free_func((GDestroyNotify)g_ptr_array_unref);
-	g_assert_cmpint(proc_mounts_read(proc.fd, &pins), ==, 0);
+	g_assert_cmpint(proc_mounts_read(proc->fd, &pins), ==, 0);
 	g_assert_cmpuint(pins.places->len, ==, G_N_ELEMENTS(want));
 	for (guint i = 0; i < G_N_ELEMENTS(want); i++) {
 		const struct proc_mount *place = &g_array_index(pins.places, struct proc_mount, i);
@@ -363,20 +336,4 @@ static void test_places(void)
 	g_array_unref(pins.places);
 	g_ptr_array_unref(pins.own);
 	g_ptr_array_unref(pins.others);
-	fixture_close(&proc);
-}
-
-int main(int argc, char **argv)
-{
-	g_test_init(&argc, &argv, NULL);
-	g_test_add_func("/proc/kinds", test_kinds);
-	g_test_add_func("/proc/shared", test_shared);
-	g_test_add_func("/proc/many", test_many);
-	g_test_add_func("/proc/threads", test_threads);
-	g_test_add_func("/proc/exit", test_exit);
-	g_test_add_func("/proc/refused", test_refused);
-	g_test_add_func("/proc/unreadable", test_unreadable);
-	g_test_add_func("/proc/comm", test_comm);
-	g_test_add_func("/proc/places", test_places);
-	return g_test_run();
 }

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "fixture.h"
 #include "snapshot/private.h"
 #include "uapi/syscalls.h"
 
@@ -106,7 +107,7 @@ static bool is_gone_soon(struct bpfrefs_key key)
 	return false;
 }
 
-static void test_slots(void)
+TEST(slots)
 {
 	LIBBPF_OPTS(bpf_map_create_opts, opts);
 	struct bpfrefs_ctx *ctx = is_skipped() ? NULL : open_ctx();
@@ -136,7 +137,7 @@ static void test_slots(void)
 	bpfrefs_ctx_close(ctx);
 }
 
-static void test_dup(void)
+TEST(dup)
 {
 	struct bpfrefs_ctx *ctx = is_skipped() ? NULL : open_ctx();
 	bpfrefs_autofd map = -1, second = -1, other = -1;
@@ -151,7 +152,7 @@ static void test_dup(void)
 }
 
 /* What the context keeps itself is of another class, and not a process's. */
-static void test_kept(void)
+TEST(kept)
 {
 	struct bpfrefs_ctx *ctx = is_skipped() ? NULL : open_ctx();
 	bpfrefs_autofd map = -1;
@@ -172,7 +173,7 @@ static void test_kept(void)
  * An array whose last user has gone, while a program still uses it: looking at it must not keep it
  * for ever, as descriptors taken again and again do (see struct proc_data).
  */
-static void test_array_is_not_leaked(void)
+TEST(array_is_not_leaked)
 {
 	struct bpfrefs_ctx *ctx = is_skipped() ? NULL : open_ctx();
 
@@ -198,14 +199,4 @@ static void test_array_is_not_leaked(void)
 		g_assert_cmpint(bpfrefs_info_read(ctx, key, &info), ==, -ENOENT);
 	}
 	bpfrefs_ctx_close(ctx);
-}
-
-int main(int argc, char **argv)
-{
-	g_test_init(&argc, &argv, NULL);
-	g_test_add_func("/proc/slots", test_slots);
-	g_test_add_func("/proc/dup", test_dup);
-	g_test_add_func("/proc/kept", test_kept);
-	g_test_add_func("/proc/array-is-not-leaked", test_array_is_not_leaked);
-	return g_test_run();
 }

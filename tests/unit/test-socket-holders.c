@@ -4,6 +4,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "fixture.h"
 #include "kernel/socket_holders.h"
 #include "snapshot/private.h"
 
@@ -29,7 +30,7 @@ static const struct call calls[] = {
 	{ 45, SOCK_STREAM, 0, "family45_1" },
 };
 
-static void test_types(void)
+TEST(types)
 {
 	for (size_t i = 0; i < G_N_ELEMENTS(calls); i++) {
 		struct walk_sock sock = { .family = calls[i].family,
@@ -51,7 +52,7 @@ static void check_local(uint16_t family, const void *bytes, uint32_t len, const 
 	g_assert_cmpstr(local, ==, want);
 }
 
-static void test_locals(void)
+TEST(locals)
 {
 	char longest[WALK_LOCAL_MAX], *want;
 
@@ -66,12 +67,4 @@ static void test_locals(void)
 	want = g_strndup(longest, sizeof(longest) - 1);
 	check_local(AF_UNIX, longest, sizeof(longest), want);
 	g_free(want);
-}
-
-int main(int argc, char **argv)
-{
-	g_test_init(&argc, &argv, NULL);
-	g_test_add_func("/use/types", test_types);
-	g_test_add_func("/use/locals", test_locals);
-	return g_test_run();
 }

@@ -5,7 +5,7 @@
  */
 #include <fcntl.h>
 
-#include "graph-text.h"
+#include "fixture.h"
 #include "snapshot/owner.h"
 
 /* ------------------------------------------------------------ a made-up world --- */
@@ -102,10 +102,8 @@ static void build_namespaces(struct scan *scan)
 	scan_process(scan, 78, "child");
 }
 
-static void test_namespaces(void)
+TEST_GRAPH(namespaces, build_namespaces)
 {
-	struct bpfrefs_snapshot *snap = take(build_namespaces);
-
 	retained_is(snap, 77, "map/1:freed prog/11:freed ");
 	retained_is(snap, 78, "");
 	retained_is(snap, 79, "prog/15:freed ");
@@ -126,7 +124,6 @@ static void test_namespaces(void)
 		 "hold");
 	state_is(snap, prog(13), BPFREFS_HELD, "attached (xdp lo)");
 	state_is(snap, prog(14), BPFREFS_HELD, "attached (xdp lo)");
-	bpfrefs_snapshot_unref(snap);
 }
 
 /* Owners that hold each other stay if no other hold was found: something unknown holds them. */
@@ -145,14 +142,11 @@ static void build_circle(struct scan *scan)
 	scan_process(scan, 77, "a");
 }
 
-static void test_circle(void)
+TEST_GRAPH(circle, build_circle)
 {
-	struct bpfrefs_snapshot *snap = take(build_circle);
-
 	roots_are(snap, prog(11), "xdp:prog/11 ");
 	roots_are(snap, prog(12), "xdp[net_ns 77]:prog/12 ");
 	retained_is(snap, 77, "prog/12:freed ");
-	bpfrefs_snapshot_unref(snap);
 }
 
 /* ---------------------------------------------------------------------- pins --- */
@@ -188,9 +182,8 @@ static void build_pins(struct scan *scan)
 	keep(scan, 4, "auto");
 }
 
-static void test_pins(void)
+TEST_GRAPH(pins, build_pins)
 {
-	struct bpfrefs_snapshot *snap = take(build_pins);
 	struct bpfrefs_key *keys;
 	size_t count;
 
@@ -214,7 +207,6 @@ static void test_pins(void)
 	g_assert_cmpint(bpfrefs_graph_garbage(snap, &keys, &count), ==, 0);
 	g_assert_cmpuint(count, ==, 0);
 	free(keys);
-	bpfrefs_snapshot_unref(snap);
 }
 
 /*
@@ -242,15 +234,12 @@ static void build_pins_ended(struct scan *scan)
 	scan_process(scan, 70, "a");
 }
 
-static void test_pins_ended(void)
+TEST_GRAPH(pins_ended, build_pins_ended)
 {
-	struct bpfrefs_snapshot *snap = take(build_pins_ended);
-
 	state_is(snap, map(1), BPFREFS_HELD, "pinned in a bpffs that only pid 70 (a) holds");
 	state_is(snap, map(2), BPFREFS_AT_RISK,
 		 "only pid 70 (a) holds its user state, and prog/12, which stays, uses it");
 	retained_is(snap, 70, "map/1:freed map/2:cleared prog/11:freed ");
-	bpfrefs_snapshot_unref(snap);
 }
 
 /* ------------------------------------------------------------------- devices --- */
@@ -294,10 +283,8 @@ static void build_devices(struct scan *scan)
 	attached(scan, 14, "tap2", persistent);
 }
 
-static void test_devices(void)
+TEST_GRAPH(devices, build_devices)
 {
-	struct bpfrefs_snapshot *snap = take(build_devices);
-
 	retained_is(snap, 77, "prog/11:freed prog/12:freed ");
 	retained_is(snap, 78, "prog/12:freed prog/13:freed ");
 	roots_are(snap, prog(12), "xdp[tun 77]:prog/12 xdp[net_ns 78]:prog/12 ");
@@ -310,7 +297,6 @@ static void test_devices(void)
 		 "attached (xdp veth0) to a device that only pid 78 holds");
 	state_is(snap, map(1), BPFREFS_AT_RISK,
 		 "only pid 79 (loader) holds its user state, and prog/12, which stays, uses it");
-	bpfrefs_snapshot_unref(snap);
 }
 
 /*
@@ -328,15 +314,12 @@ static void build_devices_with_holder(struct scan *scan)
 	uses(scan, 11, 3);
 }
 
-static void test_devices_with_holder(void)
+TEST_GRAPH(devices_with_holder, build_devices_with_holder)
 {
-	struct bpfrefs_snapshot *snap = take(build_devices_with_holder);
-
 	state_is(snap, map(2), BPFREFS_HELD, "pid 78 (loader) has a descriptor");
 	state_is(snap, map(3), BPFREFS_AT_RISK,
 		 "only pid 78 (loader) holds its user state, and prog/11, which stays, uses it");
 	retained_is(snap, 78, "map/2:freed map/3:cleared prog/12:freed prog/13:freed ");
-	bpfrefs_snapshot_unref(snap);
 }
 
 /* -------------------------------------------------------------------- psocks --- */
@@ -371,10 +354,8 @@ static void build_psocks(struct scan *scan)
 	scan_process(scan, 78, "server");
 }
 
-static void test_psocks(void)
+TEST_GRAPH(psocks, build_psocks)
 {
-	struct bpfrefs_snapshot *snap = take(build_psocks);
-
 	roots_are(snap, prog(11), "fd(77):map/1,prog/11 ");
 	roots_are(snap, prog(12), "fd(78):map/2,prog/12 fd(79):map/3,prog/12 ");
 	retained_is(snap, 77, "map/1:freed prog/11:freed ");
@@ -382,7 +363,6 @@ static void test_psocks(void)
 	state_is(snap, prog(12), BPFREFS_HELD, "a socket in map/2 has it (psock)");
 	state_is(snap, prog(13), BPFREFS_STATE_UNKNOWN,
 		 "a socket in a sockmap has it (psock), and what holds that is not known");
-	bpfrefs_snapshot_unref(snap);
 }
 
 /*
@@ -405,15 +385,12 @@ static void build_psock_unused(struct scan *scan)
 	scan_process(scan, 78, "server");
 }
 
-static void test_psock_unused(void)
+TEST_GRAPH(psock_unused, build_psock_unused)
 {
-	struct bpfrefs_snapshot *snap = take(build_psock_unused);
-
 	roots_are(snap, prog(11), "pin:prog/12,map/1,prog/11 ");
 	state_is(snap, prog(11), BPFREFS_HELD, "a socket in map/1 has it (psock)");
 	state_is(snap, map(1), BPFREFS_CLEARED,
 		 "usercnt is 0 and prog/12 uses it: its parser and verdict programs were released");
-	bpfrefs_snapshot_unref(snap);
 }
 
 /* ---------------------------------------------------------------------- many --- */
@@ -431,14 +408,11 @@ static void build_many(struct scan *scan)
 	kept_by_pid(scan, net_ns(scan, 1), 4194303);
 }
 
-static void test_many(void)
+TEST_GRAPH(many, build_many)
 {
-	struct bpfrefs_snapshot *snap = take(build_many);
-
 	processes_are(snap, "4194303 ");
 	g_assert_cmpuint(snap->holds->len, ==, 1);
 	retained_is(snap, 4194303, "prog/11:freed ");
-	bpfrefs_snapshot_unref(snap);
 }
 
 /* If a process only keeps an owner, its name is read from procfs. */
@@ -449,15 +423,14 @@ static void build_comm(struct scan *scan)
 	kept_by_pid(scan, net_ns(scan, 1), (uint32_t)getpid());
 }
 
-static void test_comm(void)
+TEST(comm)
 {
-	struct world world = { build_comm };
+	struct fake fake = { .build = build_comm };
 	const struct bpfrefs_process *process;
 	struct bpfrefs_snapshot *snap = NULL;
-	struct bpfrefs_ctx *ctx = NULL;
+	struct bpfrefs_ctx *ctx = fake_ctx_new(&fake);
 	g_autofree char *comm = NULL;
 
-	g_assert_cmpint(ctx_open_with(&fake, &world, &ctx), ==, 0);
 	ctx->proc_fd = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	g_assert_cmpint(bpfrefs_snapshot_take(ctx, &snap), ==, 0);
 	bpfrefs_ctx_close(ctx);
@@ -466,20 +439,4 @@ static void test_comm(void)
 	g_assert_true(g_file_get_contents("/proc/self/comm", &comm, NULL, NULL));
 	g_assert_cmpstr(process->comm, ==, g_strchomp(comm));
 	bpfrefs_snapshot_unref(snap);
-}
-
-int main(int argc, char **argv)
-{
-	g_test_init(&argc, &argv, NULL);
-	g_test_add_func("/owners/namespaces", test_namespaces);
-	g_test_add_func("/owners/circle", test_circle);
-	g_test_add_func("/owners/pins", test_pins);
-	g_test_add_func("/owners/pins/ended", test_pins_ended);
-	g_test_add_func("/owners/devices", test_devices);
-	g_test_add_func("/owners/devices/holder", test_devices_with_holder);
-	g_test_add_func("/owners/psocks", test_psocks);
-	g_test_add_func("/owners/psock/unused", test_psock_unused);
-	g_test_add_func("/owners/many", test_many);
-	g_test_add_func("/owners/comm", test_comm);
-	return g_test_run();
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* What is known of programs: the maps they use, for as long as they use as many as were told. */
+#include "fixture.h"
 #include "kernel/object_cache.h"
 
 #include <string.h>
@@ -64,7 +65,7 @@ static struct object_cache *four(void)
 	return known;
 }
 
-static void learnt_at_the_end(void)
+TEST(learnt_at_the_end)
 {
 	struct object_cache *known = four();
 
@@ -77,7 +78,7 @@ static void learnt_at_the_end(void)
 }
 
 /* One more was bound while it was told, or one less: it is told again. */
-static void not_as_many(void)
+TEST(not_as_many)
 {
 	struct object_cache *known = four();
 
@@ -100,7 +101,7 @@ static void not_as_many(void)
 }
 
 /* What is no used map is told by the kernel each time, and so is what was not told at a stretch. */
-static void something_else(void)
+TEST(something_else)
 {
 	struct object_cache *known = four();
 
@@ -115,7 +116,7 @@ static void something_else(void)
 }
 
 /* A failure: what had begun is not learnt, and what was learnt before stays. */
-static void not_ended(void)
+TEST(not_ended)
 {
 	struct object_cache *known = four();
 
@@ -134,7 +135,7 @@ static void not_ended(void)
 	object_cache_free(known);
 }
 
-static void types(void)
+TEST(types)
 {
 	struct object_cache *known = object_cache_new();
 	struct walk_map map = { .rec = { WALK_MAP, sizeof(map), 5 }, .type = 17, .refcnt = 1 };
@@ -164,7 +165,7 @@ static void note_link(struct object_cache *known, uint32_t id, uint32_t map_id)
 }
 
 /* Ids that no link has yet, and so nothing newer: to be heard by who may ask the kernel. */
-static void links(void)
+TEST(links)
 {
 	const uint32_t last = (1u << 30) - 1;
 	struct object_cache *known = object_cache_new();
@@ -187,16 +188,4 @@ static void links(void)
 	object_cache_links_end(known);
 	g_assert_false(object_cache_links_hold_no_map(known));
 	object_cache_free(known);
-}
-
-int main(int argc, char **argv)
-{
-	g_test_init(&argc, &argv, NULL);
-	g_test_add_func("/known/used/learnt", learnt_at_the_end);
-	g_test_add_func("/known/used/not-as-many", not_as_many);
-	g_test_add_func("/known/used/something-else", something_else);
-	g_test_add_func("/known/used/not-ended", not_ended);
-	g_test_add_func("/known/types", types);
-	g_test_add_func("/known/links", links);
-	return g_test_run();
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Reading ahead: everything is decoded, once, in order, before the end returns; and how it ended. */
+#include "fixture.h"
 #include "kernel/prefetch.h"
 
 #include <string.h>
@@ -74,50 +75,37 @@ static void check(struct input input, unsigned int slow, walk_fn soon, int want)
 	g_array_unref(sink.soon);
 }
 
-static void in_order(void)
+TEST(in_order)
 {
 	check((struct input){ .reads = BUFFERS }, 0, NULL, 0);
 }
 
-static void slower_than_read(void)
+TEST(slower_than_read)
 {
 	check((struct input){ .reads = BUFFERS }, 200, NULL, 0);
 }
 
-static void faster_than_read(void)
+TEST(faster_than_read)
 {
 	check((struct input){ .reads = BUFFERS, .slow = 200 }, 0, NULL, 0);
 }
 
-static void seen_before(void)
+TEST(seen_before)
 {
 	check((struct input){ .reads = BUFFERS }, 0, note_soon, 0);
 }
 
-static void reads_that_bring_nothing(void)
+TEST(reads_that_bring_nothing)
 {
 	check((struct input){ .reads = BUFFERS, .empty = 3 }, 0, note_soon, 0);
 }
 
-static void nothing_at_all(void)
+TEST(nothing_at_all)
 {
 	check((struct input){ .reads = 0 }, 0, NULL, 0);
 }
 
-static void ended_early(void)
+TEST(ended_early)
 {
 	check((struct input){ .reads = BUFFERS, .end = -ELOOP }, 0, NULL, -ELOOP);
-}
-
-int main(int argc, char **argv)
-{
-	g_test_init(&argc, &argv, NULL);
-	g_test_add_func("/ahead/in-order", in_order);
-	g_test_add_func("/ahead/slow-decoding", slower_than_read);
-	g_test_add_func("/ahead/slow-reading", faster_than_read);
-	g_test_add_func("/ahead/soon", seen_before);
-	g_test_add_func("/ahead/empty-reads", reads_that_bring_nothing);
-	g_test_add_func("/ahead/nothing", nothing_at_all);
-	g_test_add_func("/ahead/ended-early", ended_early);
-	return g_test_run();
 }

@@ -3,6 +3,7 @@
 #include <bpf/btf.h>
 #include <string.h>
 
+#include "fixture.h"
 #include "snapshot/private.h"
 
 static const struct {
@@ -55,7 +56,7 @@ static void check_enum(const struct btf *btf, size_t index)
 	}
 }
 
-static void test_kernel(void)
+TEST(kernel)
 {
 	struct btf *btf = btf__load_vmlinux_btf();
 
@@ -68,7 +69,7 @@ static void test_kernel(void)
 	btf__free(btf);
 }
 
-static void test_words(void)
+TEST(words)
 {
 	g_assert_cmpstr(bpfrefs_enum_name(BPFREFS_ENUM_MAP_TYPE, 3), ==, "prog_array");
 	g_assert_cmpstr(bpfrefs_enum_name(BPFREFS_ENUM_PROG_TYPE, 3), ==, "sched_cls");
@@ -78,20 +79,11 @@ static void test_words(void)
 	g_assert_cmpstr(bpfrefs_enum_name(BPFREFS_ENUM_MAP_TYPE, 34), ==, "insn_array");
 }
 
-static void test_unknown(void)
+TEST(unknown)
 {
 	for (unsigned int i = 0; i < BPFREFS_ENUM_COUNT; i++) {
 		g_assert_null(bpfrefs_enum_name((enum bpfrefs_enum)i, 1000));
 		g_assert_null(bpfrefs_enum_name((enum bpfrefs_enum)i, UINT32_MAX));
 	}
 	g_assert_null(bpfrefs_enum_name(BPFREFS_ENUM_COUNT, 0));
-}
-
-int main(int argc, char **argv)
-{
-	g_test_init(&argc, &argv, NULL);
-	g_test_add_func("/names/words", test_words);
-	g_test_add_func("/names/unknown", test_unknown);
-	g_test_add_func("/names/kernel", test_kernel);
-	return g_test_run();
 }

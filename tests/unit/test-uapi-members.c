@@ -3,6 +3,7 @@
 #include <bpf/btf.h>
 #include <string.h>
 
+#include "fixture.h"
 #include "uapi/uapi_info.h"
 #include "uapi/uapi_members.h"
 
@@ -82,7 +83,7 @@ static bool check_member(const struct btf *btf, const struct member *member)
 	return true;
 }
 
-static void test_kernel(void)
+TEST(kernel)
 {
 	struct btf *btf = btf__load_vmlinux_btf();
 	unsigned int absent = 0;
@@ -102,7 +103,7 @@ static void test_kernel(void)
 }
 
 /* Compares the values of the link types that have facts of their own. */
-static void test_link_types(void)
+TEST(link_types)
 {
 	static const char *const words[UAPI_LINK_COUNT] = {
 		[UAPI_LINK_RAW_TRACEPOINT] = "raw_tracepoint",
@@ -123,12 +124,4 @@ static void test_link_types(void)
 
 	for (uint32_t i = 1; i < UAPI_LINK_COUNT; i++)
 		g_assert_cmpstr(bpfrefs_enum_name(BPFREFS_ENUM_LINK_TYPE, i), ==, words[i]);
-}
-
-int main(int argc, char **argv)
-{
-	g_test_init(&argc, &argv, NULL);
-	g_test_add_func("/layout/kernel", test_kernel);
-	g_test_add_func("/layout/link-types", test_link_types);
-	return g_test_run();
 }

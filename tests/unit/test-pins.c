@@ -6,6 +6,7 @@
 #include <bpf/bpf.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
@@ -17,7 +18,7 @@
 #include "procfs/procfs.h"
 #include "uapi/syscalls.h"
 
-static struct {
+static struct world {
 	bool skip;
 	char *dir;  /* where the bpffs is */
 	int dir_fd; /* of the bpffs */
@@ -33,9 +34,6 @@ static bool world_open(void)
 	struct proc_pins pins;
 	struct stat st;
 
-	world.dir_fd = -1;
-	world.proc_fd = -1;
-	world.dir = g_dir_make_tmp("bpfrefs-XXXXXX", NULL);
 	world.map_fd = bpf_map_create(BPF_MAP_TYPE_ARRAY, "pinned", 4, 4, 1, NULL);
 	if (world.map_fd < 0 || unshare(CLONE_NEWNS) != 0 ||
 	    mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0 ||
@@ -53,16 +51,27 @@ static bool world_open(void)
 	return true;
 }
 
-static void world_close(void)
+static void world_init(struct temp_dir *dir)
 {
-	if (world.dir_fd >= 0) {
+	temp_dir_init(dir);
+	memset(&world, 0, sizeof(world));
+	world.dir = dir->path;
+	world.skip = !world_open();
+}
+
+static void world_clear(struct temp_dir *dir)
+{
+	if (!world.skip) {
 		close(world.dir_fd);
 		close(world.proc_fd);
 		g_assert_cmpint(umount2(world.dir, MNT_DETACH), ==, 0);
 	}
-	g_assert_cmpint(rmdir(world.dir), ==, 0);
-	g_free(world.dir);
+	if (world.map_fd >= 0)
+		close(world.map_fd);
+	temp_dir_clear(dir);
 }
+
+#define TEST_BPFFS(name) TEST_WITH(struct temp_dir, dir, world_init, world_clear, name)
 
 static bool is_skipped(void)
 {
@@ -84,7 +93,7 @@ static void make_dir(const char *path, mode_t mode)
 	g_assert_cmpint(chmod(dir, mode), ==, 0);
 }
 
-static void pin(const char *path)
+static void pin_map(const char *path)
 {
 	g_autofree char *file = full(path);
 
@@ -143,7 +152,7 @@ static void read_and_check(const char *want, uint32_t covered)
 
 /* ---------------------------------------------------------------- bpf.c --- */
 
-static void test_by_descriptor(void)
+TEST_BPFFS(by_descriptor)
 {
 	g_autofree char *link = NULL, *own = NULL;
 	struct bpfrefs_key key;
@@ -179,7 +188,7 @@ static void test_by_descriptor(void)
 	drop("x");
 }
 
-static void test_by_id(void)
+TEST_BPFFS(by_id)
 {
 	struct bpfrefs_info *info = NULL;
 	struct bpfrefs_key key;
@@ -207,7 +216,7 @@ static void test_by_id(void)
 
 /* ----------------------------------------------------------------- pins --- */
 
-static void test_pins(void)
+TEST_BPFFS(pins)
 {
 	g_autofree char *from = full("b"), *to = full("d/a");
 
@@ -215,7 +224,7 @@ static void test_pins(void)
 		return;
 	read_and_check("", 0);
 	make_dir("d", 0755);
-	pin("b");
+	pin_map("b");
 	g_assert_cmpint(link(from, to), ==, 0);
 	read_and_check("/b first=1 keep=off here=1\n/d/a first=0 keep=off here=1", 0);
 	drop("b");
@@ -225,7 +234,7 @@ static void test_pins(void)
 }
 
 /* A keep is one only below directories of root's, 0700, and by the object's own name. */
-static void test_keeps(void)
+TEST_BPFFS(keeps)
 {
 	g_autofree char *keep = g_strdup_printf("bpfrefs/keep/map_%u", world.map.id);
 	g_autofree char *other = g_strdup_printf("bpfrefs/keep/map_%u", world.map.id + 1);
@@ -235,7 +244,7 @@ static void test_keeps(void)
 		return;
 	make_dir("bpfrefs", 0700);
 	make_dir("bpfrefs/keep", 0700);
-	pin(keep);
+	pin_map(keep);
 	kept = g_strdup_printf("/%s first=1 keep=pin here=1", keep);
 	open = g_strdup_printf("/%s first=1 keep=off here=1", keep);
 	read_and_check(kept, 0);
@@ -243,7 +252,7 @@ static void test_keeps(void)
 	read_and_check(open, 0);
 	g_assert_cmpint(chmod(top, 0700), ==, 0);
 	drop(keep);
-	pin(other);
+	pin_map(other);
 	g_free(open);
 	open = g_strdup_printf("/%s first=1 keep=off here=1", other);
 	read_and_check(open, 0);
@@ -276,24 +285,24 @@ static pid_t spawn_namespace(void)
 }
 
 /* What is covered here may be seen elsewhere; where it is nowhere, that is a gap. */
-static void test_covered(void)
+TEST_BPFFS(covered)
 {
-	g_autofree char *dir = full("d"), *file = full("d/deep/x"), *beside = full("y");
+	g_autofree char *below = full("d"), *file = full("d/deep/x"), *beside = full("y");
 	pid_t pid;
 
 	if (is_skipped())
 		return;
 	make_dir("d", 0755);
 	make_dir("d/deep", 0755);
-	pin("d/deep/x");
-	pin("y");
+	pin_map("d/deep/x");
+	pin_map("y");
 	pid = spawn_namespace();
-	g_assert_cmpint(mount("none", dir, "tmpfs", 0, NULL), ==, 0);
+	g_assert_cmpint(mount("none", below, "tmpfs", 0, NULL), ==, 0);
 	read_and_check("/d/deep/x first=1 keep=off here=0\n/y first=1 keep=off here=1", 0);
 	g_assert_cmpint(kill(pid, SIGKILL), ==, 0);
 	g_assert_cmpint(waitpid(pid, NULL, 0), ==, pid);
 	read_and_check("/y first=1 keep=off here=1", 1);
-	g_assert_cmpint(umount2(dir, 0), ==, 0);
+	g_assert_cmpint(umount2(below, 0), ==, 0);
 
 	/* A pin under a mount of another. */
 	g_assert_cmpint(mount(file, beside, NULL, MS_BIND, NULL), ==, 0);
@@ -306,13 +315,13 @@ static void test_covered(void)
 }
 
 /* The whole instance under something else: it is counted, and not looked for there. */
-static void test_hidden(void)
+TEST_BPFFS(hidden)
 {
 	struct proc_pins before, after;
 
 	if (is_skipped())
 		return;
-	pin("x");
+	pin_map("x");
 	g_assert_cmpint(proc_pins_read(world.proc_fd, &before), ==, 0);
 	g_assert_cmpint(mount("none", world.dir, "tmpfs", 0, NULL), ==, 0);
 	g_assert_cmpint(proc_pins_read(world.proc_fd, &after), ==, 0);
@@ -323,23 +332,4 @@ static void test_hidden(void)
 	proc_pins_clear(&before);
 	proc_pins_clear(&after);
 	drop("x");
-}
-
-int main(int argc, char **argv)
-{
-	int result;
-
-	g_test_init(&argc, &argv, NULL);
-	world.skip = !world_open();
-	g_test_add_func("/bpf/by-descriptor", test_by_descriptor);
-	g_test_add_func("/bpf/by-id", test_by_id);
-	g_test_add_func("/proc-pin/pins", test_pins);
-	g_test_add_func("/proc-pin/keeps", test_keeps);
-	g_test_add_func("/proc-pin/covered", test_covered);
-	g_test_add_func("/proc-pin/hidden", test_hidden);
-	result = g_test_run();
-	world_close();
-	if (world.map_fd >= 0)
-		close(world.map_fd);
-	return result;
 }

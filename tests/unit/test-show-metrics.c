@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* What Prometheus reads: word by word of the made-up world, and its escapes. */
+#include <fcntl.h>
+
+#include "fixture.h"
+#include "render/show.h"
+
+static void metrics_init(struct fake *fake)
+{
+	fake_init_scanned(fake);
+	fake->fs.source_fd = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	g_assert_cmpint(bpfrefs_keeper_open(fake->fs.ctx, fake->fs.source_fd, &fake->fs.keeper), ==,
+			0);
+}
+
+static void metrics_clear(struct fake *fake)
+{
+	bpfrefs_keeper_close(fake->fs.keeper);
+	close(fake->fs.source_fd);
+	fake_clear(fake);
+}
+
+#define TEST_METRICS(name) TEST_WITH(struct fake, fake, metrics_init, metrics_clear, name)
+
+/* The samples of one family, or a comment's lines: those that begin so. */
+static char *lines_of(struct fake *fake, const char *prefix)
+{
+	g_autofree char *text = shown(fake, fake_map, FAKE_PID, show_metrics);
+	g_auto(GStrv) lines = g_strsplit(text, "\n", -1);
+	GString *found = g_string_new(NULL);
+
+	for (char **line = lines; *line; line++)
+		if (g_str_has_prefix(*line, prefix))
+			g_string_append_printf(found, "%s\n", *line);
+	return g_string_free(found, FALSE);
+}
+
+#define check(fake, prefix, text)                                \
+	do {                                                     \
+		g_autofree char *found = lines_of(fake, prefix); \
+		g_assert_cmpstr(found, ==, text);                \
+	} while (0)
+
+#define GROUP(kind, type, held, cleared)                                                       \
+	"bpfrefs_objects{kind=\"" kind "\",type=\"" type "\",state=\"held\"} " held "\n"       \
+	"bpfrefs_objects{kind=\"" kind "\",type=\"" type "\",state=\"at-risk\"} 0\n"           \
+	"bpfrefs_objects{kind=\"" kind "\",type=\"" type "\",state=\"cleared\"} " cleared "\n" \
+	"bpfrefs_objects{kind=\"" kind "\",type=\"" type "\",state=\"unrooted\"} 0\n"          \
+	"bpfrefs_objects{kind=\"" kind "\",type=\"" type "\",state=\"unknown\"} 0\n"
+
+TEST_METRICS(objects)
+{
+	fake_object(fake, fake_tail)->state = BPFREFS_CLEARED;
+	check(fake, "bpfrefs_objects",
+	      GROUP("map", "hash", "1", "0") GROUP("map", "prog_array", "1", "0")
+		      GROUP("prog", "xdp", "1", "1") GROUP("link", "xdp", "1", "0")
+			      GROUP("btf", "btf", "1", "0"));
+}
+
+TEST_METRICS(escapes)
+{
+	fake_object(fake, fake_plain)->type = "a\\b\"c\nd\377";
+	fake_object(fake, fake_map)->type = NULL;
+	check(fake, "bpfrefs_objects{kind=\"map\"",
+	      GROUP("map", "?", "1", "0") GROUP("map", "a\\\\b\\\"c\\nd\357\277\275", "1", "0"));
+}
+
+TEST_METRICS(references)
+{
+	check(fake, "bpfrefs_references{class=\"fd\"", "bpfrefs_references{class=\"fd\"} 2\n");
+	check(fake, "bpfrefs_references{class=\"pin\"", "bpfrefs_references{class=\"pin\"} 3\n");
+	check(fake, "bpfrefs_references{class=\"map\"", "bpfrefs_references{class=\"map\"} 2\n");
+	check(fake, "bpfrefs_references{class=\"xdp\"", "bpfrefs_references{class=\"xdp\"} 0\n");
+	/* prog/6 two, btf/1 one; of map/13 nothing is known. */
+	check(fake, "bpfrefs_unexplained_r", "bpfrefs_unexplained_references 3\n");
+	check(fake, "bpfrefs_unexplained_c", "bpfrefs_unexplained_constant_references 0\n");
+	check(fake, "bpfrefs_gaps{class=\"refcnt\"", "bpfrefs_gaps{class=\"refcnt\"} 1\n");
+	check(fake, "bpfrefs_gaps{class=\"pin\"", "bpfrefs_gaps{class=\"pin\"} 0\n");
+}
+
+static void check_unexplained(struct fake *fake, unsigned int constant, unsigned int rest)
+{
+	g_autofree char *of_constant =
+		g_strdup_printf("bpfrefs_unexplained_constant_references %u\n", constant);
+	/* 3 are of prog/6 and btf/1. */
+	g_autofree char *of_rest = g_strdup_printf("bpfrefs_unexplained_references %u\n", rest + 3);
+
+	fake_scan(fake);
+	check(fake, "bpfrefs_unexplained_c", of_constant);
+	check(fake, "bpfrefs_unexplained_r", of_rest);
+}
+
+/* What is unexplained of the kernel's BTFs from the first scan on, and what came later. */
+TEST_METRICS(constant)
+{
+	/* metrics_init() has scanned already: to begin with there was nothing. */
+	fake->vmlinux = 5;
+	check_unexplained(fake, 0, 5);
+	/* As if the next scan were the first one. */
+	g_clear_pointer(&fake->fs.ctx->constant, g_hash_table_unref);
+	check_unexplained(fake, 5, 0);
+	fake->vmlinux = 7;
+	check_unexplained(fake, 5, 2);
+	fake->vmlinux = 4;
+	check_unexplained(fake, 4, 0);
+	fake->vmlinux = 5;
+	check_unexplained(fake, 4, 1);
+	/* Of a module that was loaded since nothing was there before. */
+	fake->module = 2;
+	check_unexplained(fake, 4, 3);
+}
+
+TEST_METRICS(gaps)
+{
+	fake->gaps = fake->changing = true;
+	fake_scan(fake);
+	check(fake, "bpfrefs_gaps{class=\"fd\"", "bpfrefs_gaps{class=\"fd\"} 3\n");
+	check(fake, "bpfrefs_gaps{class=\"pin\"", "bpfrefs_gaps{class=\"pin\"} 1\n");
+	check(fake, "bpfrefs_gaps{class=\"map\"", "bpfrefs_gaps{class=\"map\"} 1\n");
+	check(fake, "bpfrefs_gaps{class=\"prog\"", "bpfrefs_gaps{class=\"prog\"} 0\n");
+	check(fake, "bpfrefs_gaps{class=\"refcnt\"", "bpfrefs_gaps{class=\"refcnt\"} 2\n");
+	/* Partial is a lower bound, unavailable no number at all. */
+	check(fake, "bpfrefs_references{class=\"fd\"", "bpfrefs_references{class=\"fd\"} 2\n");
+	check(fake, "bpfrefs_references{class=\"pin\"", "bpfrefs_references{class=\"pin\"} NaN\n");
+	check(fake, "# fd: ", "# fd: partial: 3 processes: Permission denied\n");
+	for (guint i = 0; i < fake->snap->objects->len; i++)
+		((struct bpfrefs_object *)fake->snap->objects->pdata[i])->refcnt = BPFREFS_UNKNOWN;
+	check(fake, "bpfrefs_unexplained_r", "bpfrefs_unexplained_references NaN\n");
+	check(fake, "bpfrefs_gaps{class=\"refcnt\"", "bpfrefs_gaps{class=\"refcnt\"} 6\n");
+}
+
+TEST_METRICS(ourselves)
+{
+	g_autofree char *build = NULL;
+
+	fake->snap->stats.took_ns = 2000345678u;
+	check(fake, "bpfrefs_scan", "bpfrefs_scan_seconds 2.000345678\n");
+	check(fake, "bpfrefs_keeps",
+	      "bpfrefs_keeps{mode=\"fd\"} 0\n"
+	      "bpfrefs_keeps{mode=\"pin\"} 0\n"
+	      "bpfrefs_keeps{mode=\"auto\"} 0\n");
+	build = g_strdup_printf("bpfrefs_build_info{version=\"%s\"} 1\n", bpfrefs_version());
+	check(fake, "bpfrefs_build", build);
+}
+
+/* Each family is told once, by HELP and TYPE, before its samples. */
+TEST_METRICS(families)
+{
+	check(fake, "# TYPE ",
+	      "# TYPE bpfrefs_objects gauge\n"
+	      "# TYPE bpfrefs_references gauge\n"
+	      "# TYPE bpfrefs_unexplained_references gauge\n"
+	      "# TYPE bpfrefs_unexplained_constant_references gauge\n"
+	      "# TYPE bpfrefs_gaps gauge\n"
+	      "# TYPE bpfrefs_scan_seconds gauge\n"
+	      "# TYPE bpfrefs_keeps gauge\n"
+	      "# TYPE bpfrefs_build_info gauge\n");
+}
