@@ -15,14 +15,14 @@
 int ctl_parse(const char *data, size_t size, char **command, char **reason)
 {
 	if (size > CTL_COMMAND_MAX)
-		return ctl_refuse(reason, -E2BIG, "a command has at most %d bytes",
-				  CTL_COMMAND_MAX);
+		return errlog_refuse(reason, -E2BIG, "a command has at most %d bytes",
+				     CTL_COMMAND_MAX);
 	if (size && data[size - 1] == '\n')
 		size--;
 	if (memchr(data, '\0', size))
-		return ctl_refuse(reason, -EINVAL, "the command contains a NUL byte");
+		return errlog_refuse(reason, -EINVAL, "the command contains a NUL byte");
 	if (memchr(data, '\n', size))
-		return ctl_refuse(reason, -EINVAL, "a write must be one command on one line");
+		return errlog_refuse(reason, -EINVAL, "a write must be one command on one line");
 	*command = g_strndup(data, size);
 	return 0;
 }
@@ -97,22 +97,22 @@ int ctl_keep(const struct where *w, const struct caller *caller, const char *com
 	/* the caller is an administrator, and the directories of keeps belong to root */
 	(void)caller;
 	if (bpfrefs_keep_parse(command, &mode) != 0)
-		return ctl_refuse(reason, -EINVAL, "the modes are fd, pin, auto and off");
+		return errlog_refuse(reason, -EINVAL, "the modes are fd, pin, auto and off");
 	err = bpfrefs_keep_set(w->fs->keeper, w->key, mode);
 	switch (err) {
 	case 0:
 		break;
 	case -ENOENT:
-		return ctl_refuse(reason, err, "there is no such object");
+		return errlog_refuse(reason, err, "there is no such object");
 	case -EOPNOTSUPP:
-		return ctl_refuse(reason, err,
-				  mode == BPFREFS_KEEP_AUTO
-					  ? "auto is only for maps that have a user state"
-					  : "objects of this kind cannot be kept in this mode");
+		return errlog_refuse(reason, err,
+				     mode == BPFREFS_KEEP_AUTO
+					     ? "auto is only for maps that have a user state"
+					     : "objects of this kind cannot be kept in this mode");
 	case -EPERM:
-		return ctl_refuse(reason, err,
-				  "bpfrefs, bpfrefs/keep or bpfrefs/auto in SOURCE is not a "
-				  "directory of root with mode 0700");
+		return errlog_refuse(reason, err,
+				     "bpfrefs, bpfrefs/keep or bpfrefs/auto in SOURCE is not a "
+				     "directory of root with mode 0700");
 	default:
 		return err;
 	}
@@ -157,11 +157,11 @@ int ctl_control(const struct where *w, const struct caller *caller, const char *
 	while (verb < end && strcmp(verb->name, name) != 0)
 		verb++;
 	if (verb == end)
-		return ctl_refuse(reason, -EINVAL, "the commands are pin, unpin and keep");
+		return errlog_refuse(reason, -EINVAL, "the commands are pin, unpin and keep");
 	if (!verb->keyed)
 		return verb->run(&object, caller, command, reason);
 	key = take_word(&command);
 	if (bpfrefs_key_parse(key, &object.key) != 0)
-		return ctl_refuse(reason, -EINVAL, "an object is named KIND/ID, such as map/12");
+		return errlog_refuse(reason, -EINVAL, "an object is named KIND/ID, such as map/12");
 	return verb->run(&object, caller, command, reason);
 }

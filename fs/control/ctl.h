@@ -30,7 +30,7 @@ ssize_t ctl_write(const struct where *w, const struct caller *caller, const char
 		  size_t size);
 
 /* Sets *reason to the message and returns @err. */
-int ctl_refuse(char **reason, int err, const char *format, ...) G_GNUC_PRINTF(3, 4);
+int errlog_refuse(char **reason, int err, const char *format, ...) G_GNUC_PRINTF(3, 4);
 
 /*
  * The store functions of the table's rows. If they fail, *reason gets an owned sentence, or stays

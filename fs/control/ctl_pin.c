@@ -36,17 +36,17 @@ static int explain_open(int err, char **reason)
 	case 0:
 		return 0;
 	case -EXDEV:
-		return ctl_refuse(
+		return errlog_refuse(
 			reason, err,
 			"the path leaves the mirrored directory: it must be relative, without "
 			"\"..\", symlinks and mounts");
 	case -EINVAL:
-		return ctl_refuse(reason, err, "the path or a component of it is empty");
+		return errlog_refuse(reason, err, "the path or a component of it is empty");
 	case -ENOENT:
-		return ctl_refuse(reason, err, "there is no such directory");
+		return errlog_refuse(reason, err, "there is no such directory");
 	default:
-		return ctl_refuse(reason, err, "opening its directory failed: %s",
-				  g_strerror(-err));
+		return errlog_refuse(reason, err, "opening its directory failed: %s",
+				     g_strerror(-err));
 	}
 }
 
@@ -56,7 +56,7 @@ static int target_open(const struct where *w, const struct caller *caller, const
 	int err = text_unescape(text, &target->path);
 
 	if (err)
-		return ctl_refuse(
+		return errlog_refuse(
 			reason, err,
 			"a backslash must begin three octal digits; a backslash itself is \\134");
 	err = caller_enter(caller);
@@ -101,14 +101,16 @@ static int explain_pin(const struct target *target, int err, char **reason)
 {
 	switch (err) {
 	case -ENOENT:
-		return ctl_refuse(reason, err, "the object or the directory was removed meanwhile");
+		return errlog_refuse(reason, err,
+				     "the object or the directory was removed meanwhile");
 	case -EEXIST:
-		return ctl_refuse(reason, err, "the path exists, and is not a pin of this object");
+		return errlog_refuse(reason, err,
+				     "the path exists, and is not a pin of this object");
 	case -EOPNOTSUPP:
-		return ctl_refuse(reason, err, "objects of this kind cannot be pinned");
+		return errlog_refuse(reason, err, "objects of this kind cannot be pinned");
 	case -EPERM:
 		if (strchr(target->name, '.'))
-			return ctl_refuse(reason, err, "bpffs refuses names with a dot");
+			return errlog_refuse(reason, err, "bpffs refuses names with a dot");
 		return err;
 	default:
 		return err;
@@ -122,7 +124,7 @@ int ctl_pin(const struct where *w, const struct caller *caller, const char *comm
 	int err = bpfrefs_exists(w->fs->ctx, w->key);
 
 	if (err == -ENOENT)
-		return ctl_refuse(reason, err, "there is no such object");
+		return errlog_refuse(reason, err, "there is no such object");
 	if (!err)
 		err = target_open(w, caller, command, &target, reason);
 	if (!err)
@@ -170,16 +172,16 @@ static int unpin_allowed(const struct where *w, const struct target *target, str
 	if (err)
 		return err;
 	if (is_keep(w, snap, key, target->path))
-		err = ctl_refuse(
+		err = errlog_refuse(
 			reason, -ENOENT,
 			"the path is a keep: to release it, write off to the object's keep file");
 	else
 		err = guard_judge(w->fs, &snap, key, &target->st);
 	bpfrefs_snapshot_unref(snap);
 	if (err == -EBUSY)
-		return ctl_refuse(reason, err,
-				  "without this pin the object would be freed or its "
-				  "user state cleared; rm removes it regardless");
+		return errlog_refuse(reason, err,
+				     "without this pin the object would be freed or its "
+				     "user state cleared; rm removes it regardless");
 	return err;
 }
 
@@ -206,7 +208,7 @@ int ctl_unpin(const struct where *w, const struct caller *caller, const char *co
 	if (!err && w->key.kind != BPFREFS_KIND_COUNT && bpfrefs_key_compare(there, w->key) != 0)
 		err = -ENOENT;
 	if (err == -ENOENT)
-		return ctl_refuse(reason, err, "the path is no pin of this object");
+		return errlog_refuse(reason, err, "the path is no pin of this object");
 	if (!err)
 		err = unpin_allowed(w, &target, there, reason);
 	if (!err)

@@ -94,7 +94,7 @@ uint64_t errlog_count(struct errlog *log)
 	return count;
 }
 
-int ctl_refuse(char **reason, int err, const char *format, ...)
+int errlog_refuse(char **reason, int err, const char *format, ...)
 {
 	va_list args;
 

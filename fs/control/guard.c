@@ -77,18 +77,19 @@ static int check_pin(struct fs *fs, int dir_fd, const char *name, const struct s
 	if (err == -ENOENT)
 		return 0;
 	if (err)
-		return ctl_refuse(reason, err, "the pinned object could not be identified");
+		return errlog_refuse(reason, err, "the pinned object could not be identified");
 	err = view_fresh(fs->view, &snap);
 	if (!err)
 		err = guard_judge(fs, &snap, key, st);
 	bpfrefs_snapshot_unref(snap);
 	if (err == -EBUSY)
-		return ctl_refuse(reason, err,
-				  "guard: without this pin the object would be freed or its user "
-				  "state cleared; rm in SOURCE removes it regardless");
+		return errlog_refuse(
+			reason, err,
+			"guard: without this pin the object would be freed or its user "
+			"state cleared; rm in SOURCE removes it regardless");
 	if (err)
-		return ctl_refuse(reason, err,
-				  "guard: the references to the object could not be read");
+		return errlog_refuse(reason, err,
+				     "guard: the references to the object could not be read");
 	return 0;
 }
 

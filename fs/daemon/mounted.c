@@ -49,7 +49,7 @@ static void log_removed(const struct fs *fs)
 	g_autoptr(GString) copies = g_string_new(NULL);
 	const char *line;
 
-	show_mounted_elsewhere(copies, fs);
+	overmount_show_elsewhere(copies, fs);
 	/*
 	 * The line is "mounted_elsewhere: PATH mnt_ns=N pid=P". The message names the first copy
 	 * only.

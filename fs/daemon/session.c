@@ -303,7 +303,7 @@ static int loop(struct session *session)
 		fuse_session_unmount(session->fuse);
 		return fail("finding the new mount in /proc/self/mountinfo", ours);
 	}
-	session->dispatcher = dispatcher_new();
+	session->dispatcher = dispatch_new();
 	err = session->dispatcher ? start_watch(&session->fs, &watch) : -EAGAIN;
 	if (!err)
 		err = compat_loop(session->fuse, SESSION_THREADS);
@@ -314,7 +314,7 @@ static int loop(struct session *session)
 	 * says why.
 	 */
 	events_stop(session->fs.events);
-	dispatcher_free(session->dispatcher);
+	dispatch_free(session->dispatcher);
 	auto_stop(session->fs.auto_keep);
 	unmount(session, ours);
 	if (session->background && err >= 0)

@@ -13,7 +13,7 @@
 
 /* --------------------------------------------------------------- replies --- */
 
-void answer_give(const struct events *events, const struct answer *answer)
+void event_answer(const struct events *events, const struct answer *answer)
 {
 	if (answer->text)
 		events->calls->reply(answer->request, answer->text->text->str + answer->at,
@@ -23,7 +23,7 @@ void answer_give(const struct events *events, const struct answer *answer)
 	event_text_unref(answer->text);
 }
 
-bool reader_is_ready(const struct reader *reader)
+bool event_reader_is_ready(const struct reader *reader)
 {
 	return reader->pending || reader->error || reader->events->stopping;
 }
@@ -76,16 +76,16 @@ static void bound_texts(struct events *events)
 	}
 }
 
-bool reader_catch_up(struct reader *reader)
+bool event_reader_catch_up(struct reader *reader)
 {
 	struct events *events = reader->events;
 
-	if (!reader_is_ready(reader)) {
+	if (!event_reader_is_ready(reader)) {
 		reader->pending = event_log_take(&events->log, &reader->cursor);
 		reader->at = 0;
 		bound_texts(events);
 	}
-	return reader_is_ready(reader);
+	return event_reader_is_ready(reader);
 }
 
 /*
@@ -104,7 +104,7 @@ static size_t portion(const char *text, size_t left, size_t size)
 	return newline ? (size_t)(newline - text) + 1 : most;
 }
 
-void reader_take(struct reader *reader, size_t size, struct answer *answer)
+void event_reader_take(struct reader *reader, size_t size, struct answer *answer)
 {
 	const GString *text;
 
@@ -128,7 +128,7 @@ static struct poll *poll_ref(struct poll *poll)
 	return poll;
 }
 
-void poll_unref(const struct events *events, struct poll *poll)
+void event_poll_unref(const struct events *events, struct poll *poll)
 {
 	if (!poll || !g_atomic_ref_count_dec(&poll->count))
 		return;
@@ -151,10 +151,10 @@ static void deferred_init(struct deferred *later)
 static void deferred_do(const struct events *events, struct deferred *later)
 {
 	for (guint i = 0; i < later->answers->len; i++)
-		answer_give(events, &g_array_index(later->answers, struct answer, i));
+		event_answer(events, &g_array_index(later->answers, struct answer, i));
 	for (guint i = 0; i < later->polls->len; i++) {
 		events->calls->wake(((struct poll *)later->polls->pdata[i])->handle);
-		poll_unref(events, later->polls->pdata[i]);
+		event_poll_unref(events, later->polls->pdata[i]);
 	}
 	g_array_unref(later->answers);
 	g_ptr_array_unref(later->polls);
@@ -223,9 +223,9 @@ int events_sample(struct events *events,
 /* Called with the lock. Applies the result of a sample to one reader that waits. */
 static bool is_answered(struct reader *reader, int err)
 {
-	if (!reader_catch_up(reader))
+	if (!event_reader_catch_up(reader))
 		reader->error = err;
-	return reader_is_ready(reader);
+	return event_reader_is_ready(reader);
 }
 
 static void answer_all(struct events *events, int err, struct deferred *later)
@@ -240,7 +240,7 @@ static void answer_all(struct events *events, int err, struct deferred *later)
 			g_array_index(events->waiting, struct waiting_read, kept++) = *w;
 			continue;
 		}
-		reader_take(w->reader, w->size, &answer);
+		event_reader_take(w->reader, w->size, &answer);
 		g_array_append_val(later->answers, answer);
 	}
 	g_array_set_size(events->waiting, kept);

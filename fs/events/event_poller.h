@@ -71,15 +71,15 @@ struct answer {
  * Returns whether a read would have a reply: a text, or an error. This function and those below are
  * called with the lock held, unless their comments say otherwise.
  */
-bool reader_is_ready(const struct reader *reader);
+bool event_reader_is_ready(const struct reader *reader);
 /* Called after a sample: takes new changes from the log. Returns whether the reader is ready. */
-bool reader_catch_up(struct reader *reader);
+bool event_reader_catch_up(struct reader *reader);
 /* Fills in the answer to a request for @size bytes. The reader must be ready. */
-void reader_take(struct reader *reader, size_t size, struct answer *answer);
+void event_reader_take(struct reader *reader, size_t size, struct answer *answer);
 
 /* Called without the lock: sends the answer, and frees what it owns. */
-void answer_give(const struct events *events, const struct answer *answer);
-void poll_unref(const struct events *events, struct poll *poll);
+void event_answer(const struct events *events, const struct answer *answer);
+void event_poll_unref(const struct events *events, struct poll *poll);
 
 /*
  * Called without the lock: compares a snapshot with the last state, and adds the change to the

@@ -100,7 +100,7 @@ void events_close(struct reader *reader)
 	g_mutex_unlock(&events->lock);
 	end_use(events, reader->others);
 	event_text_unref(reader->pending);
-	poll_unref(events, reader->poll);
+	event_poll_unref(events, reader->poll);
 	g_free(reader);
 }
 
@@ -111,8 +111,8 @@ static bool answer_now(struct reader *reader, const struct waiting_read *w, bool
 	struct events *events = reader->events;
 
 	/* Without a new sample, the changes in the log may have been reverted already. */
-	if (nonblock ? reader_catch_up(reader) : reader_is_ready(reader)) {
-		reader_take(reader, w->size, answer);
+	if (nonblock ? event_reader_catch_up(reader) : event_reader_is_ready(reader)) {
+		event_reader_take(reader, w->size, answer);
 		return true;
 	}
 	if (nonblock) {
@@ -140,7 +140,7 @@ void events_read(struct reader *reader, void *request, size_t size, bool nonbloc
 	bool ready;
 
 	g_mutex_lock(&events->lock);
-	ready = reader_is_ready(reader);
+	ready = event_reader_is_ready(reader);
 	g_mutex_unlock(&events->lock);
 	if (nonblock && !ready)
 		answer.err = events_sample(events, view_get);
@@ -151,7 +151,7 @@ void events_read(struct reader *reader, void *request, size_t size, bool nonbloc
 		if (!ready)
 			return;
 	}
-	answer_give(events, &answer);
+	event_answer(events, &answer);
 }
 
 void events_interrupt(struct events *events, void *request)
@@ -167,7 +167,7 @@ void events_interrupt(struct events *events, void *request)
 	}
 	g_mutex_unlock(&events->lock);
 	if (found)
-		answer_give(events, &answer);
+		event_answer(events, &answer);
 }
 
 static struct poll *poll_new(void *handle)
@@ -188,7 +188,7 @@ bool events_poll(struct reader *reader, void *handle)
 	g_mutex_lock(&events->lock);
 	due = g_get_monotonic_time() >= events->due;
 	/* The last sample is new enough for a caller that does not wait. */
-	ready = handle || due ? reader_is_ready(reader) : reader_catch_up(reader);
+	ready = handle || due ? event_reader_is_ready(reader) : event_reader_catch_up(reader);
 	if (handle) {
 		old = reader->poll;
 		reader->poll = poll_new(handle);
@@ -196,14 +196,14 @@ bool events_poll(struct reader *reader, void *handle)
 		g_cond_signal(&events->work);
 	}
 	g_mutex_unlock(&events->lock);
-	poll_unref(events, old);
+	event_poll_unref(events, old);
 	/*
 	 * A caller that polls again and again without waiting gets samples as often as other
 	 * readers.
 	 */
 	if (!ready && !handle && due && events_sample(events, view_get) == 0) {
 		g_mutex_lock(&events->lock);
-		ready = reader_catch_up(reader);
+		ready = event_reader_catch_up(reader);
 		events->due = g_get_monotonic_time() + SAMPLE_US;
 		g_mutex_unlock(&events->lock);
 	}

@@ -270,7 +270,7 @@ void dispatch_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_i
 
 /* --------------------------------------------------------- begin and end --- */
 
-struct dispatcher *dispatcher_new(void)
+struct dispatcher *dispatch_new(void)
 {
 	struct dispatcher *dispatcher = g_new0(struct dispatcher, 1);
 	struct queued_call *first = g_new0(struct queued_call, 1);
@@ -304,7 +304,7 @@ struct dispatcher *dispatcher_new(void)
 	return NULL;
 }
 
-void dispatcher_free(struct dispatcher *dispatcher)
+void dispatch_free(struct dispatcher *dispatcher)
 {
 	if (!dispatcher)
 		return;

@@ -9,9 +9,9 @@
  * Called while no other thread changes signal masks or credentials. NULL if no thread can be
  * created.
  */
-struct dispatcher *dispatcher_new(void);
+struct dispatcher *dispatch_new(void);
 /* Serves everything that is queued, and then frees @dispatcher. */
-void dispatcher_free(struct dispatcher *dispatcher);
+void dispatch_free(struct dispatcher *dispatcher);
 
 void dispatch_lookup(fuse_req_t req, fuse_ino_t parent, const char *name);
 void dispatch_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);

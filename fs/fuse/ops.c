@@ -29,7 +29,7 @@ void op_init(void *data, struct fuse_conn_info *conn)
 
 /* ------------------------------------------------------------- lookup --- */
 
-struct fuse_entry_param entry_param(const struct entry *entry)
+struct fuse_entry_param op_entry_param(const struct entry *entry)
 {
 	return (struct fuse_entry_param){
 		.ino = entry->ino,
@@ -90,7 +90,7 @@ static void reply_found(fuse_req_t req, fuse_ino_t parent, const char *name)
 		reply_result(req, err);
 		return;
 	}
-	param = entry_param(&entry);
+	param = op_entry_param(&entry);
 	/* The request was interrupted, so the kernel does not count this lookup. */
 	if (fuse_reply_entry(req, &param) == -ENOENT && !is_virtual(entry.ino))
 		mirror_forget(fs->mirror, entry.ino, 1);

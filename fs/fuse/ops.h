@@ -73,7 +73,7 @@ struct fuse_call {
 };
 
 /* Returns the reply to a lookup. */
-struct fuse_entry_param entry_param(const struct entry *entry);
+struct fuse_entry_param op_entry_param(const struct entry *entry);
 
 static inline struct handle *handle_of(const struct fuse_file_info *fi)
 {
@@ -97,7 +97,7 @@ void op_removexattr(fuse_req_t req, fuse_ino_t ino, const char *name);
 /* ops_events.c */
 extern const struct events_calls ops_events_calls;
 /* Answers a read of .bpf/events, now or later. */
-void read_events(const struct fuse_call *call, struct reader *reader);
+void op_read_events(const struct fuse_call *call, struct reader *reader);
 void op_poll(const struct fuse_call *call);
 
 /* ops_io.c */

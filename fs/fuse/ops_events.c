@@ -44,7 +44,7 @@ static void on_interrupt(fuse_req_t req, void *data)
 	events_interrupt(data, req);
 }
 
-void read_events(const struct fuse_call *call, struct reader *reader)
+void op_read_events(const struct fuse_call *call, struct reader *reader)
 {
 	/*
 	 * Registered before the reader waits: the reader either sees the interrupt, or is woken

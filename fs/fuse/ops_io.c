@@ -116,7 +116,7 @@ void op_read(const struct fuse_call *call)
 	}
 	handle = handle_ref(handle_of(call->fi));
 	if (handle_reader(handle)) {
-		read_events(call, handle_reader(handle));
+		op_read_events(call, handle_reader(handle));
 		handle_unref(handle);
 		return;
 	}
@@ -192,7 +192,7 @@ static size_t entry_size(const struct dir_reply *list, const char *name)
 static void add_entry(struct dir_reply *list, const char *name, const struct entry *entry,
 		      off_t cookie)
 {
-	struct fuse_entry_param param = entry_param(entry);
+	struct fuse_entry_param param = op_entry_param(entry);
 	char *at = list->buf + list->used;
 	size_t left = list->size - list->used;
 

@@ -74,7 +74,7 @@ int mirror_lookup(struct mirror *mirror, pid_t tid, uint64_t parent, const char 
 	if (err)
 		return err;
 	entry->ino = mirror_node_number(mirror, node);
-	show_stat(mirror, &entry->attr);
+	mirror_show_stat(mirror, &entry->attr);
 	return 0;
 }
 
@@ -98,7 +98,7 @@ int mirror_getattr(struct mirror *mirror, uint64_t ino, struct stat *st)
 	int err = mirror_node_stat(mirror, mirror_node_of(mirror, ino), st);
 
 	if (!err)
-		show_stat(mirror, st);
+		mirror_show_stat(mirror, st);
 	return err;
 }
 
@@ -119,7 +119,7 @@ static int dir_path(const struct mirror *mirror, const struct mnode *dir, char p
 	path[0] = '\0';
 	if (dir == mirror->root)
 		return 0;
-	err = node_path(mirror, dir->fd, path);
+	err = mirror_node_path(mirror, dir->fd, path);
 	/* d_path() appends " (deleted)" to a removed directory, which could also be a real name. */
 	if (!err && (fstat(dir->fd, &st) != 0 || st.st_nlink == 0))
 		err = -ESTALE;

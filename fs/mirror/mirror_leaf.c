@@ -258,7 +258,7 @@ static void file_free(gpointer data)
 	g_free(file);
 }
 
-void node_free(struct mnode *node)
+void mirror_node_free(struct mnode *node)
 {
 	if (node->fd >= 0)
 		close(node->fd);
@@ -273,5 +273,5 @@ void node_free(struct mnode *node)
 
 void mirror_nodes_free(GSList *unused)
 {
-	g_slist_free_full(unused, (GDestroyNotify)node_free);
+	g_slist_free_full(unused, (GDestroyNotify)mirror_node_free);
 }

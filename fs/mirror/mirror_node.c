@@ -63,10 +63,10 @@ void mirror_free(struct mirror *mirror)
 	g_hash_table_unref(mirror->dirs);
 	g_hash_table_iter_init(&iter, mirror->nodes);
 	while (g_hash_table_iter_next(&iter, &node, NULL))
-		node_free(node);
+		mirror_node_free(node);
 	g_hash_table_unref(mirror->nodes);
 	mirror->root->fd = -1; /* borrowed */
-	node_free(mirror->root);
+	mirror_node_free(mirror->root);
 	g_free(mirror->last_lookups);
 	g_mutex_clear(&mirror->lock);
 	g_free(mirror);
@@ -324,7 +324,7 @@ static int open_above(int dir_fd)
 	return fd < 0 ? -errno : fd;
 }
 
-int node_path(const struct mirror *mirror, int dir_fd, char path[PATH_MAX])
+int mirror_node_path(const struct mirror *mirror, int dir_fd, char path[PATH_MAX])
 {
 	char root[PATH_MAX];
 	size_t len;
@@ -367,7 +367,7 @@ static int check_dir_inside(const struct mirror *mirror, const struct mnode *dir
 		 * answer in both cases, since mounts on top of the directories do not affect it.
 		 */
 		if (above == -EXDEV)
-			return node_path(mirror, from, path);
+			return mirror_node_path(mirror, from, path);
 		if (above < 0)
 			return -ESTALE;
 		if (at >= 0)
@@ -396,7 +396,7 @@ int mirror_node_check_inside(struct mirror *mirror, struct mnode *node)
 	return mirror_names_try(mirror, node, try_inside, NULL) == -EREMOTE ? -ESTALE : 0;
 }
 
-void show_stat(const struct mirror *mirror, struct stat *st)
+void mirror_show_stat(const struct mirror *mirror, struct stat *st)
 {
 	if (mirror->options->pins_file || !S_ISREG(st->st_mode))
 		return;

@@ -121,7 +121,7 @@ struct mnode *mirror_node_get_leaf(struct mirror *mirror, const struct found_nam
  */
 void mirror_node_take_unused(struct mirror *mirror, struct mnode *node, GSList **unused);
 /* Called without the lock: closing the descriptor of a removed directory evicts its inode. */
-void node_free(struct mnode *node);
+void mirror_node_free(struct mnode *node);
 void mirror_nodes_free(GSList *unused);
 
 /*
@@ -148,7 +148,7 @@ int mirror_node_check_inside(struct mirror *mirror, struct mnode *node);
  * Returns the path of a directory below SOURCE by d_path(): "/app". -ESTALE if it is SOURCE
  * itself or not below it.
  */
-int node_path(const struct mirror *mirror, int dir_fd, char path[PATH_MAX]);
+int mirror_node_path(const struct mirror *mirror, int dir_fd, char path[PATH_MAX]);
 /*
  * Duplicates the descriptor of an open file of a pin, owned. It is the only way to a pin whose
  * name was removed. -ESTALE if the pin is not open.
@@ -157,7 +157,7 @@ int mirror_node_dup_file(struct mirror *mirror, const struct mnode *node);
 /* Returns a short-lived descriptor of a node, owned, by a name or by an open file; else -ESTALE. */
 int mirror_node_open_any(struct mirror *mirror, struct mnode *node);
 /* Converts the attributes in bpffs to those that the mirror shows. */
-void show_stat(const struct mirror *mirror, struct stat *st);
+void mirror_show_stat(const struct mirror *mirror, struct stat *st);
 
 /* ---------------------------------------------- the names of leaves --- */
 

@@ -255,14 +255,14 @@ static void search_all(struct mount_search *search)
 		closedir(proc);
 }
 
-void show_mounted_over(GString *out, const struct fs *fs)
+void overmount_show_over(GString *out, const struct fs *fs)
 {
 	struct mount_search search = { .out = out, .mirror = fs->mount_dev };
 
 	search_all(&search);
 }
 
-void show_mounted_elsewhere(GString *out, const struct fs *fs)
+void overmount_show_elsewhere(GString *out, const struct fs *fs)
 {
 	struct mount_search search = { .out = out, .mirror = fs->mount_dev, .copies = true };
 

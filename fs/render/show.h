@@ -107,8 +107,8 @@ int show_control(const struct where *w, GString *out);
  * Appends a "mounted_over: ..." line for each mount that hides a part of the mirror, and perhaps
  * one for a gap (overmount.c).
  */
-void show_mounted_over(GString *out, const struct fs *fs);
+void overmount_show_over(GString *out, const struct fs *fs);
 /* Appends a line for each mount of the mirror itself, in this and in other mount namespaces. */
-void show_mounted_elsewhere(GString *out, const struct fs *fs);
+void overmount_show_elsewhere(GString *out, const struct fs *fs);
 
 #endif

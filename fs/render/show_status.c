@@ -183,7 +183,7 @@ static void show_own_mount(GString *out, const struct fs *fs)
 		  "unmounted here: this bpfrefs keeps running, and SOURCE stays busy, until "
 		  "each copy of the mount is unmounted and no process uses a file or directory of "
 		  "it");
-	show_mounted_elsewhere(out, fs);
+	overmount_show_elsewhere(out, fs);
 }
 
 int show_status(const struct where *w, GString *out)
@@ -210,7 +210,7 @@ int show_status(const struct where *w, GString *out)
 	show_pair_number(out, "scan_bytes_max", fs->scan_bytes_max);
 	show_keeps(out, fs);
 	show_pair_number(out, "control_errors", errlog_count(fs->errors));
-	show_mounted_over(out, fs);
+	overmount_show_over(out, fs);
 	show_own_mount(out, fs);
 	if (!err)
 		bpfrefs_snapshot_unref(snap);

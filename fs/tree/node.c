@@ -27,12 +27,12 @@
 
 /* -------------------------------------------------------------- codec --- */
 
-bool dir_has_key(enum dir in)
+bool node_dir_has_key(enum dir in)
 {
 	return in == DIR_OBJECT || (in >= DIR_MAPS && in <= DIR_BTFS);
 }
 
-bool dir_has_pid(enum dir in)
+bool node_dir_has_pid(enum dir in)
 {
 	return in == DIR_PIDS || in == DIR_PID || in == DIR_FDS;
 }
@@ -53,9 +53,9 @@ uint64_t node_ino(const struct node *table, const struct where *w)
 {
 	uint64_t ino = (uint64_t)SPACE_TREE << 60 | (uint64_t)(w->row - table) << ROW_SHIFT;
 
-	if (dir_has_key(w->row->in))
+	if (node_dir_has_key(w->row->in))
 		return ino | key_payload(w->key);
-	if (dir_has_pid(w->row->in))
+	if (node_dir_has_pid(w->row->in))
 		return ino | (uint64_t)w->pid << PID_SHIFT | w->fd;
 	return ino;
 }
@@ -69,9 +69,9 @@ int node_where(const struct node *table, struct fs *fs, uint64_t ino, struct whe
 	if (INO_SPACE(ino) != SPACE_TREE || row >= rows)
 		return -ENOENT;
 	*w = (struct where){ .fs = fs, .row = &table[row], .key.kind = BPFREFS_KIND_COUNT };
-	if (dir_has_key(w->row->in))
+	if (node_dir_has_key(w->row->in))
 		return key_decode(ino, &w->key) ? 0 : -ENOENT;
-	if (dir_has_pid(w->row->in)) {
+	if (node_dir_has_pid(w->row->in)) {
 		w->pid = ino >> PID_SHIFT & NODE_PID_MAX;
 		w->fd = ino & NODE_FD_MAX;
 	}
@@ -157,7 +157,7 @@ void node_entry(const struct node *table, const struct where *w, struct entry *e
 
 int node_exists(const struct where *w)
 {
-	if (dir_has_key(w->row->in))
+	if (node_dir_has_key(w->row->in))
 		/*
 		 * Ids of the kernel end at INT_MAX. Larger ones fail with EINVAL
 		 * (bpf_prog_get_fd_by_id()).
@@ -165,7 +165,7 @@ int node_exists(const struct where *w)
 		return w->key.id <= INT32_MAX ? bpfrefs_exists(w->fs->ctx, w->key) : -ENOENT;
 	if (w->row->in == DIR_FDS)
 		return pid_holds(w->fs, w->pid, w->fd, NULL);
-	return dir_has_pid(w->row->in) ? pid_holds(w->fs, w->pid, -1, NULL) : 0;
+	return node_dir_has_pid(w->row->in) ? pid_holds(w->fs, w->pid, -1, NULL) : 0;
 }
 
 /* -------------------------------------------------------------- twins --- */
@@ -269,7 +269,7 @@ bool node_row_in(const struct node *row, const struct where *dir)
 {
 	if (row->in != dir->row->opens)
 		return false;
-	return !row->kinds || !dir_has_key(dir->row->in) || row->kinds & 1u << dir->key.kind;
+	return !row->kinds || !node_dir_has_key(dir->row->in) || row->kinds & 1u << dir->key.kind;
 }
 
 /*

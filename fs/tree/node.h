@@ -74,8 +74,8 @@ int node_exists(const struct where *w);
 /* Fills in the number, attributes and timeouts of something that exists. */
 void node_entry(const struct node *table, const struct where *w, struct entry *entry);
 /* Return whether the entries of a directory belong to an object, or to a process. */
-bool dir_has_key(enum dir in);
-bool dir_has_pid(enum dir in);
+bool node_dir_has_key(enum dir in);
+bool node_dir_has_pid(enum dir in);
 
 /* The tree_* functions of fs.h call these with the table of tree.c. */
 int node_lookup(const struct node *table, struct fs *fs, uint64_t parent, const char *name,

@@ -47,7 +47,7 @@ static bool ascend(const struct node *table, const struct where *dir, struct whe
 		if (row->opens != dir->row->in || row->opens == DIR_NONE)
 			continue;
 		/* The directories of objects of all kinds open the same DIR_OBJECT. */
-		if (!row->name && dir_has_key(row->in) && row->kind != dir->key.kind)
+		if (!row->name && node_dir_has_key(row->in) && row->kind != dir->key.kind)
 			continue;
 		parent->row = row;
 		return true;

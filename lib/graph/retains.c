@@ -75,7 +75,7 @@ static bool read_memlock(struct bpfrefs_ctx *ctx, const struct bpfrefs_ref *ref,
 				       ref->pid, tid.num, fd.num);
 	else
 		path = g_strdup_printf("%u/fdinfo/%" G_GUINT64_FORMAT, ref->pid, fd.num);
-	return text_read_at(ctx->proc_fd, path, text, sizeof(text)) > 0 &&
+	return proc_text_read_at(ctx->proc_fd, path, text, sizeof(text)) > 0 &&
 	       fdinfo_key(text, &key) == 0 && bpfrefs_key_compare(key, ref->target) == 0 &&
 	       fdinfo_num(text, "memlock", bytes);
 }

@@ -123,7 +123,7 @@ static int device(struct scan *scan, const struct walk_net *net, const struct wa
 static void default_qdisc(struct scan *scan, GHashTable *qdiscs)
 {
 	char text[64];
-	ssize_t len = text_read_at(scan->ctx->proc_fd, DEFAULT_QDISC, text, sizeof(text));
+	ssize_t len = proc_text_read_at(scan->ctx->proc_fd, DEFAULT_QDISC, text, sizeof(text));
 	GHashTableIter iter;
 	gpointer map, name;
 

@@ -218,7 +218,7 @@ static bool has_tun(void)
 {
 	char devices[16384];
 
-	return text_read_at(AT_FDCWD, "/proc/misc", devices, sizeof(devices)) < 0 ||
+	return proc_text_read_at(AT_FDCWD, "/proc/misc", devices, sizeof(devices)) < 0 ||
 	       strstr(devices, " tun\n") != NULL;
 }
 

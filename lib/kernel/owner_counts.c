@@ -47,8 +47,8 @@ static void check_trees(struct owners *d)
 static bool can_count_mounts(const struct owners *d)
 {
 	char possible[256];
-	ssize_t len = text_read_at(AT_FDCWD, "/sys/devices/system/cpu/possible", possible,
-				   sizeof(possible));
+	ssize_t len = proc_text_read_at(AT_FDCWD, "/sys/devices/system/cpu/possible", possible,
+					sizeof(possible));
 
 	return d->control->kernel_ids.cpu_array && len > 0 && possible[0] == '0' &&
 	       !strchr(possible, ',');

@@ -123,7 +123,7 @@ static int read_fd(const struct fd_table *table, int links_fd, uint32_t fd, stru
 	if (what != 1)
 		return 0;
 	snprintf(path, sizeof(path), "%s/fdinfo/%u", table->path, fd);
-	len = text_read_at(table->proc_fd, path, text, sizeof(text));
+	len = proc_text_read_at(table->proc_fd, path, text, sizeof(text));
 	if (len < 0)
 		return proc_is_gone((int)len) ? 0 : (int)len;
 	if (fdinfo_key(text, &file.key) == 0)

@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-ssize_t text_read_at(int dir_fd, const char *path, char *buf, size_t size)
+ssize_t proc_text_read_at(int dir_fd, const char *path, char *buf, size_t size)
 {
 	bpfrefs_autofd fd = openat(dir_fd, path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
 	size_t len = 0;
@@ -91,7 +91,7 @@ bool proc_comm(int proc_fd, uint32_t pid, char comm[32])
 	ssize_t len;
 
 	snprintf(path, sizeof(path), "%u/comm", pid);
-	len = text_read_at(proc_fd, path, comm, 32);
+	len = proc_text_read_at(proc_fd, path, comm, 32);
 	if (len < 0)
 		return false;
 	/* The name itself may contain newlines; only the last one was added by procfs. */

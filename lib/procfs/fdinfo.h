@@ -9,7 +9,7 @@
  * Reads a whole small file and terminates it with NUL. Returns its length or -errno, -E2BIG
  * if it does not fit.
  */
-ssize_t text_read_at(int dir_fd, const char *path, char *buf, size_t size);
+ssize_t proc_text_read_at(int dir_fd, const char *path, char *buf, size_t size);
 
 /*
  * Reads the decimal value of the line "KEY:<blanks>VALUE". KEY must match completely. Returns false

@@ -43,7 +43,7 @@ static uint64_t read_memlock(int proc_fd, int fd)
 	uint64_t memlock;
 
 	snprintf(path, sizeof(path), "self/fdinfo/%d", fd);
-	if (text_read_at(proc_fd, path, text, sizeof(text)) < 0 ||
+	if (proc_text_read_at(proc_fd, path, text, sizeof(text)) < 0 ||
 	    !fdinfo_num(text, "memlock", &memlock))
 		return BPFREFS_UNKNOWN;
 	return memlock;
@@ -165,7 +165,7 @@ static uint32_t link_map(const struct link_facts *facts, uint32_t *user)
 		return raw->struct_ops.map_id;
 	if (raw->type == UAPI_LINK_SOCKMAP)
 		return raw->sockmap.map_id;
-	if (raw->type == UAPI_LINK_ITER && uapi_info_iter_has_map(facts->text))
+	if (raw->type == UAPI_LINK_ITER && info_iter_has_map(facts->text))
 		return raw->iter.map.map_id;
 	return 0;
 }

@@ -358,7 +358,7 @@ void info_btf(struct bpfrefs_info *info, const struct btf_facts *facts)
 	add_rows(info, btf_more_rows, &facts->raw, facts->len);
 }
 
-bool uapi_info_iter_has_map(const char *target)
+bool info_iter_has_map(const char *target)
 {
 	return strcmp(target, "bpf_map_elem") == 0 || strcmp(target, "bpf_sk_storage_map") == 0 ||
 	       strcmp(target, "sockmap") == 0;
@@ -371,7 +371,7 @@ static void add_iter(struct bpfrefs_info *info, const struct link_facts *facts)
 	const char *target = facts->text;
 
 	info_str(info, "target_name", target);
-	if (uapi_info_iter_has_map(target))
+	if (info_iter_has_map(target))
 		add_rows(info, iter_map_rows, &facts->raw, facts->len);
 	else if (strcmp(target, "cgroup") == 0)
 		add_rows(info, iter_cgroup_rows, &facts->raw, facts->len);

@@ -26,6 +26,6 @@ void info_map(struct bpfrefs_info *info, const struct map_facts *facts);
 /*
  * Whether an iterator over this target holds a map (bpf_iter_reg.attach_target takes a map then).
  */
-bool uapi_info_iter_has_map(const char *target);
+bool info_iter_has_map(const char *target);
 
 #endif

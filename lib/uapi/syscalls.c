@@ -174,7 +174,7 @@ int syscall_identify(int fd, struct bpfrefs_key *key)
 	ssize_t len;
 
 	snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", fd);
-	len = text_read_at(AT_FDCWD, path, text, sizeof(text));
+	len = proc_text_read_at(AT_FDCWD, path, text, sizeof(text));
 	return len < 0 ? (int)len : fdinfo_key(text, key);
 }
 

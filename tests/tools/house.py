@@ -32,6 +32,21 @@ LICENCES = [
     (r"lib/.*", "LGPL-2.1-or-later"),
     (r".*", "GPL-2.0-or-later"),
 ]
+# The noun that the external functions of a file carry, where it is not in the file's name.
+NOUNS = {
+    "lib/graph/because.c": "states",  # of states.h, with states.c
+    "lib/graph/graph.c": "mark",
+    "lib/kernel/net_namespaces.c": "netdev",
+    "lib/procfs/": "proc",
+    "lib/snapshot/context.c": "ctx",
+    "fs/render/": "show",
+    "fs/tree/readdir.c": "node",
+}
+# External functions that do not carry their file's noun yet. Rename them, and add none.
+EXTERNS_TO_RENAME = [
+    "graph_states", "dispatch_collect", "ref_set_owner", "scan_owner", "scan_owner_find",
+    "scan_owner_hold", "scan_owner_process", "has_slots",
+]
 CONSUMER = """
 #include <bpfrefs.h>
 #include <stdio.h>
@@ -110,6 +125,45 @@ def tags():
         if len(places) > 1:
             wrong.append(f"struct {tag} is defined in {', '.join(places)}")
     return wrong or ([] if found else ["no structures were found"])
+
+
+def nouns(name):
+    """The prefixes that an external function of the file may have: the leading words of the file's
+    name, in the singular or the plural, and its noun in NOUNS. A holder's function may begin with
+    "holder_"."""
+    words, found = pathlib.Path(name).stem.split("_"), set()
+    for count in range(1, len(words) + 1):
+        head = "_".join(words[:count])
+        found |= {head, head.removesuffix("s"), head + "s"}
+    found |= {noun for where, noun in NOUNS.items() if name.startswith(where)}
+    return found | ({"holder"} if name.startswith("lib/holders/") else set())
+
+
+def externs():
+    """Each external function of lib and fs begins with a noun of its file, or is the library's."""
+    wrong, count, excused = [], 0, set()
+    objects = {f"{part}/{folder}.p/{str(path.relative_to(TOP / part)).replace('/', '_')}.o":
+               str(path.relative_to(TOP))
+               for part, folder in (("lib", "libcore.a"), ("fs", "libfscore.a"))
+               for path in (TOP / part).rglob("*.c")}
+    for built, source in sorted(objects.items()):
+        if not (BUILD / built).exists():
+            continue
+        for line in subprocess.run(["nm", "--defined-only", str(BUILD / built)], check=True,
+                                   capture_output=True, text=True).stdout.splitlines():
+            kind, symbol = line.split()[-2:]
+            if kind != "T" or symbol.startswith("bpfrefs_"):
+                continue
+            count += 1
+            if any(symbol == noun or symbol.startswith(noun + "_") for noun in nouns(source)):
+                continue
+            excused.add(symbol)
+            if symbol not in EXTERNS_TO_RENAME:
+                wrong.append(f"{source}: {symbol} carries none of {', '.join(sorted(nouns(source)))}")
+    wrong += [f"{symbol} carries its file's noun: take it out of EXTERNS_TO_RENAME"
+              for symbol in EXTERNS_TO_RENAME if symbol not in excused]
+    print(f"# {count} external functions, {len(excused)} without their file's noun")
+    return wrong if count > 100 else wrong + ["no objects were found"]
 
 
 def includes():
@@ -257,7 +311,8 @@ def hosts():
 
 
 def main():
-    tests = [spdx, sizes, tags, includes, structures, words, symbols, threat_model, install, documents, hosts]
+    tests = [spdx, sizes, tags, externs, includes, structures, words, symbols, threat_model,
+             install, documents, hosts]
     print(f"1..{len(tests)}")
     failed = 0
     for number, test in enumerate(tests, 1):

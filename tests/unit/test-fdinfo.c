@@ -59,12 +59,12 @@ TEST(read)
 	char buf[6];
 
 	g_assert_cmpint(dir_fd, >=, 0);
-	g_assert_cmpint(text_read_at(dir_fd, "file", buf, sizeof(buf)), ==, -ENOENT);
+	g_assert_cmpint(proc_text_read_at(dir_fd, "file", buf, sizeof(buf)), ==, -ENOENT);
 	g_assert_true(g_file_set_contents(path, "12345", -1, NULL));
-	g_assert_cmpint(text_read_at(dir_fd, "file", buf, sizeof(buf)), ==, 5);
+	g_assert_cmpint(proc_text_read_at(dir_fd, "file", buf, sizeof(buf)), ==, 5);
 	g_assert_cmpstr(buf, ==, "12345");
 	g_assert_true(g_file_set_contents(path, "123456", -1, NULL));
-	g_assert_cmpint(text_read_at(dir_fd, "file", buf, sizeof(buf)), ==, -E2BIG);
+	g_assert_cmpint(proc_text_read_at(dir_fd, "file", buf, sizeof(buf)), ==, -E2BIG);
 	g_assert_cmpint(unlink(path), ==, 0);
 	g_assert_cmpint(rmdir(dir), ==, 0);
 }

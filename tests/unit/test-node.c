@@ -43,9 +43,9 @@ TEST(codec)
 	for (const struct node *row = tree; row->mode; row++) {
 		struct where w = { .row = row, .key.kind = BPFREFS_KIND_COUNT }, back;
 
-		if (dir_has_key(row->in))
+		if (node_dir_has_key(row->in))
 			w.key = (struct bpfrefs_key){ BPFREFS_BTF, UINT32_MAX };
-		if (dir_has_pid(row->in))
+		if (node_dir_has_pid(row->in))
 			w.pid = NODE_PID_MAX;
 		if (row->in == DIR_FDS)
 			w.fd = NODE_FD_MAX;
