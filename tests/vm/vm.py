@@ -176,12 +176,13 @@ def programs(image, kernel):
         script = image.within(SOURCE / f"tests/kernel/cases/test_{name}.py")
         command = [sys.executable, "-B", script, *(cases or [])]
         found.append({"name": name, "command": [str(word) for word in command], "env": {}})
-    for path in os.environ["KERNEL_PROGRAMS"].split(","):
-        name = pathlib.Path(path).name
+    for name in os.environ["RANDOM_TESTERS"].split(","):
+        label = f"random-{name}"
         if only or "CASES" in os.environ:
             continue
-        if WHOLE or listed(table("shorter.txt"), kernel, f"{name}: all") is None:
-            found.append({"name": name, "command": [str(image.within(path))], "env": {}})
+        if WHOLE or listed(table("shorter.txt"), kernel, f"{label}: all") is None:
+            command = [str(image.within(os.environ["RANDOM_PROGRAM"])), name]
+            found.append({"name": label, "command": command, "env": {}})
     return found
 
 
@@ -206,8 +207,7 @@ def make_image(kernel, name, place):
             for part in path.glob("*.bpf.o"):
                 image.add(part)
         env[key] = str(image.within(value)) if path.is_absolute() else value
-    for path in os.environ["KERNEL_PROGRAMS"].split(","):
-        image.program(path)
+    image.program(os.environ["RANDOM_PROGRAM"])
     image.plan({"env": env, "limit": PROGRAM, "programs": programs(image, name)})
     image.pack(place / "initramfs")
     return place / "initramfs"

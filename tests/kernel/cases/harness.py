@@ -413,7 +413,7 @@ class Env:
         self.bpfrefs = os.environ["BPFREFS"]
         self.mkobj = os.environ["MKOBJ"]
         self.loader = os.environ.get("LOADER")
-        self.object, self.object_file = os.environ.get("OBJECT"), os.environ.get("OBJECT_FILE")
+        self.object_file = os.environ.get("OBJECT_FILE")
         self.tmp = pathlib.Path(tempfile.mkdtemp(prefix="bpfrefs-test."))
         self.bpffs, self.mnt = self.tmp / "bpf", self.tmp / "mnt"
         self.bpffs.mkdir()

@@ -12,7 +12,7 @@ MULTI, OVERRIDE = 2, 1
 
 
 def attach(obj, group, kind="cgroup_inet_ingress", flags=MULTI, action="attach"):
-    status, out, err = run(os.environ["MK_CGROUP"], action, obj.id, group, kind, flags)
+    status, out, err = run(os.environ["MKOBJ"], "cgroup", action, obj.id, group, kind, flags)
     check(status == 0, f"{action} {kind}: {out}{err}")
 
 

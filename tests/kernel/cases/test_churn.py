@@ -27,7 +27,7 @@ def first_keep(env, daemon):
 
 def run_loaders(env):
     """What became of them, as churn counts it."""
-    done = subprocess.run([os.environ["CHURN"], env.bpffs, str(LOADERS), str(SEED)],
+    done = subprocess.run([env.mkobj, "churn", env.bpffs, str(LOADERS), str(SEED)],
                           stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
     equal(done.returncode, 0, done.stdout + done.stderr)
     *complaints, last = done.stdout.splitlines()

@@ -177,7 +177,7 @@ def odd_cgroups(env, prog):
         path = os.path.join(os.fsencode(group), name)
         os.mkdir(path)
         env.cleanup(os.rmdir, path)
-        must(os.environ["MK_CGROUP"], "attach", prog.id, os.fsdecode(path), "cgroup_inet_ingress", 2)
+        must(os.environ["MKOBJ"], "cgroup", "attach", prog.id, os.fsdecode(path), "cgroup_inet_ingress", 2)
         yield b"/" + os.fsencode(group.name) + b"/" + name
     prog.close()
 

@@ -14,7 +14,7 @@ LONG_KEYS = 1200
 
 def many(env, *words):
     """Runs the helper; the key of the object that it holds so often."""
-    process = subprocess.Popen([os.environ["MANY"], *map(str, words)], stdin=subprocess.PIPE,
+    process = subprocess.Popen([os.environ["MKOBJ"], "many", *map(str, words)], stdin=subprocess.PIPE,
                                stdout=subprocess.PIPE, text=True)
     env.cleanup(process.stdout.close)
     env.cleanup(process.wait)

@@ -53,7 +53,7 @@ def many(env, *words):
 
 
 def start_many(*words):
-    process = subprocess.Popen([os.environ["MANY"], *map(str, words)], stdin=subprocess.PIPE,
+    process = subprocess.Popen([os.environ["MKOBJ"], "many", *map(str, words)], stdin=subprocess.PIPE,
                                stdout=subprocess.PIPE, text=True)
     key = process.stdout.readline().strip()
     check(key, f"many {words} failed")

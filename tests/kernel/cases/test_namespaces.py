@@ -98,7 +98,7 @@ def test_four_levels(env):
     dissector = Prog(env, helper, "flow_dissector", attach="flow_dissector")
     xdp, tc = Prog(env, helper, "xdp", result=2), Prog(env, helper, "sched_cls")
     route = Prog(env, helper, "lwt_xmit")
-    must(MK_NET, f"/proc/{os.getpid()}/fd/{fds[0]}", "dissector", dissector.path, "on")
+    must(*MK_NET, f"/proc/{os.getpid()}/fd/{fds[0]}", "dissector", dissector.path, "on")
     enter(fds[1], tool("ip"), "link", "set", "dev", "a0", "xdpdrv", "pinned", xdp.path)
     enter(fds[2], tool("tc"), "qdisc", "add", "dev", "a1", "clsact")
     enter(fds[2], tool("tc"), "filter", "add", "dev", "a1", "egress", "prio", "1", "handle", "1",

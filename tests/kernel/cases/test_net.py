@@ -12,7 +12,7 @@ import time
 
 from harness import MNT_DETACH, PATIENCE, Skip, check, eventually, main, mount, must, run, tool, umount
 
-MK_NET = os.environ["MK_NET"]
+MK_NET = (os.environ["MKOBJ"], "net")
 
 
 class Netns:
@@ -44,7 +44,7 @@ class Netns:
         return must(tool("tc"), "-n", self.name, *words)
 
     def mk(self, *words):
-        return must(MK_NET, self.path, *words)
+        return must(*MK_NET, self.path, *words)
 
     def index(self, device):
         return int(self.ip("-o", "link", "show", device).split(":", 1)[0])
@@ -60,7 +60,7 @@ class Link:
     """A process of mk-net that holds a link."""
 
     def __init__(self, netns, *words):
-        self.process = subprocess.Popen([MK_NET, netns.path, *map(str, words)], text=True,
+        self.process = subprocess.Popen([*MK_NET, netns.path, *map(str, words)], text=True,
                                         stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         line = self.process.stdout.readline()
         check(line, f"mk-net {words} failed")
@@ -167,7 +167,7 @@ def test_tcx(env):
     daemon, helper, netns = world(env)
     progs = [Prog(env, helper, "sched_cls") for _ in range(3)]
     first, second, third = progs
-    status, _, error = run(MK_NET, netns.path, "tcx", first.path, "a0", "ingress")
+    status, _, error = run(*MK_NET, netns.path, "tcx", first.path, "a0", "ingress")
     if status and "EINVAL" in error:
         raise Skip("no tcx in this kernel (6.6)")
     check(status == 0, f"tcx: {error}")
@@ -192,7 +192,7 @@ def test_tcx(env):
 def test_tcx_detached(env):
     daemon, helper, netns = world(env)
     prog = Prog(env, helper, "sched_cls")
-    status, _, error = run(MK_NET, netns.path, "tcx", prog.path, "a0", "egress")
+    status, _, error = run(*MK_NET, netns.path, "tcx", prog.path, "a0", "egress")
     if status and "EINVAL" in error:
         raise Skip("no tcx in this kernel (6.6)")
     daemon.expect(prog.key, [prog.pinned(), prog.record(
@@ -617,7 +617,7 @@ def rule_of(prog, netns, family, table, chain, **where):
 
 
 def netfilter(netns, *words):
-    status, _, error = run(MK_NET, netns.path, *words)
+    status, _, error = run(*MK_NET, netns.path, *words)
     if status and error.strip() in ("ENOPROTOOPT", "ENOENT", "EOPNOTSUPP", "EPROTONOSUPPORT"):
         raise Skip(f"no {words[0]} rules here: {error.strip()}")
     check(status == 0, f"{words}: {error}")

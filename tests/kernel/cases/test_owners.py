@@ -104,7 +104,7 @@ def attach(env, helper, net, device="lo"):
     xdp = Prog(env, helper, "xdp", result=2)
     enter(net, tool("ip"), "link", "set", "dev", device, "xdpgeneric", "pinned", xdp.path)
     progs, tcx = [xdp], Prog(env, helper, "sched_cls")
-    status, _, error = run(MK_NET, net, "tcx", tcx.path, device, "ingress")
+    status, _, error = run(*MK_NET, net, "tcx", tcx.path, device, "ingress")
     check(status == 0 or "EINVAL" in error, error)
     if status == 0:
         progs.append(tcx)
@@ -251,7 +251,7 @@ def test_other_classes(env):
     daemon, helper, alone = env.daemon(), env.helper(), Process(env, "new")
     cls, route = Prog(env, helper, "sched_cls"), Prog(env, helper, "lwt_xmit")
     dissector = Prog(env, helper, "flow_dissector", attach="flow_dissector")
-    must(MK_NET, alone.net, "dissector", dissector.path, "on")
+    must(*MK_NET, alone.net, "dissector", dissector.path, "on")
     enter(alone.net, tool("ip"), "link", "set", "lo", "up")
     enter(alone.net, tool("tc"), "qdisc", "add", "dev", "lo", "clsact")
     enter(alone.net, tool("tc"), "filter", "add", "dev", "lo", "ingress", "bpf", "direct-action",

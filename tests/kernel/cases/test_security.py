@@ -286,7 +286,7 @@ def test_permissions_are_always_checked(env):
 
 def caller(env, daemon, obj, mode, *words):
     """A run of the helper, as {what: result}."""
-    out = must(os.environ["CALLER"], mode, daemon.tree / obj.key / "keep", "fd", *words)
+    out = must(env.mkobj, "caller", mode, daemon.tree / obj.key / "keep", "fd", *words)
     return dict(line.rsplit(" ", 1) for line in out.splitlines())
 
 

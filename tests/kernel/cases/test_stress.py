@@ -156,7 +156,7 @@ def cgroups(env, helper, rng):
     group = env.stress_cgroup / f"c{helper.pid}"
     group.mkdir()
     prog = helper.make("prog", "cgroup_skb")
-    status, _, error = run(os.environ["MK_CGROUP"], "attach", prog.id, group,
+    status, _, error = run(os.environ["MKOBJ"], "cgroup", "attach", prog.id, group,
                            "cgroup_inet_ingress", 2)
     check(status == 0, error)
     prog.close()

@@ -17,8 +17,8 @@ def objects(env):
     (env.bpffs / "app").mkdir()
     plain = helper.make("map", "array", name="plain")
     helper.do("pin", plain.var, env.bpffs / "app" / "plain")
-    must(env.object, env.object_file, "reuse", env.bpffs / "app" / "typed")
-    must(env.object, env.object_file, "iter", env.bpffs / "app" / "maps")
+    must(env.mkobj, "object", env.object_file, "reuse", env.bpffs / "app" / "typed")
+    must(env.mkobj, "object", env.object_file, "iter", env.bpffs / "app" / "maps")
     return helper, plain
 
 
@@ -70,15 +70,15 @@ def test_libbpf_reuses_a_map_by_its_pin(env):
         path = daemon.mnt / "app" / "typed"
         if mode == "file":
             path = daemon.tree / "source" / "app" / "typed"
-        want = must(env.object, env.object_file, "reuse", env.bpffs / "app" / "typed")
-        equal(must(env.object, env.object_file, "reuse", path), want, f"{number} {mode}")
+        want = must(env.mkobj, "object", env.object_file, "reuse", env.bpffs / "app" / "typed")
+        equal(must(env.mkobj, "object", env.object_file, "reuse", path), want, f"{number} {mode}")
         daemon.stop()
 
 
 def test_libbpf_pins_by_a_path_through_source(env):
     objects(env)
     daemon = env.daemon()
-    made = must(env.object, env.object_file, "reuse", daemon.tree / "source" / "fresh").strip()
+    made = must(env.mkobj, "object", env.object_file, "reuse", daemon.tree / "source" / "fresh").strip()
     equal(os.readlink(daemon.mnt / ".fresh"), f".bpf/{made}")
 
 

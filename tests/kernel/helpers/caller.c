@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
  * Callers that are not what their process seems to be. Each writes TEXT to the control CONTROL, and
- * says how that went: "ok", or the errno's name.
+ * prints the result: "ok", or the errno's name.
  *
- * caller thread CONTROL TEXT	by a thread without CAP_SYS_ADMIN in a process with it, and the reverse
- * caller drop CONTROL TEXT	opened as root, written after a setuid program's setresuid(2)
- * caller uring CONTROL TEXT	by a worker of io_uring that is older than the loss of the privilege
- * caller exit CONTROL TEXT ROUNDS	killed while it writes without the privilege; then its number goes to
- *				one with it, which stays for a moment. Says how often that came about
+ * mkobj caller thread CONTROL TEXT	by a thread without CAP_SYS_ADMIN in a process with it, and the reverse
+ * mkobj caller drop CONTROL TEXT	opened as root, written after a setuid program's setresuid(2)
+ * mkobj caller uring CONTROL TEXT	by a worker of io_uring that is older than the loss of the privilege
+ * mkobj caller exit CONTROL TEXT ROUNDS	killed while it writes without the privilege; then its number goes to
+ *				one with it, which stays for a moment. Prints how often that happened
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -25,18 +25,14 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "mkobj.h"
+
 static const char *control, *text;
 
-static void say(const char *what, long result)
+static void report(const char *what, long result)
 {
 	printf("%s %s\n", what, result < 0 ? strerrorname_np(errno) : "ok");
 	fflush(stdout);
-}
-
-static int die(const char *what)
-{
-	fprintf(stderr, "caller: %s: %s\n", what, strerror(errno));
-	return 1;
 }
 
 /* This thread alone. */
@@ -56,11 +52,11 @@ static void open_and_write(const char *who, int fd)
 	int own = open(control, O_WRONLY | O_CLOEXEC);
 
 	printf("%s ", who);
-	say("open", own);
+	report("open", own);
 	if (own >= 0)
 		close(own);
 	printf("%s ", who);
-	say("write", write(fd, text, strlen(text)));
+	report("write", write(fd, text, strlen(text)));
 }
 
 /* ------------------------------------------------------------- threads --- */
@@ -90,13 +86,13 @@ static int in_threads(void)
 	pthread_t dropped, kept;
 
 	if (fd < 0 || pipe(go) != 0 || pthread_create(&dropped, NULL, dropped_thread, &fd) != 0)
-		return die("thread");
+		return -errno;
 	pthread_join(dropped, NULL);
 	if (pthread_create(&kept, NULL, kept_thread, &go[0]) != 0 || drop_admin() != 0)
-		return die("thread");
+		return -errno;
 	open_and_write("dropped-process", fd);
 	if (write(go[1], "", 1) != 1)
-		return die("pipe");
+		return -errno;
 	pthread_join(kept, NULL);
 	return 0;
 }
@@ -108,8 +104,8 @@ static int after_drop(void)
 	int fd = open(control, O_WRONLY | O_CLOEXEC);
 
 	if (fd < 0 || setresgid(1235, 1235, 1235) != 0 || setresuid(1234, 1234, 1234) != 0)
-		return die("dropping");
-	say("write", write(fd, text, strlen(text)));
+		return -errno;
+	report("write", write(fd, text, strlen(text)));
 	return 0;
 }
 
@@ -181,19 +177,19 @@ static int by_worker(void)
 	struct ring ring;
 
 	if (fd < 0 || null < 0)
-		return die(control);
+		return -errno;
 	if (ring_open(&ring) != 0) {
-		say("ring", -1);
+		report("ring", -1);
 		return 0;
 	}
 	/* From here on there is a worker, with the credentials of now. */
-	say("warm", ring_write(&ring, null, "x"));
+	report("warm", ring_write(&ring, null, "x"));
 	if (drop_admin() != 0)
-		return die("dropping");
-	say("same-uid", ring_write(&ring, fd, text));
+		return -errno;
+	report("same-uid", ring_write(&ring, fd, text));
 	if (syscall(SYS_setresuid, 1234, 1234, 1234) != 0)
-		return die("dropping");
-	say("other-uid", ring_write(&ring, fd, text));
+		return -errno;
+	report("other-uid", ring_write(&ring, fd, text));
 	return 0;
 }
 
@@ -236,21 +232,21 @@ static int killed(int rounds)
 	int inherited = 0, let_in = 0, status;
 
 	if (fd < 0 || last_pid < 0)
-		return die("opening");
+		return -errno;
 	srand(1);
 	for (int i = 0; i < rounds; i++) {
 		struct timespec pause = { .tv_nsec = 200000 + rand() % 1000000 };
 		pid_t writer = start_writer(fd), heir;
 
 		if (writer < 0)
-			return die("fork");
+			return -errno;
 		nanosleep(&pause, NULL);
 		kill(writer, SIGKILL);
 		waitpid(writer, &status, 0);
 		let_in += WIFEXITED(status);
 		heir = start_heir(last_pid, writer);
 		if (heir < 0)
-			return die("fork");
+			return -errno;
 		inherited += heir == writer;
 		kill(heir, SIGKILL);
 		waitpid(heir, &status, 0);
@@ -259,19 +255,17 @@ static int killed(int rounds)
 	return 0;
 }
 
-int main(int argc, char **argv)
+int caller_run(char **args)
 {
-	if (argc < 4)
-		return 2;
-	control = argv[2];
-	text = argv[3];
-	if (strcmp(argv[1], "thread") == 0)
+	control = args[1];
+	text = args[2];
+	if (strcmp(args[0], "thread") == 0)
 		return in_threads();
-	if (strcmp(argv[1], "drop") == 0)
+	if (strcmp(args[0], "drop") == 0)
 		return after_drop();
-	if (strcmp(argv[1], "uring") == 0)
+	if (strcmp(args[0], "uring") == 0)
 		return by_worker();
-	if (strcmp(argv[1], "exit") == 0 && argc == 5)
-		return killed(atoi(argv[4]));
-	return 2;
+	if (strcmp(args[0], "exit") == 0 && args[3])
+		return killed(atoi(args[3]));
+	return -EINVAL;
 }

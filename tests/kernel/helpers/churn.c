@@ -27,8 +27,9 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "../random/chance.h"
+#include "../random/random.h"
 #include "churn.h"
+#include "mkobj.h"
 
 /* At once, this many; what is done is looked at when the kernel must have cleared what it clears. */
 enum { PARALLEL = 3, BATCH = 60, CLEARED_MS = 300, GONE_MS = 120000, KEPT_MS = 30000 };
@@ -289,25 +290,20 @@ static int by_time(const void *a, const void *b)
 	return x < y ? -1 : x > y;
 }
 
-int main(int argc, char **argv)
+int churn_run(char **args)
 {
-	unsigned int count = argc == 4 ? (unsigned int)atoi(argv[2]) : 0;
+	unsigned int count = (unsigned int)atoi(args[1]);
 	const char *life = getenv("CHURN_LIFE_US");
 	struct loader *loaders;
 
-	if (!count) {
-		fprintf(stderr, "usage: churn BPFFS COUNT SEED\n");
-		return 2;
-	}
-	all.bpffs = argv[1];
-	all.random = strtoull(argv[3], NULL, 0) | 1;
+	all.bpffs = args[0];
+	all.random = strtoull(args[2], NULL, 0) | 1;
 	all.life_us = life ? (unsigned int)atoi(life) : LIFE_US;
 	all.time_us = calloc(count, sizeof(*all.time_us));
 	loaders = mmap(NULL, count * sizeof(*loaders), PROT_READ | PROT_WRITE,
 		       MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (!all.time_us || loaders == MAP_FAILED)
-		return 1;
-	setvbuf(stdout, NULL, _IOLBF, 0);
+		return -ENOMEM;
 	for (unsigned int i = 0; i < count; i += BATCH)
 		run_batch(loaders + i, i, count - i < BATCH ? count - i : BATCH);
 	await_end(loaders, count);

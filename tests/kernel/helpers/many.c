@@ -1,18 +1,19 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * Makes very many holders of one object, more than one buffer of a walk has room for, says its key,
- * and waits for its standard input to end: `many fds N`, `slots N`, `inner N`, `pins N DIRECTORY`,
- * `links N DIRECTORY`. Or very many objects, held by one: `maps N`.
+ * Makes very many holders of one object, more than one buffer of a walk has room for, prints its key,
+ * and waits for its standard input to end: `mkobj many fds N`, `slots N`, `inner N`,
+ * `pins N DIRECTORY`, `links N DIRECTORY`. Or very many objects, held by one: `maps N`.
  */
 #include <bpf/bpf.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/bpf.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <unistd.h>
+
+#include "mkobj.h"
 
 static int prog_new(void)
 {
@@ -31,11 +32,12 @@ static int map_new(unsigned int type, unsigned int key_size, unsigned int count,
 	return bpf_map_create(type, "many", key_size, 4, count, &opts);
 }
 
-static int make_fds(unsigned int count)
+static int make_fds(unsigned int count, const char *unused)
 {
 	int fd = map_new(BPF_MAP_TYPE_ARRAY, 4, 1, -1);
 	struct rlimit limit;
 
+	(void)unused;
 	/* as far as the hard limit lets us: raising that takes CAP_SYS_RESOURCE */
 	if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
 		return -errno;
@@ -49,10 +51,11 @@ static int make_fds(unsigned int count)
 }
 
 /* Every second slot, so that the filled ones do not lie side by side. */
-static int make_slots(unsigned int count)
+static int make_slots(unsigned int count, const char *unused)
 {
 	int prog = prog_new(), map = map_new(BPF_MAP_TYPE_PROG_ARRAY, 4, count * 2, -1);
 
+	(void)unused;
 	for (unsigned int i = 0; map >= 0 && i < count; i++) {
 		unsigned int key = i * 2 + 1;
 
@@ -63,12 +66,13 @@ static int make_slots(unsigned int count)
 }
 
 /* Long keys fill a buffer with few of them: each update waits for a grace period. */
-static int make_inner(unsigned int count)
+static int make_inner(unsigned int count, const char *unused)
 {
 	int inner = map_new(BPF_MAP_TYPE_ARRAY, 4, 1, -1);
 	char key[256] = { 0 };
 	int map = map_new(BPF_MAP_TYPE_HASH_OF_MAPS, sizeof(key), count, inner);
 
+	(void)unused;
 	for (unsigned int i = 0; map >= 0 && i < count; i++) {
 		memcpy(key, &i, sizeof(i));
 		if (bpf_map_update_elem(map, key, &inner, BPF_ANY) != 0)
@@ -108,12 +112,13 @@ static int make_links(unsigned int count, const char *directory)
 }
 
 /* So many maps, each of which nothing but a slot holds; the map with the slots. */
-static int make_maps(unsigned int count)
+static int make_maps(unsigned int count, const char *unused)
 {
 	enum { BATCH = 1000 };
 	int inner = map_new(BPF_MAP_TYPE_ARRAY, 4, 1, -1);
 	int map = map_new(BPF_MAP_TYPE_ARRAY_OF_MAPS, 4, count, inner);
 
+	(void)unused;
 	for (unsigned int done = 0; map >= 0 && done < count;) {
 		unsigned int keys[BATCH];
 		int maps[BATCH];
@@ -135,33 +140,26 @@ static int make_maps(unsigned int count)
 	return map;
 }
 
-int main(int argc, char **argv)
+int many_run(char **args)
 {
-	unsigned int count = argc > 2 ? (unsigned int)strtoul(argv[2], NULL, 10) : 0;
+	static const struct {
+		const char *name;
+		int (*make)(unsigned int count, const char *directory);
+	} kinds[] = {
+		{ "fds", make_fds },   { "slots", make_slots }, { "inner", make_inner },
+		{ "maps", make_maps }, { "pins", make_pins },	{ "links", make_links },
+	};
+	unsigned int count = (unsigned int)strtoul(args[1], NULL, 10);
 	struct rlimit memory = { RLIM_INFINITY, RLIM_INFINITY };
-	struct bpf_prog_info info = { 0 }; /* maps' and programs' infos begin alike: type, id */
-	__u32 len = sizeof(info);
-	char byte;
+	char byte, key[KEY_ROOM];
 	int fd = -EINVAL;
 
 	setrlimit(RLIMIT_MEMLOCK, &memory);
-	if (argc == 3 && strcmp(argv[1], "fds") == 0)
-		fd = make_fds(count);
-	else if (argc == 3 && strcmp(argv[1], "slots") == 0)
-		fd = make_slots(count);
-	else if (argc == 3 && strcmp(argv[1], "inner") == 0)
-		fd = make_inner(count);
-	else if (argc == 3 && strcmp(argv[1], "maps") == 0)
-		fd = make_maps(count);
-	else if (argc == 4 && strcmp(argv[1], "pins") == 0)
-		fd = make_pins(count, argv[3]);
-	else if (argc == 4 && strcmp(argv[1], "links") == 0)
-		fd = make_links(count, argv[3]);
-	if (fd < 0 || bpf_obj_get_info_by_fd(fd, &info, &len) != 0) {
-		fprintf(stderr, "many: %s\n", strerror(fd < 0 ? -fd : errno));
-		return 1;
-	}
-	printf("%s/%u\n", strcmp(argv[1], "slots") == 0 ? "prog" : "map", info.id);
-	fflush(stdout);
-	return read(0, &byte, 1) < 0;
+	for (size_t i = 0; i < sizeof(kinds) / sizeof(*kinds); i++)
+		if (strcmp(args[0], kinds[i].name) == 0)
+			fd = kinds[i].make(count, args[2]);
+	if (fd < 0)
+		return fd;
+	puts(key_of(fd, key));
+	return read(STDIN_FILENO, &byte, 1) < 0 ? -errno : 0;
 }

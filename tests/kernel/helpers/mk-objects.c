@@ -36,14 +36,6 @@ static int cmd_entry(char **args)
 	return error;
 }
 
-static int attach_type(const char *name)
-{
-	for (int type = 0; libbpf_bpf_attach_type_str(type); type++)
-		if (strcmp(libbpf_bpf_attach_type_str(type), name) == 0)
-			return type;
-	return -EINVAL;
-}
-
 /* attach PROG MAP TYPE */
 static int cmd_attach(char **args)
 {
@@ -54,6 +46,23 @@ static int cmd_attach(char **args)
 static int cmd_unattach(char **args)
 {
 	return bpf_prog_detach2(var_get(args[0]), var_get(args[1]), attach_type(args[2]));
+}
+
+/*
+ * mkobj cgroup attach|detach PROG_ID CGROUP TYPE FLAGS: without a link. TYPE in libbpf's words
+ * ("cgroup_inet_ingress"), FLAGS a number.
+ */
+int cgroup_run(char **args)
+{
+	int prog = bpf_prog_get_fd_by_id((unsigned int)strtoul(args[1], NULL, 10));
+	int cgroup = open(args[2], O_RDONLY | O_DIRECTORY | O_CLOEXEC), type = attach_type(args[3]);
+
+	if (type < 0 || prog < 0 || cgroup < 0)
+		return errno ? -errno : -EINVAL;
+	if (strcmp(args[0], "attach") == 0)
+		return bpf_prog_attach(prog, cgroup, (enum bpf_attach_type)type,
+				       (unsigned int)strtoul(args[4], NULL, 0));
+	return bpf_prog_detach2(prog, cgroup, (enum bpf_attach_type)type);
 }
 
 /* xsk VAR MAP INDEX: a new AF_XDP socket with a ring, in that slot of an xskmap */

@@ -5,6 +5,7 @@
 #include <bpf/bpf.h>
 #include <bpf/btf.h>
 #include <bpf/libbpf.h>
+#include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/bpf.h>
@@ -36,12 +37,12 @@ static int prog_type(const char *name)
 	return atoi(name);
 }
 
-static int attach_type(const char *name)
+int attach_type(const char *name)
 {
 	for (int type = 0; libbpf_bpf_attach_type_str(type); type++)
 		if (strcmp(libbpf_bpf_attach_type_str(type), name) == 0)
 			return type;
-	return atoi(name);
+	return isdigit((unsigned char)*name) ? atoi(name) : -EINVAL;
 }
 
 /*

@@ -70,33 +70,35 @@ int var_get(const char *name)
 }
 
 /* "map_id: 12" and the like in fdinfo. A link's own id stands before those of what it uses. */
-static void say_id(int fd)
+const char *key_of(int fd, char key[KEY_ROOM])
 {
 	static const char *const kinds[] = { "map", "prog", "link", "btf" };
 	char path[64], line[256];
 	unsigned int id;
 	FILE *file;
 
+	*key = '\0';
 	snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", fd);
 	file = fopen(path, "re");
 	if (!file)
-		return;
-	for (bool found = false; !found && fgets(line, sizeof(line), file);) {
-		for (unsigned int i = 0; !found && i < sizeof(kinds) / sizeof(*kinds); i++) {
+		return key;
+	while (!*key && fgets(line, sizeof(line), file)) {
+		for (unsigned int i = 0; !*key && i < sizeof(kinds) / sizeof(*kinds); i++) {
 			size_t length = strlen(kinds[i]);
 
-			found = strncmp(line, kinds[i], length) == 0 &&
-				sscanf(line + length, "_id: %u", &id) == 1;
-			if (found)
-				say(" key=%s/%u", kinds[i], id);
+			if (strncmp(line, kinds[i], length) == 0 &&
+			    sscanf(line + length, "_id: %u", &id) == 1)
+				snprintf(key, KEY_ROOM, "%s/%u", kinds[i], id);
 		}
 	}
 	fclose(file);
+	return key;
 }
 
 int var_set(const char *name, int fd)
 {
 	int i = var_find(name);
+	char key[KEY_ROOM];
 
 	if (fd < 0)
 		return fd;
@@ -112,7 +114,8 @@ int var_set(const char *name, int fd)
 	strcpy(vars[i].name, name);
 	vars[i].fd = fd;
 	say(" fd=%d", fd);
-	say_id(fd);
+	if (*key_of(fd, key))
+		say(" key=%s", key);
 	return 0;
 }
 
@@ -127,21 +130,18 @@ int var_close(const char *name)
 	return 0;
 }
 
-static const struct cmd *find_cmd(const char *name)
+const struct cmd *cmd_find(const struct cmd *table, const char *name)
 {
-	static const struct cmd *const tables[] = { bpf_cmds, sys_cmds, object_cmds, file_cmds };
-
-	for (unsigned int i = 0; i < sizeof(tables) / sizeof(*tables); i++)
-		for (const struct cmd *cmd = tables[i]; cmd->name; cmd++)
-			if (strcmp(cmd->name, name) == 0)
-				return cmd;
-	return NULL;
+	while (table->name && strcmp(table->name, name) != 0)
+		table++;
+	return table->name ? table : NULL;
 }
 
 static int run(char *line)
 {
+	static const struct cmd *const tables[] = { bpf_cmds, sys_cmds, object_cmds, file_cmds };
 	char *words[MAX_WORDS + 1] = { NULL }, *save = NULL, *word;
-	const struct cmd *cmd;
+	const struct cmd *cmd = NULL;
 	int count = 0;
 
 	for (word = strtok_r(line, " \n", &save); word; word = strtok_r(NULL, " \n", &save)) {
@@ -151,7 +151,8 @@ static int run(char *line)
 	}
 	if (count == 0)
 		return -EINVAL;
-	cmd = find_cmd(words[0]);
+	for (unsigned int i = 0; !cmd && i < sizeof(tables) / sizeof(*tables); i++)
+		cmd = cmd_find(tables[i], words[0]);
 	if (!cmd)
 		return -ENOSYS;
 	if (count - 1 < cmd->args)
@@ -174,10 +175,31 @@ void serve(void)
 	}
 }
 
-int main(void)
+static const struct cmd subcommands[] = {
+	/* clang-format off */
+	{ "many",   2, many_run },
+	{ "object", 3, object_run },
+	{ "caller", 3, caller_run },
+	{ "churn",  3, churn_run },
+	{ "cgroup", 5, cgroup_run },
+	{ "net",    3, net_run },
+	{ NULL,     0, NULL },
+	/* clang-format on */
+};
+
+int main(int argc, char **argv)
 {
+	const struct cmd *cmd = argc > 1 ? cmd_find(subcommands, argv[1]) : NULL;
+	int error;
+
 	setvbuf(stdout, NULL, _IOLBF, 0);
-	printf("ok pid=%d\n", getpid());
-	serve();
-	return 0;
+	if (argc < 2) {
+		printf("ok pid=%d\n", getpid());
+		serve();
+		return 0;
+	}
+	error = cmd && argc - 2 >= cmd->args ? cmd->run(argv + 2) : -EINVAL;
+	if (error)
+		fprintf(stderr, "%s\n", strerrorname_np(-error));
+	return error != 0;
 }

@@ -28,17 +28,17 @@ static void run_chmod(struct call *call)
 
 	if (!call->world->has_fchmodat2)
 		flags = 0;
-	if (!flags && told_refused(call, "chmod"))
+	if (!flags && note_refused(call, "chmod"))
 		return;
 	if (call->step->n >> 14 & 1)
 		mode |= 0777;
 	if (flags && stands_for_symlink(call, call->xdir, x_of(call)))
-		tell(call, "chmod=EOPNOTSUPP ");
+		note(call, "chmod=EOPNOTSUPP ");
 	else if (flags)
-		tell_result(call, "chmod",
+		note_result(call, "chmod",
 			    syscall(SYS_fchmodat2, call->xdir, x_of(call), mode, flags));
 	else
-		tell_result(call, "chmod", fchmodat(call->xdir, x_of(call), mode, 0));
+		note_result(call, "chmod", fchmodat(call->xdir, x_of(call), mode, 0));
 }
 
 static void run_chown(struct call *call)
@@ -47,9 +47,9 @@ static void run_chown(struct call *call)
 	uint32_t n = call->step->n;
 	int flags = n >> 6 & 1 ? AT_SYMLINK_NOFOLLOW : 0;
 
-	if (!flags && told_refused(call, "chown"))
+	if (!flags && note_refused(call, "chown"))
 		return;
-	tell_result(call, "chown",
+	note_result(call, "chown",
 		    fchownat(call->xdir, x_of(call), ids[n % 8], ids[n / 8 % 8], flags));
 }
 
@@ -63,7 +63,7 @@ static void run_utimens(struct call *call)
 	const char *name = flags ? x_of(call) : followed(call, x_of(call));
 	long result = utimensat(call->xdir, name, n % 7 ? times : NULL, flags);
 
-	tell_result(call, "utimens", flags ? result : followed_result(call, result));
+	note_result(call, "utimens", flags ? result : followed_result(call, result));
 }
 
 static void run_truncate(struct call *call)
@@ -73,7 +73,7 @@ static void run_truncate(struct call *call)
 
 	snprintf(path, sizeof(path), "%s/%s", call->side->root, x_of(call));
 	result = truncate(followed(call, path), (off_t)(call->step->n % 100) - 1);
-	tell_result(call, "truncate", followed_result(call, result));
+	note_result(call, "truncate", followed_result(call, result));
 }
 
 static void run_access(struct call *call)
@@ -87,11 +87,11 @@ static void run_access(struct call *call)
 
 	/* A symlink may do everything. */
 	if (itself && stands_for_symlink(call, call->xdir, x_of(call))) {
-		tell(call, call->step->n & 8 ? "access=EINVAL " : "access=0 ");
+		note(call, call->step->n & 8 ? "access=EINVAL " : "access=0 ");
 		return;
 	}
 	result = syscall(SYS_faccessat2, call->xdir, name, mode, chosen);
-	tell_result(call, "access", itself ? result : followed_result(call, result));
+	note_result(call, "access", itself ? result : followed_result(call, result));
 }
 
 static void run_stat(struct call *call)
@@ -100,12 +100,12 @@ static void run_stat(struct call *call)
 	struct stat st;
 	int result;
 
-	if (!flags && told_refused(call, "stat"))
+	if (!flags && note_refused(call, "stat"))
 		return;
 	result = fstatat(call->xdir, x_of(call), &st, flags);
-	tell_result(call, "stat", result);
+	note_result(call, "stat", result);
 	if (!result)
-		tell_stat(call, &st, flags != 0);
+		note_stat(call, &st, flags != 0);
 }
 
 static void run_statx(struct call *call)
@@ -116,9 +116,9 @@ static void run_statx(struct call *call)
 	long result = statx(call->xdir, x_of(call), flags[call->step->n % 4],
 			    STATX_BASIC_STATS | STATX_BTIME, &stx);
 
-	tell_result(call, "statx", result);
+	note_result(call, "statx", result);
 	if (result == 0)
-		tell(call, "mask %x nlink %u uid %u ",
+		note(call, "mask %x nlink %u uid %u ",
 		     stx.stx_mask & (STATX_BASIC_STATS | STATX_BTIME), stx.stx_nlink, stx.stx_uid);
 }
 
@@ -167,16 +167,16 @@ static void run_readlink(struct call *call)
 
 	if (length < 0 && errno == EINVAL && size &&
 	    stands_for_symlink(call, call->xdir, x_of(call))) {
-		tell(call, "readlink of a pin ");
+		note(call, "readlink of a pin ");
 		return;
 	}
 	if (length > 0 && is_pins_target(call, buf, (size_t)length, size)) {
-		tell(call, "readlink of a pin ");
+		note(call, "readlink of a pin ");
 		return;
 	}
-	tell_result(call, "readlink", length);
+	note_result(call, "readlink", length);
 	if (length > 0)
-		tell(call, "%.*s ", (int)(length < 40 ? length : 40), buf);
+		note(call, "%.*s ", (int)(length < 40 ? length : 40), buf);
 }
 
 static void run_statfs(struct call *call)
@@ -185,13 +185,13 @@ static void run_statfs(struct call *call)
 	struct statfs st;
 	int result;
 
-	if (told_refused(call, "statfs"))
+	if (note_refused(call, "statfs"))
 		return;
 	snprintf(path, sizeof(path), "%s/%s", call->side->root, x_of(call));
 	result = statfs(path, &st);
-	tell_result(call, "statfs", result);
+	note_result(call, "statfs", result);
 	if (result == 0)
-		tell(call, "%ld %ld %lu %lu %ld ", (long)st.f_bsize, (long)st.f_frsize,
+		note(call, "%ld %ld %lu %lu %ld ", (long)st.f_bsize, (long)st.f_frsize,
 		     (unsigned long)st.f_blocks, (unsigned long)st.f_files, (long)st.f_namelen);
 }
 
@@ -209,14 +209,14 @@ static const char *const xattr_names[] = { "user.x",
 					   "" };
 
 /* What the kernel says of a symlink before it asks the file system. */
-static bool told_of_symlink(struct call *call, const char *name, bool change)
+static bool note_symlink(struct call *call, const char *name, bool change)
 {
 	if (!stands_for_symlink(call, call->xdir, x_of(call)))
 		return false;
 	if (strncmp(name, "user.", 5) == 0)
-		tell(call, change ? "xattr=EPERM " : "xattr=ENODATA ");
+		note(call, change ? "xattr=EPERM " : "xattr=ENODATA ");
 	else if (strcmp(name, "x") == 0) /* none of the kernel's: whoever may write, and all may */
-		tell(call, "xattr=EOPNOTSUPP ");
+		note(call, "xattr=EOPNOTSUPP ");
 	else
 		return false;
 	return true;
@@ -227,7 +227,7 @@ static bool told_of_symlink(struct call *call, const char *name, bool change)
  * asking (bpfrefs(8), DIFFERENCES): that one who is not the owner may not; that one that only
  * directories have is gone.
  */
-static bool told_of_acl(struct call *call, const char *name, bool follow)
+static bool note_acl(struct call *call, const char *name, bool follow)
 {
 	const char *said = "EPERM";
 	struct stat st;
@@ -241,7 +241,7 @@ static bool told_of_acl(struct call *call, const char *name, bool follow)
 		said = "0";
 	else if (owns(call->step->user, st.st_uid))
 		said = "EOPNOTSUPP";
-	tell(call, "xattr=%s ", said);
+	note(call, "xattr=%s ", said);
 	return true;
 }
 
@@ -257,7 +257,7 @@ static void run_xattr(struct call *call)
 	snprintf(place, sizeof(place), "%s/%s", call->side->root, x_of(call));
 	if (follow)
 		path = followed(call, place);
-	if (!follow && which != 7 && told_of_symlink(call, name, which != 4))
+	if (!follow && which != 7 && note_symlink(call, name, which != 4))
 		return;
 	switch (which) {
 	case 0:
@@ -284,9 +284,9 @@ static void run_xattr(struct call *call)
 	default:
 		result = llistxattr(path, NULL, 0);
 	}
-	if (result < 0 && which % 4 == 2 && told_of_acl(call, name, follow))
+	if (result < 0 && which % 4 == 2 && note_acl(call, name, follow))
 		return;
-	tell_result(call, "xattr", follow ? followed_result(call, result) : result);
+	note_result(call, "xattr", follow ? followed_result(call, result) : result);
 }
 
 /* -------------------------------------------------------------- listing --- */
@@ -325,7 +325,7 @@ long list_by(struct call *call, int fd, size_t size)
 	}
 	qsort(names, count, sizeof(*names), by_text);
 	for (size_t i = 0; i < count; i++) {
-		tell(call, "%s ", names[i]);
+		note(call, "%s ", names[i]);
 		free(names[i]);
 	}
 	return length;
@@ -336,13 +336,13 @@ static void run_list(struct call *call)
 	static const size_t sizes[] = { 4096, 1024, 320, 296, 24 };
 	int fd;
 
-	if (told_refused(call, "list"))
+	if (note_refused(call, "list"))
 		return;
 	fd = openat(call->xdir, x_of(call), O_RDONLY | O_DIRECTORY);
-	tell_result(call, "list", fd < 0 ? -1 : 0);
+	note_result(call, "list", fd < 0 ? -1 : 0);
 	if (fd < 0)
 		return;
-	tell_result(call, "getdents", list_by(call, fd, sizes[call->step->n % 5]));
+	note_result(call, "getdents", list_by(call, fd, sizes[call->step->n % 5]));
 	close(fd);
 }
 

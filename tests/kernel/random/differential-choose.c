@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* The next step, by chance. */
-#include "chance.h"
 #include "differential.h"
 
 #include <stdio.h>

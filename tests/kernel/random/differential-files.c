@@ -25,14 +25,14 @@ static const char *x_of(const struct call *call)
 	return call->step->x.name;
 }
 
-static void tell_fstat(struct call *call, int fd, bool itself)
+static void note_fstat(struct call *call, int fd, bool itself)
 {
 	struct stat st;
 	int result = fstat(fd, &st);
 
-	tell_result(call, "fstat", result);
+	note_result(call, "fstat", result);
 	if (!result)
-		tell_stat(call, &st, itself);
+		note_stat(call, &st, itself);
 }
 
 static uint32_t sum_of(const char *data, ssize_t length)
@@ -44,11 +44,11 @@ static uint32_t sum_of(const char *data, ssize_t length)
 	return sum;
 }
 
-static void tell_data(struct call *call, const char *what, const char *data, ssize_t length)
+static void note_data(struct call *call, const char *what, const char *data, ssize_t length)
 {
-	tell_result(call, what, length);
+	note_result(call, what, length);
 	if (length > 0)
-		tell(call, "#%08x ", sum_of(data, length));
+		note(call, "#%08x ", sum_of(data, length));
 }
 
 /* -------------------------------------------------------------- opening --- */
@@ -59,15 +59,15 @@ static int open_x(struct call *call, int flags)
 	bool follows = !(flags & O_NOFOLLOW) && (flags & (O_CREAT | O_EXCL)) != (O_CREAT | O_EXCL);
 	int fd;
 
-	if (follows && told_refused(call, "open"))
+	if (follows && note_refused(call, "open"))
 		return -1;
 	if (flags & O_NOFOLLOW && !(flags & (O_PATH | O_DIRECTORY | O_EXCL)) &&
 	    stands_for_symlink(call, call->xdir, x_of(call))) {
-		tell(call, "open=ELOOP ");
+		note(call, "open=ELOOP ");
 		return -1;
 	}
 	fd = openat(call->xdir, x_of(call), flags | O_CLOEXEC, 0640);
-	tell_result(call, "open", fd < 0 ? -1 : 0);
+	note_result(call, "open", fd < 0 ? -1 : 0);
 	return fd;
 }
 
@@ -104,7 +104,7 @@ static void run_open(struct call *call)
 	fd = open_x(call, flags);
 	if (fd < 0)
 		return;
-	tell_fstat(call, fd, flags & O_NOFOLLOW);
+	note_fstat(call, fd, flags & O_NOFOLLOW);
 	close(fd);
 }
 
@@ -157,29 +157,29 @@ static void change(struct call *call, int fd, unsigned int which, uint32_t n)
 
 	switch (which) {
 	case 0:
-		tell_result(call, "fchmod", fchmod(fd, n & 07777));
+		note_result(call, "fchmod", fchmod(fd, n & 07777));
 		break;
 	case 1:
-		tell_result(call, "fchown", fchown(fd, n % 3 ? (uid_t)-1 : 1000, n % 4 * 100));
+		note_result(call, "fchown", fchown(fd, n % 3 ? (uid_t)-1 : 1000, n % 4 * 100));
 		break;
 	case 2:
-		tell_result(call, "fchown nothing", fchown(fd, (uid_t)-1, (gid_t)-1));
+		note_result(call, "fchown nothing", fchown(fd, (uid_t)-1, (gid_t)-1));
 		break;
 	case 3:
-		tell_result(call, "futimens", futimens(fd, n % 4 ? times : NULL));
+		note_result(call, "futimens", futimens(fd, n % 4 ? times : NULL));
 		break;
 	case 4:
-		tell_result(call, "ftruncate", ftruncate(fd, (off_t)(n % 60) - 1));
+		note_result(call, "ftruncate", ftruncate(fd, (off_t)(n % 60) - 1));
 		break;
 	case 5:
-		tell_result(call, "fchownat",
+		note_result(call, "fchownat",
 			    fchownat(fd, "", (uid_t)-1, n % 4 * 100, AT_EMPTY_PATH));
 		break;
 	case 6:
-		tell_result(call, "utimensat", utimensat(fd, "", times, AT_EMPTY_PATH));
+		note_result(call, "utimensat", utimensat(fd, "", times, AT_EMPTY_PATH));
 		break;
 	default:
-		tell_result(call, "fsetxattr",
+		note_result(call, "fsetxattr",
 			    fsetxattr(fd, n % 2 ? "user.x" : "trusted.x", "1", 1, 0));
 	}
 }
@@ -194,7 +194,7 @@ static void change_held(struct call *call, int fd, struct held *held, uint32_t n
 	struct stat st;
 
 	if (held->changed && fstat(fd, &st))
-		tell_result(call, "fstat", -1);
+		note_result(call, "fstat", -1);
 	if (call->number == MIRRORED)
 		held->changed = false;
 	change(call, fd, n % 8, n / 8);
@@ -210,50 +210,50 @@ static void control(struct call *call, int fd, unsigned int which, uint32_t n)
 
 	switch (which) {
 	case 0:
-		tell_result(call, "poll", poll(&poller, 1, 0));
-		tell(call, "%x ", poller.revents);
+		note_result(call, "poll", poll(&poller, 1, 0));
+		note(call, "%x ", poller.revents);
 		break;
 	case 1:
-		tell_result(call, "TCGETS", ioctl(fd, TCGETS, buf));
+		note_result(call, "TCGETS", ioctl(fd, TCGETS, buf));
 		break;
 	case 2:
-		tell_result(call, "flags", ioctl(fd, FS_IOC_GETFLAGS, &value));
+		note_result(call, "flags", ioctl(fd, FS_IOC_GETFLAGS, &value));
 		break;
 	case 3:
 		/* Who does not own the file FUSE tells just that. */
 		if (call->step->user == 0)
-			tell_result(call, "flags", ioctl(fd, FS_IOC_SETFLAGS, &value));
+			note_result(call, "flags", ioctl(fd, FS_IOC_SETFLAGS, &value));
 		break;
 	case 4:
-		tell_result(call, "flock", flock(fd, LOCK_EX | LOCK_NB));
+		note_result(call, "flock", flock(fd, LOCK_EX | LOCK_NB));
 		break;
 	case 5:
-		tell_result(call, "F_SETLK", fcntl(fd, F_SETLK, &lock));
+		note_result(call, "F_SETLK", fcntl(fd, F_SETLK, &lock));
 		break;
 	case 6:
-		tell_result(call, "F_SETFL", fcntl(fd, F_SETFL, n % 2 ? O_NONBLOCK : O_APPEND));
+		note_result(call, "F_SETFL", fcntl(fd, F_SETFL, n % 2 ? O_NONBLOCK : O_APPEND));
 		break;
 	case 7:
-		tell_result(call, "fgetxattr", fgetxattr(fd, "user.x", buf, sizeof(buf)));
+		note_result(call, "fgetxattr", fgetxattr(fd, "user.x", buf, sizeof(buf)));
 		break;
 	case 8:
-		tell_result(call, "flistxattr", flistxattr(fd, buf, sizeof(buf)));
+		note_result(call, "flistxattr", flistxattr(fd, buf, sizeof(buf)));
 		break;
 	case 9:
-		tell_result(call, "fsync", n % 2 ? fsync(fd) : fdatasync(fd));
+		note_result(call, "fsync", n % 2 ? fsync(fd) : fdatasync(fd));
 		break;
 	case 10:
 		/* The first one of a mount takes such bits away before it is known to be none. */
 		if (fstat(fd, &st) || !(st.st_mode & (S_ISUID | S_ISGID)))
-			tell_result(call, "fallocate", fallocate(fd, (int)(n % 4), 0, 10));
+			note_result(call, "fallocate", fallocate(fd, (int)(n % 4), 0, 10));
 		break;
 	case 11:
-		tell_result(call, "faccessat",
+		note_result(call, "faccessat",
 			    syscall(SYS_faccessat2, fd, "", n & (call->world->is_noexec ? 6 : 7),
 				    AT_EMPTY_PATH | AT_EACCESS));
 		break;
 	default:
-		tell_result(call, "readlinkat", readlinkat(fd, "", buf, sizeof(buf)));
+		note_result(call, "readlinkat", readlinkat(fd, "", buf, sizeof(buf)));
 	}
 }
 
@@ -270,36 +270,36 @@ static void transfer(struct call *call, int fd, unsigned int which, uint32_t n)
 	case 0:
 	case 1:
 	case 2:
-		tell_data(call, "read", buf, read(fd, buf, 1 + n % 600));
+		note_data(call, "read", buf, read(fd, buf, 1 + n % 600));
 		break;
 	case 3:
-		tell_data(call, "read all", buf, read(fd, buf, sizeof(buf)));
+		note_data(call, "read all", buf, read(fd, buf, sizeof(buf)));
 		break;
 	case 4:
 		/* Of one part: more are one read through FUSE, none at all if empty. */
-		tell_data(call, "readv", buf, readv(fd, &part, 1));
+		note_data(call, "readv", buf, readv(fd, &part, 1));
 		break;
 	case 5:
-		tell_result(call, "write", write(fd, buf, 1 + n % 50));
+		note_result(call, "write", write(fd, buf, 1 + n % 50));
 		break;
 	case 6:
-		tell_result(call, "pwrite", pwrite(fd, "x", 1, n % 50));
+		note_result(call, "pwrite", pwrite(fd, "x", 1, n % 50));
 		break;
 	case 7:
-		tell_result(call, "lseek", lseek(fd, (off_t)(n % 7) - 1, (int)(n / 7 % 6)));
+		note_result(call, "lseek", lseek(fd, (off_t)(n % 7) - 1, (int)(n / 7 % 6)));
 		break;
 	case 8:
-		tell_result(call, "getdents", getdents64(fd, buf, sizeof(buf)));
+		note_result(call, "getdents", getdents64(fd, buf, sizeof(buf)));
 		break;
 	case 9:
 		/* FUSE has but one switch for lseek(2) and this (bpfrefs(8), DIFFERENCES). */
 		if (fd >= 0 && speaks_for_mirror(call) && !call->world->pins_symlink)
-			tell(call, "pread=ESPIPE ");
+			note(call, "pread=ESPIPE ");
 		else
-			tell_data(call, "pread", buf, pread(fd, buf, n % 600, n / 600 % 9000));
+			note_data(call, "pread", buf, pread(fd, buf, n % 600, n / 600 % 9000));
 		break;
 	default:
-		tell_fstat(call, fd, false);
+		note_fstat(call, fd, false);
 	}
 }
 
@@ -334,34 +334,34 @@ static void on_directory(struct call *call, int fd, const char *up, uint32_t n)
 	switch (n % 7) {
 	case 0:
 	case 1:
-		tell_fstat(call, fd, false);
+		note_fstat(call, fd, false);
 		break;
 	case 2:
-		tell_result(call, "rewind", lseek(fd, 0, SEEK_SET));
-		tell_result(call, "getdents", list_by(call, fd, 1024));
+		note_result(call, "rewind", lseek(fd, 0, SEEK_SET));
+		note_result(call, "getdents", list_by(call, fd, 1024));
 		break;
 	case 3:
 		result = fstatfs(fd, &fs);
-		tell_result(call, "fstatfs", result);
+		note_result(call, "fstatfs", result);
 		if (!result)
-			tell(call, "%ld %ld ", (long)fs.f_bsize, (long)fs.f_namelen);
+			note(call, "%ld %ld ", (long)fs.f_bsize, (long)fs.f_namelen);
 		break;
 	case 4:
-		tell_result(call, "read", read(fd, buf, sizeof(buf)));
-		tell_result(call, "write", write(fd, buf, sizeof(buf)));
+		note_result(call, "read", read(fd, buf, sizeof(buf)));
+		note_result(call, "write", write(fd, buf, sizeof(buf)));
 		break;
 	case 5:
 		mapped = mmap(NULL, 4096, PROT_READ, n & 64 ? MAP_SHARED : MAP_PRIVATE, fd, 0);
-		tell_result(call, "mmap", mapped == MAP_FAILED ? -1 : 0);
+		note_result(call, "mmap", mapped == MAP_FAILED ? -1 : 0);
 		if (mapped != MAP_FAILED)
 			munmap(mapped, 4096);
 		break;
 	default:
 		result = openat(fd, n & 64 ? "." : up, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-		tell_result(call, "openat", result < 0 ? -1 : 0);
+		note_result(call, "openat", result < 0 ? -1 : 0);
 		if (result < 0)
 			break;
-		tell_fstat(call, result, false);
+		note_fstat(call, result, false);
 		close(result);
 	}
 }
@@ -397,8 +397,8 @@ static void run_opath(struct call *call)
 	n /= 2;
 	switch (n % 5) {
 	case 0:
-		tell_result(call, "read", read(fd, buf, sizeof(buf)));
-		tell_fstat(call, fd, flags & O_NOFOLLOW);
+		note_result(call, "read", read(fd, buf, sizeof(buf)));
+		note_fstat(call, fd, flags & O_NOFOLLOW);
 		break;
 	case 1:
 	case 2:
@@ -407,7 +407,7 @@ static void run_opath(struct call *call)
 	case 3:
 		/* In SOURCE, where it leads to the pin itself there. */
 		if (call->step->user == 0 && (flags & O_NOFOLLOW || !call->world->pins_symlink))
-			tell_result(call, "linkat",
+			note_result(call, "linkat",
 				    linkat(fd, "", call->ydir, call->step->y.name, AT_EMPTY_PATH));
 		break;
 	default:
@@ -432,19 +432,19 @@ static void run_two_names(struct call *call)
 		return;
 	become_root();
 	linked = linkat(call->xdir, x_of(call), call->ydir, y, 0);
-	tell_result(call, "link", linked);
-	tell_result(call, "chown",
+	note_result(call, "link", linked);
+	note_result(call, "chown",
 		    fchownat(call->ydir, y, ids[n % 5], ids[n / 5 % 5], AT_SYMLINK_NOFOLLOW));
 	become(call->step->user);
 	n /= 25;
 	change(call, fd, n % 8, n / 8);
-	tell_fstat(call, fd, true);
+	note_fstat(call, fd, true);
 	/* Without another name that is known it would be nothing any more (bpfrefs(8), DIFFERENCES). */
 	if (n / 64 % 2 && linked == 0)
-		tell_result(call, "unlink", unlinkat(call->xdir, x_of(call), 0));
+		note_result(call, "unlink", unlinkat(call->xdir, x_of(call), 0));
 	else
-		tell_result(call, "rename", renameat(call->xdir, x_of(call), call->ydir, y));
-	tell_fstat(call, fd, true);
+		note_result(call, "rename", renameat(call->xdir, x_of(call), call->ydir, y));
+	note_fstat(call, fd, true);
 	change(call, fd, n / 128 % 8, n / 1024);
 	close(fd);
 }
@@ -457,18 +457,18 @@ static void run_removed(struct call *call)
 	int fd;
 	struct stat st;
 
-	tell_result(call, "mkdir", mkdirat(call->xdir, x_of(call), 0700));
+	note_result(call, "mkdir", mkdirat(call->xdir, x_of(call), 0700));
 	fd = open_x(call, O_RDONLY | O_DIRECTORY);
-	tell_result(call, "rmdir", unlinkat(call->xdir, x_of(call), AT_REMOVEDIR));
+	note_result(call, "rmdir", unlinkat(call->xdir, x_of(call), AT_REMOVEDIR));
 	if (fd < 0)
 		return;
-	tell_fstat(call, fd, false);
-	tell_result(call, "getdents", list_by(call, fd, 1024));
-	tell_result(call, "mkdirat", mkdirat(fd, "x", 0700));
-	tell_result(call, "symlinkat", symlinkat("x", fd, "x"));
-	tell_result(call, "dotted", fstatat(fd, ".none", &st, 0));
-	tell_result(call, "up", fstatat(fd, "..", &st, 0));
-	tell_result(call, "rename", renameat(fd, "..", fd, "x"));
+	note_fstat(call, fd, false);
+	note_result(call, "getdents", list_by(call, fd, 1024));
+	note_result(call, "mkdirat", mkdirat(fd, "x", 0700));
+	note_result(call, "symlinkat", symlinkat("x", fd, "x"));
+	note_result(call, "dotted", fstatat(fd, ".none", &st, 0));
+	note_result(call, "up", fstatat(fd, "..", &st, 0));
+	note_result(call, "rename", renameat(fd, "..", fd, "x"));
 	change(call, fd, call->step->n % 8, call->step->n / 8);
 	close(fd);
 }

@@ -25,7 +25,7 @@ static const char *y_of(const struct call *call)
 
 static void run_mkdir(struct call *call)
 {
-	tell_result(call, "mkdir", mkdirat(call->xdir, x_of(call), call->step->n & 07777));
+	note_result(call, "mkdir", mkdirat(call->xdir, x_of(call), call->step->n & 07777));
 }
 
 static void run_mkdir_open(struct call *call)
@@ -34,21 +34,21 @@ static void run_mkdir_open(struct call *call)
 
 	int result = mkdirat(call->xdir, x_of(call), mode);
 
-	tell_result(call, "mkdir", result);
+	note_result(call, "mkdir", result);
 	if (!result)
-		tell_result(call, "chmod", fchmodat(call->xdir, x_of(call), mode, 0));
+		note_result(call, "chmod", fchmodat(call->xdir, x_of(call), mode, 0));
 }
 
 static void run_rmdir(struct call *call)
 {
-	tell_result(call, "rmdir", unlinkat(call->xdir, x_of(call), AT_REMOVEDIR));
+	note_result(call, "rmdir", unlinkat(call->xdir, x_of(call), AT_REMOVEDIR));
 }
 
 static void run_unlink(struct call *call)
 {
 	int flags = call->step->n % 16 ? 0 : AT_SYMLINK_NOFOLLOW;
 
-	tell_result(call, "unlink", unlinkat(call->xdir, x_of(call), flags));
+	note_result(call, "unlink", unlinkat(call->xdir, x_of(call), flags));
 }
 
 static void run_rename(struct call *call)
@@ -73,7 +73,7 @@ static void run_rename(struct call *call)
 	};
 	unsigned int chosen = flags[call->step->n % (sizeof(flags) / sizeof(*flags))];
 
-	tell_result(call, "rename",
+	note_result(call, "rename",
 		    renameat2(call->xdir, x_of(call), call->ydir, y_of(call), chosen));
 }
 
@@ -81,12 +81,12 @@ static void run_rename(struct call *call)
  * What a link(2) to @y says whose source is refused once all was found to be in order with the new
  * name, for which one from another file system serves; @errno_name: what the kernel says then.
  */
-static void tell_refused_link(struct call *call, const char *errno_name)
+static void note_refused_link(struct call *call, const char *errno_name)
 {
 	if (linkat(AT_FDCWD, call->world->top, call->ydir, y_of(call), 0) && errno != EXDEV)
-		tell_result(call, "link", -1);
+		note_result(call, "link", -1);
 	else
-		tell(call, "link=%s ", errno_name);
+		note(call, "link=%s ", errno_name);
 }
 
 /*
@@ -104,9 +104,9 @@ static bool told_refused_link(struct call *call, int flags)
 	    !S_ISREG(st.st_mode))
 		return false;
 	if (flags)
-		tell_refused_link(call, "EXDEV");
+		note_refused_link(call, "EXDEV");
 	else if (call->world->guards_hardlinks && !owns(call->step->user, st.st_uid))
-		tell_refused_link(call, "EPERM");
+		note_refused_link(call, "EPERM");
 	else
 		return false;
 	return true;
@@ -117,11 +117,11 @@ static void run_link(struct call *call)
 	static const int flags[] = { 0, 0, 0, AT_SYMLINK_FOLLOW, AT_SYMLINK_NOFOLLOW };
 	int chosen = flags[call->step->n % 5];
 
-	if (chosen == AT_SYMLINK_FOLLOW && told_refused(call, "link"))
+	if (chosen == AT_SYMLINK_FOLLOW && note_refused(call, "link"))
 		return;
 	if (chosen != AT_SYMLINK_NOFOLLOW && told_refused_link(call, chosen))
 		return;
-	tell_result(call, "link", linkat(call->xdir, x_of(call), call->ydir, y_of(call), chosen));
+	note_result(call, "link", linkat(call->xdir, x_of(call), call->ydir, y_of(call), chosen));
 }
 
 static void run_symlink(struct call *call)
@@ -138,7 +138,7 @@ static void run_symlink(struct call *call)
 		filled[length < PATH_MAX ? length : PATH_MAX] = '\0';
 		target = filled;
 	}
-	tell_result(call, "symlink", symlinkat(target, call->xdir, x_of(call)));
+	note_result(call, "symlink", symlinkat(target, call->xdir, x_of(call)));
 }
 
 static void run_mknod(struct call *call)
@@ -147,7 +147,7 @@ static void run_mknod(struct call *call)
 					S_IFBLK, S_IFDIR, S_IFLNK, 0170000 };
 	mode_t type = types[call->step->n % 9];
 
-	tell_result(call, "mknod",
+	note_result(call, "mknod",
 		    mknodat(call->xdir, x_of(call), type | (call->step->n >> 4 & 07777),
 			    makedev(1, call->step->n % 3 ? 3 : 0)));
 }
@@ -161,7 +161,7 @@ static void run_pin(struct call *call)
 	if (call->number == MIRRORED)
 		side = &call->world->source;
 	snprintf(path, sizeof(path), "%s/%s", side->root, x_of(call));
-	tell_result(call, "pin", bpf_obj_pin(call->world->objects[call->step->n % OBJECTS], path));
+	note_result(call, "pin", bpf_obj_pin(call->world->objects[call->step->n % OBJECTS], path));
 }
 
 /*
@@ -177,7 +177,7 @@ static void run_get(struct call *call)
 		return;
 	snprintf(path, sizeof(path), "%s/%s", call->side->root, x_of(call));
 	fd = bpf_obj_get(followed(call, path));
-	tell_result(call, "get", followed_result(call, fd < 0 ? -1 : 0));
+	note_result(call, "get", followed_result(call, fd < 0 ? -1 : 0));
 	if (fd >= 0)
 		close(fd);
 }

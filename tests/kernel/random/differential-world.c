@@ -295,7 +295,7 @@ int world_open(struct world *world, const char *bpfrefs, const char **what)
 
 /* ---------------------------------------------------------------- rounds --- */
 
-static void let_go(int *held)
+static void close_held(int *held)
 {
 	if (*held >= 0)
 		close(*held);
@@ -336,9 +336,9 @@ int world_reset(struct world *world)
 	memset(world->held_files, 0, sizeof(world->held_files));
 	for (int s = 0; s < SIDES; s++) {
 		for (int i = 0; i < DIRS; i++)
-			let_go(&world->sides[s].dirs[i]);
+			close_held(&world->sides[s].dirs[i]);
 		for (int i = 0; i < FILES; i++)
-			let_go(&world->sides[s].files[i]);
+			close_held(&world->sides[s].files[i]);
 	}
 	if (reset_side(world, &world->sides[PLAIN]))
 		return -1;
@@ -351,14 +351,14 @@ int world_close(struct world *world)
 
 	for (int s = 0; s < SIDES; s++) {
 		for (int i = 0; i < DIRS; i++)
-			let_go(&world->sides[s].dirs[i]);
+			close_held(&world->sides[s].dirs[i]);
 		for (int i = 0; i < FILES; i++)
-			let_go(&world->sides[s].files[i]);
-		let_go(&world->sides[s].root_fd);
+			close_held(&world->sides[s].files[i]);
+		close_held(&world->sides[s].root_fd);
 	}
-	let_go(&world->source.root_fd);
+	close_held(&world->source.root_fd);
 	for (int i = 0; i < OBJECTS; i++)
-		let_go(&world->objects[i]);
+		close_held(&world->objects[i]);
 	if (umount2(world->sides[MIRRORED].root, 0))
 		umount2(world->sides[MIRRORED].root, MNT_DETACH);
 	if (world->daemon > 0)

@@ -1,44 +1,35 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
  * Random steps on a mirrored bpffs and on a plain one: every result, every attribute and every name
- * must be the same. The mirror with pins=symlink is compared with what bpffs would say if its pins
+ * must be the same. The mirror with pins=symlink is compared with what bpffs would return if its pins
  * were symlinks; apart from that, nothing is left out.
- *
- *	differential [--pins=file|symlink] [--seed=N] [--steps=N] [--rounds=N] [--trace]
- *
- * The program bpfrefs is $BPFREFS. A round begins with both empty, and with a seed of its own: the
- * last one before a difference, and the number of steps in it, show it again, and are told. STEPS in
- * the environment is the number of steps in all, of each of the two kinds of mirror.
  */
 #include "differential.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <getopt.h>
 #include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
-enum { STEPS = 20000, ROUND = 2000, SEED = 1, SCAN_EVERY = 4, VIEW_EVERY = 64, TOLD = 12 };
+enum { STEPS = 2000, SCAN_EVERY = 4, VIEW_EVERY = 64, HISTORY = 12 };
 
 struct test {
 	struct world world;
-	uint64_t seed;
-	unsigned long round_steps, rounds, done;
 	struct scan *before[SIDES], *after[SIDES];
-	struct step step, history[TOLD];
+	struct step step, history[HISTORY];
 	struct call calls[SIDES];
-	bool trace;
 	char why[4096];
 };
 
-/* -------------------------------------------------------------- telling --- */
+static struct test the_test;
 
-void tell(struct call *call, const char *format, ...)
+/* -------------------------------------------------------------- results --- */
+
+void note(struct call *call, const char *format, ...)
 {
 	size_t room = TEXT_ROOM - call->used;
 	va_list args;
@@ -51,19 +42,19 @@ void tell(struct call *call, const char *format, ...)
 		call->used += (size_t)length < room ? (size_t)length : room - 1;
 }
 
-void tell_result(struct call *call, const char *what, long result)
+void note_result(struct call *call, const char *what, long result)
 {
 	if (result < 0)
-		tell(call, "%s=%s ", what, strerrorname_np(errno));
+		note(call, "%s=%s ", what, strerrorname_np(errno));
 	else
-		tell(call, "%s=%ld ", what, result);
+		note(call, "%s=%ld ", what, result);
 }
 
-void tell_stat(struct call *call, const struct stat *st, bool itself)
+void note_stat(struct call *call, const struct stat *st, bool itself)
 {
 	bool symlink = itself && S_ISREG(st->st_mode) && speaks_for_symlinks(call);
 
-	tell(call, "%o %u:%u %lu %lld/%lld/%ld %lx ", symlink ? S_IFLNK | 0777 : st->st_mode,
+	note(call, "%o %u:%u %lu %lld/%lld/%ld %lx ", symlink ? S_IFLNK | 0777 : st->st_mode,
 	     st->st_uid, st->st_gid, (unsigned long)st->st_nlink,
 	     symlink ? 0LL : (long long)st->st_size, (long long)st->st_blocks, (long)st->st_blksize,
 	     (unsigned long)st->st_rdev);
@@ -92,10 +83,10 @@ static bool is_refused(const struct call *call)
 	return call->step->refused && speaks_for_symlinks(call);
 }
 
-bool told_refused(struct call *call, const char *what)
+bool note_refused(struct call *call, const char *what)
 {
 	if (is_refused(call))
-		tell(call, "%s=EACCES ", what);
+		note(call, "%s=EACCES ", what);
 	return is_refused(call);
 }
 
@@ -232,10 +223,11 @@ static void note_held(struct held *held, int fd, bool before)
 }
 
 /*
- * Where a directory is that was moved behind the mirror the kernel takes from its memory: for "..",
- * and to tell a rename into itself. That one was removed so it learns only when it asks, which is after
- * it has looked at who may write there: for others than root the errors may differ. And by a
- * descriptor it judges after the owner and the mode that it saw last (bpfrefs(8), DIFFERENCES).
+ * The kernel has cached where a directory is, and uses that for ".." and to refuse a rename into itself,
+ * also after the directory was moved behind the mirror. That a directory was removed behind it, the
+ * kernel finds only when it calls the daemon, after it has checked who may write there: for users other
+ * than root the errors may differ. And a call by a descriptor is judged by the owner and the mode that
+ * the kernel read last (bpfrefs(8), DIFFERENCES).
  */
 static void note_behind(struct test *test, bool before)
 {
@@ -290,7 +282,7 @@ static void restrict_step(struct test *test)
 	/* A pin's symlink is followed from the root: not by who may not go where he already is. */
 	if (step->x.dir >= 0 && test->world.pins_symlink)
 		step->user = 0;
-	/* Before a slash that is asked of those too who do not follow (O_NOFOLLOW, link). */
+	/* Before a slash the kernel checks that also for calls that do not follow (O_NOFOLLOW, link). */
 	step->refused = would_be_refused(test, &step->x, step->user);
 	if (step->refused)
 		drop_slashes(step->x.name);
@@ -298,7 +290,7 @@ static void restrict_step(struct test *test)
 		drop_slashes(step->y.name);
 }
 
-static bool step_differs(struct test *test)
+static bool step_differs(struct test *test, bool trace)
 {
 	restrict_step(test);
 	note_behind(test, true);
@@ -307,7 +299,7 @@ static bool step_differs(struct test *test)
 		run_on(test, s);
 	become_root();
 	note_behind(test, false);
-	if (test->trace)
+	if (trace)
 		printf("#     %.200s\n", test->calls[PLAIN].text);
 	if (strcmp(test->calls[PLAIN].text, test->calls[MIRRORED].text) == 0)
 		return false;
@@ -332,7 +324,7 @@ static void scan_sides(struct test *test)
 	scan_take(test->world.source.root_fd, test->after[MIRRORED]);
 }
 
-static bool look_differs(struct test *test, unsigned long step)
+static bool state_differs(struct test *test, unsigned long step)
 {
 	if (step % SCAN_EVERY == 0) {
 		scan_sides(test);
@@ -344,158 +336,65 @@ static bool look_differs(struct test *test, unsigned long step)
 	       view_differs(&test->world, test->before[PLAIN], test->why, sizeof(test->why));
 }
 
-static void report(struct test *test, uint64_t seed, unsigned long step)
+static enum outcome differential_round(struct run *run)
 {
-	printf("# difference in %s\n", test->why);
-	for (unsigned long i = step >= TOLD ? step - TOLD + 1 : 1; i <= step; i++)
-		print_step(&test->history[i % TOLD], i);
-	printf("# again: BPFREFS=%s tests/differential --pins=%s --seed=%llu --steps=%lu "
-	       "--rounds=1\n",
-	       getenv("BPFREFS"), test->world.pins_symlink ? "symlink" : "file",
-	       (unsigned long long)seed, step);
-}
+	if (world_reset(&the_test.world))
+		return wrong(run, "both sides anew: %s", strerror(errno));
+	scan_sides(&the_test);
+	swap_scans(&the_test);
+	while (run->step < run->steps && !the_test.before[PLAIN]->full) {
+		unsigned long i = ++run->step;
 
-/* False: a difference, which is told. */
-static bool run_round(struct test *test, uint64_t seed)
-{
-	uint64_t random = seed * UINT64_C(0x9E3779B97F4A7C15) | 1;
-
-	if (world_reset(&test->world)) {
-		printf("# both sides anew: %s\n", strerror(errno));
-		return false;
+		step_choose(&run->random, the_test.before[PLAIN], &the_test.step);
+		the_test.history[i % HISTORY] = the_test.step;
+		if (run->trace)
+			print_step(&the_test.step, i);
+		if (!step_differs(&the_test, run->trace) && !state_differs(&the_test, i))
+			continue;
+		wrong(run, "difference in %s", the_test.why);
+		for (i = i >= HISTORY ? i - HISTORY + 1 : 1; i <= run->step; i++)
+			print_step(&the_test.history[i % HISTORY], i);
+		return WRONG;
 	}
-	scan_sides(test);
-	swap_scans(test);
-	for (unsigned long i = 1; i <= test->round_steps && !test->before[PLAIN]->full; i++) {
-		step_choose(&random, test->before[PLAIN], &test->step);
-		test->history[i % TOLD] = test->step;
-		test->done++;
-		if (test->trace)
-			print_step(&test->step, i);
-		if (step_differs(test) || look_differs(test, i)) {
-			report(test, seed, i);
-			return false;
-		}
-	}
-	return true;
+	return GOOD;
 }
 
-/* ----------------------------------------------------------------- main --- */
-
-static bool run_rounds(struct test *test)
+static enum outcome differential_begin(struct run *run)
 {
-	for (unsigned long i = 0; i < test->rounds; i++)
-		if (!run_round(test, test->seed + i))
-			return false;
-	return true;
-}
+	const char *what;
 
-static double seconds(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
-}
-
-/* One kind of mirror, in a process of its own, since it has mounts of its own. 0 or 1. */
-static int run_kind(struct test *test, int number, bool pins_symlink)
-{
-	const char *kind = pins_symlink ? "symlink" : "file", *what;
-	double begin = seconds();
-	bool same;
-	int status;
-
-	test->world.pins_symlink = pins_symlink;
-	if (world_open(&test->world, getenv("BPFREFS"), &what)) {
-		int err = errno;
-
-		world_close(&test->world);
-		printf("%sok %d pins=%s%s %s: %s\n", err == EPERM ? "" : "not ", number, kind,
-		       err == EPERM ? " # SKIP" : "", what, strerror(err));
-		return err != EPERM;
-	}
-	if (test->world.kinds < OBJECTS)
-		printf("# pins of %d kinds of objects, not of %d\n", test->world.kinds, OBJECTS);
-	same = run_rounds(test);
-	status = world_close(&test->world);
-	if (status)
-		printf("# the daemon ended with wait status %d\n", status);
-	printf("%sok %d pins=%s: %lu steps, %.0f a second\n", same && !status ? "" : "not ", number,
-	       kind, test->done, (double)test->done / (seconds() - begin));
-	return !same || status;
-}
-
-static void make_room(struct test *test)
-{
 	for (int s = 0; s < SIDES; s++) {
-		test->before[s] = calloc(1, sizeof(struct scan));
-		test->after[s] = calloc(1, sizeof(struct scan));
-		test->calls[s].text = malloc(TEXT_ROOM);
-		if (!test->before[s] || !test->after[s] || !test->calls[s].text)
+		the_test.before[s] = calloc(1, sizeof(struct scan));
+		the_test.after[s] = calloc(1, sizeof(struct scan));
+		the_test.calls[s].text = malloc(TEXT_ROOM);
+		if (!the_test.before[s] || !the_test.after[s] || !the_test.calls[s].text)
 			abort();
 	}
+	the_test.world.pins_symlink = run->kind && strcmp(run->kind, "symlink") == 0;
+	if (world_open(&the_test.world, getenv("BPFREFS"), &what))
+		return errno == EPERM ? skipped(run, "%s: %s", what, strerror(errno))
+				      : wrong(run, "%s: %s", what, strerror(errno));
+	if (the_test.world.kinds < OBJECTS)
+		printf("# pins of %d kinds of objects, not of %d\n", the_test.world.kinds, OBJECTS);
+	return GOOD;
 }
 
-static const char *parse(struct test *test, int argc, char **argv)
+static enum outcome differential_end(struct run *run, enum outcome outcome)
 {
-	static const struct option options[] = { { "pins", required_argument, NULL, 'p' },
-						 { "seed", required_argument, NULL, 's' },
-						 { "steps", required_argument, NULL, 'n' },
-						 { "rounds", required_argument, NULL, 'r' },
-						 { "trace", no_argument, NULL, 't' },
-						 { "tap", no_argument, NULL, '-' },
-						 { NULL, 0, NULL, 0 } };
-	const char *seed = getenv("SEED"), *steps = getenv("STEPS"), *pins = NULL;
-	int option;
+	int status = world_close(&the_test.world);
 
-	test->seed = seed ? strtoull(seed, NULL, 0) : SEED;
-	test->round_steps = ROUND;
-	test->rounds = (steps ? strtoul(steps, NULL, 0) : STEPS) / ROUND;
-	while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
-		if (option == 'p')
-			pins = optarg;
-		else if (option == 's')
-			test->seed = strtoull(optarg, NULL, 0);
-		else if (option == 'n')
-			test->round_steps = strtoul(optarg, NULL, 0);
-		else if (option == 'r')
-			test->rounds = strtoul(optarg, NULL, 0);
-		else if (option == 't')
-			test->trace = true;
-		else if (option != '-') /* --tap: it knows no other way */
-			exit(2);
-	}
-	return pins;
+	if (outcome == SKIPPED)
+		return SKIPPED;
+	snprintf(run->text, sizeof(run->text), "pins=%s", run->kind);
+	return status ? wrong(run, "the daemon ended with wait status %d", status) : outcome;
 }
 
-int main(int argc, char **argv)
-{
-	static struct test only;
-	struct test *test = &only;
-	const char *pins;
-	int failed = 0, number = 0;
-
-	setvbuf(stdout, NULL, _IOLBF, 0);
-	pins = parse(test, argc, argv);
-	make_room(test);
-	printf("1..%d\n# seed %llu\n", pins ? 1 : 2, (unsigned long long)test->seed);
-	for (int kind = 0; kind < 2; kind++) {
-		int status = 1;
-		pid_t child;
-
-		if (pins && strcmp(pins, kind ? "symlink" : "file") != 0)
-			continue;
-		number++;
-		if (geteuid() != 0 || !getenv("BPFREFS")) {
-			printf("ok %d # SKIP not root, or no BPFREFS\n", number);
-			continue;
-		}
-		child = fork();
-		if (child == 0)
-			exit(run_kind(test, number, kind == 1));
-		waitpid(child, &status, 0);
-		failed |= status != 0;
-	}
-	return failed;
-}
+const struct tester differential_tester = {
+	.name = "differential",
+	.kinds = { "file", "symlink" },
+	.rounds = 10,
+	.steps = STEPS,
+	.begin = differential_begin,
+	.round = differential_round,
+	.end = differential_end,
+};

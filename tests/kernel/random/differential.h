@@ -6,8 +6,8 @@
 #ifndef DIFFERENTIAL_H
 #define DIFFERENTIAL_H
 
-#include <stdbool.h>
-#include <stdint.h>
+#include "random.h"
+
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/types.h>
@@ -90,11 +90,11 @@ struct operation {
 extern const struct operation name_operations[], attribute_operations[], file_operations[];
 
 /* Adds to what came of the step. */
-void tell(struct call *call, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void note(struct call *call, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* The same of a system call's result: 0 and more as they are, -1 by the errno's name. */
-void tell_result(struct call *call, const char *what, long result);
+void note_result(struct call *call, const char *what, long result);
 /* @itself: not of what a symlink leads to. */
-void tell_stat(struct call *call, const struct stat *st, bool itself);
+void note_stat(struct call *call, const struct stat *st, bool itself);
 /* Names and types in an open directory, read in pieces of @size, at most 4096; -1 or 0. */
 long list_by(struct call *call, int fd, size_t size);
 
@@ -105,7 +105,7 @@ bool speaks_for_symlinks(const struct call *call);
 /* That, and is the name itself a pin's? */
 bool stands_for_symlink(const struct call *call, int dir, const char *name);
 /* That, and would the kernel refuse to follow? Then says so. */
-bool told_refused(struct call *call, const char *what);
+bool note_refused(struct call *call, const char *what);
 /* Then no name, to hear what the kernel says before it looks any up; and what it would say of @path. */
 const char *followed(const struct call *call, const char *path);
 long followed_result(const struct call *call, long result);

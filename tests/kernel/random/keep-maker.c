@@ -1,15 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* The process that makes and holds what keep-random's graphs are made of. */
+/* The process that makes and holds the objects of the graphs. */
 #include <bpf/bpf.h>
-#include <errno.h>
-#include <fcntl.h>
 #include <linux/bpf.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
-#include "keep-random.h"
+#include "keep.h"
 
 struct maker {
 	int dir_fd;
@@ -17,60 +14,32 @@ struct maker {
 	int array[ARRAYS], prog[PROGS], socket[PROGS];
 };
 
-static int load_prog(const struct maker *maker, const bool *uses)
-{
-	struct bpf_insn insns[2 * ARRAYS + 2];
-	int n = 0;
-
-	for (int a = 0; a < ARRAYS; a++) {
-		if (!uses[a])
-			continue;
-		insns[n++] = (struct bpf_insn){ .code = BPF_LD | BPF_DW | BPF_IMM,
-						.dst_reg = BPF_REG_1,
-						.src_reg = BPF_PSEUDO_MAP_FD,
-						.imm = maker->array[a] };
-		insns[n++] = (struct bpf_insn){ 0 };
-	}
-	insns[n++] = (struct bpf_insn){ .code = BPF_ALU64 | BPF_MOV | BPF_K };
-	insns[n++] = (struct bpf_insn){ .code = BPF_JMP | BPF_EXIT };
-	return bpf_prog_load(BPF_PROG_TYPE_SOCKET_FILTER, "random", "GPL", insns, (size_t)n, NULL);
-}
-
 static int pin(const struct maker *maker, int fd, char kind, int index)
 {
-	char path[256];
+	char name[16];
 
-	snprintf(path, sizeof(path), "%s/%c%d", maker->dir, kind, index);
-	return bpf_obj_pin(fd, path);
-}
-
-static int attach_socket(int *fd, int prog)
-{
-	*fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	if (*fd < 0)
-		return -errno;
-	return setsockopt(*fd, SOL_SOCKET, SO_ATTACH_BPF, &prog, sizeof(prog)) ? -errno : 0;
+	snprintf(name, sizeof(name), "%c%d", kind, index);
+	return graph_pin(maker->dir, name, fd);
 }
 
 static int build_progs(struct maker *maker, const struct graph *graph, struct reply *reply)
 {
 	for (int p = 0; p < PROGS; p++) {
-		struct bpf_prog_info info = { 0 };
-		uint32_t len = sizeof(info);
-		int err = 0, fd = load_prog(maker, graph->uses[p]);
+		int err = 0, fd = graph_prog(maker->array, graph->uses[p]);
 
 		if (fd < 0)
 			return fd;
 		maker->prog[p] = fd;
 		if (graph->roots.prog_pin[p])
 			err = pin(maker, fd, 'p', p);
-		if (!err && graph->roots.prog_socket[p])
-			err = attach_socket(&maker->socket[p], fd);
+		if (!err && graph->roots.prog_socket[p]) {
+			maker->socket[p] = graph_socket(fd);
+			err = maker->socket[p] < 0 ? maker->socket[p] : 0;
+		}
 		if (!err)
-			err = bpf_obj_get_info_by_fd(fd, &info, &len);
+			err = graph_id(fd, false, &reply->prog_id[p]);
 		if (err)
 			return err;
-		reply->prog_id[p] = info.id;
 	}
 	return 0;
 }
@@ -80,19 +49,16 @@ static int build(struct maker *maker, const struct graph *graph, struct reply *r
 	int err;
 
 	for (int a = 0; a < ARRAYS; a++) {
-		struct bpf_map_info info = { 0 };
-		uint32_t len = sizeof(info);
-		int fd = bpf_map_create(BPF_MAP_TYPE_PROG_ARRAY, "random", 4, 4, SLOTS, NULL);
+		int fd = graph_array();
 
 		if (fd < 0)
 			return fd;
 		maker->array[a] = fd;
 		err = graph->roots.array_pin[a] ? pin(maker, fd, 'a', a) : 0;
 		if (!err)
-			err = bpf_obj_get_info_by_fd(fd, &info, &len);
+			err = graph_id(fd, true, &reply->array_id[a]);
 		if (err)
 			return err;
-		reply->array_id[a] = info.id;
 	}
 	err = build_progs(maker, graph, reply);
 	for (uint32_t a = 0; !err && a < ARRAYS; a++)

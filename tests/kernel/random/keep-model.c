@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* What must be kept, and what must be gone, by two rules that have to agree. */
-#include "keep-random.h"
+/* Which objects must be kept, and which freed, by two rules that have to agree. */
+#include "keep.h"
 
 /* True if the array was cleared or freed. */
 static bool count_array(struct model *model, int a)
 {
 	struct graph *graph = &model->graph;
 	int user = graph->roots.array_fd[a] + graph->roots.array_pin[a] + model->kept[a];
-	bool was_gone = model->array_gone[a], changed = false;
+	bool was_freed = model->array_freed[a], changed = false;
 	int ref = user;
 
 	for (int s = 0; user == 0 && s < SLOTS; s++) {
@@ -15,9 +15,9 @@ static bool count_array(struct model *model, int a)
 		graph->slots[a][s] = -1;
 	}
 	for (int p = 0; p < PROGS; p++)
-		ref += !model->prog_gone[p] && graph->uses[p][a];
-	model->array_gone[a] = ref == 0;
-	return changed || model->array_gone[a] != was_gone;
+		ref += !model->prog_freed[p] && graph->uses[p][a];
+	model->array_freed[a] = ref == 0;
+	return changed || model->array_freed[a] != was_freed;
 }
 
 /* True if the program was freed. */
@@ -25,14 +25,14 @@ static bool count_prog(struct model *model, int p)
 {
 	const struct graph *graph = &model->graph;
 	const struct roots *roots = &graph->roots;
-	bool was_gone = model->prog_gone[p];
+	bool was_freed = model->prog_freed[p];
 	int ref = roots->prog_fd[p] + roots->prog_pin[p] + roots->prog_socket[p];
 
 	for (int a = 0; a < ARRAYS; a++)
 		for (int s = 0; s < SLOTS; s++)
 			ref += graph->slots[a][s] == p;
-	model->prog_gone[p] = ref == 0;
-	return model->prog_gone[p] != was_gone;
+	model->prog_freed[p] = ref == 0;
+	return model->prog_freed[p] != was_freed;
 }
 
 void model_count(struct model *model)

@@ -1,12 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* What the three parts of keep-random share: the graph, its model, the process that makes it. */
-#ifndef KEEP_RANDOM_H
-#define KEEP_RANDOM_H
+/* What the three parts of the tester "keep" share: the graph, its model, the process that makes it. */
+#ifndef KEEP_H
+#define KEEP_H
 
-#include <stdbool.h>
-#include <stdint.h>
-
-enum { ARRAYS = 4, PROGS = 6, SLOTS = 3 };
+#include "graphs.h"
 
 struct roots {
 	bool array_fd[ARRAYS], array_pin[ARRAYS];
@@ -22,7 +19,7 @@ struct graph {
 struct model {
 	struct graph graph;
 	bool kept[ARRAYS];
-	bool array_gone[ARRAYS], prog_gone[PROGS];
+	bool array_freed[ARRAYS], prog_freed[PROGS];
 	uint32_t array_id[ARRAYS], prog_id[PROGS];
 };
 
