@@ -407,19 +407,24 @@ class Daemon:
 
 
 class Env:
-    """One test's world: <tmp>/bpf is a bpffs, <tmp>/mnt an empty mount point."""
+    """The world of one test: bpffs is a bpffs, mnt is a mount point. With @shared both are those of
+    another Env, and so is the daemon that is mounted there, if the test wants one without options."""
 
-    def __init__(self):
+    def __init__(self, shared=None):
+        self.shared = shared
         self.bpfrefs = os.environ["BPFREFS"]
         self.mkobj = os.environ["MKOBJ"]
         self.loader = os.environ.get("LOADER")
         self.object_file = os.environ.get("OBJECT_FILE")
         self.tmp = pathlib.Path(tempfile.mkdtemp(prefix="bpfrefs-test."))
+        self.daemons, self.helpers, self.cleanups = [], [], []
+        if shared:
+            self.bpffs, self.mnt = shared.bpffs, shared.mnt
+            return
         self.bpffs, self.mnt = self.tmp / "bpf", self.tmp / "mnt"
         self.bpffs.mkdir()
         self.mnt.mkdir()
         mount("bpf", self.bpffs, "bpf")
-        self.daemons, self.helpers, self.cleanups = [], [], []
 
     def helper(self):
         helper = Helper(self)
@@ -427,7 +432,40 @@ class Env:
         return helper
 
     def daemon(self, *options, **kwargs):
-        return Daemon(self, *options, **kwargs)
+        """A new one; the shared one, if it is the test's first and has no options."""
+        shared = self.shared
+        if not shared or self.daemons:
+            return Daemon(self, *options, **kwargs)
+        if options or kwargs:
+            shared.end_daemons()
+            return Daemon(self, *options, **kwargs)
+        self.daemons.append(shared.daemons[0] if shared.daemons else Daemon(shared))
+        return self.daemons[0]
+
+    def end_daemons(self):
+        """Each must end well."""
+        while self.daemons:
+            self.daemons[0].stop(signal.SIGTERM)
+            self.daemons.pop(0).scan_log()
+
+    def between_tests(self, failed):
+        """Removes what is pinned on a shared bpffs. After a failure the next test has a new daemon."""
+        for daemon in self.daemons if failed else []:
+            daemon.clear()
+        self.daemons = [x for x in self.daemons if x.process.poll() is None]
+        if not self.daemons:
+            self.unmount()
+        for name in names(self.bpffs):
+            path = self.bpffs / name
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
+            else:
+                path.unlink()
+
+    def unmount(self):
+        # One that went to the background ends with its mount.
+        while is_mounted(self.mnt):
+            umount(self.mnt, MNT_DETACH)
 
     def cgroup(self):
         """A new cgroup (v2) of our own, through a mount of our own."""
@@ -452,31 +490,36 @@ class Env:
         for helper in self.helpers:
             helper.end()
         for daemon in self.daemons:
-            daemon.clear()
-        # One that went to the background ends with its mount.
-        while is_mounted(self.mnt):
-            umount(self.mnt, MNT_DETACH)
-        umount(self.bpffs, MNT_DETACH)
+            if daemon.env is self:
+                daemon.clear()
+        if not self.shared:
+            self.unmount()
+            umount(self.bpffs, MNT_DETACH)
         shutil.rmtree(self.tmp, ignore_errors=True)
 
 
-def one(function):
+def one(function, shared):
     """Runs one test in its own world. It must leave no descriptor behind, here or in a daemon."""
     before = open_files("self")
-    world(function)
+    world(function, shared)
     gc.collect() # a test's world has circles: pipes of a process in it are closed only now
     same_files(open_files("self"), before, "the test")
 
 
-def world(function):
-    env = Env()
+def world(function, shared):
+    env, failed = Env(shared), True
     try:
         function(env)
         for daemon in env.daemons:
             if not getattr(function, "leaves_open", None):
                 daemon.check_descriptors()
-            daemon.stop(signal.SIGTERM)
+            if daemon.env is env:
+                daemon.stop(signal.SIGTERM)
             daemon.scan_log()
+        failed = False
+    except Skip:
+        failed = False
+        raise
     except BaseException:
         for daemon in env.daemons:
             for line in daemon.log_text().splitlines()[-20:]:
@@ -484,10 +527,25 @@ def world(function):
         raise
     finally:
         env.close()
+        if shared:
+            shared.between_tests(failed)
 
 
 def have_walkers():
-    """Whether the BPF source is built in and loads here: what most tests compare with."""
+    """Whether the BPF source is built in and loads here: what most tests compare with. That it does
+    is asked once for all test programs: it stays true for this build until the next boot."""
+    program = pathlib.Path(os.environ["BPFREFS"])
+    boot = pathlib.Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    answer, loaded = program.with_name("bpf-source-loads"), f"{boot} {program.stat().st_mtime_ns}"
+    if answer.exists() and answer.read_text() == loaded:
+        return True
+    loads = start_with_bpf()
+    if loads:
+        answer.write_text(loaded)
+    return loads
+
+
+def start_with_bpf():
     env = Env()
     try:
         daemon = env.daemon()
@@ -509,8 +567,10 @@ def whole_reason(needs_bpf):
     return None
 
 
-def main(namespace, needs_bpf=True):
-    """Runs the functions test_* of a module in the order in which they stand, and tells TAP."""
+def main(namespace, needs_bpf=True, shares_daemon=False):
+    """Runs the functions test_* of a module in the order in which they stand, and prints TAP. With
+    @shares_daemon those that want a daemon without options have one together, for they only make
+    objects and read the files on them."""
     sys.stdout.reconfigure(line_buffering=True)
     tests = [f for name, f in namespace.items() if name.startswith("test_") and callable(f)]
     chosen = sys.argv[1:]
@@ -525,13 +585,14 @@ def main(namespace, needs_bpf=True):
         print(f"Bail out! {error}")
         return 1
     print(f"1..{len(tests)}")
+    shared = Env() if shares_daemon and not reason else None
     failed = 0
     for number, function in enumerate(tests, 1):
-        name = function.__name__[5:]
+        name, start = function.__name__[5:], time.monotonic()
         try:
             if reason:
                 raise Skip(reason)
-            one(function)
+            one(function, shared)
             print(f"ok {number} - {name}")
         except Skip as skip:
             print(f"ok {number} - {name} # SKIP {skip}")
@@ -543,4 +604,12 @@ def main(namespace, needs_bpf=True):
                 print(f"#   {line}")
             place = traceback.extract_tb(error.__traceback__)
             print("#   at " + " < ".join(f"{p.name}:{p.lineno}" for p in reversed(place)))
+        print(f"# {time.monotonic() - start:.2f} s")
+    if shared:
+        try:
+            shared.end_daemons()
+        except AssertionError as error:
+            print(f"Bail out! {error}")
+            failed += 1
+        shared.close()
     return 1 if failed else 0

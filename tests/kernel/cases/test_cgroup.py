@@ -267,4 +267,4 @@ def test_lsm_cgroup(env):
 
 
 if __name__ == "__main__":
-    sys.exit(main(globals()))
+    sys.exit(main(globals(), shares_daemon=True))

@@ -107,4 +107,4 @@ def test_full_dispatcher(env):
 
 
 if __name__ == "__main__":
-    sys.exit(main(globals()))
+    sys.exit(main(globals(), shares_daemon=True))

@@ -391,4 +391,4 @@ def test_while_it_changes(env):
 
 
 if __name__ == "__main__":
-    sys.exit(main(globals()))
+    sys.exit(main(globals(), shares_daemon=True))

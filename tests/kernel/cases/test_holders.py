@@ -552,4 +552,4 @@ def test_whole_system_files_agree(env):
 
 
 if __name__ == "__main__":
-    sys.exit(main(globals()))
+    sys.exit(main(globals(), shares_daemon=True))

@@ -521,4 +521,4 @@ def test_procfs_bind_mount(env):
 
 
 if __name__ == "__main__":
-    sys.exit(main(globals()))
+    sys.exit(main(globals(), shares_daemon=True))

@@ -396,4 +396,4 @@ def test_struct_ops(env):
 
 
 if __name__ == "__main__":
-    sys.exit(main(globals()))
+    sys.exit(main(globals(), shares_daemon=True))

@@ -156,4 +156,4 @@ def test_the_first_one_alone(env):
 
 
 if __name__ == "__main__":
-    sys.exit(main(globals()))
+    sys.exit(main(globals(), shares_daemon=True))

@@ -742,4 +742,4 @@ def test_changes_while_walking(env):
 
 
 if __name__ == "__main__":
-    sys.exit(main(globals()))
+    sys.exit(main(globals(), shares_daemon=True))

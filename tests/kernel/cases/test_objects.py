@@ -376,4 +376,4 @@ def test_freplace_target(env):
 
 
 if __name__ == "__main__":
-    raise SystemExit(main(globals()))
+    raise SystemExit(main(globals(), shares_daemon=True))

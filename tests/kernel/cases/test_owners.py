@@ -434,4 +434,4 @@ def test_psock_without_users(env):
 
 
 if __name__ == "__main__":
-    sys.exit(main(globals()))
+    sys.exit(main(globals(), shares_daemon=True))

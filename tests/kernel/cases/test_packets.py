@@ -306,4 +306,4 @@ def test_packet_of_closed_tcp_socket(env):
 
 
 if __name__ == "__main__":
-    sys.exit(main(globals()))
+    sys.exit(main(globals(), shares_daemon=True))

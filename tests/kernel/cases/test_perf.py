@@ -177,4 +177,4 @@ def check_link(env, daemon, obj, event, name):
 
 
 if __name__ == "__main__":
-    sys.exit(main(globals()))
+    sys.exit(main(globals(), shares_daemon=True))

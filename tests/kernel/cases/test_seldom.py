@@ -201,4 +201,4 @@ def test_kcm(env):
 
 
 if __name__ == "__main__":
-    sys.exit(main(globals()))
+    sys.exit(main(globals(), shares_daemon=True))

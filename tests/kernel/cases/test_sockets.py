@@ -424,4 +424,4 @@ def test_tun_persistent(env):
 
 
 if __name__ == "__main__":
-    sys.exit(main(globals()))
+    sys.exit(main(globals(), shares_daemon=True))

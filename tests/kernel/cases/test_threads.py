@@ -245,4 +245,4 @@ def test_leader_gone_mounted_over(env):
 
 
 if __name__ == "__main__":
-    sys.exit(main(globals()))
+    sys.exit(main(globals(), shares_daemon=True))

@@ -179,4 +179,4 @@ def test_kfunc_of_a_module(env):
 
 
 if __name__ == "__main__":
-    sys.exit(main(globals()))
+    sys.exit(main(globals(), shares_daemon=True))
