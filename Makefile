@@ -6,7 +6,7 @@ MOUNTPOINT ?= /run/bpfrefs
 # This file says that `make run` mounted the bpffs at SOURCE, so that `make stop` unmounts it again.
 MARK = /run/bpfrefs-make-run.source
 
-.PHONY: all run stop check lint format words check-vm check-distros check-sanitizers fuzz fuzz-merge bench
+.PHONY: all run stop check lint format words check-vm check-distros check-sanitizers fuzz fuzz-merge bench deb dist
 
 all:
 	@.ci/install
@@ -89,3 +89,14 @@ check-distros:
 # what a node of a cluster has; SIZE=axes varies one axis of the size after another.
 bench: all
 	@python3 tests/bench/bench.py $(BUILD) $(SIZE)
+
+# Debian packages of what is committed, in $(BUILD)/deb.
+deb:
+	@docs/packaging/deb.sh $(BUILD)/deb
+
+# The archive of a release, from what is committed: $(BUILD)/meson-dist. CHANGELOG.md has its version.
+dist: all
+	@version=$$(meson introspect $(BUILD) --projectinfo | sed 's/.*"version": "\([^"]*\)".*/\1/'); \
+	grep -q "^## \[$$version\]" CHANGELOG.md || \
+		{ echo "make dist: CHANGELOG.md has no section for $$version" >&2; exit 1; }
+	@meson dist -C $(BUILD) --no-tests

@@ -2,9 +2,29 @@
 #include "daemon/log.h"
 
 #include <stdbool.h>
+#include <stdint.h>
 #include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 static gint in_syslog;
+
+/*
+ * Whether standard error is a stream of the journal (systemd.exec(5), JOURNAL_STREAM), which takes
+ * the level from a prefix of the line (sd-daemon(3)).
+ */
+static bool is_journal(void)
+{
+	const char *stream = g_getenv("JOURNAL_STREAM");
+	g_autofree char *ours = NULL;
+	struct stat st;
+
+	if (!stream || fstat(STDERR_FILENO, &st) != 0)
+		return false;
+	ours = g_strdup_printf("%ju:%ju", (uintmax_t)st.st_dev, (uintmax_t)st.st_ino);
+	return strcmp(stream, ours) == 0;
+}
 
 void log_message_v(int priority, const char *format, va_list args)
 {
@@ -13,6 +33,8 @@ void log_message_v(int priority, const char *format, va_list args)
 	g_strchomp(text); /* libfuse ends its messages with a newline */
 	if (g_atomic_int_get(&in_syslog))
 		syslog(priority, "%s", text);
+	else if (is_journal())
+		fprintf(stderr, "<%d>%s\n", priority, text);
 	else
 		fprintf(stderr, "bpfrefs: %s\n", text);
 }

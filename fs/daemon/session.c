@@ -21,6 +21,7 @@
 #include "daemon/log.h"
 #include "daemon/mounted.h"
 #include "daemon/mountpoint.h"
+#include "daemon/service.h"
 #include "fuse/dispatch.h"
 #include "mirror/mirror.h"
 #include "mirror/source.h"
@@ -307,6 +308,7 @@ static int loop(struct session *session)
 	err = session->dispatcher ? start_watch(&session->fs, &watch) : -EAGAIN;
 	if (!err)
 		err = compat_loop(session->fuse, SESSION_THREADS);
+	service_stop(session->service);
 	mounted_stop(watch);
 	leave_signals();
 	/*
@@ -390,6 +392,11 @@ static void session_ready(struct session *session)
 	ssize_t written;
 	int null;
 
+	service_start(&session->fs, &session->service);
+	if (session->service && session->ready_fd < 0) {
+		fuse_set_log_func(log_of_libfuse);
+		log_mount(&session->fs);
+	}
 	if (session->ready_fd < 0)
 		return;
 	/*

@@ -10,12 +10,14 @@
 
 struct fuse_session;
 struct dispatcher;
+struct service;
 
 /* The user data of every FUSE operation. */
 struct session {
 	struct fs fs;
 	struct fuse_session *fuse;
 	struct dispatcher *dispatcher; /* set while requests are served */
+	struct service *service;       /* NULL without a service manager */
 	int ready_fd;		       /* written when the mount works, or -1 */
 	bool background;
 	/* Called when the kernel is about to get the answer to its first request. */

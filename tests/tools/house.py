@@ -290,7 +290,7 @@ def consumers(place, flags, env):
 def documents():
     """No line of text stands twice in a paragraph, and the tutorial's list of .bpf is the table's."""
     wrong = []
-    for path in sorted((TOP / "docs").iterdir()) + [TOP / "README.md"]:
+    for path in sorted((TOP / "docs").glob("*.[mr]*")) + [TOP / "README.md"]:
         for paragraph in re.split(r"\n\s*\n", path.read_text()):
             long = [x for x in paragraph.splitlines() if len(x) > 60 and not x.startswith("|")]
             wrong += [f"{path.name}: twice: {x}" for x in sorted(set(long)) if long.count(x) > 1]
