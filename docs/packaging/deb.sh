@@ -30,8 +30,8 @@ tar --sort=name --mtime="@$SOURCE_DATE_EPOCH" --owner=0 --group=0 --numeric-owne
 cp -r "$source/docs/packaging/debian" "$source/debian"
 cp "$source/docs/packaging/bpfrefs.service" "$source/debian/bpfrefs.service"
 (cd "$source" && dpkg-buildpackage -us -uc)
-mv "$work"/*.deb "$work"/*.dsc "$work"/*.changes "$work"/*.tar.xz "$target"/
-lintian --pedantic --fail-on error,warning --suppress-tags-from-file "$source/debian/lintian.txt" \
+mv "$work"/*.deb "$work"/*.dsc "$work"/*.buildinfo "$work"/*.changes "$work"/*.tar.xz "$target"/
+lintian --allow-root --pedantic --fail-on error,warning --suppress-tags-from-file "$source/debian/lintian.txt" \
 	"$target"/*.changes
 echo "The packages are in $target:"
 ls -l "$target"
