@@ -40,6 +40,15 @@ struct fs_options {
 	char *source, *mountpoint; /* absolute */
 };
 
+/*
+ * How long the kernel may cache the names of objects and processes, and names and attributes of the
+ * mirror: for max_age, but at most a second.
+ */
+static inline double names_age(const struct fs_options *opt)
+{
+	return MIN(opt->max_age, 1000u) / 1000.0;
+}
+
 /* -------------------------------------------------------------- state --- */
 
 struct view;
@@ -48,7 +57,6 @@ struct mirror;
 struct mirror_source;
 struct handles;
 struct events;
-struct trim;
 
 struct fs {
 	struct fs_options opt;
@@ -68,7 +76,6 @@ struct fs {
 	dev_t mount_dev;
 	uint64_t scan_bytes_max;     /* the most memory of a snapshot while it is collected */
 	struct timespec started;     /* CLOCK_REALTIME; the time of files without a snapshot */
-	struct trim *trim;	     /* trim.c */
 	struct auto_keep *auto_keep; /* set by auto.c while its threads run; borrowed */
 };
 
@@ -112,9 +119,10 @@ void view_free(struct view *view);
  */
 int view_get(struct view *view, struct bpfrefs_snapshot **snap);
 /*
- * Returns the references to one object in a scan that began after this call; owned. -EAGAIN if
- * only a snapshot of everything is sufficient, or is as fast: other callers wait for one, or
- * max_age allows an older one.
+ * Returns a snapshot that has the references to one object, and began after this call; owned.
+ * Callers that wait for the same object share a walk, and callers that wait for many objects, or
+ * together with callers of view_get(), share a scan of everything. -EAGAIN with max_age, which
+ * allows an older snapshot.
  */
 int view_one(struct view *view, struct bpfrefs_key key, struct bpfrefs_snapshot **snap);
 /* Like view_get() without max_age: for decisions. */
@@ -126,8 +134,6 @@ int view_fresh(struct view *view, struct bpfrefs_snapshot **snap);
 int view_recent(struct view *view, struct bpfrefs_snapshot **snap);
 /* Called after a control: older snapshots are not used any more. */
 void view_invalidate(struct view *view);
-/* What is called after each scan; set before the first and after the last one. NULL: nothing is. */
-void view_set_touch(struct view *view, void (*touch)(void *data), void *data);
 /*
  * Frees the last snapshot if it is too old to be used again. Returns false, and does nothing,
  * while a caller waits for one.
@@ -145,6 +151,17 @@ bool view_last(struct view *view, struct view_last *last);
  * NULL if it was freed.
  */
 uint64_t view_scans(struct view *view, struct bpfrefs_snapshot **last);
+/*
+ * Starts and stops the thread that returns memory to the kernel when no request has come for a
+ * moment. Not used with keep=auto, whose threads must act within a millisecond and must not wait
+ * for the lock of the heap. Returns 0 or -EAGAIN.
+ */
+int view_trim_start(struct view *view);
+void view_trim_stop(struct view *view);
+/* Called when something that took memory has ended, for example a file was closed. */
+void view_touch(struct view *view);
+/* Returns free memory of the allocator to the kernel now. */
+void view_return_memory(void);
 
 /* --------------------------------------------------- errlog (errlog.c) --- */
 

@@ -25,7 +25,6 @@
 #include "fuse/dispatch.h"
 #include "mirror/mirror.h"
 #include "mirror/source.h"
-#include "tree/trim.h"
 
 /*
  * Parts of the memory (1/N): TEXTS_PART limits all open texts together. SCAN_PART limits a
@@ -70,7 +69,7 @@ static int open_context(struct fs *fs, enum bpfrefs_source source)
 	const char *why;
 	int err = bpfrefs_ctx_open(&options, &fs->ctx);
 
-	trim_now(); /* loading BPF programs takes more memory than anything later */
+	view_return_memory(); /* loading BPF programs takes more memory than anything later */
 	if (err && reason)
 		fprintf(stderr, "bpfrefs: --source=%s: %s\n", bpfrefs_source_name(source), reason);
 	if (err && reason && err != -EPERM)
@@ -206,7 +205,7 @@ static int start_threads(struct fs *fs)
 	block_ends(&before);
 	err = auto_start(fs, fs->opt.keep_auto, &keeping);
 	if (!err && !fs->opt.keep_auto)
-		err = trim_start(fs->view, &fs->trim);
+		err = view_trim_start(fs->view);
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	return err ? fail("starting the threads that release automatic keeps and free memory", err)
 		   : 0;
@@ -331,8 +330,7 @@ static int serve(struct session *session)
 	if (!err)
 		err = loop(session);
 	auto_stop(session->fs.auto_keep);
-	trim_stop(session->fs.trim);
-	session->fs.trim = NULL;
+	view_trim_stop(session->fs.view);
 	return err;
 }
 

@@ -12,7 +12,6 @@
 #include "events/events.h"
 #include "tree/handle.h"
 #include "tree/node.h"
-#include "tree/trim.h"
 
 /*
  * The texts of the whole system may be large, so only this many of each file are rendered at a
@@ -208,5 +207,5 @@ void handle_release(struct fs *fs, struct handle *handle)
 {
 	handles_remove(fs->handles, handle);
 	handle_unref(handle);
-	trim_touch(fs->trim);
+	view_touch(fs->view);
 }

@@ -168,17 +168,32 @@ static int info(struct bpfrefs_ctx *ctx, struct bpfrefs_key key, struct bpfrefs_
 	return 0;
 }
 
-static int collect(struct scan *scan)
+static int collect_counted(struct scan *scan, gint *counter)
 {
 	struct fake *fake = scan->ctx->source_data;
 
-	g_atomic_int_inc(&fake->scans);
+	g_atomic_int_inc(counter);
 	g_mutex_lock(&fake->gate);
 	g_mutex_unlock(&fake->gate);
 	if (fake->collect_error)
 		return fake->collect_error;
 	fake->build(scan);
 	return 0;
+}
+
+static int collect(struct scan *scan)
+{
+	struct fake *fake = scan->ctx->source_data;
+
+	return collect_counted(scan, &fake->scans);
+}
+
+static int collect_one(struct scan *scan, struct bpfrefs_key key)
+{
+	struct fake *fake = scan->ctx->source_data;
+
+	return fake->alone && key.kind == BPFREFS_MAP ? collect_counted(scan, &fake->walks)
+						      : -EAGAIN;
 }
 
 static const struct source bpf_source = {
@@ -191,6 +206,7 @@ static const struct source proc_source = {
 	.next_id = next_id,
 	.info = info,
 	.collect = collect,
+	.collect_one = collect_one,
 };
 
 struct bpfrefs_ctx *fake_ctx_new(struct fake *fake)
@@ -522,6 +538,8 @@ static void build_default(struct scan *scan)
 		scan_object(scan, fake_objects[i].key)->usercnt = fake_objects[i].usercnt;
 	}
 	scan_object(scan, fake_map)->changing = fake->changing;
+	if (fake->alone)
+		scan_object(scan, fake_plain)->refcnt = scan_object(scan, fake_plain)->usercnt = 1;
 	add_kernel_btf(scan, 2, fake->vmlinux);
 	add_kernel_btf(scan, 3, fake->module);
 	if (fake->gaps)

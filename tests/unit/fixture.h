@@ -80,7 +80,9 @@ struct fake {
 	bool changing;		  /* the counters of map/12 are changing */
 	bool more_fds;		  /* process FAKE_PID has one more descriptor */
 	uint64_t vmlinux, module; /* counts of btf/2 and btf/3, the kernel's; 0: there is none */
-	gint scans;		  /* the scans that have begun */
+	bool alone;		  /* the references to a map can be collected alone */
+	gint scans;		  /* the scans of everything that have begun */
+	gint walks;		  /* the scans of one object that have begun */
 	GMutex gate;		  /* a scan that has begun waits for it */
 };
 

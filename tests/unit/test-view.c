@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Freshness and single flight. */
 #include "fixture.h"
-#include "tree/trim.h"
 
 struct reader {
 	struct view *view;
+	struct bpfrefs_key key; /* for read_one() */
 	GThread *thread;
 	struct bpfrefs_snapshot *snap;
 	int err;
@@ -17,6 +17,15 @@ static gpointer read_once(gpointer data)
 
 	g_atomic_int_inc(reader->started);
 	reader->err = view_get(reader->view, &reader->snap);
+	return NULL;
+}
+
+static gpointer read_one(gpointer data)
+{
+	struct reader *reader = data;
+
+	g_atomic_int_inc(reader->started);
+	reader->err = view_one(reader->view, reader->key, &reader->snap);
 	return NULL;
 }
 
@@ -159,6 +168,78 @@ TEST_FAKE(single_flight)
 		bpfrefs_snapshot_unref(readers[i].snap);
 }
 
+/*
+ * A walk for one map runs and is held up; others come who want the objects @keys. All get what
+ * began after they came.
+ */
+static void share_walks(struct fake *fake, const struct bpfrefs_key *keys, guint count)
+{
+	struct reader readers[8] = { 0 };
+	gint started = 0;
+
+	g_mutex_lock(&fake->gate);
+	for (guint i = 0; i < count; i++) {
+		readers[i] = (struct reader){ .view = fake->fs.view,
+					      .key = keys[i],
+					      .started = &started };
+		readers[i].thread = g_thread_new("reader", read_one, &readers[i]);
+		if (i == 0)
+			wait_for(&fake->walks, 1);
+	}
+	wait_for(&started, (gint)count);
+	g_usleep(20000); /* see test_single_flight() */
+	g_mutex_unlock(&fake->gate);
+	for (guint i = 0; i < count; i++) {
+		g_thread_join(readers[i].thread);
+		g_assert_cmpint(readers[i].err, ==, 0);
+		g_assert_true(bpfrefs_snapshot_has(readers[i].snap, keys[i]));
+		g_assert_true(i == 0 || readers[i].snap != readers[0].snap);
+		bpfrefs_snapshot_unref(readers[i].snap);
+	}
+}
+
+TEST_FAKE(one)
+{
+	const struct bpfrefs_key one[] = { fake_map, fake_map, fake_map, fake_map };
+	const struct bpfrefs_key two[] = { fake_map, fake_plain, fake_map, fake_plain };
+	const struct bpfrefs_key many[] = { fake_map,	fake_map,  fake_plain,
+					    fake_entry, fake_tail, fake_plain };
+	const struct bpfrefs_key other[] = { fake_map, fake_map, fake_link };
+
+	fake->alone = true;
+	share_walks(fake, one, G_N_ELEMENTS(one));
+	g_assert_cmpint(fake->walks, ==, 2);
+	fake->walks = 0;
+	share_walks(fake, two, G_N_ELEMENTS(two));
+	g_assert_cmpint(fake->walks, ==, 3);
+	g_assert_cmpint(fake->scans, ==, 0);
+	g_assert_cmpuint(view_scans(fake->fs.view, NULL), ==, 5);
+	/* Four objects and more: one scan of everything (in which several attempts are one). */
+	fake->walks = 0;
+	share_walks(fake, many, G_N_ELEMENTS(many));
+	g_assert_cmpint(fake->walks, ==, 1);
+	g_assert_cmpuint(view_scans(fake->fs.view, NULL), ==, 7);
+	/* A link needs a scan of everything, which may or may not begin before the map's walk. */
+	fake->walks = 0;
+	share_walks(fake, other, G_N_ELEMENTS(other));
+	g_assert_cmpint(fake->walks, <=, 2);
+	g_assert_cmpuint(view_scans(fake->fs.view, NULL), ==, 7 + (guint64)fake->walks + 1);
+}
+
+/* Counters that do not stand still need a scan of everything, whose error is the answer's. */
+TEST_FAKE(one_inexact)
+{
+	struct bpfrefs_snapshot *snap;
+
+	fake->alone = fake->changing = true;
+	g_assert_cmpint(view_one(fake->fs.view, fake_map, &snap), ==, 0);
+	bpfrefs_snapshot_unref(snap);
+	g_assert_cmpint(fake->walks, ==, 1);
+	g_assert_cmpint(fake->scans, >, 0);
+	fake->collect_error = -EPERM;
+	g_assert_cmpint(view_one(fake->fs.view, fake_map, &snap), ==, -EPERM);
+}
+
 /* A control comes while a scan runs: that scan is nobody's cache afterwards. */
 TEST_FAKE(invalidate_running)
 {
@@ -242,16 +323,13 @@ TEST_FAKE(rest)
 /* The same by itself, a moment after the last scan; and again after the next one. */
 TEST_FAKE(trim)
 {
-	struct trim *trim;
-
-	g_assert_cmpint(trim_start(fake->fs.view, &trim), ==, 0);
+	g_assert_cmpint(view_trim_start(fake->fs.view), ==, 0);
 	for (int i = 0; i < 2; i++) {
 		g_assert_cmpint(get(fake->fs.view, view_get), ==, 0);
 		while (has_last(fake->fs.view))
 			g_usleep(1000);
 	}
-	trim_touch(trim);
-	trim_stop(trim);
-	trim_touch(NULL);
-	trim_stop(NULL);
+	view_touch(fake->fs.view);
+	view_trim_stop(fake->fs.view);
+	view_trim_stop(fake->fs.view);
 }
