@@ -478,6 +478,19 @@ int bpfrefs_snapshot_holding(const struct bpfrefs_snapshot *snapshot, struct bpf
 /** Like bpfrefs_snapshot_holding(), for each reference that the process @p pid holds. */
 int bpfrefs_snapshot_pid_holding(const struct bpfrefs_snapshot *snapshot, uint32_t pid,
 				 int (*fn)(const struct bpfrefs_ref *ref, void *data), void *data);
+/** A descriptor by which a process holds an object. */
+struct bpfrefs_descriptor {
+	uint32_t pid, fd;
+	struct bpfrefs_key key; /**< of an iterator: the program that it runs */
+};
+/**
+ * Sets @p first and @p count to the descriptors by which the process @p pid holds objects, in
+ * ascending order; borrowed from the snapshot. Those in a table that only one of its threads has
+ * are left out: another file may have the same number there.
+ * @return 0 or -ENOMEM
+ */
+int bpfrefs_snapshot_descriptors(const struct bpfrefs_snapshot *snapshot, uint32_t pid,
+				 const struct bpfrefs_descriptor **first, size_t *count);
 /** Returns process number @p index in the order of the pids, borrowed; NULL past the last. */
 const struct bpfrefs_process *bpfrefs_snapshot_process(const struct bpfrefs_snapshot *snapshot,
 						       size_t index);

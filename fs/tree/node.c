@@ -22,8 +22,6 @@
  * may appear and disappear.
  */
 #define TIMEOUT_STATIC 3600.0
-/* The kernel may cache the name of an object for max_age, but at most this long. */
-#define NAME_AGE_MAX_MS 1000u
 
 /* -------------------------------------------------------------- codec --- */
 
@@ -134,16 +132,15 @@ void node_entry(const struct node *table, const struct where *w, struct entry *e
 	attr->st_size = (off_t)length;
 	set_times(attr, when);
 	/*
-	 * An object or process may disappear, but the attributes of its directory do not change
-	 * until then.
+	 * An object, process or descriptor may disappear, but the attributes of its directory or
+	 * symlink do not change until then. What is opened or read through a cached name is looked
+	 * for again.
 	 */
-	if (!w->row->name && S_ISDIR(w->row->mode))
+	if (!w->row->name) {
 		entry->attr_timeout = TIMEOUT_STATIC;
-	/* The kernel does not reuse an id soon: an open through a cached name then fails. */
-	if (entry->attr_timeout > 0 && !w->pid)
-		entry->entry_timeout = MIN(fs->opt.max_age, NAME_AGE_MAX_MS) / 1000.0;
-	if (!w->row->name)
+		entry->entry_timeout = names_age(&fs->opt);
 		return;
+	}
 	entry->entry_timeout = TIMEOUT_STATIC;
 	/*
 	 * An open stores a byte in the page cache, which invalidates the cached attributes. So

@@ -87,22 +87,17 @@ int node_readdir(const struct node *table, struct fs *fs, uint64_t ino, off_t co
 int node_twin(struct fs *fs, unsigned int depth, struct bpfrefs_key key, struct entry *entry);
 
 /*
- * A descriptor of a process, with the object that its symlink shows (pid.c). Lists are sorted by
- * number. They contain the descriptor table that /proc/PID/fd shows. A thread with a table of its
- * own has other files under the same numbers, which `holding` lists.
- */
-struct pid_fd {
-	uint32_t fd;
-	struct bpfrefs_key key;
-};
-/* Returns an owned array, or NULL without memory. */
-GArray *pid_fds(const struct bpfrefs_snapshot *snap, uint32_t pid);
-/*
  * Checks that the process holds an object (@fd negative), or holds one by the descriptor @fd. The
  * answer "yes" may come from a snapshot that is up to a second old, if /proc still shows the
  * process or descriptor. The answer "no" always comes from a new one. Returns 0 or -errno.
  * @target gets the descriptor's object, unless it is NULL.
  */
 int pid_holds(struct fs *fs, uint32_t pid, int64_t fd, struct bpfrefs_key *target);
+/*
+ * Returns whether the process has just these descriptors of BPF objects, which are of a snapshot of
+ * the last second. That is then as good as a new one for a listing: which objects the descriptors
+ * are of is looked up later.
+ */
+bool pid_is_unchanged(uint32_t pid, const struct bpfrefs_descriptor *fds, size_t count);
 
 #endif

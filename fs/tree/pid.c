@@ -1,88 +1,40 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Processes and their descriptors, as .bpf/pid shows them. */
+#include <dirent.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "tree/node.h"
 
-static int by_fd(gconstpointer a, gconstpointer b)
+static int compare_fd(const void *key, const void *member)
 {
-	const struct pid_fd *x = a, *y = b;
+	int64_t fd = *(const int64_t *)key;
+	const struct bpfrefs_descriptor *found = member;
 
-	return x->fd < y->fd ? -1 : x->fd > y->fd;
+	return fd < found->fd ? -1 : fd > found->fd;
 }
 
-/*
- * Returns whether the process itself has the descriptor. In other classes the "fd" is of a socket
- * or ring, through which the object is held.
- */
-static bool is_own_descriptor(const struct bpfrefs_ref *ref)
-{
-	return bpfrefs_ref_class(ref)->flags & BPFREFS_CLASS_DESCRIPTOR;
-}
-
-static int collect_fd(const struct bpfrefs_ref *ref, void *data)
-{
-	struct bpfrefs_value fd = bpfrefs_ref_get(ref, "fd");
-	struct pid_fd found = { .key = bpfrefs_ref_target(ref) };
-	GArray *fds = data;
-
-	if (!is_own_descriptor(ref) || fd.type != BPFREFS_VALUE_NUM || fd.num > UINT32_MAX)
-		return 0;
-	if (bpfrefs_ref_get(ref, "tid").type != BPFREFS_VALUE_ABSENT)
-		return 0;
-	found.fd = (uint32_t)fd.num;
-	g_array_append_val(fds, found);
-	return 0;
-}
-
-GArray *pid_fds(const struct bpfrefs_snapshot *snap, uint32_t pid)
-{
-	GArray *fds = g_array_new(FALSE, FALSE, sizeof(struct pid_fd));
-	guint kept = 0;
-
-	bpfrefs_snapshot_pid_holding(snap, pid, collect_fd, fds);
-	g_array_sort(fds, by_fd);
-	/*
-	 * The descriptor of an iterator holds a program and perhaps a map. The symlink shows the
-	 * program.
-	 */
-	for (guint i = 0; i < fds->len; i++) {
-		struct pid_fd *all = (struct pid_fd *)(void *)fds->data;
-
-		if (kept && all[kept - 1].fd == all[i].fd) {
-			if (all[i].key.kind == BPFREFS_PROG)
-				all[kept - 1] = all[i];
-			continue;
-		}
-		all[kept++] = all[i];
-	}
-	g_array_set_size(fds, kept);
-	return fds;
-}
-
-/* Returns 0 or -ENOENT according to the snapshot. */
+/* Returns 0, -ENOENT or -ENOMEM according to the snapshot. */
 static int snapshot_holds(const struct bpfrefs_snapshot *snap, uint32_t pid, int64_t fd,
 			  struct bpfrefs_key *target)
 {
-	g_autoptr(GArray) fds = NULL;
+	const struct bpfrefs_descriptor *all, *found;
+	size_t count;
+	int err;
 
 	if (fd < 0)
 		return bpfrefs_snapshot_find_pid(snap, pid) ? 0 : -ENOENT;
-	fds = pid_fds(snap, pid);
-	for (guint i = 0; i < fds->len; i++) {
-		const struct pid_fd *found = &g_array_index(fds, struct pid_fd, i);
-
-		if (found->fd != fd)
-			continue;
-		if (target)
-			*target = found->key;
-		return 0;
-	}
-	return -ENOENT;
+	err = bpfrefs_snapshot_descriptors(snap, pid, &all, &count);
+	if (err)
+		return err;
+	found = count ? bsearch(&fd, all, count, sizeof(*all), compare_fd) : NULL;
+	if (found && target)
+		*target = found->key;
+	return found ? 0 : -ENOENT;
 }
 
 /*
@@ -117,4 +69,51 @@ int pid_holds(struct fs *fs, uint32_t pid, int64_t fd, struct bpfrefs_key *targe
 	err = snapshot_holds(snap, pid, fd, target);
 	bpfrefs_snapshot_unref(snap);
 	return err;
+}
+
+/* Returns whether a symlink below /proc/PID/fd is of a descriptor that .bpf/pid/PID/fd lists. */
+static bool is_object(int dir_fd, const char *name)
+{
+	static const char *const files[] = { "bpf-map", "bpf-prog", "bpf_link", "bpf_iter", "btf" };
+	char target[64];
+	ssize_t len = readlinkat(dir_fd, name, target, sizeof(target) - 1);
+
+	target[MAX(len, 0)] = '\0';
+	if (!g_str_has_prefix(target, "anon_inode:"))
+		return false;
+	for (size_t i = 0; i < G_N_ELEMENTS(files); i++)
+		if (strcmp(target + strlen("anon_inode:"), files[i]) == 0)
+			return true;
+	return false;
+}
+
+/*
+ * Reading the directory and the symlinks in it reaches no file of the process (see proc_shows()).
+ */
+bool pid_is_unchanged(uint32_t pid, const struct bpfrefs_descriptor *fds, size_t count)
+{
+	char path[32];
+	struct dirent *found;
+	size_t seen = 0;
+	bool agrees = true;
+	DIR *dir;
+
+	snprintf(path, sizeof(path), "/proc/%" PRIu32 "/fd", pid);
+	dir = opendir(path);
+	if (!dir)
+		return false;
+	/* procfs lists descriptors in ascending order (proc_readfd_common()) */
+	while (agrees && (found = readdir(dir))) {
+		uint64_t fd = g_ascii_strtoull(found->d_name, NULL, 10);
+
+		if (*found->d_name == '.')
+			continue;
+		agrees = seen == count || fd <= fds[seen].fd;
+		if (seen < count && fd == fds[seen].fd)
+			seen++;
+		else
+			agrees = agrees && !is_object(dirfd(dir), found->d_name);
+	}
+	closedir(dir);
+	return agrees && seen == count;
 }

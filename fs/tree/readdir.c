@@ -139,22 +139,40 @@ static int list_pids(struct listing *list, struct where *w, int64_t after)
 	return 0;
 }
 
+/* The snapshot for a process's descriptors: one of the last second if nothing has changed since. */
+static int fds_snapshot(const struct listing *list, struct bpfrefs_snapshot **snap)
+{
+	const struct bpfrefs_descriptor *fds;
+	struct view *view = list->dir.fs->view;
+	size_t count;
+	int err = view_recent(view, snap);
+
+	if (err || list->after >= COOKIE_IDS)
+		return err;
+	err = bpfrefs_snapshot_descriptors(*snap, list->dir.pid, &fds, &count);
+	if (!err && pid_is_unchanged(list->dir.pid, fds, count))
+		return 0;
+	bpfrefs_snapshot_unref(*snap);
+	return err ? err : view_get(view, snap);
+}
+
 static int list_fds(struct listing *list, struct where *w, int64_t after)
 {
-	g_autoptr(GArray) fds = NULL;
+	const struct bpfrefs_descriptor *fds;
 	struct bpfrefs_snapshot *snap;
-	int err = list_snapshot(list, &snap);
+	size_t count = 0;
+	int err = fds_snapshot(list, &snap);
 
 	if (err)
 		return err;
-	fds = pid_fds(snap, w->pid);
-	bpfrefs_snapshot_unref(snap);
-	for (guint i = 0; i < fds->len; i++) {
-		w->fd = g_array_index(fds, struct pid_fd, i).fd;
+	err = bpfrefs_snapshot_descriptors(snap, w->pid, &fds, &count);
+	for (size_t i = 0; !err && i < count; i++) {
+		w->fd = fds[i].fd;
 		if (w->fd > after && w->fd <= NODE_FD_MAX && !list_number(list, w, w->fd))
 			break;
 	}
-	return 0;
+	bpfrefs_snapshot_unref(snap);
+	return err;
 }
 
 /* Lists the entries of a directory whose names are numbers, if it has any. */

@@ -311,8 +311,11 @@ struct bpfrefs_snapshot {
 	gint judged; /* the states of the objects have been computed */
 	/* Finds the states: graph_states(), set by the context. NULL: there are none. */
 	void (*find_states)(struct bpfrefs_snapshot *snap);
-	GMutex indexing; /* protects @indexed, and by_holder and by_pid while they are built */
-	gint indexed;	 /* by_holder and by_pid have been built */
+	/* struct bpfrefs_descriptor, by process and number; built when needed */
+	GArray *descriptors;
+	GMutex indexing;      /* protects by_holder, by_pid and descriptors while they are built */
+	gint indexed;	      /* by_holder and by_pid have been built */
+	gint has_descriptors; /* descriptors has been built */
 };
 
 /* Returns "pid 12 (cilium)", owned. */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Snapshots: freezing, indexes and queries. Immutable once frozen, so shared without a lock. */
+/* Snapshots: freezing and queries (index.c has more). Immutable once frozen, so shared without a lock. */
 #include "snapshot/snapshot.h"
 #include "snapshot/owner.h"
 
@@ -34,6 +34,7 @@ struct bpfrefs_snapshot *snapshot_new(void)
 	owners_init(snap);
 	snap->classes = g_array_new(FALSE, TRUE, sizeof(struct bpfrefs_class_status));
 	g_mutex_init(&snap->judging);
+	snap->descriptors = g_array_new(FALSE, FALSE, sizeof(struct bpfrefs_descriptor));
 	g_mutex_init(&snap->indexing);
 	snap->dirs = g_hash_table_new(dir_hash, dir_equal);
 	return snap;
@@ -53,6 +54,7 @@ void bpfrefs_snapshot_unref(struct bpfrefs_snapshot *snap)
 	g_ptr_array_unref(snap->refs);
 	g_ptr_array_unref(snap->by_holder);
 	g_ptr_array_unref(snap->by_pid);
+	g_array_unref(snap->descriptors);
 	g_ptr_array_unref(snap->processes);
 	g_ptr_array_unref(snap->bpffs);
 	owners_clear(snap);
@@ -72,27 +74,6 @@ static int by_object_key(gconstpointer a, gconstpointer b)
 	const struct bpfrefs_object *x = *(void *const *)a, *y = *(void *const *)b;
 
 	return bpfrefs_key_compare(x->key, y->key);
-}
-
-static int by_target(gconstpointer a, gconstpointer b)
-{
-	const struct bpfrefs_ref *x = *(void *const *)a, *y = *(void *const *)b;
-
-	return bpfrefs_key_compare(x->target, y->target);
-}
-
-static int by_holder(gconstpointer a, gconstpointer b)
-{
-	const struct bpfrefs_ref *x = *(void *const *)a, *y = *(void *const *)b;
-
-	return bpfrefs_key_compare(x->holder, y->holder);
-}
-
-static int by_pid(gconstpointer a, gconstpointer b)
-{
-	const struct bpfrefs_ref *x = *(void *const *)a, *y = *(void *const *)b;
-
-	return x->pid < y->pid ? -1 : x->pid > y->pid;
 }
 
 static int by_process(gconstpointer a, gconstpointer b)
@@ -154,62 +135,6 @@ static void sum_up(struct bpfrefs_snapshot *snap)
 	}
 }
 
-/* Returns the position of a reference, less than a given number; UINT32_MAX if it is unknown. */
-typedef uint32_t (*position_fn)(const struct bpfrefs_ref *ref, const void *data);
-
-static uint32_t holder_position(const struct bpfrefs_ref *ref, const void *data)
-{
-	const struct bpfrefs_snapshot *snap = data;
-	const struct bpfrefs_object *holder = idmap_get(&snap->by_key, key_number(ref->holder));
-
-	return holder ? object_inner(holder)->index : UINT32_MAX;
-}
-
-static uint32_t pid_position(const struct bpfrefs_ref *ref, const void *data)
-{
-	return GPOINTER_TO_UINT(idmap_get(data, ref->pid)) - 1; /* UINT32_MAX if there is none */
-}
-
-/*
- * A stable counting sort; comparing would take longer than finding the references. False if a
- * position is unknown; the array is then unchanged.
- */
-static bool order(GPtrArray *refs, uint32_t positions, position_fn position, const void *data)
-{
-	g_autofree uint32_t *next = g_new0(uint32_t, (size_t)positions + 1);
-	g_autofree uint32_t *at = g_new(uint32_t, refs->len);
-	g_autofree gpointer *old = g_memdup2(refs->pdata, refs->len * sizeof(gpointer));
-
-	for (guint i = 0; i < refs->len; i++) {
-		at[i] = position(old[i], data);
-		if (at[i] >= positions)
-			return false;
-		next[at[i] + 1]++;
-	}
-	for (uint32_t i = 1; i <= positions; i++)
-		next[i] += next[i - 1];
-	for (guint i = 0; i < refs->len; i++)
-		refs->pdata[next[at[i]]++] = old[i];
-	return true;
-}
-
-static int order_by_pid(struct bpfrefs_snapshot *snap)
-{
-	struct idmap positions = { 0 };
-	bool known = true;
-
-	for (guint i = 0; i < snap->processes->len; i++) {
-		const struct bpfrefs_process *process = g_ptr_array_index(snap->processes, i);
-
-		known = known && idmap_set(&positions, process->pid, GUINT_TO_POINTER(i + 1));
-	}
-	/* The daemon that holds a keep need not be among the processes. */
-	if (known && !order(snap->by_pid, snap->processes->len, pid_position, &positions))
-		g_ptr_array_sort(snap->by_pid, by_pid);
-	idmap_clear(&positions);
-	return known ? 0 : -ENOMEM;
-}
-
 /*
  * Sorts by target, then by class; the order within a class is kept. The references are scattered
  * over memory, so that each is read only once.
@@ -258,49 +183,6 @@ int snapshot_freeze(struct bpfrefs_snapshot *snap, int proc_fd)
 	owners_resolve(snap, proc_fd);
 	processes_unique(snap->processes);
 	return arena_failed(snap->arena) ? -ENOMEM : 0;
-}
-
-/* -ENOMEM: there is no index. */
-static int build_index(struct bpfrefs_snapshot *snap)
-{
-	int err;
-
-	if (!memory_available(snap->refs->len * (size_t)ORDER_BYTES))
-		return -ENOMEM;
-	for (guint i = 0; i < snap->refs->len; i++) {
-		struct bpfrefs_ref *ref = g_ptr_array_index(snap->refs, i);
-
-		if (ref->holder.kind != BPFREFS_KIND_COUNT)
-			g_ptr_array_add(snap->by_holder, ref);
-		if (ref->pid)
-			g_ptr_array_add(snap->by_pid, ref);
-	}
-	/* A holder need not be in the snapshot: it may be newer than the list of objects. */
-	if (!order(snap->by_holder, snap->objects->len, holder_position, snap))
-		g_ptr_array_sort(snap->by_holder, by_holder);
-	err = order_by_pid(snap);
-	if (err) {
-		g_ptr_array_set_size(snap->by_holder, 0);
-		g_ptr_array_set_size(snap->by_pid, 0);
-	}
-	return err;
-}
-
-/* Few callers need these indexes, so the first call that needs them builds them. */
-static int index_holders(const struct bpfrefs_snapshot *frozen)
-{
-	struct bpfrefs_snapshot *snap = (struct bpfrefs_snapshot *)(uintptr_t)frozen;
-	int err = 0;
-
-	if (g_atomic_int_get(&snap->indexed))
-		return 0;
-	g_mutex_lock(&snap->indexing);
-	if (!snap->indexed) {
-		err = build_index(snap);
-		g_atomic_int_set(&snap->indexed, !err);
-	}
-	g_mutex_unlock(&snap->indexing);
-	return err;
 }
 
 /* -------------------------------------------------------------- states --- */
@@ -368,74 +250,6 @@ size_t bpfrefs_snapshot_ref_count(const struct bpfrefs_snapshot *snap)
 const struct bpfrefs_ref *bpfrefs_snapshot_ref_at(const struct bpfrefs_snapshot *snap, size_t index)
 {
 	return item(snap->refs, index);
-}
-
-/* The index of the first reference that does not sort before @probe. */
-static size_t lower_bound(const GPtrArray *refs, const struct bpfrefs_ref *probe,
-			  GCompareFunc compare)
-{
-	size_t low = 0, high = refs->len;
-
-	while (low < high) {
-		size_t middle = low + (high - low) / 2;
-
-		if (compare(&refs->pdata[middle], &probe) < 0)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	return low;
-}
-
-size_t bpfrefs_snapshot_holders(const struct bpfrefs_snapshot *snap, struct bpfrefs_key key,
-				size_t *first)
-{
-	struct bpfrefs_ref probe = { .target = key };
-	size_t start = lower_bound(snap->refs, &probe, by_target);
-	size_t end = start;
-
-	while (end < snap->refs->len) {
-		const struct bpfrefs_ref *ref = g_ptr_array_index(snap->refs, end);
-
-		if (bpfrefs_key_compare(ref->target, key) != 0)
-			break;
-		end++;
-	}
-	*first = start;
-	return end - start;
-}
-
-static int each_equal(const GPtrArray *refs, const struct bpfrefs_ref *probe, GCompareFunc compare,
-		      int (*fn)(const struct bpfrefs_ref *ref, void *data), void *data)
-{
-	for (size_t i = lower_bound(refs, probe, compare); i < refs->len; i++) {
-		int stop;
-
-		if (compare(&refs->pdata[i], &probe) != 0)
-			break;
-		stop = fn(refs->pdata[i], data);
-		if (stop)
-			return stop;
-	}
-	return 0;
-}
-
-int bpfrefs_snapshot_holding(const struct bpfrefs_snapshot *snap, struct bpfrefs_key holder,
-			     int (*fn)(const struct bpfrefs_ref *ref, void *data), void *data)
-{
-	struct bpfrefs_ref probe = { .holder = holder };
-	int err = index_holders(snap);
-
-	return err ? err : each_equal(snap->by_holder, &probe, by_holder, fn, data);
-}
-
-int bpfrefs_snapshot_pid_holding(const struct bpfrefs_snapshot *snap, uint32_t pid,
-				 int (*fn)(const struct bpfrefs_ref *ref, void *data), void *data)
-{
-	struct bpfrefs_ref probe = { .pid = pid };
-	int err = index_holders(snap);
-
-	return err ? err : each_equal(snap->by_pid, &probe, by_pid, fn, data);
 }
 
 const struct bpfrefs_process *bpfrefs_snapshot_process(const struct bpfrefs_snapshot *snap,

@@ -95,6 +95,54 @@ TEST(references_are_grouped)
 	bpfrefs_snapshot_unref(snap);
 }
 
+static void add_descriptor(struct scan *scan, struct bpfrefs_key key, uint32_t pid, uint64_t fd)
+{
+	struct bpfrefs_ref *ref = scan_add(scan, key, 1, 0);
+
+	ref_set_pid(ref, pid);
+	set(scan, ref, "fd", NULL, fd);
+}
+
+/*
+ * The descriptors of each process, by number, whatever their order was; an iterator's is its
+ * program's, and a thread's own table is left out.
+ */
+TEST(descriptors_are_found)
+{
+	static const uint32_t fds[] = { 3, 9, 700 };
+	const struct bpfrefs_descriptor *found;
+	struct scan *scan = begin();
+	struct bpfrefs_snapshot *snap;
+	size_t count;
+
+	set_class(scan, "fd");
+	add_descriptor(scan, map12, 100, 700);
+	add_descriptor(scan, map12, 99, 5);
+	add_descriptor(scan, prog5, 100, 3);
+	add_descriptor(scan, map12, 100, 4);
+	ref_set_num(g_ptr_array_index(scan->snap->refs, 3), 2, 101); /* tid */
+	set_class(scan, "iter");
+	add_descriptor(scan, map12, 100, 9);
+	add_descriptor(scan, prog5, 100, 9);
+	set_class(scan, "socket");
+	add_descriptor(scan, map12, 100, 11);
+	snap = end(scan);
+
+	g_assert_cmpint(bpfrefs_snapshot_descriptors(snap, 100, &found, &count), ==, 0);
+	g_assert_cmpuint(count, ==, 3);
+	for (size_t i = 0; i < count; i++)
+		g_assert_cmpuint(found[i].fd, ==, fds[i]);
+	g_assert_cmpint(found[1].key.kind, ==, BPFREFS_PROG);
+	g_assert_cmpint(bpfrefs_snapshot_descriptors(snap, 99, &found, &count), ==, 0);
+	g_assert_cmpuint(count, ==, 1);
+	g_assert_cmpuint(found->fd, ==, 5);
+	g_assert_cmpint(bpfrefs_snapshot_descriptors(snap, 98, &found, &count), ==, 0);
+	g_assert_cmpuint(count, ==, 0);
+	g_assert_cmpint(bpfrefs_snapshot_descriptors(snap, 101, &found, &count), ==, 0);
+	g_assert_cmpuint(count, ==, 0);
+	bpfrefs_snapshot_unref(snap);
+}
+
 TEST(fields_have_four_states)
 {
 	struct scan *scan = begin();

@@ -7,6 +7,7 @@ import os
 import shutil
 import sys
 import threading
+import time
 
 from harness import check, equal, eventually, fails, main, matches
 
@@ -56,6 +57,43 @@ def test_names_with_max_age(env):
         obj.close()
         eventually(lambda p=path: fails(errno.ENOENT, open, p / "info", encoding="utf-8"))
         eventually(lambda p=path: check(not p.exists(), "still there"))
+
+
+def test_descriptors_are_listed_at_once(env):
+    """A new descriptor is in the next listing, and a closed one is not, with other names between."""
+    daemon, helper = env.daemon(), env.helper()
+    first = helper.make("map", "array")
+    fds = daemon.tree / "pid" / str(helper.pid) / "fd"
+    for _ in range(30):
+        prog = helper.make("prog", "socket_filter")
+        again = helper.make("dup", first)
+        equal(sorted(map(int, os.listdir(fds))), sorted([first.fd, prog.fd, again.fd]), "new")
+        equal(os.readlink(fds / str(prog.fd)), f"../../../{prog.key}", "new")
+        again.close()
+        equal(sorted(map(int, os.listdir(fds))), sorted([first.fd, prog.fd]), "closed")
+        prog.close()
+        equal(os.listdir(fds), [str(first.fd)], "both closed")
+
+
+def test_directories_of_processes_share_a_scan(env):
+    """One for the list of processes; then one a second, for what has not changed since."""
+    daemon, helpers = env.daemon(), [env.helper() for _ in range(12)]
+    objects = {h: [h.make("map", "array") for _ in range(5)] for h in helpers}
+    pids = daemon.tree / "pid"
+
+    def walk():
+        check({str(h.pid) for h in helpers} <= set(os.listdir(pids)), "a process is missing")
+        for helper, made in objects.items():
+            fds = pids / str(helper.pid) / "fd"
+            equal(sorted(os.listdir(pids / str(helper.pid))), ["comm", "fd", "holding", "retains"])
+            equal({x: os.readlink(fds / x) for x in os.listdir(fds)},
+                  {str(o.fd): f"../../../{o.key}" for o in made})
+    walk()
+    start = time.monotonic()
+    before = int(daemon.pairs("status")["scans"].split()[0])
+    walk()
+    scans = int(daemon.pairs("status")["scans"].split()[0]) - before
+    check(0 < scans <= 2 + time.monotonic() - start, f"{scans} scans for one walk")
 
 
 def test_concurrent_opens_share_scans(env):
