@@ -132,6 +132,7 @@ static int get_attributes(struct fs *fs, fuse_ino_t ino, struct entry *entry)
 	if (is_virtual(ino))
 		return tree_getattr(fs, ino, entry);
 	memset(entry, 0, sizeof(*entry));
+	entry->attr_timeout = names_age(&fs->opt);
 	return mirror_getattr(fs->mirror, ino, &entry->attr);
 }
 

@@ -204,13 +204,18 @@ static void add_entry(struct dir_reply *list, const char *name, const struct ent
 /*
  * For readdirplus of the mirror: looks up an entry. Returns false if the name no longer exists.
  * An entry whose lookup fails for another reason is listed with node id 0, so that the kernel
- * looks it up when it needs it.
+ * looks it up when it needs it. So are all entries with max_age=0: the kernel may not use the
+ * answer, and would look up each name again.
  */
 static bool look_up_entry(struct dir_reply *list, const char *name, struct entry *entry)
 {
+	struct fs *fs = fs_of(list->req);
 	struct entry found;
-	int err = mirror_lookup(fs_of(list->req)->mirror, 0, list->dir, name, &found);
+	int err;
 
+	if (!fs->opt.max_age)
+		return true;
+	err = mirror_lookup(fs->mirror, 0, list->dir, name, &found);
 	if (err)
 		return err != -ENOENT;
 	*entry = found;

@@ -74,6 +74,7 @@ int mirror_lookup(struct mirror *mirror, pid_t tid, uint64_t parent, const char 
 	if (err)
 		return err;
 	entry->ino = mirror_node_number(mirror, node);
+	entry->entry_timeout = entry->attr_timeout = names_age(mirror->options);
 	mirror_show_stat(mirror, &entry->attr);
 	return 0;
 }

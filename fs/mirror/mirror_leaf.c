@@ -29,6 +29,8 @@ struct leaf_name {
 struct last_lookup {
 	pid_t tid;
 	uint64_t serial; /* of the name, which may be freed already */
+	/* the node whose name is looked up because readlink(2) got ESTALE; not dereferenced */
+	const struct mnode *retried;
 };
 
 struct last_lookup *mirror_names_last_new(void)
@@ -93,6 +95,16 @@ static struct leaf_name *new_leaf_name(struct mirror *mirror, struct mnode *dir,
 	return leaf_name;
 }
 
+static void note_lookup(struct mirror *mirror, pid_t tid, uint64_t serial)
+{
+	struct last_lookup *last = &mirror->last_lookups[(unsigned int)tid % LAST_LOOKUPS];
+
+	if (last->tid != tid)
+		last->retried = NULL;
+	last->tid = tid;
+	last->serial = serial;
+}
+
 void mirror_names_add(struct mirror *mirror, struct mnode *node, const struct found_name *name,
 		      nlink_t names, GSList **unused)
 {
@@ -107,8 +119,7 @@ void mirror_names_add(struct mirror *mirror, struct mnode *node, const struct fo
 	node->leaf_names = leaf_name;
 	free_old_leaf_names(mirror, node, names, unused);
 	if (name->tid)
-		mirror->last_lookups[(unsigned int)name->tid % LAST_LOOKUPS] =
-			(struct last_lookup){ name->tid, leaf_name->serial };
+		note_lookup(mirror, name->tid, leaf_name->serial);
 }
 
 void mirror_names_free(struct mirror *mirror, struct mnode *node, GSList **unused)
@@ -212,16 +223,23 @@ int mirror_names_try(struct mirror *mirror, struct mnode *node, leaf_name_fn *tr
 	return result >= 0 ? result : other;
 }
 
-/* Sets the cursor to the name that the thread looked up last, if that is a name of the node. */
+/*
+ * Sets the cursor to the name that the thread looked up last, if that is a name of the node. With
+ * max_age the kernel may read a name that it has cached, without a lookup, so the last one counts
+ * only if it has followed an ESTALE for this node.
+ */
 static void cursor_of_thread(struct mirror *mirror, const struct mnode *node, pid_t tid,
 			     struct cursor *cursor)
 {
-	const struct last_lookup *last = &mirror->last_lookups[(unsigned int)tid % LAST_LOOKUPS];
+	struct last_lookup *last = &mirror->last_lookups[(unsigned int)tid % LAST_LOOKUPS];
+	bool counts;
 
 	g_mutex_lock(&mirror->lock);
+	counts = last->tid == tid && (!mirror->options->max_age || last->retried == node);
 	for (const struct leaf_name *at = node->leaf_names; at && !cursor->dir; at = at->next)
-		if (last->tid == tid && last->serial == at->serial)
+		if (counts && last->serial == at->serial)
 			cursor_set(cursor, at);
+	*last = (struct last_lookup){ tid, counts ? last->serial : 0, cursor->dir ? NULL : node };
 	g_mutex_unlock(&mirror->lock);
 }
 

@@ -133,8 +133,8 @@ static void add_descriptor(GArray *all, const struct bpfrefs_ref *ref)
 	struct bpfrefs_value fd = bpfrefs_ref_get(ref, "fd");
 	struct bpfrefs_descriptor found = { ref->pid, (uint32_t)fd.num, ref->target };
 
-	if (ref->class->pub.flags & BPFREFS_CLASS_DESCRIPTOR && fd.type == BPFREFS_VALUE_NUM && fd.num <= UINT32_MAX &&
-	    bpfrefs_ref_get(ref, "tid").type == BPFREFS_VALUE_ABSENT)
+	if (ref->class->pub.flags & BPFREFS_CLASS_DESCRIPTOR && fd.type == BPFREFS_VALUE_NUM &&
+	    fd.num <= UINT32_MAX && bpfrefs_ref_get(ref, "tid").type == BPFREFS_VALUE_ABSENT)
 		g_array_append_val(all, found);
 }
 

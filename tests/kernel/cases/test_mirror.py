@@ -10,8 +10,8 @@ import stat
 import sys
 import threading
 
-from harness import (MNT_DETACH, Skip, check, equal, fails, libc, main, mount, must, names,
-                     protected, tool, umount)
+from harness import (MNT_DETACH, Skip, check, equal, eventually, fails, libc, main, mount, must,
+                     names, protected, tool, umount)
 
 MS_BIND = 4096
 AT_EMPTY_PATH = 0x1000
@@ -162,6 +162,33 @@ def test_changes_behind_the_mirror_show_at_once(env):
         check((daemon.mnt / "d").is_dir(), f"{number}: not yet")
         os.rmdir(env.bpffs / "d")
         check(not (daemon.mnt / "d").exists(), f"{number}: still")
+
+
+def test_changes_with_max_age(env):
+    """What is done through the mirror shows at once, what is done behind it within a second."""
+    daemon, helper = env.daemon("-o", "max_age=60000"), env.helper()
+    for i in range(3):
+        helper.do("pin", helper.make("map", "array").var, env.bpffs / f"p{i}")
+    (env.bpffs / "d").mkdir()
+    equal({x: os.lstat(daemon.mnt / x).st_nlink for x in ("p0", "p1")}, {"p0": 1, "p1": 1})
+    os.listdir(daemon.mnt)
+    os.rename(daemon.mnt / "p0", daemon.mnt / "d" / "q0")
+    fails(errno.ENOENT, os.lstat, daemon.mnt / "p0")
+    equal(os.readlink(daemon.mnt / "d" / "q0"), str(env.bpffs / "d" / "q0"))
+    os.chmod(daemon.mnt / "d", 0o711)
+    equal(os.stat(daemon.mnt / "d").st_mode & 0o777, 0o711, "mode")
+    os.link(daemon.mnt / "p1", daemon.mnt / "l1", follow_symlinks=False)
+    equal({x: os.lstat(daemon.mnt / x).st_nlink for x in ("p1", "l1")}, {"p1": 2, "l1": 2})
+    for name in ("p1", "l1", "p1"):
+        equal(os.readlink(daemon.mnt / name), str(env.bpffs / name), "each name its own path")
+    os.unlink(daemon.mnt / "l1")
+    equal(os.lstat(daemon.mnt / "p1").st_nlink, 1, "a name less")
+    os.unlink(env.bpffs / "p2")
+    os.chmod(env.bpffs / "d", 0o700)
+    helper.do("pin", helper.make("map", "array").var, env.bpffs / "new")
+    check(stat.S_ISLNK(os.lstat(daemon.mnt / "new").st_mode), "a new name needs no time")
+    eventually(lambda: fails(errno.ENOENT, os.lstat, daemon.mnt / "p2"))
+    eventually(lambda: equal(os.stat(daemon.mnt / "d").st_mode & 0o777, 0o700, "mode"))
 
 
 def test_name_reused_for_another_kind(env):

@@ -123,5 +123,45 @@ def test_a_long_listing(env):
     check(found.count("LOOKUP") <= len(names) + 2, f"{len(names)} names: {found}")
 
 
+def list_pins(directory):
+    """As ls -l does."""
+    for name in os.listdir(directory):
+        os.lstat(directory / name)
+        os.readlink(directory / name)
+
+
+def pinned(env):
+    """Twenty pins in a directory of the mirror, and names to go there."""
+    helper = env.helper()
+    (env.bpffs / "app").mkdir()
+    for i in range(20):
+        helper.do("pin", helper.make("map", "array").var, env.bpffs / "app" / f"p{i}")
+    return ["OPENDIR", "GETATTR", "READDIR", "READDIR", "RELEASEDIR"]
+
+
+def test_listing_pins(env):
+    """Each name is looked up whenever a path leads through it, since it may be another's behind the
+    mirror: a listing itself looks up none."""
+    opened = pinned(env)
+    counted = Counted(env)
+    counted.expect("names", ["LOOKUP", "GETATTR", *opened], os.listdir,
+                   counted.daemon.mnt / "app")
+    counted.expect("pins", ["LOOKUP", "GETATTR", *opened,
+                            *[*["LOOKUP", "GETATTR"] * 3, "LOOKUP", "READLINK"] * 20], list_pins,
+                   counted.daemon.mnt / "app")
+
+
+def test_listing_pins_with_max_age(env):
+    """Names and attributes come with the listing, and only the targets are read."""
+    opened = pinned(env)
+    counted = Counted(env, "-o", "max_age=60000")
+
+    def targets_only():
+        """Within a second; a slow machine may need another try."""
+        counted.expect("pins", [*opened, *["READLINK"] * 20], list_pins,
+                       counted.daemon.mnt / "app")
+    eventually(targets_only)
+
+
 if __name__ == "__main__":
     raise SystemExit(main(globals()))
