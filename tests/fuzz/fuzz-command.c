@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Writes to controls. The first byte chooses the control, the rest is one write(2). Nothing is pinned
- * outside SOURCE, a refusal is an errno with, where that does not say it all, a sentence, and
- * a write of two lines or with a NUL never does anything.
+ * Writes to controls. The first byte selects the control, and the rest is one write(2). Nothing
+ * is pinned outside SOURCE, a refusal is an errno, with a reason where the errno does not
+ * suffice, and a write of two lines or with a NUL has no effect.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -20,7 +20,7 @@ static char *source_dir;
 static int source_fd;
 static unsigned int pinned;
 
-/* The world's answer to a pin: is this a directory of SOURCE? */
+/* Checks that the directory of a pin is in SOURCE. */
 static void check_pinned(int dir_fd, const char *name)
 {
 	g_autofree char *link = g_strdup_printf("/proc/self/fd/%d", dir_fd);
@@ -32,24 +32,20 @@ static void check_pinned(int dir_fd, const char *name)
 	pinned++;
 }
 
-int LLVMFuzzerInitialize(int *argc, char ***argv)
+void fuzz_begin(void)
 {
 	const char *dir = fuzz_dir();
 
-	(void)argc;
-	(void)argv;
-	fuzz_init();
 	source_dir = g_build_filename(dir, "source", NULL);
 	must(mkdir(source_dir, 0700) == 0);
 	source_fd = open(source_dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	must(source_fd >= 0 && mkdirat(source_fd, "app", 0700) == 0);
 	must(symlinkat("..", source_fd, "out") == 0 && symlinkat("app", source_fd, "in") == 0);
 	world_pinned = check_pinned;
-	return 0;
 }
 
-/* What a pin or unpin finds there; unpin may have removed it. */
-static void put_back(void)
+/* Restores the files that an unpin of the last input may have removed. */
+static void restore_files(void)
 {
 	fuzz_write(source_fd, "app/x", "", 0);
 	fuzz_write(source_fd, "y", "", 0);
@@ -63,15 +59,12 @@ static int collect(struct scan *scan)
 
 static int next_id(struct bpfrefs_ctx *ctx, enum bpfrefs_kind kind, uint32_t start, uint32_t *id)
 {
-	(void)ctx;
 	return syscall_next_id(kind, start, id);
 }
 
-/* Not the last one: so that opening it need not wait. */
+/* This is not the last user reference, so that opening the map need not wait. */
 static int map_usercnt(struct bpfrefs_ctx *ctx, uint32_t id, uint64_t *usercnt)
 {
-	(void)ctx;
-	(void)id;
 	*usercnt = 2;
 	return 0;
 }
@@ -117,7 +110,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	w.row = &rows[*data % G_N_ELEMENTS(rows)];
 	if (w.row == rows)
 		w.key = (struct bpfrefs_key){ BPFREFS_KIND_COUNT, 0 };
-	put_back();
+	restore_files();
 	must(ctx_open_with(&source, NULL, &fs.ctx) == 0);
 	must(bpfrefs_keeper_open(fs.ctx, source_fd, &fs.keeper) == 0);
 	fs.view = view_new(fs.ctx, 0);

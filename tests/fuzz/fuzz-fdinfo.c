@@ -1,19 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* fdinfo: what it says of a descriptor's object is in it, in a line of its own. */
+/* Parsing fdinfo: the object that is found is named by a whole line of the text. */
 #include <stdio.h>
 
 #include "fuzz.h"
 #include "procfs/fdinfo.h"
 
-int LLVMFuzzerInitialize(int *argc, char ***argv)
-{
-	(void)argc;
-	(void)argv;
-	fuzz_init();
-	return 0;
-}
-
-/* Is there a line "KEY:<blanks>ID", leading zeros aside? */
+/* Returns whether there is a line "KEY:<blanks>ID", which may have leading zeros. */
 static bool has_line(const char *text, const char *key, uint32_t id)
 {
 	g_auto(GStrv) lines = g_strsplit(text, "\n", -1);
@@ -51,7 +43,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	} else {
 		must(key.kind < BPFREFS_KIND_COUNT && key.id != 0);
 		must(has_line(text, names[key.kind], key.id));
-		/* no kind that comes before it in the text's meaning was passed over */
+		/* a link's fdinfo has the ids of other objects too, but not the reverse */
 		must(key.kind == BPFREFS_LINK || !fdinfo_num(text, "link_id", &value));
 	}
 	fdinfo_num(text, "memlock", &value);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* mountinfo: a process can put any line into its own by what it mounts where. */
+/* Parsing mountinfo: a process can put any line into its mountinfo by its mounts. */
 #include <fcntl.h>
 #include <sys/stat.h>
 
@@ -8,21 +8,17 @@
 
 static int proc_fd, self_fd;
 
-int LLVMFuzzerInitialize(int *argc, char ***argv)
+void fuzz_begin(void)
 {
 	const char *dir = fuzz_dir();
 
-	(void)argc;
-	(void)argv;
-	fuzz_init();
 	proc_fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	must(proc_fd >= 0 && mkdirat(proc_fd, "self", 0700) == 0);
 	self_fd = openat(proc_fd, "self", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	must(self_fd >= 0);
-	return 0;
 }
 
-/* A path that is told lies in a mount of this instance that can be reached. */
+/* Checks that a path is in a mount of this instance that can be reached. */
 static void check_path(const GPtrArray *mounts, const struct bpffs_mount *of, const char *inner)
 {
 	g_autofree char *path = mounts_path(mounts, of->major, of->minor, inner);

@@ -1,21 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Names out and in: whatever bytes a name has, what is shown of it is one word (or one line) of
- * ASCII, and undoing the escapes gives the name again. What is read back as a name and shown again
- * reads back as the same. And KIND/ID.
+ * Names: for any bytes, what is shown is one word (or one line) of ASCII, and resolving the
+ * escapes gives the name again. A name that was read back and is shown again reads back as the
+ * same. KIND/ID is parsed too.
  */
 #include <errno.h>
 
 #include "fuzz.h"
 #include "render/show.h"
-
-int LLVMFuzzerInitialize(int *argc, char ***argv)
-{
-	(void)argc;
-	(void)argv;
-	fuzz_init();
-	return 0;
-}
 
 static void check_shown(const char *name, void (*show)(GString *, const char *), char least)
 {

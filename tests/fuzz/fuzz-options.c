@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Command lines: our own, mount(8)'s, and -o lists. Arguments are separated by NULs. */
+/* Command lines of the daemon and of mount(8), and -o lists. NULs separate the arguments. */
 #include <errno.h>
 #include <getopt.h>
 
@@ -8,15 +8,7 @@
 
 #define ARGS_MAX 16
 
-int LLVMFuzzerInitialize(int *argc, char ***argv)
-{
-	(void)argc;
-	(void)argv;
-	fuzz_init();
-	return 0;
-}
-
-/* GOption shows its help and ends the process: not what is looked for here. */
+/* GOption shows its help and ends the process, which would end the fuzzer. */
 static bool asks_for_help(const char *arg)
 {
 	if (g_str_has_prefix(arg, "--help"))
@@ -35,8 +27,8 @@ static void check(int err, const char *why, const struct options *options)
 	must(options->source < BPFREFS_SOURCE_COUNT);
 }
 
-/* What libfuse is told reads back as the same: no option hides in another one's value. */
-static void check_told(const struct options *options)
+/* The options for libfuse read back as the same: no option hides in the value of another one. */
+static void check_passed_on(const struct options *options)
 {
 	struct options again;
 	g_autofree char *why = NULL;
@@ -48,7 +40,7 @@ static void check_told(const struct options *options)
 	options_clear(&again);
 }
 
-/* Several -o. */
+/* Reads several -o options. */
 static void read_lists(int count, char **lists)
 {
 	struct options options;
@@ -60,7 +52,7 @@ static void read_lists(int count, char **lists)
 		err = options_read_list(&options, lists[i], &why);
 	check(err, why, &options);
 	if (!err)
-		check_told(&options);
+		check_passed_on(&options);
 	options_clear(&options);
 }
 
@@ -71,7 +63,7 @@ static void read_line(int argc, char **argv)
 	int err;
 
 	options_init(&options);
-	optind = 0; /* glibc: begin anew, whatever the last line was */
+	optind = 0; /* glibc: begin anew */
 	err = options_read(&options, argc, argv, &why);
 	check(err, why, &options);
 	if (!err && !options.version)
@@ -86,7 +78,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	for (size_t at = 0; at < size && argc < ARGS_MAX; at += strlen(text + at) + 1)
 		argv[argc++] = exact_string((const uint8_t *)text + at, strlen(text + at));
-	memcpy(owned, argv, sizeof(owned)); /* getopt and GOption move them about */
+	memcpy(owned, argv, sizeof(owned)); /* getopt(3) and GOption reorder them */
 	read_lists(argc, owned);
 	for (int i = 1; i < argc; i++)
 		if (asks_for_help(owned[i]))

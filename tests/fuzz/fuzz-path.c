@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Paths in controls, over a tree with symlinks that lead out and one that leads in: whatever is
- * asked for, the directory that is opened is one of SOURCE's own, and the name a plain one.
+ * Paths in controls, in a tree with symlinks that lead out of it and one that leads into it: for
+ * any path, the directory that is opened is in SOURCE, and the name has no slash.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -29,18 +29,14 @@ static void make_tree(int top)
 	fuzz_write(source_fd, "file", "", 0);
 }
 
-int LLVMFuzzerInitialize(int *argc, char ***argv)
+void fuzz_begin(void)
 {
 	const char *dir = fuzz_dir();
 	int top = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
-	(void)argc;
-	(void)argv;
-	fuzz_init();
 	must(top >= 0);
 	make_tree(top);
 	source = g_build_filename(dir, "source", NULL);
-	return 0;
 }
 
 static void check_inside(int fd)

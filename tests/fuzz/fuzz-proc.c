@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * A made-up procfs: processes with descriptors, threads, namespaces and mounts of any content. The
- * bytes are files, one behind the other: which, how long, what is in it.
+ * A fake procfs: processes with descriptors, threads, namespaces and mounts of any content. The
+ * bytes are files, one after another: the location, the length and the content.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -13,7 +13,10 @@
 #include "fuzz.h"
 #include "procfs/procfs.h"
 
-/* Where a file may be; %u is a process, %u a descriptor or a thread. Links begin with "@". */
+/*
+ * The locations of files; the first %u is a process, the second one a descriptor or a thread.
+ * Links begin with "@".
+ */
 static const char *const places[] = {
 	"%u/comm",	    "@%u/fd/%u",	   "%u/fdinfo/%u", "@%u/ns/mnt",     "%u/mountinfo",
 	"@%u/task/%u/fd/4", "%u/task/%u/fdinfo/4", "@self/ns/mnt", "self/mountinfo",
@@ -22,25 +25,19 @@ static const char *const places[] = {
 static char *dir;
 static int proc_fd;
 
-int LLVMFuzzerInitialize(int *argc, char ***argv)
+void fuzz_begin(void)
 {
-	(void)argc;
-	(void)argv;
-	fuzz_init();
 	dir = fuzz_dir();
 	proc_fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	must(proc_fd >= 0);
-	return 0;
 }
 
 static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
 {
-	(void)st;
-	(void)type;
 	return ftw->level ? remove(path) : 0;
 }
 
-/* Also of what cannot be: a thread's directory where its file should be. */
+/* This also creates what no procfs has: a directory in place of a file. */
 static void make_file(const char *place, uint8_t pid, uint8_t number, const char *text, size_t len)
 {
 	bool link = *place == '@';
@@ -73,7 +70,7 @@ static void make_tree(const uint8_t *data, size_t size)
 	}
 }
 
-/* As kcmp(2) may: equal, in order, or not told. */
+/* As kcmp(2) may return: equal, ordered, or an error. */
 static int compare(uint32_t tid_a, uint32_t tid_b, int what, uint32_t a, uint32_t b)
 {
 	if (what == PROC_COMPARE_FILES)

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The records of the BPF programs, through the real dispatcher, every class's decoder and what
- * derives from them, the graph and the renderers: whatever a walk over structures that change has
- * picked up, no record is read past its end, nothing is fatal, and no name in one makes a line of a
- * file that the snapshot does not have.
+ * The records of the BPF programs, through the dispatcher, the decoders of all classes, the graph
+ * and the renderers. A walk may read structures while they change: for any records, none is read
+ * past its end, none is fatal, and no name adds a line to a file.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -23,14 +22,11 @@ static const char mountinfo[] = "30 1 0:30 / /sys/fs/bpf rw - bpf bpf rw\n"
 static struct source source;
 static int proc_fd;
 
-int LLVMFuzzerInitialize(int *argc, char ***argv)
+void fuzz_begin(void)
 {
 	const char *dir = fuzz_dir();
 	int self_fd;
 
-	(void)argc;
-	(void)argv;
-	fuzz_init();
 	proc_fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	must(proc_fd >= 0 && mkdirat(proc_fd, "self", 0700) == 0);
 	self_fd = openat(proc_fd, "self", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -38,7 +34,6 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 	source = source_bpf;
 	source.open = NULL;
 	source.close = NULL;
-	return 0;
 }
 
 /* -------------------------------------------------------------- checks --- */
@@ -84,7 +79,7 @@ static void check_json(const GString *text)
 	must(json_parser_load_from_data(parser, text->str, (gssize)text->len, NULL));
 }
 
-/* The sum over the lines is the account. */
+/* The counters of an object are the sums over its lines. */
 static void check_account(const struct bpfrefs_snapshot *snap, const struct bpfrefs_object *object)
 {
 	size_t first, count = bpfrefs_snapshot_holders(snap, object->key, &first);
@@ -167,7 +162,7 @@ static void show_all(struct fs *fs, struct bpfrefs_snapshot *snap)
 	}
 }
 
-/* One walk, as ctx.c makes it, without its pauses. */
+/* Takes a snapshot as context.c does, without its pauses. */
 static struct bpfrefs_snapshot *walk(struct bpfrefs_ctx *ctx)
 {
 	struct scan *scan = scan_new(ctx, holder_classes);
@@ -185,12 +180,12 @@ static struct bpfrefs_snapshot *walk(struct bpfrefs_ctx *ctx)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	struct bpf_loader *walkers = world_new(data, size);
+	struct bpf_loader *loader = world_new(data, size);
 	struct fs fs = { .source_fd = -1, .source_minor = 30, .source_ino = 2 };
 	struct bpfrefs_snapshot *snap;
 
 	fs.opt.source = (char *)"/sys/fs/bpf";
-	must(ctx_open_with(&source, walkers, &fs.ctx) == 0);
+	must(ctx_open_with(&source, loader, &fs.ctx) == 0);
 	fs.ctx->proc_fd = proc_fd;
 	fs.ctx->object_cache = object_cache_new();
 	snap = walk(fs.ctx);
@@ -200,6 +195,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	fs.ctx->proc_fd = -1;
 	object_cache_free(fs.ctx->object_cache);
 	bpfrefs_ctx_close(fs.ctx);
-	world_free(walkers);
+	world_free(loader);
 	return 0;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * What the fuzz targets share. Each fuzz-NAME.c is one libFuzzer program (clang's
- * -fsanitize=fuzzer,address,undefined); fuzz.py runs them.
+ * -fsanitize=fuzzer,address,undefined). fuzz.py runs them.
  */
 #ifndef FUZZ_H
 #define FUZZ_H
@@ -16,7 +16,7 @@
 int LLVMFuzzerInitialize(int *argc, char ***argv);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-/* What must hold of every input: abort() is what libFuzzer takes for a finding. */
+/* What must hold for every input. libFuzzer reports a call of abort(3) as a finding. */
 #define must(condition)                                                                    \
 	do {                                                                               \
 		if (!(condition)) {                                                        \
@@ -25,7 +25,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 		}                                                                          \
 	} while (0)
 
-/* A copy in a block of its own, just as long, so that a read past its end is seen; never NULL. */
+/*
+ * Returns a copy in a block of the same size, so that AddressSanitizer reports a read past its
+ * end; never NULL.
+ */
 static inline void *exact_copy(const void *data, size_t size)
 {
 	void *copy = malloc(size ? size : 1);
@@ -47,24 +50,12 @@ static inline char *exact_string(const uint8_t *data, size_t size)
 	return text;
 }
 
-/* GLib's complaints are findings too. (Made fatal they end in SIGTRAP: libFuzzer keeps no input then.) */
-static inline void fuzz_complaint(const char *domain, GLogLevelFlags level, const char *message,
-				  gpointer data)
-{
-	(void)data;
-	g_printerr("%s: %s\n", domain ? domain : "?", message);
-	if (level & (G_LOG_LEVEL_ERROR | G_LOG_LEVEL_CRITICAL | G_LOG_LEVEL_WARNING))
-		abort();
-}
+/* What a target does once, before the first input, if it defines this. */
+void fuzz_begin(void);
 
-static inline void fuzz_init(void)
-{
-	g_log_set_default_handler(fuzz_complaint, NULL);
-}
-
-/* A directory that is made for one process, and removed when that ends well (fuzz.py's otherwise). */
+/* Creates a directory that is removed when the process exits. fuzz.py removes it otherwise. */
 char *fuzz_dir(void);
-/* Replaces a file in it. */
+/* Replaces a file in the directory. */
 void fuzz_write(int dir_fd, const char *name, const void *data, size_t size);
 
 #endif

@@ -29,7 +29,7 @@ class Target:
             directory.mkdir(parents=True, exist_ok=True)
 
     def run(self, *options):
-        """Exit status and output. What the program leaves behind when it dies goes with its TMPDIR."""
+        """Exit status and output. What a program that dies leaves in its TMPDIR is removed."""
         with tempfile.TemporaryDirectory(prefix="bpfrefs-fuzz.") as tmp:
             command = [self.program, *LIMITS, f"-artifact_prefix={self.found}/{self.name}-",
                        *options]
@@ -53,7 +53,7 @@ class Target:
         status, out = self.run(f"-max_total_time={seconds}", "-print_final_stats=1", self.grown,
                                self.corpus)
         runs = [line for line in out.splitlines() if "stat::number_of_executed_units" in line]
-        return status, f"{runs[0].split()[-1]} runs" if runs else "no runs told", out
+        return status, f"{runs[0].split()[-1]} runs" if runs else "no number of runs", out
 
     def merge(self):
         """Adds what reaches new code; use_counters=0: how often it does so is not worth a file."""

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * For fuzz-walk: bytes at random seldom make a record. Half of the time libFuzzer's own mutations, else
- * a record of a type that there is, of about the right size, of small numbers, into some chunk.
+ * The mutator of fuzz-walk, since random bytes are seldom a record. Half of its mutations are
+ * libFuzzer's own. The others insert a record of an existing type, of about the right size and
+ * with small numbers, into a chunk.
  */
 #include "bpf/records.h"
 #include "fuzz.h"
@@ -30,7 +31,10 @@ static uint32_t roll(unsigned int *seed, uint32_t sides)
 	return (*seed >> 8) % sides;
 }
 
-/* Numbers that meet each other: ids, kinds, types, addresses; now and then any byte. */
+/*
+ * The numbers are small, so that ids, kinds, types and addresses are often equal; some records
+ * have random bytes.
+ */
 static size_t make_record(uint8_t *out, unsigned int *seed)
 {
 	uint32_t kind = roll(seed, G_N_ELEMENTS(records));
@@ -47,7 +51,7 @@ static size_t make_record(uint8_t *out, unsigned int *seed)
 	return size;
 }
 
-/* Puts @len bytes in at @at. */
+/* Inserts @len bytes at @at. */
 static size_t insert(uint8_t *data, size_t size, size_t at, const uint8_t *bytes, size_t len)
 {
 	memmove(data + at + len, data + at, size - at);
@@ -55,7 +59,7 @@ static size_t insert(uint8_t *data, size_t size, size_t at, const uint8_t *bytes
 	return size + len;
 }
 
-/* A place where a chunk begins, any of them; @size at the end of all. */
+/* Returns the offset of a random chunk, or @size. */
 static size_t some_chunk(const uint8_t *data, size_t size, unsigned int *seed)
 {
 	struct chunk chunk;

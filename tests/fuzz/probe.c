@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Does clang have libFuzzer's runtime here? */
+/* Links only if clang has the runtime of libFuzzer. */
 #include <stddef.h>
 #include <stdint.h>
 

@@ -28,7 +28,7 @@ struct bpf_loader {
 	struct walk_control control;
 	const uint8_t *data;
 	size_t size;
-	size_t *next; /* of each program: where to look for its next chunk */
+	size_t *next; /* for each program, the offset from which to search its next chunk */
 	struct walk_listed list[WALK_LIST_MAX];
 };
 
@@ -50,30 +50,32 @@ bool world_chunk(const uint8_t *data, size_t size, size_t at, struct chunk *chun
 
 struct bpf_loader *world_new(const uint8_t *data, size_t size)
 {
-	struct bpf_loader *walkers = g_new0(struct bpf_loader, 1);
+	struct bpf_loader *loader = g_new0(struct bpf_loader, 1);
 
-	walkers->data = data;
-	walkers->size = size;
-	walkers->next = g_new0(size_t, G_N_ELEMENTS(world_programs));
+	loader->data = data;
+	loader->size = size;
+	loader->next = g_new0(size_t, G_N_ELEMENTS(world_programs));
 	for (unsigned int i = 0; i < WALK_OTHERS; i++)
-		walkers->control.kernel_ids.other[i] = 1; /* this kernel has them all */
-	return walkers;
+		loader->control.kernel_ids.other[i] = 1; /* this kernel has them all */
+	return loader;
 }
 
-void world_free(struct bpf_loader *walkers)
+void world_free(struct bpf_loader *loader)
 {
-	g_free(walkers->next);
-	g_free(walkers);
+	g_free(loader->next);
+	g_free(loader);
 }
 
-/* ------------------------------------------------------- walkers.h --- */
+/* ------------------------------------------------------- bpf_loader.h --- */
 
 struct exact {
 	walk_fn fn;
 	void *data;
 };
 
-/* Each record in a block of its own: who reads past its end is caught. */
+/*
+ * Copies each record to a block of its own, so that AddressSanitizer reports a read past its end.
+ */
 static void hand_on(const struct walk_rec *rec, void *data)
 {
 	const struct exact *exact = data;
@@ -92,14 +94,14 @@ static unsigned int program_index(const char *program)
 	abort();
 }
 
-/* The program's next chunk; false: it has no more to say. */
-static bool next_chunk(struct bpf_loader *walkers, unsigned int program, struct chunk *chunk,
+/* Finds the next chunk of a program; returns false if there is none. */
+static bool next_chunk(struct bpf_loader *loader, unsigned int program, struct chunk *chunk,
 		       const uint8_t **records, size_t *len)
 {
-	size_t *at = &walkers->next[program];
+	size_t *at = &loader->next[program];
 
-	while (world_chunk(walkers->data, walkers->size, *at, chunk, len)) {
-		*records = walkers->data + *at + sizeof(*chunk);
+	while (world_chunk(loader->data, loader->size, *at, chunk, len)) {
+		*records = loader->data + *at + sizeof(*chunk);
 		*at += sizeof(*chunk) + *len;
 		if (chunk->program == program)
 			return true;
@@ -107,9 +109,9 @@ static bool next_chunk(struct bpf_loader *walkers, unsigned int program, struct 
 	return false;
 }
 
-static int answer(struct bpf_loader *walkers, const char *program, walk_fn fn, void *data)
+static int answer(struct bpf_loader *loader, const char *program, walk_fn fn, void *data)
 {
-	struct walk_control *control = &walkers->control;
+	struct walk_control *control = &loader->control;
 	struct exact exact = { fn, data };
 	struct chunk chunk = { 0 };
 	const uint8_t *records;
@@ -119,7 +121,7 @@ static int answer(struct bpf_loader *walkers, const char *program, walk_fn fn, v
 	control->ended = WALK_DONE;
 	control->net.gone = 0;
 	control->sb_at = 0;
-	if (!next_chunk(walkers, program_index(program), &chunk, &records, &len))
+	if (!next_chunk(loader, program_index(program), &chunk, &records, &len))
 		return 0;
 	if (chunk.ended & 8)
 		return -EIO;
@@ -132,127 +134,111 @@ static int answer(struct bpf_loader *walkers, const char *program, walk_fn fn, v
 	return 0;
 }
 
-struct walk_control *bpf_loader_control(struct bpf_loader *walkers)
+struct walk_control *bpf_loader_control(struct bpf_loader *loader)
 {
-	return &walkers->control;
+	return &loader->control;
 }
 
-int bpf_loader_iterate(struct bpf_loader *walkers, const char *program, walk_fn fn, void *data)
+int bpf_loader_iterate(struct bpf_loader *loader, const char *program, walk_fn fn, void *data)
 {
-	return answer(walkers, program, fn, data);
+	return answer(loader, program, fn, data);
 }
 
-void bpf_loader_prepare(struct bpf_loader *walkers)
+void bpf_loader_prepare(struct bpf_loader *loader)
 {
-	(void)walkers;
 }
 
-/* Every other world's walk goes on beside the others. */
-struct bpf_loader_walk *bpf_loader_begin(struct bpf_loader *walkers, const char *program)
+/* For every other input, the walk runs in parallel. */
+struct bpf_loader_walk *bpf_loader_begin(struct bpf_loader *loader, const char *program)
 {
 	must(strcmp(program, "walk_tasks") == 0);
-	return walkers->size % 2 ? (void *)walkers : NULL;
+	return loader->size % 2 ? (void *)loader : NULL;
 }
 
 int bpf_loader_end(struct bpf_loader_walk *walk, walk_fn soon, walk_fn fn, void *data)
 {
 	int err = answer((void *)walk, "walk_tasks", soon, data);
 
-	/* the same once more, to be taken this time */
+	/* the same records again, for the decoder */
 	((struct bpf_loader *)(void *)walk)->next[program_index("walk_tasks")] = 0;
 	return err ? err : answer((void *)walk, "walk_tasks", fn, data);
 }
 
-bool bpf_loader_own_program(const struct bpf_loader *walkers, uint32_t id)
+bool bpf_loader_own_program(const struct bpf_loader *loader, uint32_t id)
 {
-	(void)walkers;
 	return id % 5 == 0;
 }
 
-struct walk_listed *bpf_loader_list(struct bpf_loader *walkers)
+struct walk_listed *bpf_loader_list(struct bpf_loader *loader)
 {
-	return walkers->list;
+	return loader->list;
 }
 
-/* Of what was told once, all but each seventh is still there. */
-static int count_listed(struct bpf_loader *walkers)
+/* All objects that were listed still exist, except each seventh. */
+static int count_listed(struct bpf_loader *loader)
 {
-	must(walkers->control.listed <= WALK_LIST_MAX);
-	for (uint32_t i = 0; i < walkers->control.listed; i++)
-		walkers->list[i].refcnt = walkers->list[i].usercnt = walkers->list[i].id % 7;
+	must(loader->control.listed <= WALK_LIST_MAX);
+	for (uint32_t i = 0; i < loader->control.listed; i++)
+		loader->list[i].refcnt = loader->list[i].usercnt = loader->list[i].id % 7;
 	return 0;
 }
 
-int bpf_loader_call(struct bpf_loader *walkers, const char *program, walk_fn fn, void *data)
+int bpf_loader_call(struct bpf_loader *loader, const char *program, walk_fn fn, void *data)
 {
 	if (strcmp(program, "walk_counts") == 0)
-		return count_listed(walkers);
-	return answer(walkers, program, fn, data);
+		return count_listed(loader);
+	return answer(loader, program, fn, data);
 }
 
-int bpf_loader_load(struct bpf_loader **walkers, char **why)
+int bpf_loader_load(struct bpf_loader **loader, char **why)
 {
-	(void)walkers;
 	*why = g_strdup("a test's");
 	return -EOPNOTSUPP;
 }
 
-void bpf_loader_free(struct bpf_loader *walkers)
+void bpf_loader_free(struct bpf_loader *loader)
 {
-	(void)walkers;
 }
 
-bool bpf_loader_outdated(struct bpf_loader *walkers)
+bool bpf_loader_outdated(struct bpf_loader *loader)
 {
-	(void)walkers;
 	return false;
 }
 
-bool bpf_loader_lack(const struct bpf_loader *walkers, const char *program)
+bool bpf_loader_lack(const struct bpf_loader *loader, const char *program)
 {
-	(void)walkers;
-	(void)program;
 	return false;
 }
 
-int bpf_loader_own_fd(struct bpf_loader *walkers, enum bpfrefs_kind kind)
+int bpf_loader_own_fd(struct bpf_loader *loader, enum bpfrefs_kind kind)
 {
-	(void)walkers;
-	(void)kind;
 	return -EOPNOTSUPP;
 }
 
-int bpf_loader_open_iterator(struct bpf_loader *walkers, const char *program)
+int bpf_loader_open_iterator(struct bpf_loader *loader, const char *program)
 {
-	(void)walkers;
-	(void)program;
 	return -EOPNOTSUPP;
 }
 
-int bpf_loader_cpu_map_fd(struct bpf_loader *walkers)
+int bpf_loader_cpu_map_fd(struct bpf_loader *loader)
 {
-	(void)walkers;
 	return -EBADF;
 }
 
-bool bpf_loader_own_map(const struct bpf_loader *walkers, uint32_t id)
+bool bpf_loader_own_map(const struct bpf_loader *loader, uint32_t id)
 {
-	(void)walkers;
 	return id == 1;
 }
 
-uint32_t bpf_loader_program_id(struct bpf_loader *walkers, const char *program)
+uint32_t bpf_loader_program_id(struct bpf_loader *loader, const char *program)
 {
-	(void)walkers;
-	(void)program;
 	return 0;
 }
 
-/* ------------------------------------------------------------ bpf.h --- */
+/* ------------------------------------------------------------ syscalls.h --- */
 
 int syscall_next_id(enum bpfrefs_kind kind, uint32_t start, uint32_t *id)
 {
-	(void)kind;
 	if (start >= 3)
 		return -ENOENT;
 	*id = start + 1;
@@ -263,7 +249,6 @@ int syscall_open_id(enum bpfrefs_kind kind, uint32_t id)
 {
 	int fd;
 
-	(void)kind;
 	if (id > 3)
 		return -ENOENT;
 	fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
@@ -272,7 +257,6 @@ int syscall_open_id(enum bpfrefs_kind kind, uint32_t id)
 
 int syscall_pin_at(int fd, int dir_fd, const char *name)
 {
-	(void)fd;
 	if (world_pinned)
 		world_pinned(dir_fd, name);
 	return strchr(name, '.') ? -EPERM : 0;
@@ -299,31 +283,23 @@ int syscall_get_path_fd(int path_fd)
 
 int syscall_identify(int fd, struct bpfrefs_key *key)
 {
-	(void)fd;
 	*key = (struct bpfrefs_key){ BPFREFS_MAP, 1 };
 	return 0;
 }
 
 int syscall_info(int fd, void *info, uint32_t *len)
 {
-	(void)fd;
 	memset(info, 0, *len);
 	return 0;
 }
 
 int syscall_map_next_key(int fd, const void *key, void *next)
 {
-	(void)fd;
-	(void)key;
-	(void)next;
 	return -ENOENT;
 }
 
 int syscall_map_lookup(int fd, const void *key, void *value)
 {
-	(void)fd;
-	(void)key;
-	(void)value;
 	return -ENOENT;
 }
 
@@ -332,6 +308,5 @@ int syscall_map_lookup(int fd, const void *key, void *value)
 int guard_judge(struct fs *fs, struct bpfrefs_snapshot **snap, struct bpfrefs_key key,
 		const struct stat *st)
 {
-	(void)fs;
 	return bpfrefs_unpin_check(*snap, key, major(st->st_dev), minor(st->st_dev), st->st_ino);
 }

@@ -1,14 +1,14 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-or-later
 # Builds this source with other Debians' compilers and libraries, warnings as errors, and runs the
-# unit tests there: distros.sh SUITE... (trixie, sid). Each in a debootstrapped root, which is made
-# once and kept in the cache, and brought up to date from then on.
+# unit tests there: distros.sh SUITE... (trixie, sid). Each suite has a root made by debootstrap(8),
+# which is kept in the cache and upgraded at each run.
 set -eu
 
 source=$(cd "$(dirname "$0")/.." && pwd)
 cache=${XDG_CACHE_HOME:-/var/cache}/bpfrefs-distros
-# where this machine's apt gets Debian from
-# shellcheck disable=SC2016 # apt's own fields
+# The mirror from which apt of this machine gets Debian.
+# shellcheck disable=SC2016 # these are fields of apt
 mirror=${DEBIAN_MIRROR:-$(apt-get indextargets --format '$(ORIGIN) $(LABEL) $(REPO_URI)' \
 	'Created-By: Packages' | sed -n 's/^Debian Debian //p' | head -n 1)}
 
@@ -35,7 +35,7 @@ make_root() {
 	mv "$2.new" "$2"
 }
 
-# In the root, in a mount namespace of its own, which takes the mounts along when it goes.
+# Runs a command in the root, in a mount namespace of its own, whose mounts are removed with it.
 build_inside() {
 	rm -rf "$1/src"
 	mkdir "$1/src"

@@ -224,9 +224,9 @@ def symbols():
     shown = {line.split()[-1].split("@")[0] for line in out.splitlines()} - {"BPFREFS_0"}
     header = (TOP / "lib" / "bpfrefs.h").read_text()
     code = re.sub(r"/\*.*?\*/", "", header, flags=re.S)
-    told = set(re.findall(r"\b(bpfrefs_[a-z_]+)\(", code))
-    return ([f"shown, but not in bpfrefs.h: {x}" for x in sorted(shown - told)] +
-            [f"in bpfrefs.h, but not shown: {x}" for x in sorted(told - shown)])
+    declared = set(re.findall(r"\b(bpfrefs_[a-z_]+)\(", code))
+    return ([f"shown, but not in bpfrefs.h: {x}" for x in sorted(shown - declared)] +
+            [f"in bpfrefs.h, but not shown: {x}" for x in sorted(declared - shown)])
 
 
 def threat_model():

@@ -1,18 +1,18 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-or-later
-# The whole suite in builds with sanitizers, each a word COMPILER:SANITIZERS: `make check-sanitizers`.
-# A report of any of them fails the test it is in.
+# Runs the whole suite in builds with sanitizers, of which each argument is one, COMPILER:SANITIZERS:
+# `make check-sanitizers`. A report of a sanitizer fails the test.
 set -u
 cd "$(dirname "$0")/../.." || exit 1
 
-# GLib's own allocator hands memory from thread to thread, unseen by the sanitizers.
+# The allocator of GLib passes memory between threads, which the sanitizers cannot see.
 export G_SLICE=always-malloc
-# What a daemon reports goes to its log, and its exit status fails the test that ran it.
+# A report goes to the daemon's log, and the daemon's exit status fails the test.
 export ASAN_OPTIONS=exitcode=66:detect_leaks=1:detect_stack_use_after_return=1
 export UBSAN_OPTIONS=print_stacktrace=1
 export TSAN_OPTIONS="exitcode=66:second_deadlock_stack=1:suppressions=$PWD/tests/tsan.supp"
 
-# A daemon starts and answers several times as slowly: seconds that a test waits at most.
+# The seconds that a test waits at most: a daemon is several times slower.
 export PATIENCE="${PATIENCE:-30}"
 
 run() {
@@ -31,8 +31,8 @@ run() {
 		TSAN_OPTIONS=$TSAN_OPTIONS:external_symbolizer_path=$PWD/$dir/llvm-symbolizer
 	fi
 	rm -f "$dir/meson-logs/testlog.json"
-	# In virtual machines the same tests run again, which is what takes longest and tells no more.
-	# The thread sanitizer needs its memory at places where a random one may be taken.
+	# In virtual machines the same tests run again, which takes longest and finds no more.
+	# The thread sanitizer needs fixed addresses, which a random layout may have in use.
 	setarch "$(uname -m)" -R meson test -C "$dir" --no-rebuild --print-errorlogs \
 		--timeout-multiplier 5 --no-suite fuzz --no-suite lint --no-suite valgrind \
 		--no-suite vm || true

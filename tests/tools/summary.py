@@ -36,11 +36,11 @@ def cases(run):
             found[-1] = (*found[-1][:2], f"{found[-1][2]}\n  {line}")
         elif re.match(r"^1\.\.0\s*# *SKIP", line, re.I):
             found.append(("all", "skipped", line.split("#", 1)[1].strip()[4:].strip()))
-    # A crash, a timeout or a short plan is a failure even where every case told was fine.
+    # A crash, a timeout or a short plan is a failure even if each case that was reported passed.
     if run["result"] not in ("OK", "SKIP") and not any(v == "failed" for _, v, _ in found):
         found.append(("the program itself", "failed", f"{run['result']}, exit {run['returncode']}"))
     if not found:
-        found.append(("all", "failed", "no cases told"))
+        found.append(("all", "failed", "no cases reported"))
     return found
 
 

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Commands: what is one, what is refused and why. Effects are the kernel tests' business. */
+/*
+ * Commands: how they are parsed, and which are refused for what reason. The kernel tests check
+ * their effects.
+ */
 #include <fcntl.h>
 #include <stdio.h>
 #include <sys/stat.h>
@@ -8,7 +11,7 @@
 #include "control/ctl.h"
 #include "fixture.h"
 
-/* These stand in for caller.c, which the linker then leaves out. */
+/* These replace the functions of caller.c, which the linker then leaves out. */
 
 static int entered;
 
@@ -107,7 +110,7 @@ TEST_FAKE(write)
 	store_result = 0;
 	g_assert_cmpint(ctl_write(&w, &admin, "app/x\n", 6), ==, 6);
 	g_assert_cmpstr(stored, ==, "app/x");
-	/* The writer's next look shows what it did. */
+	/* The next read of the writer shows what the command did. */
 	g_assert_cmpint(view_recent(fake->fs.view, &before), ==, 0);
 	bpfrefs_snapshot_unref(before);
 	g_assert_cmpint(fake->scans, >, scans);
@@ -158,7 +161,7 @@ static void sandbox_clear(struct sandbox *box)
 struct refusal {
 	const char *command;
 	int result;
-	const char *reason; /* part of it */
+	const char *reason; /* a part of it */
 };
 
 static void check_refusal(struct sandbox *box, struct bpfrefs_key key,

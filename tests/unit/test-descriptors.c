@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Processes' descriptors from a tree that stands for /proc, and a kcmp(2) of the test's own. */
+/*
+ * The descriptors of processes, read from a directory in place of /proc, and compared by a fake
+ * kcmp(2).
+ */
 #include "fixture.h"
 #include "procfs/procfs.h"
 
-/* What the fake kcmp knows: each descriptor's file, by a number that orders them. */
+/* The open file of each descriptor, as the fake kcmp(2) orders them. */
 struct fake_fd {
 	uint32_t tid, fd, file;
 };
@@ -15,8 +18,8 @@ struct fake_table {
 static struct {
 	const struct fake_fd *fds;
 	const struct fake_table *tables;
-	int error;     /* of every comparison */
-	uint32_t dies; /* this thread is gone once it has been compared this often: */
+	int error;     /* the result of every comparison */
+	uint32_t dies; /* this thread exits after so many comparisons: */
 	unsigned int after, calls;
 } fake;
 
@@ -125,7 +128,9 @@ TEST_PROC(kinds)
 	proc_fds_clear(&fds);
 }
 
-/* Five descriptors of one map in two processes: three files, in no order that kcmp would like. */
+/*
+ * Five descriptors of one map in two processes: three open files, which kcmp(2) orders otherwise.
+ */
 TEST_PROC(shared)
 {
 	static const struct fake_fd kernel[] = { { 10, 3, 70 }, { 10, 4, 20 }, { 10, 5, 70 },
@@ -147,7 +152,7 @@ TEST_PROC(shared)
 	proc_fds_clear(&fds);
 }
 
-/* Many descriptors: the list of distinct files stays in order. */
+/* With many descriptors, the list of distinct files stays sorted. */
 TEST(many)
 {
 	enum { COUNT = 400, FILES = 37 };
@@ -178,7 +183,7 @@ TEST(many)
 
 TEST_PROC(threads)
 {
-	/* 11 shares the leader's table; 12 and 13 share one of their own, copied from it. */
+	/* Thread 11 shares the table of the main thread; 12 and 13 share a copy of it. */
 	static const struct fake_table tables[] = {
 		{ 10, 1 }, { 11, 1 }, { 12, 2 }, { 13, 2 }, { 0 }
 	};
@@ -203,7 +208,7 @@ TEST_PROC(threads)
 	proc_fds_clear(&fds);
 }
 
-/* The first process exits while its descriptors are told apart: the second one's stay. */
+/* The first process exits while its descriptors are compared: those of the second one stay. */
 TEST_PROC(exit)
 {
 	static const struct fake_fd kernel[] = { { 10, 3, 5 }, { 20, 3, 5 }, { 30, 3, 5 }, { 0 } };
@@ -224,7 +229,7 @@ TEST_PROC(exit)
 	g_assert_cmpuint(fds.descriptors.count, ==, 0);
 	proc_fds_clear(&fds);
 
-	/* Later: another descriptor of the same file stands in for it. */
+	/* It exits later: another descriptor of the same file replaces its descriptor. */
 	fake.calls = 0;
 	fake.after = 1;
 	g_assert_cmpint(proc_fds_read(proc->fd, fake_compare, &fds), ==, 0);
@@ -232,7 +237,7 @@ TEST_PROC(exit)
 	proc_fds_clear(&fds);
 }
 
-/* A kernel without kcmp(2), or one that does not let us: a gap, and no descriptor is lost. */
+/* A kernel that lacks kcmp(2) or denies it: there is a gap, and no descriptor is lost. */
 TEST_PROC(refused)
 {
 	struct proc_fds fds;
@@ -248,7 +253,10 @@ TEST_PROC(refused)
 	proc_fds_clear(&fds);
 }
 
-/* One process that cannot be read is counted; one that has gone is not; the others are told. */
+/*
+ * A process that cannot be read is counted, one that has exited is not, and the others are
+ * listed.
+ */
 TEST_PROC(unreadable)
 {
 	struct proc_fds fds;
@@ -256,7 +264,7 @@ TEST_PROC(unreadable)
 	add_process(proc, 10, "a\n");
 	temp_dir_link(proc, "10/fd/3", "anon_inode:bpf-map");
 	temp_dir_mkdir(proc, "10/fdinfo/3"); /* reading it fails with EISDIR, for root too */
-	temp_dir_mkdir(proc, "11");	     /* no fd: it has exited */
+	temp_dir_mkdir(proc, "11");	     /* without fd: it has exited */
 	add_process(proc, 12, "b\n");
 	temp_dir_link(proc, "12/fd/3", "anon_inode:bpf-map"); /* closed before fdinfo was read */
 	add_fd(proc, "12", 4, "anon_inode:bpf-map", "map_id:\t12\n");

@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* States of the system, and the lines that a reader gets for the changes from one to another. */
+/* States of the system, and the lines that a reader gets for the changes between them. */
 #include "events/event_diff.h"
 #include "fixture.h"
 
-/* What the builder makes of it. */
+/* What build() adds. */
 static struct {
 	bool first, second, third; /* descriptors of map/1, of two open files, and of map/2 */
 	bool used_by_pinned; /* a pinned program uses the array map/3, which a process holds */
 	bool pinned_array;   /* and a pin */
-	uint64_t token;	     /* of the first file; the second's is one more */
-	uint32_t gap;	     /* how many processes class fd missed */
-	bool blind;	     /* class pin learnt nothing */
+	uint64_t token;	     /* of the first file; that of the second is one more */
+	uint32_t gap;	     /* the number of processes that class fd missed */
+	bool blind;	     /* class pin could not be read */
 } now;
 
 static void build(struct scan *scan)
@@ -42,7 +42,7 @@ static void build(struct scan *scan)
 		scan_unavailable(scan, "no bpffs here", 0);
 }
 
-/* The present state, and all changes that led there. */
+/* The present state, and all changes up to it. */
 struct history {
 	struct event_state *last;
 	GQueue changes;
@@ -66,7 +66,10 @@ static void begin(struct history *history)
 	bpfrefs_snapshot_unref(snap);
 }
 
-/* The text for a reader who has got all changes but the last ones, and opened at change @opened. */
+/*
+ * The text for a reader that opened the file at change @opened and has read all changes but the
+ * last @count.
+ */
 static char *text_of(struct history *history, guint count, uint64_t opened)
 {
 	GString *out = g_string_new(NULL);
@@ -77,7 +80,10 @@ static char *text_of(struct history *history, guint count, uint64_t opened)
 	return g_string_free(out, FALSE);
 }
 
-/* Goes on to what the builder makes now; what a reader from the beginning on gets for it. */
+/*
+ * Takes the next state. Returns the text for a reader that opened the file before the first
+ * change.
+ */
 static char *step(struct history *history)
 {
 	struct bpfrefs_snapshot *snap;
@@ -140,7 +146,10 @@ TEST_HISTORY(lines)
 	check(state, "- " FD2("6") "- " FD3("7"));
 }
 
-/* Tokens are numbered anew in each snapshot: that is no change; each line keeps the one it had. */
+/*
+ * Tokens are numbered anew in each snapshot, which is no change: a line shows the token that it
+ * had.
+ */
 TEST_HISTORY(tokens)
 {
 	now.first = now.second = true;
@@ -154,7 +163,10 @@ TEST_HISTORY(tokens)
 	check(state, "- " FD2("6") "+ " FD3("52"));
 }
 
-/* A new object is held unless a line says otherwise; for one that is gone its own lines are enough. */
+/*
+ * A new object is held unless a line says otherwise. The removal of an object shows only in the
+ * lines of its references.
+ */
 TEST_HISTORY(standings)
 {
 	begin(state);
@@ -175,7 +187,10 @@ TEST_HISTORY(standings)
 		     "- prog/4 pin ref=1 user=0 path=/sys/fs/bpf/x ino=100\n");
 }
 
-/* What a class does not show while it has a new gap may be there; with the gap it had, it is gone. */
+/*
+ * A reference that a class does not show may still exist while the class has a new gap. If the
+ * gap is not new, the reference was removed.
+ */
 TEST_HISTORY(gap)
 {
 	now.first = now.third = true;
@@ -185,7 +200,7 @@ TEST_HISTORY(gap)
 	now.gap = 3;
 	check(state, "# fd: partial: 3 processes: Permission denied\n");
 	check(state, "");
-	/* Another class is not concerned; what is new is told. */
+	/* A reference that is new is shown all the same. */
 	now.second = true;
 	check(state, "+ " FD2("2"));
 	now.gap = 0;
@@ -226,7 +241,7 @@ TEST_HISTORY(blind)
 	begin(state);
 	now.blind = true;
 	now.used_by_pinned = false;
-	/* The array's own lines are of other classes, which are complete. */
+	/* The lines of the array are of other classes, which are complete. */
 	check(state, "- map/3 fd ref=1 user=1 file=3 pid=77 comm=a\\040b fd=12\n"
 		     "- map/3 prog ref=1 user=0 id=4 name= via=used_maps\n"
 		     "# pin: unavailable: no bpffs here\n");
@@ -234,7 +249,10 @@ TEST_HISTORY(blind)
 	check(state, "- prog/4 pin ref=1 user=0 path=/sys/fs/bpf/x ino=100\n# pin: complete\n");
 }
 
-/* Of several changes a reader gets what differs in the end, with the tokens of the last state. */
+/*
+ * For several changes a reader gets the difference between the first and the last state, with the
+ * tokens of the last one.
+ */
 TEST_HISTORY(merged)
 {
 	now.token = 5;
@@ -256,7 +274,7 @@ TEST_HISTORY(merged)
 	check_text(state, 4, 0, "");
 }
 
-/* A state that is again as it was is no change, nor is that of an object that is gone. */
+/* A state that was restored is no change, and neither is the state of an object that was freed. */
 TEST_HISTORY(merged_standings)
 {
 	g_autofree char *at_risk = NULL, *held = NULL, *both = NULL, *gone = NULL;
@@ -283,7 +301,7 @@ TEST_HISTORY(merged_standings)
 	g_assert_nonnull(strstr(gone, "- map/3 fd "));
 }
 
-/* A gap that came and ended meanwhile is no change; one that is another now is shown once. */
+/* A gap that began and ended in between is no change; a gap that changed twice is shown once. */
 TEST_HISTORY(merged_gaps)
 {
 	now.first = true;
@@ -300,10 +318,11 @@ TEST_HISTORY(merged_gaps)
 }
 
 /*
- * A record that was hidden by a gap when a reader opened the file is new to that reader when it is
- * shown again, and its end is none for it; a reader from before is told of the end alone.
+ * A gap hides a record while a reader opens the file: the record is new to that reader when it is
+ * shown again, and its end shows only if it was shown. A reader that opened the file earlier gets
+ * only the end.
  */
-TEST_HISTORY(hidden)
+TEST_HISTORY(gap_at_the_open)
 {
 	now.first = now.second = true;
 	now.token = 1;
@@ -317,7 +336,7 @@ TEST_HISTORY(hidden)
 	check(state, "- " FD2("2") "# fd: complete\n");
 	check_text(state, 1, 1, "+ " FD1("7") "# fd: complete\n");
 	check_text(state, 2, 0, "- " FD2("2"));
-	/* Shown again while the gap lasts. */
+	/* The record is shown again while the gap lasts. */
 	now.first = false;
 	now.gap = 5;
 	check(state, "# fd: partial: 5 processes: Permission denied\n");
@@ -326,15 +345,18 @@ TEST_HISTORY(hidden)
 	g_assert_cmpuint(state->changes.length, ==, 4);
 	check_text(state, 1, 3, "+ " FD1("7"));
 	check_text(state, 1, 2, "");
-	/* It was shown with that gap, so it is gone now, for everyone who has seen it. */
+	/* It was shown with that gap, so its end shows now, to each reader that got it. */
 	now.first = false;
 	check(state, "- " FD1("7"));
 	check_text(state, 1, 3, "- " FD1("7"));
 	check_text(state, 2, 3, "");
 }
 
-/* A record that came and was then hidden is told with an unknown token: that of the state has none. */
-TEST_HISTORY(hidden_since)
+/*
+ * A record that was added and then hidden is shown with an unknown token, since the last state
+ * has none for it.
+ */
+TEST_HISTORY(gap_after_the_open)
 {
 	now.token = 1;
 	begin(state);

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Readers of events, without libfuse: who is answered when, with what, and who is looked for. */
+/*
+ * Readers of events, without libfuse: when a read is answered and with what, and when the system
+ * is polled.
+ */
 #include <errno.h>
 #include <fcntl.h>
 
@@ -31,7 +34,7 @@ static void request_clear(struct request *request)
 	g_mutex_clear(&request->lock);
 }
 
-/* Each request is answered once. */
+/* Checks that each request is answered once. */
 static void finish(struct request *request, int err, const char *data, size_t size)
 {
 	g_mutex_lock(&request->lock);
@@ -58,7 +61,7 @@ static bool is_interrupted(void *data)
 	return ((struct request *)data)->interrupted;
 }
 
-/* Handles of polls that are not dropped. */
+/* The number of poll handles that have not been released. */
 static gint polls;
 
 struct handle_of_poll {
@@ -95,7 +98,7 @@ static void world_init(struct world *world)
 	world_init_with(world, 1 << 20);
 }
 
-/* With a log that overruns soon. */
+/* With a log that overruns after a few changes. */
 static void world_init_small(struct world *world)
 {
 	world_init_with(world, 4096);
@@ -112,7 +115,7 @@ static void world_clear(struct world *world)
 #define TEST_WORLD(name) TEST_WITH(struct world, world, world_init, world_clear, name)
 #define TEST_SMALL(name) TEST_WITH(struct world, world, world_init_small, world_clear, name)
 
-/* Under the lock of a scan, which another thread may be making. */
+/* These take the lock of a scan, since another thread may be scanning. */
 static void set_more(struct world *world, bool more)
 {
 	g_mutex_lock(&world->fake.fs.ctx->lock);
@@ -155,7 +158,7 @@ static bool is_done(struct request *request)
 	return done;
 }
 
-/* One read that does not wait. */
+/* Reads once without waiting. */
 static int read_now(struct reader *reader, size_t size, char **text)
 {
 	struct request request;
@@ -173,7 +176,7 @@ static int read_now(struct reader *reader, size_t size, char **text)
 
 #define MORE "btf/1 fd ref=1 user=0 file=3 pid=4194303 comm=the\\040loader fd=11\n"
 
-/* What follows from it: the object is explained now. */
+/* Reads the lines of a change. They begin with MORE, and the object's counters follow. */
 static char *more(struct reader *reader)
 {
 	char *text = NULL;
@@ -198,14 +201,14 @@ TEST_WORLD(nonblock)
 	set_more(world, false);
 	minus = more(reader);
 	g_assert_true(g_str_has_prefix(minus, "- " MORE));
-	/* What came and went between two looks is not seen. */
+	/* What was added and removed between two polls does not show. */
 	set_more(world, true);
 	set_more(world, false);
 	g_assert_cmpint(read_now(reader, 4096, NULL), ==, -EAGAIN);
 	events_close(reader);
 }
 
-/* A read that waits is answered by a look; nobody looks before or after. */
+/* A read that waits is answered by a poll; there are no polls before it or after it. */
 TEST_WORLD(wait)
 {
 	struct reader *reader;
@@ -254,7 +257,7 @@ TEST_WORLD(interrupt)
 	events_close(reader);
 }
 
-/* Two readers at different states are told different things; two requests of one share its change. */
+/* Two readers that opened at different states get different lines. */
 TEST_WORLD(two)
 {
 	struct reader *one, *two;
@@ -280,7 +283,7 @@ TEST_WORLD(two)
 	events_close(two);
 }
 
-/* Whole lines where they fit, parts of one that does not, never all that was asked for in one part. */
+/* A read returns whole lines as far as they fit, or a part of a line that does not fit. */
 TEST_WORLD(portions)
 {
 	struct reader *reader;
@@ -329,7 +332,7 @@ static void wait_woken(struct handle_of_poll *handle, int times)
 	g_assert_cmpint(g_atomic_int_get(&handle->woken), >=, times);
 }
 
-/* Who polls is woken once a look, and looked for only as long as it asks again. */
+/* A poll handle is woken once, and the system is polled only as long as there is a handle. */
 TEST_WORLD(poll)
 {
 	struct reader *reader;
@@ -345,7 +348,7 @@ TEST_WORLD(poll)
 	poll_by(reader, &second, false);
 	set_more(world, true);
 	wait_woken(&second, 1);
-	/* That look may have been before the change. */
+	/* That scan may have been before the change. */
 	while (!events_poll(reader, NULL))
 		g_usleep(10 * 1000);
 	g_assert_cmpint(read_now(reader, 65536, NULL), ==, 0);
@@ -353,7 +356,7 @@ TEST_WORLD(poll)
 	events_close(reader);
 }
 
-/* By edges: a read that finds nothing asks for the next wake-up. */
+/* A read that finds nothing requests the next wake-up. */
 TEST_WORLD(poll_edge)
 {
 	struct reader *reader;
@@ -389,7 +392,7 @@ TEST_WORLD(errors)
 	wait_woken(&handle, 1);
 	g_assert_true(events_poll(reader, NULL));
 	g_assert_cmpint(read_now(reader, 4096, NULL), ==, -ENOMEM);
-	/* It is told once, and what was seen is not lost. */
+	/* The error is reported once, and the state from before it is not lost. */
 	set_error(world, 0);
 	set_more(world, true);
 	g_assert_cmpint(read_now(reader, 65536, NULL), ==, 0);
@@ -429,7 +432,7 @@ static guint open_all(struct world *world, bool others, GPtrArray *readers)
 	return readers->len - before;
 }
 
-/* Readers who never read are bounded in number, and half of that is root's. */
+/* The number of readers is limited, and half of it is for root. */
 TEST_WORLD(many)
 {
 	g_autoptr(GPtrArray) readers = g_ptr_array_new();
@@ -446,7 +449,7 @@ TEST_WORLD(many)
 	events_close(reader_new(world));
 }
 
-/* Lines of a text that begin so. */
+/* Returns the number of lines that begin with @sign. */
 static guint count_lines(const char *text, char sign)
 {
 	g_auto(GStrv) lines = g_strsplit(text, "\n", -1);
@@ -457,7 +460,7 @@ static guint count_lines(const char *text, char sign)
 	return count;
 }
 
-/* Changes the world so often, and reads what a reader gets for it: how many lines. */
+/* Makes so many changes, and reads each. Returns the number of lines. */
 static guint change_and_read(struct world *world, struct reader *reader, guint times)
 {
 	guint lines = 0;
@@ -474,8 +477,8 @@ static guint change_and_read(struct world *world, struct reader *reader, guint t
 }
 
 /*
- * A reader that does not read while the log overruns is told how many changes it has lost, and then
- * only of what happens after that; another is told of everything.
+ * A reader that does not read while the log overruns gets the number of changes that it has lost,
+ * and then only the later changes. Another reader gets all changes.
  */
 TEST_SMALL(overrun)
 {
@@ -487,7 +490,7 @@ TEST_SMALL(overrun)
 	want = g_strdup_printf("# lost %u changes\n", change_and_read(world, quick, 41));
 	g_assert_cmpint(read_now(slow, 65536, &lost), ==, 0);
 	g_assert_cmpstr(lost, ==, want);
-	/* The present state counts as seen: what it has is not new, and its end is told. */
+	/* The present state counts as read: what is in it is not new, and its end shows. */
 	g_assert_cmpint(read_now(slow, 65536, NULL), ==, -EAGAIN);
 	set_more(world, false);
 	after = more(slow);
@@ -497,7 +500,7 @@ TEST_SMALL(overrun)
 	events_close(quick);
 }
 
-/* While the changes are still in the log a slow reader gets what differs in the end. */
+/* While the changes are still in the log, a slow reader gets the difference to the last state. */
 TEST_WORLD(slow)
 {
 	struct reader *slow, *quick;
@@ -515,7 +518,10 @@ TEST_WORLD(slow)
 	events_close(quick);
 }
 
-/* A thousand readers wait, all are told; then a thousand poll and do not read. Nobody gets an error. */
+/*
+ * A thousand readers wait and get each change; then they do not read while the log overruns. None
+ * gets an error.
+ */
 TEST_SMALL(thousand)
 {
 	enum { COUNT = 1000 };
@@ -551,7 +557,10 @@ TEST_SMALL(thousand)
 	g_free(requests);
 }
 
-/* Readers that stop in the midst of what they read: all have it to the end, or a line says what is lost. */
+/*
+ * Readers that stop in the middle of a line: each gets the rest of it, or a line that says what
+ * was lost.
+ */
 TEST_SMALL(in_the_midst)
 {
 	enum { COUNT = 200 };
@@ -562,7 +571,7 @@ TEST_SMALL(in_the_midst)
 	for (int i = 0; i < COUNT; i++) {
 		g_autofree char *first = NULL;
 
-		/* Each opens at another state, and reads one byte of what comes then. */
+		/* Each reader opens at another state, and reads one byte of the next change. */
 		readers[i] = reader_new(world);
 		change_and_read(world, quick, 1);
 		g_assert_cmpint(read_now(readers[i], 1, &first), ==, 0);
@@ -579,7 +588,7 @@ TEST_SMALL(in_the_midst)
 			g_assert_true(g_str_has_prefix(rest, " " MORE));
 		events_close(readers[i]);
 	}
-	/* The texts that are being read are bounded too, by four times the log. */
+	/* The texts that are being read are limited too, to four times the log. */
 	g_assert_cmpuint(lost, >, 0);
 	g_assert_cmpuint(lost, <, COUNT);
 	events_close(quick);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* What fdinfo says, keys matched whole. */
+/* Parsing fdinfo: only whole keys match. */
 #include <fcntl.h>
 #include <string.h>
 
@@ -22,7 +22,7 @@ TEST(kinds)
 	check("prog_type:\t3\nprog_jited:\t1\nprog_id:\t7\n", BPFREFS_PROG, 7);
 	check("btf_id:\t4294967295\n", BPFREFS_BTF, UINT32_MAX);
 	check("link_type:\titer\nlink_id:\t3\nprog_id:\t9\n", BPFREFS_LINK, 3);
-	/* A link tells its program and its target too; in whatever order. */
+	/* A link shows its program and its target too, in any order. */
 	check("prog_id:\t9\nmap_id:\t8\nlink_id:\t3\n", BPFREFS_LINK, 3);
 	check("map_id:\t8", BPFREFS_MAP, 8);
 }

@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Open files: what may be opened how, frozen text, sizes while open. */
+/*
+ * Open files: which may be opened with which flags, that their text does not change, and their
+ * sizes.
+ */
 #include <fcntl.h>
 
 #include "fixture.h"
 
-/* These stand in for caller.c, which the linker then leaves out. */
+/* These replace the functions of caller.c, which the linker then leaves out. */
 
 static int admin_answer, admin_checks;
 
@@ -65,7 +68,7 @@ TEST_FAKE(read)
 	handle_release(&fake->fs, handle);
 }
 
-/* So much may be open, and then no more until some is closed; half of it is root's. */
+/* The texts of open files are limited in size, and half of the limit is for root. */
 TEST_FAKE(room)
 {
 	const struct caller root = { .tid = 1 }, other = { .tid = 2, .uid = 1000 };
@@ -88,7 +91,7 @@ TEST_FAKE(room)
 	g_assert_cmpint(handle_open(&fake->fs, ino, O_RDONLY, &root, &handles[2], &length), ==, 0);
 	for (int i = 0; i < 3; i++)
 		handle_release(&fake->fs, handles[i]);
-	/* the first is never too large */
+	/* the first one is never too large */
 	handles_free(fake->fs.handles);
 	fake->fs.handles = handles_new(1);
 	g_assert_cmpint(handle_open(&fake->fs, ino, O_RDONLY, &other, &more, &length), ==, 0);
@@ -116,7 +119,7 @@ TEST_FAKE(too_many)
 	handle_release(&fake->fs, handle);
 }
 
-/* The size is there while the file is open, and only then; of several the longest. */
+/* A file has a size only while it is open: that of its longest text. */
 TEST_FAKE(size)
 {
 	struct handle *one, *two;
@@ -144,7 +147,7 @@ TEST_FAKE(size)
 	g_assert_cmpfloat(entry.attr_timeout, >, 60);
 }
 
-/* A reply outlasts the file that it reads, and the daemon may end with files open. */
+/* A reply may outlast the open file, and the daemon may end with files open. */
 TEST_FAKE(lifetime)
 {
 	struct handle *read, *left;
@@ -186,7 +189,7 @@ TEST_FAKE(modes)
 	g_assert_cmpuint(errlog_count(fake->fs.errors), ==, 0);
 }
 
-/* Opening for writing needs no scan, only the object. */
+/* Opening a file for writing needs no scan, only the object. */
 TEST_FAKE(write_only)
 {
 	struct handle *handle;
@@ -198,7 +201,7 @@ TEST_FAKE(write_only)
 	g_assert_cmpint(handle_open(&fake->fs, ino, O_WRONLY, &somebody, &handle, &length), ==, 0);
 	g_assert_cmpuint(length, ==, 0);
 	g_assert_cmpint(fake->scans, ==, 0);
-	/* One check at the open, and one for each write. */
+	/* The caller is checked once at the open, and once for each write. */
 	g_assert_cmpint(admin_checks, ==, 1);
 	g_assert_cmpint(handle_check_write(&fake->fs, handle, &somebody, "", 0), ==, 0);
 	g_assert_cmpint(handle_write(&fake->fs, handle, &somebody, "", 0), ==, 0);
@@ -212,7 +215,10 @@ TEST_FAKE(write_only)
 	handle_release(&fake->fs, handle);
 }
 
-/* Refused at open, and again at each write through a descriptor that was inherited. */
+/*
+ * A caller without privileges is refused at the open, and at each write through an inherited
+ * descriptor.
+ */
 TEST_FAKE(admin)
 {
 	struct handle *handle;
@@ -243,7 +249,7 @@ TEST_FAKE(scan_error)
 	handle_release(&fake->fs, handle);
 }
 
-/* What max_age allows to be shown may be older than the process that is asked about. */
+/* A snapshot that max_age allows may be older than the process whose file is opened. */
 TEST_FAKE(newer_than_view)
 {
 	struct handle *handle;

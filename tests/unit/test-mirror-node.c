@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* The mirror's table of nodes and its listings, over an ordinary directory: nothing of them is
- * particular to bpffs. What acts as a caller needs root, and is in tests/kernel. */
+/*
+ * The mirror's table of nodes and its listings, over an ordinary directory, since nothing in them
+ * is particular to bpffs. What the mirror does with a caller's credentials needs root, and is
+ * tested in tests/kernel.
+ */
 #include <errno.h>
 #include <fcntl.h>
 #include <glib/gstdio.h>
@@ -96,7 +99,7 @@ TEST_MIRROR(forget_closes)
 	make_file(w, "d/x");
 	dir = find(w, MIRROR_ROOT_INO, "d");
 	pin = find(w, dir, "x");
-	/* A descriptor of the directory, none of what is in it. */
+	/* The directory has a descriptor, and what is in it has none. */
 	g_assert_cmpuint(open_descriptors(), ==, before + 1);
 	mirror_forget(w->mirror, dir, 1);
 	g_assert_cmpuint(open_descriptors(), ==, before + 1);
@@ -133,7 +136,7 @@ TEST_MIRROR(names)
 	pin = find(w, MIRROR_ROOT_INO, "x");
 	dir = find(w, MIRROR_ROOT_INO, "d");
 	g_assert_cmpuint(find(w, dir, "y"), ==, pin);
-	/* By either name, as long as there is one. */
+	/* The node is found by either name, as long as it has one. */
 	g_assert_cmpint(unlinkat(w->fd, "d/y", 0), ==, 0);
 	g_assert_cmpint(mirror_getattr(w->mirror, pin, &st), ==, 0);
 	g_assert_cmpint(linkat(w->fd, "x", w->fd, "d/y", 0), ==, 0);
@@ -141,7 +144,7 @@ TEST_MIRROR(names)
 	g_assert_cmpint(unlinkat(w->fd, "x", 0), ==, 0);
 	make_file(w, "x");
 	g_assert_cmpint(mirror_getattr(w->mirror, pin, &st), ==, 0);
-	/* A directory stays while one is in it, and goes with the last name in it. */
+	/* A directory stays while a name in it is used, and is released with the last such name. */
 	mirror_forget(w->mirror, dir, 1);
 	g_assert_cmpuint(open_descriptors(), ==, before + 1);
 	g_assert_cmpint(unlinkat(w->fd, "d/y", 0), ==, 0);
@@ -150,7 +153,7 @@ TEST_MIRROR(names)
 	mirror_forget(w->mirror, pin, 3);
 }
 
-/* Names that come and go behind the mirror leave no more than a few directories held. */
+/* Names that others create and remove leave no more than a few directories held. */
 TEST_MIRROR(many_names)
 {
 	unsigned int before = open_descriptors();
@@ -170,7 +173,7 @@ TEST_MIRROR(many_names)
 		mirror_forget(w->mirror, ino, 1);
 	}
 	g_assert_cmpuint(open_descriptors(), <=, before + 16);
-	/* Once it has one name alone, that is the only one that counts. */
+	/* If the node has one name, its other directories are released. */
 	for (int i = 0; i < 100; i++) {
 		g_autofree char *name = g_strdup_printf("d%d/y", i);
 
@@ -181,8 +184,8 @@ TEST_MIRROR(many_names)
 	mirror_forget(w->mirror, pin, 102);
 }
 
-/* Each thread is told the name that it has looked up itself. */
-TEST_MIRROR(asked_name)
+/* Each thread gets the name that it has looked up itself. */
+TEST_MIRROR(name_of_thread)
 {
 	char target[PATH_MAX];
 	struct entry entry;
@@ -198,13 +201,16 @@ TEST_MIRROR(asked_name)
 				==, 0);
 		g_assert_true(g_str_has_suffix(target, tid == 1 ? "/x" : "/y"));
 	}
-	/* Of several, no other than that: whose it is need not be one that the asker trusts. */
+	/*
+	 * A thread that looked up no name gets none of several: it need not trust who created
+	 * them.
+	 */
 	g_assert_cmpint(mirror_readlink(w->mirror, 3, entry.ino, target, sizeof(target)), ==,
 			-ESTALE);
 	g_assert_cmpint(unlinkat(w->fd, "x", 0), ==, 0);
 	g_assert_cmpint(mirror_readlink(w->mirror, 1, entry.ino, target, sizeof(target)), ==,
 			-ESTALE);
-	/* When it has one alone, it is that, for whoever asks. */
+	/* If there is only one name, every caller gets that. */
 	g_assert_cmpint(mirror_lookup(w->mirror, 2, MIRROR_ROOT_INO, "y", &entry), ==, 0);
 	g_assert_cmpint(mirror_readlink(w->mirror, 3, entry.ino, target, sizeof(target)), ==, 0);
 	g_assert_true(g_str_has_suffix(target, "/y"));
@@ -261,7 +267,7 @@ TEST_MIRROR(depth)
 	g_assert_cmpint(mirror_depth(w->mirror, MIRROR_ROOT_INO), ==, 0);
 	g_assert_cmpint(mirror_depth(w->mirror, a), ==, 1);
 	g_assert_cmpint(mirror_depth(w->mirror, b), ==, 2);
-	/* Moved behind the mirror: it is where it is now. */
+	/* If somebody else moves it, its depth is that of the new location. */
 	g_assert_cmpint(renameat(w->fd, "a/b (deleted)", w->fd, "c"), ==, 0);
 	g_assert_cmpint(mirror_depth(w->mirror, b), ==, 1);
 	g_assert_cmpint(unlinkat(w->fd, "c", AT_REMOVEDIR), ==, 0);
@@ -270,8 +276,8 @@ TEST_MIRROR(depth)
 
 struct names {
 	GHashTable *seen;
-	unsigned int room; /* entries until the buffer is full */
-	off_t cookie;	   /* of the last one */
+	unsigned int room; /* the number of entries until the buffer is full */
+	off_t cookie;	   /* of the last entry */
 };
 
 static bool note_name(void *data, const char *name, const struct entry *entry, off_t cookie)
@@ -305,7 +311,7 @@ TEST_MIRROR(listing)
 		g_assert_cmpint(mirror_readdir(dir, names.cookie, note_name, &names), ==, 0);
 	} while (g_hash_table_size(names.seen) > before);
 	g_assert_cmpuint(g_hash_table_size(names.seen), ==, 102); /* "." and ".." too */
-	/* From the start again, it is as new. */
+	/* A listing from the start is read anew. */
 	g_hash_table_remove_all(names.seen);
 	make_file(w, "late");
 	names.room = 1000;
@@ -363,7 +369,7 @@ TEST_MIRROR(many_threads)
 	g_assert_cmpuint(open_descriptors(), ==, before);
 }
 
-/* Looks up two names and asks by either, while they come and go. */
+/* Looks up two names, and uses the node by either, while they are created and removed. */
 static gpointer look_at_names(gpointer data)
 {
 	struct world *w = data;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Mounts of bpffs as mountinfo has them: binds, hidden ones, escapes. */
+/* Mounts of bpffs as mountinfo lists them: bind mounts, hidden mounts, escapes. */
 #include "fixture.h"
 
 #define ROOT "1 0 254:0 / / rw - ext4 /dev/vda rw\n"
@@ -59,7 +59,7 @@ TEST(fields)
 	check_path(mounts, 99, "/x", NULL);
 }
 
-/* Only a directory of the instance is mounted: what lies beside it cannot be reached. */
+/* Only one directory of the instance is mounted: what is outside of it cannot be reached. */
 TEST(bind)
 {
 	g_autoptr(GPtrArray) mounts = read_text(ROOT "32 1 0:30 /app /srv/app rw - bpf bpf rw\n");
@@ -74,7 +74,7 @@ TEST(bind)
 
 TEST(covered)
 {
-	/* Another filesystem on the very same directory. */
+	/* Another filesystem is mounted on the same directory. */
 	g_autoptr(GPtrArray) covered = read_text(ROOT "30 1 0:30 / /bpf rw - bpf bpf rw\n"
 						      "31 30 0:31 / /bpf rw - tmpfs none rw\n");
 	/* Two bpffs, one over the other: the lower one is hidden. */
@@ -93,7 +93,7 @@ TEST(covered)
 
 TEST(above)
 {
-	/* Something over a directory on the way; beside it, a mount on what covers. */
+	/* A parent directory is covered by a mount, on which there is another mount. */
 	g_autoptr(GPtrArray) mounts = read_text(ROOT "30 1 0:30 / /a/b/bpf rw - bpf bpf rw\n"
 						     "31 1 0:31 / /a/b rw - tmpfs none rw\n"
 						     "32 31 0:32 / /a/b/other rw - bpf bpf rw\n"
@@ -107,7 +107,7 @@ TEST(above)
 
 TEST(grandparent)
 {
-	/* The filesystem that a bpffs is mounted on is itself covered. */
+	/* The filesystem that a bpffs is mounted on is covered. */
 	g_autoptr(GPtrArray) mounts = read_text(ROOT "20 1 0:20 / /run rw - tmpfs none rw\n"
 						     "30 20 0:30 / /run/bpf rw - bpf bpf rw\n"
 						     "21 20 0:21 / /run rw - tmpfs none rw\n");
@@ -129,11 +129,14 @@ TEST(inner)
 
 TEST(root)
 {
-	/* Over "/" itself: our root stays where it is, what is on the cover is out of reach. */
+	/*
+	 * A mount over "/": the root of this process stays where it is, and what is mounted on
+	 * the cover cannot be reached.
+	 */
 	g_autoptr(GPtrArray) over = read_text(ROOT "30 1 0:30 / /bpf rw - bpf bpf rw\n"
 						   "40 1 0:40 / / rw - tmpfs none rw\n"
 						   "41 40 0:41 / /other rw - bpf bpf rw\n");
-	/* A namespace's root may be its own parent, or a bpffs. */
+	/* The root of a namespace may be its own parent, or a bpffs. */
 	g_autoptr(GPtrArray) self = read_text("5 5 0:5 / / rw - bpf bpf rw\n");
 
 	g_assert_false(at(over, "/bpf")->hidden);
@@ -157,7 +160,7 @@ TEST(remote)
 
 TEST(odd)
 {
-	/* A loop of parents, a line that makes no sense, and nothing at all. */
+	/* A loop of parents, a malformed line, and an empty file. */
 	g_autoptr(GPtrArray) loop = read_text("8 9 0:8 / /a rw - bpf bpf rw\n"
 					      "9 8 0:9 / /b rw - tmpfs none rw\n");
 	g_autoptr(GPtrArray) broken = read_text(ROOT "what is this\n"

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* The table's invariants, the inode codec, lookups and listings. */
+/* The table of virtual files, inode numbers, lookups and listings. */
 #include "fixture.h"
 
 /* ----------------------------------------------------------- the table --- */
@@ -27,7 +27,7 @@ TEST(names)
 				      g_strcmp0(row->name, other->name) != 0);
 }
 
-/* Every directory but the root is opened by a row, and is told apart from all others by it. */
+/* Every directory but the root is opened by one row, which identifies it. */
 TEST(directories)
 {
 	unsigned int opened[DIR_COUNT] = { 0 };
@@ -66,7 +66,7 @@ TEST(codec_foreign)
 	g_assert_cmpint(node_where(tree, NULL, 1, &w), ==, -ENOENT);
 	g_assert_cmpint(node_where(tree, NULL, (uint64_t)SPACE_TREE << 60 | 0xfffull << 48, &w), ==,
 			-ENOENT);
-	/* The row of map/ID with a kind and an id that nothing has. */
+	/* The row of map/ID, with a kind and an id that no object has. */
 	g_assert_cmpint(
 		node_where(tree, NULL, (uint64_t)SPACE_TREE << 60 | 2ull << 48 | 9ull << 32, &w),
 		==, -ENOENT);
@@ -76,7 +76,7 @@ TEST(codec_foreign)
 
 /* -------------------------------------------------------------- lookup --- */
 
-/* Looks a path below .bpf up, one component after another. */
+/* Looks up a path below .bpf, one component after another. */
 static int walk(struct fs *fs, const char *path, struct entry *entry)
 {
 	g_auto(GStrv) names = g_strsplit(path, "/", -1);
@@ -136,7 +136,7 @@ TEST_FAKE(lookup_process)
 	g_assert_cmpint(walk(&fake->fs, "pid/4194302/fd/3", &entry), ==, 0);
 	g_assert_cmpint(tree_readlink(&fake->fs, entry.ino, target, sizeof(target)), ==, 0);
 	g_assert_cmpstr(target, ==, "../../../link/7");
-	/* A descriptor that the last snapshot does not have is looked for in a new one. */
+	/* If the last snapshot lacks a descriptor, a new snapshot is taken. */
 	g_assert_cmpint(walk(&fake->fs, "pid/4194303/fd/11", &entry), ==, -ENOENT);
 	fake->more_fds = true;
 	g_assert_cmpint(walk(&fake->fs, "pid/4194303/fd/11", &entry), ==, 0);
@@ -159,7 +159,8 @@ TEST_FAKE(attributes)
 	g_assert_cmpuint(entry.attr.st_nlink, ==, 2);
 	g_assert_cmpfloat(entry.entry_timeout, ==, 0);
 	g_assert_cmpfloat(entry.attr_timeout, >, 60);
-	fake->fs.opt.max_age = 250; /* a name may be as old as an answer, but not as old as any */
+	fake->fs.opt.max_age =
+		250; /* a name is cached no longer than a snapshot, and at most a second */
 	g_assert_cmpint(walk(&fake->fs, "map/12", &entry), ==, 0);
 	g_assert_cmpfloat(entry.entry_timeout, ==, 0.25);
 	fake->fs.opt.max_age = 86400000;
@@ -202,7 +203,7 @@ TEST_FAKE(twin)
 
 struct names {
 	GString *text;
-	int room; /* entries that still fit */
+	int room; /* the number of entries that still fit */
 	off_t last;
 };
 
@@ -219,7 +220,7 @@ static bool add_name(void *data, const char *name, const struct entry *entry, of
 	return true;
 }
 
-/* The directory's names when it is read @room entries at a time. */
+/* Returns the names of a directory that is read @room entries at a time. */
 static char *list(struct fs *fs, uint64_t ino, int room)
 {
 	struct names names = { .text = g_string_new(NULL) };

@@ -5,7 +5,7 @@
 #include "daemon/options.h"
 #include "fixture.h"
 
-/* Reads one list into fresh options: 0, or the sentence that refuses it. */
+/* Reads one list into new options. Returns NULL, or the reason why the list is refused. */
 static char *read_list(struct options *options, const char *list)
 {
 	char *why = NULL;
@@ -46,7 +46,7 @@ TEST(passed_on)
 					  "noatime,max_read=65536,default_permissions"));
 	g_assert_cmpstr(options.mount_options->str, ==, "rw,allow_other,noatime,max_read=65536");
 	options_clear(&options);
-	/* Escapes stay: libfuse undoes them. */
+	/* Escapes stay, since libfuse resolves them. */
 	g_assert_null(read_list(&options, "context=a\\,b\\\\c,ro"));
 	g_assert_cmpstr(options.mount_options->str, ==, "context=a\\,b\\\\c,ro");
 	options_clear(&options);
@@ -77,7 +77,7 @@ TEST(refused)
 static int read_line(struct options *options, const char *line, char **why)
 {
 	g_auto(GStrv) argv = g_strsplit(line, " ", -1);
-	/* GOption and getopt move the arguments about: theirs is a list of borrowed ones. */
+	/* GOption and getopt(3) reorder the arguments, so they get a list of their own. */
 	g_autofree char **moved = g_memdup2(argv, (g_strv_length(argv) + 1) * sizeof(*argv));
 
 	*why = NULL;
@@ -102,7 +102,7 @@ TEST(command_line)
 	g_assert_cmpstr(options.fs.source, ==, "/sys/fs/bpf");
 	g_assert_false(options.foreground || options.helper || options.mount_bpffs);
 	options_clear(&options);
-	/* As mount.fuse3 calls it. */
+	/* The command line of mount.fuse3. */
 	g_assert_cmpint(read_line(&options, "bpfrefs /b /m -o rw,dev,suid,max_age=5", &why), ==, 0);
 	g_assert_cmpuint(options.fs.max_age, ==, 5);
 	options_clear(&options);

@@ -85,7 +85,7 @@ TEST(names_lead_to_the_root)
 	g_autofree char *long_path = g_strconcat("/app/", longest, NULL);
 	struct pin_tree *pins;
 
-	/* newest first, as the kernel has them: names come before their directories */
+	/* newest first, as in the kernel: names come before their directories */
 	add_inode(out, WALK_KIND_MAP, 12, 4, S_IFREG | 0600);
 	add_name(out, 40, 20, "conns");
 	add_name(out, 41, 20, longest);
@@ -113,7 +113,7 @@ TEST(instances_have_namespaces_once)
 	pin_tree_free(pins);
 }
 
-/* A walk that raced with removals: no parent, or a ring, which no real tree has. */
+/* A walk that raced with removals may find a name without a parent, or a circle of names. */
 TEST(broken_trees_end)
 {
 	GByteArray *out = g_byte_array_new();
@@ -161,7 +161,7 @@ TEST(keeps_need_private_directories)
 	g_assert_false(is_private(01700, 0700));
 }
 
-/* What the kernel could write wrongly is not read past. */
+/* A record that is too short is not read past its end. */
 TEST(short_records_are_not_read)
 {
 	GByteArray *out = g_byte_array_new();
@@ -189,7 +189,7 @@ static void add_iter(GByteArray *out, uint32_t link, uint64_t prog)
 	g_byte_array_append(out, (const guint8 *)&iter, sizeof(iter));
 }
 
-/* Programs of pinned iterators come beside the inodes, and are none of these. */
+/* The records of pinned iterators come among the inodes, and are not inodes. */
 TEST(iters)
 {
 	GByteArray *inodes = g_byte_array_new();

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Pins through procfs and bpf(2), on a bpffs of the test's own in a mount namespace of its own.
- * Skipped where a process may not have those.
+ * Pins, read through procfs and bpf(2), in a bpffs and a mount namespace of the test. The cases
+ * are skipped where a process may not create these.
  */
 #include <bpf/bpf.h>
 #include <sched.h>
@@ -26,7 +26,7 @@ static struct world {
 	int map_fd;
 	struct bpfrefs_key map;
 	uint32_t major, minor;
-	uint32_t covered; /* others' pins under mounts, before ours */
+	uint32_t covered; /* the pins of others that are under mounts */
 } world;
 
 static bool world_open(void)
@@ -107,7 +107,7 @@ static void drop(const char *path)
 	g_assert_cmpint(remove(file), ==, 0);
 }
 
-/* Our own instance's pins, in order. */
+/* Checks the pins of the test's bpffs, in order. */
 static void check(const struct proc_pins *pins, const char *want)
 {
 	g_autoptr(GPtrArray) lines = g_ptr_array_new_with_free_func(g_free);
@@ -129,8 +129,8 @@ static void check(const struct proc_pins *pins, const char *want)
 }
 
 /*
- * Gaps are the whole system's, where other tests mount and pin as well: what they do for a moment is
- * waited for.
+ * Gaps are counted for the whole system, where other tests create mounts and pins too, so this
+ * waits until those are removed.
  */
 static void read_and_check(const char *want, uint32_t covered)
 {
@@ -173,7 +173,10 @@ TEST_BPFFS(by_descriptor)
 	close(fd);
 	g_assert_cmpint(syscall_identify(world.dir_fd, &key), ==, -EINVAL);
 
-	/* What is no pin, and a symlink even to one: whoever may write there chose its target. */
+	/*
+	 * What is not a pin is refused, and also a symlink to a pin: anyone who may write there
+	 * can choose its target.
+	 */
 	make_dir("d", 0755);
 	link = full("l");
 	own = full("x");
@@ -233,7 +236,10 @@ TEST_BPFFS(pins)
 	drop("d");
 }
 
-/* A keep is one only below directories of root's, 0700, and by the object's own name. */
+/*
+ * A pin is a keep only below directories of root with mode 0700, and only by the name of its
+ * object.
+ */
 TEST_BPFFS(keeps)
 {
 	g_autofree char *keep = g_strdup_printf("bpfrefs/keep/map_%u", world.map.id);
@@ -284,10 +290,13 @@ static pid_t spawn_namespace(void)
 	return pid;
 }
 
-/* What is covered here may be seen elsewhere; where it is nowhere, that is a gap. */
+/*
+ * A pin that is covered here may be visible in another mount namespace. If it is visible in none,
+ * there is a gap.
+ */
 TEST_BPFFS(covered)
 {
-	g_autofree char *below = full("d"), *file = full("d/deep/x"), *beside = full("y");
+	g_autofree char *below = full("d"), *file = full("d/deep/x"), *other = full("y");
 	pid_t pid;
 
 	if (is_skipped())
@@ -304,17 +313,17 @@ TEST_BPFFS(covered)
 	read_and_check("/y first=1 keep=off here=1", 1);
 	g_assert_cmpint(umount2(below, 0), ==, 0);
 
-	/* A pin under a mount of another. */
-	g_assert_cmpint(mount(file, beside, NULL, MS_BIND, NULL), ==, 0);
+	/* A bind mount of one pin covers another pin. */
+	g_assert_cmpint(mount(file, other, NULL, MS_BIND, NULL), ==, 0);
 	read_and_check("/d/deep/x first=1 keep=off here=1", 1);
-	g_assert_cmpint(umount2(beside, 0), ==, 0);
+	g_assert_cmpint(umount2(other, 0), ==, 0);
 	drop("y");
 	drop("d/deep/x");
 	drop("d/deep");
 	drop("d");
 }
 
-/* The whole instance under something else: it is counted, and not looked for there. */
+/* The whole bpffs is covered: it is counted, and its pins are not read. */
 TEST_BPFFS(hidden)
 {
 	struct proc_pins before, after;

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Reading ahead: everything is decoded, once, in order, before the end returns; and how it ended. */
+/*
+ * Prefetching: prefetch_end() returns after every record was decoded, once and in order, and
+ * returns how the reading ended.
+ */
 #include "fixture.h"
 #include "kernel/prefetch.h"
 
@@ -8,13 +11,14 @@
 #define BUFFERS 200
 #define EACH	50
 
-/* What a reader gives: EACH records at a time, numbered, always in the same buffer. */
+/* The input of a reader: EACH numbered records at a time, always in the same buffer. */
 struct input {
 	struct walk_rec records[EACH];
 	uint32_t id;
-	unsigned int reads, empty; /* so many more; every such one brings nothing (0: none) */
+	unsigned int reads,
+		empty; /* the number of reads; each empty'th read returns no record (0: none) */
 	int end;
-	unsigned int slow; /* microseconds for each */
+	unsigned int slow; /* microseconds for each read */
 };
 
 struct sink {
@@ -26,7 +30,7 @@ static int read_one(void *data, const void **records, uint32_t *len)
 {
 	struct input *input = data;
 
-	memset(input->records, 0xff, sizeof(input->records)); /* what was read is a copy by now */
+	memset(input->records, 0xff, sizeof(input->records)); /* the earlier records were copied */
 	*records = input->records;
 	g_usleep(input->slow);
 	if (input->reads == 0)
@@ -63,10 +67,10 @@ static void check(struct input input, unsigned int slow, walk_fn soon, int want)
 {
 	struct sink sink = { g_array_new(FALSE, FALSE, sizeof(uint32_t)),
 			     g_array_new(FALSE, FALSE, sizeof(uint32_t)), slow };
-	struct prefetch *ahead = prefetch_begin(read_one, &input);
+	struct prefetch *prefetch = prefetch_begin(read_one, &input);
 
-	g_assert_nonnull(ahead);
-	g_assert_cmpint(prefetch_end(ahead, soon, note, &sink), ==, want);
+	g_assert_nonnull(prefetch);
+	g_assert_cmpint(prefetch_end(prefetch, soon, note, &sink), ==, want);
 	g_assert_cmpuint(sink.seen->len, ==, input.id);
 	for (uint32_t i = 0; i < input.id; i++)
 		g_assert_cmpuint(g_array_index(sink.seen, uint32_t, i), ==, i);

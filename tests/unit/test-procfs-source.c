@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The procfs source on the running kernel: what it says of a few objects of the test's own, and that
- * looking does not harm them. Skipped where bpf(2) does not let us.
+ * The procfs source on the running kernel: what it lists for a few objects of the test, and that
+ * a scan does not harm them. The cases are skipped where bpf(2) is denied.
  */
 #include <bpf/bpf.h>
 #include <fcntl.h>
@@ -12,7 +12,7 @@
 #include "snapshot/private.h"
 #include "uapi/syscalls.h"
 
-/* How long the kernel may take to free what is no longer held, in milliseconds. */
+/* The time in which the kernel must free an object that is no longer held, in milliseconds. */
 #define PATIENCE 5000
 
 static bool is_skipped(void)
@@ -64,7 +64,10 @@ static int load_user(int map_fd)
 			     NULL);
 }
 
-/* "CLASS ref=N user=N via slot" of each reference, but for other processes' descriptors. */
+/*
+ * Checks "CLASS ref=N user=N via slot" of each reference, except the descriptors of other
+ * processes.
+ */
 static void check_holders(struct bpfrefs_ctx *ctx, struct bpfrefs_key key, const char *want)
 {
 	g_autoptr(GString) text = g_string_new(NULL);
@@ -151,7 +154,7 @@ TEST(dup)
 	bpfrefs_ctx_close(ctx);
 }
 
-/* What the context keeps itself is of another class, and not a process's. */
+/* What the context keeps itself is of class keep, not fd. */
 TEST(kept)
 {
 	struct bpfrefs_ctx *ctx = is_skipped() ? NULL : open_ctx();
@@ -170,8 +173,8 @@ TEST(kept)
 }
 
 /*
- * An array whose last user has gone, while a program still uses it: looking at it must not keep it
- * for ever, as descriptors taken again and again do (see struct proc_data).
+ * The last user of an array was released, while a program still uses the array. Reading it again
+ * and again must not keep it for ever (see struct proc_data).
  */
 TEST(array_is_not_leaked)
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* What the renderers of answers write, word by word: roots, retains, at-risk, JSON, DOT. */
+/* The exact text of roots, retains, at-risk, JSON and DOT. */
 #include <json-glib/json-glib.h>
 #include <linux/bpf.h>
 
@@ -13,8 +13,10 @@
 
 /* --------------------------------------------------------------- lines --- */
 
-/* Each descriptor and each name is a root of its own. link/7's program only uses the array: that does
- * not lead to its slots. */
+/*
+ * Each descriptor and each pin is a root of its own. The program of link/7 only uses the array,
+ * which does not lead to the slots of the array.
+ */
 TEST_SCANNED(roots)
 {
 	check_shown(
@@ -75,7 +77,7 @@ TEST_SCANNED(removed)
 
 /* ---------------------------------------------------------------- JSON --- */
 
-/* One line, no blanks but in strings: what is compared is content, not layout. */
+/* Removes the layout, so that only the content is compared. */
 static char *compact(const char *text)
 {
 	g_autoptr(JsonNode) node = json_from_string(text, NULL);
@@ -122,7 +124,7 @@ TEST_SCANNED(json)
 		"\"gaps\":[]}");
 }
 
-/* What is not known is null; bytes that are no UTF-8 are replaced; too much is below 0. */
+/* What is unknown is null, bytes that are not UTF-8 are replaced, and too many references are a negative number. */
 TEST_SCANNED(json_unknown)
 {
 	g_autofree char *text = NULL, *short_text = NULL, *tail = NULL, *short_tail = NULL;
@@ -141,7 +143,7 @@ TEST_SCANNED(json_unknown)
 	g_assert_nonnull(strstr(short_tail, "\"refcnt\":0,\"explained\":1,\"unexplained\":-1,"));
 }
 
-/* A number that is no integer to JSON's readers. */
+/* A number that is larger than the integers of JSON parsers. */
 TEST_SCANNED(json_large)
 {
 	g_autofree char *text = NULL;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* What Prometheus reads: word by word of the made-up world, and its escapes. */
+/* The exact metrics, and their escapes. */
 #include <fcntl.h>
 
 #include "fixture.h"
@@ -22,7 +22,7 @@ static void metrics_clear(struct fake *fake)
 
 #define TEST_METRICS(name) TEST_WITH(struct fake, fake, metrics_init, metrics_clear, name)
 
-/* The samples of one family, or a comment's lines: those that begin so. */
+/* Returns the lines that begin with @prefix: the samples of a family, or comments. */
 static char *lines_of(struct fake *fake, const char *prefix)
 {
 	g_autofree char *text = shown(fake, fake_map, FAKE_PID, show_metrics);
@@ -71,7 +71,7 @@ TEST_METRICS(references)
 	check(fake, "bpfrefs_references{class=\"pin\"", "bpfrefs_references{class=\"pin\"} 3\n");
 	check(fake, "bpfrefs_references{class=\"map\"", "bpfrefs_references{class=\"map\"} 2\n");
 	check(fake, "bpfrefs_references{class=\"xdp\"", "bpfrefs_references{class=\"xdp\"} 0\n");
-	/* prog/6 two, btf/1 one; of map/13 nothing is known. */
+	/* prog/6 has two and btf/1 has one; the counters of map/13 are unknown. */
 	check(fake, "bpfrefs_unexplained_r", "bpfrefs_unexplained_references 3\n");
 	check(fake, "bpfrefs_unexplained_c", "bpfrefs_unexplained_constant_references 0\n");
 	check(fake, "bpfrefs_gaps{class=\"refcnt\"", "bpfrefs_gaps{class=\"refcnt\"} 1\n");
@@ -82,7 +82,7 @@ static void check_unexplained(struct fake *fake, unsigned int constant, unsigned
 {
 	g_autofree char *of_constant =
 		g_strdup_printf("bpfrefs_unexplained_constant_references %u\n", constant);
-	/* 3 are of prog/6 and btf/1. */
+	/* prog/6 and btf/1 have 3. */
 	g_autofree char *of_rest = g_strdup_printf("bpfrefs_unexplained_references %u\n", rest + 3);
 
 	fake_scan(fake);
@@ -90,10 +90,13 @@ static void check_unexplained(struct fake *fake, unsigned int constant, unsigned
 	check(fake, "bpfrefs_unexplained_r", of_rest);
 }
 
-/* What is unexplained of the kernel's BTFs from the first scan on, and what came later. */
+/*
+ * The references to the kernel's BTF objects that were unexplained in the first scan are
+ * constant; later ones are not.
+ */
 TEST_METRICS(constant)
 {
-	/* metrics_init() has scanned already: to begin with there was nothing. */
+	/* metrics_init() has scanned already, when there were none. */
 	fake->vmlinux = 5;
 	check_unexplained(fake, 0, 5);
 	/* As if the next scan were the first one. */
@@ -105,7 +108,7 @@ TEST_METRICS(constant)
 	check_unexplained(fake, 4, 0);
 	fake->vmlinux = 5;
 	check_unexplained(fake, 4, 1);
-	/* Of a module that was loaded since nothing was there before. */
+	/* A module was loaded, which had none before. */
 	fake->module = 2;
 	check_unexplained(fake, 4, 3);
 }
@@ -119,7 +122,7 @@ TEST_METRICS(gaps)
 	check(fake, "bpfrefs_gaps{class=\"map\"", "bpfrefs_gaps{class=\"map\"} 1\n");
 	check(fake, "bpfrefs_gaps{class=\"prog\"", "bpfrefs_gaps{class=\"prog\"} 0\n");
 	check(fake, "bpfrefs_gaps{class=\"refcnt\"", "bpfrefs_gaps{class=\"refcnt\"} 2\n");
-	/* Partial is a lower bound, unavailable no number at all. */
+	/* A partial class has a lower bound, and an unavailable class has no number. */
 	check(fake, "bpfrefs_references{class=\"fd\"", "bpfrefs_references{class=\"fd\"} 2\n");
 	check(fake, "bpfrefs_references{class=\"pin\"", "bpfrefs_references{class=\"pin\"} NaN\n");
 	check(fake, "# fd: ", "# fd: partial: 3 processes: Permission denied\n");
@@ -143,7 +146,7 @@ TEST_METRICS(ourselves)
 	check(fake, "bpfrefs_build", build);
 }
 
-/* Each family is told once, by HELP and TYPE, before its samples. */
+/* Each family is described once, by HELP and TYPE, before its samples. */
 TEST_METRICS(families)
 {
 	check(fake, "# TYPE ",

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* What every renderer writes, word by word. */
+/* The exact text of every file. */
 #include <fcntl.h>
 
 #include "fixture.h"
@@ -81,7 +81,7 @@ TEST_SCANNED(holders)
 
 TEST_SCANNED(unknown_fields)
 {
-	/* link/7 has a name that could not be learnt. */
+	/* The name of link/7 could not be read. */
 	check(fake, fake_entry, show_holders,
 	      "prog/5 map ref=1 user=0 id=12 name=conns via=slot slot=2\n"
 	      "prog/5 link ref=1 user=0 id=7 name=? via=prog\n");
@@ -117,7 +117,7 @@ TEST_SCANNED(all_holders)
 	g_assert_true(g_str_has_prefix(lines[9], "link/7 fd "));
 }
 
-/* A text that becomes longer than it may be fails, and the next one is whole again. */
+/* A text that exceeds the limit fails, and the next text is complete. */
 TEST_SCANNED(limit)
 {
 	static const show_fn shows[] = { show_holders, show_all_holders, show_objects, show_json,
@@ -181,7 +181,11 @@ TEST_SCANNED(refs_changing)
 	      "state: held\nbecause: it is so\n# refcnt: changing\n");
 }
 
-/* More was found than the kernel counts: seen, and not made good by what is missing elsewhere. */
+/*
+ * More references were found than the kernel counts. The difference is shown, and does
+ * not make up
+ * for references that are missing elsewhere.
+ */
 TEST_SCANNED(refs_negative)
 {
 	struct bpfrefs_object *map;
@@ -217,7 +221,7 @@ TEST_SCANNED(objects)
 	      "# map: partial: one never knows\n");
 }
 
-/* SOURCE is /app: pins elsewhere in the instance have no name below it. */
+/* SOURCE is /app: pins outside of that directory are not listed. */
 TEST_SCANNED(pins)
 {
 	check(fake, fake_map, show_pins, "conns\n");
@@ -252,7 +256,7 @@ TEST_SCANNED(bpffs)
 	      "# pin: unavailable: no bpffs here\n");
 }
 
-/* A keeper of a directory that has no keeps. */
+/* Returns a keeper whose directory has no keeps. */
 static struct bpfrefs_keeper *empty_keeper(struct fake *fake)
 {
 	struct bpfrefs_keeper *keeper;
@@ -294,7 +298,7 @@ TEST_SCANNED(status)
 	close(fake->fs.source_fd);
 }
 
-/* A record of each class, all of whose fields are as long as can be, word by word. */
+/* A record of each class whose fields are as long as possible. */
 TEST(each_class)
 {
 	static const char text[] = "a b\001\377";

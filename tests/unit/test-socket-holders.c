@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* How sockets and their addresses are called. */
+/* The names of socket types and of local addresses. */
 #include <netinet/in.h>
 #include <string.h>
 #include <sys/socket.h>

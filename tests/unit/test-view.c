@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Freshness and single flight. */
+/* The cached snapshot: its age, and that readers share a scan. */
 #include "fixture.h"
 
 struct reader {
@@ -44,7 +44,7 @@ static int get(struct view *view, int (*how)(struct view *, struct bpfrefs_snaps
 	return err;
 }
 
-/* With max_age 0 each reader in turn gets a scan of its own. */
+/* With max_age 0 each reader gets a scan that begins after its request. */
 TEST_FAKE(fresh)
 {
 	struct bpfrefs_snapshot *last;
@@ -62,7 +62,7 @@ TEST_FAKE(fresh)
 	}
 }
 
-/* A scan that would take more than it may fails, and leaves the last one as it was. */
+/* A scan that exceeds the limit of memory fails, and the last snapshot stays. */
 TEST_FAKE(limit)
 {
 	struct bpfrefs_snapshot *before, *after;
@@ -126,15 +126,15 @@ TEST_FAKE(error)
 	g_assert_cmpint(get(fake->fs.view, view_get), ==, 0);
 	fake->collect_error = -EPERM;
 	g_assert_cmpint(get(fake->fs.view, view_get), ==, -EPERM);
-	/* What was true a moment ago still serves lookups. */
+	/* Lookups still use the last snapshot. */
 	g_assert_cmpint(get(fake->fs.view, view_recent), ==, 0);
 	fake->collect_error = 0;
 	g_assert_cmpint(get(fake->fs.view, view_get), ==, 0);
 }
 
 /*
- * A scan runs and is held up; eight readers come. None may be given it, for it began before them;
- * all share the next one.
+ * Eight readers begin while a scan is delayed. None may get that scan, which began before they
+ * did; all share the next one.
  */
 TEST_FAKE(single_flight)
 {
@@ -151,7 +151,7 @@ TEST_FAKE(single_flight)
 			wait_for(&fake->scans, 1);
 	}
 	wait_for(&started, 9);
-	/* They wait by now, or would need a scan more each: which the count would show. */
+	/* They all wait now. Otherwise the number of scans would be larger. */
 	g_usleep(20000);
 	g_mutex_unlock(&fake->gate);
 	for (int i = 0; i < 9; i++) {
@@ -169,8 +169,8 @@ TEST_FAKE(single_flight)
 }
 
 /*
- * A walk for one map runs and is held up; others come who want the objects @keys. All get what
- * began after they came.
+ * Readers of the objects @keys begin while a walk for one map is delayed. Each gets a walk or a
+ * scan that began after its request.
  */
 static void share_walks(struct fake *fake, const struct bpfrefs_key *keys, guint count)
 {
@@ -226,7 +226,7 @@ TEST_FAKE(one)
 	g_assert_cmpuint(view_scans(fake->fs.view, NULL), ==, 7 + (guint64)fake->walks + 1);
 }
 
-/* Counters that do not stand still need a scan of everything, whose error is the answer's. */
+/* If the counters are changing, everything is scanned, and an error of that scan is returned. */
 TEST_FAKE(one_inexact)
 {
 	struct bpfrefs_snapshot *snap;
@@ -240,7 +240,7 @@ TEST_FAKE(one_inexact)
 	g_assert_cmpint(view_one(fake->fs.view, fake_map, &snap), ==, -EPERM);
 }
 
-/* A control comes while a scan runs: that scan is nobody's cache afterwards. */
+/* A command is written while a scan runs: that scan is not cached. */
 TEST_FAKE(invalidate_running)
 {
 	struct reader reader = { 0 };
@@ -287,7 +287,7 @@ TEST_FAKE(storm)
 	}
 }
 
-/* Is there a snapshot that the view keeps? */
+/* Returns whether the view holds a snapshot. */
 static bool has_last(struct view *view)
 {
 	struct bpfrefs_snapshot *last;
@@ -297,7 +297,10 @@ static bool has_last(struct view *view)
 	return last != NULL;
 }
 
-/* Nobody asks: a snapshot that may not be shown again goes, one that may stays. */
+/*
+ * Without requests, a snapshot that may not be shown again is released, and one that may be shown
+ * stays.
+ */
 TEST_FAKE(rest)
 {
 	struct view_last before, after;
@@ -309,7 +312,7 @@ TEST_FAKE(rest)
 	g_assert_true(view_last(fake->fs.view, &before));
 	g_assert_true(view_drop_stale(fake->fs.view));
 	g_assert_false(has_last(fake->fs.view));
-	g_assert_true(view_last(fake->fs.view, &after)); /* what it found is still told */
+	g_assert_true(view_last(fake->fs.view, &after)); /* its numbers stay */
 	g_assert_cmpuint(after.stats.wall_ns, ==, before.stats.wall_ns);
 	g_assert_cmpuint(after.objects, ==, before.objects);
 	g_assert_cmpint(get(fake->fs.view, view_recent), ==, 0);
@@ -320,7 +323,7 @@ TEST_FAKE(rest)
 	view_free(lasting);
 }
 
-/* The same by itself, a moment after the last scan; and again after the next one. */
+/* The trimmer does the same a moment after each scan. */
 TEST_FAKE(trim)
 {
 	g_assert_cmpint(view_trim_start(fake->fs.view), ==, 0);

@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* A directory for targets that read files. */
 #include <fcntl.h>
 #include <ftw.h>
 #include <stdio.h>
@@ -7,13 +6,34 @@
 
 #include "fuzz.h"
 
+/*
+ * Warnings of GLib are findings too. If GLib made them fatal, they would raise SIGTRAP, for which
+ * libFuzzer saves no input.
+ */
+static void complain(const char *domain, GLogLevelFlags level, const char *message, gpointer data)
+{
+	g_printerr("%s: %s\n", domain ? domain : "?", message);
+	if (level & (G_LOG_LEVEL_ERROR | G_LOG_LEVEL_CRITICAL | G_LOG_LEVEL_WARNING))
+		abort();
+}
+
+__attribute__((weak)) void fuzz_begin(void)
+{
+}
+
+int LLVMFuzzerInitialize(int *argc, char ***argv)
+{
+	g_log_set_default_handler(complain, NULL);
+	fuzz_begin();
+	return 0;
+}
+
+/* -------------------------------------------------- temporary directory --- */
+
 static char *dir;
 
 static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
 {
-	(void)st;
-	(void)type;
-	(void)ftw;
 	return remove(path);
 }
 
