@@ -582,6 +582,82 @@ int bpfrefs_retains(const struct bpfrefs_snapshot *snapshot, uint32_t pid, bpfre
 uint64_t bpfrefs_memlock(struct bpfrefs_ctx *ctx, const struct bpfrefs_snapshot *snapshot,
 			 struct bpfrefs_key key);
 
+/* --------------------------------------------------------------- texts --- */
+
+/**
+ * Receives the next part of a text. The parts follow each other without gaps, and are ASCII or, for
+ * JSON and DOT, UTF-8.
+ *
+ * @param text the part, which is not terminated by a NUL, and is valid only during the call
+ * @param length its length in bytes, 1 or more
+ * @param data the argument of that name of the function that was called
+ * @return 0, or a negative errno: no more parts follow, and that function returns the value
+ */
+typedef int (*bpfrefs_write_fn)(const char *text, size_t length, void *data);
+
+/*
+ * The functions below write texts whose formats bpfrefs(5) documents, each as the file named in its
+ * description. They call @p write in the calling thread with parts of 64 KiB or more, except for
+ * the last one, and return 0, what @p write returned, or an error of their own. Gaps are part of
+ * the text. They read nothing from the kernel unless they take a context, so that they need no
+ * privilege and no version of it, and any number of threads may call them for one snapshot. Where
+ * a snapshot is large, a second thread that exists only during the call formats half of the text.
+ */
+
+/**
+ * Writes the whole snapshot as one JSON object: `.bpf/json`. Each object, reference and process is
+ * on a line of its own.
+ * @return 0, the value of @p write, -ENOMEM
+ */
+int bpfrefs_snapshot_to_json(const struct bpfrefs_snapshot *snapshot, bpfrefs_write_fn write,
+			     void *data);
+/**
+ * Writes every reference as a record on a line of its own, in the order of
+ * bpfrefs_snapshot_ref_at(): `.bpf/holders`.
+ * @return 0, the value of @p write
+ */
+int bpfrefs_snapshot_to_records(const struct bpfrefs_snapshot *snapshot, bpfrefs_write_fn write,
+				void *data);
+/**
+ * Writes a line for each object, in the order of the keys: `.bpf/objects`.
+ * @return 0, the value of @p write
+ */
+int bpfrefs_snapshot_to_objects(const struct bpfrefs_snapshot *snapshot, bpfrefs_write_fn write,
+				void *data);
+/**
+ * Writes the graph of all references for dot(1): `.bpf/graph.dot`.
+ * @param fold_own one node stands for everything that would be freed if the calling process
+ *	exited
+ * @return 0, the value of @p write, -ENOMEM
+ */
+int bpfrefs_snapshot_to_dot(const struct bpfrefs_snapshot *snapshot, bool fold_own,
+			    bpfrefs_write_fn write, void *data);
+/**
+ * Writes one object as a JSON object: `.bpf/KIND/ID/json`. Its member "info" is read from the
+ * kernel now, and is null if the object was freed after the snapshot: see bpfrefs_info_read(),
+ * also for the kernel and the lock that it needs.
+ * @return 0, the value of @p write, -ENOENT if the snapshot does not have the object, -ENOMEM
+ */
+int bpfrefs_object_to_json(struct bpfrefs_ctx *ctx, const struct bpfrefs_snapshot *snapshot,
+			   struct bpfrefs_key key, bpfrefs_write_fn write, void *data);
+/** Writes one line of bpfrefs_snapshot_to_objects(). Returns 0 or the value of @p write. */
+int bpfrefs_object_to_line(const struct bpfrefs_object *object, bpfrefs_write_fn write, void *data);
+/** Writes one line of bpfrefs_snapshot_to_records(). Returns 0 or the value of @p write. */
+int bpfrefs_ref_to_record(const struct bpfrefs_ref *ref, bpfrefs_write_fn write, void *data);
+/**
+ * Writes how completely a class was read, without a newline: "complete", "partial: 3 processes:
+ * Permission denied" or "unavailable: REASON". Returns 0 or the value of @p write.
+ */
+int bpfrefs_class_status_to_text(const struct bpfrefs_class_status *status, bpfrefs_write_fn write,
+				 void *data);
+
+/**
+ * Returns the number "unexplained" of that line: the references that the kernel counts and that
+ * were not found, or that were found and the kernel does not count; for a map, of both of its
+ * counters together. BPFREFS_UNKNOWN if a counter could not be read, or changed during the scan.
+ */
+uint64_t bpfrefs_object_unexplained(const struct bpfrefs_object *object);
+
 /* ------------------------------------------------------------- effects --- */
 
 /**

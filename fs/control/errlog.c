@@ -43,7 +43,7 @@ static void append_caller(GString *line, const struct caller *caller)
 	if (caller)
 		caller_describe(caller, &pid, comm);
 	g_string_append_printf(line, " pid=%d comm=", (int)pid);
-	show_value(line, comm);
+	fmt_add_value(line, comm);
 }
 
 void errlog_add(struct errlog *log, const struct caller *caller, const char *command, int error,
@@ -58,9 +58,9 @@ void errlog_add(struct errlog *log, const struct caller *caller, const char *com
 	show_time(line, now);
 	append_caller(line, caller);
 	g_string_append(line, " command=");
-	show_value(line, shown);
+	fmt_add_value(line, shown);
 	g_string_append_printf(line, " %s: ", name ? name : "error");
-	show_text(line, reason);
+	fmt_add_text(line, reason);
 	g_string_append_c(line, '\n');
 
 	g_mutex_lock(&log->lock);

@@ -95,7 +95,7 @@ static int add_lines(struct event_state *state, const struct bpfrefs_snapshot *s
 					   .class = (uint32_t)bpfrefs_ref_class_index(ref),
 					   .at = (uint32_t)state->text->len };
 
-		show_line(state->text, ref);
+		bpfrefs_ref_to_record(ref, show_write, state->text);
 		line.length = (uint32_t)state->text->len - line.at - 1;
 		find_token(state->text, &line);
 		g_array_append_val(state->lines, line);
@@ -139,7 +139,7 @@ static void add_gaps(struct event_state *state, const struct bpfrefs_snapshot *s
 		g_autoptr(GString) gap = g_string_new(NULL);
 
 		if (status->coverage != BPFREFS_COMPLETE)
-			show_coverage(gap, status);
+			bpfrefs_class_status_to_text(status, show_write, gap);
 		g_ptr_array_add(state->gaps, gap->len ? g_ref_string_new(gap->str) : NULL);
 	}
 }
@@ -302,7 +302,8 @@ static void compare_objects(struct event_change *change, const struct event_stat
 			one.before = OBJECT(then, find_object(then, one.key))->state;
 		if (one.before == one.after)
 			continue;
-		show_object(change->text, bpfrefs_snapshot_find(snap, one.key));
+		bpfrefs_object_to_line(bpfrefs_snapshot_find(snap, one.key), show_write,
+				       change->text);
 		one.length = (uint32_t)change->text->len - one.at;
 		g_array_append_val(change->objects, one);
 	}

@@ -81,14 +81,14 @@ static void show_mount(struct mount_search *search, struct libmnt_fs *fs, pid_t 
 	if (!g_hash_table_add(search->shown, key) && !search->copies)
 		return;
 	g_string_append(search->out, search->copies ? "mounted_elsewhere: " : "mounted_over: ");
-	show_value(search->out, target);
+	fmt_add_value(search->out, target);
 	if (!search->copies) {
 		g_string_append(search->out, " type=");
-		show_value(search->out, mnt_fs_get_fstype(fs));
+		fmt_add_value(search->out, mnt_fs_get_fstype(fs));
 	}
 	if (pid) {
 		g_string_append(search->out, " mnt_ns=");
-		show_number(search->out, ns ? ns : BPFREFS_UNKNOWN);
+		fmt_add_number(search->out, ns ? ns : BPFREFS_UNKNOWN);
 		g_string_append_printf(search->out, " pid=%d", (int)pid);
 	}
 	g_string_append_c(search->out, '\n');

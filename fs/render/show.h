@@ -7,20 +7,14 @@
 #define SHOW_H
 
 #include "fs.h"
+#include "text/fmt.h"
 
 /* ------------------------------------------------------- text (text.c) --- */
 
-/*
- * Appends a VALUE of the grammar: a backslash and bytes outside 0x21-0x7e are escaped in octal.
- * NULL becomes "?", and a value that is "?" is escaped.
- */
-void show_value(GString *out, const char *str);
-/* Appends a text that ends its line: the same, but blanks are not escaped. */
-void show_text(GString *out, const char *str);
 /* Escapes a '#' at the start of a line, which would mark a gap. Returns the rest of @str. */
 const char *show_line_start(GString *out, const char *str);
 /*
- * Undoes the escapes of both. -EINVAL if a backslash is not followed by three octal digits of one
+ * Undoes the escapes of fmt_add_value() and fmt_add_text(). -EINVAL if a backslash is not followed by three octal digits of one
  * byte, or for an escaped NUL. @out gets an owned string.
  */
 int text_unescape(const char *text, char **out);
@@ -34,23 +28,16 @@ int text_room(const GString *out);
  * text.
  */
 int text_room_for(GString *out, size_t more);
-/* Appends a number, or "?" for BPFREFS_UNKNOWN. */
-void show_number(GString *out, uint64_t number);
-/* Appends a number that is known. */
-void show_digits(GString *out, uint64_t number);
-void show_key(GString *out, struct bpfrefs_key key); /* KIND/ID */
 /* "KEY: VALUE\n" */
 void show_pair(GString *out, const char *key, const char *text);
 void show_pair_number(GString *out, const char *key, uint64_t number);
+/* A bpfrefs_write_fn that appends to @out, a GString; -ENOMEM by text_room(). */
+int show_write(const char *text, size_t length, void *out);
 /* "2025-11-22T09:01:02.345Z" */
 void show_time(GString *out, struct timespec when);
 
 /* ------------------------------------------------- records (show.c) --- */
 
-/* Appends one LINE of the grammar, with its newline. */
-void show_line(GString *out, const struct bpfrefs_ref *ref);
-/* "complete", "partial: 3 processes: Permission denied" or "unavailable: why" */
-void show_coverage(GString *out, const struct bpfrefs_class_status *status);
 /*
  * Appends "# CLASS: partial: ..." for each class with a gap for which @affects returns true
  * (NULL: all). Every file that such a gap affects ends with these lines.
@@ -77,12 +64,8 @@ int show_keep(const struct where *w, GString *out);
 int show_objects(const struct where *w, GString *out);
 int show_comm(const struct where *w, GString *out);
 int show_fd_link(const struct where *w, GString *out);
-/* Returns the unexplained references of an object, or BPFREFS_UNKNOWN if they are not known. */
-uint64_t show_missing(const struct bpfrefs_object *object);
-/* Appends one line of .bpf/objects. */
-void show_object(GString *out, const struct bpfrefs_object *object);
 
-/* ---- derived from references (show_answers.c, show_json.c, show_dot.c) --- */
+/* ------------------------- derived from references (show_answers.c) --- */
 
 int show_roots(const struct where *w, GString *out);
 int show_retains(const struct where *w, GString *out);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * What follows from all references together: the roots of an object, the objects that end with a
- * process, and the objects at risk.
+ * process, the objects at risk, and the answers in JSON and DOT.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -10,6 +10,9 @@
 
 #include "render/show.h"
 
+/* The approximate length of a reference or object in JSON. */
+#define JSON_MEAN 180
+
 /* --------------------------------------------------------------- roots --- */
 
 static int show_root(const struct bpfrefs_root *root, void *data)
@@ -17,12 +20,12 @@ static int show_root(const struct bpfrefs_root *root, void *data)
 	GString *out = data;
 	char key[BPFREFS_KEY_MAX];
 
-	show_line(out, root->ref);
+	bpfrefs_ref_to_record(root->ref, show_write, out);
 	g_string_truncate(out, out->len - 1); /* the newline */
 	if (root->owner) {
 		g_string_append_printf(
 			out, " owner=%s owner_pid=%" PRIu32 " owner_comm=", root->owner, root->pid);
-		show_value(out, root->comm);
+		fmt_add_value(out, root->comm);
 	}
 	for (size_t i = 0; text_room(out) == 0 && i < root->count; i++)
 		g_string_append_printf(
@@ -55,9 +58,9 @@ static int show_retained(const struct bpfrefs_object *object, enum bpfrefs_effec
 	char key[BPFREFS_KEY_MAX];
 
 	g_string_append_printf(retains->out, "%s name=", bpfrefs_key_format(object->key, key));
-	show_value(retains->out, object->name);
+	fmt_add_value(retains->out, object->name);
 	g_string_append_printf(retains->out, " effect=%s memlock=", bpfrefs_effect_name(effect));
-	show_number(retains->out, bpfrefs_memlock(w->fs->ctx, w->snap, object->key));
+	fmt_add_number(retains->out, bpfrefs_memlock(w->fs->ctx, w->snap, object->key));
 	g_string_append_c(retains->out, '\n');
 	return text_room(retains->out);
 }
@@ -90,8 +93,7 @@ static int show_risky(const struct where *w, GString *out, bool arrays)
 	for (size_t i = 0; !err && (object = bpfrefs_snapshot_object(w->snap, i)); i++) {
 		if ((object->state == BPFREFS_AT_RISK || object->state == BPFREFS_CLEARED) &&
 		    is_prog_array(object) == arrays)
-			show_object(out, object);
-		err = text_room(out);
+			err = bpfrefs_object_to_line(object, show_write, out);
 	}
 	return err;
 }
@@ -105,4 +107,30 @@ int show_at_risk(const struct where *w, GString *out)
 		err = show_risky(w, out, false);
 	show_gaps(out, w->snap, NULL, NULL);
 	return err;
+}
+
+/* ------------------------------------------------------- JSON and DOT --- */
+
+int show_json(const struct where *w, GString *out)
+{
+	return bpfrefs_object_to_json(w->fs->ctx, w->snap, w->key, show_write, out);
+}
+
+int show_all_json(const struct where *w, GString *out)
+{
+	size_t refs = bpfrefs_snapshot_ref_count(w->snap);
+	int err = text_room_for(out, JSON_MEAN * (refs + bpfrefs_snapshot_object_count(w->snap)));
+
+	return err ? err : bpfrefs_snapshot_to_json(w->snap, show_write, out);
+}
+
+/*
+ * If the daemon keeps objects by descriptors, its own objects are not combined in one node, which
+ * would include those.
+ */
+int show_dot(const struct where *w, GString *out)
+{
+	bool fold = w->fs->keeper && bpfrefs_keep_count(w->fs->keeper, BPFREFS_KEEP_FD) == 0;
+
+	return bpfrefs_snapshot_to_dot(w->snap, fold, show_write, out);
 }

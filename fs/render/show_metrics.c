@@ -154,7 +154,7 @@ static uint64_t show_unexplained(GString *out, const struct bpfrefs_snapshot *sn
 	uint64_t sum = 0, constant = 0, known = 0, unknown = 0, one;
 
 	for (size_t i = 0; (object = bpfrefs_snapshot_object(snap, i)); i++) {
-		one = show_missing(object);
+		one = bpfrefs_object_unexplained(object);
 		if (one == BPFREFS_UNKNOWN) {
 			unknown++;
 			continue;

@@ -7,7 +7,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "render/fmt.h"
 #include "render/show.h"
 #include "tree/node.h"
 
@@ -102,63 +101,14 @@ int show_refs(const struct where *w, GString *out)
 	return 0;
 }
 
-/*
- * Returns one number that shows whether the account is complete. For maps it adds the absolute
- * remainders of refcnt and usercnt, so that an excess of one cannot hide a lack of the other.
- */
-uint64_t show_missing(const struct bpfrefs_object *object)
-{
-	struct remainder ref = remainder_of(object, object->refcnt, object->explained);
-	struct remainder user = { true, 0 };
-
-	if (object->key.kind == BPFREFS_MAP)
-		user = remainder_of(object, object->usercnt, object->user_explained);
-	if (!ref.known || !user.known)
-		return BPFREFS_UNKNOWN;
-	return (uint64_t)ABS(ref.value) + (uint64_t)ABS(user.value);
-}
-
-void show_object(GString *out, const struct bpfrefs_object *object)
-{
-	show_key(out, object->key);
-	g_string_append(out, " name=");
-	show_value(out, object->name);
-	g_string_append(out, " type=");
-	show_value(out, object->type);
-	g_string_append(out, " refcnt=");
-	show_number(out, object->refcnt);
-	/*
-	 * Only maps have a usercnt. Others have an empty value, so that all lines have the same
-	 * keys.
-	 */
-	g_string_append(out, " usercnt=");
-	if (object->key.kind == BPFREFS_MAP)
-		show_number(out, object->usercnt);
-	g_string_append(out, " unexplained=");
-	show_number(out, show_missing(object));
-	g_string_append(out, " pins=");
-	show_number(out, object->pins);
-	g_string_append(out, " state=");
-	g_string_append(out, bpfrefs_state_name(object->state));
-	g_string_append(out, " because=");
-	show_value(out, object->because);
-	g_string_append_c(out, '\n');
-}
-
 /* The approximate length of an object's line. */
 #define LINE_MEAN 160
 
 int show_objects(const struct where *w, GString *out)
 {
-	const struct bpfrefs_object *object;
 	int err = text_room_for(out, LINE_MEAN * bpfrefs_snapshot_object_count(w->snap));
 
-	for (size_t i = 0; !err && (object = bpfrefs_snapshot_object(w->snap, i)); i++) {
-		show_object(out, object);
-		err = text_room(out);
-	}
-	show_gaps(out, w->snap, NULL, NULL);
-	return err;
+	return err ? err : bpfrefs_snapshot_to_objects(w->snap, show_write, out);
 }
 
 /* ----------------------------------------------------- pins and keeps --- */
@@ -190,7 +140,7 @@ int show_pins(const struct where *w, GString *out)
 		if (!path)
 			continue;
 		path = show_line_start(out, path);
-		show_value(out, path);
+		fmt_add_value(out, path);
 		g_string_append_c(out, '\n');
 		err = text_room(out);
 	}
@@ -232,7 +182,7 @@ int show_comm(const struct where *w, GString *out)
 	if (length > 0 && comm[length - 1] == '\n')
 		length--;
 	comm[length] = '\0';
-	show_text(out, show_line_start(out, comm));
+	fmt_add_text(out, show_line_start(out, comm));
 	g_string_append_c(out, '\n');
 	return 0;
 }

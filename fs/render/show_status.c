@@ -27,15 +27,15 @@ static bool is_pin_class(const struct bpfrefs_class *class_, const void *data)
 static int show_instance(GString *out, const struct bpfrefs_bpffs *bpffs)
 {
 	g_string_append_printf(out, "%" PRIu32 ":%" PRIu32 " pins=", bpffs->major, bpffs->minor);
-	show_number(out, bpffs->pins);
+	fmt_add_number(out, bpffs->pins);
 	g_string_append_printf(out, " state=%s", bpffs->attached ? "attached" : "detached");
 	for (size_t i = 0; i < bpffs->mount_count; i++) {
 		const struct bpfrefs_mount *mount = &bpffs->mounts[i];
 
 		g_string_append_printf(out, " mnt_ns=%" PRIu32 " pid=", mount->mnt_ns);
-		show_number(out, mount->pid ? mount->pid : BPFREFS_UNKNOWN);
+		fmt_add_number(out, mount->pid ? mount->pid : BPFREFS_UNKNOWN);
 		g_string_append(out, mount->covered ? " covered=" : " path=");
-		show_value(out, mount->path);
+		fmt_add_value(out, mount->path);
 		if (text_room(out))
 			return -ENOMEM;
 	}
@@ -136,7 +136,7 @@ static void show_class_states(GString *out, const struct bpfrefs_snapshot *snap)
 
 	for (size_t i = 0; (status = bpfrefs_snapshot_class(snap, i)); i++) {
 		g_string_append_printf(out, "class %s: %s: ", status->class_->name, status->source);
-		show_coverage(out, status);
+		bpfrefs_class_status_to_text(status, show_write, out);
 		g_string_append_c(out, '\n');
 	}
 }
@@ -167,7 +167,7 @@ static void show_keeps(GString *out, const struct fs *fs)
 		int count = bpfrefs_keep_count(fs->keeper, modes[i]);
 
 		g_string_append_printf(out, " %s=", bpfrefs_keep_name(modes[i]));
-		show_number(out, count < 0 ? BPFREFS_UNKNOWN : (uint64_t)count);
+		fmt_add_number(out, count < 0 ? BPFREFS_UNKNOWN : (uint64_t)count);
 	}
 	g_string_append_c(out, '\n');
 }

@@ -10,7 +10,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "render/fmt.h"
 #include "render/show.h"
 
 /* The most bytes of one text. Set once, before there is a second thread. */
@@ -66,19 +65,12 @@ int text_read(const char *path, char **out, size_t *length)
 	return err;
 }
 
-static void escape(GString *out, const char *str, unsigned char least)
+int show_write(const char *text, size_t length, void *data)
 {
-	fmt_end(out, fmt_escaped(fmt_begin(out, FMT_ESCAPED_MAX(str)), str, least));
-}
+	GString *out = data;
 
-void show_value(GString *out, const char *str)
-{
-	escape(out, str, 0x21);
-}
-
-void show_text(GString *out, const char *str)
-{
-	escape(out, str, 0x20);
+	g_string_append_len(out, text, (gssize)length);
+	return text_room(out);
 }
 
 const char *show_line_start(GString *out, const char *str)
@@ -121,35 +113,17 @@ int text_unescape(const char *text, char **out)
 	return 0;
 }
 
-void show_number(GString *out, uint64_t number)
-{
-	if (number == BPFREFS_UNKNOWN)
-		g_string_append_c(out, '?');
-	else
-		show_digits(out, number);
-}
-
-void show_digits(GString *out, uint64_t number)
-{
-	fmt_end(out, fmt_digits(fmt_begin(out, FMT_DIGITS_MAX), number));
-}
-
-void show_key(GString *out, struct bpfrefs_key key)
-{
-	fmt_end(out, fmt_key(fmt_begin(out, FMT_KEY_MAX), key));
-}
-
 void show_pair(GString *out, const char *key, const char *text)
 {
 	g_string_append_printf(out, "%s: ", key);
-	show_text(out, text);
+	fmt_add_text(out, text);
 	g_string_append_c(out, '\n');
 }
 
 void show_pair_number(GString *out, const char *key, uint64_t number)
 {
 	g_string_append_printf(out, "%s: ", key);
-	show_number(out, number);
+	fmt_add_number(out, number);
 	g_string_append_c(out, '\n');
 }
 

@@ -23,7 +23,7 @@ LISTS = {"lib/bpfrefs.h", "lib/bpf/kernel.h", "lib/bpf/records.h"}
 BORDERS = [
     (r"<bpf/(?!bpf_)", r"lib/kernel/(bpf_loader|min_core_btf)\.c|lib/bpf/.*\.bpf\.c|fs/daemon/main\.c|tests/.*"),
     (r"<fuse", r"fs/(fuse|mirror)/.*\.[ch]|fs/daemon/(session|main)\.[ch]"),
-    (r'"(snapshot|graph|uapi|kernel|bpf|procfs|holders|keep)/(?!worker\.h)',
+    (r'"(snapshot|graph|uapi|kernel|bpf|procfs|holders|keep|text)/(?!fmt\.h)',
      r"lib/.*|tests/(unit|fuzz)/.*"),
     (r"<libmount", r"lib/procfs/mounts\.c|fs/daemon/(session|mountpoint)\.c|fs/mirror/(overmount|source)\.c"),
 ]

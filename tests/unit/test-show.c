@@ -18,22 +18,22 @@ TEST(escape)
 	for (int i = 0; i < 255; i++)
 		all[i] = (char)(i + 1);
 	all[255] = '\0';
-	show_value(out, all);
+	fmt_add_value(out, all);
 	for (size_t i = 0; i < out->len; i++)
 		g_assert_true(out->str[i] >= 0x21 && out->str[i] <= 0x7e);
 	g_assert_cmpint(text_unescape(out->str, &back), ==, 0);
 	g_assert_cmpstr(back, ==, all);
 	g_string_truncate(out, 0);
-	show_value(out, "a b\\\n");
-	show_text(out, " a b\\\n");
-	show_value(out, NULL);
+	fmt_add_value(out, "a b\\\n");
+	fmt_add_text(out, " a b\\\n");
+	fmt_add_value(out, NULL);
 	g_assert_cmpstr(out->str, ==, "a\\040b\\134\\012 a b\\134\\012?");
 	g_string_truncate(out, 0);
-	show_value(out, "?");
+	fmt_add_value(out, "?");
 	g_assert_cmpstr(out->str, ==, "\\077");
 	g_string_truncate(out, 0);
-	show_text(out, show_line_start(out, "# fd: partial"));
-	show_text(out, show_line_start(out, "a#"));
+	fmt_add_text(out, show_line_start(out, "# fd: partial"));
+	fmt_add_text(out, show_line_start(out, "a#"));
 	g_assert_cmpstr(out->str, ==, "\\043 fd: partiala#");
 }
 
@@ -326,7 +326,7 @@ TEST(each_class)
 						       : "18446744073709551614");
 		}
 		g_string_append_c(want, '\n');
-		show_line(got, ref);
+		g_assert_cmpint(bpfrefs_ref_to_record(ref, show_write, got), ==, 0);
 		g_assert_cmpstr(got->str, ==, want->str);
 	}
 }

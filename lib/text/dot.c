@@ -1,17 +1,15 @@
-/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * The graph of references for dot(1), from left to right: holders, then objects. Roots are
  * processes, and one node for each pin, keep and attachment. References of one kind between the
- * same two nodes are one arrow. The objects of the daemon itself are one node, since they would
+ * same two nodes are one arrow. What only the calling process holds can be one node, since it would
  * obscure the rest.
  */
 #include <inttypes.h>
-#include <string.h>
-#include <unistd.h>
 
-#include "render/show.h"
+#include "text/sink.h"
 
-/* ----------------------------------------------- the daemon's objects --- */
+/* ----------------------------------------- the objects of this process --- */
 
 static int add_own(const struct bpfrefs_object *object, enum bpfrefs_effect effect, void *own)
 {
@@ -20,19 +18,7 @@ static int add_own(const struct bpfrefs_object *object, enum bpfrefs_effect effe
 	return 0;
 }
 
-/*
- * Adds the objects that only this process holds: its BPF programs, and the objects that they use.
- * If the daemon keeps other objects by descriptors, nothing is combined, since those would be
- * included. Returns 0 or -ENOMEM.
- */
-static int own_objects(const struct where *w, GHashTable *own)
-{
-	if (!w->fs->keeper || bpfrefs_keep_count(w->fs->keeper, BPFREFS_KEEP_FD) != 0)
-		return 0;
-	return bpfrefs_retains(w->snap, (uint32_t)getpid(), add_own, own);
-}
-
-static void show_own_node(GString *out, GHashTable *own)
+static void add_own_node(GString *out, GHashTable *own)
 {
 	unsigned int count[BPFREFS_KIND_COUNT] = { 0 };
 	GHashTableIter iter;
@@ -57,7 +43,7 @@ static void quote(GString *out, const char *text)
 {
 	g_autoptr(GString) shown = g_string_new(NULL);
 
-	show_text(shown, text);
+	fmt_add_text(shown, text);
 	for (const char *c = shown->str; *c; c++) {
 		if (*c == '"' || *c == '\\')
 			g_string_append_c(out, '\\');
@@ -96,7 +82,7 @@ static const char *mark_of(enum bpfrefs_state state)
 	}
 }
 
-static void show_object_node(GString *out, const struct bpfrefs_object *object)
+static void add_object_node(GString *out, const struct bpfrefs_object *object)
 {
 	char key[BPFREFS_KEY_MAX];
 
@@ -116,7 +102,7 @@ static void show_object_node(GString *out, const struct bpfrefs_object *object)
 	g_string_append(out, "\"];\n");
 }
 
-static void show_process_node(GString *out, const struct bpfrefs_process *process)
+static void add_process_node(GString *out, const struct bpfrefs_process *process)
 {
 	g_string_append_printf(out, "\t\"pid/%" PRIu32 "\" [label=\"pid %" PRIu32 "\\n",
 			       process->pid, process->pid);
@@ -125,7 +111,7 @@ static void show_process_node(GString *out, const struct bpfrefs_process *proces
 }
 
 /* Shows a root that is neither a process nor an object: its class, and where it is. */
-static void show_root_node(GString *out, const struct bpfrefs_ref *ref, size_t index)
+static void add_root_node(GString *out, const struct bpfrefs_ref *ref, size_t index)
 {
 	const struct bpfrefs_class *class_ = bpfrefs_ref_class(ref);
 	bool pin = class_->flags & (BPFREFS_CLASS_PIN | BPFREFS_CLASS_KEEP);
@@ -184,24 +170,25 @@ static void add_arrow(struct arrows *arrows, const char *from, const struct bpfr
 			    GUINT_TO_POINTER(GPOINTER_TO_UINT(count) + 1));
 }
 
-static int show_arrows(GString *out, const struct arrows *arrows)
+static int write_arrows(struct text_sink *sink, const struct arrows *arrows)
 {
-	for (guint i = 0; i < arrows->names->len; i++) {
+	int err = 0;
+
+	for (guint i = 0; !err && i < arrows->names->len; i++) {
 		const char *name = arrows->names->pdata[i];
 		guint count = GPOINTER_TO_UINT(g_hash_table_lookup(arrows->counts, name));
 
-		g_string_append(out, name);
+		g_string_append(sink->out, name);
 		if (count > 1)
-			g_string_append_printf(out, " \xc3\x97%u", count);
-		g_string_append(out, "\"];\n");
-		if (text_room(out))
-			return -ENOMEM;
+			g_string_append_printf(sink->out, " \xc3\x97%u", count);
+		g_string_append(sink->out, "\"];\n");
+		err = sink_pass(sink);
 	}
-	return 0;
+	return err;
 }
 
-static void show_edge(GString *out, struct arrows *arrows, const struct bpfrefs_ref *ref,
-		      size_t index)
+static void add_edge(GString *out, struct arrows *arrows, const struct bpfrefs_ref *ref,
+		     size_t index)
 {
 	struct bpfrefs_key holder = bpfrefs_ref_holder(ref);
 	char from[32];
@@ -215,12 +202,12 @@ static void show_edge(GString *out, struct arrows *arrows, const struct bpfrefs_
 		g_snprintf(from, sizeof(from), "pid/%" PRIu32, bpfrefs_ref_pid(ref));
 	} else {
 		g_snprintf(from, sizeof(from), "root/%zu", index);
-		show_root_node(out, ref, index);
+		add_root_node(out, ref, index);
 	}
 	add_arrow(arrows, from, ref);
 }
 
-static int show_edges(GString *out, const struct bpfrefs_snapshot *snap, GHashTable *own)
+static int write_edges(struct text_sink *sink, const struct bpfrefs_snapshot *snap, GHashTable *own)
 {
 	g_autoptr(GPtrArray) names = g_ptr_array_new();
 	g_autoptr(GHashTable) counts = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
@@ -229,10 +216,10 @@ static int show_edges(GString *out, const struct bpfrefs_snapshot *snap, GHashTa
 	int err = 0;
 
 	for (size_t i = 0; !err && (ref = bpfrefs_snapshot_ref_at(snap, i)); i++) {
-		show_edge(out, &arrows, ref, i);
-		err = text_room(out);
+		add_edge(sink->out, &arrows, ref, i);
+		err = sink_pass(sink);
 	}
-	return err ? err : show_arrows(out, &arrows);
+	return err ? err : write_arrows(sink, &arrows);
 }
 
 /* Returns nonzero if a process holds anything: snapshots also have other processes. */
@@ -243,32 +230,44 @@ static int holds_something(const struct bpfrefs_ref *ref, void *data)
 	return 1;
 }
 
-int show_dot(const struct where *w, GString *out)
+static int write_nodes(struct text_sink *sink, const struct bpfrefs_snapshot *snap, GHashTable *own)
 {
-	g_autoptr(GHashTable) own = g_hash_table_new(NULL, NULL);
 	const struct bpfrefs_process *process;
 	const struct bpfrefs_object *object;
-	int err = own_objects(w, own);
+	int err = 0;
 
-	g_string_append(out, "digraph bpfrefs {\n"
-			     "\trankdir=LR;\n"
-			     "\tranksep=1;\n"
-			     "\tnode [style=filled fontname=\"sans-serif\" fontsize=11];\n"
-			     "\tedge [fontname=\"sans-serif\" fontsize=9 color=\"#666666\"];\n");
-	for (size_t i = 0; !err && (process = bpfrefs_snapshot_process(w->snap, i)); i++) {
-		if (bpfrefs_snapshot_pid_holding(w->snap, process->pid, holds_something, NULL))
-			show_process_node(out, process);
-		err = text_room(out);
+	for (size_t i = 0; !err && (process = bpfrefs_snapshot_process(snap, i)); i++) {
+		if (bpfrefs_snapshot_pid_holding(snap, process->pid, holds_something, NULL))
+			add_process_node(sink->out, process);
+		err = sink_pass(sink);
 	}
-	for (size_t i = 0; !err && (object = bpfrefs_snapshot_object(w->snap, i)); i++) {
+	for (size_t i = 0; !err && (object = bpfrefs_snapshot_object(snap, i)); i++) {
 		if (!g_hash_table_contains(own, object))
-			show_object_node(out, object);
-		err = text_room(out);
+			add_object_node(sink->out, object);
+		err = sink_pass(sink);
 	}
-	show_own_node(out, own);
-	if (!err)
-		err = show_edges(out, w->snap, own);
-	g_string_append(out, "}\n");
-	show_gaps(out, w->snap, NULL, NULL);
+	add_own_node(sink->out, own);
 	return err;
+}
+
+int bpfrefs_snapshot_to_dot(const struct bpfrefs_snapshot *snap, bool fold_own,
+			    bpfrefs_write_fn write, void *data)
+{
+	g_autoptr(GHashTable) own = g_hash_table_new(NULL, NULL);
+	int err = fold_own ? bpfrefs_retains(snap, (uint32_t)getpid(), add_own, own) : 0;
+	struct text_sink sink = sink_begin(write, data);
+
+	g_string_append(sink.out,
+			"digraph bpfrefs {\n"
+			"\trankdir=LR;\n"
+			"\tranksep=1;\n"
+			"\tnode [style=filled fontname=\"sans-serif\" fontsize=11];\n"
+			"\tedge [fontname=\"sans-serif\" fontsize=9 color=\"#666666\"];\n");
+	if (!err)
+		err = write_nodes(&sink, snap, own);
+	if (!err)
+		err = write_edges(&sink, snap, own);
+	g_string_append(sink.out, "}\n");
+	sink_gaps(sink.out, snap);
+	return sink_end(&sink, err);
 }

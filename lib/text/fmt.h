@@ -1,11 +1,12 @@
-/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * Formats text byte by byte, for texts of a hundred thousand fields: with GLib's functions, a
- * call and a check of the allocation for each field took half of the time of such a text. Each
- * function writes at @at, where the caller has made room, adds no NUL, and returns the new end.
+ * call and a check of the allocation for each field took half of the time of such a text. The
+ * functions that take @at write there, where the caller has made room, add no NUL, and return the
+ * new end. Those that take @out append to it.
  */
-#ifndef FMT_H
-#define FMT_H
+#ifndef BPFREFS_FMT_H
+#define BPFREFS_FMT_H
 
 #include <glib.h>
 #include <stdbool.h>
@@ -97,6 +98,38 @@ static inline char *fmt_escaped(char *at, const char *str, unsigned char least)
 			at = fmt_octal(at, (unsigned char)*str);
 	}
 	return at;
+}
+
+/* ----------------------------------------------------------- appending --- */
+
+/*
+ * Appends a VALUE of the grammar in bpfrefs(5): a backslash and bytes outside 0x21-0x7e are
+ * escaped in octal, as in /proc/self/mountinfo. NULL becomes "?", and a value that is "?" is
+ * escaped.
+ */
+static inline void fmt_add_value(GString *out, const char *str)
+{
+	fmt_end(out, fmt_escaped(fmt_begin(out, FMT_ESCAPED_MAX(str)), str, 0x21));
+}
+
+/* Appends a text that ends its line: the same, but blanks are not escaped. */
+static inline void fmt_add_text(GString *out, const char *str)
+{
+	fmt_end(out, fmt_escaped(fmt_begin(out, FMT_ESCAPED_MAX(str)), str, 0x20));
+}
+
+/* Appends a number, or "?" for BPFREFS_UNKNOWN. */
+static inline void fmt_add_number(GString *out, uint64_t number)
+{
+	if (number == BPFREFS_UNKNOWN)
+		g_string_append_c(out, '?');
+	else
+		fmt_end(out, fmt_digits(fmt_begin(out, FMT_DIGITS_MAX), number));
+}
+
+static inline void fmt_add_key(GString *out, struct bpfrefs_key key) /* KIND/ID */
+{
+	fmt_end(out, fmt_key(fmt_begin(out, FMT_KEY_MAX), key));
 }
 
 #endif

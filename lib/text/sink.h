@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Texts about a snapshot, as bpfrefs(5) describes them, which are passed in parts to a function of
+ * the caller. The functions that write them are public: bpfrefs.h has them.
+ */
+#ifndef BPFREFS_SINK_H
+#define BPFREFS_SINK_H
+
+#include "snapshot/private.h"
+#include "text/fmt.h"
+
+/* Where a text goes. Its functions append to @out. */
+struct text_sink {
+	bpfrefs_write_fn write; /* NULL: everything stays in @out */
+	void *data;
+	GString *out; /* what was not passed on yet */
+};
+
+struct text_sink sink_begin(bpfrefs_write_fn write, void *data);
+/* Passes on what there is if it is enough for one part. Called between lines. 0 or -errno. */
+int sink_pass(struct text_sink *sink);
+/* Passes on the rest, unless @err is set, and frees the sink. Returns @err or a new error. */
+int sink_end(struct text_sink *sink, int err);
+
+/* Items of one kind that a text lists, such as the references of a snapshot. */
+struct sink_items {
+	size_t count;
+	size_t mean; /* about how many bytes one of them takes */
+	/* appends item number @index; may be called in two threads */
+	void (*add)(GString *out, const void *data, size_t index);
+	const void *data;
+};
+
+/* Writes all items, in two threads if there are many. */
+int sink_list(struct text_sink *sink, const struct sink_items *items);
+
+/* Appends "# CLASS: partial: ..." for each class with a gap. */
+void sink_gaps(GString *out, const struct bpfrefs_snapshot *snap);
+
+#endif
