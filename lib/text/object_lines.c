@@ -45,7 +45,7 @@ static void add_line(GString *out, const struct bpfrefs_object *object)
 	g_string_append(out, " state=");
 	g_string_append(out, bpfrefs_state_name(object->state));
 	g_string_append(out, " because=");
-	fmt_add_value(out, object->because);
+	fmt_add_text(out, object->because);
 	g_string_append_c(out, '\n');
 }
 

@@ -179,8 +179,8 @@ TEST_HISTORY(standings)
 	      "+ map/3 prog ref=1 user=0 id=4 name= via=used_maps\n"
 	      "+ prog/4 pin ref=1 user=0 path=/sys/fs/bpf/x ino=100\n"
 	      "! map/3 name= type=prog_array refcnt=2 usercnt=1 unexplained=0 pins=0 state=at-risk "
-	      "because=only\\040pid\\04077\\040(a\\040b)\\040holds\\040its\\040user\\040state,"
-	      "\\040and\\040prog/4,\\040which\\040stays,\\040uses\\040it\n");
+	      "because=only pid 77 (a b) holds its user state,"
+	      " and prog/4, which stays, uses it\n");
 	now.used_by_pinned = false;
 	check(state, "- map/3 fd ref=1 user=1 file=4 pid=77 comm=a\\040b fd=12\n"
 		     "- map/3 prog ref=1 user=0 id=4 name= via=used_maps\n"

@@ -63,9 +63,9 @@ TEST_SCANNED(at_risk)
 	check_shown(fake, fake_map, 0, show_at_risk,
 		    "map/13 name=a\\040b\\134c\\012\\377 type=prog_array refcnt=? usercnt=? "
 		    "unexplained=? "
-		    "pins=1 state=cleared because=it\\040is\\040so\n"
+		    "pins=1 state=cleared because=it is so\n"
 		    "map/12 name=conns type=sockmap refcnt=4 usercnt=3 unexplained=0 pins=2 "
-		    "state=at-risk because=it\\040is\\040so\n");
+		    "state=at-risk because=it is so\n");
 }
 
 TEST_SCANNED(removed)

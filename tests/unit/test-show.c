@@ -208,7 +208,7 @@ TEST_SCANNED(objects)
 {
 	fake->gaps = true;
 	fake_scan(fake);
-#define END " state=held because=it\\040is\\040so\n"
+#define END " state=held because=it is so\n"
 	check(fake, fake_map, show_objects,
 	      "map/12 name=conns type=prog_array refcnt=4 usercnt=3 unexplained=0 pins=2" END
 	      "map/13 name=a\\040b\\134c\\012\\377 type=hash refcnt=? usercnt=? unexplained=? "

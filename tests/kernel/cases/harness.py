@@ -176,13 +176,17 @@ def records(text):
 
 
 def fields(line):
-    """KEY=VALUE words of a record, unescaped."""
-    return {k: unescape(v) for k, v in (w.split("=", 1) for w in line.split(" ") if "=" in w)}
+    """KEY=VALUE words of a record, unescaped. because= runs to the end of the line."""
+    line, because, sentence = line.partition(" because=")
+    words = [w.split("=", 1) for w in line.split(" ") if "=" in w]
+    return {k: unescape(v) for k, v in words + ([["because", sentence]] if because else [])}
 
 
 def matches(line, template):
-    """A record against a template, in which * stands for any value and ? for itself."""
-    return re.fullmatch(re.escape(template).replace(r"\*", r"\S*"), line) is not None
+    """A record against a template, in which * stands for any value, after because= for any
+    sentence, and ? for itself."""
+    pattern = re.escape(template).replace(r"because=\*", "because=.*").replace(r"\*", r"\S*")
+    return re.fullmatch(pattern, line) is not None
 
 
 def compare(lines, templates):
