@@ -13,12 +13,6 @@
 #include "tree/handle.h"
 #include "tree/node.h"
 
-/*
- * The texts of the whole system may be large, so only this many of each file are rendered at a
- * time.
- */
-#define LARGE_AT_ONCE 2
-
 /* --------------------------------------------------------------- open --- */
 
 static struct timespec wall_time(const struct bpfrefs_snapshot *snap)
@@ -29,53 +23,27 @@ static struct timespec wall_time(const struct bpfrefs_snapshot *snap)
 				  .tv_nsec = (long)(ns % 1000000000u) };
 }
 
-/*
- * Limits how many texts of one large file are rendered at a time. A caller waits only for others
- * that read the same file.
- */
-static void begin_large(struct handles *handles, const struct node *row)
+/* GString doubles its allocation as it grows. A text lives long, so the rest is returned. */
+static void shrink(GString *text)
 {
-	guint others;
+	char *shrunk = g_try_realloc(text->str, text->len + 1);
 
-	g_mutex_lock(&handles->lock);
-	while ((others = GPOINTER_TO_UINT(g_hash_table_lookup(handles->in_making, row))) >=
-	       LARGE_AT_ONCE)
-		g_cond_wait(&handles->made, &handles->lock);
-	g_hash_table_insert(handles->in_making, (gpointer)row, GUINT_TO_POINTER(others + 1));
-	g_mutex_unlock(&handles->lock);
+	if (shrunk) {
+		text->str = shrunk;
+		text->allocated_len = text->len + 1;
+	}
 }
 
-static void end_large(struct handles *handles, const struct node *row)
+static int render_text(struct where *w, struct handle *handle)
 {
-	guint with_this;
-
-	g_mutex_lock(&handles->lock);
-	with_this = GPOINTER_TO_UINT(g_hash_table_lookup(handles->in_making, row));
-	g_hash_table_insert(handles->in_making, (gpointer)row, GUINT_TO_POINTER(with_this - 1));
-	g_cond_broadcast(&handles->made);
-	g_mutex_unlock(&handles->lock);
-}
-
-static int show(struct where *w, GString *out)
-{
-	bool large = w->row->in == DIR_ROOT;
-	char *shrunk;
+	struct handle_text *text = handle->text;
 	int err;
 
-	if (large)
-		begin_large(w->fs->handles, w->row);
-	err = w->row->show(w, out);
-	if (large)
-		end_large(w->fs->handles, w->row);
-	/*
-	 * GString doubles its allocation as it grows. This text lives long, so the rest is
-	 * returned.
-	 */
-	shrunk = g_try_realloc(out->str, out->len + 1);
-	if (shrunk) {
-		out->str = shrunk;
-		out->allocated_len = out->len + 1;
-	}
+	text->started_ns = bpfrefs_snapshot_stats(w->snap).started_ns;
+	text->when = wall_time(w->snap);
+	g_string_truncate(text->text, 0);
+	err = w->row->show(w, text->text);
+	shrink(text->text);
 	return err;
 }
 
@@ -90,9 +58,10 @@ static int render_snapshot(struct where *w, struct handle *handle,
 	if (err)
 		return err;
 	w->snap = snap;
-	handle->when = wall_time(snap);
-	g_string_truncate(handle->text, 0);
-	err = show(w, handle->text);
+	if (!handles_share(w->fs->handles, handle, bpfrefs_snapshot_stats(snap).started_ns))
+		err = render_text(w, handle);
+	if (err)
+		handles_rendered(w->fs->handles, handle);
 	w->snap = NULL;
 	bpfrefs_snapshot_unref(snap);
 	return err;
@@ -105,8 +74,8 @@ static int render(struct where *w, struct handle *handle)
 	if (w->row->need == NEED_READER)
 		return events_open(w->fs->events, handle->others, &handle->reader);
 	if (w->row->need == NEED_NOTHING) {
-		clock_gettime(CLOCK_REALTIME, &handle->when);
-		return w->row->show(w, handle->text);
+		clock_gettime(CLOCK_REALTIME, &handle->text->when);
+		return w->row->show(w, handle->text->text);
 	}
 	err = render_snapshot(w, handle, view_get);
 	/* An object that is younger than a snapshot allowed by max_age needs a new snapshot. */
@@ -148,19 +117,20 @@ int handle_open(struct fs *fs, uint64_t ino, int flags, const struct caller *cal
 	handle->ino = ino;
 	handle->writable = (flags & O_ACCMODE) != O_RDONLY;
 	handle->others = caller->uid != 0;
-	handle->text = g_string_new(NULL);
-	handle->when = fs->started;
+	handle->text = handle_text_new();
+	handle->text->when = fs->started;
 	if ((flags & O_ACCMODE) != O_WRONLY)
 		err = render(&w, handle);
 	else
 		err = node_exists(&w);
 	if (!err)
 		err = handles_add(fs->handles, handle);
+	handles_rendered(fs->handles, handle);
 	if (err) {
 		handle_unref(handle);
 		return err;
 	}
-	*length = handle->text->len;
+	*length = handle->text->text->len;
 	*out = handle;
 	return 0;
 }
@@ -172,9 +142,9 @@ struct reader *handle_reader(const struct handle *handle)
 
 ssize_t handle_read(struct handle *handle, off_t offset, size_t size, const char **data)
 {
-	size_t length = handle->text->len;
+	size_t length = handle->text->text->len;
 
-	*data = handle->text->str;
+	*data = handle->text->text->str;
 	if (offset < 0)
 		return -EINVAL;
 	if ((uint64_t)offset >= length)

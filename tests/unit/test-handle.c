@@ -68,6 +68,77 @@ TEST_FAKE(read)
 	handle_release(&fake->fs, handle);
 }
 
+/* Readers of one snapshot share one text, which counts once, until the last of them closes it. */
+TEST_FAKE(shared_text)
+{
+	struct handle *handles[3];
+	const char *data[3];
+	size_t length;
+
+	view_free(fake->fs.view);
+	fake->fs.view = view_new(fake->fs.ctx, 3600 * 1000);
+	handles_free(fake->fs.handles);
+	fake->fs.handles = handles_new(1);
+	for (int i = 0; i < 2; i++) {
+		g_assert_cmpint(open_at(&fake->fs, "objects", O_RDONLY, &handles[i], &length), ==,
+				0);
+		g_assert_cmpint(handle_read(handles[i], 0, 1, &data[i]), ==, 1);
+	}
+	g_assert_true(data[0] == data[1]);
+	/* another file, and another snapshot, have another text: there is no room for that */
+	g_assert_cmpint(open_at(&fake->fs, "holders", O_RDONLY, &handles[2], &length), ==, -ENOMEM);
+	view_invalidate(fake->fs.view);
+	g_assert_cmpint(open_at(&fake->fs, "objects", O_RDONLY, &handles[2], &length), ==, -ENOMEM);
+	handle_release(&fake->fs, handles[0]);
+	g_assert_cmpint(handle_read(handles[1], 0, 1, &data[2]), ==, 1);
+	g_assert_true(data[2] == data[1]);
+	handle_release(&fake->fs, handles[1]);
+	g_assert_cmpint(open_at(&fake->fs, "holders", O_RDONLY, &handles[2], &length), ==, 0);
+	handle_release(&fake->fs, handles[2]);
+}
+
+struct sharing {
+	struct fs *fs;
+	struct handle *handles[8];
+	gint opened;
+};
+
+static gpointer open_objects(gpointer data)
+{
+	struct sharing *sharing = data;
+	struct handle *handle;
+	size_t length;
+
+	g_assert_cmpint(open_at(sharing->fs, "objects", O_RDONLY, &handle, &length), ==, 0);
+	sharing->handles[g_atomic_int_add(&sharing->opened, 1)] = handle;
+	return NULL;
+}
+
+/* Readers that open a file at the same time get one text, whoever of them renders it. */
+TEST_FAKE(text_shared_by_threads)
+{
+	struct sharing sharing = { .fs = &fake->fs };
+	GThread *threads[G_N_ELEMENTS(sharing.handles)];
+	struct bpfrefs_snapshot *snap;
+	const char *first, *other;
+
+	view_free(fake->fs.view);
+	fake->fs.view = view_new(fake->fs.ctx, 3600 * 1000);
+	g_assert_cmpint(view_get(fake->fs.view, &snap), ==, 0);
+	bpfrefs_snapshot_unref(snap);
+	for (size_t i = 0; i < G_N_ELEMENTS(threads); i++)
+		threads[i] = g_thread_new(NULL, open_objects, &sharing);
+	for (size_t i = 0; i < G_N_ELEMENTS(threads); i++)
+		g_thread_join(threads[i]);
+	g_assert_cmpint(handle_read(sharing.handles[0], 0, 1, &first), ==, 1);
+	for (size_t i = 0; i < G_N_ELEMENTS(threads); i++) {
+		g_assert_cmpint(handle_read(sharing.handles[i], 0, 1, &other), ==, 1);
+		g_assert_true(other == first);
+	}
+	for (size_t i = 0; i < G_N_ELEMENTS(threads); i++)
+		handle_release(&fake->fs, sharing.handles[i]);
+}
+
 /* The texts of open files are limited in size, and half of the limit is for root. */
 TEST_FAKE(room)
 {
