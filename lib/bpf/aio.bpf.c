@@ -6,7 +6,7 @@
  * The list is read without its lock. Each step is checked by the pointer back; where that does not
  * match, the rest of the list is a gap.
  */
-#include "bpf/threads.bpf.h"
+#include "bpf/walk.bpf.h"
 
 /* False in a kernel without CONFIG_AIO; see HAVE_RINGS in io_uring.bpf.c. */
 #define HAVE_AIO bpf_core_type_exists(struct kioctx)
@@ -81,7 +81,7 @@ int walk_aio(struct bpf_iter__task *ctx)
 
 	if (!task || !HAVE_AIO)
 		return 0;
-	if (walk_is_repeated(task, ctx->task, mm, WALK_PART_MM))
+	if (walk_is_repeated(walk_scalar(ctx->task), WALK_PART_MM))
 		return 0;
 	table = BPF_CORE_READ(task, mm, ioctx_table);
 	if (!table)

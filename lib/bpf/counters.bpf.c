@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Fields that are read of very many objects and files. They are read by plain loads where the
+ * Fields that are read of very many objects, tasks and files. They are read by plain loads where the
  * kernel has bpf_rdonly_cast(). Only this file names that function, since bpftool 7.1 cannot link
  * two objects that name the same kernel function.
  */
@@ -106,6 +106,78 @@ int walk_counts(void *ctx)
 	return 0;
 }
 
+/* -------------------------------------------------------------- tasks --- */
+
+/*
+ * Pointers of tasks are loaded through casts and not through the iterator's own pointer, which is
+ * as fast: for each pointer that is loaded through a trusted one the verifier searches all types of
+ * the kernel by name, up to four times (btf_nested_type_is_trusted(), since 6.4).
+ */
+__u64 walk_part(__u64 task, __u32 part)
+{
+	if (part == WALK_PART_LEADER)
+		return walk_address(walk_load(task_struct, task, group_leader));
+	if (part == WALK_PART_MM)
+		return walk_address(walk_load(task_struct, task, mm));
+	if (part == WALK_PART_FILES)
+		return walk_address(walk_load(task_struct, task, files));
+	if (part == WALK_PART_FS)
+		return walk_address(walk_load(task_struct, task, fs));
+	return walk_address(walk_load(task_struct, task, nsproxy));
+}
+
+int walk_read_table(__u64 files)
+{
+	__u32 max = walk_load2(files_struct, files, fdt, max_fds);
+
+	walk_table.fds = walk_address(walk_load2(files_struct, files, fdt, fd));
+	walk_table.open = walk_address(walk_load2(files_struct, files, fdt, open_fds));
+	walk_table.steps = ((__u64)max + WALK_STEP - 1) / WALK_STEP;
+	return 0;
+}
+
+/* In most tasks the namespaces and the root directory are those of the task before. */
+int walk_emit_namespaces(__u64 nsproxy, __u64 fs)
+{
+	__u64 root = fs ? walk_address(walk_load(fs_struct, fs, root.dentry)) : 0;
+	bool initial = nsproxy == walk.kernel_ids.init_nsproxy;
+	struct walk_ns *out;
+
+	if (!nsproxy || ((initial || walk.filter_map) && walk.last_nsproxy == nsproxy &&
+			 walk.last_root == root))
+		return 0;
+	out = walk_room();
+	if (!out)
+		return 0;
+	walk.last_nsproxy = nsproxy;
+	walk.last_root = root;
+	out->nsproxy = initial ? 0 : nsproxy;
+	out->mnt = walk_address(walk_load(nsproxy, nsproxy, mnt_ns)) +
+		   bpf_core_field_offset(struct mnt_namespace, ns);
+	out->net = walk_address(walk_load(nsproxy, nsproxy, net_ns)) +
+		   bpf_core_field_offset(struct net, ns);
+	out->root_mnt = fs ? walk_address(walk_load(fs_struct, fs, root.mnt)) : 0;
+	out->root = root;
+	out->mnt_ns = walk_load2(nsproxy, nsproxy, mnt_ns, ns.inum);
+	out->net_ns = walk_load2(nsproxy, nsproxy, net_ns, ns.inum);
+	out->tid = walk_table.pid == walk_table.tgid ? 0 : walk_table.pid;
+	out->pad = 0;
+	__builtin_memcpy(out->comm, walk_table.comm, sizeof(out->comm));
+	walk_emit(&out->rec, WALK_NS, sizeof(*out), walk_table.tgid);
+	return 0;
+}
+
+/* The type of the filesystem that a directory is on. */
+#define fs_type_of(fs, dir)                                               \
+	walk_address(walk_load_as(fs_struct, fs, dir.mnt->mnt_sb->s_type, \
+				  BPF_CORE_READ(__obj, dir.mnt, mnt_sb, s_type)))
+
+int walk_is_on_bpffs(__u64 fs)
+{
+	return fs_type_of(fs, root) == walk.kernel_ids.bpffs ||
+	       fs_type_of(fs, pwd) == walk.kernel_ids.bpffs;
+}
+
 /* -------------------------------------------------------------- files --- */
 
 static __always_inline __u64 release_of(struct file *file)
@@ -145,7 +217,7 @@ __u64 walk_sock(__u64 file)
 
 /*
  * The product is 0 if @release is that of a file that may be of interest, and in theory for
- * another. One test serves all kinds: the verifier follows each branch for each of the 32 files,
+ * another. One test serves all kinds: the verifier follows each branch for each of the files,
  * and a test for each kind makes that three times the work.
  */
 static __always_inline __u64 is_foreign(__u64 release, __u64 ops)
@@ -178,30 +250,22 @@ static __always_inline bool is_other(struct file *file, __u64 release)
 		 (release ^ known[WALK_KIND_LINK]) * (release ^ known[WALK_KIND_BTF]));
 }
 
-/*
- * The descriptors of one step. They are not on the stack: 6.1 allows 512 bytes for the whole chain
- * of calls.
- */
+/* They are not on the stack: 6.1 allows 512 bytes for the whole chain of calls. */
 struct file *walk_step[WALK_STEP];
 
-/*
- * Reads 32 descriptors at once. As a part of the loop's function this would be verified again for
- * each state of that loop; see walk_table for why it is global.
- */
-int walk_files(__u64 step)
+/* See walk_table for why it is global. */
+int walk_files(__u32 at, __u32 fd)
 {
-	if (bpf_probe_read_kernel(walk_step, sizeof(walk_step),
-				  (void *)(walk_table.fds + step * sizeof(walk_step))))
-		return 0;
+	/* the verifier follows each round by itself, so there are few */
 #pragma clang loop unroll(disable)
-	for (int i = 0; i < WALK_STEP; i++) {
-		struct file *file = walk_step[i];
+	for (int i = 0; i < WALK_FEW; i++) {
+		struct file *file = walk_step[(at + i) & (WALK_STEP - 1)];
 		__u64 ops = file ? ops_of(file) : 0;
 		__u64 release = file ? release_of(file) : 0;
 
 		if (ops && !is_foreign(release, ops) &&
 		    !(walk.filter_map && is_other(file, release)))
-			walk_emit_fd((__u64)file, step * WALK_STEP + i);
+			walk_emit_fd((__u64)file, fd + i);
 	}
 	return 0;
 }

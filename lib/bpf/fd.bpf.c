@@ -5,7 +5,7 @@
  * would visit every open file and take a reference on it (63 ms instead of 13 at 230,000
  * descriptors).
  */
-#include "bpf/threads.bpf.h"
+#include "bpf/walk.bpf.h"
 
 /*
  * The descriptor table that is being read. It is global because files are emitted by a global
@@ -139,94 +139,115 @@ int walk_emit_fd(__u64 file, __u32 fd)
 
 static int scan_step(__u32 index, struct steps *steps)
 {
-	__u64 step = steps->first + index;
-	__u32 open = 0;
+	__u64 step = steps->first + index, open = 0;
+	__u64 word = step * WALK_STEP / (8 * sizeof(open));
 
-	bpf_probe_read_kernel(&open, sizeof(open), (void *)(walk_table.open + step * sizeof(open)));
+	/* a word of the bitmap (unsigned long) has two steps, the first in its low half */
+	bpf_probe_read_kernel(&open, sizeof(open), (void *)(walk_table.open + word * sizeof(open)));
+	open = (__u32)(open >> step * WALK_STEP % (8 * sizeof(open)));
 	if (open && walk_full(STEP_ROOM))
 		steps->stopped = step + 1;
-	else if (open)
-		walk_files(step);
+	else if (open &&
+		 !bpf_probe_read_kernel(walk_step, sizeof(walk_step),
+					(void *)(walk_table.fds + step * sizeof(walk_step))))
+		for (__u32 at = 0; at < WALK_STEP; at += WALK_FEW)
+			if (open >> at & ((1 << WALK_FEW) - 1))
+				walk_files(at, step * WALK_STEP + at);
 	/* a constant on each path: the verifier must see that it is 0 or 1 */
 	return steps->stopped ? 1 : 0;
 }
 
-/*
- * The namespaces and the root directory of a task, which in most is the same as in the task before.
- * By plain loads through the iterator's own pointer: there may be very many tasks.
- */
-static __always_inline void emit_namespaces(struct task_struct *task)
-{
-	__u64 nsproxy = (__u64)task->nsproxy;
-	__u64 root = walk.dirs ? (__u64)task->fs->root.dentry : 0;
-	bool initial = nsproxy == walk.kernel_ids.init_nsproxy;
-	struct walk_ns *out;
+/* ------------------------------------------------------------- threads --- */
 
-	if (!nsproxy || ((initial || walk.filter_map) && walk.last_nsproxy == nsproxy &&
-			 walk.last_root == root))
-		return;
-	out = walk_room();
-	if (!out)
-		return;
-	walk.last_nsproxy = nsproxy;
-	walk.last_root = root;
-	out->nsproxy = initial ? 0 : nsproxy;
-	out->mnt = (__u64)&task->nsproxy->mnt_ns->ns;
-	out->net = (__u64)&task->nsproxy->net_ns->ns;
-	out->root_mnt = walk.dirs ? (__u64)task->fs->root.mnt : 0;
-	out->root = root;
-	out->mnt_ns = task->nsproxy->mnt_ns->ns.inum;
-	out->net_ns = task->nsproxy->net_ns->ns.inum;
-	out->tid = walk_table.pid == walk_table.tgid ? 0 : walk_table.pid;
-	out->pad = 0;
-	__builtin_memcpy(out->comm, walk_table.comm, sizeof(out->comm));
-	walk_emit(&out->rec, WALK_NS, sizeof(*out), walk_table.tgid);
+struct older {
+	__u64 head, node; /* the list of threads, and the one at hand */
+	__u64 shared;
+	__u32 part, found;
+};
+
+static int older_step(__u32 index, struct older *older)
+{
+	__u64 task = older->node - bpf_core_field_offset(struct task_struct, thread_node);
+
+	if (!older->node || older->node == older->head)
+		return 1;
+	older->found = walk_part(task, older->part) == older->shared;
+	older->node = (__u64)BPF_CORE_READ((struct task_struct *)task, thread_node.prev);
+	return older->found ? 1 : 0;
 }
 
-static __always_inline bool is_on_bpffs(struct fs_struct *fs)
+/* Threads that have another table than the one before them are few: a longer list is cut off. */
+#define OLDER_MAX 256
+
+/*
+ * What the threads of a process share is read from the thread group leader; but a leader that has
+ * exited while other threads live (a zombie leader) has given it up: exit_mm() and exit_files()
+ * leave NULL there. Then the first living thread stands for all of them. A thread that leaves the
+ * list meanwhile cuts the search short: then the same is emitted twice, and counts once.
+ */
+int walk_is_repeated(__u64 address, __u32 part)
 {
-	return (__u64)fs->root.mnt->mnt_sb->s_type == walk.kernel_ids.bpffs ||
-	       (__u64)fs->pwd.mnt->mnt_sb->s_type == walk.kernel_ids.bpffs;
+	struct task_struct *task = (void *)address;
+	struct older older = { .part = part, .shared = walk_part(address, part) };
+	__u64 leader = walk_part(address, WALK_PART_LEADER);
+
+	if (!older.shared)
+		return 1;
+	if (leader == address)
+		return 0;
+	if (walk_part(leader, part) == older.shared)
+		return 1;
+	older.head = (__u64)BPF_CORE_READ(task, signal) +
+		     bpf_core_field_offset(struct signal_struct, thread_head);
+	older.node = (__u64)BPF_CORE_READ(task, thread_node.prev);
+	bpf_loop(OLDER_MAX, older_step, &older, 0);
+	return older.found;
+}
+
+/* ------------------------------------------------------------ the walk --- */
+
+/*
+ * Emits the namespaces and directories of a thread, unless those of its leader are the same; where
+ * the leader has exited, each thread has others than it.
+ */
+static __always_inline void emit_places(__u64 task, __u64 leader)
+{
+	__u64 nsproxy = walk_part(task, WALK_PART_NSPROXY);
+	__u64 fs = walk.dirs ? walk_part(task, WALK_PART_FS) : 0;
+
+	if (walk_table.pid != walk_table.tgid && nsproxy == walk_part(leader, WALK_PART_NSPROXY) &&
+	    (!walk.dirs || fs == walk_part(leader, WALK_PART_FS)))
+		return;
+	walk_emit_namespaces(nsproxy, fs);
+	if (walk.dirs && !walk.filter_map && walk_is_on_bpffs(fs))
+		walk_emit_dirs(task);
 }
 
 SEC("iter/task")
 int walk_tasks(struct bpf_iter__task *ctx)
 {
-	struct task_struct *task = ctx->task, *leader;
-	struct files_struct *files;
-	struct fdtable *fdt;
+	struct task_struct *self = ctx->task;
+	__u64 task = walk_scalar(ctx->task), leader, key;
 	struct steps steps = {};
-	__u64 key, count;
 
-	if (!task)
+	if (!self)
 		return 0;
 	if (walk_full(STEP_ROOM))
 		return WALK_AGAIN;
-	leader = task->group_leader;
-	walk_table.pid = task->pid;
-	walk_table.tgid = task->tgid;
+	walk_table.pid = self->pid;
+	walk_table.tgid = self->tgid;
 	walk_table.emitted = 0;
-	key = (__u64)task->pid << 32 | 1;
+	leader = walk_part(task, WALK_PART_LEADER);
+	BPF_CORE_READ_INTO(&walk_table.comm, (struct task_struct *)leader, comm);
+	key = (__u64)walk_table.pid << 32 | 1;
 	steps.first = walk_begin(key);
-	/* where the leader has exited, each thread has others than it */
-	if (task->pid == task->tgid || leader->nsproxy != task->nsproxy ||
-	    (walk.dirs && leader->fs != task->fs)) {
-		BPF_CORE_READ_INTO(&walk_table.comm, leader, comm);
-		if (!steps.first)
-			emit_namespaces(task);
-		if (!steps.first && walk.dirs && !walk.filter_map && is_on_bpffs(task->fs))
-			walk_emit_dirs(walk_scalar(ctx->task));
-	}
-	files = task->files;
-	if (walk_is_repeated(task, ctx->task, files, WALK_PART_FILES))
+	if (!steps.first)
+		emit_places(task, leader);
+	if (walk_is_repeated(task, WALK_PART_FILES))
 		return 0; /* it was emitted with the leader, or with another thread */
-	fdt = BPF_CORE_READ(files, fdt);
-	walk_table.fds = (__u64)BPF_CORE_READ(fdt, fd);
-	walk_table.open = (__u64)BPF_CORE_READ(fdt, open_fds);
-	BPF_CORE_READ_INTO(&walk_table.comm, leader, comm);
-	count = (BPF_CORE_READ(fdt, max_fds) + WALK_STEP - 1) / WALK_STEP;
-	if (count > steps.first)
-		bpf_loop(count - steps.first, scan_step, &steps, 0);
+	walk_read_table(walk_part(task, WALK_PART_FILES));
+	if (walk_table.steps > steps.first)
+		bpf_loop(walk_table.steps - steps.first, scan_step, &steps, 0);
 	if (steps.stopped)
 		return walk_later(key, steps.stopped - 1);
 	walk_done();

@@ -4,7 +4,7 @@
  * (mmap_region() takes a reference on the file for each vma). This file also has what emits a file,
  * whatever holds it.
  */
-#include "bpf/threads.bpf.h"
+#include "bpf/walk.bpf.h"
 
 static __always_inline __u32 kind_of(__u64 release)
 {
@@ -253,7 +253,7 @@ int walk_vmas(struct bpf_iter__task *ctx)
 		return 0;
 	walk.vmas = WALK_VMAS_ABLE;
 	if (!task || (__u32)task->tgid == walk.self_pid ||
-	    walk_is_repeated(task, ctx->task, mm, WALK_PART_MM))
+	    walk_is_repeated(walk_scalar(ctx->task), WALK_PART_MM))
 		return 0;
 	memory.mm = (__u64)BPF_CORE_READ(task, mm);
 	if (!memory.mm)

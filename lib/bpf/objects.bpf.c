@@ -8,7 +8,7 @@
 #include "bpf/walk.bpf.h"
 #include "uapi/newer.h"
 
-char walk_out[WALK_OUT_SIZE];
+char walk_out[WALK_OUT_SIZE] __attribute__((aligned(8)));
 struct walk_control walk;
 
 /*
@@ -94,23 +94,26 @@ SEC("iter/bpf_prog")
 int walk_progs(struct bpf_iter__bpf_prog *ctx)
 {
 	struct bpf_prog *prog = ctx->prog;
+	struct bpf_prog_aux *aux;
 	struct walk_prog *out;
 	__u32 id;
 
 	if (!prog)
 		return 0;
-	id = prog->aux->id;
+	id = BPF_CORE_READ(prog, aux, id);
 	out = walk_room();
 	if (!out || walk_full(OBJECT_ROOM))
 		return WALK_AGAIN;
 	__builtin_memset(out, 0, sizeof(*out));
 	out->address = walk_scalar(ctx->prog);
-	out->refcnt = prog->aux->refcnt.counter - 1 - (id == walk.self_prog);
+	aux = BPF_CORE_READ(prog, aux);
+	out->refcnt = BPF_CORE_READ(prog, aux, refcnt.counter) - 1 - (id == walk.self_prog);
 	out->type = prog->type;
 	out->btf_id = btf_id_of(BPF_CORE_READ(prog, aux, btf));
 	out->attach_btf_id = btf_id_of(BPF_CORE_READ(prog, aux, attach_btf));
-	out->used = prog->aux->used_map_cnt;
-	bpf_probe_read_kernel(out->name, sizeof(out->name), &prog->aux->name);
+	out->used = BPF_CORE_READ(prog, aux, used_map_cnt);
+	bpf_probe_read_kernel(out->name, sizeof(out->name),
+			      __builtin_preserve_access_index(&aux->name));
 	walk_emit(&out->rec, WALK_PROG, sizeof(*out), id);
 	walk_emit_btf(BPF_CORE_READ(prog, aux, btf));
 	walk_emit_btf(BPF_CORE_READ(prog, aux, attach_btf));

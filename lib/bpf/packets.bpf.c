@@ -285,10 +285,12 @@ static int chain_step(__u32 index, struct tcp_chain *chain)
 }
 
 /* Global, so that the verifier checks the loop once. */
-int walk_tcp_chain(__u64 first)
+int walk_tcp_chain(__u64 first, __u64 bucket, __u64 count)
 {
 	struct tcp_chain chain = { first };
 
+	if (bucket >= count || walk.ended != WALK_DONE)
+		return 0;
 	bpf_loop(CHAIN_MAX, chain_step, &chain, 0);
 	if (walk.ended == WALK_DONE && chain.node && !(chain.node & 1))
 		walk.net.missed = 1;
@@ -299,19 +301,19 @@ int walk_tcp_chain(__u64 first)
 static int buckets_step(__u32 index, void *ctx)
 {
 	struct inet_hashinfo *table = (struct inet_hashinfo *)walk_tcp_table;
-	__u64 count = (__u64)BPF_CORE_READ(table, ehash_mask) + 1;
+	__u64 count = (__u64)BPF_CORE_READ(table, ehash_mask) + 1, at = walk.net.at[0];
 
-	if (walk.net.at[0] >= count)
+	if (at >= count)
 		return 1;
 	if (bpf_probe_read_kernel(walk_buckets, sizeof(walk_buckets),
 				  (void *)BPF_CORE_READ(table, ehash) +
-					  walk.net.at[0] * sizeof(struct inet_ehash_bucket)))
+					  at * sizeof(struct inet_ehash_bucket)))
 		return 1;
+		/* the first one of an empty bucket is odd; one test, as the verifier follows both branches */
 #pragma clang loop unroll(disable)
 	for (int i = 0; i < BUCKETS; i++)
-		if (!(walk_buckets[i] & 1) && walk_buckets[i] && walk.net.at[0] + i < count &&
-		    walk.ended == WALK_DONE)
-			walk_tcp_chain(walk_buckets[i]);
+		if (walk_buckets[i] & ((walk_buckets[i] & 1) - 1))
+			walk_tcp_chain(walk_buckets[i], at + i, count);
 	if (walk.ended != WALK_DONE)
 		return 1;
 	walk.net.at[0] += BUCKETS;

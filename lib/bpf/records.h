@@ -676,8 +676,10 @@ struct walk_cgroups {
  * The kernel's types that its objects may be cast to (bpf_rdonly_cast()). A read is then a plain
  * load with an exception entry, which takes a fifth of the time of bpf_probe_read_kernel().
  */
-#define WALK_CAST_TYPES(X) \
-	X(file) X(bpf_map) X(bpf_prog) X(bpf_link) X(btf) X(socket) X(sock) X(inode)
+#define WALK_CAST_TYPES(X)                                                                  \
+	X(file)                                                                             \
+	X(bpf_map) X(bpf_prog) X(bpf_link) X(btf) X(socket) X(sock) X(inode) X(task_struct) \
+		X(files_struct) X(fs_struct) X(nsproxy)
 
 #define WALK_CAST_ENUM(name) WALK_CAST_##name,
 enum walk_cast { WALK_CAST_TYPES(WALK_CAST_ENUM) WALK_CASTS };
@@ -685,6 +687,7 @@ enum walk_cast { WALK_CAST_TYPES(WALK_CAST_ENUM) WALK_CASTS };
 /* For the programs alone: the process, and its descriptor table, that are being read. */
 struct walk_table {
 	__u64 fds, open; /* the addresses of its arrays */
+	__u64 steps;	 /* of WALK_STEP descriptors each */
 	__u32 pid, tgid;
 	__u32 emitted;
 	char comm[16];

@@ -15,18 +15,23 @@
 
 /* ------------------------------------------------------------- output --- */
 
-extern char walk_out[WALK_OUT_SIZE];
+extern char walk_out[WALK_OUT_SIZE] __attribute__((aligned(8)));
 extern struct walk_control walk;
 extern struct walk_listed walk_list[WALK_LIST_MAX]; /* counters.bpf.c */
 
-/* Room for one record of at most WALK_REC_MAX bytes, or NULL if the buffer is full. */
+/*
+ * Room for one record of at most WALK_REC_MAX bytes, or NULL if the buffer is full. The size of each
+ * record is a multiple of 8; the mask shows it to the verifier, which else refuses the stores where
+ * the processor has no efficient unaligned access.
+ */
 static __always_inline void *walk_room(void)
 {
 	__u32 at = walk.len;
 
 	if (at > WALK_OUT_SIZE - WALK_REC_MAX)
 		return NULL;
-	return &walk_out[at];
+	barrier_var(at); /* else clang adds it to the address before the comparison */
+	return &walk_out[at & ~7u];
 }
 
 static __always_inline void walk_emit(struct walk_rec *rec, __u16 type, __u16 size, __u32 id)
@@ -114,15 +119,26 @@ static __always_inline __u32 walk_prog_id(const struct bpf_prog *prog)
 
 /* The id of the object of that kind (map, program, link, BTF) at @address. */
 __u32 walk_id(__u64 address, __u32 kind);
+/* A pointer in a task; what its threads share where that is the same. */
+enum walk_part { WALK_PART_LEADER, WALK_PART_MM, WALK_PART_FILES, WALK_PART_FS, WALK_PART_NSPROXY };
+__u64 walk_part(__u64 task, __u32 part);
+/* Sets fds, open and steps of walk_table. */
+int walk_read_table(__u64 files);
+/* Emits the namespaces of the task in walk_table, and its root directory if @fs is not 0. */
+int walk_emit_namespaces(__u64 nsproxy, __u64 fs);
+int walk_is_on_bpffs(__u64 fs);
 /* The f_op->release and the private_data of a file. */
 __u64 walk_release(__u64 file);
 __u64 walk_private(__u64 file);
-/*
- * Reads the WALK_STEP descriptors of one step of walk_table, and calls walk_emit_fd() for those that
- * may be of interest.
- */
-int walk_files(__u64 step);
+/* The descriptors of one step. */
 #define WALK_STEP 32
+extern struct file *walk_step[WALK_STEP];
+/*
+ * Calls walk_emit_fd() for those that may be of interest of the WALK_FEW descriptors in walk_step
+ * from @at on, the first of which is @fd.
+ */
+#define WALK_FEW 8
+int walk_files(__u32 at, __u32 fd);
 int walk_emit_fd(__u64 file, __u32 fd); /* fd.bpf.c */
 __u64 walk_ops(__u64 file);
 /* The struct sock of a socket's file. */
@@ -140,6 +156,12 @@ int walk_emit_member(__u64 file, __u32 fd, __u32 other);
 /* ---------------------------------------- between fd.bpf.c and the others --- */
 
 extern struct walk_table walk_table; /* fd.bpf.c */
+
+/*
+ * For walks over tasks: has this task no such part, or does another thread of its process stand for
+ * it?
+ */
+int walk_is_repeated(__u64 task, __u32 part);
 
 /*
  * Emits the current process, if that was not done yet: its record comes before the first thing that
