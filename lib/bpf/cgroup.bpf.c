@@ -136,14 +136,17 @@ static __always_inline void emit_cgroup(struct cgroup *cgroup)
 /* How programs of this type were attached to @cgroup: BPF_F_ALLOW_OVERRIDE, BPF_F_ALLOW_MULTI. */
 static __always_inline __u32 flags_of(struct cgroup *cgroup, __u32 type)
 {
-	bool bytes = bpf_core_field_size(struct cgroup_bpf, flags) == type_count();
-	__u32 size = bytes ? 1 : sizeof(__u32);
-	__u64 at = (__u64)__builtin_preserve_access_index(&cgroup->bpf) +
-		   bpf_core_field_offset(struct cgroup_bpf, flags) + type * size;
-	__u32 flags = 0;
+	__u64 flags = (__u64)__builtin_preserve_access_index(&cgroup->bpf) +
+		      bpf_core_field_offset(struct cgroup_bpf, flags);
+	__u32 word = 0;
+	__u8 byte = 0;
 
-	bpf_probe_read_kernel(&flags, size, (void *)at);
-	return flags;
+	if (bpf_core_field_size(struct cgroup_bpf, flags) == type_count()) {
+		bpf_probe_read_kernel(&byte, sizeof(byte), (void *)(flags + type * sizeof(byte)));
+		return byte;
+	}
+	bpf_probe_read_kernel(&word, sizeof(word), (void *)(flags + type * sizeof(word)));
+	return word;
 }
 
 static __always_inline void emit_entry(struct cgroup *cgroup, struct bpf_prog_list *entry)

@@ -704,8 +704,9 @@ struct cgroup_subsys_state {
 } __pai;
 
 struct cgroup_bpf {
-	struct hlist_head progs[64];
-	__u8 flags[64]; /* an array of u32 before 6.6 or so: use bpf_core_field_size() */
+	/* as many as bpf_core_field_size() says; flags are u32 before 6.6 or so */
+	struct hlist_head progs[1];
+	__u8 flags[1];
 } __pai;
 
 struct cgroup {

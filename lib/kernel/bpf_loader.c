@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "kernel/iter_reader.h"
+#include "kernel/load_error.h"
 #include "kernel/min_core_btf.h"
 #include "walk.skel.h"
 
@@ -142,7 +143,8 @@ static char *rejected_program(void)
 
 /*
  * Loads the programs that this kernel accepts. If its verifier rejects one, only the holder class
- * of that program becomes unavailable. Each round leaves out one more program, so the loop ends.
+ * of that program becomes unavailable. Each round leaves out one more program, so the loop ends. Without a JIT
+ * it rejects nearly all of them.
  */
 static int load(struct bpf_loader *walkers)
 {
@@ -150,7 +152,7 @@ static int load(struct bpf_loader *walkers)
 		int err = load_once(walkers);
 		g_autofree char *rejected = err ? rejected_program() : NULL;
 
-		if (!rejected || g_strv_contains(needed, rejected) ||
+		if (!rejected || load_error_jit() <= 0 || g_strv_contains(needed, rejected) ||
 		    g_hash_table_contains(walkers->missing, rejected))
 			return err;
 		g_hash_table_add(walkers->missing, g_steal_pointer(&rejected));
@@ -187,12 +189,14 @@ static void add_own_maps(struct bpf_loader *walkers, struct walk *skeleton)
 	}
 }
 
-static char *load_error(int err)
+static char *reason(int err)
 {
-	if (said.warning)
-		return g_strdup_printf("the BPF programs did not load: %s: %s", g_strerror(-err),
-				       said.warning);
-	return g_strdup_printf("the BPF programs did not load: %s", g_strerror(-err));
+	int jit = load_error_jit();
+	g_autofree char *text = load_error_text(err, jit);
+
+	if (said.warning && jit > 0)
+		return g_strdup_printf("the BPF programs did not load: %s: %s", text, said.warning);
+	return g_strdup_printf("the BPF programs did not load: %s", text);
 }
 
 int bpf_loader_load(struct bpf_loader **out, char **why)
@@ -209,7 +213,7 @@ int bpf_loader_load(struct bpf_loader **out, char **why)
 	said.loading = true;
 	err = load(walkers);
 	if (err) {
-		*why = load_error(err);
+		*why = reason(err);
 		bpf_loader_free(walkers);
 	} else {
 		add_own_maps(walkers, walkers->skeleton);

@@ -21,10 +21,10 @@ LISTS = {"lib/bpfrefs.h", "lib/bpf/kernel.h", "lib/bpf/records.h"}
 
 # Whose types stop where: a header (a pattern) and the files (patterns) that may include it.
 BORDERS = [
-    (r"<bpf/(?!bpf_)", r"lib/kernel/(bpf_loader|min_core_btf)\.c|lib/bpf/.*\.bpf\.c|fs/daemon/main\.c|tests/.*"),
+    (r"<bpf/(?!bpf_)", r"lib/kernel/(bpf_loader|load_error|min_core_btf)\.c|lib/bpf/.*\.bpf\.c|fs/daemon/main\.c|tests/.*"),
     (r"<fuse", r"fs/(fuse|mirror)/.*\.[ch]|fs/daemon/(session|main)\.[ch]"),
     (r'"(snapshot|graph|uapi|kernel|bpf|procfs|holders|keep|text)/(?!fmt\.h)',
-     r"lib/.*|tests/(unit|fuzz)/.*"),
+     r"lib/.*|tests/(unit|fuzz)/.*|tests/kernel/helpers/programs\.c"),
     (r"<libmount", r"lib/procfs/mounts\.c|fs/daemon/(session|mountpoint)\.c|fs/mirror/(overmount|source)\.c"),
 ]
 LICENCES = [
