@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What answers cost, beside what the kernel's own data cost to read.
+"""What answers cost, compared with what the kernel's own data cost to read.
 
 Usage: bench.py BUILD [SIZE ...], as root; without sizes: all. What is timed and what bounds it run in
 turn, in one process (measure.c), so that a loaded machine slows both down: read the ratios. Prints a
@@ -190,7 +190,7 @@ def listings(size, daemon):
 
 
 def cats(size, daemon, name):
-    """10,000 readings one after another, beside as many of a constant file, in turn."""
+    """10,000 readings one after another, alternating with as many of a constant file."""
     constant, holders = daemon.tree / "control", daemon.tree / size.map / "holders"
     size.act(f"read 20 {holders}", daemon)
     batch, done, samples, bounds = 100, 0, [], []
@@ -218,7 +218,7 @@ def peers(size):
 
 
 def measure_node(size):
-    """What is measured of a node beside the answers."""
+    """What is measured of a node besides the answers."""
     daemon = size.env.daemon()
     answers(size, daemon)
     size.turns({".bpf/status": f"read 1 {daemon.tree}/status"}, 5, daemon)
@@ -283,7 +283,8 @@ def measure(env, build, name, parameters):
 # -------------------------------------------------------------------- ratios ---
 
 def pairs(rows, answer, *bounds, less=0.0):
-    """What took turns: the median of the ratios of each turn, in which a noisy machine was the same."""
+    """What ran alternately: the median of the ratios of the pairs, during each of which a noisy
+    machine was the same."""
     return statistics.median((wall - less) / sum(bound) for wall, *bound in zip(
         rows[answer]["walls_ms"], *(rows[bound]["walls_ms"] for bound in bounds)))
 
@@ -367,27 +368,27 @@ def main():
     if reason:
         print(f"bench: {reason}", file=sys.stderr)
         return 1
-    results, told = {}, {}
+    results, found = {}, {}
     varied = {name: measure_axis(build, name) for name in axes.AXES} if "axes" in chosen else {}
     for name in chosen:
         if name == "axes":
             continue
         harness.one(lambda env, name=name: results.update(
             {name: measure(env, build, name, SIZES[name])}))
-        told[name] = ratios(results[name], name)
+        found[name] = ratios(results[name], name)
         show_rows(name, results[name])
-        show_ratios(told[name])
+        show_ratios(found[name])
     if "quarter" in results and "large" in results:
-        told["slopes"] = slopes(results)
+        found["slopes"] = slopes(results)
         print("\nfour times the descriptors")
-        show_ratios(told["slopes"])
+        show_ratios(found["slopes"])
     about = {"kernel": os.uname().release, "processors": os.cpu_count(),
              "load_average": os.getloadavg(),
              "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())}
     with open(build / "bench.json", "w", encoding="utf-8") as file:
         json.dump({"about": about, "sizes": {k: SIZES[k] for k in results}, "rows": results, "axes": varied,
                    "ratios": {k: [{"what": w, "reached": r, "wanted": x} for w, r, x in v]
-                              for k, v in told.items()}}, file, indent=1)
+                              for k, v in found.items()}}, file, indent=1)
     print(f"\n{build / 'bench.json'} has all of it")
     return 0
 

@@ -186,7 +186,7 @@ int bound_tasks(struct bpf_iter__task *ctx)
 
 /* -------------------------------------------------------------- objects --- */
 
-static __always_inline void tell(__u32 id, __s64 refcnt, __s64 usercnt)
+static __always_inline void emit(__u32 id, __s64 refcnt, __s64 usercnt)
 {
 	__u32 at = bound.found;
 	struct bound_record *record = bpf_map_lookup_elem(&records, &at);
@@ -205,7 +205,7 @@ int bound_maps(struct bpf_iter__bpf_map *ctx)
 	struct bpf_map *map = ctx->map;
 
 	if (map)
-		tell(map->id, map->refcnt.counter, map->usercnt.counter);
+		emit(map->id, map->refcnt.counter, map->usercnt.counter);
 	return 0;
 }
 
@@ -215,7 +215,7 @@ int bound_progs(struct bpf_iter__bpf_prog *ctx)
 	struct bpf_prog *prog = ctx->prog;
 
 	if (prog)
-		tell(prog->aux->id, prog->aux->refcnt.counter, 0);
+		emit(prog->aux->id, prog->aux->refcnt.counter, 0);
 	return 0;
 }
 
@@ -225,21 +225,21 @@ int bound_links(struct bpf_iter__bpf_link *ctx)
 	struct bpf_link *link = ctx->link;
 
 	if (link)
-		tell(link->id, link->refcnt.counter, 0);
+		emit(link->id, link->refcnt.counter, 0);
 	return 0;
 }
 
-/* ------------------------------------------------------------- learning --- */
+/* ------------------------------------------------------------- probing --- */
 
 /* The function that releases the file behind one of the caller's own descriptors. */
 SEC("syscall")
-int bound_learn(void *ctx)
+int bound_probe(void *ctx)
 {
 	struct task_struct *task = (void *)bpf_get_current_task();
 	struct file **fds = BPF_CORE_READ(task, files, fdt, fd), *file = NULL;
 
-	bpf_probe_read_kernel(&file, sizeof(file), fds + bound.learn_fd);
-	bound.learnt = file ? (__u64)BPF_CORE_READ(file, f_op, release) : 0;
+	bpf_probe_read_kernel(&file, sizeof(file), fds + bound.probe_fd);
+	bound.probed = file ? (__u64)BPF_CORE_READ(file, f_op, release) : 0;
 	return 0;
 }
 

@@ -12,8 +12,8 @@ struct bound_record {
 
 struct bound_state {
 	__u64 release[4]; /* of the files of maps, programs, links, BTFs */
-	__u64 learnt;
-	__u32 learn_fd;
+	__u64 probed;
+	__u32 probe_fd;
 	__u32 found; /* records */
 	__u32 seen;  /* open descriptors */
 	__u32 pad;

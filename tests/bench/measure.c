@@ -43,14 +43,14 @@ static long long now(clockid_t clock)
 
 /* ------------------------------------------------------------ the bounds --- */
 
-static void learn(struct bound *skeleton, unsigned int kind, int fd)
+static void probe(struct bound *skeleton, unsigned int kind, int fd)
 {
 	LIBBPF_OPTS(bpf_test_run_opts, opts);
 
-	skeleton->bss->bound.learn_fd = (unsigned int)fd;
-	if (fd < 0 || bpf_prog_test_run_opts(bpf_program__fd(skeleton->progs.bound_learn), &opts))
-		die("learning what files of BPF objects look like");
-	skeleton->bss->bound.release[kind] = skeleton->bss->bound.learnt;
+	skeleton->bss->bound.probe_fd = (unsigned int)fd;
+	if (fd < 0 || bpf_prog_test_run_opts(bpf_program__fd(skeleton->progs.bound_probe), &opts))
+		die("probing how the kernel marks files of BPF objects");
+	skeleton->bss->bound.release[kind] = skeleton->bss->bound.probed;
 }
 
 static unsigned int type_of_file(void)
@@ -71,10 +71,10 @@ static struct bound *bound_new(void)
 	skeleton->rodata->file_type = type_of_file();
 	if (bound__load(skeleton) || bound__attach(skeleton))
 		die("the bare walks");
-	learn(skeleton, 0, bpf_map__fd(skeleton->maps.records));
-	learn(skeleton, 1, bpf_program__fd(skeleton->progs.bound_maps));
-	learn(skeleton, 2, bpf_link__fd(skeleton->links.bound_maps));
-	learn(skeleton, 3, bpf_object__btf_fd(skeleton->obj));
+	probe(skeleton, 0, bpf_map__fd(skeleton->maps.records));
+	probe(skeleton, 1, bpf_program__fd(skeleton->progs.bound_maps));
+	probe(skeleton, 2, bpf_link__fd(skeleton->links.bound_maps));
+	probe(skeleton, 3, bpf_object__btf_fd(skeleton->obj));
 	return skeleton;
 }
 

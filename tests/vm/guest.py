@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Within a virtual machine: runs the programs of the plan one after the other, and tells on standard
-output (a serial line) what each said. vm.py reads it: lines that begin with @ are ours."""
+"""Within a virtual machine: runs the programs of the plan one after the other, and prints their
+output to a serial line. vm.py reads it: lines that begin with @ are ours."""
 import json
 import os
 import pathlib

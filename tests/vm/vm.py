@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Runs the kernel tests on another kernel, in a virtual machine of qemu's software emulation, and
-tells TAP: each case is named PROGRAM: CASE.
+prints TAP: each case is named PROGRAM: CASE.
 
 Usage: vm.py MACHINE (of those below), from meson, which gives the environment of the kernel tests. With WHOLE=1 all
 cases run, else those that shorter.txt does not leave out; with CASES="net:* perf:perf_link" of both
@@ -24,7 +24,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 SOURCE = HERE.parents[1]
 BUILD = pathlib.Path(os.environ["MESON_BUILD_ROOT"])
 WHOLE = bool(os.environ.get("WHOLE"))
-# Nothing told for so long: it hangs. One program, the whole machine.
+# No output for so long: it hangs. One program, the whole machine.
 SILENT, PROGRAM, MACHINE = 900, 3000, 14000
 MEMORY = "1500M"
 # Name: the kernel, its processors, what is mounted of cgroups, more words for the kernel, and the
@@ -84,7 +84,7 @@ class Tap:
 
 
 class Results:
-    """What the machine tells, judged."""
+    """Judges what the machine prints."""
 
     def __init__(self, tap, kernel):
         self.tap, self.kernel = tap, kernel

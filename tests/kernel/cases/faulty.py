@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A daemon whose calls fail when they are told to (fault.c), requests to it, and what must be so after
-each. FAULT_CALLS says what is tried: nothing, each place that calls are made from, once; N, so many
-places of each request; 0, each call. FAULT_SEED says which, and with which error."""
+"""A daemon whose calls fail on demand (fault.c), requests to it, and what must hold after each.
+FAULT_CALLS says what is tried: nothing, each place that calls are made from, once; N, so many places of
+each request; 0, each call. FAULT_SEED chooses which, and with which error."""
 import collections
 import contextlib
 import ctypes
@@ -77,8 +77,8 @@ class Faults:
         self.control.armed = 1
         try:
             return action()
-        except OSError as caught:
-            return caught
+        except OSError as error:
+            return error
         finally:
             self.control.armed = 0
 
@@ -112,7 +112,7 @@ class Faults:
 
 
 def reads(daemon, obj, helper):
-    """Requests that change nothing, each with what must be in the answer unless a gap is told."""
+    """Requests that change nothing, each with what must be in the answer unless a gap is shown."""
     key, own = obj.key, f"pid={helper.pid} "
     for name, want in (("holders", f"{key} fd"), ("objects", f"{key} "), ("json", f'"{key}"'),
                        ("at-risk", ""), ("bpffs", str(daemon.source)), ("status", "version"),
@@ -133,7 +133,7 @@ def reads(daemon, obj, helper):
 
 
 def look(daemon):
-    """One look for a reader of .bpf/events, who is told of nothing."""
+    """One poll for a reader of .bpf/events, which gets no change."""
     fd = os.open(daemon.tree / "events", os.O_RDONLY | os.O_NONBLOCK)
     try:
         return os.read(fd, 4096).decode()
@@ -170,7 +170,7 @@ def changes(daemon, obj):
 
 
 # What makes a name, or changes one, and then fails to look at it for the reply: it is done, as on any
-# network file system, and the caller is told the error. (Controls reply with no more than the result.)
+# network file system, and the caller gets the error. (Controls reply with no more than the result.)
 LOOKS_AFTERWARDS = ("mkdir", "symlink", "link", "chmod", "chown", "utimes")
 
 
@@ -235,7 +235,7 @@ def hide_crowds(env):
 
 
 def unhide(pid):
-    with contextlib.suppress(OSError): # what is mounted on it goes with the process
+    with contextlib.suppress(OSError): # what is mounted on it ends with the process
         umount(f"/proc/{pid}", MNT_DETACH)
 
 
@@ -260,7 +260,7 @@ def try_read(env, faults, request, fault):
     if isinstance(got, OSError):
         check(got.errno in CLEAN, f"{where}: {got}")
     elif want not in got:
-        check("# " in got or "?" in got or "off" in got, f"{where}: wrong, and no gap told:\n{got}")
+        check("# " in got or "?" in got or "off" in got, f"{where}: wrong, and no gap shown:\n{got}")
     whole(env, faults.daemon, where)
     return isinstance(got, OSError) or want not in got
 

@@ -54,9 +54,9 @@ def fails(number, action, *args, **kwargs):
     raise AssertionError(f"no error, want {errno.errorcode[number]}")
 
 
-def settled(read):
+def stable(read):
     """What @read gives once it has given the same for a while: what a daemon's start or an earlier test
-    has let go of is put some tenths of a second later (programs are freed after a grace period)."""
+    has released is freed some tenths of a second later (programs after a grace period)."""
     last, since = read(), time.monotonic()
     while time.monotonic() - since < max(0.5, PATIENCE / 20):
         time.sleep(0.05)
@@ -111,7 +111,7 @@ def is_mounted(target):
 
 
 def open_files(pid):
-    """What a process has open, sorted; not the directory that tells it."""
+    """What a process has open, sorted, without the directory that lists it."""
     place, found = f"/proc/{pid}/fd", []
     for name in os.listdir(place):
         try:
@@ -318,8 +318,8 @@ class Daemon:
             directories = {x for x in now if x.startswith(f"{self.source}/")}
             before = self.open_before + sorted(directories - set(self.open_before))
             # once a walk took long, which it may for what others have open
-            beside = ["anon_inode:bpf-map", "anon_inode:bpf_link", "mapped anon_inode:bpf-map"]
-            if sorted(before + beside) != sorted(now):
+            transient = ["anon_inode:bpf-map", "anon_inode:bpf_link", "mapped anon_inode:bpf-map"]
+            if sorted(before + transient) != sorted(now):
                 same_files(now, before, "the daemon")
         if self.process.poll() is None and is_mounted(self.mnt):
             eventually(look, 4 * PATIENCE)
@@ -404,7 +404,7 @@ class Daemon:
             umount(self.mnt, MNT_DETACH)
 
     def scan_log(self):
-        # So libfuse tells of a request that the mount's end, an umount -l, met half read.
+        # libfuse prints it for a request that was half read when umount -l ended the mount.
         end = f"fuse: reading device: {os.strerror(errno.ECONNABORTED)}"
         bad = [x for x in self.log_text().splitlines() if x != end and SUSPICIOUS.search(x)]
         check(not bad, "in the daemon's log:\n  " + "\n  ".join(bad))
@@ -537,7 +537,7 @@ def world(function, shared):
 
 def have_walkers():
     """Whether the BPF source is built in and loads here: what most tests compare with. That it does
-    is asked once for all test programs: it stays true for this build until the next boot."""
+    is found once for all test programs: it stays true for this build until the next boot."""
     program = pathlib.Path(os.environ["BPFREFS"])
     boot = pathlib.Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     answer, loaded = program.with_name("bpf-source-loads"), f"{boot} {program.stat().st_mtime_ns}"

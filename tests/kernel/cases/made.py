@@ -86,7 +86,7 @@ def held(obj, kind, tail, fd, ref="*"):
 
 
 def shared(daemon, obj, kind):
-    """All lines of a class tell one reference: one of them counts."""
+    """All lines of a class are about one reference: one of them counts."""
     lines = [x for x in daemon.lines(f"{obj.key}/holders")[0] if f" {kind} " in x]
     equal(sorted(fields(x)["ref"] for x in lines), ["0"] * (len(lines) - 1) + ["1"], str(lines))
     equal(len({fields(x)["share"] for x in lines}), 1, f"tokens in {lines}")

@@ -6,7 +6,7 @@ import signal
 import socket
 import sys
 
-from harness import Skip, check, equal, eventually, fields, main, run, settled
+from harness import Skip, check, equal, eventually, fields, main, run, stable
 
 MULTI, OVERRIDE = 2, 1
 
@@ -198,7 +198,7 @@ def churn(group):
 
 
 def test_churn(env):
-    """While cgroups come and go beside it, a program's account is the same in every snapshot."""
+    """While cgroups come and go, a program's account is the same in every snapshot."""
     daemon, helper, group = env.daemon(), env.helper(), env.cgroup()
     stays = [group / name for name in ("a", "z")]
     prog = helper.make("prog", "cgroup_skb")
@@ -235,7 +235,7 @@ def test_lsm_cgroup(env):
     """One reference to the function's BTF for each function, whoever attaches to it: the program
     behind which they run is the kernel's own, and has no id."""
     daemon, helper, group = env.daemon(), env.helper(), env.cgroup()
-    rest = settled(lambda: hooks(daemon))[1]
+    rest = stable(lambda: hooks(daemon))[1]
     try:
         prog = helper.make("prog", "lsm", attach="lsm_cgroup", target="socket_bind")
     except OSError as error:

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Nothing reaches out of SOURCE: here a directory inside a bpffs, beside one with what could be lost.
+"""Nothing reaches out of SOURCE: here a directory inside a bpffs, next to one with what could be lost.
 Tricks with names, and races with somebody who swaps what a name stands for all the time.
 
 SECURITY_SECONDS is how long each race lasts at least; it goes on until both sides of it were met.
@@ -48,7 +48,7 @@ def exchange(a, b):
 
 @contextlib.contextmanager
 def meanwhile(code, *args):
-    """Runs that beside us."""
+    """Runs that in parallel."""
     process = subprocess.Popen([sys.executable, "-c", code, *map(str, args)], text=True,
                                stdout=subprocess.PIPE)
     try:
@@ -213,7 +213,7 @@ def test_race_of_a_directory_and_a_symlink(env):
 
 
 def test_race_of_deeper_directories(env):
-    """The same one level up, with a symlink to the directory beside SOURCE by an absolute path."""
+    """The same one level up, with a symlink to the directory next to SOURCE by an absolute path."""
     world = World(env)
     (world.src / "d" / "sub").mkdir(parents=True)
     (world.src / "s").symlink_to(world.out)

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What follows from all references: roots, what goes with a process, at-risk, JSON, the graph."""
+"""What follows from all references: roots, what a process's exit frees, at-risk, JSON, the graph."""
 import json
 import os
 import re
@@ -68,7 +68,7 @@ def test_retains_memory_of_links_and_btfs(env):
 
 
 def test_retains(env):
-    """What is told comes true: freed, cleared, and the memory that fdinfo tells."""
+    """What is predicted comes true: freed, cleared, and the memory that fdinfo shows."""
     daemon, helper, array, target, entry = story(env)
     large = helper.make("map", "array", name="large", max=100000)
     with open(f"/proc/{helper.pid}/fdinfo/{large.fd}") as text:
@@ -102,7 +102,7 @@ def test_retains(env):
 
 
 def test_retains_shared(env):
-    """What two processes hold together goes with neither alone."""
+    """What two processes hold together is freed by the exit of neither alone."""
     daemon, helper = env.daemon(), env.helper()
     shared = helper.make("map", "array", name="shared")
     child = helper.do("fork")["child"]
@@ -120,7 +120,7 @@ def test_retains_shared(env):
 
 
 def test_retains_namespace(env):
-    """A pin in a mount namespace that only one process is in goes with it; with two it stays."""
+    """A pin in a mount namespace that only one process is in is removed with it; with two it stays."""
     daemon, helper = env.daemon(), env.helper()
     place = env.tmp / "private"
     place.mkdir()
@@ -164,17 +164,17 @@ def test_json(env):
             for name in ("holders", "holding"):
                 lines = daemon.lines(f"{obj.key}/{name}")[0]
                 strip = [re.sub(r" file=\d+", "", x) for x in lines]
-                told = [re.sub(r" file=\d+", "", as_line(x)) for x in got[name]]
-                equal(told, strip, name)
+                shown = [re.sub(r" file=\d+", "", as_line(x)) for x in got[name]]
+                equal(shown, strip, name)
             refs = daemon.pairs(f"{obj.key}/refs")
             for name in ("refcnt", "explained", "unexplained", "state", "because"):
                 equal(str(got[name]), refs[name], name)
             equal(got["object"], obj.key)
             equal(got["gaps"], [])
             info = {k: str(v) for k, v in got["info"].items()}
-            told = daemon.pairs(f"{obj.key}/info")
+            shown = daemon.pairs(f"{obj.key}/info")
             for name in ("kind", "id", "type", "name"):
-                equal(info[name], told[name], name)
+                equal(info[name], shown[name], name)
             equal([x["chain"][-1] for x in got["roots"]], [obj.key] * len(got["roots"]))
             equal(len(got["roots"]), len(daemon.lines(f"{obj.key}/roots")[0]))
         eventually(look)

@@ -354,7 +354,7 @@ def test_root_of_a_user_namespace(env):
 
 
 def test_caller_in_a_child_pid_namespace(env):
-    """Not refused: it has the capability; its thread is told from its number in ours."""
+    """Not refused: it has the capability; its thread is identified by its number in ours."""
     daemon, helper = env.daemon(), env.helper()
     obj = helper.make("map", "array")
     equal(child(env, [tool("unshare"), "--pid", "--fork"], daemon.tree / obj.key / "keep",

@@ -20,11 +20,11 @@ from made import bpf
 from test_story import WORKING, Loader
 
 ROUNDS = int(os.environ.get("CRASH_ROUNDS", "12"))
-LEAST = 10 * ROUNDS  # commands, to tell anything
+LEAST = 10 * ROUNDS  # commands, for any conclusion
 SEED = int(os.environ.get("CRASH_SEED", "0")) or random.randrange(1, 1 << 32)
 WORKERS, NAMES = 3, "abcdef"
 OBJ_GET, EXCHANGE, AT_FDCWD = 7, 2, -100
-# What a caller is told whose daemon has died: before its request was read, and after.
+# The error of a call whose daemon has died: before its request was read, and after.
 DEATH = (errno.ENOTCONN, errno.ECONNABORTED)
 # A scan holds up an unpin: so long that some requests of each kind are cut short.
 LONGEST_STREAM = 0.3
@@ -33,7 +33,7 @@ State = collections.namedtuple("State", "pins keeps")
 
 
 def pinned_key(path):
-    """Which object is pinned there, asked of the kernel."""
+    """Which object is pinned there, as the kernel says."""
     name = ctypes.create_string_buffer(os.fsencode(path))
     fd = bpf(OBJ_GET, struct.pack("=QIIi4x", ctypes.addressof(name), 0, 0, 0))
     try:
@@ -185,7 +185,7 @@ class Stage:
             check(not worker.is_alive(), "a caller hangs after the daemon's death")
             check(worker.error is None, f"{worker.dir}: {worker.error!r}")
         for worker in workers:
-            self.settle(worker)
+            self.complete(worker)
 
     def found(self, worker):
         """What is on the bpffs of a worker's."""
@@ -205,7 +205,7 @@ class Stage:
                 kept[key] = mode
         return kept
 
-    def settle(self, worker):
+    def complete(self, worker):
         """Compares, and goes on from what is there."""
         found = self.found(worker)
         possible = [State(s.pins, {k: m for k, m in s.keeps.items() if m in ("pin", "auto")})
@@ -218,11 +218,11 @@ class Stage:
         self.states[int(worker.dir[1:])] = found
 
     def check_mounted(self, daemon):
-        """The keeps that were found again, each told once and in both places."""
+        """The keeps that were found again, each shown once and in both places."""
         known = self.kept()
-        told = {x.split(" ", 1)[0]: fields(x)["mode"] for x in daemon.lines("holders")[0]
+        shown = {x.split(" ", 1)[0]: fields(x)["mode"] for x in daemon.lines("holders")[0]
                 if " keep " in x and fields(x).get("path", "").startswith(str(self.env.bpffs))}
-        equal(told, known, "keeps in holders")
+        equal(shown, known, "keeps in holders")
         mine = {key for objects in self.objects for key in objects}
         for key in mine | {x.keys["array"] for x in self.loaders.values()}:
             equal(daemon.read(f"{key}/keep"), known.get(key, "off") + "\n", f"keep of {key}")
@@ -261,7 +261,7 @@ def test_killed_at_any_moment(env):
     equal(last.descriptors(), last.open_before, "descriptors")
     print(f"# {number} rounds, {sum(stage.done.values())} acknowledged: {dict(stage.done)}; "
           f"under way and seen on the bpffs: {dict(stage.cut)}")
-    check(sum(stage.done.values()) > LEAST, "too few commands to tell anything")
+    check(sum(stage.done.values()) > LEAST, "too few commands for any conclusion")
 
 
 if __name__ == "__main__":

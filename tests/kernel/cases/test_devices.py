@@ -71,7 +71,7 @@ def is_used(name):
 
 
 def test_full_dispatcher(env):
-    """It has 48 places. Whose program came too late cannot be told: then a gap says so."""
+    """It has 48 places. Whose program came too late cannot be found: then a gap says so."""
     daemon, helper, netns = env.daemon(), env.helper(), Netns(env, f"full{os.getpid()}")
     if any(x.endswith(" mode=dispatcher") for x in daemon.lines("holders")[0]):
         raise Skip("others have programs in it")

@@ -18,7 +18,7 @@ from harness import (MNT_DETACH, Skip, check, equal, eventually, fails, is_mount
 ROUNDS = int(os.environ.get("ENDING_ROUNDS", "4"))
 # A daemon that takes this long hangs, however slow the machine.
 LIMIT = 100
-# What a caller may be told once the end has begun.
+# The errors that a call may get once the end has begun.
 ENDED = (errno.ENOTCONN, errno.ECONNABORTED, errno.ENOENT, errno.ENOTDIR, errno.ENODEV)
 
 
@@ -225,7 +225,7 @@ class Frozen:
         self.process.send_signal(signal.SIGSTOP)
 
     def end(self):
-        """Goes on, finds that the mount is gone, and can be ended."""
+        """Goes on, finds that the mount no longer exists, and can be ended."""
         self.process.send_signal(signal.SIGCONT)
         self.process.kill()
         self.process.wait(LIMIT)

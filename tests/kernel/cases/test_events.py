@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
-""".bpf/events: each reader is told what changed since it last looked, however it reads. Other
+""".bpf/events: each reader gets what changed since its last poll, however it reads. Other
 programs' objects come and go meanwhile: only lines about a test's own are looked at."""
 import collections
 import errno
@@ -31,7 +31,7 @@ def stripped(line):
 
 
 class Reader:
-    """An open file of events, and the lines read from it so far. It does not wait unless told to:
+    """An open file of events, and the lines read from it so far. It does not wait unless that is requested:
     each of its reads looks at once."""
 
     def __init__(self, daemon, size=65536, flags=os.O_NONBLOCK):
@@ -131,13 +131,13 @@ def test_descriptors_come_and_go(env):
     helper.do("close", "twice")
     lines = reader.until("-", obj)
     equal(stripped(lines[0]), stripped("+ " + shown[0]))
-    # Between the looks the duplicate may have been seen: what is told adds up to nothing.
+    # The duplicate may have been seen by one poll: what is reported adds up to nothing.
     left = collections.Counter()
     for line in lines:
         check(line[0] in "+-", line)
         left[stripped(line)[2:]] += 1 if line[0] == "+" else -1
     check(not any(left.values()) and lines[-1].startswith("- "), str(lines))
-    check(not any(about(x, before) for x in reader.lines), "what did not change was told")
+    check(not any(about(x, before) for x in reader.lines), "what did not change was reported")
     reader.close()
 
 
@@ -146,7 +146,7 @@ OTHERS = r"\+ \S+ (keep .*mode=auto|fd .*comm=bpfrefs)"
 
 
 def story(env, daemon, helper, reader, kind):
-    """A map with user state is put at risk, saved by a keep, and cleared. Yields what was told at
+    """A map with user state is put at risk, saved by a keep, and cleared. Yields what was reported at
     each step; ends early where another bpfrefs steps in, as it does for program arrays only."""
     user = helper.make("map", kind)
     prog = helper.make("prog", "socket_filter", maps=user)
@@ -168,9 +168,9 @@ def test_state_changes(env):
     daemon, helper = env.daemon(), env.helper()
     reader = Reader(daemon)
     for kind in ("sockmap", "prog_array"):
-        told = []
+        reported = []
         for state, user, prog, lines in story(env, daemon, helper, reader, kind):
-            told.append(state)
+            reported.append(state)
             row = next(x for x in lines if f" state={state} " in x)
             check(row.startswith(f"! {user.key} name= type={kind} refcnt="), row)
             if state == "at-risk":
@@ -178,11 +178,11 @@ def test_state_changes(env):
                       "the pin")
             if state == "held":
                 check(any(re.match(rf"\+ {user.key} keep .*mode=fd", x) for x in lines), "the keep")
-        check(kind == "prog_array" or told == ["at-risk", "held", "cleared"], f"{kind}: {told}")
+        check(kind == "prog_array" or reported == ["at-risk", "held", "cleared"], f"{kind}: {reported}")
     reader.close()
 
 
-def test_readers_are_told_apart(env):
+def test_readers_do_not_share(env):
     """Each has the difference from what it saw itself; what came and went meanwhile is no part."""
     daemon, helper = env.daemon(), env.helper()
     slow, quick = Reader(daemon), Reader(daemon)
@@ -195,7 +195,7 @@ def test_readers_are_told_apart(env):
     quick.until(r"\+", two)
     late.until(r"\+", two)
     slow.until(r"\+", two)
-    check(not any(about(x, one) for x in slow.lines), "told what came and went")
+    check(not any(about(x, one) for x in slow.lines), "reported what came and went")
     equal([x[0] for x in late.lines if about(x, one)], ["-"])
     for reader in (slow, quick, late):
         reader.close()
@@ -309,12 +309,12 @@ def test_named_on_the_command_line(env):
 
 INTERRUPTED = """
 import os, signal, sys
-class Told(Exception): pass
-def told(*_): raise Told
-signal.signal(signal.SIGUSR1, told)
+class Signalled(Exception): pass
+def raise_it(*_): raise Signalled
+signal.signal(signal.SIGUSR1, raise_it)
 try:
     while True: os.read(0, 65536)
-except Told:
+except Signalled:
     print("interrupted")
 """
 
@@ -359,11 +359,11 @@ def test_many_who_wait(env):
     obj = helper.make("map", "array")
     texts = [b""] * len(processes)
 
-    def all_told():
+    def all_reported():
         for at, process in enumerate(processes):
             texts[at] += process.stdout.read() or b""
-        check(all(f"+ {obj.key} fd ".encode() in x for x in texts), "not all were told")
-    eventually(all_told, PATIENCE)
+        check(all(f"+ {obj.key} fd ".encode() in x for x in texts), "not all were reported")
+    eventually(all_reported, PATIENCE)
     for process in processes:
         end(process)
 
@@ -399,7 +399,7 @@ def test_thousand_readers(env):
         for kind in ("array", "hash"):
             obj, left = helper.make("map", kind), set(readers)
 
-            def all_told(left=left, obj=obj):
+            def all_reported(left=left, obj=obj):
                 poll = select.poll()
                 for reader in left:
                     poll.register(reader.fd, select.POLLIN)
@@ -408,8 +408,8 @@ def test_thousand_readers(env):
                     reader.read()
                     if any(about(x, obj) for x in reader.lines):
                         left.discard(reader)
-                check(not left, f"{len(left)} were not told of {obj.key}")
-            eventually(all_told, PATIENCE)
+                check(not left, f"{len(left)} got no line about {obj.key}")
+            eventually(all_reported, PATIENCE)
         for reader in readers:
             check(not any(x.startswith("# lost") for x in reader.lines), "lost")
             reader.close()
@@ -420,11 +420,11 @@ def test_thousand_readers(env):
 
 
 def test_overrun(env):
-    """A reader that does not read while very much happens is told how many changes it has lost, and
+    """A reader that does not read while very much happens gets the number of changes it has lost, and
     from then on everything; one that reads loses nothing."""
     daemon, helper = env.daemon(), env.helper()
     slow, quick = Reader(daemon), Reader(daemon)
-    before, count, told = memory(daemon), 15000, 0
+    before, count, reported = memory(daemon), 15000, 0
     for _ in range(4):
         with descriptors(count + 1000):
             process, key = start_many("fds", count)
@@ -433,7 +433,7 @@ def test_overrun(env):
         process.stdout.close()
         process.wait()
         lines = quick.until("-", key)
-        told += len(lines)
+        reported += len(lines)
         check(len([x for x in lines if x[0] == "+"]) >= count, f"{len(lines)} lines")
         check(not any(x.startswith("# lost") for x in quick.lines), "the quick one lost some")
         quick.lines = []
@@ -441,8 +441,8 @@ def test_overrun(env):
         check(memory(daemon) - before < 64 << 20, "memory while nobody reads the log")
     check(slow.read(), "nothing is lost")
     lost = re.fullmatch(r"# lost (\d+) changes", slow.lines[0])
-    check(lost and int(lost[1]) >= told, f"{slow.lines[:3]}, {told} lines about these alone")
-    check(not any(about(x, key) for x in slow.lines), "told what it has lost")
+    check(lost and int(lost[1]) >= reported, f"{slow.lines[:3]}, {reported} lines about these alone")
+    check(not any(about(x, key) for x in slow.lines), "reported what it has lost")
     obj = helper.make("map", "array")
     slow.until(r"\+", obj)
     for reader in (slow, quick):
@@ -458,7 +458,7 @@ def test_lazy_umount(env):
     umount(env.mnt, MNT_DETACH)
     obj = helper.make("map", "array")
     output_until(process, rf"\+ {obj.key} fd ")
-    check(daemon.process.poll() is None, "the daemon is gone")
+    check(daemon.process.poll() is None, "the daemon has ended")
     end(process)
     equal(daemon.process.wait(PATIENCE), 0)
 
@@ -504,7 +504,7 @@ def test_group_reads(env):
 
 
 def test_from_procfs(env):
-    """Without counters and with gaps that stay, descriptors are told all the same."""
+    """Without counters and with gaps that stay, descriptors are reported all the same."""
     daemon, helper = env.daemon("--source=proc"), env.helper()
     reader = Reader(daemon)
     obj = helper.make("map", "array")
@@ -515,8 +515,8 @@ def test_from_procfs(env):
 
 
 def test_all_the_time(env):
-    """Changes at random while somebody reads: in the end all that was told makes up what is there,
-    and nothing was told to go that had not come."""
+    """Changes at random while somebody reads: in the end all that was reported makes up what is there,
+    and nothing was reported as removed that had not been added."""
     daemon, helper = env.daemon(), env.helper()
     reader, seed = Reader(daemon), random.randrange(1 << 30)
     chance, alive, pins, keys = random.Random(seed), [], [], set()
@@ -547,7 +547,7 @@ def test_all_the_time(env):
             if line[0] not in "+-" or line.split()[1] not in keys:
                 continue
             left[stripped(line)[2:]] += 1 if line[0] == "+" else -1
-            check(left[stripped(line)[2:]] >= 0, f"seed {seed}: told to go: {line}")
+            check(left[stripped(line)[2:]] >= 0, f"seed {seed}: reported as removed: {line}")
         at = len(reader.lines)
         there = collections.Counter(stripped(x) for x in daemon.lines("holders")[0]
                                     if x.split()[0] in keys)

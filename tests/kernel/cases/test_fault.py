@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Calls of the daemon to the kernel fail, one at a time, in the midst of each kind of request: it
-answers with an error, or rightly, or says what it could not learn; a command has happened or it has
+answers with an error, or rightly, or says what it could not read; a command has happened or it has
 not; nothing leaks; and the next request finds everything as it was. Each place that calls are made from
 is tried once (faulty.py). So is each while it starts: it says why it does not, and leaves nothing
 mounted, or it starts and answers."""
@@ -53,7 +53,7 @@ def test_changes_by_procfs(env):
 # So that a place has the same address each time that it starts.
 ADDR_NO_RANDOMIZE = 0x0040000
 # Where libbpf takes the kernel to have no global functions the verifier gives up on a program only after
-# a million instructions, and is asked again for its reasons.
+# a million instructions, and the load is repeated for the verifier's log.
 LIMIT = 24 * PATIENCE
 
 
@@ -114,7 +114,7 @@ def start_faults(env, *options):
         check(not is_mounted(env.mnt), f"{where}: a mount is left, log: {start.log.read_text()}")
         equal(os.listdir(env.bpffs), before, where)
         if answered:
-            check(obj.key in answered[0] or "# " in answered[0], f"{where}: no gap is told: {answered[1]}")
+            check(obj.key in answered[0] or "# " in answered[0], f"{where}: no gap is shown: {answered[1]}")
             check("version" in answered[1], f"{where}: {answered[1]}")
         else:
             check("bpfrefs: " in start.log.read_text(), f"{where}: it does not say why it does not start")

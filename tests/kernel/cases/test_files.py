@@ -224,7 +224,7 @@ def test_inflight_not_yet_accepted(env):
 
 
 def test_inflight_of_two_processes(env):
-    """Either can receive it: both are told, and it counts once."""
+    """Either can receive it: both are shown, and it counts once."""
     daemon, helper = env.daemon(), env.helper()
     obj, (one, two) = helper.make("map", "array"), pair(helper)
     helper.do("send", one, obj.var)
@@ -240,7 +240,7 @@ def test_inflight_of_two_processes(env):
 
 
 def test_inflight_many(env):
-    """More than one pass of the walk can tell: the same file often, another at the end."""
+    """More than one pass of the walk can emit: the same file often, another at the end."""
     daemon, helper = env.daemon(), env.helper()
     obj, last, (one, two) = helper.make("map", "array"), helper.make("map", "array"), pair(helper)
     helper.do("send", one, obj.var, messages=60, copies=253)

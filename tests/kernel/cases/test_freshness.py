@@ -47,7 +47,7 @@ def test_max_age_is_used(env):
 
 
 def test_names_with_max_age(env):
-    """What is gone may have its name for a second more, but is nothing that could be opened."""
+    """What was freed may have its name for a second more, but is nothing that could be opened."""
     daemon, helper = env.daemon("-o", "max_age=60000"), env.helper()
     for _ in range(5):
         obj = helper.make("map", "array")

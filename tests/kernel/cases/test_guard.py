@@ -58,7 +58,7 @@ def test_last_pin_stays(env):
         daemon.stop()
 
 
-def test_rm_tells(env):
+def test_rm_reports(env):
     daemon, helper = env.daemon(*GUARD), env.helper()
     (env.bpffs / "d").mkdir()
     obj = pinned(env, helper, "d/x")
@@ -264,7 +264,7 @@ def test_without_counters(env):
 
 
 def test_what_nothing_explains(env):
-    """A count that no holder was found for is one: where it stays at a second look, the pin may go."""
+    """A count that no holder was found for is one: where it stays in a second snapshot, the pin may go."""
     daemon, helper = env.daemon(*GUARD), env.helper()
     obj = pinned(env, helper, "x", keep=True)
     try:

@@ -7,7 +7,7 @@ import socket
 import sys
 
 from harness import (Skip, check, compare, equal, eventually, fields, main, must,
-                     over_a_map, settled)
+                     over_a_map, stable)
 
 
 def shared(daemon, key):
@@ -261,7 +261,7 @@ def test_prog_used_maps(env):
         daemon.expect(obj, [obj.held()])
 
 
-def test_what_programs_use_is_learnt(env):
+def test_what_programs_use_is_read(env):
     """Once a scan has looked into a program it is not looked into again unless it uses another map: the
     answers are the same, whatever changes between them."""
     daemon, helper = env.daemon(), env.helper()
@@ -270,7 +270,7 @@ def test_what_programs_use_is_learnt(env):
              for i in range(3)]
     used = {prog.key: maps[i:i + 3] for i, prog in enumerate(progs)}
 
-    def all_is_told():
+    def all_is_shown():
         lines = daemon.lines("holders")[0]
         for i, prog in enumerate(progs):
             want = [f"{m.key} prog ref=1 user=0 id={prog.id} name=p{i} via=used_maps"
@@ -281,7 +281,7 @@ def test_what_programs_use_is_learnt(env):
 
     def thrice():
         for _ in range(3):
-            eventually(all_is_told)
+            eventually(all_is_shown)
     thrice()
     helper.do("bind", progs[1].var, maps[5].var)
     used[progs[1].key] = used[progs[1].key] + [maps[5]]
@@ -473,7 +473,7 @@ def test_kptrs_hold_the_kernels_btf(env):
                          for o in holders)]
         return lines, daemon.pairs(f"{vmlinux}/refs")["unexplained"]
 
-    before = settled(lambda: ours()[1])
+    before = stable(lambda: ours()[1])
     # Before 6.3 "kptr" was the tag of what is "kptr_untrusted" now, and that none.
     btf = helper.make("btf", kptrs=1, tag="kptr")
     plain = helper.make("map", "array", btf=btf, kptrs=1, value=8)

@@ -160,7 +160,7 @@ def check_keeper(env, keep):
 
 
 def check_stays(env, keep):
-    """The same of what no process is known to keep: nothing goes with the helper."""
+    """The same of what no process is known to keep: nothing is freed with the helper."""
     daemon, helper, place, obj = pinned_elsewhere(env)
     check_one(daemon, obj, helper.pid)
     keeper = keep(env, helper, f"/proc/{helper.pid}/root{place}")
@@ -331,7 +331,7 @@ def test_clone_of_a_tree(env):
 
 
 def test_clone_in_flight(env):
-    """The descriptor of a clone in a message, where nobody looks for it: the kernel's counts tell."""
+    """The descriptor of a clone in a message, where no walk searches: the kernel's counts show it."""
     def keep(env, helper, place):
         def action():
             tree = clone_in(helper, place, AT_RECURSIVE)

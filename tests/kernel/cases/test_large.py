@@ -47,14 +47,14 @@ def test_descriptors(env):
     daemon = env.daemon()
     process, key = many(env, "fds", COUNT)
     found = check_account(daemon, key, 1, COUNT, 1)
-    equal(len({fields(x)["fd"] for x in found}), COUNT, "descriptors told")
-    equal(len({fields(x)["file"] for x in found}), 1, "files told")
+    equal(len({fields(x)["fd"] for x in found}), COUNT, "descriptors shown")
+    equal(len({fields(x)["file"] for x in found}), 1, "files shown")
     end(process, daemon, key)
 
 
-def test_walks_beside_each_other(env):
-    """Once the descriptors take long to walk they are walked beside all else, by a second instance of
-    the program: its own objects are told and explained, and so is what changes then."""
+def test_walks_in_parallel(env):
+    """Once the descriptors take long to walk they are walked in parallel with all else, by a
+    second instance of the program: its own objects are shown and explained, and so is what changes then."""
     daemon, helper = env.daemon(), env.helper()
     _, key = many(env, "fds", COUNT)
 
@@ -92,7 +92,7 @@ def test_slots(env):
     process, key = many(env, "slots", COUNT)
     found = check_account(daemon, key, COUNT + 1, COUNT + 1)
     slots = sorted(int(fields(x)["slot"]) for x in found if " map " in x)
-    equal(slots, list(range(1, 2 * COUNT, 2)), "slots told")
+    equal(slots, list(range(1, 2 * COUNT, 2)), "slots shown")
     array = fields(next(x for x in found if " map " in x))["id"]
     equal(daemon.read(f"map/{array}/slots").splitlines(),
           [f"{slot} {key} many" for slot in slots], "the slots file")
@@ -105,7 +105,7 @@ def test_hash_of_maps(env):
     found = check_account(daemon, key, LONG_KEYS + 1, LONG_KEYS + 1, 1)
     keys = sorted(bytes.fromhex(fields(x)["slot"][2:]) for x in found if " map " in x)
     equal(keys, sorted(i.to_bytes(4, sys.byteorder) + bytes(252) for i in range(LONG_KEYS)),
-          "keys told")
+          "keys shown")
     end(process, daemon, key)
 
 
@@ -114,7 +114,7 @@ def test_pins(env):
     process, key = many(env, "pins", COUNT, env.bpffs)
     found = check_account(daemon, key, COUNT + 1, COUNT + 1, COUNT + 1)
     paths = {fields(x)["path"] for x in found if " pin " in x}
-    equal(paths, {f"{env.bpffs}/{name}" for name in names(env.bpffs)}, "paths told")
+    equal(paths, {f"{env.bpffs}/{name}" for name in names(env.bpffs)}, "paths shown")
     for name in names(env.bpffs):
         os.unlink(env.bpffs / name)
     end(process, daemon, key)
@@ -125,7 +125,7 @@ def test_names_of_one_pin(env):
     process, key = many(env, "links", COUNT, env.bpffs)
     found = check_account(daemon, key, 2, COUNT + 1, 2)
     paths = {fields(x)["path"] for x in found if " pin " in x}
-    equal(paths, {f"{env.bpffs}/{name}" for name in names(env.bpffs)}, "paths told")
+    equal(paths, {f"{env.bpffs}/{name}" for name in names(env.bpffs)}, "paths shown")
     for name in names(env.bpffs):
         os.unlink(env.bpffs / name)
     end(process, daemon, key)

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Who asks for very much gets an error or has to wait, and nobody else does; the daemon's memory stays
+"""A caller that requests very much gets an error or has to wait, and no other does; the daemon's memory stays
 within the bounds of docs/threat-model.md.
 
 LIMITS_OBJECTS is the size of the large graph: 2,000, or 100,000 for the whole of it.
@@ -283,7 +283,7 @@ def test_writers_that_flood(env):
         for _ in range(5):
             others_are_served(daemon, obj.key)
         check(daemon.read(f"{obj.key}/holders"), "a reader")
-        daemon.write("control", f"keep {obj.key} fd")  # in its turn
+        daemon.write("control", f"keep {obj.key} fd")  # in its order
         equal(daemon.read(f"{obj.key}/keep"), "fd\n")
         check(memory(daemon) < before + 64 * MIB, f"{memory(daemon)}, first {before}")
         check(len(daemon.read("errors").splitlines()) <= 256, "the log is bounded")

@@ -85,15 +85,15 @@ def compare_fdinfo(info, link):
             name = "name"
         if name in link.fdinfo:
             # "NAME+0xOFFSET" of a kprobe
-            told = link.fdinfo[name].split("+0x")[0] if key == "func_name" else link.fdinfo[name]
-            equal(value, number(told), f"{key} and fdinfo's {name} of {link.fdinfo}")
+            shown = link.fdinfo[name].split("+0x")[0] if key == "func_name" else link.fdinfo[name]
+            equal(value, number(shown), f"{key} and fdinfo's {name} of {link.fdinfo}")
 
 
 def compare_bpftool(info, link):
-    told = json.loads(run(tool("bpftool"), "-j", "link", "show", "id", link.id)[1] or "{}")
-    for key in set(info) & set(told) - {"type", "attach_type", "order", "pf", "hook", "pids"}:
-        equal(info[key], number(told[key]), f"{key} and bpftool's, {told}")
-    check("id" in told, f"bpftool says {told}")
+    shown = json.loads(run(tool("bpftool"), "-j", "link", "show", "id", link.id)[1] or "{}")
+    for key in set(info) & set(shown) - {"type", "attach_type", "order", "pf", "hook", "pids"}:
+        equal(info[key], number(shown[key]), f"{key} and bpftool's, {shown}")
+    check("id" in shown, f"bpftool says {shown}")
 
 
 def facts(env, link, kind, obj, want):

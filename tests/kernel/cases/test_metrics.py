@@ -130,7 +130,7 @@ def test_same_as_other_files(env):
 
 
 def test_keeps_and_references(env):
-    """The numbers follow what is done; each look is a scan of its own."""
+    """The numbers follow what is done; each read is a scan of its own."""
     daemon, helper = env.daemon(), env.helper()
     obj = helper.make("map", "array")
     before = parse(daemon.read("metrics/bpfrefs.prom"))
@@ -182,7 +182,7 @@ def test_nothing_to_alert_at_rest(env):
     eventually(lambda: equal(alert(daemon), 0), 4 * PATIENCE)
 
 
-def test_alert_for_what_is_hidden(env):
+def test_alert_for_what_is_covered(env):
     """A thread that sleeps in poll(2) on a ring buffer keeps it, though its descriptor was closed, and
     nothing but its stack leads there: the very thing that nobody can explain."""
     daemon, helper = quiet(env), env.helper()

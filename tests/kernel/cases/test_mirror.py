@@ -339,7 +339,7 @@ def test_a_listed_link_goes_at_once(env):
         daemon.stop()
 
 
-def test_a_place_holds_nothing(env):
+def test_o_path_holds_nothing(env):
     """An O_PATH descriptor of a pin is the pin while that is there, and then nothing."""
     daemon, helper = mirrored(env, "-o", "pins=file"), env.helper()
     obj = helper.make("map", "array")
@@ -357,7 +357,7 @@ def test_a_place_holds_nothing(env):
 
 def test_hard_links_are_one_file(env):
     """What is done by one name is so by the other at once; a rename of one over the other is done,
-    whoever asks; and a place goes on being the pin while that has any name."""
+    whoever the caller is; and a descriptor of O_PATH stays the pin while that has any name."""
     helper = env.helper()
     os.chmod(env.tmp, 0o711)
     helper.do("pin", helper.make("map", "array").var, env.bpffs / "p")
@@ -385,7 +385,7 @@ def test_hard_links_are_one_file(env):
 
 
 def test_each_name_has_its_own_path(env):
-    """A pin's link says the name that was asked for, also while others ask for its other names."""
+    """A pin's link says the name that was requested, also while others request its other names."""
     daemon, helper = mirrored(env), env.helper()
     helper.do("pin", helper.make("map", "array").var, env.bpffs / "n0")
     for number in range(1, 4):
@@ -394,9 +394,9 @@ def test_each_name_has_its_own_path(env):
 
     def ask(name):
         for _ in range(500):
-            told = os.readlink(daemon.mnt / name)
-            if told != str(env.bpffs / name):
-                wrong.append((name, told))
+            shown = os.readlink(daemon.mnt / name)
+            if shown != str(env.bpffs / name):
+                wrong.append((name, shown))
     threads = [threading.Thread(target=ask, args=(f"n{number}",)) for number in range(4)]
     for thread in threads:
         thread.start()

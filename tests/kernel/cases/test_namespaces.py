@@ -22,7 +22,7 @@ def network_namespaces():
         try:
             found.add(path.stat().st_ino)
         except OSError:
-            pass  # it has gone
+            pass  # it has ended
     return found
 
 

@@ -77,7 +77,7 @@ class Link:
 
 
 class Prog:
-    """A program that nothing holds but a pin, until it is let go of."""
+    """A program that nothing holds but a pin, until that is removed."""
 
     def __init__(self, env, helper, kind, **options):
         self.obj = helper.make("prog", kind, **options)

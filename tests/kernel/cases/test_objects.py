@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What objects hold beside slots and used maps: entries of devmaps, cpumaps and xskmaps, programs of
+"""What objects hold besides slots and used maps: entries of devmaps, cpumaps and xskmaps, programs of
 sockmaps, callbacks in maps' values, members and registrations of struct_ops."""
 import os
 import socket
@@ -49,7 +49,7 @@ def entries(env, kind, attach, entry_keys, number):
     helper.do("clear", table.var, entry_keys[0])
     rest = [by_map(prog, table, "entry", k) for k in entry_keys[1:]]
     daemon.expect(prog, [prog.held()] + rest)
-    # A program of an entry stays when the map's last user goes, and goes with the map.
+    # A program of an entry stays when the map's last user is removed, and is released with the map.
     user = helper.make("prog", "xdp", maps=[table])
     table.close()
     daemon.expect(prog, [prog.held()] + rest)
@@ -168,7 +168,7 @@ def test_sockmap_programs(env):
         daemon.expect(table, [table.held()])
         helper.do("unattach", progs["sk_msg_verdict"].var, table.var, "sk_msg_verdict")
         daemon.expect(progs["sk_msg_verdict"], [progs["sk_msg_verdict"].held()])
-        # The rest goes with the map's last user, though a program still uses the map.
+        # The rest is released with the map's last user, though a program still uses the map.
         user = helper.make("prog", "sk_skb", maps=[table])
         table.close()
         for prog in progs.values():
@@ -301,7 +301,7 @@ def unregister(helper, control):
     try:
         helper.do("clear", helper.make("open", "map", control.id).var, 0)
     except OSError:
-        pass  # it has gone, as it should
+        pass  # it was freed, as it should be
 
 
 def test_struct_ops(env):

@@ -223,7 +223,7 @@ class Hid:
 
 
 def test_hid(env):
-    """The device holds nothing: the map stays registered when it has gone."""
+    """The device holds nothing: the map stays registered when the device was removed."""
     device = Hid(env)
     it = Registered(env, with_number(env, "ops-hid.bpf.o", device.id), ("bpfrefs_hid", "test_event"))
     held = it.by_kernel("hid_bpf_ops")

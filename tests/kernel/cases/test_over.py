@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What is mounted over the mirror, as bpftool does where it is told to pin in a directory that is
+"""What is mounted over the mirror, as bpftool does where it has to pin in a directory that is
 not a bpffs, is named in .bpf/status, in whatever mount namespace."""
 import os
 import subprocess
@@ -18,7 +18,7 @@ def text(fd):
         return file.read()
 
 
-def told(status):
+def mounts_shown(status):
     """The mounts that status names: (path, type, whether in another namespace)."""
     found = []
     for line in status.splitlines():
@@ -31,7 +31,7 @@ def told(status):
 
 
 def here(daemon):
-    found = told(daemon.read("status"))
+    found = mounts_shown(daemon.read("status"))
     check(not any(keys for _, _, keys in found), str(found))
     return sorted((path, kind) for path, kind, _ in found)
 
@@ -125,7 +125,7 @@ def test_over_the_root(env):
     try:
         over(env, daemon.mnt)
         equal(names(daemon.mnt), [])
-        equal(told(text(fd)), [(str(daemon.mnt), "bpf", {})])
+        equal(mounts_shown(text(fd)), [(str(daemon.mnt), "bpf", {})])
         umount(daemon.mnt)
         equal(here(daemon), [])
     finally:
@@ -134,11 +134,11 @@ def test_over_the_root(env):
 
 def test_what_is_mounted_elsewhere_is_not(env):
     daemon = pinned_daemon(env)
-    beside = env.tmp / "mnt-beside"
-    beside.mkdir()
-    over(env, beside)
-    (beside / "d").mkdir()
-    over(env, beside / "d", "tmpfs")
+    other = env.tmp / "mnt-other"
+    other.mkdir()
+    over(env, other)
+    (other / "d").mkdir()
+    over(env, other / "d", "tmpfs")
     equal(here(daemon), [])
 
 
@@ -157,7 +157,7 @@ def test_in_another_mount_namespace(env):
                         'mount -t bpf bpf "$1/d" && mount -t tmpfs tmpfs "$1/f"')
     try:
         ns = os.stat(f"/proc/{process.pid}/ns/mnt").st_ino
-        found = sorted((path, kind, keys) for path, kind, keys in told(daemon.read("status")))
+        found = sorted((path, kind, keys) for path, kind, keys in mounts_shown(daemon.read("status")))
         want = {"mnt_ns": str(ns), "pid": str(process.pid)}
         equal(found, [(f"{daemon.mnt}/d", "bpf", want), (f"{daemon.mnt}/f", "tmpfs", want)])
         check((daemon.mnt / "d" / "e").is_dir(), "hidden here too")
@@ -183,7 +183,7 @@ def test_seen_past_a_process_with_another_root(env):
         eventually(lambda: equal(os.readlink(f"/proc/{rest[1].pid}/ns/mnt"), ns))
         first.communicate("\n")
         want = {"mnt_ns": ns[5:-1], "pid": str(rest[1].pid)}
-        equal(told(daemon.read("status")), [(f"{daemon.mnt}/d", "bpf", want)])
+        equal(mounts_shown(daemon.read("status")), [(f"{daemon.mnt}/d", "bpf", want)])
     finally:
         first.communicate()
         for process in rest:
@@ -191,7 +191,7 @@ def test_seen_past_a_process_with_another_root(env):
             process.wait()
 
 
-def test_one_that_is_propagated_is_told_once(env):
+def test_one_that_is_propagated_is_shown_once(env):
     daemon = pinned_daemon(env)
     mount(None, daemon.mnt, None, MS_SHARED)
     process = elsewhere(daemon.mnt, "true", "unchanged")

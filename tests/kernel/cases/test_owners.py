@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What is attached goes with what it is attached in: network namespaces that processes keep in every
-way there is, tun devices, pairs of veth; and what a sockmap gave to its sockets goes with the map. Each
+"""What is attached is released with what it is attached in: network namespaces that processes keep in every
+way there is, tun devices, pairs of veth; and what a sockmap gave to its sockets is released with the map. Each
 answer is put to the test: the process is ended, and the kernel shows."""
 import os
 import pathlib
@@ -130,7 +130,7 @@ def goes(daemon, pid, objects, effect="freed"):
 
 
 def stays(daemon, pids, objects, listed=True):
-    """It goes with none of these alone, and they are all there."""
+    """It is freed with none of these alone, and all of them are listed."""
     def look():
         for pid in pids:
             equal(retained(daemon, pid, objects), {} if listed else None, f"retains of {pid}")
@@ -143,14 +143,14 @@ def because(daemon, obj):
 
 def is_there(daemon, objects):
     for obj in objects:
-        check((daemon.tree / obj.key).exists(), f"{obj.key} is gone")
+        check((daemon.tree / obj.key).exists(), f"{obj.key} was freed")
         equal(daemon.row(obj.key)["state"], "held")
 
 
 # -------------------------------------------------------------- namespaces ---
 
 def test_alone(env):
-    """A process alone in its network namespace: what is attached there goes with it, and so does the
+    """A process alone in its network namespace: what is attached there is freed with it, and so is the
     user state of what that uses; nobody is named who has nothing to do with it."""
     script = env.tmp / "inside"
     script.write_text(f"#!/bin/sh\nexec {tool('unshare')} --net {env.mkobj}\n")
@@ -276,7 +276,7 @@ def tap_process(env, *words):
 
 
 def test_tap(env):
-    """One that does not persist goes with its file, though others are in its namespace."""
+    """One that does not persist is removed with its file, though others are in its namespace."""
     daemon, helper, first = env.daemon(), env.helper(), tap_process(env, "new", "tap=tap0")
     second = Process(env, f"join={first.net}")
     progs = attach(env, helper, first.net, "tap0")
@@ -303,7 +303,7 @@ def test_tap_persistent(env):
 
 
 def test_tap_moved(env):
-    """In a namespace that its file is not of it goes with either."""
+    """In a namespace that its file is not of it is removed with either."""
     daemon, helper, first = env.daemon(), env.helper(), tap_process(env, "new", "tap=tap0", "tap=tap1")
     second = Process(env, "new")
     for name in ("tap0", "tap1"):
@@ -320,7 +320,7 @@ def test_tap_moved(env):
 
 
 def test_veth(env):
-    """The end that is in a namespace that stays goes with the namespace of the other one."""
+    """The end that is in a namespace that stays is removed with the namespace of the other one."""
     daemon, helper, stay, inner = (env.daemon(), env.helper(), Process(env, "new"),
                                    Process(env, "new"))
     enter(stay.net, tool("ip"), "link", "add", "out0", "type", "veth", "peer", "name", "in0", "netns",
@@ -334,7 +334,7 @@ def test_veth(env):
 
 
 def test_macvlan(env):
-    """One on a device of another namespace goes with that."""
+    """One on a device of another namespace is removed with that."""
     daemon, helper, below, above = (env.daemon(), env.helper(), Process(env, "new"),
                                     Process(env, "new"))
     enter(below.net, tool("ip"), "link", "add", "low0", "type", "veth", "peer", "name", "low1")
@@ -352,7 +352,7 @@ def test_macvlan(env):
 
 
 def test_initial_namespace(env):
-    """What is attached in the kernel's own namespace goes with nobody, and names nobody."""
+    """What is attached in the kernel's own namespace is freed with no process, and names none."""
     if not pathlib.Path("/proc/sys/net/core/netdev_budget").exists():
         raise Skip("we are not in the initial network namespace") # which alone has all of these
     daemon, helper = env.daemon(), env.helper()
@@ -387,7 +387,7 @@ def sockmap(env):
 
 
 def test_psock(env):
-    """The verdict program goes with the map, though a socket has its copy and stays open."""
+    """The verdict program is released with the map, though a socket has its copy and stays open."""
     daemon, helper, map_, verdict, sock = sockmap(env)
 
     def look():

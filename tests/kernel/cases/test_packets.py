@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Programs of closed sockets that a packet keeps: in another socket's queue, in a device's queue, or not
-yet acknowledged. Each is made for real, told line by line, and goes with the packet."""
+yet acknowledged. Each is made for real, compared line by line, and released with the packet."""
 import os
 import socket
 import subprocess
@@ -51,7 +51,7 @@ def test_packet_of_closed_datagram_socket(env):
     daemon.expect(obj, [held(obj, "socket", tail(), queue.fileno(), 1)])
     equal(daemon.row(obj.key)["state"], "held")
     second = keep(env, queue.dup())
-    daemon.expect(obj, [held(obj, "socket", tail(), queue.fileno(), 1)])  # the first one is told
+    daemon.expect(obj, [held(obj, "socket", tail(), queue.fileno(), 1)])  # the first one is shown
     queue.close()
     daemon.expect(obj, [held(obj, "socket", tail(), second.fileno(), 1)])
     second.recv(1)
@@ -78,7 +78,7 @@ def test_packet_many_of_two_senders(env):
 
 
 def test_packet_in_another_process(env):
-    """It goes with the process that could receive it, as retains says."""
+    """It is freed with the process that could receive it, as retains says."""
     daemon, obj = alone(env)
     queue, sock = receiver(env), sender(env, obj)
     obj.close()
@@ -90,15 +90,15 @@ def test_packet_in_another_process(env):
         try:
             daemon.expect(obj, [f"{obj.key} socket ref=1 user=0 share=* pid={child.pid} comm=sleep"
                                 f" fd={fd} {tail()}"])
-            (told,) = daemon.lines(f"pid/{child.pid}/retains")[0]
-            equal((told.split()[0], "effect=freed" in told), (obj.key, True), told)
+            (shown,) = daemon.lines(f"pid/{child.pid}/retains")[0]
+            equal((shown.split()[0], "effect=freed" in shown), (obj.key, True), shown)
         finally:
             child.kill()
     daemon.gone(obj)
 
 
 def test_packet_of_a_pair(env):
-    """The peer, which is told as such, is told once."""
+    """The peer, which is shown as such, is shown once."""
     daemon, obj = alone(env)
     for kind, name in ((socket.SOCK_DGRAM, "unix_dgram"), (socket.SOCK_STREAM, "unix_stream"),
                        (socket.SOCK_SEQPACKET, "unix_seqpacket")):

@@ -100,7 +100,7 @@ def test_perf_inherited(env):
         daemon.expect(obj, [obj.held(), line,
                             held(obj, "perf", "event=software:cpu-clock via=inherited", event.fd,
                                  count)])
-    # Parent and child may have swapped contexts: whose event goes with the child is not ours to say.
+    # Parent and child may have swapped contexts: whose event is closed with the child cannot be said.
     end(children[0])
     daemon.expect(obj, [obj.held(), line,
                         held(obj, "perf", "event=software:cpu-clock via=inherited", event.fd)])

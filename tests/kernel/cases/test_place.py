@@ -33,7 +33,7 @@ def daemon_of(env):
     raise AssertionError("no daemon")
 
 
-def test_source_would_be_hidden(env):
+def test_source_would_be_covered(env):
     status, _, err = run(env.bpfrefs, "-f", env.bpffs, env.tmp)
     check(status != 0 and "hide" in err, err)
     equal(top_type(env.tmp), [])
@@ -78,7 +78,7 @@ def test_dead_mounts_upon_each_other(env):
 
 
 def test_what_is_mounted_over_it_stays(env):
-    """As bpftool does when it is told to pin in a directory that is not on a bpffs."""
+    """As bpftool does when it has to pin in a directory that is not on a bpffs."""
     daemon = env.daemon()
     mount("tmpfs", env.mnt, "tmpfs")
     (env.mnt / "kept").mkdir()
@@ -106,7 +106,7 @@ def test_parent_waits_and_lets_go(env):
     eventually(lambda: check(not is_mounted(env.mnt), "still mounted"))
 
 
-def test_parent_tells_the_childs_error(env):
+def test_parent_reports_the_childs_error(env):
     status, _, err = run(env.bpfrefs, "-o", "context=nonsense", env.bpffs, env.mnt)
     check(status == 1 and err.strip(), err)
     check(not is_mounted(env.mnt), "mounted in spite of it")

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
 """What each action costs in requests from the kernel to the daemon (docs/performance.md lists them):
-libfuse tells each one where it is asked to debug. Forgets come when the kernel likes and are left
+libfuse prints each one if debugging is on. Forgets come when the kernel likes and are left
 out; all else is compared as it is, in order."""
 import os
 import re
@@ -17,7 +17,7 @@ ROOT = ("GETATTR", 1)
 
 
 class Counted:
-    """A daemon that tells its requests."""
+    """A daemon that prints its requests."""
 
     def __init__(self, env, *options):
         self.daemon = Daemon(env, "-o", "debug", *options)
@@ -32,13 +32,13 @@ class Counted:
     def expect(self, what, want, action, *args):
         """The second time: by then the kernel knows the names that stay."""
         action(*args)
-        self.settle()
+        self.drain()
         start = self.daemon.log.stat().st_size
         action(*args)
         # a release is sent after close(2) has returned
         eventually(lambda: equal(self.requests(start), want, what))
 
-    def settle(self):
+    def drain(self):
         """Until every file that was opened is released."""
         def look():
             found = self.requests(0)
@@ -57,13 +57,13 @@ def read_file(path):
 
 
 def make(env):
-    """A map, and a daemon that has told of it."""
+    """A map, and a daemon that has shown it."""
     obj = env.helper().make("map", "array", name="counted")
     return obj, Counted(env)
 
 
 def test_reading(env):
-    """The object's directory is looked for each time, since it may be gone; its files are not."""
+    """The object's directory is looked for each time, since it may have been removed; its files are not."""
     obj, counted = make(env)
     opened = ["GETATTR", "OPEN", "GETATTR", "READ", "READ", "RELEASE"]
     for name in ("holders", "info"):
@@ -94,7 +94,7 @@ def test_attributes(env):
 
 
 def test_listing(env):
-    """As ls -l does: the names at once, then a look for each, which may be gone by then."""
+    """As ls -l does: the names at once, then a lookup of each, which may fail by then."""
     obj, counted = make(env)
     base = counted.daemon.tree / obj.key
     names = os.listdir(base)
@@ -108,7 +108,7 @@ def test_listing(env):
 
 
 def test_a_long_listing(env):
-    """One look for each object: what is listed besides comes and goes with others."""
+    """One lookup for each object: what else is listed belongs to others."""
     _, counted = make(env)
     maps = counted.daemon.tree / "map"
     start = counted.daemon.log.stat().st_size
@@ -119,7 +119,7 @@ def test_a_long_listing(env):
         except FileNotFoundError:
             pass
     found = counted.requests(start)
-    equal(found.count("GETATTR") <= 2, True, f"attributes asked for again: {found}")
+    equal(found.count("GETATTR") <= 2, True, f"attributes requested again: {found}")
     check(found.count("LOOKUP") <= len(names) + 2, f"{len(names)} names: {found}")
 
 

@@ -158,7 +158,7 @@ class World:
         return self.daemon.tree / self.obj.key / "keep"
 
     def ask(self, wrap, name):
-        """What a caller of that kind is told: by the virtual files, the mirror and bpffs."""
+        """What a caller of that kind gets: by the virtual files, the mirror and bpffs."""
         places = [layout(self.env, self.helper, self.obj, f"{kind}-{name}") for kind in "md"]
         status, out, err = run(*wrap, PYTHON, "-c", ACTS, self.daemon.mnt, self.obj.key,
                                self.daemon.mnt / places[0].name, places[1],
@@ -169,7 +169,7 @@ class World:
             results["left"] = state(base)
             shutil.rmtree(base)
         if self.symlinks and protected("hardlinks") and mirrored["link"] == "EPERM":
-            # nobody else may link a symlink then, as bpfrefs(5) tells
+            # nobody else may link a symlink then, as bpfrefs(5) says
             mirrored["link"] = plain["link"]
             plain["left"].pop("open/l", None)
         return virtual, mirrored, plain
@@ -189,13 +189,13 @@ class World:
 
 def want(read, control, write, peek=None):
     """Results by the beginning of an act's name, the first that fits. Who passes the controls' mode
-    may read them, and is then asked for the capability; to open one again is to open it."""
+    may read them, and then needs the capability; to open one again is to open it."""
     return {"read descriptor": "ok", "list": read, "read ": read, "open": control, "reopen": control,
             "peek": peek or ("EACCES" if control == "EACCES" else "ok"), "write": write,
             "twin": "ok" if read == "ok" else "EPERM"}
 
 
-# Kinds of callers with allow_other and gid=: the command before them, and what .bpf tells them.
+# Kinds of callers with allow_other and gid=: the command before them, and what .bpf shows them.
 def kinds():
     root = [tool("setpriv")]
     return {

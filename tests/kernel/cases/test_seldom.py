@@ -140,7 +140,7 @@ def test_preload(env):
         except OSError as error:
             fails(error.errno, os.lstat, daemon.mnt / f".{name}")
     if not links:
-        # the mirror has them as any name, and no object beside them
+        # the mirror has them as any name, and no object next to them
         check(set(preloaded) <= set(os.listdir(daemon.mnt)), "not in the mirror")
         check_unlisted(daemon)
         return

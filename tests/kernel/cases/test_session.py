@@ -12,7 +12,7 @@ import sys
 import time
 
 from harness import (MNT_DETACH, MS_BIND, MS_REC, PATIENCE, Daemon, Skip, check, equal, eventually,
-                     fails, is_mounted, main, mount, must, run, settled, tool, umount)
+                     fails, is_mounted, main, mount, must, run, stable, tool, umount)
 
 
 def mount_line(path):
@@ -30,7 +30,7 @@ def refused(env, *command, says, status=None):
     check(not is_mounted(env.mnt), "mounted in spite of it")
 
 
-def test_mounted_as_told(env):
+def test_mounted_as_requested(env):
     env.daemon()
     words = mount_line(env.mnt)
     kind, source = words[words.index("-") + 1], words[words.index("-") + 2]
@@ -139,7 +139,7 @@ def test_nothing_wakes_it_but_mounts(env):
     def switches():
         words = (thread / "status").read_text().split()
         return int(words[words.index("voluntary_ctxt_switches:") + 1])
-    before = settled(switches)
+    before = stable(switches)
     time.sleep(2)
     equal(switches(), before, "wakes")
     mount("tmpfs", env.tmp / "bpf", "tmpfs")
@@ -319,7 +319,7 @@ def test_group_may_read(env):
     setpriv = tool("setpriv")
     read = [tool("cat"), daemon.tree / "holders"]
     equal(run(setpriv, "--reuid=65534", "--regid=12345", "--clear-groups", *read)[0], 0, "member")
-    equal(run(setpriv, "--reuid=65534", "--regid=1", "--clear-groups", *read)[0], 1, "stranger")
+    equal(run(setpriv, "--reuid=65534", "--regid=1", "--clear-groups", *read)[0], 1, "other user")
 
 
 def test_root_alone_reads(env):
@@ -327,7 +327,7 @@ def test_root_alone_reads(env):
     equal(os.stat(daemon.tree / "holders").st_mode & 0o777, 0o400)
     os.chmod(env.tmp, 0o755)
     equal(run(tool("setpriv"), "--reuid=65534", "--regid=65534", "--clear-groups", tool("cat"),
-              daemon.tree / "holders")[0], 1, "a stranger")
+              daemon.tree / "holders")[0], 1, "another user")
 
 
 def test_mount_helper(env):

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Programs and maps held by sockets, reuseport and fanout groups, and tun devices: made for real by
-this process, told line by line, their account even, then undone and seen to go."""
+this process, compared line by line, their account even, then undone and seen to be released."""
 import array
 import fcntl
 import mmap

@@ -22,7 +22,7 @@ def both(env, **kwargs):
 
 
 def plain(lines):
-    """Records of the common classes, without tokens and without the count: procfs cannot tell
+    """Records of the common classes, without tokens and without the count: procfs cannot show
     whose descriptor of several is one open file."""
     lines = [x for x in lines if x.split(" ")[1] in COMMON]
     return sorted(re.sub(r" (file|mtime)=\S*", "", x) for x in lines)
@@ -102,7 +102,7 @@ def test_proc_shows_what_it_cannot_know(env):
     hidden.close()
     lines, gaps = proc.lines(f"{hidden.key}/holders")
     compare(lines, [])
-    check(gaps, "a gap must be told")
+    check(gaps, "a gap must be shown")
     equal(proc.pairs(f"{hidden.key}/refs")["state"], "unknown")
 
 
@@ -117,7 +117,7 @@ def test_controls_need_no_bpf_program(env):
     daemon.write(f"{obj.key}/unpin", "x")
     daemon.write(f"{obj.key}/keep", "off")
     equal(daemon.read(f"{obj.key}/keep"), "off\n")
-    # Without counters, a pin beside which no holder was found is not let go.
+    # Without counters, a pin next to which no holder was found is not removed.
     daemon.write(f"{obj.key}/pin", "x")
     obj.close()
     fails(errno.EBUSY, daemon.write, f"{obj.key}/unpin", "x")
@@ -135,7 +135,7 @@ def test_proc_refuses_what_it_cannot_judge(env):
     check((env.bpffs / "x").exists(), "removed in spite of it")
 
 
-def test_bpf_source_tells_in_status(env):
+def test_bpf_source_is_in_status(env):
     status = env.daemon("--source=bpf").read("status")
     check("BPF walk" in status, status)
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The story that docs/tutorial.md tells: a loader fills a program array, pins the entry program
+"""The story of docs/tutorial.md: a loader fills a program array, pins the entry program
 alone and exits. With nothing else the kernel clears the array and every tail call fails; a keep
 prevents it."""
 import os
@@ -126,7 +126,7 @@ def test_keep_auto_finds_what_was_there(env):
 
 
 def test_keep_auto_waits_for_a_daemon(env):
-    """While no daemon runs, none is let go; the next one does it."""
+    """While no daemon runs, none is released; the next one does it."""
     loader, daemon = Loader(env), env.daemon()
     array = loader.keys["array"]
     daemon.write(f"{array}/keep", "auto")
@@ -136,7 +136,7 @@ def test_keep_auto_waits_for_a_daemon(env):
     kept = env.bpffs / "bpfrefs" / "auto" / array.replace("/", "_")
     check(kept.exists(), "nobody was there to let it go")
     again = env.daemon()
-    eventually(lambda: check(not kept.exists(), "not let go by the next daemon"), 20)
+    eventually(lambda: check(not kept.exists(), "not released by the next daemon"), 20)
     again.gone(array)
 
 

@@ -204,7 +204,7 @@ class Churner(threading.Thread):
                 except Skip as skip:
                     self.skipped[scene.__name__] = str(skip)
                 self.scenes += 1
-                if self.scenes % 20 == 0: # what a scene left open goes with its process
+                if self.scenes % 20 == 0: # what a scene left open is closed with its process
                     self.helper.end()
                     self.helper = self.env.helper()
         except Exception as error:  # pylint: disable=broad-except

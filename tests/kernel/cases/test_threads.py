@@ -36,9 +36,9 @@ def goes_with_its_process(daemon, obj, *lines):
     """Held just so, by the process alone; and gone with it, as retains says."""
     daemon.expect(obj, lines)
     equal(daemon.row(obj.key)["state"], "held", obj.key)
-    told = [x for x in daemon.lines(f"pid/{obj.helper.pid}/retains")[0]
+    shown = [x for x in daemon.lines(f"pid/{obj.helper.pid}/retains")[0]
             if x.startswith(f"{obj.key} ")]
-    equal([fields(x)["effect"] for x in told], ["freed"], f"retains of {obj.key}")
+    equal([fields(x)["effect"] for x in shown], ["freed"], f"retains of {obj.key}")
     obj.helper.end()
     daemon.gone(obj)
 
@@ -217,7 +217,7 @@ def in_a_namespace(env, source):
 
 
 def test_leader_gone_mount_namespace(env):
-    """And the namespace goes with its process."""
+    """And the namespace is freed with its process."""
     daemon, obj = in_a_namespace(env, "bpf")
     obj.helper.end()
     daemon.gone(obj)

@@ -165,7 +165,7 @@ def test_filters(env):
 def test_grep_and_find_end(env):
     daemon, path, _ = reading(env)
     key = "/".join(path.parts[-3:-1])
-    # Processes come and go meanwhile, so some names may be gone when grep gets there.
+    # Processes come and go meanwhile, so some names may not exist any more when grep opens them.
     _, out, err = run(tool("grep"), "-rl", f"^{key} ", daemon.mnt)
     check(all(x.endswith(": No such file or directory") for x in err.splitlines()), err)
     hits = out.splitlines()

@@ -5,7 +5,7 @@ attached and after; and what holds a module's BTF."""
 import os
 import sys
 
-from harness import Skip, check, equal, eventually, main, settled
+from harness import Skip, check, equal, eventually, main, stable
 
 # The kernel has the first for tests of this.
 FUNCTION, FUNCTION_OF_MODULE = "bpf_fentry_test1", ("veth", "veth_xmit")
@@ -49,7 +49,7 @@ def of_vmlinux(daemon, prog, rest):
 def traced(env, *words, **options):
     """Loaded, attached, held by its link alone, gone."""
     daemon, helper = env.daemon(), env.helper()
-    rest = settled(lambda: remainder(daemon, "btf/1"))
+    rest = stable(lambda: remainder(daemon, "btf/1"))
     prog = load(helper, *words, **options)
     daemon.expect(prog, [prog.held()])
     of_vmlinux(daemon, prog, rest)

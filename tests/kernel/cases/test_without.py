@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Without BPF programs: on kernels that do not load ours (before 6.1, under lockdown), where this is
-what the daemon finds for itself; elsewhere it is told. The mirror and the controls work, what procfs
-and bpf(2) tell is shown, and of all else it is said that it is not known."""
+what the daemon finds for itself; elsewhere an option says so. The mirror and the controls work, what procfs
+and bpf(2) give is shown, and all else is reported as unknown."""
 import errno
 import os
 import re
@@ -15,7 +15,7 @@ from made import taken
 SO_ATTACH_BPF = 50
 CLASS = re.compile(r"class (\w+): (procfs|bpf\(2\)): "
                    r"(complete|partial: \d.*|partial: \w.*|unavailable: \w.*)")
-# What procfs and bpf(2) tell everywhere; the rest may be partial or unavailable, but not complete.
+# What procfs and bpf(2) give everywhere; the rest may be partial or unavailable, but not complete.
 COMPLETE = {"link", "kernel"}
 SEEN = {"fd", "pin", "keep", "prog", "map", "iter"} | COMPLETE
 
@@ -45,7 +45,7 @@ def world(env, helper):
     return array, prog, inner, outer, raw, link
 
 
-def test_what_is_told(env):
+def test_what_is_shown(env):
     helper = env.helper()
     daemon = without(env)
     array, prog, inner, outer, raw, link = world(env, helper)
@@ -74,7 +74,7 @@ def test_what_is_told(env):
     check({o.key for o in (array, prog, inner, outer, raw, link)} <= listed, f"{listed}")
 
 
-def test_facts_that_a_kernel_does_not_tell(env):
+def test_facts_that_a_kernel_does_not_give(env):
     """bpf_map_info ends before map_extra until 5.16: it is not there then, and not 0."""
     daemon, helper = without(env), env.helper()
     table = helper.make("map", "array")
@@ -108,7 +108,7 @@ def test_each_class_says_what_it_misses(env):
     equal(gaps - SEEN, missing - SEEN)
 
 
-def test_hidden_holders(env):
+def test_holders_that_procfs_lacks(env):
     """What only a walk would find leaves an object unknown, never unheld."""
     daemon, helper = without(env), env.helper()
     prog = helper.make("prog", "socket_filter")

@@ -34,7 +34,7 @@ def world(env):
 
 
 def steps(path, follow):
-    """What each call gives, in order; each is told by its name."""
+    """What each call gives, in order; each is identified by its name."""
     links = {} if follow is None else {"follow_symlinks": follow}
     for name in NAMES:
         yield f"get {name}", attempt(os.getxattr, path, name, **links)
@@ -96,7 +96,7 @@ def test_as_another_user(env):
 
 
 def test_both_ways(env):
-    """One file: what is set on the one side is there on the other, and goes with it."""
+    """One file: what is set on the one side is there on the other, and is removed with it."""
     world(env)
     if attempt(os.setxattr, env.bpffs / "da", "trusted.x", b"behind") == UNSUPPORTED:
         return

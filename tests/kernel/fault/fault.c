@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * Preloaded into the daemon: lets calls fail that ask the kernel for something. Who tests says which, in a file that both map. Where a call is made from is told by the
- * return addresses on the stack, some deep: a function that opens for many is as many places.
+ * Preloaded into the daemon: makes calls to the kernel fail. The test chooses which, in a file that both
+ * map. The place that a call is made from is identified by some return addresses on the stack: a function
+ * that opens files for many callers is as many places.
  */
 #include "fault.h"
 
@@ -19,7 +20,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-/* Callers that tell one place from another, from the call on. */
+/* Callers that distinguish one place from another, from the call on. */
 #define DEPTH 6
 
 static struct control *control;
@@ -85,7 +86,7 @@ int sem_wait(sem_t *sem)
 	return next(sem);
 }
 
-static uint64_t place_of(const char *name)
+static uint64_t site_of(const char *name)
 {
 	void *frames[2 + DEPTH];
 	int count = backtrace(frames, 2 + DEPTH);
@@ -100,7 +101,7 @@ static uint64_t place_of(const char *name)
 
 static void list(const char *name)
 {
-	uint64_t hash = place_of(name);
+	uint64_t hash = site_of(name);
 
 	for (uint64_t i = 0; i < SITES; i++) {
 		struct site *site = &control->sites[(hash + i) % SITES];
@@ -120,7 +121,7 @@ static bool is_chosen(const char *name)
 {
 	uint64_t number;
 
-	if (control->how == PLACE && place_of(name) != control->site)
+	if (control->how == PLACE && site_of(name) != control->site)
 		return false;
 	number = __atomic_add_fetch(&control->count, 1, __ATOMIC_ACQ_REL);
 	if (control->how == LIST)

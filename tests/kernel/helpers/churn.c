@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * Short-lived loaders of program arrays beside a bpfrefs with keep=auto: churn BPFFS COUNT SEED.
+ * Short-lived loaders of program arrays while a bpfrefs runs with keep=auto:
+ * mkobj churn BPFFS COUNT SEED.
  *
  * Each loader is a process that makes one or two arrays, some of which hold themselves through
  * their slots' programs, loads an entry program that jumps through them, attaches it to something
  * that outlives it (a pin, a socket) or to nothing, and exits: at once, or a millisecond or more
- * after it attached. A while later the entry program is run: its tail calls tell whether the array
- * was cleared. Then the root is taken away, and at the end all must be gone.
+ * after it attached. A while later the entry program is run: its tail calls show whether the array
+ * was cleared. Then the root is removed, and at the end all must be freed.
  *
  * Prints what did not go as it must, and then a line of KEY=NUMBER.
  */
@@ -61,7 +62,7 @@ static struct {
 	const char *bpffs;
 	uint64_t random;
 	unsigned int life_us;
-	unsigned int lived, lost, instant, caught, unrooted, failed, left, exist, times;
+	unsigned int lived, lost, instant, kept, unrooted, failed, left, exist, times;
 	uint32_t *time_us;
 } all;
 
@@ -176,7 +177,7 @@ static void complain(const struct loader *loader, const char *what)
 	       (double)loader->end_ns / 1e9, what);
 }
 
-/* Do the tail calls of a loader that is gone still work? */
+/* Do the tail calls of a loader that has exited still work? */
 static void loader_judge(struct loader *loader)
 {
 	int fd, works;
@@ -206,7 +207,7 @@ static void loader_judge(struct loader *loader)
 			complain(loader, "cleared");
 	} else {
 		all.instant++;
-		all.caught += works != 0;
+		all.kept += works != 0;
 	}
 }
 
@@ -255,7 +256,8 @@ static bool map_exists(uint32_t id)
 }
 
 /*
- * All arrays must be let go of now that no root is left. Those that exist all the same are told of:
+ * The keeps of all arrays must be released now that no root is left. Arrays that exist all the same are
+ * reported:
  * another bpfrefs may keep them, and the kernel leaks an array that somebody opens by its id in the
  * moment between its last close and its clearing, as bpftool does.
  */
@@ -308,10 +310,10 @@ int churn_run(char **args)
 		run_batch(loaders + i, i, count - i < BATCH ? count - i : BATCH);
 	await_end(loaders, count);
 	qsort(all.time_us, all.times, sizeof(*all.time_us), by_time);
-	printf("lived=%u lost=%u instant=%u caught=%u unrooted=%u failed=%u left=%u exist=%u "
+	printf("lived=%u lost=%u instant=%u kept=%u unrooted=%u failed=%u left=%u exist=%u "
 	       "times=%u "
 	       "median_us=%u p99_us=%u max_us=%u\n",
-	       all.lived, all.lost, all.instant, all.caught, all.unrooted, all.failed, all.left,
+	       all.lived, all.lost, all.instant, all.kept, all.unrooted, all.failed, all.left,
 	       all.exist, all.times, all.times ? all.time_us[all.times / 2] : 0,
 	       all.times ? all.time_us[all.times * 99 / 100] : 0,
 	       all.times ? all.time_us[all.times - 1] : 0);

@@ -77,7 +77,7 @@ static int cmd_number(char **args)
 
 /* ------------------------------------------------------------- sockets --- */
 
-/* pair VAR VAR [type=]: two unix sockets, of streams if not told otherwise. */
+/* pair VAR VAR [type=]: two unix sockets, of streams unless @type says otherwise. */
 static int cmd_pair(char **args)
 {
 	int fds[2], error;

@@ -132,7 +132,7 @@ static int cmd_join(char **args)
 	return 0;
 }
 
-static void *idle_main(void *unused)
+static void *pause_main(void *unused)
 {
 	(void)unused;
 	for (;;)
@@ -156,7 +156,7 @@ static int cmd_leave(char **args)
 
 	leader = pthread_self();
 	for (unsigned int i = option_num(args, "threads", 0); i && !error; i--)
-		error = pthread_create(&other, NULL, idle_main, NULL);
+		error = pthread_create(&other, NULL, pause_main, NULL);
 	if (!error)
 		error = pthread_create(&other, NULL, server_main, &leader);
 	if (error)

@@ -59,7 +59,7 @@ int set_array(struct __sk_buff *skb)
 	return status;
 }
 
-/* Two elements, 5 and 6, the second one's timer armed, an hour ahead. */
+/* Two elements, 5 and 6, the second one's timer armed, in an hour. */
 SEC("tc")
 int set_hash(struct __sk_buff *skb)
 {

@@ -122,22 +122,22 @@ static void run_statx(struct call *call)
 		     stx.stx_mask & (STATX_BASIC_STATS | STATX_BTIME), stx.stx_nlink, stx.stx_uid);
 }
 
-/* Is it the path of the name that was asked for, and not of another name of the same pin? */
-static bool is_asked_name(const struct call *call, const char *target)
+/* Is it the path of the requested name, and not of another name of the same pin? */
+static bool is_requested_name(const struct call *call, const char *target)
 {
 	const char *root = call->world->source.root, *last = strrchr(target, '/');
 	char dir[PATH_ROOM] = ".", there[PATH_MAX];
 	const char *name = x_of(call), *slash = strrchr(name, '/');
-	struct stat asked, told;
+	struct stat wanted, shown;
 
 	if (slash)
 		snprintf(dir, sizeof(dir), "%.*s/.", (int)(slash - name), name);
 	snprintf(there, sizeof(there), "%.*s", (int)(last - target), target);
-	if (strcmp(slash ? slash + 1 : name, last + 1) != 0 || fstatat(call->xdir, dir, &asked, 0))
+	if (strcmp(slash ? slash + 1 : name, last + 1) != 0 || fstatat(call->xdir, dir, &wanted, 0))
 		return false;
 	/* The mirror's root has a number of its own. */
-	return strcmp(there, root) == 0 ? asked.st_ino == 1
-					: stat(there, &told) == 0 && told.st_ino == asked.st_ino;
+	return strcmp(there, root) == 0 ? wanted.st_ino == 1
+					: stat(there, &shown) == 0 && shown.st_ino == wanted.st_ino;
 }
 
 /* A pin's leads to the real one, of which bpffs has nothing to say. */
@@ -156,7 +156,8 @@ static bool is_pins_target(const struct call *call, char *target, size_t length,
 		return false;
 	if (lstat(target, &real)) /* by a held directory one comes where no path leads */
 		return errno == EACCES;
-	return S_ISREG(real.st_mode) && real.st_ino == shown.st_ino && is_asked_name(call, target);
+	return S_ISREG(real.st_mode) && real.st_ino == shown.st_ino &&
+	       is_requested_name(call, target);
 }
 
 static void run_readlink(struct call *call)
@@ -225,7 +226,7 @@ static bool note_symlink(struct call *call, const char *name, bool change)
 /*
  * What FUSE says of taking an ACL away, which the kernel always takes it to have, before or instead of
  * asking (bpfrefs(8), DIFFERENCES): that one who is not the owner may not; that one that only
- * directories have is gone.
+ * directories have was removed.
  */
 static bool note_acl(struct call *call, const char *name, bool follow)
 {

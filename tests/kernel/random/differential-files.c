@@ -53,7 +53,7 @@ static void note_data(struct call *call, const char *what, const char *data, ssi
 
 /* -------------------------------------------------------------- opening --- */
 
-/* -1 if it did not open, which is told. */
+/* -1 if it did not open, which is noted. */
 static int open_x(struct call *call, int flags)
 {
 	bool follows = !(flags & O_NOFOLLOW) && (flags & (O_CREAT | O_EXCL)) != (O_CREAT | O_EXCL);
@@ -220,7 +220,7 @@ static void control(struct call *call, int fd, unsigned int which, uint32_t n)
 		note_result(call, "flags", ioctl(fd, FS_IOC_GETFLAGS, &value));
 		break;
 	case 3:
-		/* Who does not own the file FUSE tells just that. */
+		/* FUSE answers just that to a user who does not own the file. */
 		if (call->step->user == 0)
 			note_result(call, "flags", ioctl(fd, FS_IOC_SETFLAGS, &value));
 		break;
@@ -419,7 +419,7 @@ static void run_opath(struct call *call)
 
 /*
  * Another name for what is open as a place: what root changes by that, who has the first one is judged
- * by; and when the first is gone it is still there.
+ * by; and when the first is removed it is still there.
  */
 static void run_two_names(struct call *call)
 {

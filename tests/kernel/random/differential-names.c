@@ -91,10 +91,10 @@ static void note_refused_link(struct call *call, const char *errno_name)
 
 /*
  * Where pins are symlinks, the pin that one leads to is in another file system than the mirror. And
- * where strangers' links are restricted, only the owner may link one: the kernel asks who may write
+ * where links to other users' files are restricted, only the owner may link one: the kernel asks who may write
  * it of regular files alone.
  */
-static bool told_refused_link(struct call *call, int flags)
+static bool refused_link(struct call *call, int flags)
 {
 	struct stat st;
 
@@ -119,7 +119,7 @@ static void run_link(struct call *call)
 
 	if (chosen == AT_SYMLINK_FOLLOW && note_refused(call, "link"))
 		return;
-	if (chosen != AT_SYMLINK_NOFOLLOW && told_refused_link(call, chosen))
+	if (chosen != AT_SYMLINK_NOFOLLOW && refused_link(call, chosen))
 		return;
 	note_result(call, "link", linkat(call->xdir, x_of(call), call->ydir, y_of(call), chosen));
 }

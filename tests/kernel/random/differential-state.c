@@ -110,7 +110,7 @@ enum { KEPT = 1, STAMPED = 2, SET = 4 };
 
 /*
  * bpffs stamps with the coarse clock, or with what some other file system has just stamped finer:
- * within one tick, a stamp cannot be told from what was there. Nothing else here sets a time that is
+ * within one tick, a stamp cannot be distinguished from what was there. Nothing else here sets a time that is
  * less than years from now.
  */
 static unsigned int fate(const struct timespec *then, const struct timespec *now,
