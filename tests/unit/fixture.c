@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <sys/syscall.h>
 
+#include "snapshot/snapshot.h"
+
 /* ---------------------------------------------------------------- cases --- */
 
 struct test_case {
@@ -394,6 +396,28 @@ struct bpfrefs_snapshot *snapshot_of(build_fn build)
 	g_assert_cmpint(bpfrefs_snapshot_take(ctx, &snap), ==, 0);
 	bpfrefs_ctx_close(ctx);
 	return snap;
+}
+
+static struct bpfrefs_snapshot *taken;
+
+const struct bpfrefs_snapshot *freeze(struct scan *scan)
+{
+	int proc_fd = scan->ctx->proc_fd;
+
+	taken = scan_finish(scan);
+	taken->find_states = graph_states;
+	g_assert_cmpint(snapshot_freeze(taken, proc_fd), ==, 0);
+	return taken;
+}
+
+void test_graph(void (*run)(struct scan *scan, const struct bpfrefs_snapshot *snap))
+{
+	struct fake fake = { 0 };
+	struct bpfrefs_ctx *ctx = fake_ctx_new(&fake);
+
+	run(scan_new(ctx, holder_classes), NULL);
+	bpfrefs_snapshot_unref(taken);
+	bpfrefs_ctx_close(ctx);
 }
 
 void state_is(const struct bpfrefs_snapshot *snap, struct bpfrefs_key key, enum bpfrefs_state state,

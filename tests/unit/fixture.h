@@ -142,20 +142,21 @@ void slot(struct scan *scan, uint32_t map_id, uint32_t index, uint32_t prog_id);
 
 /* ------------------------------------------------------ answers of the graph --- */
 
+/* The snapshot of what build() adds, owned. */
 struct bpfrefs_snapshot *snapshot_of(build_fn build);
 
-/* A case on the snapshot of what build() adds. */
-#define TEST_GRAPH(name, build)                                       \
-	static void test_##name(const struct bpfrefs_snapshot *snap); \
-	static void test_##name##_run(void)                           \
-	{                                                             \
-		struct bpfrefs_snapshot *snap = snapshot_of(build);   \
-                                                                      \
-		test_##name(snap);                                    \
-		bpfrefs_snapshot_unref(snap);                         \
-	}                                                             \
-	TEST_REGISTER(name, test_##name##_run)                        \
-	static void test_##name(const struct bpfrefs_snapshot *snap)
+/* A case that adds objects and references to @scan, and then has snap = freeze(scan). */
+#define TEST_GRAPH(name)                                                                 \
+	static void test_##name(struct scan *scan, const struct bpfrefs_snapshot *snap); \
+	static void test_##name##_run(void)                                              \
+	{                                                                                \
+		test_graph(test_##name);                                                 \
+	}                                                                                \
+	TEST_REGISTER(name, test_##name##_run)                                           \
+	static void test_##name(struct scan *scan, const struct bpfrefs_snapshot *snap)
+
+void test_graph(void (*run)(struct scan *scan, const struct bpfrefs_snapshot *snap));
+const struct bpfrefs_snapshot *freeze(struct scan *scan);
 
 void state_is(const struct bpfrefs_snapshot *snap, struct bpfrefs_key key, enum bpfrefs_state state,
 	      const char *because);

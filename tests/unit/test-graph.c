@@ -45,8 +45,10 @@ static void garbage_is(const struct bpfrefs_snapshot *snap, const char *expected
 	g_assert_cmpstr(text->str, ==, expected);
 }
 
-TEST_GRAPH(rings, build_rings)
+TEST_GRAPH(rings)
 {
+	build_rings(scan);
+	snap = freeze(scan);
 	garbage_is(snap, "map/1 map/2 map/3 ");
 	state_is(snap, map(1), BPFREFS_UNROOTED, "no root leads to it: bpfrefs keeps it (auto)");
 	state_is(snap, prog(12), BPFREFS_UNROOTED, "no root leads to it: map/2 has it in slot 0");
@@ -55,15 +57,12 @@ TEST_GRAPH(rings, build_rings)
 }
 
 /* The same cycles, but prog 11 has an unexplained reference, and a process has prog 13. */
-static void build_rings_with_roots(struct scan *scan)
+TEST_GRAPH(rings_with_roots)
 {
 	build_rings(scan);
 	scan_object(scan, prog(11))->refcnt++;
 	fd(scan, prog(13), 77);
-}
-
-TEST_GRAPH(rings_with_roots, build_rings_with_roots)
-{
+	snap = freeze(scan);
 	garbage_is(snap, "");
 	state_is(snap, prog(11), BPFREFS_STATE_UNKNOWN, "unexplained references: 1");
 	state_is(snap, map(1), BPFREFS_STATE_UNKNOWN,
@@ -76,18 +75,15 @@ TEST_GRAPH(rings_with_roots, build_rings_with_roots)
 	state_is(snap, map(3), BPFREFS_HELD, "prog/12 uses it");
 }
 
-static void build_rings_with_gap(struct scan *scan)
-{
-	build_rings(scan);
-	set_class(scan, "fd");
-	scan_gap(scan, 3, "processes", EACCES);
-}
-
-TEST_GRAPH(gap, build_rings_with_gap)
+TEST_GRAPH(gap)
 {
 	struct bpfrefs_key *keys = NULL;
 	size_t count = 0;
 
+	build_rings(scan);
+	set_class(scan, "fd");
+	scan_gap(scan, 3, "processes", EACCES);
+	snap = freeze(scan);
 	g_assert_cmpint(bpfrefs_graph_garbage(snap, &keys, &count), ==, -EAGAIN);
 	g_assert_null(keys);
 	state_is(snap, map(1), BPFREFS_STATE_UNKNOWN,
@@ -99,7 +95,7 @@ TEST_GRAPH(gap, build_rings_with_gap)
  * A keep of mode pin is a root. An automatic keep stays if the counters of its object are changing,
  * or if the object has unexplained references.
  */
-static void build_keeps(struct scan *scan)
+TEST_GRAPH(keeps)
 {
 	for (uint32_t id = 1; id <= 5; id++) {
 		array(scan, id);
@@ -111,10 +107,7 @@ static void build_keeps(struct scan *scan)
 	scan_object(scan, map(3))->changing = true;
 	scan_object(scan, map(4))->usercnt++;
 	scan_object(scan, map(4))->refcnt++;
-}
-
-TEST_GRAPH(keeps, build_keeps)
-{
+	snap = freeze(scan);
 	garbage_is(snap, "map/5 ");
 	state_is(snap, map(1), BPFREFS_HELD, "bpfrefs keeps it (pin)");
 	state_is(snap, map(2), BPFREFS_HELD, "prog/12 uses it");
@@ -123,12 +116,10 @@ TEST_GRAPH(keeps, build_keeps)
 	state_is(snap, map(5), BPFREFS_UNROOTED, "no root leads to it: bpfrefs keeps it (auto)");
 }
 
-static void build_nothing(struct scan *scan)
+TEST_GRAPH(empty)
 {
-}
 
-TEST_GRAPH(empty, build_nothing)
-{
+	snap = freeze(scan);
 	garbage_is(snap, "");
 	g_assert_cmpint(bpfrefs_unpin_check(snap, map(1), MAJOR, MINOR, 1), ==, 0);
 }
@@ -212,8 +203,10 @@ static void build_unseen(struct scan *scan)
 	fd(scan, map(3), 77);
 }
 
-TEST_GRAPH(unpin_unseen, build_unseen)
+TEST_GRAPH(unpin_unseen)
 {
+	build_unseen(scan);
+	snap = freeze(scan);
 	g_assert_cmpint(bpfrefs_unpin_check(snap, map(1), MAJOR, MINOR, 101), ==, -EBUSY);
 	g_assert_cmpint(bpfrefs_unpin_check(snap, map(2), MAJOR, MINOR, 102), ==, 0);
 	g_assert_cmpint(bpfrefs_unpin_check(snap, map(3), MAJOR, MINOR, 103), ==, 0);

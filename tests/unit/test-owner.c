@@ -76,7 +76,7 @@ static void processes_are(const struct bpfrefs_snapshot *snap, const char *expec
  * hold was found. 15: one that a socket of process 79 keeps. 16: one that is bind-mounted in the
  * mount namespace of process 80. Nothing is attached in network namespace 9.
  */
-static void build_namespaces(struct scan *scan)
+TEST_GRAPH(namespaces)
 {
 	uint32_t socket = scan_owner(scan, OWNER_SOCKET, 0x1000);
 	uint32_t mnt_ns = scan_owner(scan, OWNER_MNT_NS, 6);
@@ -100,10 +100,7 @@ static void build_namespaces(struct scan *scan)
 	kept_by_pid(scan, mnt_ns, 80);
 	kept_by_pid(scan, net_ns(scan, 9), 81);
 	scan_process(scan, 78, "child");
-}
-
-TEST_GRAPH(namespaces, build_namespaces)
-{
+	snap = freeze(scan);
 	retained_is(snap, 77, "map/1:freed prog/11:freed ");
 	retained_is(snap, 78, "");
 	retained_is(snap, 79, "prog/15:freed ");
@@ -127,7 +124,7 @@ TEST_GRAPH(namespaces, build_namespaces)
 }
 
 /* Owners that hold each other stay if no other hold was found: something unknown holds them. */
-static void build_circle(struct scan *scan)
+TEST_GRAPH(circle)
 {
 	program(scan, 11);
 	program(scan, 12);
@@ -140,10 +137,7 @@ static void build_circle(struct scan *scan)
 	kept_by(scan, net_ns(scan, 4), net_ns(scan, 3));
 	kept_by_pid(scan, net_ns(scan, 4), 77);
 	scan_process(scan, 77, "a");
-}
-
-TEST_GRAPH(circle, build_circle)
-{
+	snap = freeze(scan);
 	roots_are(snap, prog(11), "xdp:prog/11 ");
 	roots_are(snap, prog(12), "xdp[net_ns 77]:prog/12 ");
 	retained_is(snap, 77, "prog/12:freed ");
@@ -157,10 +151,12 @@ TEST_GRAPH(circle, build_circle)
  * namespace of process 70 alone. 4: it has an automatic keep. Process 73 has an open directory in
  * the bpffs too.
  */
-static void build_pins(struct scan *scan)
+TEST_GRAPH(pins)
 {
 	uint32_t bpffs = scan_owner(scan, OWNER_BPFFS, owner_bpffs_id(MAJOR, MINOR));
 	uint32_t mnt_ns = scan_owner(scan, OWNER_MNT_NS, 5);
+	struct bpfrefs_key *keys;
+	size_t count;
 
 	for (uint32_t id = 1; id <= 4; id++) {
 		array(scan, id);
@@ -180,13 +176,7 @@ static void build_pins(struct scan *scan)
 	kept_by_pid(scan, bpffs, 73);
 	kept_by_pid(scan, net_ns(scan, 6), 70);
 	keep(scan, 4, "auto");
-}
-
-TEST_GRAPH(pins, build_pins)
-{
-	struct bpfrefs_key *keys;
-	size_t count;
-
+	snap = freeze(scan);
 	state_is(snap, map(1), BPFREFS_AT_RISK,
 		 "only pid 70 (sleep), pid 71 (sleep) and 2 more hold its user state, and prog/11, "
 		 "which stays, uses it");
@@ -213,7 +203,7 @@ TEST_GRAPH(pins, build_pins)
  * Array 1 is not at risk: the program that uses it is removed with the only process that keeps the
  * pin of the array. Array 2 is at risk: another process keeps its program too.
  */
-static void build_pins_ended(struct scan *scan)
+TEST_GRAPH(pins_ended)
 {
 	uint32_t bpffs = scan_owner(scan, OWNER_BPFFS, owner_bpffs_id(MAJOR, MINOR));
 
@@ -232,10 +222,7 @@ static void build_pins_ended(struct scan *scan)
 	kept_by_pid(scan, net_ns(scan, 2), 70);
 	kept_by_pid(scan, net_ns(scan, 2), 71);
 	scan_process(scan, 70, "a");
-}
-
-TEST_GRAPH(pins_ended, build_pins_ended)
-{
+	snap = freeze(scan);
 	state_is(snap, map(1), BPFREFS_HELD, "pinned in a bpffs that only pid 70 (a) holds");
 	state_is(snap, map(2), BPFREFS_AT_RISK,
 		 "only pid 70 (a) holds its user state, and prog/12, which stays, uses it");
@@ -283,8 +270,10 @@ static void build_devices(struct scan *scan)
 	attached(scan, 14, "tap2", persistent);
 }
 
-TEST_GRAPH(devices, build_devices)
+TEST_GRAPH(devices)
 {
+	build_devices(scan);
+	snap = freeze(scan);
 	retained_is(snap, 77, "prog/11:freed prog/12:freed ");
 	retained_is(snap, 78, "prog/12:freed prog/13:freed ");
 	roots_are(snap, prog(12), "xdp[tun 77]:prog/12 xdp[net_ns 78]:prog/12 ");
@@ -303,7 +292,7 @@ TEST_GRAPH(devices, build_devices)
  * Process 78 alone holds arrays 2 and 3. Program 12, which uses array 2, is removed when 78 exits,
  * since its device needs both processes. Program 11, which uses array 3, stays.
  */
-static void build_devices_with_holder(struct scan *scan)
+TEST_GRAPH(devices_with_holder)
 {
 	build_devices(scan);
 	array(scan, 2);
@@ -312,10 +301,7 @@ static void build_devices_with_holder(struct scan *scan)
 	array(scan, 3);
 	fd(scan, map(3), 78);
 	uses(scan, 11, 3);
-}
-
-TEST_GRAPH(devices_with_holder, build_devices_with_holder)
-{
+	snap = freeze(scan);
 	state_is(snap, map(2), BPFREFS_HELD, "pid 78 (loader) has a descriptor");
 	state_is(snap, map(3), BPFREFS_AT_RISK,
 		 "only pid 78 (loader) holds its user state, and prog/11, which stays, uses it");
@@ -328,7 +314,7 @@ TEST_GRAPH(devices_with_holder, build_devices_with_holder)
  * A socket of process 78 is in sockmap 1 of process 77, which gave it program 11; and in two maps
  * that gave it program 12. Map 9 is not in the snapshot.
  */
-static void build_psocks(struct scan *scan)
+TEST_GRAPH(psocks)
 {
 	for (uint32_t id = 1; id <= 3; id++)
 		object(scan, map(id), "sockmap", true);
@@ -352,10 +338,7 @@ static void build_psocks(struct scan *scan)
 	for (uint32_t id = 1; id <= 3; id++)
 		fd(scan, map(id), 76 + id);
 	scan_process(scan, 78, "server");
-}
-
-TEST_GRAPH(psocks, build_psocks)
-{
+	snap = freeze(scan);
 	roots_are(snap, prog(11), "fd(77):map/1,prog/11 ");
 	roots_are(snap, prog(12), "fd(78):map/2,prog/12 fd(79):map/3,prog/12 ");
 	retained_is(snap, 77, "map/1:freed prog/11:freed ");
@@ -368,7 +351,7 @@ TEST_GRAPH(psocks, build_psocks)
 /*
  * A sockmap without user references has released its programs, but its sockets still have theirs.
  */
-static void build_psock_unused(struct scan *scan)
+TEST_GRAPH(psock_unused)
 {
 	uint32_t psock = scan_owner(scan, OWNER_PSOCK, 1);
 	struct bpfrefs_ref *ref;
@@ -383,10 +366,7 @@ static void build_psock_unused(struct scan *scan)
 	ref_set_owner(ref, psock);
 	kept_by_map(scan, psock, 1);
 	scan_process(scan, 78, "server");
-}
-
-TEST_GRAPH(psock_unused, build_psock_unused)
-{
+	snap = freeze(scan);
 	roots_are(snap, prog(11), "pin:prog/12,map/1,prog/11 ");
 	state_is(snap, prog(11), BPFREFS_HELD, "a socket in map/1 has it (psock)");
 	state_is(snap, map(1), BPFREFS_CLEARED,
@@ -396,7 +376,7 @@ TEST_GRAPH(psock_unused, build_psock_unused)
 /* ---------------------------------------------------------------------- many --- */
 
 /* Processes that keep only owners without references are not listed, however many there are. */
-static void build_many(struct scan *scan)
+TEST_GRAPH(many)
 {
 	program(scan, 11);
 	attached(scan, 11, "lo", net_ns(scan, 1));
@@ -406,10 +386,7 @@ static void build_many(struct scan *scan)
 		kept_by(scan, net_ns(scan, 2), scan_owner(scan, OWNER_SOCKET, pid * 64));
 	}
 	kept_by_pid(scan, net_ns(scan, 1), 4194303);
-}
-
-TEST_GRAPH(many, build_many)
-{
+	snap = freeze(scan);
 	processes_are(snap, "4194303 ");
 	g_assert_cmpuint(snap->holds->len, ==, 1);
 	retained_is(snap, 4194303, "prog/11:freed ");

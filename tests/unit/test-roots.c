@@ -9,7 +9,7 @@
  * 2, and by program 13, which is in a slot of array 1 itself. The nearest root comes first, and
  * each root once.
  */
-static void build_chains(struct scan *scan)
+TEST_GRAPH(chains)
 {
 	for (uint32_t id = 1; id <= 3; id++)
 		array(scan, id);
@@ -32,10 +32,7 @@ static void build_chains(struct scan *scan)
 	slot(scan, 3, 0, 14);
 	uses(scan, 14, 3);
 	keep(scan, 3, "auto");
-}
-
-TEST_GRAPH(chains, build_chains)
-{
+	snap = freeze(scan);
 	roots_are(
 		snap, map(1),
 		"fd(78):map/1 fd(79):map/1 pin:map/2,prog/12,map/1 fd(77):link/21,prog/11,map/1 ");
@@ -52,7 +49,7 @@ TEST_GRAPH(chains, build_chains)
 }
 
 /* With an automatic keep, what leads to the array leads to its slots too. */
-static void build_kept_chain(struct scan *scan)
+TEST_GRAPH(kept_chain)
 {
 	array(scan, 1);
 	program(scan, 11);
@@ -61,10 +58,7 @@ static void build_kept_chain(struct scan *scan)
 	uses(scan, 11, 1);
 	keep(scan, 1, "auto");
 	slot(scan, 1, 0, 12);
-}
-
-TEST_GRAPH(kept_chain, build_kept_chain)
-{
+	snap = freeze(scan);
 	roots_are(snap, prog(12), "pin:prog/11,map/1,prog/12 ");
 }
 
@@ -92,10 +86,12 @@ static int count_one(const struct bpfrefs_root *root, void *data)
 	return 5;
 }
 
-TEST_GRAPH(ladder, build_ladder)
+TEST_GRAPH(ladder)
 {
 	size_t count = 0;
 
+	build_ladder(scan);
+	snap = freeze(scan);
 	/* The result is what the callback returned. */
 	g_assert_cmpint(bpfrefs_snapshot_roots(snap, prog(140), count_one, &count), ==, 5);
 	g_assert_cmpuint(count, ==, 80);
@@ -131,15 +127,17 @@ static void build_process(struct scan *scan)
 	hold(scan, "link", prog(13), link_(21), "prog", 0);
 }
 
-TEST_GRAPH(process, build_process)
+TEST_GRAPH(process)
 {
+	build_process(scan);
+	snap = freeze(scan);
 	retained_is(snap, 77, "map/1:cleared prog/11:freed prog/13:freed link/21:freed ");
 	retained_is(snap, 78, "");
 	retained_is(snap, 5, "");
 }
 
 /* What only an automatic keep would hold is freed too, since bpfrefs then releases the keep. */
-static void build_kept(struct scan *scan)
+TEST_GRAPH(kept)
 {
 	array(scan, 1);
 	program(scan, 11);
@@ -150,10 +148,7 @@ static void build_kept(struct scan *scan)
 	array(scan, 2);
 	fd(scan, map(2), 77);
 	keep(scan, 2, "pin");
-}
-
-TEST_GRAPH(kept, build_kept)
-{
+	snap = freeze(scan);
 	retained_is(snap, 77, "map/1:freed prog/11:freed ");
 }
 
@@ -162,37 +157,33 @@ TEST_GRAPH(kept, build_kept)
  * exits. It is unknown whether this process, which does not exist, is the last one, so the pin
  * stays.
  */
-static void build_far_pin(struct scan *scan)
+TEST_GRAPH(far_pin)
 {
 	array(scan, 1);
 	set(scan, pin(scan, map(1), 100), "pid", NULL, 4194303);
 	fd(scan, map(1), 4194303);
-}
-
-TEST_GRAPH(far_pin, build_far_pin)
-{
+	snap = freeze(scan);
 	retained_is(snap, 4194303, "");
 }
 
 /* An unknown counter does not count as a holder: only the holders that were found do. */
-static void build_unread(struct scan *scan)
+TEST_GRAPH(unread)
 {
 	array(scan, 1);
 	fd(scan, map(1), 77);
 	scan_object(scan, map(1))->refcnt = BPFREFS_UNKNOWN;
 	scan_object(scan, map(1))->usercnt = BPFREFS_UNKNOWN;
-}
-
-TEST_GRAPH(unread, build_unread)
-{
+	snap = freeze(scan);
 	retained_is(snap, 77, "map/1:freed ");
 }
 
-TEST_GRAPH(memlock, build_process)
+TEST_GRAPH(memlock)
 {
 	struct fake fake = { .build = build_process };
 	struct bpfrefs_ctx *ctx = fake_ctx_new(&fake);
 
+	build_process(scan);
+	snap = freeze(scan);
 	g_assert_cmpuint(bpfrefs_memlock(ctx, snap, map(99)), ==, BPFREFS_UNKNOWN);
 	g_assert_cmpuint(bpfrefs_memlock(ctx, snap, map(1)), ==, BPFREFS_UNKNOWN);
 	((struct bpfrefs_object *)bpfrefs_snapshot_find(snap, map(1)))->memlock = 344;

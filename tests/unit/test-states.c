@@ -7,7 +7,7 @@
 
 /* --------------------------------------------------------------- states --- */
 
-static void build_held(struct scan *scan)
+TEST_GRAPH(held)
 {
 	array(scan, 1);
 	object(scan, map(2), "hash", false);
@@ -25,10 +25,7 @@ static void build_held(struct scan *scan)
 	fd(scan, link_(5), 77);
 	hold(scan, "link", prog(6), link_(5), "prog", 0);
 	keep(scan, 7, "fd");
-}
-
-TEST_GRAPH(held, build_held)
-{
+	snap = freeze(scan);
 	state_is(snap, map(1), BPFREFS_HELD, "pinned at /sys/fs/bpf/x");
 	state_is(snap, prog(3), BPFREFS_HELD, "map/1 has it in slot 0");
 	state_is(snap, map(2), BPFREFS_HELD, "prog/3 uses it");
@@ -43,7 +40,7 @@ TEST_GRAPH(held, build_held)
  * uses it is held by the same process. 4: the program that uses it is held by another process. 5: a
  * hash, which has no user state to lose.
  */
-static void build_at_risk(struct scan *scan)
+TEST_GRAPH(at_risk)
 {
 	for (uint32_t id = 1; id <= 4; id++)
 		array(scan, id);
@@ -66,10 +63,7 @@ static void build_at_risk(struct scan *scan)
 	uses(scan, 14, 4);
 	fd(scan, map(5), 77);
 	slot(scan, 1, 3, 15);
-}
-
-TEST_GRAPH(at_risk, build_at_risk)
-{
+	snap = freeze(scan);
 	state_is(snap, map(1), BPFREFS_AT_RISK,
 		 "only pid 77 (loader) holds its user state, and prog/11, which stays, uses it");
 	state_is(snap, map(2), BPFREFS_AT_RISK,
@@ -87,7 +81,7 @@ TEST_GRAPH(at_risk, build_at_risk)
  * Array 1 is held by more processes than a sentence names. Array 2 is not at risk: program 12,
  * which uses it, is held by a slot of array 2, so that it is freed together with the array.
  */
-static void build_many(struct scan *scan)
+TEST_GRAPH(many)
 {
 	array(scan, 1);
 	array(scan, 2);
@@ -100,17 +94,14 @@ static void build_many(struct scan *scan)
 	fd(scan, map(2), 70);
 	slot(scan, 2, 0, 12);
 	uses(scan, 12, 2);
-}
-
-TEST_GRAPH(many, build_many)
-{
+	snap = freeze(scan);
 	state_is(snap, map(1), BPFREFS_AT_RISK,
 		 "only pid 70 (loader), pid 71 (loader) and 3 more hold its user state, and "
 		 "prog/11, which stays, uses it");
 	state_is(snap, map(2), BPFREFS_HELD, "pid 70 (loader) has a descriptor");
 }
 
-static void build_cleared(struct scan *scan)
+TEST_GRAPH(cleared)
 {
 	array(scan, 1);
 	object(scan, map(2), "sockmap", true);
@@ -120,10 +111,7 @@ static void build_cleared(struct scan *scan)
 	pin(scan, prog(11), 100);
 	for (uint32_t id = 1; id <= 4; id++)
 		uses(scan, 11, id);
-}
-
-TEST_GRAPH(cleared, build_cleared)
-{
+	snap = freeze(scan);
 	state_is(snap, map(1), BPFREFS_CLEARED,
 		 "usercnt is 0 and prog/11 uses it: its tail calls fail");
 	state_is(snap, map(2), BPFREFS_CLEARED,
@@ -141,7 +129,7 @@ TEST_GRAPH(cleared, build_cleared)
  * program does not either, but a sockmap's program does. A link to a map holds the user state of
  * the map.
  */
-static void build_parts(struct scan *scan)
+TEST_GRAPH(parts)
 {
 	array(scan, 1);
 	object(scan, map(2), "array_of_maps", false);
@@ -165,10 +153,7 @@ static void build_parts(struct scan *scan)
 	hold(scan, "link", map(6), link_(21), "target", 1);
 	hold(scan, "map", prog(15), map(6), "msg_parser", 0);
 	hold(scan, "map", prog(16), map(6), "timer", 0);
-}
-
-TEST_GRAPH(parts, build_parts)
-{
+	snap = freeze(scan);
 	state_is(snap, map(1), BPFREFS_CLEARED,
 		 "usercnt is 0 and prog/11 uses it: its tail calls fail");
 	state_is(snap, prog(12), BPFREFS_UNROOTED, "no root leads to it: map/1 has it in slot 0");
@@ -183,7 +168,7 @@ TEST_GRAPH(parts, build_parts)
 
 /* -------------------------------------------------------------- unknown --- */
 
-static void build_unknown(struct scan *scan)
+TEST_GRAPH(unknown)
 {
 	struct bpfrefs_ref *ref;
 
@@ -202,10 +187,7 @@ static void build_unknown(struct scan *scan)
 	ref = hold(scan, "pin", prog(13), nobody, NULL, 0);
 	set(scan, ref, "path", NULL, BPFREFS_UNKNOWN);
 	set(scan, ref, "pid", NULL, 77);
-}
-
-TEST_GRAPH(unknown, build_unknown)
-{
+	snap = freeze(scan);
 	state_is(snap, map(1), BPFREFS_STATE_UNKNOWN,
 		 "no holder was found, and its refcnt could not be read");
 	state_is(snap, map(2), BPFREFS_STATE_UNKNOWN,
