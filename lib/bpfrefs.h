@@ -268,7 +268,8 @@ struct bpfrefs_object {
 	/** The number of names in a bpffs that were found, without keeps. Each hard link counts. */
 	uint64_t pins;
 	/**
-	 * The number of bytes charged for the object ("memlock" in fdinfo), or BPFREFS_UNKNOWN. 0
+	 * The number of bytes charged for the object ("memlock" in fdinfo), or BPFREFS_UNKNOWN if
+	 * the scan did not read it: bpfrefs_memlock() does. 0
 	 * for links and BTFs, for which the kernel charges nobody.
 	 */
 	uint64_t memlock;
@@ -575,12 +576,25 @@ int bpfrefs_retains(const struct bpfrefs_snapshot *snapshot, uint32_t pid, bpfre
 		    void *data);
 
 /**
- * Returns the number of bytes of memory that are charged for an object. If the snapshot does not
- * have it, it is read now from "memlock" in the fdinfo of one of the object's descriptors;
- * BPFREFS_UNKNOWN if no process has one. Opens nothing but a file of procfs.
+ * Returns the number of bytes of memory that are charged for an object. What the snapshot does not
+ * have is read now, from "memlock" in the fdinfo of a descriptor that is opened for the moment, with
+ * the lock of the context. For a map whose user state has been cleared no descriptor is opened: see
+ * bpfrefs_info_read().
+ * @return BPFREFS_UNKNOWN if it cannot be read, or the snapshot does not have the object
  */
 uint64_t bpfrefs_memlock(struct bpfrefs_ctx *ctx, const struct bpfrefs_snapshot *snapshot,
 			 struct bpfrefs_key key);
+/**
+ * Does the same for all objects of the snapshot, and takes the lock of the context once. What cannot
+ * change is remembered in the context, so that only objects that are new, and maps whose memory
+ * depends on what they contain, are opened again the next time: about 10 us each.
+ *
+ * @param bytes is set to an owned array with a number for each object, in the order of
+ *	bpfrefs_snapshot_object(); free it with free(3)
+ * @return -ENOMEM
+ */
+int bpfrefs_snapshot_memlock(struct bpfrefs_ctx *ctx, const struct bpfrefs_snapshot *snapshot,
+			     uint64_t **bytes);
 
 /* --------------------------------------------------------------- texts --- */
 
@@ -606,11 +620,11 @@ typedef int (*bpfrefs_write_fn)(const char *text, size_t length, void *data);
 
 /**
  * Writes the whole snapshot as one JSON object: `.bpf/json`. Each object, reference and process is
- * on a line of its own.
+ * on a line of its own. Reads the memory of the objects, see bpfrefs_snapshot_memlock().
  * @return 0, the value of @p write, -ENOMEM
  */
-int bpfrefs_snapshot_to_json(const struct bpfrefs_snapshot *snapshot, bpfrefs_write_fn write,
-			     void *data);
+int bpfrefs_snapshot_to_json(struct bpfrefs_ctx *ctx, const struct bpfrefs_snapshot *snapshot,
+			     bpfrefs_write_fn write, void *data);
 /**
  * Writes every reference as a record on a line of its own, in the order of
  * bpfrefs_snapshot_ref_at(): `.bpf/holders`.
@@ -619,11 +633,12 @@ int bpfrefs_snapshot_to_json(const struct bpfrefs_snapshot *snapshot, bpfrefs_wr
 int bpfrefs_snapshot_to_records(const struct bpfrefs_snapshot *snapshot, bpfrefs_write_fn write,
 				void *data);
 /**
- * Writes a line for each object, in the order of the keys: `.bpf/objects`.
- * @return 0, the value of @p write
+ * Writes a line for each object, in the order of the keys: `.bpf/objects`. Reads the memory of the
+ * objects, see bpfrefs_snapshot_memlock().
+ * @return 0, the value of @p write, -ENOMEM
  */
-int bpfrefs_snapshot_to_objects(const struct bpfrefs_snapshot *snapshot, bpfrefs_write_fn write,
-				void *data);
+int bpfrefs_snapshot_to_objects(struct bpfrefs_ctx *ctx, const struct bpfrefs_snapshot *snapshot,
+				bpfrefs_write_fn write, void *data);
 /**
  * Writes the graph of all references for dot(1): `.bpf/graph.dot`.
  * @param fold_own one node stands for everything that would be freed if the calling process
@@ -640,8 +655,13 @@ int bpfrefs_snapshot_to_dot(const struct bpfrefs_snapshot *snapshot, bool fold_o
  */
 int bpfrefs_object_to_json(struct bpfrefs_ctx *ctx, const struct bpfrefs_snapshot *snapshot,
 			   struct bpfrefs_key key, bpfrefs_write_fn write, void *data);
-/** Writes one line of bpfrefs_snapshot_to_objects(). Returns 0 or the value of @p write. */
-int bpfrefs_object_to_line(const struct bpfrefs_object *object, bpfrefs_write_fn write, void *data);
+/**
+ * Writes one line of bpfrefs_snapshot_to_objects().
+ * @param memlock the memory that is charged for the object: bpfrefs_memlock()
+ * @return 0, the value of @p write
+ */
+int bpfrefs_object_to_line(const struct bpfrefs_object *object, uint64_t memlock,
+			   bpfrefs_write_fn write, void *data);
 /** Writes one line of bpfrefs_snapshot_to_records(). Returns 0 or the value of @p write. */
 int bpfrefs_ref_to_record(const struct bpfrefs_ref *ref, bpfrefs_write_fn write, void *data);
 /**

@@ -288,10 +288,15 @@ static void compare_lines(struct event_change *change, const struct event_state 
 	}
 }
 
-/* A new object is treated as if its state had been held before. */
+/*
+ * A new object is treated as if its state had been held before. A sample does not read the memory of
+ * objects.
+ */
 static void compare_objects(struct event_change *change, const struct event_state *then,
 			    const struct event_state *now, const struct bpfrefs_snapshot *snap)
 {
+	const struct bpfrefs_object *object;
+
 	for (guint j = 0; j < now->objects->len; j++) {
 		struct object_change one = { .key = OBJECT(now, j)->key,
 					     .before = BPFREFS_HELD,
@@ -302,8 +307,8 @@ static void compare_objects(struct event_change *change, const struct event_stat
 			one.before = OBJECT(then, find_object(then, one.key))->state;
 		if (one.before == one.after)
 			continue;
-		bpfrefs_object_to_line(bpfrefs_snapshot_find(snap, one.key), show_write,
-				       change->text);
+		object = bpfrefs_snapshot_find(snap, one.key);
+		bpfrefs_object_to_line(object, object->memlock, show_write, change->text);
 		one.length = (uint32_t)change->text->len - one.at;
 		g_array_append_val(change->objects, one);
 	}

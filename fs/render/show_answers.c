@@ -93,7 +93,9 @@ static int show_risky(const struct where *w, GString *out, bool arrays)
 	for (size_t i = 0; !err && (object = bpfrefs_snapshot_object(w->snap, i)); i++) {
 		if ((object->state == BPFREFS_AT_RISK || object->state == BPFREFS_CLEARED) &&
 		    is_prog_array(object) == arrays)
-			err = bpfrefs_object_to_line(object, show_write, out);
+			err = bpfrefs_object_to_line(
+				object, bpfrefs_memlock(w->fs->ctx, w->snap, object->key),
+				show_write, out);
 	}
 	return err;
 }
@@ -121,7 +123,7 @@ int show_all_json(const struct where *w, GString *out)
 	size_t refs = bpfrefs_snapshot_ref_count(w->snap);
 	int err = text_room_for(out, JSON_MEAN * (refs + bpfrefs_snapshot_object_count(w->snap)));
 
-	return err ? err : bpfrefs_snapshot_to_json(w->snap, show_write, out);
+	return err ? err : bpfrefs_snapshot_to_json(w->fs->ctx, w->snap, show_write, out);
 }
 
 /*

@@ -55,6 +55,8 @@ struct object_group {
 	const char *type;
 	uint32_t type_number;
 	uint64_t count[BPFREFS_STATE_COUNT];
+	uint64_t memlock; /* the sum of what is known */
+	bool known;	  /* that of one object at least is */
 };
 
 /* Sorts by kind, then by the UAPI's number of the type, unknown types first. */
@@ -104,17 +106,47 @@ static void show_group(GString *out, const struct object_group *group)
 	}
 }
 
-static void show_groups(GString *out, const struct bpfrefs_snapshot *snap)
+static void add_memlock(struct object_group *group, uint64_t bytes)
+{
+	if (bytes == BPFREFS_UNKNOWN)
+		return;
+	group->memlock += bytes;
+	group->known = true;
+}
+
+static void show_memlock(GString *out, const struct object_group *group)
+{
+	g_string_append(out, "bpfrefs_memlock_bytes{");
+	label(out, "kind", bpfrefs_kind_name(group->kind));
+	g_string_append_c(out, ',');
+	label(out, "type", group->type);
+	g_string_append_c(out, '}');
+	number(out, group->known ? group->memlock : BPFREFS_UNKNOWN);
+}
+
+static int show_groups(GString *out, struct bpfrefs_ctx *ctx, const struct bpfrefs_snapshot *snap)
 {
 	g_autoptr(GArray) groups = g_array_new(FALSE, FALSE, sizeof(struct object_group));
 	const struct bpfrefs_object *object;
+	g_autofree uint64_t *memlock = NULL;
+	int err = bpfrefs_snapshot_memlock(ctx, snap, &memlock);
 
-	for (size_t i = 0; (object = bpfrefs_snapshot_object(snap, i)); i++)
-		group_of(groups, object)->count[object->state]++;
+	for (size_t i = 0; !err && (object = bpfrefs_snapshot_object(snap, i)); i++) {
+		struct object_group *group = group_of(groups, object);
+
+		group->count[object->state]++;
+		add_memlock(group, memlock[i]);
+	}
 	g_array_sort(groups, by_kind_and_type);
 	family(out, "objects", "BPF objects, by kind, type and state.");
 	for (guint i = 0; i < groups->len; i++)
 		show_group(out, &g_array_index(groups, struct object_group, i));
+	family(out, "memlock_bytes",
+	       "Memory that is charged for BPF objects, by kind and type: the sum of memlock= over "
+	       "the objects where it is known.");
+	for (guint i = 0; i < groups->len; i++)
+		show_memlock(out, &g_array_index(groups, struct object_group, i));
+	return err;
 }
 
 /* ---------------------------------------------------------- references --- */
@@ -224,8 +256,9 @@ static void show_keep_counts(GString *out, const struct fs *fs)
 int show_metrics(const struct where *w, GString *out)
 {
 	uint64_t counters;
+	int err;
 
-	show_groups(out, w->snap);
+	err = show_groups(out, w->fs->ctx, w->snap);
 	show_references(out, w->snap);
 	counters = show_unexplained(out, w->snap);
 	show_gap_counts(out, w->snap, counters);
@@ -234,5 +267,5 @@ int show_metrics(const struct where *w, GString *out)
 	family(out, "build_info", "Always 1, with the version as a label.");
 	labelled(out, "build_info", "version", bpfrefs_version(), 1);
 	show_gaps(out, w->snap, NULL, NULL);
-	return 0;
+	return err;
 }

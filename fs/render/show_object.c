@@ -108,7 +108,7 @@ int show_objects(const struct where *w, GString *out)
 {
 	int err = text_room_for(out, LINE_MEAN * bpfrefs_snapshot_object_count(w->snap));
 
-	return err ? err : bpfrefs_snapshot_to_objects(w->snap, show_write, out);
+	return err ? err : bpfrefs_snapshot_to_objects(w->fs->ctx, w->snap, show_write, out);
 }
 
 /* ----------------------------------------------------- pins and keeps --- */

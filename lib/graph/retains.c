@@ -5,7 +5,6 @@
  * unexplained reference counts as a holder that stays.
  */
 #include "graph/graph.h"
-#include "procfs/fdinfo.h"
 
 const char *bpfrefs_effect_name(enum bpfrefs_effect effect)
 {
@@ -56,41 +55,4 @@ int bpfrefs_retains(const struct bpfrefs_snapshot *snap, uint32_t pid, bpfrefs_r
 			stop = fn(object, BPFREFS_CLEARED_BY_EXIT, data);
 	}
 	return stop;
-}
-
-/* -------------------------------------------------------------- memory --- */
-
-/* Reads memlock from the fdinfo of a descriptor, if that is still a descriptor of this object. */
-static bool read_memlock(struct bpfrefs_ctx *ctx, const struct bpfrefs_ref *ref, uint64_t *bytes)
-{
-	struct bpfrefs_value fd = bpfrefs_ref_get(ref, "fd"), tid = bpfrefs_ref_get(ref, "tid");
-	g_autofree char *path = NULL;
-	struct bpfrefs_key key;
-	char text[4096];
-
-	if (fd.type != BPFREFS_VALUE_NUM || !ref->pid)
-		return false;
-	if (tid.type == BPFREFS_VALUE_NUM)
-		path = g_strdup_printf("%u/task/%" G_GUINT64_FORMAT "/fdinfo/%" G_GUINT64_FORMAT,
-				       ref->pid, tid.num, fd.num);
-	else
-		path = g_strdup_printf("%u/fdinfo/%" G_GUINT64_FORMAT, ref->pid, fd.num);
-	return proc_text_read_at(ctx->proc_fd, path, text, sizeof(text)) > 0 &&
-	       fdinfo_key(text, &key) == 0 && bpfrefs_key_compare(key, ref->target) == 0 &&
-	       fdinfo_num(text, "memlock", bytes);
-}
-
-uint64_t bpfrefs_memlock(struct bpfrefs_ctx *ctx, const struct bpfrefs_snapshot *snap,
-			 struct bpfrefs_key key)
-{
-	const struct bpfrefs_object *object = bpfrefs_snapshot_find(snap, key);
-	size_t first, count = bpfrefs_snapshot_holders(snap, key, &first);
-	uint64_t bytes;
-
-	if (object && object->memlock != BPFREFS_UNKNOWN)
-		return object->memlock;
-	for (size_t i = first; i < first + count; i++)
-		if (read_memlock(ctx, bpfrefs_snapshot_ref_at(snap, i), &bytes))
-			return bytes;
-	return BPFREFS_UNKNOWN;
 }

@@ -13,6 +13,7 @@
 #include "kernel/pin_tree.h"
 #include "kernel/socket_holders.h"
 #include "kernel/worker.h"
+#include "procfs/fdinfo.h"
 #include "uapi/info.h"
 #include "uapi/syscalls.h"
 
@@ -341,6 +342,7 @@ const struct source source_bpf = {
 	.close = source_close,
 	.next_id = source_next_id,
 	.info = source_info,
+	.memlock = proc_memlock,
 	.map_usercnt = source_map_usercnt,
 	.collect = source_collect,
 	.collect_one = one_map_collect,

@@ -36,19 +36,6 @@ static const char *short_name(struct scan *scan, const char name[16])
 	return scan_str(scan, text);
 }
 
-/* The memory that an object is charged for, from the fdinfo of its descriptor. */
-static uint64_t read_memlock(int proc_fd, int fd)
-{
-	char path[32], text[4096];
-	uint64_t memlock;
-
-	snprintf(path, sizeof(path), "self/fdinfo/%d", fd);
-	if (proc_text_read_at(proc_fd, path, text, sizeof(text)) < 0 ||
-	    !fdinfo_num(text, "memlock", &memlock))
-		return BPFREFS_UNKNOWN;
-	return memlock;
-}
-
 static void add_map(struct scan *scan, const struct map_facts *facts, uint64_t memlock)
 {
 	struct proc_scan *proc = scan->source_data;
@@ -88,7 +75,7 @@ static int open_map(struct scan *scan, uint32_t id)
 	err = uapi_info_map_read(fd, &facts);
 	if (err)
 		return err;
-	memlock = read_memlock(scan->ctx->proc_fd, fd);
+	memlock = proc_memlock_fd(scan->ctx->proc_fd, fd);
 	add_map(scan, &facts, memlock);
 	proc_array_meet(data, &facts, memlock);
 	if (facts.type == BPF_MAP_TYPE_PROG_ARRAY && !is_used(proc, id))
@@ -135,7 +122,7 @@ static int read_prog(struct scan *scan, uint32_t id)
 	object = scan_object_add(scan, key);
 	set_type(scan, object, BPFREFS_ENUM_PROG_TYPE, facts.raw.type);
 	object->name = short_name(scan, facts.raw.name);
-	object->memlock = read_memlock(scan->ctx->proc_fd, fd);
+	object->memlock = proc_memlock_fd(scan->ctx->proc_fd, fd);
 	for (uint32_t i = 0; i < facts.map_count; i++)
 		proc_edge_add(&proc->edges, key,
 			      (struct bpfrefs_key){ BPFREFS_MAP, facts.map_ids[i] },

@@ -200,5 +200,6 @@ const struct source source_proc = {
 	.close = proc_close,
 	.next_id = proc_next_id,
 	.info = proc_info,
+	.memlock = proc_memlock,
 	.collect = proc_collect,
 };

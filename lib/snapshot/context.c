@@ -141,6 +141,7 @@ void bpfrefs_ctx_close(struct bpfrefs_ctx *ctx)
 		close(GPOINTER_TO_INT(fd));
 	g_hash_table_unref(ctx->kept);
 	g_hash_table_unref(ctx->remainders);
+	idmap_clear(&ctx->memlock);
 	g_clear_pointer(&ctx->constant, g_hash_table_unref);
 	if (ctx->proc_fd >= 0)
 		close(ctx->proc_fd);

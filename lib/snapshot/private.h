@@ -100,6 +100,11 @@ struct source {
 	int (*next_id)(struct bpfrefs_ctx *ctx, enum bpfrefs_kind kind, uint32_t start,
 		       uint32_t *id);
 	int (*info)(struct bpfrefs_ctx *ctx, struct bpfrefs_key key, struct bpfrefs_info **info);
+	/*
+	 * Reads the memory that is charged for an object now, with ctx->lock held; BPFREFS_UNKNOWN
+	 * if it cannot be read. NULL: it never can.
+	 */
+	uint64_t (*memlock)(struct bpfrefs_ctx *ctx, struct bpfrefs_key key);
 	/* One scan of everything: objects, counters, references, gaps. ctx->lock is held. */
 	int (*collect)(struct scan *scan);
 	/* The same for one object alone; -EAGAIN if that is impossible. NULL if it always is. */
@@ -136,6 +141,8 @@ struct bpfrefs_ctx {
 	 * The unexplained references of the last scan: new ones make the next snapshot scan again.
 	 */
 	GHashTable *remainders;
+	/* memory that cannot change: key -> bytes (memlock.c). Protected by @lock. */
+	struct idmap memlock;
 	GHashTable *constant; /* see constant.c; NULL before the first stable scan */
 	/*
 	 * BPF source: scan everything, including what is skipped if nothing found so far indicates

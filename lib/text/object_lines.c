@@ -22,7 +22,7 @@ uint64_t bpfrefs_object_unexplained(const struct bpfrefs_object *object)
 	       (map ? difference(object->usercnt, object->user_explained) : 0);
 }
 
-static void add_line(GString *out, const struct bpfrefs_object *object)
+static void add_line(GString *out, const struct bpfrefs_object *object, uint64_t memlock)
 {
 	fmt_add_key(out, object->key);
 	g_string_append(out, " name=");
@@ -42,6 +42,8 @@ static void add_line(GString *out, const struct bpfrefs_object *object)
 	fmt_add_number(out, bpfrefs_object_unexplained(object));
 	g_string_append(out, " pins=");
 	fmt_add_number(out, object->pins);
+	g_string_append(out, " memlock=");
+	fmt_add_number(out, memlock);
 	g_string_append(out, " state=");
 	g_string_append(out, bpfrefs_state_name(object->state));
 	g_string_append(out, " because=");
@@ -49,27 +51,34 @@ static void add_line(GString *out, const struct bpfrefs_object *object)
 	g_string_append_c(out, '\n');
 }
 
-int bpfrefs_object_to_line(const struct bpfrefs_object *object, bpfrefs_write_fn write, void *data)
+int bpfrefs_object_to_line(const struct bpfrefs_object *object, uint64_t memlock,
+			   bpfrefs_write_fn write, void *data)
 {
 	struct text_sink sink = sink_begin(write, data);
 
-	add_line(sink.out, object);
+	add_line(sink.out, object, memlock);
 	return sink_end(&sink, 0);
 }
 
-static void add_item(GString *out, const void *snap, size_t index)
+static void add_item(GString *out, const void *data, size_t index)
 {
-	add_line(out, bpfrefs_snapshot_object(snap, index));
+	const struct sink_objects *objects = data;
+
+	add_line(out, bpfrefs_snapshot_object(objects->snap, index), objects->memlock[index]);
 }
 
-int bpfrefs_snapshot_to_objects(const struct bpfrefs_snapshot *snap, bpfrefs_write_fn write,
-				void *data)
+int bpfrefs_snapshot_to_objects(struct bpfrefs_ctx *ctx, const struct bpfrefs_snapshot *snap,
+				bpfrefs_write_fn write, void *data)
 {
-	struct sink_items objects = { bpfrefs_snapshot_object_count(snap), LINE_MEAN, add_item,
-				      snap };
+	g_autofree uint64_t *memlock = NULL;
+	int err = bpfrefs_snapshot_memlock(ctx, snap, &memlock);
+	struct sink_objects objects = { snap, memlock };
+	struct sink_items items = { bpfrefs_snapshot_object_count(snap), LINE_MEAN, add_item,
+				    &objects };
 	struct text_sink sink = sink_begin(write, data);
-	int err = sink_list(&sink, &objects);
 
+	if (!err)
+		err = sink_list(&sink, &items);
 	sink_gaps(sink.out, snap);
 	return sink_end(&sink, err);
 }

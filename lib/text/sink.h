@@ -31,6 +31,12 @@ struct sink_items {
 	const void *data;
 };
 
+/* The objects of a snapshot, with the memory that is charged for each. */
+struct sink_objects {
+	const struct bpfrefs_snapshot *snap;
+	const uint64_t *memlock;
+};
+
 /* Writes all items, in two threads if there are many. */
 int sink_list(struct text_sink *sink, const struct sink_items *items);
 

@@ -78,7 +78,7 @@ static void add_remainder(struct json *json, const char *key, const struct bpfre
 }
 
 /* Adds the object and the account of its references. */
-static void add_object(struct json *json, const struct bpfrefs_object *object)
+static void add_object(struct json *json, const struct bpfrefs_object *object, uint64_t memlock)
 {
 	json_key(json, "object", object->key);
 	json_text(json, "kind", bpfrefs_kind_name(object->key.kind));
@@ -98,6 +98,7 @@ static void add_object(struct json *json, const struct bpfrefs_object *object)
 	}
 	json_bool(json, "changing", object->changing);
 	json_number(json, "pins", object->pins);
+	json_number(json, "memlock", memlock);
 	json_text(json, "state", bpfrefs_state_name(object->state));
 	json_text(json, "because", object->because);
 }
@@ -176,7 +177,7 @@ int bpfrefs_object_to_json(struct bpfrefs_ctx *ctx, const struct bpfrefs_snapsho
 	sink = sink_begin(write, data);
 	json.out = sink.out;
 	json_begin(&json, NULL, '{');
-	add_object(&json, object);
+	add_object(&json, object, bpfrefs_memlock(ctx, snap, key));
 	add_info(&json, ctx, key);
 	err = add_references(&json, snap, key);
 	add_gaps(&json, snap);
@@ -193,12 +194,13 @@ static struct json item_json(GString *out, size_t index)
 	return (struct json){ .out = out, .depth = 2, .new_line = true, .continued = index > 0 };
 }
 
-static void add_object_item(GString *out, const void *snap, size_t index)
+static void add_object_item(GString *out, const void *data, size_t index)
 {
+	const struct sink_objects *objects = data;
 	struct json json = item_json(out, index);
 
 	json_begin(&json, NULL, '{');
-	add_object(&json, bpfrefs_snapshot_object(snap, index));
+	add_object(&json, bpfrefs_snapshot_object(objects->snap, index), objects->memlock[index]);
 	json_end(&json, '}');
 }
 
@@ -247,23 +249,26 @@ static void add_time(struct json *json, const struct bpfrefs_snapshot *snap)
 	json_text(json, "time", text ? text : "?");
 }
 
-int bpfrefs_snapshot_to_json(const struct bpfrefs_snapshot *snap, bpfrefs_write_fn write,
-			     void *data)
+int bpfrefs_snapshot_to_json(struct bpfrefs_ctx *ctx, const struct bpfrefs_snapshot *snap,
+			     bpfrefs_write_fn write, void *data)
 {
+	g_autofree uint64_t *memlock = NULL;
+	int err = bpfrefs_snapshot_memlock(ctx, snap, &memlock);
+	struct sink_objects all = { snap, memlock };
 	struct sink_items objects = { bpfrefs_snapshot_object_count(snap), OBJECT_MEAN,
-				      add_object_item, snap };
+				      add_object_item, &all };
 	struct sink_items refs = { bpfrefs_snapshot_ref_count(snap), RECORD_MEAN, add_holder_item,
 				   snap };
 	struct sink_items processes = { snap->processes->len, PROCESS_MEAN, add_process_item,
 					snap };
 	struct text_sink sink = sink_begin(write, data);
 	struct json json = { .out = sink.out };
-	int err;
 
 	json_begin(&json, NULL, '{');
 	json_text(&json, "version", bpfrefs_version());
 	add_time(&json, snap);
-	err = add_array(&json, "objects", &sink, &objects);
+	if (!err)
+		err = add_array(&json, "objects", &sink, &objects);
 	if (!err)
 		err = add_array(&json, "holders", &sink, &refs);
 	if (!err)

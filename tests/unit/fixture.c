@@ -170,6 +170,15 @@ static int info(struct bpfrefs_ctx *ctx, struct bpfrefs_key key, struct bpfrefs_
 	return 0;
 }
 
+static uint64_t memlock(struct bpfrefs_ctx *ctx, struct bpfrefs_key key)
+{
+	const struct fake *fake = ctx->source_data;
+
+	if (!fake->memlock || key.kind != BPFREFS_MAP)
+		return BPFREFS_UNKNOWN;
+	return fake->memlock * key.id;
+}
+
 static int collect_counted(struct scan *scan, gint *counter)
 {
 	struct fake *fake = scan->ctx->source_data;
@@ -207,6 +216,7 @@ static const struct source proc_source = {
 	.id = BPFREFS_SOURCE_PROC,
 	.next_id = next_id,
 	.info = info,
+	.memlock = memlock,
 	.collect = collect,
 	.collect_one = collect_one,
 };

@@ -174,13 +174,13 @@ TEST_HISTORY(standings)
 	now.token = 1;
 	check(state, "+ " FD3("3"));
 	now.used_by_pinned = true;
-	check(state,
-	      "+ map/3 fd ref=1 user=1 file=4 pid=77 comm=a\\040b fd=12\n"
-	      "+ map/3 prog ref=1 user=0 id=4 name= via=used_maps\n"
-	      "+ prog/4 pin ref=1 user=0 path=/sys/fs/bpf/x ino=100\n"
-	      "! map/3 name= type=prog_array refcnt=2 usercnt=1 unexplained=0 pins=0 state=at-risk "
-	      "because=only pid 77 (a b) holds its user state,"
-	      " and prog/4, which stays, uses it\n");
+	check(state, "+ map/3 fd ref=1 user=1 file=4 pid=77 comm=a\\040b fd=12\n"
+		     "+ map/3 prog ref=1 user=0 id=4 name= via=used_maps\n"
+		     "+ prog/4 pin ref=1 user=0 path=/sys/fs/bpf/x ino=100\n"
+		     "! map/3 name= type=prog_array refcnt=2 usercnt=1 unexplained=0 pins=0 "
+		     "memlock=? state=at-risk "
+		     "because=only pid 77 (a b) holds its user state,"
+		     " and prog/4, which stays, uses it\n");
 	now.used_by_pinned = false;
 	check(state, "- map/3 fd ref=1 user=1 file=4 pid=77 comm=a\\040b fd=12\n"
 		     "- map/3 prog ref=1 user=0 id=4 name= via=used_maps\n"

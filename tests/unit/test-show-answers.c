@@ -63,9 +63,9 @@ TEST_SCANNED(at_risk)
 	check_shown(fake, fake_map, 0, show_at_risk,
 		    "map/13 name=a\\040b\\134c\\012\\377 type=prog_array refcnt=? usercnt=? "
 		    "unexplained=? "
-		    "pins=1 state=cleared because=it is so\n"
+		    "pins=1 memlock=? state=cleared because=it is so\n"
 		    "map/12 name=conns type=sockmap refcnt=4 usercnt=3 unexplained=0 pins=2 "
-		    "state=at-risk because=it is so\n");
+		    "memlock=? state=at-risk because=it is so\n");
 }
 
 TEST_SCANNED(removed)
@@ -98,7 +98,8 @@ TEST_SCANNED(json)
 		short_text, ==,
 		"{\"object\":\"prog/5\",\"kind\":\"prog\",\"id\":5,\"name\":\"entry\","
 		"\"type\":\"xdp\",\"refcnt\":2,\"explained\":2,\"unexplained\":0,"
-		"\"changing\":false,\"pins\":0,\"state\":\"held\",\"because\":\"it is so\","
+		"\"changing\":false,\"pins\":0,\"memlock\":null,\"state\":\"held\",\"because\":"
+		"\"it is so\","
 		"\"info\":{\"kind\":\"prog\",\"id\":5,\"name\":\"plain\"},"
 		"\"holders\":[{\"object\":\"prog/5\",\"class\":\"map\",\"ref\":1,\"user\":0,"
 		"\"id\":12,\"name\":\"conns\",\"via\":\"slot\",\"slot\":2},"
@@ -136,7 +137,7 @@ TEST_SCANNED(json_unknown)
 				"\"refcnt\":null,\"explained\":1,\"unexplained\":null,"
 				"\"usercnt\":null,\"user_explained\":1,"
 				"\"user_unexplained\":null,\"changing\":false,"
-				"\"pins\":1,"));
+				"\"pins\":1,\"memlock\":null,"));
 	fake_object(fake, fake_tail)->refcnt = 0;
 	tail = shown(fake, fake_tail, 0, show_json);
 	short_tail = compact(tail);

@@ -57,6 +57,17 @@ TEST_METRICS(objects)
 			      GROUP("btf", "btf", "1", "0"));
 }
 
+TEST_METRICS(memlock)
+{
+	fake->memlock = 100;
+	check(fake, "bpfrefs_memlock_bytes",
+	      "bpfrefs_memlock_bytes{kind=\"map\",type=\"hash\"} 1300\n"
+	      "bpfrefs_memlock_bytes{kind=\"map\",type=\"prog_array\"} 1200\n"
+	      "bpfrefs_memlock_bytes{kind=\"prog\",type=\"xdp\"} NaN\n"
+	      "bpfrefs_memlock_bytes{kind=\"link\",type=\"xdp\"} 0\n"
+	      "bpfrefs_memlock_bytes{kind=\"btf\",type=\"btf\"} 0\n");
+}
+
 TEST_METRICS(escapes)
 {
 	fake_object(fake, fake_plain)->type = "a\\b\"c\nd\377";
@@ -151,6 +162,7 @@ TEST_METRICS(families)
 {
 	check(fake, "# TYPE ",
 	      "# TYPE bpfrefs_objects gauge\n"
+	      "# TYPE bpfrefs_memlock_bytes gauge\n"
 	      "# TYPE bpfrefs_references gauge\n"
 	      "# TYPE bpfrefs_unexplained_references gauge\n"
 	      "# TYPE bpfrefs_unexplained_constant_references gauge\n"

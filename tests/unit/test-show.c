@@ -207,15 +207,18 @@ TEST_SCANNED(refs_negative)
 TEST_SCANNED(objects)
 {
 	fake->gaps = true;
+	fake->memlock = 100;
 	fake_scan(fake);
 #define END " state=held because=it is so\n"
 	check(fake, fake_map, show_objects,
-	      "map/12 name=conns type=prog_array refcnt=4 usercnt=3 unexplained=0 pins=2" END
+	      "map/12 name=conns type=prog_array refcnt=4 usercnt=3 unexplained=0 pins=2 "
+	      "memlock=1200" END
 	      "map/13 name=a\\040b\\134c\\012\\377 type=hash refcnt=? usercnt=? unexplained=? "
-	      "pins=1" END "prog/5 name=entry type=xdp refcnt=2 usercnt= unexplained=0 pins=0" END
-	      "prog/6 name= type=xdp refcnt=3 usercnt= unexplained=2 pins=0" END
-	      "link/7 name=? type=xdp refcnt=1 usercnt= unexplained=0 pins=0" END
-	      "btf/1 name= type=btf refcnt=1 usercnt= unexplained=1 pins=0" END
+	      "pins=1 memlock=1300" END
+	      "prog/5 name=entry type=xdp refcnt=2 usercnt= unexplained=0 pins=0 memlock=?" END
+	      "prog/6 name= type=xdp refcnt=3 usercnt= unexplained=2 pins=0 memlock=?" END
+	      "link/7 name=? type=xdp refcnt=1 usercnt= unexplained=0 pins=0 memlock=0" END
+	      "btf/1 name= type=btf refcnt=1 usercnt= unexplained=1 pins=0 memlock=0" END
 	      "# fd: partial: 3 processes: Permission denied\n"
 	      "# pin: unavailable: no bpffs here\n"
 	      "# map: partial: one never knows\n");

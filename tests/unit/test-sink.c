@@ -49,6 +49,26 @@ static int take(const char *text, size_t length, void *data)
 	return ++got->calls == got->fail_at ? -EIO : 0;
 }
 
+static int write_json(const struct bpfrefs_snapshot *snap, bpfrefs_write_fn write, void *data)
+{
+	struct fake fake = { .collect_error = -EIO };
+	struct bpfrefs_ctx *ctx = fake_ctx_new(&fake);
+	int err = bpfrefs_snapshot_to_json(ctx, snap, write, data);
+
+	bpfrefs_ctx_close(ctx);
+	return err;
+}
+
+static int write_objects(const struct bpfrefs_snapshot *snap, bpfrefs_write_fn write, void *data)
+{
+	struct fake fake = { .collect_error = -EIO };
+	struct bpfrefs_ctx *ctx = fake_ctx_new(&fake);
+	int err = bpfrefs_snapshot_to_objects(ctx, snap, write, data);
+
+	bpfrefs_ctx_close(ctx);
+	return err;
+}
+
 static int write_dot(const struct bpfrefs_snapshot *snap, bpfrefs_write_fn write, void *data)
 {
 	return bpfrefs_snapshot_to_dot(snap, false, write, data);
@@ -85,13 +105,13 @@ TEST(records_of_a_large_snapshot)
 TEST(objects_of_a_large_snapshot)
 {
 	struct bpfrefs_snapshot *snap = large_snapshot();
-	g_autofree char *text = whole_text(snap, bpfrefs_snapshot_to_objects);
+	g_autofree char *text = whole_text(snap, write_objects);
 	struct got each = { .text = g_string_new(NULL) };
 
 	for (size_t i = 0; i < OBJECTS; i++)
-		g_assert_cmpint(
-			bpfrefs_object_to_line(bpfrefs_snapshot_object(snap, i), take, &each), ==,
-			0);
+		g_assert_cmpint(bpfrefs_object_to_line(bpfrefs_snapshot_object(snap, i),
+						       BPFREFS_UNKNOWN, take, &each),
+				==, 0);
 	g_assert_cmpstr(text, ==, each.text->str);
 	g_string_free(each.text, TRUE);
 	bpfrefs_snapshot_unref(snap);
@@ -100,7 +120,7 @@ TEST(objects_of_a_large_snapshot)
 TEST(json_of_a_large_snapshot)
 {
 	struct bpfrefs_snapshot *snap = large_snapshot();
-	g_autofree char *text = whole_text(snap, bpfrefs_snapshot_to_json);
+	g_autofree char *text = whole_text(snap, write_json);
 	g_autoptr(JsonNode) node = json_from_string(text, NULL);
 	JsonArray *objects, *holders;
 
@@ -129,8 +149,8 @@ TEST(json_of_a_large_snapshot)
 /* The value of the write function that fails is returned, and it is not called again. */
 TEST(failed_write_ends_the_text)
 {
-	static const write_text all[] = { bpfrefs_snapshot_to_json, bpfrefs_snapshot_to_records,
-					  bpfrefs_snapshot_to_objects, write_dot };
+	static const write_text all[] = { write_json, bpfrefs_snapshot_to_records, write_objects,
+					  write_dot };
 	struct bpfrefs_snapshot *snap = large_snapshot();
 
 	for (size_t i = 0; i < G_N_ELEMENTS(all); i++) {

@@ -78,21 +78,26 @@ def test_retains(env):
         lines, gaps = daemon.lines(f"pid/{helper.pid}/retains")
         compare(lines, [f"{array.key} name=jmp effect=cleared memlock=*",
                         f"{large.key} name=large effect=freed memlock={memlock}",
-                        f"{target.key} name=target effect=freed memlock=?"])
+                        f"{target.key} name=target effect=freed memlock=*"])
         check(not gaps, str(gaps))
-        check(fields(lines[0])["memlock"].isdigit(), lines[0])
+        for line in lines:
+            check(fields(line)["memlock"].isdigit(), line)
     eventually(look)
+    equal(daemon.row(large.key)["memlock"], memlock)
+    # a pin and a slot hold them, and no descriptor
+    for obj in (entry, target):
+        check(daemon.row(obj.key)["memlock"].isdigit(), daemon.row(obj.key))
     equal(daemon.row(array.key)["state"], "at-risk")
     compare([x for x in daemon.lines("at-risk")[0] if x.startswith(f"{array.key} ")],
             [f"{array.key} name=jmp type=prog_array refcnt=2 usercnt=1 unexplained=0 pins=0"
-             " state=at-risk because=*"])
+             " memlock=* state=at-risk because=*"])
     end(helper)
     daemon.gone(target)
     daemon.gone(large)
 
     def cleared():
         row = daemon.row(array.key)
-        equal((row["usercnt"], row["state"]), ("0", "cleared"))
+        equal((row["usercnt"], row["memlock"], row["state"]), ("0", "?", "cleared"))
         check(any(x.startswith(f"{array.key} ") for x in daemon.lines("at-risk")[0]), "at-risk")
     eventually(cleared)
     os.unlink(env.bpffs / "entry")
@@ -132,7 +137,7 @@ def test_retains_namespace(env):
     helper.make("map", "array", name="near")
     eventually(lambda: compare([x for x in daemon.lines(f"pid/{helper.pid}/retains")[0]
                                 if "name=far" in x],
-                               [f"{obj.key} name=far effect=freed memlock=?"]))
+                               [f"{obj.key} name=far effect=freed memlock=*"]))
     child = helper.do("fork")["child"]
 
     def stays():

@@ -27,7 +27,7 @@ COUNT = r"(?:\?|[0-9]+)"
 RECORD = rf"{KEY} [a-z_]+ ref={COUNT} user={COUNT}(?: [a-z_]+={VALUE})*"
 GAP = rf"# [a-z_]+: (?:partial|unavailable|changing)(?:: {TEXT})?"
 OBJECT = (rf"{KEY} name={VALUE} type={VALUE} refcnt={COUNT} usercnt=(?:{COUNT})? unexplained={COUNT}"
-          rf" pins={COUNT} state=[a-z-]+ because={TEXT}")
+          rf" pins={COUNT} memlock={COUNT} state=[a-z-]+ because={TEXT}")
 PAIR = rf"[a-z_]+(?: [a-z_]+)*: {TEXT}"
 MOUNT = rf" mnt_ns=[0-9]+ pid={COUNT} (?:path|covered)={VALUE}"
 TIME = r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:]{8}\.[0-9]{3}Z"

@@ -19,7 +19,8 @@ from harness import (PATIENCE, check, equal, eventually, fields, libc, main, mus
 SYS_BPF = {"x86_64": 321}.get(os.uname().machine, 280)
 
 NAMES = {
-    "bpfrefs_objects": {"kind", "type", "state"}, "bpfrefs_references": {"class"},
+    "bpfrefs_objects": {"kind", "type", "state"}, "bpfrefs_memlock_bytes": {"kind", "type"},
+    "bpfrefs_references": {"class"},
     "bpfrefs_unexplained_references": set(), "bpfrefs_unexplained_constant_references": set(),
     "bpfrefs_gaps": {"class"},
     "bpfrefs_scan_seconds": set(), "bpfrefs_keeps": {"mode"}, "bpfrefs_build_info": {"version"},
