@@ -6,6 +6,7 @@ import ctypes
 import json
 import os
 import re
+import socket
 import struct
 import sys
 
@@ -345,8 +346,7 @@ def test_netkit(env):
     status, _, error = run(tool("ip"), "link", "add", "kit0", "type", "netkit")
     if status:
         raise Skip(f"no netkit device: {error.strip()}")
-    with open("/sys/class/net/kit0/ifindex", encoding="ascii") as words:
-        ifindex = int(words.read())
+    ifindex = socket.if_nametoindex("kit0")
     obj = env.helper().make("prog", "sched_cls")
     facts(env, create(env, obj, ifindex, NETKIT_PEER), "netkit", obj,
           {"ifindex": ifindex, "attach_type": "netkit_peer"})
