@@ -141,6 +141,18 @@ void temp_dir_mkdir(const struct temp_dir *dir, const char *path)
 	g_assert_cmpint(g_mkdir_with_parents(full, 0755), ==, 0);
 }
 
+void temp_dir_has_only(const struct temp_dir *dir, const char *path, const char *names)
+{
+	g_autofree char *full = g_build_filename(dir->path, path, NULL);
+	g_autoptr(GDir) entries = g_dir_open(full, 0, NULL);
+	g_auto(GStrv) allowed = g_strsplit(names, " ", -1);
+	const char *name;
+
+	g_assert_nonnull(entries);
+	while ((name = g_dir_read_name(entries)))
+		g_assert_true(g_strv_contains((const char *const *)allowed, name));
+}
+
 /* ------------------------------------------------------------ fake kernel --- */
 
 static int next_id(struct bpfrefs_ctx *ctx, enum bpfrefs_kind kind, uint32_t start, uint32_t *id)

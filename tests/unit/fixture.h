@@ -64,6 +64,8 @@ void temp_dir_clear(struct temp_dir *dir);
 void temp_dir_file(const struct temp_dir *dir, const char *path, const char *text);
 void temp_dir_link(const struct temp_dir *dir, const char *path, const char *target);
 void temp_dir_mkdir(const struct temp_dir *dir, const char *path);
+/* Checks that the directory @path has no other names than these, which blanks separate. */
+void temp_dir_has_only(const struct temp_dir *dir, const char *path, const char *names);
 
 /* ------------------------------------------------------------ fake kernel --- */
 

@@ -152,6 +152,9 @@ static void sandbox_init(struct sandbox *box)
 
 static void sandbox_clear(struct sandbox *box)
 {
+	/* A command that was refused has created nothing. */
+	temp_dir_has_only(&box->dir, "", "app out");
+	temp_dir_has_only(&box->dir, "app", "file");
 	temp_dir_clear(&box->dir);
 	fake_clear(&box->fake);
 }

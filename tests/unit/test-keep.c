@@ -35,7 +35,13 @@ TEST(names)
 
 /* ---------------------------------------------------------- directories --- */
 
-#define TEST_DIR(name) TEST_WITH(struct temp_dir, dir, temp_dir_init, temp_dir_clear, name)
+static void dir_clear(struct temp_dir *dir)
+{
+	temp_dir_has_only(dir, "", "bpfrefs other");
+	temp_dir_clear(dir);
+}
+
+#define TEST_DIR(name) TEST_WITH(struct temp_dir, dir, temp_dir_init, dir_clear, name)
 
 static bool need_root(void)
 {
