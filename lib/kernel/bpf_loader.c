@@ -8,12 +8,10 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "kernel/iter_reader.h"
 #include "kernel/load_error.h"
 #include "kernel/min_core_btf.h"
+#include "kernel/pipeline.h"
 #include "walk.skel.h"
-
-/* Records follow each other without padding, so the size of each must keep the next one aligned. */
 
 /* Without these programs there is nothing to start from, and the procfs source does better. */
 static const char *const needed[] = { "walk_maps",	"walk_progs",  "walk_links", "walk_tasks",
@@ -43,8 +41,6 @@ struct bpf_loader {
 	bool took_long;	     /* a run of PARALLEL_PROGRAM filled more than one buffer */
 	GHashTable *maps;    /* the ids of our maps */
 	GHashTable *missing; /* the names, owned, of programs that do not load on this kernel */
-	/* the ids of our programs; filled when there is a second instance */
-	GHashTable *programs;
 	uint32_t newest_btf; /* the highest id of all BTFs when the programs were loaded */
 };
 
@@ -206,7 +202,6 @@ int bpf_loader_load(struct bpf_loader **out, char **why)
 
 	walkers->missing = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
 	walkers->maps = g_hash_table_new(NULL, NULL);
-	walkers->programs = g_hash_table_new(NULL, NULL);
 	walkers->second = (struct second){ .link = -1, .map = -1 };
 	/* Before the load: a module that is loaded meanwhile then counts as newer. */
 	bpf_loader_outdated(walkers);
@@ -243,7 +238,6 @@ void bpf_loader_free(struct bpf_loader *walkers)
 	walk__destroy(walkers->skeleton);
 	g_hash_table_unref(walkers->missing);
 	g_hash_table_unref(walkers->maps);
-	g_hash_table_unref(walkers->programs);
 	g_free(walkers);
 }
 
@@ -310,20 +304,22 @@ int bpf_loader_open_iterator(struct bpf_loader *walkers, const char *program)
 int bpf_loader_iterate(struct bpf_loader *walkers, const char *program, walk_fn fn, void *data)
 {
 	bpfrefs_autofd fd = bpf_loader_open_iterator(walkers, program);
-	struct iter_reader reading = {
-		.control = bpf_loader_control(walkers),
-		.out = walkers->skeleton->bss->walk_out,
-		.fd = fd,
-	};
-	bool took_long = false;
-	int err;
+	struct pipeline_reader reader;
+	const void *records;
+	uint32_t len;
+	int more;
 
 	if (fd < 0)
 		return bpf_loader_lack(walkers, program) ? -ENOPKG : fd;
-	iter_reader_begin(&reading);
-	err = iter_reader_all(&reading, fn, data, &took_long);
-	walkers->took_long |= took_long && strcmp(program, PARALLEL_PROGRAM) == 0;
-	return err;
+	pipeline_reader_begin(&reader, &walkers->skeleton->bss->walk,
+			      walkers->skeleton->bss->walk_out, fd);
+	do {
+		more = pipeline_reader_next(&reader, &records, &len);
+		if (more > 0 && len > WALK_OUT_SIZE / 4 && strcmp(program, PARALLEL_PROGRAM) == 0)
+			walkers->took_long = true;
+		walk_each(records, len, fn, data);
+	} while (more > 0);
+	return more;
 }
 
 int bpf_loader_call(struct bpf_loader *walkers, const char *program, walk_fn fn, void *data)
@@ -377,19 +373,6 @@ static int adopt_instance(struct second *second, struct walk *skeleton)
 	return 0;
 }
 
-static void add_own_programs(struct bpf_loader *walkers)
-{
-	struct bpf_program *prog;
-
-	bpf_object__for_each_program(prog, walkers->skeleton->obj)
-	{
-		uint32_t id = bpf_loader_program_id(walkers, bpf_program__name(prog));
-
-		if (id)
-			g_hash_table_add(walkers->programs, GUINT_TO_POINTER(id));
-	}
-}
-
 void bpf_loader_prepare(struct bpf_loader *walkers)
 {
 	bpfrefs_autofd types = -1;
@@ -407,7 +390,6 @@ void bpf_loader_prepare(struct bpf_loader *walkers)
 		err = adopt_instance(&walkers->second, skeleton);
 	if (!err) {
 		add_own_maps(walkers, skeleton);
-		add_own_programs(walkers);
 	} else {
 		free_second(&walkers->second); /* the first instance does everything, as before */
 	}
@@ -417,46 +399,44 @@ void bpf_loader_prepare(struct bpf_loader *walkers)
 }
 
 struct bpf_loader_walk {
-	struct iter_reader reading;
-	struct prefetch *prefetch;
+	struct pipeline_reader reader;
+	struct pipeline *pipeline;
 };
 
-struct bpf_loader_walk *bpf_loader_begin(struct bpf_loader *walkers, const char *program)
+struct bpf_loader_walk *bpf_loader_begin(struct bpf_loader *walkers)
 {
 	struct second *second = &walkers->second;
 	struct bpf_loader_walk *walk;
-	int fd;
+	int fd = second->bss ? bpf_iter_create(second->link) : -1;
 
-	if (!second->bss || strcmp(program, PARALLEL_PROGRAM) != 0)
-		return NULL;
-	fd = bpf_iter_create(second->link);
 	if (fd < 0)
 		return NULL;
 	walk = g_new0(struct bpf_loader_walk, 1);
 	second->bss->walk = *bpf_loader_control(walkers);
-	walk->reading =
-		(struct iter_reader){ &second->bss->walk, second->bss->walk_out, fd, 0, false };
-	iter_reader_begin(&walk->reading);
-	walk->prefetch = prefetch_begin(iter_reader_next, &walk->reading);
-	if (walk->prefetch)
-		return walk;
-	close(fd);
-	g_free(walk);
-	return NULL;
+	pipeline_reader_begin(&walk->reader, &second->bss->walk, second->bss->walk_out, fd);
+	walk->pipeline = pipeline_begin(pipeline_reader_next, &walk->reader, true);
+	return walk;
 }
 
 int bpf_loader_end(struct bpf_loader_walk *walk, walk_fn soon, walk_fn fn, void *data)
 {
-	int err = prefetch_end(walk->prefetch, soon, fn, data);
+	int err = pipeline_end(walk->pipeline, soon, fn, data);
 
-	close(walk->reading.fd);
+	close(walk->reader.fd);
 	g_free(walk);
 	return err;
 }
 
-bool bpf_loader_own_program(const struct bpf_loader *walkers, uint32_t id)
+bool bpf_loader_own_program(struct bpf_loader *walkers, uint32_t id)
 {
-	return g_hash_table_contains(walkers->programs, GUINT_TO_POINTER(id));
+	struct bpf_program *prog;
+
+	bpf_object__for_each_program(prog, walkers->skeleton->obj)
+	{
+		if (bpf_loader_program_id(walkers, bpf_program__name(prog)) == id)
+			return true;
+	}
+	return false;
 }
 
 int bpf_loader_own_fd(struct bpf_loader *walkers, enum bpfrefs_kind kind)

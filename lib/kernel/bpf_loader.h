@@ -60,9 +60,9 @@ int bpf_loader_iterate(struct bpf_loader *walkers, const char *program, walk_fn 
  * bpf_loader_prepare() is called before a scan reads anything. Once an earlier run took long, it loads
  * a second instance of the program; that takes some 10 ms, and happens once.
  *
- * bpf_loader_begin() starts a thread that runs @program from the beginning, with a copy of the control
- * structure as it is now. It returns NULL where that is not possible; the caller then uses
- * bpf_loader_iterate().
+ * bpf_loader_begin() starts a thread that runs walk_tasks from the beginning, with a copy of the
+ * control structure as it is now. It returns NULL where there is no second instance; the caller then
+ * uses bpf_loader_iterate().
  *
  * bpf_loader_end() calls @fn for each record, in order, as the thread reads them. At the end it
  * frees @walk and returns 0 or -errno. @soon, which may be NULL, is called for each record
@@ -70,7 +70,7 @@ int bpf_loader_iterate(struct bpf_loader *walkers, const char *program, walk_fn 
  */
 struct bpf_loader_walk;
 void bpf_loader_prepare(struct bpf_loader *walkers);
-struct bpf_loader_walk *bpf_loader_begin(struct bpf_loader *walkers, const char *program);
+struct bpf_loader_walk *bpf_loader_begin(struct bpf_loader *walkers);
 int bpf_loader_end(struct bpf_loader_walk *walk, walk_fn soon, walk_fn fn, void *data);
 
 /*
@@ -93,11 +93,8 @@ int bpf_loader_cpu_map_fd(struct bpf_loader *walkers);
 int bpf_loader_open_iterator(struct bpf_loader *walkers, const char *program);
 /* Returns true if this map belongs to the loaded programs. */
 bool bpf_loader_own_map(const struct bpf_loader *walkers, uint32_t id);
-/*
- * Returns true if this program is one of the loaded ones. The set is filled when the second
- * instance is loaded: only that instance can meet the iterators of the first one while they run.
- */
-bool bpf_loader_own_program(const struct bpf_loader *walkers, uint32_t id);
+/* Returns true if this program is one of the loaded ones, without the second instance's. */
+bool bpf_loader_own_program(struct bpf_loader *walkers, uint32_t id);
 /* The id of one of the loaded programs, or 0. */
 uint32_t bpf_loader_program_id(struct bpf_loader *walkers, const char *program);
 

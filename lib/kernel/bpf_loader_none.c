@@ -84,10 +84,9 @@ void bpf_loader_prepare(struct bpf_loader *walkers)
 	(void)walkers;
 }
 
-struct bpf_loader_walk *bpf_loader_begin(struct bpf_loader *walkers, const char *program)
+struct bpf_loader_walk *bpf_loader_begin(struct bpf_loader *walkers)
 {
 	(void)walkers;
-	(void)program;
 	return NULL;
 }
 
@@ -100,7 +99,7 @@ int bpf_loader_end(struct bpf_loader_walk *walk, walk_fn soon, walk_fn fn, void 
 	return -EOPNOTSUPP;
 }
 
-bool bpf_loader_own_program(const struct bpf_loader *walkers, uint32_t id)
+bool bpf_loader_own_program(struct bpf_loader *walkers, uint32_t id)
 {
 	return bpf_loader_own_map(walkers, id);
 }

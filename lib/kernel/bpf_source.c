@@ -11,8 +11,8 @@
 #include "kernel/object_cache.h"
 #include "kernel/owner_records.h"
 #include "kernel/pin_tree.h"
+#include "kernel/pipeline.h"
 #include "kernel/socket_holders.h"
-#include "kernel/worker.h"
 #include "procfs/fdinfo.h"
 #include "uapi/info.h"
 #include "uapi/syscalls.h"
@@ -212,14 +212,17 @@ struct counters {
 	int err;
 };
 
-/* May run in a worker thread: it uses only the object cache, and nothing else of the scan. */
-static void *read_cached(void *data)
+/*
+ * It is a pipeline_fn that reads no records. It may run in a thread: it uses only the object cache,
+ * and nothing else of the scan.
+ */
+static int read_cached(void *data, const void **records, uint32_t *len)
 {
-	struct counters *counters = data;
-	const struct walk_state *state = walk_state_of(counters->scan);
+	struct scan *scan = data;
 
-	counters->err = object_cache_read(counters->scan->ctx->object_cache, state->walkers);
-	return NULL;
+	(void)records;
+	(void)len;
+	return object_cache_read(scan->ctx->object_cache, walk_state_of(scan)->walkers);
 }
 
 /* Reads links and BTFs, once maps and programs have been read from the cache or by iterators. */
@@ -250,7 +253,7 @@ static int read_before(struct counters *counters)
 	if (state->objects_read)
 		counters->err = object_records_read(scan->ctx, cache_object, scan);
 	else
-		read_cached(counters);
+		counters->err = object_cache_read(scan->ctx->object_cache, state->walkers);
 	return read_rest(counters);
 }
 
@@ -258,15 +261,14 @@ static int read_before(struct counters *counters)
  * Objects that are newer than the first reading are left out. The classes whose derive() runs no
  * program do so meanwhile.
  */
-static int read_after(struct counters *counters)
+static int read_after(struct counters *counters, bool parallel)
 {
 	struct walk_state *state = walk_state_of(counters->scan);
-	struct worker worker;
+	struct pipeline *reading = pipeline_begin(read_cached, counters->scan, parallel);
 
 	g_byte_array_set_size(counters->links.bytes, 0);
-	worker_begin(&worker, read_cached, counters);
 	dispatch_derive(counters->scan, true);
-	worker_end(&worker);
+	counters->err = pipeline_end(reading, NULL, dispatch_record, NULL);
 	owners_derive(counters->scan);
 	state->after = true;
 	state->objects_read = false;
@@ -299,6 +301,7 @@ static int collect(struct scan *scan)
 	g_autoptr(GByteArray) links = g_byte_array_new();
 	struct counters counters = { .scan = scan, .links.bytes = links };
 	struct bpf_loader_walk *tasks;
+	bool parallel;
 	int err = add_btfs(scan);
 
 	if (!err)
@@ -307,10 +310,11 @@ static int collect(struct scan *scan)
 		return err;
 	socket_holder_prepare(scan);
 	owners_prepare(scan);
-	tasks = bpf_loader_begin(walk_state_of(scan)->walkers, "walk_tasks");
+	tasks = bpf_loader_begin(walk_state_of(scan)->walkers);
+	parallel = tasks != NULL;
 	dispatch_objects(scan, &counters.links);
 	dispatch_classes(scan, tasks);
-	err = read_after(&counters);
+	err = read_after(&counters, parallel);
 	if (!err)
 		dispatch_objects(scan, &counters.links);
 	return err;

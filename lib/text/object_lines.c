@@ -2,9 +2,6 @@
 /* The lines of .bpf/objects: one object, with its counters and its state, on each line. */
 #include "text/sink.h"
 
-/* The approximate length of a line. */
-#define LINE_MEAN 160
-
 /* Returns how many references of a counter are unexplained, or too many were found. */
 static uint64_t difference(uint64_t counter, uint64_t explained)
 {
@@ -73,8 +70,7 @@ int bpfrefs_snapshot_to_objects(struct bpfrefs_ctx *ctx, const struct bpfrefs_sn
 	g_autofree uint64_t *memlock = NULL;
 	int err = bpfrefs_snapshot_memlock(ctx, snap, &memlock);
 	struct sink_objects objects = { snap, memlock };
-	struct sink_items items = { bpfrefs_snapshot_object_count(snap), LINE_MEAN, add_item,
-				    &objects };
+	struct sink_items items = { bpfrefs_snapshot_object_count(snap), add_item, &objects };
 	struct text_sink sink = sink_begin(write, data);
 
 	if (!err)

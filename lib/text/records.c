@@ -4,9 +4,6 @@
 
 #include "text/sink.h"
 
-/* The approximate length of a record. */
-#define RECORD_MEAN 80
-
 /* Records up to this length need no allocation. */
 #define RECORD_SHORT 1024
 
@@ -125,8 +122,7 @@ int bpfrefs_ref_to_record(const struct bpfrefs_ref *ref, bpfrefs_write_fn write,
 int bpfrefs_snapshot_to_records(const struct bpfrefs_snapshot *snap, bpfrefs_write_fn write,
 				void *data)
 {
-	struct sink_items refs = { bpfrefs_snapshot_ref_count(snap), RECORD_MEAN, add_record,
-				   snap };
+	struct sink_items refs = { bpfrefs_snapshot_ref_count(snap), add_record, snap };
 	struct text_sink sink = sink_begin(write, data);
 	int err = sink_list(&sink, &refs);
 

@@ -25,8 +25,7 @@ int sink_end(struct text_sink *sink, int err);
 /* Items of one kind that a text lists, such as the references of a snapshot. */
 struct sink_items {
 	size_t count;
-	size_t mean; /* about how many bytes one of them takes */
-	/* appends item number @index; may be called in two threads */
+	/* appends item number @index */
 	void (*add)(GString *out, const void *data, size_t index);
 	const void *data;
 };
@@ -37,7 +36,7 @@ struct sink_objects {
 	const uint64_t *memlock;
 };
 
-/* Writes all items, in two threads if there are many. */
+/* Writes all items. */
 int sink_list(struct text_sink *sink, const struct sink_items *items);
 
 /* Appends "# CLASS: partial: ..." for each class with a gap. */

@@ -5,11 +5,6 @@
 #include "text/json.h"
 #include "text/sink.h"
 
-/* The approximate lengths of items. */
-#define OBJECT_MEAN  320
-#define RECORD_MEAN  160
-#define PROCESS_MEAN 32
-
 /* ------------------------------------------------------------- records --- */
 
 static void add_field(struct json *json, const char *key, struct bpfrefs_value value)
@@ -255,12 +250,9 @@ int bpfrefs_snapshot_to_json(struct bpfrefs_ctx *ctx, const struct bpfrefs_snaps
 	g_autofree uint64_t *memlock = NULL;
 	int err = bpfrefs_snapshot_memlock(ctx, snap, &memlock);
 	struct sink_objects all = { snap, memlock };
-	struct sink_items objects = { bpfrefs_snapshot_object_count(snap), OBJECT_MEAN,
-				      add_object_item, &all };
-	struct sink_items refs = { bpfrefs_snapshot_ref_count(snap), RECORD_MEAN, add_holder_item,
-				   snap };
-	struct sink_items processes = { snap->processes->len, PROCESS_MEAN, add_process_item,
-					snap };
+	struct sink_items objects = { bpfrefs_snapshot_object_count(snap), add_object_item, &all };
+	struct sink_items refs = { bpfrefs_snapshot_ref_count(snap), add_holder_item, snap };
+	struct sink_items processes = { snap->processes->len, add_process_item, snap };
 	struct text_sink sink = sink_begin(write, data);
 	struct json json = { .out = sink.out };
 

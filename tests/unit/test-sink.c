@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Texts of a large snapshot, which come in parts and are formatted by two threads. */
+/* Texts of a large snapshot, which come in parts. */
 #include <json-glib/json-glib.h>
 #include <string.h>
 

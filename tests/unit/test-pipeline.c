@@ -1,10 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/*
- * Prefetching: prefetch_end() returns after every record was decoded, once and in order, and
- * returns how the reading ended.
- */
+/* Everything is decoded, once, in order, before pipeline_end() returns; and the result is returned. */
 #include "fixture.h"
-#include "kernel/prefetch.h"
+#include "kernel/pipeline.h"
 
 #include <string.h>
 
@@ -63,20 +60,26 @@ static void note_soon(const struct walk_rec *rec, void *data)
 	g_array_append_val(sink->soon, rec->id);
 }
 
-static void check(struct input input, unsigned int slow, walk_fn soon, int want)
+static void check_one(struct input input, unsigned int slow, walk_fn soon, int want, bool parallel)
 {
 	struct sink sink = { g_array_new(FALSE, FALSE, sizeof(uint32_t)),
 			     g_array_new(FALSE, FALSE, sizeof(uint32_t)), slow };
-	struct prefetch *prefetch = prefetch_begin(read_one, &input);
+	struct pipeline *pipeline = pipeline_begin(read_one, &input, parallel);
 
-	g_assert_nonnull(prefetch);
-	g_assert_cmpint(prefetch_end(prefetch, soon, note, &sink), ==, want);
+	g_assert_cmpint(pipeline_end(pipeline, soon, note, &sink), ==, want);
 	g_assert_cmpuint(sink.seen->len, ==, input.id);
 	for (uint32_t i = 0; i < input.id; i++)
 		g_assert_cmpuint(g_array_index(sink.seen, uint32_t, i), ==, i);
 	g_assert_cmpuint(sink.soon->len, ==, soon ? input.id : 0);
 	g_array_unref(sink.seen);
 	g_array_unref(sink.soon);
+}
+
+/* With a thread that reads, and without one. */
+static void check(struct input input, unsigned int slow, walk_fn soon, int want)
+{
+	check_one(input, slow, soon, want, true);
+	check_one(input, slow, soon, want, false);
 }
 
 TEST(in_order)
