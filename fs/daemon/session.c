@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -50,6 +51,14 @@ static int prepare_process(const struct fs_options *opt)
 		limit.rlim_cur = limit.rlim_max;
 		setrlimit(RLIMIT_NOFILE, &limit);
 	}
+#ifdef __GLIBC__
+	/*
+	 * With one arena, one thread reuses the memory that another has freed. The threads of
+	 * keep=auto must not wait for its lock.
+	 */
+	if (!opt->keep_auto)
+		mallopt(M_ARENA_MAX, 1);
+#endif
 	return caps_drop(opt);
 }
 

@@ -325,8 +325,6 @@ uint64_t view_scans(struct view *view, struct bpfrefs_snapshot **last)
 static void keep_memory(void)
 {
 #ifdef __GLIBC__
-	/* With one arena, one thread reuses the memory that another has freed. */
-	mallopt(M_ARENA_MAX, 1);
 	mallopt(M_MMAP_THRESHOLD, LARGE_TEXT);
 	mallopt(M_TRIM_THRESHOLD, 1 << 30);
 	mallopt(M_TOP_PAD, 1 << 20);

@@ -17,6 +17,7 @@ import statistics
 import struct
 import subprocess
 import sys
+import threading
 import time
 
 from harness import Skip, check, equal, eventually, fails, main, records, sanitized, tool
@@ -369,6 +370,29 @@ def test_large_graph(env):
           f"peak {peak / MIB:.0f} MiB, now {memory(daemon) / MIB:.0f} MiB")
     check(peak < BASE + OBJECTS * BYTES_PER_OBJECT, f"{peak / MIB:.0f} MiB")
     others_are_served(daemon, key)
+
+
+def test_memory_after_load(env):
+    """What many readers at a time take is returned to the kernel when they are gone."""
+    if sanitized(env.bpfrefs):
+        raise Skip("a sanitizer's memory is not the daemon's")
+    daemon, helper = env.daemon(), env.helper()
+    for _ in range(1500):
+        helper.make("map", "array")
+    daemon.read("json")
+    eventually(lambda: check(memory(daemon) < 16 * MIB, f"{memory(daemon) / MIB:.1f} MiB at first"))
+
+    def read():
+        for _ in range(5):
+            for name in ("json", "objects", "holders"):
+                daemon.read(name)
+    readers = [threading.Thread(target=read) for _ in range(32)]
+    for reader in readers:
+        reader.start()
+    for reader in readers:
+        reader.join()
+    print(f"# {memory(daemon) / MIB:.1f} MiB after the last reader")
+    eventually(lambda: check(memory(daemon) < 16 * MIB, f"{memory(daemon) / MIB:.1f} MiB still"))
 
 
 if __name__ == "__main__":
