@@ -94,15 +94,11 @@ void op_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name, const char *v
 		 int flags);
 void op_removexattr(fuse_req_t req, fuse_ino_t ino, const char *name);
 
-/* ops_events.c */
-extern const struct events_calls ops_events_calls;
-/* Answers a read of .bpf/events, now or later. */
-void op_read_events(const struct fuse_call *call, struct reader *reader);
-void op_poll(const struct fuse_call *call);
-
 /* ops_io.c */
+extern const struct events_calls ops_events_calls; /* the replies to readers of .bpf/events */
 void op_open(const struct fuse_call *call);
 void op_read(const struct fuse_call *call);
+void op_poll(const struct fuse_call *call);
 void op_write(const struct fuse_call *call);
 void op_fsync(fuse_req_t req, fuse_ino_t ino, int data_only, struct fuse_file_info *fi);
 void op_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* The operations on open files and directories. */
 #include <fcntl.h>
+#include <poll.h>
 #include <string.h>
 
 #include "fuse/ops.h"
@@ -104,6 +105,55 @@ static void read_pin(fuse_req_t req, struct mirror_file *file, size_t size, off_
 		fuse_reply_buf(req, buf, (size_t)len);
 }
 
+static void reply_text(void *request, const char *data, size_t size)
+{
+	fuse_reply_buf(request, data, size);
+}
+
+static void reply_error(void *request, int err)
+{
+	reply_result(request, err);
+}
+
+static bool is_interrupted(void *request)
+{
+	return fuse_req_interrupted(request);
+}
+
+static void wake(void *poll)
+{
+	fuse_lowlevel_notify_poll(poll);
+}
+
+static void drop(void *poll)
+{
+	fuse_pollhandle_destroy(poll);
+}
+
+const struct events_calls ops_events_calls = {
+	.reply = reply_text,
+	.fail = reply_error,
+	.interrupted = is_interrupted,
+	.wake = wake,
+	.drop = drop,
+};
+
+/* libfuse keeps the request until this function returns, even if another thread replies to it. */
+static void on_interrupt(fuse_req_t req, void *data)
+{
+	events_interrupt(data, req);
+}
+
+static void read_events(const struct fuse_call *call, struct reader *reader)
+{
+	/*
+	 * Registered before the reader waits: the reader either sees the interrupt, or is woken
+	 * by it.
+	 */
+	fuse_req_interrupt_func(call->req, on_interrupt, fs_of(call->req)->events);
+	events_read(reader, call->req, call->size, call->fi->flags & O_NONBLOCK);
+}
+
 void op_read(const struct fuse_call *call)
 {
 	struct handle *handle;
@@ -116,7 +166,7 @@ void op_read(const struct fuse_call *call)
 	}
 	handle = handle_ref(handle_of(call->fi));
 	if (handle_reader(handle)) {
-		op_read_events(call, handle_reader(handle));
+		read_events(call, handle_reader(handle));
 		handle_unref(handle);
 		return;
 	}
@@ -126,6 +176,22 @@ void op_read(const struct fuse_call *call)
 	else
 		fuse_reply_buf(call->req, data, (size_t)len);
 	handle_unref(handle);
+}
+
+void op_poll(const struct fuse_call *call)
+{
+	struct reader *reader = is_virtual(call->ino) ? handle_reader(handle_of(call->fi)) : NULL;
+	/*
+	 * The events that the kernel itself returns for files without a poll operation
+	 * (DEFAULT_POLLMASK).
+	 */
+	unsigned int events = POLLIN | POLLOUT | POLLRDNORM | POLLWRNORM;
+
+	if (reader)
+		events = events_poll(reader, call->poll) ? POLLIN | POLLRDNORM : 0;
+	else if (call->poll)
+		fuse_pollhandle_destroy(call->poll);
+	fuse_reply_poll(call->req, events);
 }
 
 /* The offset is ignored: one write is one command, and files of bpffs have no writable offsets. */

@@ -16,10 +16,11 @@
 /* The greatest age of a snapshot for view_recent(). */
 #define RECENT_US G_USEC_PER_SEC
 /*
- * When this many objects are waited for, a full scan takes less time than a walk for each. At no
- * size that was measured does it take longer than four walks.
+ * How many walks take as long as a full scan, as long as none was measured; and the number of
+ * objects for which there is a full scan in any case.
  */
-#define WALKS_MAX 4
+#define WALKS_PER_SCAN 4
+#define WALKS_MAX      16
 /* Longer than the time between the reads of a caller who reads one file after another. */
 #define MOMENT_US (G_USEC_PER_SEC / 4)
 /* Longer texts, and the buffers of libfuse, are returned to the kernel when they are freed. */
@@ -47,6 +48,8 @@ struct view {
 	uint64_t begun;	      /* the number of the last scan that began */
 	uint64_t done;	      /* the number of the last scan that ended */
 	uint64_t walks;	      /* the number of scans of a single object */
+	gint64 scan_time;     /* microseconds that the last full scan took; 0: there was none */
+	gint64 walk_time;     /* the same of the last scan of a single object */
 	uint64_t obsolete;    /* scans up to this number began before the last control */
 	int error;	      /* the result of the scan with the number "done" */
 	/* the snapshot of the last scan that succeeded, one reference; may be NULL */
@@ -137,6 +140,7 @@ static void scan_locked(struct view *view)
 	g_mutex_unlock(&view->lock);
 	err = bpfrefs_snapshot_take(view->ctx, &snap);
 	g_mutex_lock(&view->lock);
+	view->scan_time = g_get_monotonic_time() - begun;
 	view->scanning = false;
 	view->done = number;
 	view->error = err;
@@ -159,6 +163,7 @@ static void scan_locked(struct view *view)
 static void walk_locked(struct view *view, struct bpfrefs_key key)
 {
 	struct bpfrefs_snapshot *snap = NULL;
+	gint64 begun = g_get_monotonic_time();
 	int err;
 
 	view->scanning = true;
@@ -166,6 +171,8 @@ static void walk_locked(struct view *view, struct bpfrefs_key key)
 	g_mutex_unlock(&view->lock);
 	err = bpfrefs_snapshot_take_one(view->ctx, key, &snap);
 	g_mutex_lock(&view->lock);
+	if (!err)
+		view->walk_time = g_get_monotonic_time() - begun;
 	view->scanning = false;
 	view->walks += !err;
 	ones_end(view, snap, err);
@@ -225,7 +232,12 @@ static bool full_is_sooner(const struct view *view)
 		if (i == count && one->state == ONE_WAITS)
 			keys[count++] = one->key;
 	}
-	return view->wanting || count == WALKS_MAX;
+	if (view->wanting || count == WALKS_MAX)
+		return true;
+	if (count < 2)
+		return false;
+	return view->scan_time ? view->walk_time * count >= view->scan_time
+			       : count >= WALKS_PER_SCAN;
 }
 
 /* Called with the lock held. */

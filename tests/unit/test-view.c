@@ -214,7 +214,7 @@ TEST_FAKE(one)
 	g_assert_cmpint(fake->walks, ==, 3);
 	g_assert_cmpint(fake->scans, ==, 0);
 	g_assert_cmpuint(view_scans(fake->fs.view, NULL), ==, 5);
-	/* Four objects and more: one scan of everything (in which several attempts are one). */
+	/* Four objects: one scan of everything (in which several attempts are one). */
 	fake->walks = 0;
 	share_walks(fake, many, G_N_ELEMENTS(many));
 	g_assert_cmpint(fake->walks, ==, 1);
