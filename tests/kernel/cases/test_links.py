@@ -346,9 +346,10 @@ def test_netkit(env):
     status, _, error = run(tool("ip"), "link", "add", "kit0", "type", "netkit")
     if status:
         raise Skip(f"no netkit device: {error.strip()}")
-    ifindex = socket.if_nametoindex("kit0")
+    # attached through the primary device, the link is the peer's (netkit_dev_fetch)
+    ifindex = next(i for i, name in socket.if_nameindex() if name not in ("lo", "kit0"))
     obj = env.helper().make("prog", "sched_cls")
-    facts(env, create(env, obj, ifindex, NETKIT_PEER), "netkit", obj,
+    facts(env, create(env, obj, socket.if_nametoindex("kit0"), NETKIT_PEER), "netkit", obj,
           {"ifindex": ifindex, "attach_type": "netkit_peer"})
 
 
