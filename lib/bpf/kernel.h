@@ -117,6 +117,9 @@ struct btf_struct_metas {
 } __pai;
 
 struct btf {
+	struct btf_type **types;
+	const char *strings;
+	__u32 nr_types;
 	refcount_t refcnt;
 	__u32 id;
 	bool kernel_btf;
@@ -125,7 +128,7 @@ struct btf {
 } __pai;
 
 struct btf_type {
-	__u32 info;
+	__u32 name_off, info;
 } __pai;
 
 struct btf_field_kptr {
@@ -208,6 +211,7 @@ struct bpf_prog_aux {
 	struct bpf_kfunc_btf_tab *kfunc_btf_tab;
 	struct bpf_map *st_ops_assoc; /* since 7.0 */
 	char name[16];
+	struct bpf_func_info *func_info;
 } __pai;
 
 struct bpf_link {

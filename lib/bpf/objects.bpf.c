@@ -16,6 +16,9 @@ struct walk_control walk;
  */
 #define OBJECT_ROOM 1024
 
+/* BPF_OBJ_NAME_LEN: the size of a program's name in the kernel */
+#define NAME_SIZE 16
+
 /* Does it have fields whose callbacks are cancelled when the map's usercnt falls to 0? */
 static __always_inline __u32 map_async(struct bpf_map *map)
 {
@@ -90,6 +93,27 @@ int walk_maps(struct bpf_iter__bpf_map *ctx)
 	return 0;
 }
 
+/*
+ * The kernel cuts the name of a program to 15 characters (bpf_obj_name_cpy()). The program's own
+ * BTF has the name of its first function in full, where bpftool reads it too.
+ */
+static __always_inline void full_name(struct walk_prog *out, struct bpf_prog_aux *aux)
+{
+	struct bpf_func_info *info = BPF_CORE_READ(aux, func_info);
+	struct btf *btf = BPF_CORE_READ(aux, btf);
+	struct btf_type **types, *type = NULL;
+	__u32 id = 0;
+
+	if (!info || !btf || bpf_probe_read_kernel(&id, sizeof(id), &info->type_id) ||
+	    id >= BPF_CORE_READ(btf, nr_types))
+		return;
+	types = BPF_CORE_READ(btf, types);
+	if (bpf_probe_read_kernel(&type, sizeof(type), types + id) || !type)
+		return;
+	bpf_probe_read_kernel_str(out->name, sizeof(out->name),
+				  BPF_CORE_READ(btf, strings) + BPF_CORE_READ(type, name_off));
+}
+
 SEC("iter/bpf_prog")
 int walk_progs(struct bpf_iter__bpf_prog *ctx)
 {
@@ -112,8 +136,9 @@ int walk_progs(struct bpf_iter__bpf_prog *ctx)
 	out->btf_id = btf_id_of(BPF_CORE_READ(prog, aux, btf));
 	out->attach_btf_id = btf_id_of(BPF_CORE_READ(prog, aux, attach_btf));
 	out->used = BPF_CORE_READ(prog, aux, used_map_cnt);
-	bpf_probe_read_kernel(out->name, sizeof(out->name),
-			      __builtin_preserve_access_index(&aux->name));
+	bpf_probe_read_kernel(out->name, NAME_SIZE, __builtin_preserve_access_index(&aux->name));
+	if (out->name[NAME_SIZE - 2])
+		full_name(out, aux);
 	walk_emit(&out->rec, WALK_PROG, sizeof(*out), id);
 	walk_emit_btf(BPF_CORE_READ(prog, aux, btf));
 	walk_emit_btf(BPF_CORE_READ(prog, aux, attach_btf));

@@ -104,7 +104,8 @@ struct walk_prog {
 	__s64 refcnt;
 	__u32 type, btf_id, attach_btf_id;
 	__u32 used; /* how many maps it uses; see lib/kernel/object_cache.c */
-	char name[16];
+	/* that of its function, if the kernel's own name for the program is cut */
+	char name[64];
 };
 
 struct walk_link {

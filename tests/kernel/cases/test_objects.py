@@ -5,7 +5,7 @@ sockmaps, callbacks in maps' values, members and registrations of struct_ops."""
 import os
 import socket
 
-from harness import Skip, equal, eventually, fields, main
+from harness import Skip, check, equal, eventually, fields, main
 
 
 def make(helper, *words, **options):
@@ -373,6 +373,21 @@ def test_freplace_target(env):
     daemon.expect(target, [target.held(), held])
     link.close()
     daemon.expect(target, [target.held()])
+
+
+def test_full_names(env):
+    """A program has the name of its function where the kernel's own name is cut, in the lines on it
+    and on what it holds. bpfrefs's own programs are an example."""
+    daemon = env.daemon()
+    if daemon.pairs("status")["source"] != "bpf":
+        raise Skip("bpfrefs has no BPF programs here")
+    lines = [x for x in daemon.lines("objects")[0] if " name=walk_init_namespaces " in x]
+    check(lines, "no such program")
+    key = lines[0].split(" ", 1)[0]
+    holding = daemon.lines(f"{key}/holding")[0]
+    check(holding, f"{key} holds nothing")
+    for line in holding:
+        equal(fields(line)["name"], "walk_init_namespaces", line)
 
 
 if __name__ == "__main__":
