@@ -373,7 +373,7 @@ def test_large_graph(env):
 
 
 def test_memory_after_load(env):
-    """What many readers at a time take is returned to the kernel when they are gone."""
+    """What many readers at a time take is returned to the kernel afterwards."""
     if sanitized(env.bpfrefs):
         raise Skip("a sanitizer's memory is not the daemon's")
     daemon, helper = env.daemon(), env.helper()
