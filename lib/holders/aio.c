@@ -6,9 +6,8 @@
 #include "holders/holders.h"
 #include "kernel/nested_files.h"
 
-enum { AIO_REQUEST = NESTED_FILE_MORE };
-
-static const char *const keys[] = { "file", "pid", "comm", "request", NULL };
+#define FIELDS(X) NESTED_FILE_FIELDS(X) X(AIO_REQUEST, "request")
+HOLDER_FIELDS(FIELDS);
 
 /* The address of the struct iocb in the process, which io_cancel(2) takes. */
 static void fill(struct scan *scan, struct bpfrefs_ref *ref, const struct walk_held *held,
@@ -21,32 +20,28 @@ static void fill(struct scan *scan, struct bpfrefs_ref *ref, const struct walk_h
 	ref_set_str(scan, ref, AIO_REQUEST, text);
 }
 
-static bool decode(struct scan *scan, const struct walk_rec *rec)
+static void decode(struct scan *scan, const void *record)
 {
-	const struct walk_held *held = walk_record(rec, walk_held);
-	const struct walk_gap *gap = walk_record(rec, walk_gap);
+	const struct walk_held *held = record;
 
-	if (gap && gap->kind == WALK_GAP_AIO) {
-		scan_gap(scan, 1, "lists of requests that could not be followed", 0);
-		return true;
-	}
-	if (!held || held->how != WALK_HOW_AIO)
-		return false;
-	nested_file_take(scan, held, fill);
-	return true;
+	if (held->how == WALK_HOW_AIO)
+		nested_file_take(scan, held, fill);
 }
 
 /* The file of a request may be a socket, so nested files are read afterwards. */
 static int walk(struct scan *scan)
 {
-	return nested_files_walk(scan, "walk_aio");
+	int err = dispatch_non_fd(scan, &holder_aio);
+
+	return err ? err : nested_files_walk(scan);
 }
 
 const struct holder_class holder_aio = {
 	.pub = { "aio", keys },
 	.id = CLASS_AIO,
+	.non_fd = "walk_aio",
 	.walk = walk,
-	.takes = WALK_BIT(WALK_HELD) | WALK_BIT(WALK_GAP),
-	.decode = decode,
+	.decoders = { DECODER(walk_held, decode) },
+	.gaps = { { WALK_GAP_AIO, "lists of requests that could not be followed" } },
 	.proc_gap = "procfs does not show pending requests",
 };

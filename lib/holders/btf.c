@@ -7,7 +7,7 @@
 #include "holders/holders.h"
 #include "kernel/bpf_source.h"
 
-static const char *const keys[] = { "id", "name", "via", "slot", NULL };
+HOLDER_FIELDS(HELD_FIELDS);
 
 /* A BTF with such structures. The records of objects lead to it. */
 struct btf_metas {
@@ -15,11 +15,18 @@ struct btf_metas {
 	uint32_t id;
 };
 
-static void add_metas(struct scan *scan, const struct walk_btf *btf)
+struct btf_state {
+	GArray *metas;
+};
+
+static void decode_btf(struct scan *scan, const void *record)
 {
-	struct walk_state *state = walk_state_of(scan);
+	const struct walk_btf *btf = record;
+	struct btf_state *state = scan_state(scan, &holder_btf);
 	struct btf_metas metas = { btf->address, btf->rec.id };
 
+	if (!btf->metas || btf->kernel)
+		return;
 	if (!state->metas)
 		state->metas = g_array_new(FALSE, FALSE, sizeof(metas));
 	for (guint i = 0; i < state->metas->len; i++)
@@ -28,21 +35,13 @@ static void add_metas(struct scan *scan, const struct walk_btf *btf)
 	g_array_append_val(state->metas, metas);
 }
 
-static bool decode(struct scan *scan, const struct walk_rec *rec)
+static void decode_edge(struct scan *scan, const void *record)
 {
-	const struct walk_btf *btf = walk_record(rec, walk_btf);
-	const struct walk_edge *edge = walk_record(rec, walk_edge);
+	const struct walk_edge *edge = record;
 
-	if (btf) {
-		if (btf->metas && !btf->kernel)
-			add_metas(scan, btf);
-		return true;
-	}
-	if (!edge || edge->holder != WALK_KIND_BTF)
-		return false;
-	scan_add_held(scan, (struct bpfrefs_key){ BPFREFS_BTF, edge->target_id }, 1, 0,
-		      (struct bpfrefs_key){ BPFREFS_BTF, rec->id }, edge->via);
-	return true;
+	if (edge->holder == WALK_KIND_BTF)
+		scan_add_held(scan, (struct bpfrefs_key){ BPFREFS_BTF, edge->target_id }, 1, 0,
+			      (struct bpfrefs_key){ BPFREFS_BTF, edge->rec.id }, edge->via);
 }
 
 static int walk_one(struct scan *scan, const struct btf_metas *metas)
@@ -62,28 +61,27 @@ static int walk_one(struct scan *scan, const struct btf_metas *metas)
 
 static int walk(struct scan *scan)
 {
-	struct walk_state *state = walk_state_of(scan);
+	const struct btf_state *state = scan_state(scan, &holder_btf);
 	int err = 0;
 
 	for (guint i = 0; state->metas && !err && i < state->metas->len; i++)
 		err = walk_one(scan, &g_array_index(state->metas, struct btf_metas, i));
-	if (state->metas)
-		g_array_unref(state->metas);
-	state->metas = NULL;
 	return err;
 }
 
-static int proc(struct scan *scan)
+static void end(void *data)
 {
-	scan_unavailable(scan, "bpf(2) does not show what a BTF holds", 0);
-	return 0;
+	struct btf_state *state = data;
+
+	g_clear_pointer(&state->metas, g_array_unref);
 }
 
 const struct holder_class holder_btf = {
 	.pub = { "btf", keys, 1u << BPFREFS_BTF, .holders = 1u << BPFREFS_BTF },
 	.id = CLASS_BTF,
+	.state = sizeof(struct btf_state),
+	.end = end,
 	.walk = walk,
-	.takes = WALK_BIT(WALK_BTF) | WALK_BIT(WALK_EDGE),
-	.decode = decode,
-	.proc = proc,
+	.decoders = { DECODER(walk_btf, decode_btf), DECODER(walk_edge, decode_edge) },
+	.proc_gap = "bpf(2) does not show what a BTF holds",
 };

@@ -12,9 +12,13 @@
 #include "holders/holders.h"
 #include "kernel/bpf_source.h"
 
-enum { CGROUP_PATH, CGROUP_ID, CGROUP_TYPE, CGROUP_FLAGS, CGROUP_STATE };
-
-static const char *const keys[] = { "path", "id", "attach_type", "flags", "state", NULL };
+#define FIELDS(X)                     \
+	X(CGROUP_PATH, "path")        \
+	X(CGROUP_ID, "id")            \
+	X(CGROUP_TYPE, "attach_type") \
+	X(CGROUP_FLAGS, "flags")      \
+	X(CGROUP_STATE, "state")
+HOLDER_FIELDS(FIELDS);
 
 /*
  * How often the walk is begun again when its lists change, and how many calls in a
@@ -31,7 +35,7 @@ struct cgroup {
 	const char *name;
 };
 
-/* What the walk has emitted. A walk that begins again emits much of it again. */
+/* The state of the class: what the walk has emitted. One that begins again repeats much of it. */
 struct cgroups {
 	GHashTable *groups;  /* address -> struct cgroup, both owned */
 	GHashTable *entries; /* the addresses of attachments, owned keys */
@@ -47,35 +51,35 @@ static gint64 *address_new(uint64_t address)
 	return copy;
 }
 
-static void add_group(struct scan *scan, struct cgroups *cgroups, const struct walk_cgroup *rec)
+static void decode_group(struct scan *scan, const void *record)
 {
-	struct cgroup *group = g_new0(struct cgroup, 1);
+	const struct walk_cgroup *rec = record;
+	struct cgroups *cgroups = scan_state(scan, &holder_cgroup);
+	struct cgroup *group;
 	char name[sizeof(rec->name) + 1] = "";
 
+	if (!cgroups->groups)
+		return; /* emitted by another program than walk_cgroups */
+	group = g_new0(struct cgroup, 1);
 	memcpy(name, rec->name, sizeof(rec->name));
 	group->parent = rec->parent;
 	group->id = rec->id;
 	group->dying = rec->dying;
 	group->name = scan_str(scan, name);
+	cgroups->emitted++;
 	g_hash_table_replace(cgroups->groups, address_new(rec->cgroup), group);
 }
 
-static bool decode(struct scan *scan, const struct walk_rec *rec)
+static void decode_prog(struct scan *scan, const void *record)
 {
-	const struct walk_cgroup *group = walk_record(rec, walk_cgroup);
-	const struct walk_cgroup_prog *prog = walk_record(rec, walk_cgroup_prog);
-	struct cgroups *cgroups = walk_state_of(scan)->cgroups;
+	const struct walk_cgroup_prog *prog = record;
+	struct cgroups *cgroups = scan_state(scan, &holder_cgroup);
 
-	if (!group && !prog)
-		return false;
-	if (!cgroups)
-		return true; /* emitted by another program than walk_cgroups */
+	if (!cgroups->groups)
+		return;
 	cgroups->emitted++;
-	if (group)
-		add_group(scan, cgroups, group);
-	else if (g_hash_table_add(cgroups->entries, address_new(prog->entry)))
+	if (g_hash_table_add(cgroups->entries, address_new(prog->entry)))
 		g_array_append_val(cgroups->progs, *prog);
-	return true;
 }
 
 /* -------------------------------------------------------- references --- */
@@ -212,36 +216,33 @@ static int walk_all(struct scan *scan, struct cgroups *cgroups)
 
 static int walk(struct scan *scan)
 {
-	g_autoptr(GHashTable) groups =
-		g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, g_free);
-	g_autoptr(GHashTable) entries =
-		g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, NULL);
-	g_autoptr(GArray) progs = g_array_new(FALSE, FALSE, sizeof(struct walk_cgroup_prog));
-	struct cgroups cgroups = { groups, entries, progs, 0 };
-	const struct holder_class *own_class = scan->class;
+	struct cgroups *cgroups = scan_state(scan, &holder_cgroup);
 	int err;
 
-	walk_state_of(scan)->cgroups = &cgroups;
-	err = walk_all(scan, &cgroups);
-	walk_state_of(scan)->cgroups = NULL;
-	scan_set_class(scan, own_class);
-	add_all(scan, &cgroups);
+	cgroups->groups = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, g_free);
+	cgroups->entries = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, NULL);
+	cgroups->progs = g_array_new(FALSE, FALSE, sizeof(struct walk_cgroup_prog));
+	err = walk_all(scan, cgroups);
+	add_all(scan, cgroups);
 	return err;
 }
 
-static int proc(struct scan *scan)
+static void end(void *state)
 {
-	scan_unavailable(scan, "only the BPF source can read all cgroups, including removed ones",
-			 0);
-	return 0;
+	struct cgroups *cgroups = state;
+
+	g_clear_pointer(&cgroups->groups, g_hash_table_unref);
+	g_clear_pointer(&cgroups->entries, g_hash_table_unref);
+	g_clear_pointer(&cgroups->progs, g_array_unref);
 }
 
 const struct holder_class holder_cgroup = {
 	.pub = { "cgroup", keys, 1u << BPFREFS_PROG },
 	.id = CLASS_CGROUP,
+	.state = sizeof(struct cgroups),
+	.end = end,
 	.walk = walk,
 	.parallel = true,
-	.takes = WALK_BIT(WALK_CGROUP) | WALK_BIT(WALK_CGROUP_PROG),
-	.decode = decode,
-	.proc = proc,
+	.decoders = { DECODER(walk_cgroup, decode_group), DECODER(walk_cgroup_prog, decode_prog) },
+	.proc_gap = "only the BPF source can read all cgroups, including removed ones",
 };

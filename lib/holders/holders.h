@@ -7,19 +7,18 @@
 
 #include "snapshot/private.h"
 
-/* The fields of class pin, for both sources. */
-enum pin_field {
-	PIN_PATH,
-	PIN_INNER, /* set if the path is unknown */
-	PIN_DEV,
-	PIN_INO,
-	PIN_UID,
-	PIN_GID,
-	PIN_MODE,
-	PIN_MTIME,
-	PIN_STATE,
-	PIN_PID
-};
+/* The fields of class pin, for both sources. PIN_INNER is set if the path is unknown. */
+#define PIN_FIELDS(X)         \
+	X(PIN_PATH, "path")   \
+	X(PIN_INNER, "inner") \
+	X(PIN_DEV, "dev")     \
+	X(PIN_INO, "ino")     \
+	X(PIN_UID, "uid")     \
+	X(PIN_GID, "gid")     \
+	X(PIN_MODE, "mode")   \
+	X(PIN_MTIME, "mtime") \
+	X(PIN_STATE, "state") \
+	X(PIN_PID, "pid")
 
 /* The fields of one name of a pin, for both sources. */
 struct pin_facts {
@@ -31,8 +30,10 @@ struct pin_facts {
 	uint32_t pid;		  /* 0: the path needs no process */
 };
 void pin_fill(struct scan *scan, struct bpfrefs_ref *ref, const struct pin_facts *facts);
-
-extern const struct holder_class holder_keep, holder_kernel;
+int pin_proc(struct scan *scan);
+/* Reports what could not be read of pins as a gap of the current class. */
+struct proc_pins;
+void pin_proc_gaps(struct scan *scan, const struct proc_pins *pins);
 
 /*
  * Adds a reference of class keep while another class runs. Mode fd is a descriptor of this context,

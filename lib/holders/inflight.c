@@ -9,10 +9,12 @@
 #include "holders/holders.h"
 #include "kernel/nested_files.h"
 
-enum { INFLIGHT_FD = NESTED_FILE_MORE, INFLIGHT_VIA, INFLIGHT_DEPTH };
-
-static const char *const keys[] = { "file", "pid", "comm", "fd", "via", "depth", NULL };
-static const char *const walks[] = { "walk_tasks", NULL };
+#define FIELDS(X)              \
+	NESTED_FILE_FIELDS(X)  \
+	X(INFLIGHT_FD, "fd")   \
+	X(INFLIGHT_VIA, "via") \
+	X(INFLIGHT_DEPTH, "depth")
+HOLDER_FIELDS(FIELDS);
 
 static void fill(struct scan *scan, struct bpfrefs_ref *ref, const struct walk_held *held,
 		 const struct nested_file *nested)
@@ -25,33 +27,27 @@ static void fill(struct scan *scan, struct bpfrefs_ref *ref, const struct walk_h
 	ref_set_num(ref, INFLIGHT_DEPTH, nested->depth);
 }
 
-static bool decode(struct scan *scan, const struct walk_rec *rec)
+static void decode(struct scan *scan, const void *record)
 {
-	const struct walk_held *held = walk_record(rec, walk_held);
-	const struct walk_gap *gap = walk_record(rec, walk_gap);
+	const struct walk_held *held = record;
 
-	if (gap && gap->kind == WALK_GAP_MESSAGES) {
-		scan_gap(scan, 1, "socket queues too long to be followed", 0);
-		return true;
-	}
 	/* WALK_HOW_FD: a descriptor of a socket or ring, which is queued to be read. */
-	if (!held || (held->how != WALK_HOW_MESSAGE && held->how != WALK_HOW_FD))
-		return false;
-	nested_file_take(scan, held, fill);
-	return true;
+	if (held->how == WALK_HOW_MESSAGE || held->how == WALK_HOW_FD)
+		nested_file_take(scan, held, fill);
 }
 
 static int walk(struct scan *scan)
 {
-	return kernel_ids_has(scan, WALK_OTHER_SOCKET) ? nested_files_walk(scan, NULL) : 0;
+	int err = kernel_ids_has(scan, WALK_OTHER_SOCKET) ? nested_files_walk(scan) : 0;
+
+	return err ? err : dispatch_tasks(scan);
 }
 
 const struct holder_class holder_inflight = {
 	.pub = { "inflight", keys },
 	.id = CLASS_INFLIGHT,
-	.walks = walks,
 	.walk = walk,
-	.takes = WALK_BIT(WALK_HELD) | WALK_BIT(WALK_GAP),
-	.decode = decode,
+	.decoders = { DECODER(walk_held, decode) },
+	.gaps = { { WALK_GAP_MESSAGES, "socket queues too long to be followed" } },
 	.proc_gap = "procfs does not show which descriptors are in flight",
 };

@@ -7,10 +7,12 @@
 #include "holders/holders.h"
 #include "kernel/nested_files.h"
 
-enum { RING_FD = NESTED_FILE_MORE, RING_SLOT, RING_REQUEST };
-
-static const char *const keys[] = { "file", "pid", "comm", "fd", "slot", "request", NULL };
-static const char *const walks[] = { "walk_tasks", "walk_mappings", NULL };
+#define FIELDS(X)             \
+	NESTED_FILE_FIELDS(X) \
+	X(RING_FD, "fd")      \
+	X(RING_SLOT, "slot")  \
+	X(RING_REQUEST, "request")
+HOLDER_FIELDS(FIELDS);
 
 /* The names of enum io_uring_op. Newer kernels append operations. */
 static const char *const operations[] = {
@@ -49,33 +51,33 @@ static void fill(struct scan *scan, struct bpfrefs_ref *ref, const struct walk_h
 		set_operation(scan, ref, held->at);
 }
 
-static bool decode(struct scan *scan, const struct walk_rec *rec)
+static void decode(struct scan *scan, const void *record)
 {
-	const struct walk_held *held = walk_record(rec, walk_held);
-	const struct walk_gap *gap = walk_record(rec, walk_gap);
+	const struct walk_held *held = record;
 
-	if (gap && gap->kind == WALK_GAP_RING) {
-		scan_gap(scan, 1, "lists of requests too long to be followed", 0);
-		return true;
-	}
-	if (!held || (held->how != WALK_HOW_SLOT && held->how != WALK_HOW_REQUEST &&
-		      held->how != WALK_HOW_RING_FD))
-		return false;
-	nested_file_take(scan, held, fill);
-	return true;
+	if (held->how == WALK_HOW_SLOT || held->how == WALK_HOW_REQUEST ||
+	    held->how == WALK_HOW_RING_FD)
+		nested_file_take(scan, held, fill);
 }
 
 static int walk(struct scan *scan)
 {
-	return kernel_ids_has(scan, WALK_OTHER_RING) ? nested_files_walk(scan, "walk_ring_fds") : 0;
+	int err = 0;
+
+	if (kernel_ids_has(scan, WALK_OTHER_RING)) {
+		err = dispatch_non_fd(scan, &holder_io_uring);
+		err = err ? err : nested_files_walk(scan);
+	}
+	err = err ? err : dispatch_tasks(scan);
+	return err ? err : dispatch_non_fd(scan, &holder_mmap);
 }
 
 const struct holder_class holder_io_uring = {
 	.pub = { "io_uring", keys },
 	.id = CLASS_IO_URING,
-	.walks = walks,
+	.non_fd = "walk_ring_fds",
 	.walk = walk,
-	.takes = WALK_BIT(WALK_HELD) | WALK_BIT(WALK_GAP),
-	.decode = decode,
+	.decoders = { DECODER(walk_held, decode) },
+	.gaps = { { WALK_GAP_RING, "lists of requests too long to be followed" } },
 	.proc_gap = "procfs does not show which files are registered with a ring",
 };

@@ -6,11 +6,10 @@
  */
 #include "holders/holders.h"
 #include "kernel/bpf_source.h"
+#include "procfs/procfs.h"
 
-enum { ITER_PID, ITER_COMM, ITER_FD, ITER_TARGET };
-
-static const char *const keys[] = { "pid", "comm", "fd", "target", NULL };
-static const char *const walks[] = { "walk_tasks", NULL };
+#define FIELDS(X) X(ITER_PID, "pid") X(ITER_COMM, "comm") X(ITER_FD, "fd") X(ITER_TARGET, "target")
+HOLDER_FIELDS(FIELDS);
 
 static void add(struct scan *scan, struct bpfrefs_key key, const struct walk_iter *iter,
 		uint32_t count)
@@ -29,34 +28,52 @@ static void add(struct scan *scan, struct bpfrefs_key key, const struct walk_ite
 	ref_set_str(scan, ref, ITER_TARGET, target);
 }
 
-static bool decode(struct scan *scan, const struct walk_rec *rec)
+static void decode(struct scan *scan, const void *record)
 {
-	const struct walk_iter *iter = walk_record(rec, walk_iter);
+	const struct walk_iter *iter = record;
 	const struct walk_state *state = walk_state_of(scan);
 	uint32_t token, count;
 
-	if (!iter)
-		return false;
 	/*
 	 * The scan's own iterators that run at the same time (bpf_loader_begin()) hold their programs
 	 * only while the scan lasts.
 	 */
-	if (state->pid == scan->ctx->self && bpf_loader_own_program(state->walkers, rec->id))
-		return true;
+	if (state->pid == scan->ctx->self && bpf_loader_own_program(state->walkers, iter->rec.id))
+		return;
 	count = scan_file(scan, iter->file, &token);
-	add(scan, (struct bpfrefs_key){ BPFREFS_PROG, rec->id }, iter, count);
+	add(scan, (struct bpfrefs_key){ BPFREFS_PROG, iter->rec.id }, iter, count);
 	if (iter->map_id)
 		add(scan, (struct bpfrefs_key){ BPFREFS_MAP, iter->map_id }, iter, count);
-	return true;
+}
+
+/* ------------------------------------------------------------ procfs --- */
+
+/* procfs shows that a descriptor is an iterator, but neither its program nor its target. */
+static int proc(struct scan *scan)
+{
+	const struct proc_scan *proc = scan->source_data;
+	struct proc_missed iters = { .count = proc->fds.iters->len };
+	const struct proc_gap gaps[] = {
+		{ &iters, "open iterators, whose programs procfs does not show" },
+		{ &proc->fds.processes, "processes" },
+	};
+
+	for (guint i = 0; i < proc->fds.iters->len; i++) {
+		uint32_t pid = g_array_index(proc->fds.iters, struct proc_file, i).pid;
+
+		scan_process(scan, pid,
+			     g_hash_table_lookup(proc->fds.comms, GUINT_TO_POINTER(pid)));
+	}
+	proc_gaps(scan, gaps, G_N_ELEMENTS(gaps));
+	return 0;
 }
 
 const struct holder_class holder_iter = {
 	.pub = { "iter", keys, .flags = BPFREFS_CLASS_DESCRIPTOR },
 	.id = CLASS_ITER,
 	.process_says = "has an open iterator",
-	.walks = walks,
-	.takes = WALK_BIT(WALK_ITER),
-	.decode = decode,
-	.proc = proc_scan_iter,
+	.walk = dispatch_tasks,
+	.decoders = { DECODER(walk_iter, decode) },
+	.proc = proc,
 	.proc_gap = "procfs does not show which program an iterator runs",
 };

@@ -5,11 +5,11 @@
  * pin find them, and add them by keep_add().
  */
 #include "holders/holders.h"
+#include "kernel/bpf_source.h"
 #include "procfs/procfs.h"
 
-enum { KEEP_MODE, KEEP_PATH };
-
-static const char *const keys[] = { "mode", "path", NULL };
+#define FIELDS(X) X(KEEP_MODE, "mode") X(KEEP_PATH, "path")
+HOLDER_FIELDS(FIELDS);
 
 struct bpfrefs_ref *keep_add(struct scan *scan, struct bpfrefs_key key, enum bpfrefs_keep_mode mode,
 			     const char *path, uint32_t count)
@@ -103,11 +103,9 @@ static int proc(struct scan *scan)
 		if (ref)
 			ref_set_location(scan, ref, proc_pin_location(pin));
 	}
-	proc_pins_gaps(scan, pins);
+	pin_proc_gaps(scan, pins);
 	return 0;
 }
-
-static const char *const walks[] = { "walk_tasks", NULL };
 
 static char *says(const struct bpfrefs_snapshot *snap, const struct bpfrefs_ref *ref, bool owned)
 {
@@ -124,6 +122,6 @@ const struct holder_class holder_keep = {
 	.id = CLASS_KEEP,
 	.root = true,
 	.says = says,
-	.walks = walks,
+	.walk = dispatch_tasks,
 	.proc = proc,
 };

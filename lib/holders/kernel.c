@@ -12,7 +12,8 @@
 #include "kernel/pin_tree.h"
 #include "uapi/syscalls.h"
 
-static const char *const keys[] = { "why", NULL };
+#define FIELDS(X) X(KERNEL_WHY, "why")
+HOLDER_FIELDS(FIELDS);
 
 static void derive_btfs(struct scan *scan)
 {
@@ -24,7 +25,7 @@ static void derive_btfs(struct scan *scan)
 			continue;
 		ref = scan_add(scan, object->key, 1, 0);
 		if (ref)
-			ref_set_static(ref, 0,
+			ref_set_static(ref, KERNEL_WHY,
 				       strcmp(object->name, "vmlinux") == 0 ? "vmlinux" : "module");
 	}
 }
@@ -47,7 +48,7 @@ static void hold_preloaded(struct scan *scan, uint32_t btf)
 	struct bpfrefs_ref *ref = btf && scan_object(scan, key) ? scan_add(scan, key, 1, 0) : NULL;
 
 	if (ref)
-		ref_set_static(ref, 0, "preload");
+		ref_set_static(ref, KERNEL_WHY, "preload");
 }
 
 /* Counts each program once, however many instances of bpffs have its link. */

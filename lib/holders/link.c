@@ -7,16 +7,16 @@
  */
 #include "holders/holders.h"
 #include "kernel/bpf_source.h"
+#include "procfs/procfs.h"
+#include "uapi/uapi_info.h"
 
-static const char *const keys[] = { "id", "name", "via", "slot", NULL };
+HOLDER_FIELDS(HELD_FIELDS);
 
-static bool decode(struct scan *scan, const struct walk_rec *rec)
+static void decode(struct scan *scan, const void *record)
 {
-	const struct walk_link *link = walk_record(rec, walk_link);
-	struct bpfrefs_key holder = { BPFREFS_LINK, rec->id };
+	const struct walk_link *link = record;
+	struct bpfrefs_key holder = { BPFREFS_LINK, link->rec.id };
 
-	if (!link)
-		return false;
 	if (link->prog_id)
 		scan_add_held(scan, (struct bpfrefs_key){ BPFREFS_PROG, link->prog_id }, 1, 0,
 			      holder, WALK_VIA_PROG);
@@ -27,13 +27,42 @@ static bool decode(struct scan *scan, const struct walk_rec *rec)
 	if (link->target)
 		scan_add_held(scan, (struct bpfrefs_key){ BPFREFS_PROG, link->target }, 1, 0,
 			      holder, WALK_VIA_LINK_TARGET);
-	return true;
+}
+
+/* ------------------------------------------------------------ procfs --- */
+
+/*
+ * The target of a tracing link in struct bpf_link_info may be a program or a BTF, and
+ * nothing shows which.
+ */
+static void add_targets_gap(struct scan *scan)
+{
+	uint32_t count = 0;
+
+	for (guint i = 0; i < scan->snap->objects->len; i++) {
+		const struct bpfrefs_object *object = scan->snap->objects->pdata[i];
+
+		count += object->key.kind == BPFREFS_LINK &&
+			 object->type_number == UAPI_LINK_TRACING;
+	}
+	if (count)
+		scan_gap(scan, count, "targets of tracing links", 0);
+}
+
+static int proc(struct scan *scan)
+{
+	const struct proc_scan *proc = scan->source_data;
+	const struct proc_gap gap = { &proc->edges.objects[BPFREFS_LINK], "links" };
+
+	proc_edges_take(scan, BPFREFS_LINK);
+	proc_gaps(scan, &gap, 1);
+	add_targets_gap(scan);
+	return 0;
 }
 
 const struct holder_class holder_link = {
 	.pub = { "link", keys, .holders = 1u << BPFREFS_LINK },
 	.id = CLASS_LINK,
-	.takes = WALK_BIT(WALK_LINK),
-	.decode = decode,
-	.proc = proc_scan_link,
+	.decoders = { DECODER(walk_link, decode) },
+	.proc = proc,
 };

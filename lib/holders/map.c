@@ -10,11 +10,9 @@
 
 #include "holders/holders.h"
 #include "kernel/bpf_source.h"
+#include "procfs/procfs.h"
 
-enum { MAP_VIA = 2, MAP_SLOT = 3 };
-
-static const char *const keys[] = { "id", "name", "via", "slot", NULL };
-static const char *const walks[] = { "walk_sockmaps", "walk_async", "walk_kptrs", NULL };
+HOLDER_FIELDS(HELD_FIELDS);
 
 /* The types of maps that walk_slots reads. */
 static const uint32_t slotted_types[] = {
@@ -23,9 +21,14 @@ static const uint32_t slotted_types[] = {
 	BPF_MAP_TYPE_DEVMAP_HASH, BPF_MAP_TYPE_STRUCT_OPS,
 };
 
-static void add_slotted(struct scan *scan, const struct walk_map *map)
+struct map_state {
+	GArray *slotted;	      /* struct walk_object: the maps with slots */
+	GArray *xsks;		      /* struct walk_xsk: slots of xskmaps */
+	bool sockets, async, special; /* there are maps that these programs read inside */
+};
+
+static void add_slotted(struct map_state *state, const struct walk_map *map)
 {
-	struct walk_state *state = walk_state_of(scan);
 	struct walk_object slotted = { map->address, map->rec.id };
 
 	for (guint i = 0; i < G_N_ELEMENTS(slotted_types); i++) {
@@ -37,20 +40,33 @@ static void add_slotted(struct scan *scan, const struct walk_map *map)
 	}
 }
 
-void holder_map_add_slotted(struct scan *scan, const struct walk_rec *rec)
+static void decode_map(struct scan *scan, const void *record)
 {
-	const struct walk_map *map = walk_record(rec, walk_map);
+	const struct walk_map *map = record;
+	struct map_state *state = scan_state(scan, &holder_map);
+	struct bpfrefs_key holder = { BPFREFS_MAP, map->rec.id };
 
-	if (map &&
-	    (map->type == BPF_MAP_TYPE_ARRAY_OF_MAPS || map->type == BPF_MAP_TYPE_HASH_OF_MAPS))
-		add_slotted(scan, map);
+	/* Of the holders of one map, only maps of maps can be such a map. */
+	if (!walk_state_of(scan)->one || map->type == BPF_MAP_TYPE_ARRAY_OF_MAPS ||
+	    map->type == BPF_MAP_TYPE_HASH_OF_MAPS)
+		add_slotted(state, map);
+	if (walk_state_of(scan)->one)
+		return;
+	state->sockets |= map->type == BPF_MAP_TYPE_SOCKMAP || map->type == BPF_MAP_TYPE_SOCKHASH;
+	state->async |= map->async;
+	state->special |= map->special;
+	hold_btf(scan, map->btf_id, holder, WALK_VIA_BTF);
+	hold_btf(scan, map->inner_btf_id, holder, WALK_VIA_TEMPLATE);
 }
 
 static int walk(struct scan *scan)
 {
-	g_autoptr(GArray) all = g_steal_pointer(&walk_state_of(scan)->slotted);
+	const struct map_state *state = scan_state(scan, &holder_map);
+	int err = dispatch_places(scan, "walk_slots", state->slotted);
 
-	return dispatch_places(scan, "walk_slots", all);
+	err = err ? err : dispatch_program(scan, "walk_sockmaps", state->sockets);
+	err = err ? err : dispatch_program(scan, "walk_async", state->async);
+	return err ? err : dispatch_program(scan, "walk_kptrs", state->special);
 }
 
 /* The key of a hash of maps: as a number if it has four bytes, else as its bytes. */
@@ -64,7 +80,7 @@ static void set_key(struct scan *scan, struct bpfrefs_ref *ref, const struct wal
 		uint32_t number;
 
 		memcpy(&number, edge->key, sizeof(number));
-		ref_set_num(ref, MAP_SLOT, number);
+		ref_set_num(ref, HELD_SLOT, number);
 		return;
 	}
 	text = g_string_new("0x");
@@ -72,7 +88,7 @@ static void set_key(struct scan *scan, struct bpfrefs_ref *ref, const struct wal
 		g_string_append_printf(text, "%02x", edge->key[i]);
 	if (shown < edge->key_size)
 		g_string_append(text, "...");
-	ref_set_str(scan, ref, MAP_SLOT, text->str);
+	ref_set_str(scan, ref, HELD_SLOT, text->str);
 	g_string_free(text, TRUE);
 }
 
@@ -92,11 +108,14 @@ static bool has_slot(unsigned int via)
 	}
 }
 
-static void add_edge(struct scan *scan, const struct walk_edge *edge)
+static void decode_edge(struct scan *scan, const void *record)
 {
+	const struct walk_edge *edge = record;
 	struct bpfrefs_key target = { (enum bpfrefs_kind)edge->target, edge->target_id };
 	struct bpfrefs_ref *ref;
 
+	if (edge->holder != WALK_KIND_MAP)
+		return;
 	ref = scan_add_held(scan, target, 1, 0, (struct bpfrefs_key){ BPFREFS_MAP, edge->rec.id },
 			    edge->via);
 	if (!ref || !has_slot(edge->via))
@@ -104,7 +123,7 @@ static void add_edge(struct scan *scan, const struct walk_edge *edge)
 	if (edge->key_size)
 		set_key(scan, ref, edge);
 	else
-		ref_set_num(ref, MAP_SLOT, edge->slot);
+		ref_set_num(ref, HELD_SLOT, edge->slot);
 }
 
 /*
@@ -121,13 +140,14 @@ static void add_xsk(struct scan *scan, const struct walk_xsk *xsk)
 	ref = scan_add(scan, (struct bpfrefs_key){ BPFREFS_MAP, xsk->rec.id }, 1, 0);
 	if (!ref)
 		return;
-	ref_set_via(ref, MAP_VIA, WALK_VIA_XSK);
-	ref_set_num(ref, MAP_SLOT, xsk->slot);
+	ref_set_via(ref, HELD_VIA, WALK_VIA_XSK);
+	ref_set_num(ref, HELD_SLOT, xsk->slot);
 }
 
-static void store_xsk(struct scan *scan, const struct walk_xsk *xsk)
+static void decode_xsk(struct scan *scan, const void *record)
 {
-	struct walk_state *state = walk_state_of(scan);
+	const struct walk_xsk *xsk = record;
+	struct map_state *state = scan_state(scan, &holder_map);
 
 	if (!state->xsks)
 		state->xsks = g_array_new(FALSE, FALSE, sizeof(*xsk));
@@ -138,42 +158,18 @@ static void store_xsk(struct scan *scan, const struct walk_xsk *xsk)
 /* Runs after the walk over descriptors, which has emitted all sockets with a descriptor. */
 static void derive(struct scan *scan)
 {
-	const GArray *xsks = walk_state_of(scan)->xsks;
+	const GArray *xsks = ((const struct map_state *)scan_state(scan, &holder_map))->xsks;
 
 	for (guint i = 0; xsks && i < xsks->len; i++)
 		add_xsk(scan, &g_array_index(xsks, struct walk_xsk, i));
 }
 
-static bool decode(struct scan *scan, const struct walk_rec *rec)
+static void end(void *data)
 {
-	const struct walk_map *map = walk_record(rec, walk_map);
-	const struct walk_edge *edge = walk_record(rec, walk_edge);
-	const struct walk_gap *gap = walk_record(rec, walk_gap);
-	const struct walk_xsk *xsk = walk_record(rec, walk_xsk);
-	struct bpfrefs_key holder = { BPFREFS_MAP, rec->id };
+	struct map_state *state = data;
 
-	if (xsk) {
-		store_xsk(scan, xsk);
-		return true;
-	}
-	if (map) {
-		add_slotted(scan, map);
-		hold_btf(scan, map->btf_id, holder, WALK_VIA_BTF);
-		hold_btf(scan, map->inner_btf_id, holder, WALK_VIA_TEMPLATE);
-		return true;
-	}
-	if (gap && gap->kind == WALK_GAP_BUCKET) {
-		scan_gap(scan, 1, "hash buckets that changed while they were read", 0);
-		return true;
-	}
-	if (gap && gap->kind == WALK_GAP_VALUES) {
-		scan_gap(scan, 1, "maps with timers whose type bpfrefs does not know", 0);
-		return true;
-	}
-	if (!edge || edge->holder != WALK_KIND_MAP)
-		return false;
-	add_edge(scan, edge);
-	return true;
+	g_clear_pointer(&state->slotted, g_array_unref);
+	g_clear_pointer(&state->xsks, g_array_unref);
 }
 
 static char *says(const struct bpfrefs_snapshot *snap, const struct bpfrefs_ref *ref, bool owned)
@@ -184,16 +180,41 @@ static char *says(const struct bpfrefs_snapshot *snap, const struct bpfrefs_ref 
 	return g_strdup("an AF_XDP socket is in it");
 }
 
+/* ------------------------------------------------------------ procfs --- */
+
+static int proc(struct scan *scan)
+{
+	const struct proc_scan *proc = scan->source_data;
+	const struct proc_gap gaps[] = {
+		{ &proc->edges.objects[BPFREFS_MAP], "maps" },
+		{ &proc->edges.slots, "maps' slots" },
+		{ &proc->edges.arrays,
+		  "program arrays for which no user was found, whose slots are not read" },
+		{ &proc->edges.templates, "maps of maps, whose templates the UAPI does not show" },
+	};
+
+	proc_edges_take(scan, BPFREFS_MAP);
+	proc_gaps(scan, gaps, G_N_ELEMENTS(gaps));
+	scan_gap(scan, 0,
+		 "the UAPI does not show the programs of devmap and cpumap entries, sockmaps, "
+		 "struct_ops maps and timers",
+		 0);
+	return 0;
+}
+
 const struct holder_class holder_map = {
 	.pub = { "map", keys, .holders = 1u << BPFREFS_MAP },
 	.id = CLASS_MAP,
 	.says = says,
-	.walks = walks,
+	.state = sizeof(struct map_state),
+	.end = end,
 	.walk = walk,
 	.parallel = true,
-	.takes = WALK_BIT(WALK_MAP) | WALK_BIT(WALK_EDGE) | WALK_BIT(WALK_GAP) | WALK_BIT(WALK_XSK),
-	.decode = decode,
+	.decoders = { DECODER(walk_map, decode_map), DECODER(walk_edge, decode_edge),
+		      DECODER(walk_xsk, decode_xsk) },
+	.gaps = { { WALK_GAP_BUCKET, "hash buckets that changed while they were read" },
+		  { WALK_GAP_VALUES, "maps with timers whose type bpfrefs does not know" } },
 	.derive = derive,
 	.userspace_only = true,
-	.proc = proc_scan_map,
+	.proc = proc,
 };

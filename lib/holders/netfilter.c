@@ -13,10 +13,15 @@
 #include "holders/holders.h"
 #include "kernel/net_namespaces.h"
 
-enum { NF_NETNS, NF_FAMILY, NF_TABLE, NF_CHAIN, NF_RULE, NF_HANDLE, NF_VIA };
-
-static const char *const keys[] = { "netns", "family", "table", "chain",
-				    "rule",  "handle", "via",	NULL };
+#define FIELDS(X)              \
+	X(NF_NETNS, "netns")   \
+	X(NF_FAMILY, "family") \
+	X(NF_TABLE, "table")   \
+	X(NF_CHAIN, "chain")   \
+	X(NF_RULE, "rule")     \
+	X(NF_HANDLE, "handle") \
+	X(NF_VIA, "via")
+HOLDER_FIELDS(FIELDS);
 
 struct rules {
 	struct scan *scan;
@@ -167,5 +172,5 @@ const struct holder_class holder_netfilter = {
 	.id = CLASS_NETFILTER,
 	.walk = walk,
 	.parallel = true,
-	.proc = net_proc,
+	.proc_gap = NET_PROC_GAP,
 };

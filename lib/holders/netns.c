@@ -6,9 +6,8 @@
 #include "holders/holders.h"
 #include "kernel/net_namespaces.h"
 
-enum { NETNS_NETNS, NETNS_ATTACH_TYPE };
-
-static const char *const keys[] = { "netns", "attach_type", NULL };
+#define FIELDS(X) X(NETNS_NETNS, "netns") X(NETNS_ATTACH_TYPE, "attach_type")
+HOLDER_FIELDS(FIELDS);
 
 static int netns(struct scan *scan, const struct walk_net *net, void *data)
 {
@@ -34,5 +33,5 @@ const struct holder_class holder_netns = {
 	.id = CLASS_NETNS,
 	.walk = walk,
 	.parallel = true,
-	.proc = net_proc,
+	.proc_gap = NET_PROC_GAP,
 };

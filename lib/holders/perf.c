@@ -5,15 +5,26 @@
  * (perf_event_alloc()). An event is held by its descriptors, by slots of perf event
  * arrays, and by links.
  */
+#include <linux/bpf.h>
 #include <linux/perf_event.h>
+#include <string.h>
 
 #include "holders/holders.h"
+#include "kernel/nested_files.h"
 #include "kernel/socket_holders.h"
 
-enum { PERF_EVENT = SOCKET_HOLDER_OWN, PERF_VIA, PERF_ID, PERF_SLOT };
+#define FIELDS(X)               \
+	SOCKET_HOLDER_FIELDS(X) \
+	X(PERF_EVENT, "event")  \
+	X(PERF_VIA, "via")      \
+	X(PERF_ID, "id")        \
+	X(PERF_SLOT, "slot")
+HOLDER_FIELDS(FIELDS);
 
-static const char *const keys[] = { SOCKET_HOLDER_KEYS, "event", "via", "id", "slot", NULL };
-static const char *const walks[] = { "walk_tasks", "walk_event_slots", "walk_event_links", NULL };
+struct perf_state {
+	bool arrays;	     /* there are perf event arrays */
+	GHashTable *carried; /* struct carried: files that are still to be read */
+};
 
 /* The names that perf(1) uses. */
 static const char *const software[] = {
@@ -82,51 +93,127 @@ static void set_holder(struct bpfrefs_ref *ref, const struct walk_event *event)
 		ref_set_num(ref, PERF_SLOT, event->slot);
 }
 
-static bool decode(struct scan *scan, const struct walk_rec *rec)
+static void decode_map(struct scan *scan, const void *record)
 {
-	const struct walk_event *event = walk_record(rec, walk_event);
-	const struct walk_gap *gap = walk_record(rec, walk_gap);
-	g_autofree char *name = NULL;
-	struct bpfrefs_ref *ref;
+	struct perf_state *state = scan_state(scan, &holder_perf);
 
-	if (socket_holder_carried(scan, rec))
-		return true;
-	if (gap && gap->kind == WALK_GAP_CHILDREN) {
-		scan_gap(scan, 1, "perf events whose inherited events could not be followed", 0);
-		return true;
-	}
-	if (!event)
-		return false;
-	ref = socket_holder_add(scan, &event->use);
+	state->arrays |= ((const struct walk_map *)record)->type == BPF_MAP_TYPE_PERF_EVENT_ARRAY;
+}
+
+static void decode_event(struct scan *scan, const void *record)
+{
+	const struct walk_event *event = record;
+	struct bpfrefs_ref *ref = socket_holder_add(scan, &event->use);
+	g_autofree char *name = NULL;
+
 	if (!ref)
-		return true;
+		return;
 	name = event_name(event);
 	ref_set_str(scan, ref, PERF_EVENT, name);
 	if (event->holder)
 		set_holder(ref, event);
 	if (event->use.use == WALK_USE_INHERITED)
 		ref_set_via(ref, PERF_VIA, WALK_VIA_INHERITED);
-	return true;
+}
+
+/*
+ * Sockets, tun devices and perf events that their process holds without a descriptor. This is the
+ * first of the classes of these files, and the programs that emit such records have all run before.
+ */
+struct carried {
+	uint64_t file;
+	uint32_t pid, other;
+	const char *comm;
+};
+
+static guint carried_hash(gconstpointer data)
+{
+	const struct carried *carried = data;
+
+	return (guint)(carried->file >> 4) * 31 + carried->pid;
+}
+
+static gboolean carried_equal(gconstpointer a, gconstpointer b)
+{
+	const struct carried *one = a, *other = b;
+
+	return one->file == other->file && one->pid == other->pid;
+}
+
+static void decode_carried(struct scan *scan, const void *record)
+{
+	const struct walk_carried *found = record;
+	struct perf_state *state = scan_state(scan, &holder_perf);
+	struct carried *carried = g_new0(struct carried, 1);
+
+	if (!state->carried)
+		state->carried = g_hash_table_new_full(carried_hash, carried_equal, g_free, NULL);
+	carried->file = found->file;
+	carried->other = found->other;
+	carried->pid = nested_file_pid(scan, &carried->comm);
+	g_hash_table_add(state->carried, carried);
+}
+
+static int walk_carried(struct scan *scan)
+{
+	struct walk_state *state = walk_state_of(scan);
+	struct walk_control *control = bpf_loader_control(state->walkers);
+	struct perf_state *perf = scan_state(scan, &holder_perf);
+	g_autoptr(GHashTable) files = g_steal_pointer(&perf->carried);
+	const struct carried *carried;
+	GHashTableIter iter;
+	gpointer key;
+	int err = 0;
+
+	if (!files)
+		return 0;
+	g_hash_table_iter_init(&iter, files);
+	while (!err && g_hash_table_iter_next(&iter, &key, NULL)) {
+		carried = key;
+		control->use_file = carried->file;
+		control->use_other = carried->other;
+		state->pid = carried->pid;
+		state->comm = carried->comm;
+		err = bpf_loader_call(state->walkers, "walk_carried", dispatch_record, scan);
+	}
+	/*
+	 * These files are not known to hold other files. If one does, what it
+	 * holds is not followed.
+	 */
+	if (perf->carried)
+		scan_gap(scan, g_hash_table_size(perf->carried),
+			 "files held by files without a descriptor", 0);
+	return err;
 }
 
 static int walk(struct scan *scan)
 {
+	const struct perf_state *state = scan_state(scan, &holder_perf);
+	int err;
+
 	kernel_ids_has(scan, WALK_OTHER_PERF);
-	return socket_holder_walk_carried(scan);
+	err = walk_carried(scan);
+	err = err ? err : dispatch_tasks(scan);
+	err = err ? err : dispatch_program(scan, "walk_event_slots", state->arrays);
+	return err ? err : dispatch_program(scan, "walk_event_links", true);
 }
 
-static int proc(struct scan *scan)
+static void end(void *data)
 {
-	scan_unavailable(scan, "procfs does not show what a perf event holds", 0);
-	return 0;
+	struct perf_state *state = data;
+
+	g_clear_pointer(&state->carried, g_hash_table_unref);
 }
 
 const struct holder_class holder_perf = {
 	.pub = { "perf", keys, 1u << BPFREFS_PROG },
 	.id = CLASS_PERF,
-	.walks = walks,
+	.state = sizeof(struct perf_state),
+	.end = end,
 	.walk = walk,
-	.takes = WALK_BIT(WALK_EVENT) | WALK_BIT(WALK_GAP) | WALK_BIT(WALK_CARRIED),
-	.decode = decode,
-	.proc = proc,
+	.decoders = { DECODER(walk_map, decode_map), DECODER(walk_event, decode_event),
+		      DECODER(walk_carried, decode_carried) },
+	.gaps = { { WALK_GAP_CHILDREN,
+		    "perf events whose inherited events could not be followed" } },
+	.proc_gap = "procfs does not show what a perf event holds",
 };

@@ -12,8 +12,7 @@
 #include "kernel/pin_tree.h"
 #include "snapshot/owner.h"
 
-static const char *const keys[] = { "path", "inner", "dev",   "ino", "uid", "gid",
-				    "mode", "mtime", "state", "pid", NULL };
+HOLDER_FIELDS(PIN_FIELDS);
 
 /* An instance that changes while it is read is read again at most so often. */
 #define TORN_MAX 8
@@ -436,7 +435,7 @@ const struct holder_class holder_pin = {
 	.parallel = true,
 	.derive = derive,
 	.userspace_only = true,
-	.proc = proc_scan_pin,
+	.proc = pin_proc,
 	.proc_gap = "procfs does not show pins that are unlinked or in a bpffs that is not mounted,"
 		    " nor all that keeps one",
 };

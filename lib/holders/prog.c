@@ -9,29 +9,31 @@
 #include "holders/holders.h"
 #include "kernel/bpf_source.h"
 #include "kernel/object_cache.h"
+#include "procfs/procfs.h"
 
-static const char *const keys[] = { "id", "name", "via", "slot", NULL };
+HOLDER_FIELDS(HELD_FIELDS);
 
-static bool decode(struct scan *scan, const struct walk_rec *rec)
+static void decode_prog(struct scan *scan, const void *record)
 {
-	const struct walk_prog *prog = walk_record(rec, walk_prog);
-	const struct walk_edge *edge = walk_record(rec, walk_edge);
-	struct bpfrefs_key holder = { BPFREFS_PROG, rec->id };
+	const struct walk_prog *prog = record;
+	struct bpfrefs_key holder = { BPFREFS_PROG, prog->rec.id };
 
-	if (prog) {
-		hold_btf(scan, prog->btf_id, holder, WALK_VIA_FUNC_INFO);
-		hold_btf(scan, prog->attach_btf_id, holder, WALK_VIA_ATTACH_BTF);
-		return true;
-	}
-	if (!edge || edge->holder != WALK_KIND_PROG)
-		return false;
+	hold_btf(scan, prog->btf_id, holder, WALK_VIA_FUNC_INFO);
+	hold_btf(scan, prog->attach_btf_id, holder, WALK_VIA_ATTACH_BTF);
+}
+
+static void decode_edge(struct scan *scan, const void *record)
+{
+	const struct walk_edge *edge = record;
+	struct bpfrefs_key target = { (enum bpfrefs_kind)edge->target, edge->target_id };
+
+	if (edge->holder != WALK_KIND_PROG)
+		return;
 	if (!walk_state_of(scan)->one)
-		object_cache_use(scan->ctx->object_cache, rec->id,
+		object_cache_use(scan->ctx->object_cache, edge->rec.id,
 				 edge->via == WALK_VIA_USED_MAPS ? edge->target_id : 0);
-	scan_add_held(scan,
-		      (struct bpfrefs_key){ (enum bpfrefs_kind)edge->target, edge->target_id }, 1,
-		      0, holder, edge->via);
-	return true;
+	scan_add_held(scan, target, 1, 0, (struct bpfrefs_key){ BPFREFS_PROG, edge->rec.id },
+		      edge->via);
 }
 
 struct used_walk {
@@ -84,12 +86,25 @@ static int walk(struct scan *scan)
 	return err;
 }
 
+/* ------------------------------------------------------------ procfs --- */
+
+static int proc(struct scan *scan)
+{
+	const struct proc_scan *proc = scan->source_data;
+	const struct proc_gap gap = { &proc->edges.objects[BPFREFS_PROG], "programs" };
+
+	proc_edges_take(scan, BPFREFS_PROG);
+	proc_gaps(scan, &gap, 1);
+	scan_gap(scan, 0, "the UAPI does not show the BTFs of kernel variables that programs use",
+		 0);
+	return 0;
+}
+
 const struct holder_class holder_prog = {
 	.pub = { "prog", keys, .holders = 1u << BPFREFS_PROG },
 	.id = CLASS_PROG,
 	.walk = walk,
 	.parallel = true,
-	.takes = WALK_BIT(WALK_PROG) | WALK_BIT(WALK_EDGE),
-	.decode = decode,
-	.proc = proc_scan_prog,
+	.decoders = { DECODER(walk_prog, decode_prog), DECODER(walk_edge, decode_edge) },
+	.proc = proc,
 };

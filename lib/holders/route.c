@@ -10,9 +10,14 @@
 #include "holders/holders.h"
 #include "kernel/net_namespaces.h"
 
-enum { ROUTE_NETNS, ROUTE_TABLE, ROUTE_DST, ROUTE_IFNAME, ROUTE_NEXTHOP, ROUTE_VIA };
-
-static const char *const keys[] = { "netns", "table", "dst", "ifname", "nexthop", "via", NULL };
+#define FIELDS(X)                   \
+	X(ROUTE_NETNS, "netns")     \
+	X(ROUTE_TABLE, "table")     \
+	X(ROUTE_DST, "dst")         \
+	X(ROUTE_IFNAME, "ifname")   \
+	X(ROUTE_NEXTHOP, "nexthop") \
+	X(ROUTE_VIA, "via")
+HOLDER_FIELDS(FIELDS);
 
 static const uint8_t hooks[WALK_LWT_HOOKS] = {
 	[WALK_LWT_IN] = WALK_VIA_LWT_IN,
@@ -124,5 +129,5 @@ const struct holder_class holder_route = {
 	.id = CLASS_ROUTE,
 	.walk = walk,
 	.parallel = true,
-	.proc = net_proc,
+	.proc_gap = NET_PROC_GAP,
 };

@@ -20,18 +20,15 @@
 #include "kernel/net_namespaces.h"
 #include "kernel/socket_holders.h"
 
-enum {
-	SOCKET_VIA = SOCKET_HOLDER_OWN,
-	SOCKET_TYPE,
-	SOCKET_LOCAL,
-	SOCKET_NETNS,
-	SOCKET_IFNAME,
-	SOCKET_IFINDEX
-};
-
-static const char *const keys[] = { SOCKET_HOLDER_KEYS, "via",	   "type", "local", "netns",
-				    "ifname",		"ifindex", NULL };
-static const char *const walks[] = { "walk_tasks", NULL };
+#define FIELDS(X)                  \
+	SOCKET_HOLDER_FIELDS(X)    \
+	X(SOCKET_VIA, "via")       \
+	X(SOCKET_TYPE, "type")     \
+	X(SOCKET_LOCAL, "local")   \
+	X(SOCKET_NETNS, "netns")   \
+	X(SOCKET_IFNAME, "ifname") \
+	X(SOCKET_IFINDEX, "ifindex")
+HOLDER_FIELDS(FIELDS);
 
 /* The other kinds are shown by classes of their own. */
 static const uint8_t vias[] = {
@@ -85,25 +82,13 @@ static struct bpfrefs_ref *add(struct scan *scan, const struct walk_sock *sock)
 	return ref;
 }
 
-static bool decode(struct scan *scan, const struct walk_rec *rec)
+static void decode(struct scan *scan, const void *record)
 {
-	const struct walk_sock *sock = walk_record(rec, walk_sock);
-	const struct walk_gap *gap = walk_record(rec, walk_gap);
+	const struct walk_sock *sock = record;
 
-	if (gap && gap->kind == WALK_GAP_ACCEPT) {
-		scan_gap(scan, 1, "accept queues that could not be followed", 0);
-		return true;
-	}
-	if (gap && gap->kind == WALK_GAP_KCM) {
-		scan_gap(scan, 1, "connections of KCM sockets that could not be followed", 0);
-		return true;
-	}
-	if (!sock || !via_of(sock->use.use))
-		return false;
 	/* A closed socket may be the sender of several messages in a queue. */
-	if (nested_file_is_new(scan, sock->use.what))
+	if (via_of(sock->use.use) && nested_file_is_new(scan, sock->use.what))
 		add(scan, sock);
-	return true;
 }
 
 struct default_ops {
@@ -216,7 +201,7 @@ static int walk_closed(struct scan *scan)
 	packets.dev = NULL;
 	if (!err)
 		err = net_each(scan, tcp_of, &packets);
-	walk_state_of(scan)->unknown_queues = packets.unknown;
+	*(uint32_t *)scan_state(scan, &holder_socket) = packets.unknown;
 	return err;
 }
 
@@ -261,7 +246,7 @@ static int walk(struct scan *scan)
 		err = net_each(scan, default_ops, NULL);
 	if (!err && !walk_state_of(scan)->one && may_be_closed(scan))
 		err = walk_closed(scan);
-	return err;
+	return err ? err : dispatch_tasks(scan);
 }
 
 /* Returns true if an object that a socket can hold has an unexplained reference. */
@@ -292,16 +277,10 @@ static bool has_unexplained(const struct scan *scan)
 /* A queue that cannot be read is a gap only if a reference is unexplained. */
 static void derive(struct scan *scan)
 {
-	uint32_t unknown = walk_state_of(scan)->unknown_queues;
+	uint32_t unknown = *(uint32_t *)scan_state(scan, &holder_socket);
 
 	if (unknown && has_unexplained(scan))
 		scan_gap(scan, unknown, "queues of devices with packets that may keep sockets", 0);
-}
-
-static int proc(struct scan *scan)
-{
-	scan_unavailable(scan, "procfs does not show what a socket holds", 0);
-	return 0;
 }
 
 /*
@@ -330,12 +309,13 @@ const struct holder_class holder_socket = {
 	.id = CLASS_SOCKET,
 	.object_only = true,
 	.says = says,
-	.walks = walks,
+	.state = sizeof(uint32_t), /* devices' queues with packets that cannot be followed */
 	.walk = walk,
-	.takes = WALK_BIT(WALK_SOCK) | WALK_BIT(WALK_GAP),
-	.decode = decode,
+	.decoders = { DECODER(walk_sock, decode) },
+	.gaps = { { WALK_GAP_ACCEPT, "accept queues that could not be followed" },
+		  { WALK_GAP_KCM, "connections of KCM sockets that could not be followed" } },
 	.derive = derive,
 	/* It must run after the derive() functions that run programs. */
 	.userspace_only = true,
-	.proc = proc,
+	.proc_gap = "procfs does not show what a socket holds",
 };

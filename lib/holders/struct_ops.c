@@ -6,6 +6,7 @@
  * in qdisc_create(), qdisc_create_dflt() and qdisc_set_default()). Links and sockets are shown by
  * their own classes.
  */
+#include <linux/bpf.h>
 #include <linux/pkt_sched.h>
 #include <string.h>
 
@@ -13,11 +14,21 @@
 #include "kernel/net_namespaces.h"
 #include "procfs/fdinfo.h"
 
-enum { OPS_TYPE, OPS_NAME, OPS_IFNAME, OPS_IFINDEX, OPS_NETNS, OPS_PARENT, OPS_HANDLE, OPS_VIA };
+#define FIELDS(X)                 \
+	X(OPS_TYPE, "ops")        \
+	X(OPS_NAME, "algorithm")  \
+	X(OPS_IFNAME, "ifname")   \
+	X(OPS_IFINDEX, "ifindex") \
+	X(OPS_NETNS, "netns")     \
+	X(OPS_PARENT, "parent")   \
+	X(OPS_HANDLE, "handle")   \
+	X(OPS_VIA, "via")
+HOLDER_FIELDS(FIELDS);
 
-static const char *const keys[] = { "ops",    "algorithm", "ifname", "ifindex", "netns",
-				    "parent", "handle",	   "via",    NULL };
-static const char *const walks[] = { "walk_registered", NULL };
+struct struct_ops_state {
+	bool maps;	    /* there are struct_ops maps */
+	GHashTable *qdiscs; /* the id of the map of a kind of qdisc -> its name */
+};
 
 #define QDISC	      "Qdisc_ops"
 #define DEFAULT_QDISC "sys/net/core/default_qdisc"
@@ -32,34 +43,46 @@ static bool is_type(const struct walk_struct_ops *ops, const char *type)
 	return strncmp(ops->ops, type, sizeof(ops->ops)) == 0;
 }
 
+static GHashTable *qdiscs_of(struct scan *scan)
+{
+	return ((const struct struct_ops_state *)scan_state(scan, &holder_struct_ops))->qdiscs;
+}
+
 static void store_qdisc(struct scan *scan, uint32_t map, char *name)
 {
-	struct walk_state *state = walk_state_of(scan);
+	struct struct_ops_state *state = scan_state(scan, &holder_struct_ops);
 
 	if (!state->qdiscs)
 		state->qdiscs = g_hash_table_new_full(NULL, NULL, NULL, g_free);
 	g_hash_table_insert(state->qdiscs, GUINT_TO_POINTER(map), name);
 }
 
-static bool decode(struct scan *scan, const struct walk_rec *rec)
+static void decode_map(struct scan *scan, const void *record)
 {
-	const struct walk_struct_ops *ops = walk_record(rec, walk_struct_ops);
+	struct struct_ops_state *state = scan_state(scan, &holder_struct_ops);
+
+	/* No such map is looked for alone (lib/kernel/one_map.c). */
+	state->maps |= !walk_state_of(scan)->one &&
+		       ((const struct walk_map *)record)->type == BPF_MAP_TYPE_STRUCT_OPS;
+}
+
+static void decode(struct scan *scan, const void *record)
+{
+	const struct walk_struct_ops *ops = record;
 	g_autofree char *type = NULL, *name = NULL;
 	struct bpfrefs_ref *ref;
 
-	if (!ops)
-		return false;
 	type = text_of(ops->ops, sizeof(ops->ops));
 	name = text_of(ops->algorithm, sizeof(ops->algorithm));
-	ref = ops->held ? scan_add(scan, (struct bpfrefs_key){ BPFREFS_MAP, rec->id }, 1, 0) : NULL;
+	ref = ops->held ? scan_add(scan, (struct bpfrefs_key){ BPFREFS_MAP, ops->rec.id }, 1, 0)
+			: NULL;
 	if (ref) {
 		ref_set_str(scan, ref, OPS_TYPE, type);
 		if (*name)
 			ref_set_str(scan, ref, OPS_NAME, name);
 	}
 	if (is_type(ops, QDISC))
-		store_qdisc(scan, rec->id, g_steal_pointer(&name));
-	return true;
+		store_qdisc(scan, ops->rec.id, g_steal_pointer(&name));
 }
 
 /* Adds a reference to the map of a kind of qdisc. */
@@ -91,8 +114,7 @@ static void one_qdisc(const struct walk_rec *rec, void *data)
 
 	if (!qdisc || !qdisc->ops_map)
 		return;
-	name = g_hash_table_lookup(walk_state_of(location->scan)->qdiscs,
-				   GUINT_TO_POINTER(qdisc->ops_map));
+	name = g_hash_table_lookup(qdiscs_of(location->scan), GUINT_TO_POINTER(qdisc->ops_map));
 	ref = add_qdisc(location->scan, qdisc->ops_map, name ? name : "");
 	if (!ref)
 		return;
@@ -146,7 +168,7 @@ static void default_qdisc(struct scan *scan, GHashTable *qdiscs)
 /* Runs after the records have shown which maps are qdiscs. There are seldom any. */
 static void derive(struct scan *scan)
 {
-	GHashTable *qdiscs = walk_state_of(scan)->qdiscs;
+	GHashTable *qdiscs = qdiscs_of(scan);
 	int err;
 
 	if (!qdiscs)
@@ -157,12 +179,6 @@ static void derive(struct scan *scan)
 	default_qdisc(scan, qdiscs);
 }
 
-static int proc(struct scan *scan)
-{
-	scan_unavailable(scan, "the UAPI does not show whether a struct_ops map is registered", 0);
-	return 0;
-}
-
 static char *says(const struct bpfrefs_snapshot *snap, const struct bpfrefs_ref *ref, bool owned)
 {
 	(void)snap;
@@ -171,14 +187,29 @@ static char *says(const struct bpfrefs_snapshot *snap, const struct bpfrefs_ref 
 	return g_strdup("registered with the kernel (struct_ops)");
 }
 
+static int walk(struct scan *scan)
+{
+	const struct struct_ops_state *state = scan_state(scan, &holder_struct_ops);
+
+	return dispatch_program(scan, "walk_registered", state->maps);
+}
+
+static void end(void *data)
+{
+	struct struct_ops_state *state = data;
+
+	g_clear_pointer(&state->qdiscs, g_hash_table_unref);
+}
+
 const struct holder_class holder_struct_ops = {
 	.pub = { "struct_ops", keys },
 	.id = CLASS_STRUCT_OPS,
 	.says = says,
-	.walks = walks,
+	.state = sizeof(struct struct_ops_state),
+	.end = end,
+	.walk = walk,
 	.parallel = true,
-	.takes = WALK_BIT(WALK_STRUCT_OPS),
-	.decode = decode,
+	.decoders = { DECODER(walk_map, decode_map), DECODER(walk_struct_ops, decode) },
 	.derive = derive,
-	.proc = proc,
+	.proc_gap = "the UAPI does not show whether a struct_ops map is registered",
 };

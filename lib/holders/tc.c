@@ -7,21 +7,16 @@
 #include "holders/holders.h"
 #include "kernel/net_namespaces.h"
 
-enum {
-	TC_IFNAME,
-	TC_IFINDEX,
-	TC_NETNS,
-	TC_PARENT,
-	TC_BLOCK,
-	TC_CHAIN,
-	TC_PRIORITY,
-	TC_HANDLE,
-	TC_KIND,
-	TC_INDEX,
-};
-
-static const char *const keys[] = { "ifname",	"ifindex", "netns", "parent", "block", "chain",
-				    "priority", "handle",  "kind",  "index",  NULL };
+#define FIELDS(X)                  \
+	NETDEV_FIELDS(X)           \
+	X(TC_PARENT, "parent")     \
+	X(TC_BLOCK, "block")       \
+	X(TC_CHAIN, "chain")       \
+	X(TC_PRIORITY, "priority") \
+	X(TC_HANDLE, "handle")     \
+	X(TC_KIND, "kind")         \
+	X(TC_INDEX, "index")
+HOLDER_FIELDS(FIELDS);
 
 /* The device and qdisc whose filters are being added. */
 struct filter_walk {
@@ -135,7 +130,7 @@ static void one_action(const struct walk_rec *rec, void *data)
 	ref = scan_add(actions->scan, (struct bpfrefs_key){ BPFREFS_PROG, rec->id }, 1, 0);
 	if (!ref)
 		return;
-	ref_set_num(ref, TC_NETNS, actions->net->inum);
+	ref_set_num(ref, NETDEV_NETNS, actions->net->inum);
 	ref_set_owner(ref, net_owner(actions->scan, actions->net));
 	ref_set_static(ref, TC_KIND, "action");
 	ref_set_num(ref, TC_INDEX, action->index);
@@ -170,5 +165,5 @@ const struct holder_class holder_tc = {
 	.id = CLASS_TC,
 	.walk = walk,
 	.parallel = true,
-	.proc = net_proc,
+	.proc_gap = NET_PROC_GAP,
 };

@@ -6,7 +6,7 @@
 #include "holders/holders.h"
 #include "kernel/net_namespaces.h"
 
-static const char *const keys[] = { "ifname", "ifindex", "netns", "attach_type", "position", NULL };
+HOLDER_FIELDS(NETDEV_MPROG_FIELDS);
 
 static int device(struct scan *scan, const struct walk_net *net, const struct walk_netdev *dev,
 		  void *data)
@@ -27,5 +27,5 @@ const struct holder_class holder_tcx = {
 	.id = CLASS_TCX,
 	.walk = walk,
 	.parallel = true,
-	.proc = net_proc,
+	.proc_gap = NET_PROC_GAP,
 };

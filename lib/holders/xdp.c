@@ -14,13 +14,12 @@
 #include "holders/holders.h"
 #include "kernel/net_namespaces.h"
 
-enum { XDP_MODE = 3, XDP_LINK };
-
 #define DISPATCHER_MAX 48 /* BPF_DISPATCHER_MAX */
 #define MODE_DRIVER    1
 #define MODE_HARDWARE  2
 
-static const char *const keys[] = { "ifname", "ifindex", "netns", "mode", "link", NULL };
+#define FIELDS(X) NETDEV_FIELDS(X) X(XDP_MODE, "mode") X(XDP_LINK, "link")
+HOLDER_FIELDS(FIELDS);
 
 /* bpftool's names, in the order of enum bpf_xdp_mode. */
 static const char *const modes[WALK_XDP_MODES] = { "generic", "driver", "offload" };
@@ -128,5 +127,5 @@ const struct holder_class holder_xdp = {
 	.id = CLASS_XDP,
 	.walk = walk,
 	.parallel = true,
-	.proc = net_proc,
+	.proc_gap = NET_PROC_GAP,
 };

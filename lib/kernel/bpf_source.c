@@ -322,21 +322,19 @@ static int collect(struct scan *scan)
 
 static int source_collect(struct scan *scan)
 {
-	struct walk_state state = {
-		.roots = owners_roots_new(),
-	};
+	struct walk_state state = { 0 };
 	int err;
 
-	walk_state_begin(&state, scan->classes);
 	reload_outdated(scan->ctx);
 	state.walkers = scan->ctx->source_data;
 	bpf_loader_prepare(state.walkers);
-	scan->source_data = &state;
+	dispatch_begin(scan, &state);
 	err = collect(scan);
 	if (!err)
 		mark_freed(scan);
 	scan->ctx->force_full_scan = state.hidden;
-	walk_state_clear(scan);
+	nested_files_free(scan);
+	dispatch_end(scan);
 	return err;
 }
 

@@ -22,7 +22,6 @@ bool kernel_ids_has(struct scan *scan, enum walk_other other);
 
 struct pin_tree;
 struct nested_files;
-struct cgroups;
 
 /*
  * Records that are collected until a program has ended. err is -ENOMEM if memory did not
@@ -31,11 +30,15 @@ struct cgroups;
 struct walk_kept {
 	GByteArray *bytes;
 	int err;
-	int walked; /* what the run of the program returned */
 };
 
-/* The number of programs that find files without a descriptor (non_fd_walks in dispatch.c). */
-#define NON_FD_WALKS 3
+/* A run of an iterator program, which several classes may need: it runs once in a scan. */
+struct walk_run {
+	bool done;
+	int err;
+	/* Its records, if it ran before they could be decoded (dispatch_non_fd()). */
+	struct walk_kept early;
+};
 
 struct walk_state {
 	struct bpf_loader *walkers;
@@ -58,35 +61,27 @@ struct walk_state {
 	struct walk_kept holds; /* owner_records.c: records of what holds owners */
 	struct pin_tree *pins;	/* lib/holders/pin.c: the inodes that were read */
 	int pins_err;		/* the error of pin_tree_prepare() */
-	GArray *metas;		/* lib/holders/btf.c: BTFs with structures still to be read */
-	GHashTable *carried;	/* socket_holders.c: files still to be read */
 	struct nested_files *nested_files; /* nested_files.c: sockets and rings still to be read */
-	uint32_t traits;		   /* of all maps: enum walk_trait (dispatch.c) */
-	GArray *xsks;	 /* lib/holders/map.c: slots of xskmaps, struct walk_xsk */
-	GArray *slotted; /* lib/holders/map.c: the maps with slots, struct walk_object */
 	/*
 	 * mappable: a map that does not belong to us can be mapped or polled. carries: a descriptor
 	 * table has a file that may hold other files.
 	 */
 	bool mappable, carries;
-	bool in_non_fd;	    /* the current records are of a non-fd walk */
-	bool hidden;	    /* a non-fd walk has emitted a record */
-	bool non_fd_walked; /* a non-fd walk has run */
-	/*
-	 * The records of non-fd walks that ran while walk_tasks did; bytes is NULL if one did not.
-	 */
-	struct walk_kept early[NON_FD_WALKS];
-	bool non_fd_nested;	 /* a non-fd walk has met a file that holds other files */
-	struct cgroups *cgroups; /* lib/holders/cgroup.c: the cgroups that were emitted */
-	/* for each type of record: a bit for each index of a class whose decode() takes it */
+	bool in_non_fd;			     /* the current records are of a non-fd walk */
+	bool hidden;			     /* a non-fd walk has emitted a record */
+	bool non_fd_walked;		     /* a non-fd walk has run */
+	struct walk_run non_fd[CLASS_COUNT]; /* of each class that has such a program */
+	GHashTable *runs;		     /* program -> owned struct walk_run */
+	bool non_fd_nested; /* a non-fd walk has met a file that holds other files */
+	/* for each type of record: a bit for each class that decodes it */
 	uint64_t takers[WALK_TYPES];
-	/* lib/holders/socket.c: devices' queues with packets that cannot be followed */
-	uint32_t unknown_queues;
-	GHashTable *qdiscs; /* lib/holders/struct_ops.c: kinds of qdiscs -> their maps */
 };
 
-/* The bit of a type of record in holder_class.takes. */
-#define WALK_BIT(type) ((uint64_t)1 << (type))
+/* A row of holder_class.decoders: the records with this structure. */
+#define DECODER(structure, function)                                         \
+	{                                                                    \
+		WALK_TYPE_OF_##structure, sizeof(struct structure), function \
+	}
 
 static inline struct walk_state *walk_state_of(struct scan *scan)
 {
@@ -125,18 +120,24 @@ void object_record_add(struct scan *scan, const struct walk_rec *rec);
 void object_record_recheck(struct scan *scan, const struct walk_rec *rec);
 /* Interns a name of at most @size bytes, which need not end with a NUL. */
 const char *object_record_name(struct scan *scan, const char *name, size_t size);
-/* Frees everything that a walk has collected, and saves in the context what the next walk needs. */
-void walk_state_clear(struct scan *scan);
 /* Implements struct source.collect_one (one_map.c). */
 int one_map_collect(struct scan *scan, struct bpfrefs_key key);
 
-/* Prepares a state for dispatch_record(). */
-void walk_state_begin(struct walk_state *state, const struct holder_class *const *classes);
 /*
- * Processes one record: objects, then processes and owners, and then the classes that take its
- * type, until the decode() of one of them accepts it.
+ * Begins a scan with @state, whose walkers are set; and frees everything that it has collected,
+ * and saves in the context what the next scan needs.
+ */
+void dispatch_begin(struct scan *scan, struct walk_state *state);
+void dispatch_end(struct scan *scan);
+/*
+ * Processes one record: objects, then processes and owners, and then the classes that decode its
+ * type.
  */
 void dispatch_record(const struct walk_rec *rec, void *scan);
+/* Only the classes. */
+void dispatch_decode(struct scan *scan, const struct walk_rec *rec);
+/* Records the gap of a WALK_GAP record in the classes that name it. */
+void dispatch_gap(struct scan *scan, const struct walk_rec *rec);
 /* Records what @rec says about which programs are worth running; see dispatch_program(). */
 void dispatch_note(struct scan *scan, const struct walk_rec *rec);
 /*
@@ -150,8 +151,23 @@ void dispatch_classes(struct scan *scan, struct bpf_loader_walk *tasks);
  * called it with false.
  */
 void dispatch_derive(struct scan *scan, bool alone);
-/* Runs an iterator program of a class, unless it cannot emit anything new. */
-int dispatch_program(struct scan *scan, const char *program);
+/*
+ * Runs an iterator program, once in a scan however many classes need it, and returns 0 or -errno.
+ * Without @worth it cannot emit anything, and is left out. That is no gap; that it cannot run is
+ * one, whether it is worth it or not.
+ */
+int dispatch_program(struct scan *scan, const char *program, bool worth);
+/* Runs walk_tasks, the walk over descriptors. A class that needs nothing else has this as walk. */
+int dispatch_tasks(struct scan *scan);
+/*
+ * Runs the program of a class that finds files which processes hold without a descriptor, once.
+ * These programs take longer than all others together, so they are left out if they cannot emit
+ * anything new: no map that does not belong to us can be mapped or polled, and no descriptor table
+ * has a file that may hold other files (a ring, socket or perf event). If such a file is then the
+ * only holder of an object, the object has an unexplained reference; a new unexplained reference
+ * makes the next scan run these programs.
+ */
+int dispatch_non_fd(struct scan *scan, const struct holder_class *class);
 /* An object whose address is known, for a program that reads inside it. */
 struct walk_object {
 	uint64_t address;
@@ -165,10 +181,5 @@ struct walk_object {
 int dispatch_places(struct scan *scan, const char *program, const GArray *places);
 /* Before all walks: reads which instances of bpffs there are, and where they are mounted. 0 or -errno. */
 int pin_tree_prepare(struct scan *scan);
-/*
- * For the holders of one map: adds a map to those whose slots are read, if that one map may be in a
- * slot (lib/holders/map.c).
- */
-void holder_map_add_slotted(struct scan *scan, const struct walk_rec *rec);
 
 #endif

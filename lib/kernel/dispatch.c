@@ -4,58 +4,11 @@
  * each record to the class that decodes it.
  */
 #include <linux/bpf.h>
-#include <string.h>
 
 #include "kernel/bpf_source.h"
 #include "kernel/owner_records.h"
+#include "kernel/pin_tree.h"
 #include "uapi/newer.h"
-
-/*
- * Programs that find files which processes hold without a descriptor. They take longer than
- * all others together, so they are left out if they cannot emit anything new: no map that does
- * not belong to us can be mapped or polled, and no descriptor table has a file that may hold
- * other files (a ring, socket or perf event). If such a file is then the only holder of an
- * object, the object has an unexplained reference; a new unexplained reference makes the next
- * scan run these programs.
- */
-static const char *const non_fd_walks[NON_FD_WALKS] = { "walk_mappings", "walk_ring_fds",
-							"walk_aio" };
-
-/* Properties of maps: a program is worth running only if a map has the property that it reads. */
-enum walk_trait {
-	TRAIT_SOCKETS = 1 << 0,
-	TRAIT_ASYNC = 1 << 1,
-	TRAIT_SPECIAL = 1 << 2,
-	TRAIT_EVENTS = 1 << 3,
-	TRAIT_STRUCT_OPS = 1 << 4,
-};
-
-/* Programs that read inside every map, and the properties without which they emit nothing. */
-static const struct {
-	const char *program;
-	uint32_t traits;
-} map_walks[] = {
-	{ "walk_sockmaps", TRAIT_SOCKETS },	 { "walk_async", TRAIT_ASYNC },
-	{ "walk_kptrs", TRAIT_SPECIAL },	 { "walk_event_slots", TRAIT_EVENTS },
-	{ "walk_registered", TRAIT_STRUCT_OPS },
-};
-
-static uint32_t traits_of(const struct walk_map *map)
-{
-	uint32_t traits = 0;
-
-	if (map->type == BPF_MAP_TYPE_SOCKMAP || map->type == BPF_MAP_TYPE_SOCKHASH)
-		traits |= TRAIT_SOCKETS;
-	if (map->type == BPF_MAP_TYPE_PERF_EVENT_ARRAY)
-		traits |= TRAIT_EVENTS;
-	if (map->type == BPF_MAP_TYPE_STRUCT_OPS)
-		traits |= TRAIT_STRUCT_OPS;
-	if (map->async)
-		traits |= TRAIT_ASYNC;
-	if (map->special)
-		traits |= TRAIT_SPECIAL;
-	return traits;
-}
 
 static bool is_mappable(const struct walk_map *map)
 {
@@ -70,7 +23,6 @@ void dispatch_note(struct scan *scan, const struct walk_rec *rec)
 	struct walk_state *state = walk_state_of(scan);
 
 	if (map) {
-		state->traits |= traits_of(map);
 		if (is_mappable(map))
 			state->mappable |= !bpf_loader_own_map(state->walkers, map->rec.id);
 	} else if (rec->type >= WALK_HELD && rec->type <= WALK_CARRIED) {
@@ -104,11 +56,45 @@ static void set_task(struct scan *scan, const struct walk_rec *rec)
 	scan_process(scan, state->pid, state->comm);
 }
 
+void dispatch_gap(struct scan *scan, const struct walk_rec *rec)
+{
+	const struct walk_gap *gap = walk_record(rec, walk_gap);
+	const struct holder_class *own_class = scan->class;
+
+	for (unsigned int i = 0; gap && scan->classes[i]; i++) {
+		const struct holder_gap *gaps = scan->classes[i]->gaps;
+
+		scan_set_class(scan, scan->classes[i]);
+		for (unsigned int j = 0; j < HOLDER_GAPS_MAX && gaps[j].what; j++)
+			if (gaps[j].kind == gap->kind)
+				scan_gap(scan, 1, gaps[j].what, 0);
+	}
+	scan_set_class(scan, own_class);
+}
+
+void dispatch_decode(struct scan *scan, const struct walk_rec *rec)
+{
+	const struct walk_state *state = walk_state_of(scan);
+	uint64_t takers = rec->type < WALK_TYPES ? state->takers[rec->type] : 0;
+	const struct holder_class *own_class = scan->class;
+
+	for (; takers; takers &= takers - 1) {
+		const struct holder_class *class = scan->classes[__builtin_ctzll(takers)];
+		const struct holder_decoder *row = class->decoders;
+
+		while (row->type != rec->type)
+			row++;
+		scan_set_class(scan, class);
+		if (row->size <= rec->size)
+			row->decode(scan, rec);
+	}
+	scan_set_class(scan, own_class);
+}
+
 void dispatch_record(const struct walk_rec *rec, void *data)
 {
 	struct scan *scan = data;
-	struct walk_state *state = walk_state_of(scan);
-	uint64_t takers = rec->type < WALK_TYPES ? state->takers[rec->type] : 0;
+	const struct walk_state *state = walk_state_of(scan);
 
 	if (scan_failed(scan))
 		return;
@@ -121,13 +107,8 @@ void dispatch_record(const struct walk_rec *rec, void *data)
 	set_task(scan, rec);
 	owners_store(scan, rec);
 	dispatch_note(scan, rec);
-	for (; takers; takers &= takers - 1) {
-		unsigned int i = (unsigned int)__builtin_ctzll(takers);
-
-		scan_set_class(scan, scan->classes[i]);
-		if (scan->classes[i]->decode(scan, rec))
-			return;
-	}
+	dispatch_gap(scan, rec);
+	dispatch_decode(scan, rec);
 }
 
 /*
@@ -144,7 +125,43 @@ static void prefetch_record(const struct walk_rec *rec, void *data)
 
 /* ------------------------------------------------------ the programs --- */
 
-static bool is_worth_it(struct scan *scan, const char *program)
+static struct walk_run *run_of(struct scan *scan, const char *program)
+{
+	GHashTable *runs = walk_state_of(scan)->runs;
+	struct walk_run *run = g_hash_table_lookup(runs, program);
+
+	if (!run) {
+		run = g_new0(struct walk_run, 1);
+		g_hash_table_insert(runs, (gpointer)program, run);
+	}
+	return run;
+}
+
+static int lack(struct scan *scan, const char *program)
+{
+	return bpf_loader_lack(walk_state_of(scan)->walkers, program) ? -ENOPKG : 0;
+}
+
+int dispatch_program(struct scan *scan, const char *program, bool worth)
+{
+	struct walk_run *run = run_of(scan, program);
+
+	if (!run->done)
+		run->err = worth ? bpf_loader_iterate(walk_state_of(scan)->walkers, program,
+						      dispatch_record, scan)
+				 : lack(scan, program);
+	run->done = true;
+	return run->err;
+}
+
+int dispatch_tasks(struct scan *scan)
+{
+	return dispatch_program(scan, "walk_tasks", true);
+}
+
+/* ------------------------------------ files that have no descriptor --- */
+
+static bool is_non_fd_worth_it(struct scan *scan)
 {
 	const struct walk_state *state = walk_state_of(scan);
 
@@ -152,98 +169,60 @@ static bool is_worth_it(struct scan *scan, const char *program)
 	 * If the one map cannot be mapped itself, only nested files can hold it
 	 * without a descriptor.
 	 */
-	if (state->in_non_fd && state->one)
-		return scan->ctx->non_fd_nested || state->mappable || state->carries;
-	if (state->in_non_fd)
-		return scan->ctx->force_full_scan || state->mappable || state->carries;
-	for (guint i = 0; i < G_N_ELEMENTS(map_walks); i++)
-		if (strcmp(map_walks[i].program, program) == 0)
-			return state->traits & map_walks[i].traits;
-	return true;
+	return state->mappable || state->carries ||
+	       (state->one ? scan->ctx->non_fd_nested : scan->ctx->force_full_scan);
 }
 
-/*
- * walk_mappings reads every mapping of every process. walk_vmas, if the kernel supports it, reads
- * only those of processes that have changed since, or that had emitted something.
- */
-static int iterate(struct scan *scan, const char *program, walk_fn fn, void *data)
+static int iterate(struct scan *scan, const struct holder_class *class, walk_fn fn, void *data)
 {
-	struct bpf_loader *walkers = walk_state_of(scan)->walkers;
-	struct walk_control *control = bpf_loader_control(walkers);
-	int err;
-
-	if (strcmp(program, "walk_mappings") == 0 && control->vmas != WALK_VMAS_UNABLE) {
-		control->vmas_busy = 0;
-		err = bpf_loader_iterate(walkers, "walk_vmas", fn, data);
-		if (err || control->vmas != WALK_VMAS_ABLE)
-			control->vmas = WALK_VMAS_UNABLE;
-		else if (!control->vmas_busy)
-			return 0;
-	}
-	return bpf_loader_iterate(walkers, program, fn, data);
-}
-
-/* The index of a program in non_fd_walks; NON_FD_WALKS if it is none of them. */
-static guint non_fd_index(const char *program)
-{
-	guint place = 0;
-
-	while (place < NON_FD_WALKS && strcmp(non_fd_walks[place], program) != 0)
-		place++;
-	return place;
+	if (class->iterate)
+		return class->iterate(scan, fn, data);
+	return bpf_loader_iterate(walk_state_of(scan)->walkers, class->non_fd, fn, data);
 }
 
 /*
  * While the thread runs walk_tasks, runs the programs that are worth running whatever descriptors
- * there are. Their records are kept until dispatch_program(): the records of descriptors come first.
+ * there are. Their records are kept until dispatch_non_fd(): the records of descriptors come first.
  */
 static void walk_non_fd_early(struct scan *scan)
 {
-	struct walk_state *state = walk_state_of(scan);
+	for (unsigned int i = 0; scan->classes[i]; i++) {
+		const struct holder_class *class = scan->classes[i];
+		struct walk_run *run = &walk_state_of(scan)->non_fd[i];
 
-	state->in_non_fd = true;
-	for (guint i = 0; i < NON_FD_WALKS; i++) {
-		struct walk_kept *kept = &state->early[i];
-
-		if (is_worth_it(scan, non_fd_walks[i])) {
-			kept->bytes = g_byte_array_new();
-			kept->walked = iterate(scan, non_fd_walks[i], dispatch_collect, kept);
-		}
+		if (!class->non_fd || !is_non_fd_worth_it(scan))
+			continue;
+		run->early.bytes = g_byte_array_new();
+		run->err = iterate(scan, class, dispatch_collect, &run->early);
 	}
-	state->in_non_fd = false;
 }
 
 /* Processes the records that were kept, and returns the result of that run. */
-static int dispatch_early(struct scan *scan, struct walk_kept *kept)
+static int dispatch_early(struct scan *scan, struct walk_run *run)
 {
-	walk_each(kept->bytes->data, kept->bytes->len, dispatch_record, scan);
-	g_clear_pointer(&kept->bytes, g_byte_array_unref);
-	return kept->err ? kept->err : kept->walked;
+	walk_each(run->early.bytes->data, run->early.bytes->len, dispatch_record, scan);
+	g_clear_pointer(&run->early.bytes, g_byte_array_unref);
+	return run->early.err ? run->early.err : run->err;
 }
 
-int dispatch_program(struct scan *scan, const char *program)
+int dispatch_non_fd(struct scan *scan, const struct holder_class *class)
 {
 	struct walk_state *state = walk_state_of(scan);
-	guint place = non_fd_index(program);
-	struct walk_kept *early = place < NON_FD_WALKS ? &state->early[place] : NULL;
-	bool is_early = early && early->bytes;
-	int err;
+	struct walk_run *run = &state->non_fd[class->id];
 
-	state->in_non_fd = place < NON_FD_WALKS;
-	if (is_early || is_worth_it(scan, program)) {
-		state->non_fd_walked |= state->in_non_fd;
-		err = is_early ? dispatch_early(scan, early)
-			       : iterate(scan, program, dispatch_record, scan);
-	} else {
-		/*
-		 * A program that is not worth running is no gap, but one that cannot run is,
-		 * whether it is worth it or not.
-		 */
-		err = bpf_loader_lack(state->walkers, program) ? -ENOPKG : 0;
-	}
+	if (run->done)
+		return run->err;
+	run->done = true;
+	if (!run->early.bytes && !is_non_fd_worth_it(scan))
+		return run->err = lack(scan, class->non_fd);
+	state->in_non_fd = state->non_fd_walked = true;
+	run->err = run->early.bytes ? dispatch_early(scan, run)
+				    : iterate(scan, class, dispatch_record, scan);
 	state->in_non_fd = false;
-	return err;
+	return run->err;
 }
+
+/* ------------------------------------------------------- all classes --- */
 
 /* Runs the program for at most WALK_LIST_MAX objects. */
 static int walk_some(struct scan *scan, const char *program, const struct walk_object *places,
@@ -267,7 +246,7 @@ static int walk_some(struct scan *scan, const char *program, const struct walk_o
 
 int dispatch_places(struct scan *scan, const char *program, const GArray *places)
 {
-	int err = bpf_loader_lack(walk_state_of(scan)->walkers, program) ? -ENOPKG : 0;
+	int err = lack(scan, program);
 	guint count = places ? places->len : 0;
 
 	for (guint first = 0; !err && first < count; first += WALK_LIST_MAX)
@@ -276,26 +255,13 @@ int dispatch_places(struct scan *scan, const char *program, const GArray *places
 	return err;
 }
 
-/* Runs the programs of one class, except those that have already run for another class. */
-static void walk_class(struct scan *scan, const struct holder_class *class, GHashTable *results)
+static void walk_class(struct scan *scan, const struct holder_class *class)
 {
-	int err = 0;
+	int err;
 
-	if (class->walk) {
-		scan_set_class(scan, class);
-		err = class->walk(scan);
-	}
-	for (guint i = 0; class->walks && class->walks[i] && !err; i++) {
-		const char *program = class->walks[i];
-
-		if (!g_hash_table_contains(results, program)) {
-			err = dispatch_program(scan, program);
-			g_hash_table_insert(results, (gpointer)program, GINT_TO_POINTER(err));
-		}
-		err = GPOINTER_TO_INT(g_hash_table_lookup(results, program));
-	}
 	scan_set_class(scan, class);
 	scan_source(scan, "BPF walk");
+	err = class->walk ? class->walk(scan) : 0;
 	if (err == -ENOPKG)
 		scan_unavailable(scan, "its BPF program does not load on this kernel", 0);
 	else if (err)
@@ -309,26 +275,24 @@ static bool can_hold(struct scan *scan, const struct holder_class *class)
 	       class->pub.kinds & 1u << BPFREFS_MAP;
 }
 
-static void walk_classes_where(struct scan *scan, bool parallel, GHashTable *results)
+static void walk_classes_where(struct scan *scan, bool parallel)
 {
 	for (unsigned int i = 0; scan->classes[i] && !scan_failed(scan); i++)
 		if (scan->classes[i]->parallel == parallel && can_hold(scan, scan->classes[i]))
-			walk_class(scan, scan->classes[i], results);
+			walk_class(scan, scan->classes[i]);
 }
 
 void dispatch_classes(struct scan *scan, struct bpf_loader_walk *tasks)
 {
-	GHashTable *results = g_hash_table_new(g_str_hash, g_str_equal);
-
-	walk_classes_where(scan, true, results);
+	walk_classes_where(scan, true);
 	if (tasks) {
 		walk_non_fd_early(scan);
-		g_hash_table_insert(results, (gpointer) "walk_tasks",
-				    GINT_TO_POINTER(bpf_loader_end(tasks, prefetch_record,
-								   dispatch_record, scan)));
+		*run_of(scan, "walk_tasks") = (struct walk_run){
+			.done = true,
+			.err = bpf_loader_end(tasks, prefetch_record, dispatch_record, scan),
+		};
 	}
-	walk_classes_where(scan, false, results);
-	g_hash_table_unref(results);
+	walk_classes_where(scan, false);
 	dispatch_derive(scan, false);
 }
 
@@ -341,4 +305,33 @@ void dispatch_derive(struct scan *scan, bool alone)
 		scan_set_class(scan, scan->classes[i]);
 		scan->classes[i]->derive(scan);
 	}
+}
+
+/* ---------------------------------------------------------- one scan --- */
+
+void dispatch_begin(struct scan *scan, struct walk_state *state)
+{
+	state->roots = owners_roots_new();
+	state->runs = g_hash_table_new_full(g_str_hash, g_str_equal, NULL, g_free);
+	for (unsigned int i = 0; scan->classes[i]; i++)
+		for (unsigned int j = 0; j < HOLDER_DECODERS_MAX; j++)
+			if (scan->classes[i]->decoders[j].decode)
+				state->takers[scan->classes[i]->decoders[j].type] |= (uint64_t)1
+										     << i;
+	scan->source_data = state;
+}
+
+void dispatch_end(struct scan *scan)
+{
+	struct walk_state *state = walk_state_of(scan);
+
+	if (state->non_fd_walked)
+		scan->ctx->non_fd_nested = state->non_fd_nested;
+	pin_tree_free(state->pins);
+	g_hash_table_unref(state->roots);
+	g_hash_table_unref(state->runs);
+	g_clear_pointer(&state->holds.bytes, g_byte_array_unref);
+	for (unsigned int i = 0; i < CLASS_COUNT; i++)
+		g_clear_pointer(&state->non_fd[i].early.bytes, g_byte_array_unref);
+	scan->source_data = NULL;
 }

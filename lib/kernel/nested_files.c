@@ -18,6 +18,8 @@ struct emitted {
  */
 #define ANY_CLASS UINT32_MAX
 
+enum { NESTED_FILE_FIELDS(HOLDER_FIELD_INDEX) };
+
 struct nested_files {
 	GQueue waiting;		     /* owned struct nested_file */
 	GHashTable *seen;	     /* owned struct emitted */
@@ -220,16 +222,13 @@ static int read_nested(struct scan *scan, const struct nested_file *nested)
 	return -EAGAIN;
 }
 
-int nested_files_walk(struct scan *scan, const char *program)
+int nested_files_walk(struct scan *scan)
 {
-	const struct holder_class *class = scan->class;
 	struct nested_files *nested_files = nested_files_of(scan);
 	uint32_t deep = 0, busy = 0;
 	struct nested_file *nested;
 	int err = 0;
 
-	if (program)
-		err = dispatch_program(scan, program);
 	while (!err && (nested = g_queue_pop_head(&nested_files->waiting))) {
 		nested_files->current = nested;
 		if (nested->depth > NESTED_DEPTH_MAX)
@@ -243,7 +242,6 @@ int nested_files_walk(struct scan *scan, const char *program)
 		nested_files->current = NULL;
 		g_free(nested);
 	}
-	scan_set_class(scan, class);
 	if (deep)
 		scan_gap(scan, deep, "sockets or rings nested too deep to be followed", 0);
 	if (busy)

@@ -28,10 +28,13 @@ struct nested_file {
 };
 
 /* The fields that the holder classes of such files have in common, in front of their own. */
-enum { NESTED_FILE_FILE, NESTED_FILE_PID, NESTED_FILE_COMM, NESTED_FILE_MORE };
+#define NESTED_FILE_FIELDS(X)       \
+	X(NESTED_FILE_FILE, "file") \
+	X(NESTED_FILE_PID, "pid")   \
+	X(NESTED_FILE_COMM, "comm")
 
 /*
- * Sets the fields from NESTED_FILE_MORE on. @nested is the socket or ring that holds the file, or NULL if
+ * Sets the other fields. @nested is the socket or ring that holds the file, or NULL if
  * the process itself holds it.
  */
 typedef void (*nested_file_fill_fn)(struct scan *scan, struct bpfrefs_ref *ref,
@@ -59,11 +62,8 @@ uint32_t nested_file_pid(struct scan *scan, const char **comm);
 void nested_file_set_fd(struct bpfrefs_ref *ref, unsigned int index,
 			const struct nested_file *nested);
 
-/*
- * Runs @program, an iterator program that emits files, unless it is NULL. Then reads all sockets
- * and rings that are queued, and those that are found in them.
- */
-int nested_files_walk(struct scan *scan, const char *program);
+/* Reads all sockets and rings that are queued, and those that are found in them. */
+int nested_files_walk(struct scan *scan);
 void nested_files_free(struct scan *scan);
 
 #endif

@@ -174,15 +174,17 @@ uint32_t netdev_owner(struct scan *scan, const struct walk_net *net, const struc
 	return owner;
 }
 
+enum { NETDEV_MPROG_FIELDS(HOLDER_FIELD_INDEX) };
+
 void netdev_fields(struct scan *scan, struct bpfrefs_ref *ref, const struct walk_net *net,
 		   const struct walk_netdev *dev)
 {
 	char name[sizeof(dev->name) + 1] = "";
 
 	memcpy(name, dev->name, sizeof(dev->name));
-	ref_set_str(scan, ref, 0, name);
-	ref_set_num(ref, 1, dev->ifindex);
-	ref_set_num(ref, 2, net->inum);
+	ref_set_str(scan, ref, NETDEV_IFNAME, name);
+	ref_set_num(ref, NETDEV_IFINDEX, dev->ifindex);
+	ref_set_num(ref, NETDEV_NETNS, net->inum);
 	ref_set_owner(ref, netdev_owner(scan, net, dev));
 }
 
@@ -207,8 +209,8 @@ static void one_mprog(const struct walk_rec *rec, void *data)
 	if (!ref)
 		return;
 	netdev_fields(mprogs->scan, ref, mprogs->net, mprogs->dev);
-	ref_set_static(ref, 3, mprogs->attach_type);
-	ref_set_num(ref, 4, mprog->position);
+	ref_set_static(ref, NETDEV_ATTACH_TYPE, mprogs->attach_type);
+	ref_set_num(ref, NETDEV_POSITION, mprog->position);
 }
 
 int netdev_mprogs(struct scan *scan, const struct walk_net *net, const struct walk_netdev *dev,
@@ -220,10 +222,4 @@ int netdev_mprogs(struct scan *scan, const struct walk_net *net, const struct wa
 		return 0;
 	return net_walk_object(scan, "walk_mprogs", (struct net_object){ net, entry, 0 }, one_mprog,
 			       &mprogs);
-}
-
-int net_proc(struct scan *scan)
-{
-	scan_unavailable(scan, "only the BPF source can read all network namespaces", 0);
-	return 0;
 }

@@ -55,20 +55,25 @@ int netdev_each(struct scan *scan, netdev_fn fn, void *data);
 uint32_t net_owner(struct scan *scan, const struct walk_net *net);
 uint32_t netdev_owner(struct scan *scan, const struct walk_net *net, const struct walk_netdev *dev);
 
-/*
- * Sets fields 0, 1 and 2 (ifname, ifindex, netns) of a reference, and makes the device its owner.
- */
+/* The first fields of what is attached to a device, and all fields of tcx and netkit. */
+#define NETDEV_FIELDS(X)             \
+	X(NETDEV_IFNAME, "ifname")   \
+	X(NETDEV_IFINDEX, "ifindex") \
+	X(NETDEV_NETNS, "netns")
+#define NETDEV_MPROG_FIELDS(X)               \
+	NETDEV_FIELDS(X)                     \
+	X(NETDEV_ATTACH_TYPE, "attach_type") \
+	X(NETDEV_POSITION, "position")
+
+/* Sets NETDEV_FIELDS of a reference, and makes the device its owner. */
 void netdev_fields(struct scan *scan, struct bpfrefs_ref *ref, const struct walk_net *net,
 		   const struct walk_netdev *dev);
 
-/*
- * Adds the programs of a tcx or netkit entry. Their class has the keys ifname, ifindex, netns,
- * attach_type, position.
- */
+/* Adds the programs of a tcx or netkit entry. */
 int netdev_mprogs(struct scan *scan, const struct walk_net *net, const struct walk_netdev *dev,
 		  uint64_t entry, const char *attach_type);
 
-/* The procfs half of these classes: it marks the class as unavailable. */
-int net_proc(struct scan *scan);
+/* The procfs half of these classes. */
+#define NET_PROC_GAP "only the BPF source can read all network namespaces"
 
 #endif

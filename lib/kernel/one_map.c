@@ -6,7 +6,7 @@
  */
 #include <linux/bpf.h>
 
-#include "kernel/bpf_source.h"
+#include "kernel/nested_files.h"
 #include "kernel/object_cache.h"
 #include "kernel/owner_records.h"
 
@@ -39,7 +39,7 @@ static const char *name_of_holder(struct scan *scan, struct bpfrefs_key holder)
 
 static void add_outer_map(const struct walk_rec *rec, void *data)
 {
-	holder_map_add_slotted(data, rec);
+	dispatch_decode(data, rec);
 }
 
 static void dispatch_link(const struct walk_rec *rec, void *data)
@@ -120,12 +120,11 @@ int one_map_collect(struct scan *scan, struct bpfrefs_key key)
 		return err;
 	if (!is_supported(&one.map))
 		return -EAGAIN;
-	walk_state_begin(&state, scan->classes);
 	state.one = &one.map;
-	state.roots = owners_roots_new();
-	scan->source_data = &state;
+	dispatch_begin(scan, &state);
 	scan->name_of = name_of_holder;
 	err = walk_one(scan, &one);
-	walk_state_clear(scan);
+	nested_files_free(scan);
+	dispatch_end(scan);
 	return err;
 }

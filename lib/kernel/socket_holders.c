@@ -7,7 +7,6 @@
 #include <string.h>
 #include <sys/socket.h>
 
-#include "kernel/nested_files.h"
 #include "kernel/net_namespaces.h"
 #include "kernel/object_cache.h"
 
@@ -36,6 +35,8 @@ static const struct {
 	{ IPPROTO_SCTP, "sctp" }, { IPPROTO_UDPLITE, "udplite" }, { IPPROTO_ICMPV6, "icmpv6" },
 	{ IPPROTO_DCCP, "dccp" }, { IPPROTO_MPTCP, "mptcp" },
 };
+
+enum { SOCKET_HOLDER_FIELDS(HOLDER_FIELD_INDEX) };
 
 void socket_holder_prepare(struct scan *scan)
 {
@@ -87,79 +88,6 @@ struct bpfrefs_ref *socket_holder_add(struct scan *scan, const struct walk_use *
 	if (use->fd != WALK_IN_PID)
 		ref_set_num(ref, SOCKET_HOLDER_FD, use->fd);
 	return ref;
-}
-
-/* ------------------------------------------------ without a descriptor --- */
-
-struct carried {
-	uint64_t file;
-	uint32_t pid, other;
-	const char *comm;
-};
-
-static guint carried_hash(gconstpointer data)
-{
-	const struct carried *carried = data;
-
-	return (guint)(carried->file >> 4) * 31 + carried->pid;
-}
-
-static gboolean carried_equal(gconstpointer a, gconstpointer b)
-{
-	const struct carried *one = a, *other = b;
-
-	return one->file == other->file && one->pid == other->pid;
-}
-
-bool socket_holder_carried(struct scan *scan, const struct walk_rec *rec)
-{
-	const struct walk_carried *record = walk_record(rec, walk_carried);
-	struct walk_state *state = walk_state_of(scan);
-	struct carried *carried;
-
-	if (!record)
-		return false;
-	if (!state->carried)
-		state->carried = g_hash_table_new_full(carried_hash, carried_equal, g_free, NULL);
-	carried = g_new0(struct carried, 1);
-	carried->file = record->file;
-	carried->other = record->other;
-	carried->pid = nested_file_pid(scan, &carried->comm);
-	g_hash_table_add(state->carried, carried);
-	return true;
-}
-
-int socket_holder_walk_carried(struct scan *scan)
-{
-	struct walk_state *state = walk_state_of(scan);
-	struct walk_control *control = bpf_loader_control(state->walkers);
-	g_autoptr(GHashTable) files = g_steal_pointer(&state->carried);
-	const struct holder_class *class = scan->class;
-	const struct carried *carried;
-	GHashTableIter iter;
-	gpointer key;
-	int err = 0;
-
-	if (!files)
-		return 0;
-	g_hash_table_iter_init(&iter, files);
-	while (!err && g_hash_table_iter_next(&iter, &key, NULL)) {
-		carried = key;
-		control->use_file = carried->file;
-		control->use_other = carried->other;
-		state->pid = carried->pid;
-		state->comm = carried->comm;
-		err = bpf_loader_call(state->walkers, "walk_carried", dispatch_record, scan);
-	}
-	scan_set_class(scan, class);
-	/*
-	 * These files are not known to hold other files. If one does, what it
-	 * holds is not followed.
-	 */
-	if (state->carried)
-		scan_gap(scan, g_hash_table_size(state->carried),
-			 "files held by files without a descriptor", 0);
-	return err;
 }
 
 /* -------------------------------------------- types and addresses --- */

@@ -6,17 +6,14 @@
 #include "kernel/bpf_source.h"
 
 /*
- * The first keys of these classes. share identifies the holder, as file does for descriptors:
+ * The first fields of these classes. share identifies the holder, as file does for descriptors:
  * references with the same share count once.
  */
-#define SOCKET_HOLDER_KEYS "share", "pid", "comm", "fd"
-enum {
-	SOCKET_HOLDER_SHARE,
-	SOCKET_HOLDER_PID,
-	SOCKET_HOLDER_COMM,
-	SOCKET_HOLDER_FD,
-	SOCKET_HOLDER_OWN
-};
+#define SOCKET_HOLDER_FIELDS(X)         \
+	X(SOCKET_HOLDER_SHARE, "share") \
+	X(SOCKET_HOLDER_PID, "pid")     \
+	X(SOCKET_HOLDER_COMM, "comm")   \
+	X(SOCKET_HOLDER_FD, "fd")
 
 /*
  * Sets which kinds of files the walk over descriptors reads: those that can hold a program or map
@@ -24,16 +21,8 @@ enum {
  */
 void socket_holder_prepare(struct scan *scan);
 
-/* Adds the reference of a record, and sets the keys above. */
+/* Adds the reference of a record, and sets the fields above. */
 struct bpfrefs_ref *socket_holder_add(struct scan *scan, const struct walk_use *use);
-
-/*
- * socket_holder_carried() takes the record of a file that its process holds without a descriptor.
- * socket_holder_walk_carried() reads all of these files. The first of these classes calls it; the programs
- * that emit such records have all run before.
- */
-bool socket_holder_carried(struct scan *scan, const struct walk_rec *rec);
-int socket_holder_walk_carried(struct scan *scan);
 
 /*
  * The kind and the address of a socket, such as "tcp6" and "[::1]:80"; owned by the caller. The

@@ -264,11 +264,11 @@ int proc_objects(struct scan *scan)
 	return 0;
 }
 
-/* ---------------------------------------------------------- classes --- */
+/* ------------------------------------------------------------ edges --- */
 
-enum { HELD_SLOT = 3 }; /* after id, name, via */
+enum { HELD_FIELDS(HOLDER_FIELD_INDEX) };
 
-static void add_edges(struct scan *scan, enum bpfrefs_kind holder)
+void proc_edges_take(struct scan *scan, enum bpfrefs_kind holder)
 {
 	const struct proc_scan *proc = scan->source_data;
 
@@ -286,65 +286,4 @@ static void add_edges(struct scan *scan, enum bpfrefs_kind holder)
 		else if (ref && edge->slot_text)
 			ref_set_str(scan, ref, HELD_SLOT, edge->slot_text);
 	}
-}
-
-int proc_scan_prog(struct scan *scan)
-{
-	const struct proc_scan *proc = scan->source_data;
-	const struct proc_gap gap = { &proc->edges.objects[BPFREFS_PROG], "programs" };
-
-	add_edges(scan, BPFREFS_PROG);
-	proc_gaps(scan, &gap, 1);
-	scan_gap(scan, 0, "the UAPI does not show the BTFs of kernel variables that programs use",
-		 0);
-	return 0;
-}
-
-int proc_scan_map(struct scan *scan)
-{
-	const struct proc_scan *proc = scan->source_data;
-	const struct proc_gap gaps[] = {
-		{ &proc->edges.objects[BPFREFS_MAP], "maps" },
-		{ &proc->edges.slots, "maps' slots" },
-		{ &proc->edges.arrays,
-		  "program arrays for which no user was found, whose slots are not read" },
-		{ &proc->edges.templates, "maps of maps, whose templates the UAPI does not show" },
-	};
-
-	add_edges(scan, BPFREFS_MAP);
-	proc_gaps(scan, gaps, G_N_ELEMENTS(gaps));
-	scan_gap(scan, 0,
-		 "the UAPI does not show the programs of devmap and cpumap entries, sockmaps, "
-		 "struct_ops maps and timers",
-		 0);
-	return 0;
-}
-
-/*
- * The target of a tracing link in struct bpf_link_info may be a program or a BTF, and
- * nothing shows which.
- */
-static void add_targets_gap(struct scan *scan)
-{
-	uint32_t count = 0;
-
-	for (guint i = 0; i < scan->snap->objects->len; i++) {
-		const struct bpfrefs_object *object = scan->snap->objects->pdata[i];
-
-		count += object->key.kind == BPFREFS_LINK &&
-			 object->type_number == UAPI_LINK_TRACING;
-	}
-	if (count)
-		scan_gap(scan, count, "targets of tracing links", 0);
-}
-
-int proc_scan_link(struct scan *scan)
-{
-	const struct proc_scan *proc = scan->source_data;
-	const struct proc_gap gap = { &proc->edges.objects[BPFREFS_LINK], "links" };
-
-	add_edges(scan, BPFREFS_LINK);
-	proc_gaps(scan, &gap, 1);
-	add_targets_gap(scan);
-	return 0;
 }

@@ -109,9 +109,6 @@ static inline struct pin_location proc_pin_location(const struct proc_pin *pin)
 	return (struct pin_location){ pin->major, pin->minor, pin->ino, pin->inner };
 }
 
-/* Reports what could not be read of pins as a gap of the current class. */
-void proc_pins_gaps(struct scan *scan, const struct proc_pins *pins);
-
 /* Finds where bpffs is mounted in each mount namespace (bpffs_dirs.c). */
 int proc_mounts_read(int proc_fd, struct proc_pins *pins);
 /* Opens the root of a mount as O_PATH, and checks that it belongs to the instance. */
@@ -146,6 +143,8 @@ struct proc_edges {
 	struct proc_missed templates; /* maps of maps, whose templates are not shown */
 };
 
+/* Adds the references of all edges of a kind of holder to its class. */
+void proc_edges_take(struct scan *scan, enum bpfrefs_kind holder);
 /* Adds the edges of the slots of a program array or map of maps (slots.c). */
 struct map_facts;
 void proc_slots_read(struct proc_edges *edges, int fd, const struct map_facts *facts);

@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 #include "bpfrefs.h"
-#include "classes.h"
+#include "holders/class.h"
 #include "snapshot/idmap.h"
 #include "snapshot/memory.h"
 
@@ -174,86 +174,6 @@ int ctx_open_with(const struct source *source, void *source_data, struct bpfrefs
 
 /* -------------------------------------------------------------- scan ---- */
 
-/*
- * A holder class: everything about it. Each is defined in a file of its own, listed in
- * lib/meson.build.
- */
-struct holder_class {
-	struct bpfrefs_class pub;
-	enum class_id id;
-	/*
-	 * The graph: its references are roots even if a process has them; an automatic one is
-	 * none (ref_set_automatic()).
-	 */
-	bool root;
-	/* The graph: its references to maps are no user references. */
-	bool object_only;
-	/*
-	 * `because`: what a process does that has one of its references; NULL: "holds it
-	 * (CLASS)".
-	 */
-	const char *process_says;
-	/*
-	 * `because`: the words for a reference that neither an object nor a process has, owned;
-	 * NULL: "attached (CLASS PLACE)". @owned: the sentence goes on with who keeps the owner
-	 * of the reference.
-	 */
-	char *(*says)(const struct bpfrefs_snapshot *snap, const struct bpfrefs_ref *ref,
-		      bool owned);
-	/*
-	 * BPF source: the BPF programs whose records this class decodes, NULL-terminated, or NULL.
-	 * The class is unavailable if one of them could not be loaded, and partial if one of them
-	 * did not finish.
-	 */
-	const char *const *walks;
-	/* BPF source: a function that reads the references itself, instead of @walks. */
-	int (*walk)(struct scan *scan);
-	/*
-	 * BPF source: neither needs records of the walk over descriptors, which may run in parallel
-	 * with them (dispatch_classes()).
-	 */
-	bool parallel;
-	/* BPF source: the types of records that decode may accept, WALK_BIT() of each. */
-	uint64_t takes;
-	/*
-	 * BPF source: decodes one record of those types. Returns true if it belongs to this class.
-	 */
-	bool (*decode)(struct scan *scan, const struct walk_rec *rec);
-	/*
-	 * BPF source: called after all records, adds references that follow from the facts about
-	 * objects.
-	 */
-	void (*derive)(struct scan *scan);
-	/* BPF source: derive runs no BPF program, so that one may run in parallel with it. */
-	bool userspace_only;
-	/*
-	 * procfs source: reads all references. -errno if nothing could be read; other gaps by
-	 * scan_gap().
-	 */
-	int (*proc)(struct scan *scan);
-	/* procfs source: why the class is never complete with it, or NULL if it can be */
-	const char *proc_gap;
-};
-
-/*
- * All classes in output order, NULL-terminated, generated from the list in lib/meson.build. Only
- * context.c and tests use it. All other code gets the list from its scan, so that a class may call
- * scan.c and the sources without a circle of dependencies.
- */
-extern const struct holder_class *const holder_classes[CLASS_COUNT + 1];
-
-/* The greatest number of fields that the references of a class have. */
-#define REF_FIELDS_MAX 10
-
-/* What an enum walk_via means (ref.c). */
-struct ref_via {
-	const char *word;
-	const char *says; /* what the holder does, in a sentence of `because` */
-	bool user;	  /* the map releases it when its usercnt becomes 0 */
-	bool in_slot;	  /* the field slot says where */
-};
-const struct ref_via *ref_via_of(unsigned int via);
-
 /* The place of a pinned inode in its instance of bpffs, independent of mounts. */
 struct pin_location {
 	uint32_t major, minor;
@@ -335,6 +255,7 @@ struct scan {
 	const struct holder_class *const *classes;
 	struct bpfrefs_snapshot *snap;
 	const struct holder_class *class; /* the class to which references and gaps are added */
+	void *states[CLASS_COUNT];	  /* of the classes that have one */
 	struct idmap owners[8];		  /* by enum owner_kind: id -> struct owner * */
 	struct idmap files;		  /* address of a file (or any other identity) -> token */
 	/*
@@ -360,6 +281,8 @@ struct bpfrefs_snapshot *scan_finish(struct scan *scan);
 int scan_failed(const struct scan *scan);
 /* Counts @size bytes that others allocate for the snapshot, and returns scan_failed(). */
 int scan_charge(struct scan *scan, size_t size);
+/* The state of a class, which is zeroed when the scan begins. */
+void *scan_state(struct scan *scan, const struct holder_class *class);
 /* Sets the class to which references and gaps are added. Returns the one before. */
 const struct holder_class *scan_set_class(struct scan *scan, const struct holder_class *class);
 
@@ -383,10 +306,7 @@ const char *scan_str(struct scan *scan, const char *str); /* interned; NULL for 
  */
 struct bpfrefs_ref *scan_add(struct scan *scan, struct bpfrefs_key target, uint32_t ref,
 			     uint32_t user);
-/*
- * Adds a reference that an object holds: sets the holder, and the fields id, name and via (0, 1,
- * 2).
- */
+/* Adds a reference that an object holds: sets the holder, and HELD_FIELDS but the slot. */
 struct bpfrefs_ref *scan_add_held(struct scan *scan, struct bpfrefs_key target, uint32_t ref,
 				  uint32_t user, struct bpfrefs_key holder, unsigned int via);
 void ref_set_pid(struct bpfrefs_ref *ref, uint32_t pid);
@@ -477,12 +397,6 @@ bool mounts_have(const GPtrArray *mounts, uint32_t major, uint32_t minor, const 
 
 /* Adds the objects with bpf(2), without counters, before any class is read. */
 int proc_objects(struct scan *scan);
-int proc_scan_fd(struct scan *scan);
-int proc_scan_iter(struct scan *scan);
-int proc_scan_pin(struct scan *scan);
-int proc_scan_prog(struct scan *scan);
-int proc_scan_map(struct scan *scan);
-int proc_scan_link(struct scan *scan);
 
 /* -------------------------------------------------- graph (graph.c) --- */
 

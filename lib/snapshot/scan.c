@@ -29,6 +29,8 @@ struct scan *scan_new(struct bpfrefs_ctx *ctx, const struct holder_class *const 
 		};
 
 		g_array_append_val(scan->snap->classes, status);
+		if (classes[i]->state)
+			scan->states[i] = g_malloc0(classes[i]->state);
 	}
 	return scan;
 }
@@ -73,6 +75,11 @@ struct bpfrefs_snapshot *scan_finish(struct scan *scan)
 	idmap_clear(&scan->files);
 	for (unsigned int kind = 0; kind < OWNER_KINDS; kind++)
 		idmap_clear(&scan->owners[kind]);
+	for (unsigned int i = 0; scan->classes[i]; i++) {
+		if (scan->classes[i]->end)
+			scan->classes[i]->end(scan->states[i]);
+		g_free(scan->states[i]);
+	}
 	g_free(scan);
 	return snap;
 }
@@ -94,6 +101,11 @@ static bool can_add(struct scan *scan, const GPtrArray *array, unsigned int coun
 	if (!memory_can_grow(array->len * sizeof(gpointer), sizeof(gpointer)))
 		arena_fail(scan->snap->arena);
 	return scan_charge(scan, count * sizeof(gpointer)) == 0;
+}
+
+void *scan_state(struct scan *scan, const struct holder_class *class)
+{
+	return scan->states[class->id];
 }
 
 const struct holder_class *scan_set_class(struct scan *scan, const struct holder_class *class)
@@ -206,6 +218,8 @@ struct bpfrefs_ref *scan_add(struct scan *scan, struct bpfrefs_key target, uint3
 	return result;
 }
 
+enum { HELD_FIELDS(HOLDER_FIELD_INDEX) };
+
 struct bpfrefs_ref *scan_add_held(struct scan *scan, struct bpfrefs_key target, uint32_t ref,
 				  uint32_t user, struct bpfrefs_key holder, unsigned int via)
 {
@@ -218,12 +232,12 @@ struct bpfrefs_ref *scan_add_held(struct scan *scan, struct bpfrefs_key target, 
 	if (!object || bpfrefs_key_compare(object->key, holder) != 0)
 		object = scan->last_holder = scan_object(scan, holder);
 	result->holder = holder;
-	ref_set_num(result, 0, holder.id);
+	ref_set_num(result, HELD_ID, holder.id);
 	if (!object && scan->name_of)
-		ref_set_static(result, 1, scan->name_of(scan, holder));
+		ref_set_static(result, HELD_NAME, scan->name_of(scan, holder));
 	else
-		ref_set_static(result, 1, object ? object->name : NULL);
-	ref_set_via(result, 2, via);
+		ref_set_static(result, HELD_NAME, object ? object->name : NULL);
+	ref_set_via(result, HELD_VIA, via);
 	return result;
 }
 

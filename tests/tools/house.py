@@ -191,6 +191,11 @@ def structures():
     return wrong
 
 
+def class_names():
+    listed = re.search(r"^classes = \[(.*?)\]", "\n".join(lines("lib/meson.build")), re.M | re.S)
+    return re.findall(r"'(\w+)'", listed[1])
+
+
 # Comparisons with words of the kernel that are also words of ours.
 KERNEL_WORDS = {
     'lib/procfs/descriptors.c': {"btf"},  # /proc/PID/fd of an anonymous inode
@@ -203,8 +208,7 @@ def words():
     types = subprocess.run(["cpp", "-P", "-"], input="#include <linux/bpf.h>\n", text=True,
                            capture_output=True, check=True).stdout
     ours = {x.lower() for x in re.findall(r"\bBPF_(?:MAP|PROG|LINK)_TYPE_([A-Z0-9_]+)", types)}
-    listed = re.search(r"^classes = \[(.*?)\]", "\n".join(lines("lib/meson.build")), re.M | re.S)
-    ours |= set(re.findall(r"'(\w+)'", listed[1]))
+    ours |= set(class_names())
     vias = set(re.findall(r"\[WALK_VIA_\w+\] = \{ \"(\w+)\"", (TOP / "lib/snapshot/ref.c").read_text()))
     wrong = [] if len(ours) > 60 and len(vias) > 30 else ["too few words were found"]
     for name in sources():
@@ -216,6 +220,15 @@ def words():
                     re.search(r"class\w*(->|\.)(pub\.)?name|\bvia\b|(->|\.)type\b", call[2])):
                 wrong.append(f"{name}:{text.count(chr(10), 0, call.start()) + 1}: {call[0]}")
     return wrong
+
+
+def classes():
+    """What belongs to a class is in its file: no file outside lib/holders names a class."""
+    any_class = "|".join(class_names())
+    pattern = re.compile(rf"\bholder_({any_class})\b|\bCLASS_({any_class.upper()})\b")
+    return [f"{name}:{number}: {line}" for name in sources()
+            if re.match(r"(lib|fs)/.*\.[ch]$", name) and not name.startswith("lib/holders/")
+            for number, line in enumerate(lines(name), 1) if pattern.search(line)]
 
 
 def symbols():
@@ -311,8 +324,8 @@ def hosts():
 
 
 def main():
-    tests = [spdx, sizes, tags, externs, includes, structures, words, symbols, threat_model,
-             install, documents, hosts]
+    tests = [spdx, sizes, tags, externs, includes, structures, words, classes, symbols,
+             threat_model, install, documents, hosts]
     print(f"1..{len(tests)}")
     failed = 0
     for number, test in enumerate(tests, 1):

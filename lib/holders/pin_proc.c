@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Class pin of the procfs source. */
+/* The fields of class pin, and its half of the procfs source. */
 #include <stdio.h>
 #include <string.h>
 
 #include "holders/holders.h"
 #include "procfs/procfs.h"
 #include "snapshot/owner.h"
+
+enum { PIN_FIELDS(HOLDER_FIELD_INDEX) };
 
 void pin_fill(struct scan *scan, struct bpfrefs_ref *ref, const struct pin_facts *facts)
 {
@@ -101,7 +103,7 @@ static void add_instances(struct scan *scan, const struct proc_pins *pins)
 	}
 }
 
-void proc_pins_gaps(struct scan *scan, const struct proc_pins *pins)
+void pin_proc_gaps(struct scan *scan, const struct proc_pins *pins)
 {
 	const struct proc_gap gaps[] = {
 		{ &pins->instances, "bpffs instances" },
@@ -114,7 +116,7 @@ void proc_pins_gaps(struct scan *scan, const struct proc_pins *pins)
 	proc_gaps(scan, gaps, G_N_ELEMENTS(gaps));
 }
 
-int proc_scan_pin(struct scan *scan)
+int pin_proc(struct scan *scan)
 {
 	const struct proc_scan *proc = scan->source_data;
 	const struct proc_pins *pins = &proc->pins;
@@ -126,6 +128,6 @@ int proc_scan_pin(struct scan *scan)
 		if (pin->keep == BPFREFS_KEEP_OFF)
 			add_pin(scan, pins, pin);
 	}
-	proc_pins_gaps(scan, pins);
+	pin_proc_gaps(scan, pins);
 	return 0;
 }
