@@ -614,8 +614,7 @@ typedef int (*bpfrefs_write_fn)(const char *text, size_t length, void *data);
  * description. They call @p write in the calling thread with parts of 64 KiB or more, except for
  * the last one, and return 0, what @p write returned, or an error of their own. Gaps are part of
  * the text. They read nothing from the kernel unless they take a context, so that they need no
- * privilege and no version of it, and any number of threads may call them for one snapshot. Where
- * a snapshot is large, a second thread that exists only during the call formats half of the text.
+ * privilege and no version of it, and any number of threads may call them for one snapshot.
  */
 
 /**
