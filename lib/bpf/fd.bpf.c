@@ -213,7 +213,8 @@ int walk_is_repeated(__u64 address, __u32 part)
 static __always_inline void emit_places(__u64 task, __u64 leader)
 {
 	__u64 nsproxy = walk_part(task, WALK_PART_NSPROXY);
-	__u64 fs = walk.dirs ? walk_part(task, WALK_PART_FS) : 0;
+	bool dirs = walk.dirs || nsproxy != walk.kernel_ids.init_nsproxy;
+	__u64 fs = dirs ? walk_part(task, WALK_PART_FS) : 0;
 
 	if (walk_table.pid != walk_table.tgid && nsproxy == walk_part(leader, WALK_PART_NSPROXY) &&
 	    (!walk.dirs || fs == walk_part(leader, WALK_PART_FS)))

@@ -456,6 +456,7 @@ struct ns_common {
 	unsigned int inum;
 	refcount_t count;    /* until 6.17 */
 	refcount_t __ns_ref; /* since 6.18 */
+	__u64 ns_id;	     /* since 6.18 */
 } __pai;
 
 struct ns_common___68 { /* until 6.8: the dentry */
@@ -464,6 +465,8 @@ struct ns_common___68 { /* until 6.8: the dentry */
 
 struct mnt_namespace {
 	struct ns_common ns;
+	__u64 seq; /* until 6.17: its number, which no other one ever has */
+	__u64 event;
 } __pai;
 
 struct nsproxy {
@@ -569,13 +572,15 @@ struct mnt_pcp {
 } __pai;
 
 struct mount {
+	struct mount *mnt_parent;
+	struct dentry *mnt_mountpoint;
 	struct vfsmount mnt;
 	struct mnt_pcp *mnt_pcp; /* with CONFIG_SMP */
 	int mnt_count;		 /* without */
 	struct mnt_namespace *mnt_ns;
 	struct list_head mnt_instance; /* until 6.16 */
 	struct mount *mnt_next_for_sb; /* since 6.17 */
-	struct list_head mnt_mounts;
+	struct list_head mnt_mounts, mnt_child;
 } __pai;
 
 struct timespec64 {
@@ -607,7 +612,7 @@ struct inode {
 } __pai;
 
 struct qstr {
-	__u32 len;
+	__u32 hash, len;
 	const unsigned char *name;
 } __pai;
 

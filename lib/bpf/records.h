@@ -227,7 +227,12 @@ struct walk_sb {
 struct walk_mount {
 	struct walk_rec rec;
 	__u64 mount, ns; /* the struct mount, the struct mnt_namespace that it is in */
-	__u32 mnt_ns;	 /* 0: the mount is detached: in no namespace, or in an anonymous one */
+	/*
+	 * A hash that changes with everything that mountinfo shows of this mount: its namespace, all
+	 * mounts and unmounts there, and the names of the directories above. 0: could not be read.
+	 */
+	__u64 version;
+	__u32 mnt_ns; /* 0: the mount is detached: in no namespace, or in an anonymous one */
 	__u32 pad;
 };
 

@@ -8,7 +8,7 @@
 #include <stdio.h>
 
 #include "holders/holders.h"
-#include "kernel/owner_records.h"
+#include "kernel/mount_cache.h"
 #include "kernel/pin_tree.h"
 #include "snapshot/owner.h"
 
@@ -19,8 +19,8 @@ HOLDER_FIELDS(PIN_FIELDS);
 
 /* The bpffs mounts of a mount namespace, as one process sees them from its root directory. */
 struct reach {
-	GPtrArray *mounts; /* NULL if they could not be read */
-	uint32_t pid;	   /* 0 for this process */
+	GPtrArray *mounts;     /* NULL if they could not be read */
+	struct walk_root root; /* its pid is 0 for this process */
 	bool read;
 };
 
@@ -128,20 +128,20 @@ static GArray *reaches_of(struct reaches *reaches, uint32_t ns)
 	if (ns == own_mount_ns(reaches))
 		g_array_append_val(ways, way);
 	for (guint i = 0; roots && i < roots->len; i++) {
-		way.pid = g_array_index(roots, struct walk_root, i).pid;
+		way.root = g_array_index(roots, struct walk_root, i);
 		g_array_append_val(ways, way);
 	}
 	g_hash_table_insert(reaches->by_ns, GUINT_TO_POINTER(ns), ways);
 	return ways;
 }
 
-/* Reads the mounts that this process sees, once. */
-static struct reach *reach_at(struct reaches *reaches, GArray *ways, guint index)
+/* Reads the mounts that a process in this namespace sees, once. */
+static struct reach *reach_at(struct reaches *reaches, uint32_t ns, guint index)
 {
-	struct reach *way = &g_array_index(ways, struct reach, index);
+	struct reach *way = &g_array_index(reaches_of(reaches, ns), struct reach, index);
 
-	if (!way->read && mounts_read(reaches->scan->ctx->proc_fd, way->pid, &way->mounts) != 0)
-		way->mounts = NULL;
+	if (!way->read)
+		way->mounts = mount_cache_get(reaches->scan, ns, way->root.pid ? &way->root : NULL);
 	way->read = true;
 	return way;
 }
@@ -152,7 +152,7 @@ static bool add_mounts(struct reaches *reaches, const struct pin_super *super, u
 {
 	struct bpfrefs_mount added = {
 		.mnt_ns = ns,
-		.pid = way->pid ? way->pid : reaches->scan->ctx->self,
+		.pid = way->root.pid ? way->root.pid : reaches->scan->ctx->self,
 		.here = ns == own_mount_ns(reaches),
 	};
 	bool any = false;
@@ -179,11 +179,11 @@ static void report_mounts(struct reaches *reaches, const struct pin_super *super
 	};
 
 	for (guint i = 0; i < ways->len; i++)
-		if (add_mounts(reaches, super, ns, reach_at(reaches, ways, i)))
+		if (add_mounts(reaches, super, ns, reach_at(reaches, ns, i)))
 			return;
 	/* No process is in that namespace any more, or none of them sees the mount. */
 	if (ways->len)
-		unseen.pid = g_array_index(ways, struct reach, 0).pid;
+		unseen.pid = g_array_index(ways, struct reach, 0).root.pid;
 	if (unseen.here)
 		unseen.pid = reaches->scan->ctx->self;
 	scan_bpffs_mount(reaches->scan, super->major, super->minor, &unseen);
@@ -211,11 +211,11 @@ static char *path_in(struct reaches *reaches, const struct pin_super *super, con
 	char *path = NULL;
 
 	for (guint i = 0; !path && i < ways->len; i++) {
-		const struct reach *way = reach_at(reaches, ways, i);
+		const struct reach *way = reach_at(reaches, ns, i);
 
 		if (way->mounts)
 			path = mounts_path(way->mounts, super->major, super->minor, inner);
-		*pid = way->pid;
+		*pid = way->root.pid;
 	}
 	if (!path)
 		*pid = 0;
@@ -251,11 +251,12 @@ static bool is_covered(struct reaches *reaches, const struct pin_super *super, c
 	bool covered = false;
 
 	for (guint i = 0; i < super->namespaces->len; i++) {
-		GArray *ways = reaches_of(reaches, g_array_index(super->namespaces, uint32_t, i));
+		uint32_t ns = g_array_index(super->namespaces, uint32_t, i);
+		const GArray *ways = reaches_of(reaches, ns);
 		bool read = false;
 
 		for (guint j = 0; j < ways->len; j++) {
-			const struct reach *way = reach_at(reaches, ways, j);
+			const struct reach *way = reach_at(reaches, ns, j);
 
 			if (!way->mounts)
 				continue;
@@ -393,6 +394,7 @@ static void derive(struct scan *scan)
 		.by_ns = g_hash_table_new_full(NULL, NULL, NULL, (GDestroyNotify)g_array_unref),
 	};
 
+	mount_cache_begin(scan);
 	count_pins(scan, tree);
 	for (guint i = 0; !walk_state_of(scan)->one && i < tree->supers->len; i++)
 		report_instance(&reaches, g_ptr_array_index(tree->supers, i));

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "kernel/bpf_source.h"
+#include "kernel/mount_cache.h"
 #include "kernel/nested_files.h"
 #include "kernel/object_cache.h"
 #include "kernel/owner_records.h"
@@ -65,6 +66,7 @@ static void source_close(struct bpfrefs_ctx *ctx)
 	bpf_loader_free(ctx->source_data);
 	ctx->source_data = NULL;
 	g_clear_pointer(&ctx->object_cache, object_cache_free);
+	g_clear_pointer(&ctx->mount_cache, mount_cache_free);
 }
 
 static int source_next_id(struct bpfrefs_ctx *ctx, enum bpfrefs_kind kind, uint32_t start,

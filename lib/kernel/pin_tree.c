@@ -61,7 +61,7 @@ static struct pin_super *add_super(struct pin_tree *tree, const struct walk_sb *
 
 static void add_mount(struct pin_super *super, const struct walk_mount *record)
 {
-	struct pin_mount mount = { record->mount, record->ns, record->mnt_ns };
+	struct pin_mount mount = { record->mount, record->ns, record->version, record->mnt_ns };
 
 	g_array_append_val(super->mounts, mount);
 }

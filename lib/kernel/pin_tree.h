@@ -8,6 +8,7 @@
 /* One mount of an instance. */
 struct pin_mount {
 	uint64_t mount, ns; /* the addresses of its struct mount and its struct mnt_namespace */
+	uint64_t version;   /* see struct walk_mount */
 	uint32_t mnt_ns;    /* 0 if it is in no namespace or an anonymous one */
 };
 

@@ -158,6 +158,8 @@ struct bpfrefs_ctx {
 	bool non_fd_nested;
 	/* BPF source: facts that earlier scans have read (object_cache.h). Protected by @lock. */
 	struct object_cache *object_cache;
+	/* BPF source: what mountinfo showed in earlier scans (mount_cache.h). Protected by @lock. */
+	struct mount_cache *mount_cache;
 	/* what the last full scan found: the next one makes room for about as much */
 	size_t last_objects, last_refs, last_files;
 };
