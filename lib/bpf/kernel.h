@@ -73,6 +73,11 @@ struct rb_root {
 	struct rb_node *rb_node;
 } __pai;
 
+struct rb_root_cached {
+	struct rb_root rb_root;
+	struct rb_node *rb_leftmost;
+} __pai;
+
 struct xarray {
 	void *xa_head;
 } __pai;
@@ -486,7 +491,9 @@ struct files_struct {
 
 struct mm_struct {
 	struct kioctx_table *ioctx_table; /* with CONFIG_AIO */
-	int mm_lock_seq;		  /* 6.4 to 6.12, with CONFIG_PER_VMA_LOCK */
+	struct task_struct *owner;	  /* with CONFIG_MEMCG */
+	atomic_t mm_users;
+	int mm_lock_seq; /* 6.4 to 6.12, with CONFIG_PER_VMA_LOCK */
 } __pai;
 
 struct mm_struct___613 { /* since 6.13 */
@@ -494,8 +501,16 @@ struct mm_struct___613 { /* since 6.13 */
 } __pai;
 
 struct vm_area_struct {
-	unsigned long vm_start, vm_end;
+	unsigned long vm_start, vm_end, vm_pgoff;
+	struct mm_struct *vm_mm;
 	struct file *vm_file;
+	struct {
+		struct rb_node rb;
+	} shared;
+} __pai;
+
+struct address_space {
+	struct rb_root_cached i_mmap;
 } __pai;
 
 struct path {
@@ -508,6 +523,7 @@ struct fs_struct {
 } __pai;
 
 struct signal_struct {
+	atomic_t live;
 	struct list_head thread_head;
 } __pai;
 
@@ -538,6 +554,7 @@ struct file {
 	void *private_data;
 	struct path f_path;
 	struct inode *f_inode;
+	struct address_space *f_mapping;
 } __pai;
 
 /* The private data of an open /proc/PID/mountinfo, mounts and mountstats: its seq_file's. */

@@ -72,7 +72,7 @@ static __always_inline void fill_object(struct walk_held *out, void *object)
 }
 
 /* Emits a file that may hold programs. What it holds is read later, by walk_carried(). */
-static __always_inline void emit_carried(__u64 file, __u64 release)
+static __always_inline void emit_carried(__u64 file, __u64 release, __u32 how)
 {
 	struct walk_carried *out;
 	__u32 other = WALK_OTHERS;
@@ -83,7 +83,7 @@ static __always_inline void emit_carried(__u64 file, __u64 release)
 		other = WALK_OTHER_PERF;
 	else if (release == walk.kernel_ids.other[WALK_OTHER_TUN])
 		other = WALK_OTHER_TUN;
-	if (!release || other == WALK_OTHERS)
+	if (!release || other == WALK_OTHERS || !(walk.uses >> other & 1))
 		return;
 	walk_emit_task();
 	out = walk_room();
@@ -91,7 +91,7 @@ static __always_inline void emit_carried(__u64 file, __u64 release)
 		return;
 	out->file = file;
 	out->other = other;
-	out->pad = 0;
+	out->how = how;
 	walk_emit(&out->rec, WALK_CARRIED, sizeof(*out), 0);
 }
 
@@ -104,7 +104,7 @@ int walk_emit_held(__u64 address, __u64 at, __u64 end, __u32 how)
 	__u64 inside = 0;
 
 	if (how != WALK_HOW_FD && (kind == WALK_HELD_SOCKET || kind == WALK_HELD_OTHER))
-		emit_carried(address, release);
+		emit_carried(address, release, how);
 	if (kind == WALK_HELD_SOCKET)
 		inside = queued(private_data);
 	else if (kind == WALK_HELD_RING)
@@ -150,6 +150,7 @@ static __always_inline bool is_wanted(__u64 release)
 	       release == walk.kernel_ids.other[WALK_OTHER_SOCKET];
 }
 
+/* Goes through all mappings of all processes: for files that only a mapping leads to. */
 SEC("iter/task_vma")
 int walk_mappings(struct bpf_iter__task_vma *ctx)
 {
@@ -172,108 +173,240 @@ int walk_mappings(struct bpf_iter__task_vma *ctx)
 	return 0;
 }
 
-/* ------------------------------------------- only what may have changed --- */
+/* ------------------------------------------------ by the files' own trees --- */
 
-extern int bpf_iter_task_vma_new(struct bpf_iter_task_vma *it, struct task_struct *task,
-				 __u64 address) __ksym __weak;
-extern struct vm_area_struct *bpf_iter_task_vma_next(struct bpf_iter_task_vma *it) __ksym __weak;
-extern void bpf_iter_task_vma_destroy(struct bpf_iter_task_vma *it) __ksym __weak;
+/* More than the height of a red-black tree can be. */
+#define HEIGHT_MAX 128
+#define TREE_MAX   (1 << 23)
 
-/*
- * A process's memory, as it was after an exec. Its mappings change only under its lock, and the end
- * of such a change increments mm_lock_seq: as long as that is the same, the mappings are too.
- */
-struct memory {
-	__u64 mm, start, exec;
-	__u64 tgid;
+/* No node, and no address of one. */
+#define TORN (~0ull)
+
+struct tree_node {
+	__u64 parent_color, right, left;
 };
 
+static __always_inline bool read_node(struct tree_node *out, __u64 node)
+{
+	return bpf_probe_read_kernel(out, sizeof(*out), (void *)node) == 0;
+}
+
 /*
- * Processes without any mapping that is of interest, and mm_lock_seq as it was before they were
- * read.
+ * The node after @address in the order of the tree (before it, if @back), as rb_next() and rb_prev()
+ * find it: 0 at the end, TORN if the tree changes meanwhile. Global: the verifier checks it once.
  */
+__u64 walk_neighbor(__u64 address, __u32 back)
+{
+	struct tree_node node;
+	__u64 at;
+
+	if (!read_node(&node, address))
+		return TORN;
+	at = back ? node.left : node.right;
+	if (at) {
+#pragma clang loop unroll(disable)
+		for (int i = 0; i < HEIGHT_MAX; i++) {
+			__u64 further;
+
+			if (!read_node(&node, at))
+				return TORN;
+			further = back ? node.right : node.left;
+			if (!further)
+				return at;
+			at = further;
+		}
+		return TORN;
+	}
+	at = address;
+#pragma clang loop unroll(disable)
+	for (int i = 0; i < HEIGHT_MAX; i++) {
+		__u64 parent = node.parent_color & ~3ull;
+
+		if (!parent)
+			return 0;
+		if (!read_node(&node, parent) || (node.left != at && node.right != at))
+			return TORN;
+		if ((back ? node.right : node.left) == at)
+			return parent;
+		at = parent;
+	}
+	return TORN;
+}
+
+/* The walk over one tree: global, since global functions take scalars only. */
 struct {
-	__uint(type, BPF_MAP_TYPE_LRU_HASH);
-	__uint(max_entries, 8192);
-	__type(key, struct memory);
-	__type(value, __u32);
-} walk_nothing SEC(".maps");
+	__u64 mapping; /* the address_space */
+	__u64 own_mm;
+	__u64 before, node; /* the last mapping, 0: none; the one at hand, 0: none is left */
+	struct walk_vma at;
+} walk_tree;
 
 #define HAVE_LOCK_SEQ bpf_core_field_exists(((struct mm_struct *)0)->mm_lock_seq)
 #define HAVE_LOCK_SEQCOUNT \
 	bpf_core_field_exists(((struct mm_struct___613 *)0)->mm_lock_seq.sequence)
 
-static __always_inline __u32 lock_seq(struct mm_struct *mm)
+/* The end of each change of a process's mappings increments mm_lock_seq (since 6.4). */
+static __always_inline __u64 lock_seq(struct mm_struct *mm)
 {
-	struct mm_struct___613 *newer = (void *)mm;
-
-	return HAVE_LOCK_SEQCOUNT ? BPF_CORE_READ(newer, mm_lock_seq.sequence)
-				  : (__u32)BPF_CORE_READ(mm, mm_lock_seq);
+	if (HAVE_LOCK_SEQCOUNT)
+		return BPF_CORE_READ((struct mm_struct___613 *)mm, mm_lock_seq.sequence);
+	return HAVE_LOCK_SEQ ? (__u64)(__u32)BPF_CORE_READ(mm, mm_lock_seq) : 0;
 }
 
-enum { VMAS_NOTHING, VMAS_EMITTED, VMAS_FULL, VMAS_FAILED };
-
-static __always_inline int emit_vmas(struct task_struct *task)
+static __always_inline void read_mapping(struct walk_vma *out, __u64 node)
 {
-	struct bpf_iter_task_vma it;
-	struct vm_area_struct *vma;
-	int found = VMAS_NOTHING;
-	struct file *file;
+	struct vm_area_struct *vma =
+		(void *)(node - bpf_core_field_offset(struct vm_area_struct, shared.rb));
+	struct mm_struct *mm = BPF_CORE_READ(vma, vm_mm);
 
-	if (bpf_iter_task_vma_new(&it, task, 0) < 0)
-		found = VMAS_FAILED; /* it does not wait for the lock; next() returns NULL then */
-	while (found < VMAS_FULL && (vma = bpf_iter_task_vma_next(&it))) {
-		file = vma->vm_file;
-		if (!file || !is_wanted((__u64)file->f_op->release))
-			continue;
-		found = walk_full(WALK_HELD_ROOM) ? VMAS_FULL : VMAS_EMITTED;
-		if (found == VMAS_EMITTED)
-			walk_emit_held(walk_scalar(vma->vm_file), vma->vm_start, vma->vm_end,
-				       WALK_HOW_MMAP);
-	}
-	bpf_iter_task_vma_destroy(&it);
-	return found;
+	out->mm = (__u64)mm;
+	out->file = (__u64)BPF_CORE_READ(vma, vm_file);
+	out->start = BPF_CORE_READ(vma, vm_start);
+	out->end = BPF_CORE_READ(vma, vm_end);
+	out->pgoff = BPF_CORE_READ(vma, vm_pgoff);
+	out->seq = lock_seq(mm);
+}
+
+/* Is the mapping at hand still what it was? */
+static __always_inline bool is_same(void)
+{
+	struct walk_vma now;
+
+	read_mapping(&now, walk_tree.node);
+	return now.mm == walk_tree.at.mm && now.file == walk_tree.at.file &&
+	       now.start == walk_tree.at.start && now.end == walk_tree.at.end &&
+	       now.pgoff == walk_tree.at.pgoff && now.seq == walk_tree.at.seq;
 }
 
 /*
- * Emits the same as walk_mappings, but skips each process that had nothing to emit and has not
- * changed since. walk.vmas says whether this kernel can do so. What is emitted twice, since the
- * buffer was full, is counted once.
+ * Fills in the process. Each of its threads that lives is counted in signal->live, and counts in
+ * mm_users: where that is more, another process may have the same memory (CLONE_VM).
  */
+static __always_inline void fill_owner(struct walk_mapping *out, struct mm_struct *mm)
+{
+	struct task_struct *owner;
+
+	out->rec.id = 0;
+	__builtin_memset(out->comm, 0, sizeof(out->comm));
+	if (!bpf_core_field_exists(mm->owner))
+		return;
+	owner = BPF_CORE_READ(mm, owner);
+	if (!owner || BPF_CORE_READ(owner, mm) != mm ||
+	    BPF_CORE_READ(mm, mm_users.counter) != BPF_CORE_READ(owner, signal, live.counter))
+		return;
+	out->rec.id = BPF_CORE_READ(owner, tgid);
+	BPF_CORE_READ_INTO(&out->comm, owner, group_leader, comm);
+}
+
+#define MAPPING_ROOM (sizeof(struct walk_mapping) + WALK_HELD_ROOM)
+
+/* Emits the mapping at hand. Returns false if the buffer is full. */
+static __always_inline bool emit_mapping(void)
+{
+	struct walk_vma at = walk_tree.at;
+	struct file *file = (void *)at.file;
+	struct mm_struct *mm = (void *)at.mm;
+	__u64 release = file ? walk_release(at.file) : 0;
+	struct walk_mapping *out;
+
+	/* a process that has just exited, or our own mapping of a map that we have open */
+	if (!mm || at.mm == walk_tree.own_mm || BPF_CORE_READ(mm, mm_users.counter) == 0)
+		return true;
+	if (!release || !is_wanted(release) ||
+	    (__u64)BPF_CORE_READ(file, f_mapping) != walk_tree.mapping)
+		return true;
+	if (walk.filter_map && release == walk.kernel_ids.release[WALK_KIND_MAP] &&
+	    walk_private(at.file) != walk.filter_map)
+		return true;
+	if (walk_full(MAPPING_ROOM))
+		return false;
+	out = walk_room();
+	if (!out)
+		return false;
+	out->mm = at.mm;
+	out->start = at.start;
+	fill_owner(out, mm);
+	walk_emit(&out->rec, WALK_MAPPING, sizeof(*out), out->rec.id);
+	walk_emit_held(at.file, at.start, at.end, WALK_HOW_MMAP);
+	return true;
+}
+
+/*
+ * One step is right if the tree was in order while it was made: if the mapping at hand is still the
+ * one after the last, if the next one is found from both sides, and if this one has not changed,
+ * for then it may have been somewhere else in between. Otherwise nothing of this walk counts.
+ */
+static int tree_step(__u32 index, void *unused)
+{
+	__u64 node = walk_tree.node, next;
+
+	if (!node)
+		return 1;
+	read_mapping(&walk_tree.at, node);
+	if (!emit_mapping()) {
+		walk.ended = WALK_FULL;
+		return 1;
+	}
+	next = walk_neighbor(node, 0);
+	if (next == TORN || (next && walk_neighbor(next, 1) != node) ||
+	    walk_neighbor(node, 1) != walk_tree.before || !is_same()) {
+		walk.ended = WALK_TORN;
+		return 1;
+	}
+	walk_tree.before = node;
+	walk_tree.node = next;
+	return 0;
+}
+
+/*
+ * Emits the mappings of the file walk.inside, and of all files with the same address_space, from
+ * walk.inside_at on (0: from the first). That is a tree, in which the kernel has every mapping of
+ * every process (vma_link_file(), address_space.i_mmap), and which is read without its lock.
+ */
+SEC("syscall")
+int walk_file_mappings(void *ctx)
+{
+	struct task_struct *self = (void *)bpf_get_current_task();
+	struct file *file = (void *)walk.inside;
+	struct address_space *mapping = BPF_CORE_READ(file, f_mapping);
+
+	walk_table.emitted = 1; /* lib has the process from the record of each mapping */
+	walk.ended = WALK_DONE;
+	if (!is_wanted((__u64)BPF_CORE_READ(file, f_op, release)))
+		return 0; /* it was released during the scan */
+	if (!walk.inside_at) {
+		walk_tree.mapping = (__u64)mapping;
+		walk_tree.own_mm = (__u64)BPF_CORE_READ(self, mm);
+		walk_tree.before = 0;
+		walk_tree.node = (__u64)BPF_CORE_READ(mapping, i_mmap.rb_leftmost);
+	} else if (!is_same() || walk_neighbor(walk_tree.node, 1) != walk_tree.before ||
+		   !(HAVE_LOCK_SEQ || HAVE_LOCK_SEQCOUNT)) {
+		walk.ended = WALK_TORN;
+		return 0;
+	}
+	bpf_loop(TREE_MAX, tree_step, NULL, 0);
+	walk.inside_at = walk.ended == WALK_FULL;
+	return 0;
+}
+
+/* Emits which process has which memory, for mappings whose process is not clear from its owner. */
 SEC("iter/task")
-int walk_vmas(struct bpf_iter__task *ctx)
+int walk_memories(struct bpf_iter__task *ctx)
 {
 	struct task_struct *task = ctx->task;
-	struct memory memory = {};
-	__u32 seq, *before;
-	int found;
+	struct walk_memory *out;
 
-	walk.vmas = WALK_VMAS_UNABLE;
-	if ((void *)bpf_iter_task_vma_new == NULL || (!HAVE_LOCK_SEQ && !HAVE_LOCK_SEQCOUNT))
+	if (!task || walk_is_repeated(walk_scalar(ctx->task), WALK_PART_MM))
 		return 0;
-	walk.vmas = WALK_VMAS_ABLE;
-	if (!task || (__u32)task->tgid == walk.self_pid ||
-	    walk_is_repeated(walk_scalar(ctx->task), WALK_PART_MM))
-		return 0;
-	memory.mm = (__u64)BPF_CORE_READ(task, mm);
-	if (!memory.mm)
-		return 0; /* it has just exited */
-	memory.start = BPF_CORE_READ(task, group_leader, start_boottime);
-	memory.exec = task->self_exec_id;
-	memory.tgid = task->tgid;
-	seq = lock_seq((struct mm_struct *)memory.mm);
-	before = bpf_map_lookup_elem(&walk_nothing, &memory);
-	if (before && *before == seq)
-		return 0;
-	walk_table.emitted = 0;
-	walk_table.pid = walk_table.tgid = task->tgid;
-	BPF_CORE_READ_INTO(&walk_table.comm, task, group_leader, comm);
-	found = emit_vmas(task);
-	if (found == VMAS_FAILED)
-		walk.vmas_busy = 1;
-	if (found == VMAS_NOTHING)
-		bpf_map_update_elem(&walk_nothing, &memory, &seq, BPF_ANY);
-	return found == VMAS_FULL ? WALK_AGAIN : 0;
+	if (walk_full(sizeof(*out)))
+		return WALK_AGAIN;
+	out = walk_room();
+	if (!out)
+		return WALK_AGAIN;
+	out->mm = (__u64)BPF_CORE_READ(task, mm);
+	BPF_CORE_READ_INTO(&out->comm, task, group_leader, comm);
+	walk_emit(&out->rec, WALK_MEMORY, sizeof(*out), task->tgid);
+	return 0;
 }
 
 char LICENSE[] SEC("license") = "GPL";

@@ -44,6 +44,9 @@
 	X(WALK_TUN, walk_tun)	      /* what a tun device holds */                                \
 	X(WALK_EVENT, walk_event)     /* what a perf event holds */                                \
 	X(WALK_CARRIED, walk_carried) /* a socket, perf event or tun without a descriptor */       \
+	X(WALK_MAPPED, walk_mapped)   /* a socket that has been mapped */                          \
+	X(WALK_MAPPING, walk_mapping) /* the mapping of the file that follows */                   \
+	X(WALK_MEMORY, walk_memory)   /* the memory of a process */                                \
 	X(WALK_CGROUP, walk_cgroup)   /* a cgroup, or one above a cgroup with programs */          \
 	X(WALK_CGROUP_PROG, walk_cgroup_prog) /* a program attached to the cgroup before */        \
 	X(WALK_STRUCT_OPS, walk_struct_ops)   /* a struct_ops map that is registered */            \
@@ -347,7 +350,26 @@ enum walk_use_kind {
 struct walk_carried {
 	struct walk_rec rec;
 	__u64 file;
-	__u32 other, pad;
+	__u32 other, how;
+};
+
+struct walk_mapped {
+	struct walk_rec rec; /* id 0 */
+	__u64 file;
+};
+
+/* The mapping of what follows, up to the next such record. */
+struct walk_mapping {
+	struct walk_rec
+		rec; /* a tgid, 0: several processes may have this memory, or it is unknown */
+	__u64 mm, start;
+	char comm[16];
+};
+
+struct walk_memory {
+	struct walk_rec rec; /* a tgid */
+	__u64 mm;
+	char comm[16];
 };
 
 /* The beginning of the records of such holders. */
@@ -617,6 +639,7 @@ struct walk_kernel_ids {
 	__u64 iter_release;		 /* of iterators' files */
 	__u64 inode_ops[3];		 /* i_op of pinned maps, programs, links */
 	__u64 bpffs;			 /* the file_system_type */
+	__u64 map_file;			 /* the struct file of a map of our own */
 	__u64 other[WALK_OTHERS];	 /* f_op->release of these files; 0: not found */
 	__u32 other_errors[WALK_OTHERS]; /* and why not: errno, or 0: this kernel has none */
 	/* what owners.bpf.c needs; 0: not found out */
@@ -690,6 +713,15 @@ struct walk_cgroups {
 #define WALK_CAST_ENUM(name) WALK_CAST_##name,
 enum walk_cast { WALK_CAST_TYPES(WALK_CAST_ENUM) WALK_CASTS };
 
+/*
+ * For the programs alone: a mapping, and what would be different if it were removed, and put into the
+ * tree of mappings in another place.
+ */
+struct walk_vma {
+	__u64 mm, file, start, end, pgoff;
+	__u64 seq; /* of changes of its process's memory */
+};
+
 /* For the programs alone: the process, and its descriptor table, that are being read. */
 struct walk_table {
 	__u64 fds, open; /* the addresses of its arrays */
@@ -712,9 +744,6 @@ struct walk_net_at {
 	char chain[32];
 };
 
-/* Can walk_vmas replace walk_mappings? */
-enum { WALK_VMAS_UNTRIED, WALK_VMAS_ABLE, WALK_VMAS_UNABLE };
-
 /* What lib and the programs exchange besides records. Walks run one at a time. */
 struct walk_control {
 	struct walk_kernel_ids kernel_ids;
@@ -734,7 +763,6 @@ struct walk_control {
 	__u32 dirs, pad2;
 	/* mounts of nsfs: where to continue */
 	__u64 mount_at;
-	__u32 vmas, vmas_busy; /* WALK_VMAS_*; not 0: a process could not be read at this moment */
 	/* the descriptor of the calling process that is to be read; enum walk_end */
 	__u32 peek_fd, ended;
 	/* the object whose records did not all fit, and where to continue in it */
@@ -744,7 +772,9 @@ struct walk_control {
 	/* the BTF whose structures are to be read, and where to continue in it */
 	__u64 btf_at;
 	__u32 btf_id, meta_at;
-	/* the socket or ring to be read, and where to continue in it */
+	/*
+	 * the socket or ring to be read, or the file whose mappings are, and where to continue in it
+	 */
 	__u64 inside, inside_at;
 	/* the descriptor that leads there, or WALK_IN_PID */
 	__u32 inside_fd, pad_fd;

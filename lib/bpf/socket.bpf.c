@@ -330,6 +330,33 @@ static __always_inline void emit_socket(struct sock *sk, __u32 fd)
 		walk_use_kcm((__u64)sk, fd);
 }
 
+/*
+ * Emits the file of a socket that has been mapped: an inode of its own has these mappings
+ * (walk_file_mappings()). These kinds of sockets can be mapped (packet_mmap(), xsk_mmap(), tcp_mmap()).
+ */
+static __always_inline void emit_mapped(__u64 address, struct sock *sk)
+{
+	__u16 family = BPF_CORE_READ(sk, __sk_common.skc_family);
+	struct file *file = (struct file *)address;
+	struct walk_mapped *out;
+
+	if ((family != AF_PACKET && family != AF_XDP && !is_tcp(sk, family)) ||
+	    !BPF_CORE_READ(file, f_mapping, i_mmap.rb_root.rb_node))
+		return;
+	out = walk_room();
+	if (!out)
+		return;
+	out->file = address;
+	walk_emit(&out->rec, WALK_MAPPED, sizeof(*out), 0);
+}
+
+static __always_inline void use_socket(__u64 file, struct sock *sk, __u32 fd)
+{
+	emit_socket(sk, fd);
+	if (sk && fd != WALK_IN_PID)
+		emit_mapped(file, sk);
+}
+
 int walk_use_file(__u64 address, __u32 fd, __u32 other)
 {
 	void *data;
@@ -338,7 +365,7 @@ int walk_use_file(__u64 address, __u32 fd, __u32 other)
 		return 0;
 	data = (void *)walk_private(address);
 	if (other == WALK_OTHER_SOCKET)
-		emit_socket(BPF_CORE_READ((struct socket *)data, sk), fd);
+		use_socket(address, BPF_CORE_READ((struct socket *)data, sk), fd);
 	else if (other == WALK_OTHER_PERF)
 		walk_use_event((__u64)data, WALK_NO_HOLDER, 0, fd);
 	else if (other == WALK_OTHER_TUN)

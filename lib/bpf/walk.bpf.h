@@ -144,6 +144,9 @@ __u64 walk_ops(__u64 file);
 /* The struct sock of a socket's file. */
 __u64 walk_sock(__u64 file);
 
+/* The version (struct walk_mount) of a mount that is in a namespace (mount_version.bpf.c). */
+__u64 walk_mount_version(__u64 mount);
+
 /* ------------------------------------------------ what keeps owners (owners.bpf.c) --- */
 
 /* The room that these need at most, for one task; for one file. */

@@ -5,6 +5,7 @@
  * maps a file several times, or changes the protection of a part of a mapping, is shown once.
  */
 #include "holders/holders.h"
+#include "kernel/mappings.h"
 #include "kernel/nested_files.h"
 
 #define FIELDS(X) NESTED_FILE_FIELDS(X) X(MMAP_ADDR, "addr")
@@ -30,27 +31,6 @@ static void decode(struct scan *scan, const void *record)
 		nested_file_take(scan, held, fill);
 }
 
-/*
- * walk_mappings reads every mapping of every process. walk_vmas, if the kernel supports it, reads
- * only those of processes that have changed since, or that had emitted something.
- */
-static int iterate(struct scan *scan, walk_fn fn, void *data)
-{
-	struct bpf_loader *walkers = walk_state_of(scan)->walkers;
-	struct walk_control *control = bpf_loader_control(walkers);
-	int err;
-
-	if (control->vmas != WALK_VMAS_UNABLE) {
-		control->vmas_busy = 0;
-		err = bpf_loader_iterate(walkers, "walk_vmas", fn, data);
-		if (err || control->vmas != WALK_VMAS_ABLE)
-			control->vmas = WALK_VMAS_UNABLE;
-		else if (!control->vmas_busy)
-			return 0;
-	}
-	return bpf_loader_iterate(walkers, "walk_mappings", fn, data);
-}
-
 static int walk(struct scan *scan)
 {
 	return dispatch_non_fd(scan, &holder_mmap);
@@ -61,7 +41,7 @@ const struct holder_class holder_mmap = {
 	.id = CLASS_MMAP,
 	.process_says = "has it mapped",
 	.non_fd = "walk_mappings",
-	.iterate = iterate,
+	.iterate = mappings_walk,
 	.walk = walk,
 	.decoders = { DECODER(walk_held, decode) },
 	.proc_gap = "procfs does not show which map a process has mapped",

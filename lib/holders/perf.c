@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "holders/holders.h"
+#include "kernel/mappings.h"
 #include "kernel/nested_files.h"
 #include "kernel/socket_holders.h"
 
@@ -24,6 +25,7 @@ HOLDER_FIELDS(FIELDS);
 struct perf_state {
 	bool arrays;	     /* there are perf event arrays */
 	GHashTable *carried; /* struct carried: files that are still to be read */
+	GArray *mapped;	     /* uint64_t: files of sockets that have been mapped */
 };
 
 /* The names that perf(1) uses. */
@@ -146,12 +148,44 @@ static void decode_carried(struct scan *scan, const void *record)
 	struct perf_state *state = scan_state(scan, &holder_perf);
 	struct carried *carried = g_new0(struct carried, 1);
 
+	if (found->other == WALK_OTHER_SOCKET && found->how == WALK_HOW_MMAP)
+		mappings_found(scan, found->file);
 	if (!state->carried)
 		state->carried = g_hash_table_new_full(carried_hash, carried_equal, g_free, NULL);
 	carried->file = found->file;
 	carried->other = found->other;
 	carried->pid = nested_file_pid(scan, &carried->comm);
 	g_hash_table_add(state->carried, carried);
+}
+
+static void decode_mapped(struct scan *scan, const void *record)
+{
+	const struct walk_mapped *found = record;
+	struct perf_state *state = scan_state(scan, &holder_perf);
+
+	if (!state->mapped)
+		state->mapped = g_array_new(FALSE, FALSE, sizeof(uint64_t));
+	g_array_append_val(state->mapped, found->file);
+}
+
+/* The processes that have a socket mapped of which a process was found to have a descriptor. */
+static int walk_mapped(struct scan *scan)
+{
+	const struct perf_state *state = scan_state(scan, &holder_perf);
+	uint32_t busy = 0;
+	int err = 0;
+
+	for (guint i = 0; !err && state->mapped && i < state->mapped->len; i++) {
+		err = mappings_walk_file(scan, g_array_index(state->mapped, uint64_t, i),
+					 dispatch_record);
+		if (err == -EAGAIN) {
+			busy++;
+			err = 0;
+		}
+	}
+	if (busy)
+		scan_gap(scan, busy, "sockets whose mappings changed while they were read", EAGAIN);
+	return err;
 }
 
 static int walk_carried(struct scan *scan)
@@ -192,7 +226,8 @@ static int walk(struct scan *scan)
 	int err;
 
 	kernel_ids_has(scan, WALK_OTHER_PERF);
-	err = walk_carried(scan);
+	err = walk_mapped(scan);
+	err = err ? err : walk_carried(scan);
 	err = err ? err : dispatch_tasks(scan);
 	err = err ? err : dispatch_program(scan, "walk_event_slots", state->arrays);
 	return err ? err : dispatch_program(scan, "walk_event_links", true);
@@ -203,6 +238,7 @@ static void end(void *data)
 	struct perf_state *state = data;
 
 	g_clear_pointer(&state->carried, g_hash_table_unref);
+	g_clear_pointer(&state->mapped, g_array_unref);
 }
 
 const struct holder_class holder_perf = {
@@ -212,7 +248,8 @@ const struct holder_class holder_perf = {
 	.end = end,
 	.walk = walk,
 	.decoders = { DECODER(walk_map, decode_map), DECODER(walk_event, decode_event),
-		      DECODER(walk_carried, decode_carried) },
+		      DECODER(walk_carried, decode_carried),
+		      DECODER(walk_mapped, decode_mapped) },
 	.gaps = { { WALK_GAP_CHILDREN,
 		    "perf events whose inherited events could not be followed" } },
 	.proc_gap = "procfs does not show what a perf event holds",

@@ -48,6 +48,8 @@ static int probe_files(struct bpf_loader *walkers)
 		if (!peeked.release)
 			return -ENOTSUP;
 		known->release[kind] = peeked.release;
+		if (kind == BPFREFS_MAP)
+			known->map_file = peeked.file;
 	}
 	err = peek(walkers, iterator, &peeked);
 	if (err)

@@ -6,34 +6,34 @@
 #include "kernel/pin_tree.h"
 
 /* One root directory in one mount namespace; this process has root 0. */
-struct view {
+struct mount_view {
 	uint64_t root_mount, root;
 	uint32_t ns, pad;
 };
 
 struct cached {
-	struct view view;
+	struct mount_view view;
 	uint64_t version;
 	uint64_t used; /* the number of the last full scan that used it */
 	GPtrArray *mounts;
 };
 
 struct mount_cache {
-	GHashTable *views;    /* struct view -> owned struct cached, which begins with it */
+	GHashTable *views;    /* struct mount_view -> owned struct cached, which begins with it */
 	GHashTable *versions; /* namespace -> owned uint64_t, 0: unknown; of the current scan */
 	uint64_t scans;	      /* the number of full scans */
 };
 
 static guint view_hash(gconstpointer data)
 {
-	const struct view *view = data;
+	const struct mount_view *view = data;
 
 	return (guint)((view->root_mount ^ view->root) >> 6) * 31 + view->ns;
 }
 
 static gboolean view_equal(gconstpointer a, gconstpointer b)
 {
-	return memcmp(a, b, sizeof(struct view)) == 0;
+	return memcmp(a, b, sizeof(struct mount_view)) == 0;
 }
 
 static void cached_free(gpointer data)
@@ -119,7 +119,7 @@ static uint64_t version_of(const struct mount_cache *cache, uint32_t ns)
  * Adds what was read after its version was. If the mounts changed in between, they have another
  * version in the next scan.
  */
-static void store(struct mount_cache *cache, const struct view *view, uint64_t version,
+static void store(struct mount_cache *cache, const struct mount_view *view, uint64_t version,
 		  GPtrArray *mounts)
 {
 	struct cached *cached = g_new(struct cached, 1);
@@ -134,7 +134,7 @@ static void store(struct mount_cache *cache, const struct view *view, uint64_t v
 GPtrArray *mount_cache_get(struct scan *scan, uint32_t ns, const struct walk_root *root)
 {
 	struct mount_cache *cache = scan->ctx->mount_cache;
-	const struct view view = {
+	const struct mount_view view = {
 		.root_mount = root ? root->mount : 0,
 		.root = root ? root->dentry : 0,
 		.ns = ns,

@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "kernel/mappings.h"
+
 /* A socket or ring that changes while it is read is read again at most so often. */
 #define TORN_MAX 8
 
@@ -60,6 +62,7 @@ void nested_files_free(struct scan *scan)
 	struct walk_state *state = walk_state_of(scan);
 	struct nested_files *nested_files = state->nested_files;
 
+	mappings_clear(scan);
 	if (!nested_files)
 		return;
 	g_queue_clear_full(&nested_files->waiting, g_free);
@@ -103,6 +106,7 @@ static void queue_nested(struct scan *scan, const struct walk_held *held)
 		nested->fd = held->at;
 	}
 	nested->inside = held->inside;
+	nested->file = held->file;
 	nested->kind = held->kind;
 	/* Breadth first: the depth that is shown is then the least one. */
 	g_queue_push_tail(&nested_files->waiting, nested);
@@ -199,6 +203,15 @@ void nested_file_set_fd(struct bpfrefs_ref *ref, unsigned int index,
 
 /* ---------------------------------------------------------- the walk --- */
 
+/* The other processes that have this ring mapped: each keeps it. */
+static int read_mappings(struct scan *scan, const struct nested_file *nested)
+{
+	if (nested->how != WALK_HOW_MMAP || nested->depth > 1)
+		return mappings_walk_file(scan, nested->file, dispatch_record);
+	mappings_found(scan, nested->file);
+	return 0;
+}
+
 static int read_nested(struct scan *scan, const struct nested_file *nested)
 {
 	const char *program = nested->kind == WALK_HELD_RING ? "walk_ring" : "walk_queue";
@@ -230,10 +243,12 @@ int nested_files_walk(struct scan *scan)
 	int err = 0;
 
 	while (!err && (nested = g_queue_pop_head(&nested_files->waiting))) {
+		if (nested->kind == WALK_HELD_RING)
+			err = read_mappings(scan, nested);
 		nested_files->current = nested;
 		if (nested->depth > NESTED_DEPTH_MAX)
 			deep++;
-		else
+		else if (!err)
 			err = read_nested(scan, nested);
 		if (err == -EAGAIN) {
 			busy++;

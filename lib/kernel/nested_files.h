@@ -14,6 +14,7 @@
 /* A socket or ring, and how a process reaches it. */
 struct nested_file {
 	uint64_t inside; /* the address of its struct sock or struct io_ring_ctx */
+	uint64_t file;	 /* that of its struct file; 0 for a connection */
 	uint32_t kind;	 /* WALK_HELD_* */
 	/* the number of sockets and rings on the way to the files in it, itself included */
 	uint32_t depth;

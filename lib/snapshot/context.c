@@ -304,7 +304,7 @@ int bpfrefs_snapshot_take(struct bpfrefs_ctx *ctx, struct bpfrefs_snapshot **out
 		stats.attempts++;
 		done = err || remainders_stable(ctx, snap);
 		if (!done)
-			ctx->force_full_scan = true;
+			ctx->force_full_scan = ctx->force_mappings = true;
 	}
 	if (!err)
 		constant_update(ctx, snap, done);

@@ -149,6 +149,11 @@ struct bpfrefs_ctx {
 	 * that it has references. Set at first, and when a new unexplained reference was found.
 	 */
 	bool force_full_scan;
+	/*
+	 * BPF source: go through all mappings of all processes, since there may be a ring or socket
+	 * that only a mapping leads to. Set like @force_full_scan, but not at first.
+	 */
+	bool force_mappings;
 	/* BPF source: the last scan found closed sockets that a queued packet keeps alive */
 	bool closed_sockets;
 	/*

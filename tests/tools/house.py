@@ -24,7 +24,7 @@ BORDERS = [
     (r"<bpf/(?!bpf_)", r"lib/kernel/(bpf_loader|load_error|min_core_btf)\.c|lib/bpf/.*\.bpf\.c|fs/daemon/main\.c|tests/.*"),
     (r"<fuse", r"fs/(fuse|mirror)/.*\.[ch]|fs/daemon/(session|main)\.[ch]"),
     (r'"(snapshot|graph|uapi|kernel|bpf|procfs|holders|keep|text)/(?!fmt\.h)',
-     r"lib/.*|tests/(unit|fuzz)/.*|tests/kernel/helpers/programs\.c"),
+     r"lib/.*|tests/(unit|fuzz)/.*|tests/kernel/(helpers/programs|random/mappings)\.c"),
     (r"<libmount", r"lib/procfs/mounts\.c|fs/daemon/(session|mountpoint)\.c|fs/mirror/(overmount|source)\.c"),
 ]
 LICENCES = [
