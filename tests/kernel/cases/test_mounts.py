@@ -13,7 +13,7 @@ CLONE_NEWNS, MS_BIND, MS_REC, MS_PRIVATE = 0x20000, 4096, 0x4000, 0x40000
 
 
 class Elsewhere:
-    """A process in a mount namespace of its own that does what it is asked to."""
+    """A process in a mount namespace of its own that mounts what it reads from a pipe."""
 
     def __init__(self, env):
         (commands, self.commands), (self.replies, replies) = os.pipe(), os.pipe()
@@ -135,7 +135,7 @@ def test_names_within_the_bpffs(env):
 
 
 def test_namespaces_with_the_same_number(env):
-    """A new mount namespace often has the number of one that is gone."""
+    """A new mount namespace often has the number of one that was freed."""
     daemon, work = env.daemon(), env.tmp / "w"
     for name in ("one", "two"):
         (work / name).mkdir(parents=True)

@@ -26,15 +26,15 @@
 #include "kernel/mappings.h"
 #include "random.h"
 
-#define ROUNDS	   100
-#define WORKERS	   8
-#define FILES	   6 /* maps, perf events and rings, two of each */
-#define SPOTS	   12
-#define PAGES	   4
-#define CHILDREN   3
-#define CHURNERS   3
-#define BUSY_WALKS 200
-#define BUSY_SPOTS 2500 /* more than one buffer of records */
+#define ROUNDS	    100
+#define WORKERS	    8
+#define FILES	    6 /* maps, perf events and rings, two of each */
+#define RANGES	    12
+#define PAGES	    4
+#define CHILDREN    3
+#define CHURNERS    3
+#define BUSY_WALKS  200
+#define BUSY_RANGES 2500 /* more than one buffer of records */
 
 static int files[FILES];
 static size_t page;
@@ -47,9 +47,9 @@ struct worker {
 };
 
 static struct {
-	char *at[SPOTS];
-	size_t size[SPOTS];
-	int file[SPOTS];
+	char *at[RANGES];
+	size_t size[RANGES];
+	int file[RANGES];
 	pid_t children[CHILDREN];
 } my;
 
@@ -83,13 +83,13 @@ static void own_events(void)
 
 static bool is_event_mapped(int file)
 {
-	for (uint32_t i = 0; i < SPOTS; i++)
+	for (uint32_t i = 0; i < RANGES; i++)
 		if (my.at[i] && my.file[i] == file)
 			return file == 2 || file == 3;
 	return false;
 }
 
-static void map_one(uint64_t *random, uint32_t spot)
+static void map_one(uint64_t *random, uint32_t range)
 {
 	int file = (int)below(random, FILES);
 	size_t size = file < 2 ? (1 + below(random, PAGES)) * page : size_of(file);
@@ -97,13 +97,13 @@ static void map_one(uint64_t *random, uint32_t spot)
 
 	if (is_event_mapped(file))
 		return;
-	my.file[spot] = file;
+	my.file[range] = file;
 	if (file >= 4)
 		offset = one_in(random, 2) ? IORING_OFF_SQ_RING : (off_t)IORING_OFF_SQES;
-	my.at[spot] = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, files[file], offset);
-	my.size[spot] = size;
-	if (my.at[spot] == MAP_FAILED)
-		my.at[spot] = NULL;
+	my.at[range] = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, files[file], offset);
+	my.size[range] = size;
+	if (my.at[range] == MAP_FAILED)
+		my.at[range] = NULL;
 }
 
 static int idle(void *unused)
@@ -131,33 +131,33 @@ static void change_child(uint64_t *random)
 
 static void change(uint64_t *random)
 {
-	uint32_t spot = below(random, SPOTS);
+	uint32_t range = below(random, RANGES);
 	size_t part = page * (1 + below(random, PAGES));
 	char *moved;
 
-	if (!my.at[spot]) {
-		map_one(random, spot);
+	if (!my.at[range]) {
+		map_one(random, range);
 		return;
 	}
 	switch (below(random, 6)) {
 	case 0:
 	case 1:
-		munmap(my.at[spot], my.size[spot]);
-		my.at[spot] = NULL;
+		munmap(my.at[range], my.size[range]);
+		my.at[range] = NULL;
 		break;
 	case 2:
-		mprotect(my.at[spot], part < my.size[spot] ? part : my.size[spot],
+		mprotect(my.at[range], part < my.size[range] ? part : my.size[range],
 			 one_in(random, 2) ? PROT_READ : PROT_READ | PROT_WRITE);
 		break;
 	case 3: /* the first part goes: the rest has another offset */
-		if (part < my.size[spot] && munmap(my.at[spot], part) == 0) {
-			my.at[spot] += part;
-			my.size[spot] -= part;
+		if (part < my.size[range] && munmap(my.at[range], part) == 0) {
+			my.at[range] += part;
+			my.size[range] -= part;
 		}
 		break;
 	case 4:
-		moved = mremap(my.at[spot], my.size[spot], my.size[spot], MREMAP_MAYMOVE);
-		my.at[spot] = moved == MAP_FAILED ? my.at[spot] : moved;
+		moved = mremap(my.at[range], my.size[range], my.size[range], MREMAP_MAYMOVE);
+		my.at[range] = moved == MAP_FAILED ? my.at[range] : moved;
 		break;
 	default:
 		change_child(random);
@@ -185,21 +185,21 @@ static void churn(uint64_t random)
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	own_events();
 	for (;;) {
-		uint32_t spot = below(&random, SPOTS);
+		uint32_t range = below(&random, RANGES);
 
-		if (my.at[spot] && one_in(&random, 3))
-			mprotect(my.at[spot], page, PROT_READ);
-		else if (my.at[spot] && munmap(my.at[spot], my.size[spot]) == 0)
-			my.at[spot] = NULL;
+		if (my.at[range] && one_in(&random, 3))
+			mprotect(my.at[range], page, PROT_READ);
+		else if (my.at[range] && munmap(my.at[range], my.size[range]) == 0)
+			my.at[range] = NULL;
 		else
-			map_one(&random, spot);
+			map_one(&random, range);
 	}
 }
 
 static void keep(void)
 {
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	for (int i = 0; i < BUSY_SPOTS; i++)
+	for (int i = 0; i < BUSY_RANGES; i++)
 		if (mmap(NULL, (size_t)(1 + i % PAGES) * page, PROT_READ | (i & 1 ? PROT_WRITE : 0),
 			 MAP_SHARED, files[i % 2], 0) == MAP_FAILED)
 			_exit(1);
@@ -408,7 +408,7 @@ static unsigned int run_busy(struct bpf_loader *walkers, uint64_t random)
 	kill(keeper, SIGKILL);
 	waitpid(keeper, NULL, 0);
 	printf("%sok 2 %u mappings that stay, %d walks, of which %u found no order\n",
-	       wrong || g_hash_table_size(kept.found) < BUSY_SPOTS / 2 ? "not " : "",
+	       wrong || g_hash_table_size(kept.found) < BUSY_RANGES / 2 ? "not " : "",
 	       g_hash_table_size(kept.found), BUSY_WALKS, torn);
 	seen_clear(&kept);
 	return wrong;
