@@ -22,6 +22,7 @@ static const struct need {
 	unsigned int capability;
 	bool changes;	 /* needed only to change something through the mirror: dropped with ro */
 	bool keeps_auto; /* needed only with keep=auto */
+	bool locks;	 /* needed only where RLIMIT_MEMLOCK cannot be lifted */
 } needs[] = {
 	/* bpf(2) by id, BPF programs, perf events, mount(2), umount2(2) */
 	{ CAP_SYS_ADMIN, false, false },
@@ -40,6 +41,8 @@ static const struct need {
 	{ CAP_FSETID, true, false },
 	/* real-time priority for the threads that must run before a loader exits (auto.c) */
 	{ CAP_SYS_NICE, false, true },
+	/* exempts from RLIMIT_MEMLOCK, see lift_memlock() */
+	{ CAP_IPC_LOCK, .locks = true },
 };
 
 static uint64_t bit(unsigned int capability)
@@ -59,43 +62,46 @@ uint64_t caps_to_read(void)
 }
 
 /* Returns the capabilities to keep: those needed with these options that the process has. */
-static uint64_t choose(const struct fs_options *opt)
+static uint64_t choose(const struct fs_options *opt, bool lifted)
 {
 	uint64_t chosen = 0;
 
 	for (size_t i = 0; i < G_N_ELEMENTS(needs); i++)
 		if (!(needs[i].changes && opt->ro) && !(needs[i].keeps_auto && !opt->keep_auto) &&
+		    !(needs[i].locks && lifted) &&
 		    capng_have_capability(CAPNG_PERMITTED, needs[i].capability))
 			chosen |= bit(needs[i].capability);
 	return chosen;
 }
 
 /*
- * Lifts RLIMIT_MEMLOCK while the process still has CAP_SYS_RESOURCE. The limit applies to the
- * perf ring buffers of keep=auto, to io_uring's, and before Linux 5.11 to all memory of BPF;
- * CAP_IPC_LOCK, which would exempt from it, is dropped. Without the right to lift the limit, the
- * process stays within the limit it has.
+ * Lifts RLIMIT_MEMLOCK while the process still has CAP_SYS_RESOURCE, and returns whether it is
+ * unlimited. The limit applies to the perf ring buffers of keep=auto, to io_uring's, and before
+ * Linux 5.11 to all memory of BPF. The kernel compares it with what all processes of the user have
+ * locked (user_struct.locked_vm), so a process that has locked nothing may exceed it too.
  */
-static void lift_memlock(void)
+static bool lift_memlock(void)
 {
-	const struct rlimit limit = { RLIM_INFINITY, RLIM_INFINITY };
+	const struct rlimit unlimited = { RLIM_INFINITY, RLIM_INFINITY };
+	struct rlimit limit;
 
-	if (setrlimit(RLIMIT_MEMLOCK, &limit) != 0)
-		return;
+	if (setrlimit(RLIMIT_MEMLOCK, &unlimited) == 0)
+		return true;
+	return getrlimit(RLIMIT_MEMLOCK, &limit) == 0 && limit.rlim_cur == RLIM_INFINITY;
 }
 
 int caps_drop(const struct fs_options *opt)
 {
 	const capng_type_t sets = CAPNG_EFFECTIVE | CAPNG_PERMITTED | CAPNG_BOUNDING_SET;
+	const bool lifted = lift_memlock();
 	bool bounds;
 	uint64_t chosen;
 
-	lift_memlock();
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
 		return -errno;
 	if (capng_get_caps_process() != 0)
 		return -EIO; /* /proc is not mounted, or cannot be read */
-	chosen = choose(opt);
+	chosen = choose(opt, lifted);
 	/*
 	 * Without CAP_SETPCAP the bounding set cannot be reduced. no_new_privs then has the same
 	 * effect.

@@ -6,6 +6,7 @@ each is written down here."""
 import errno
 import json
 import os
+import resource
 import shutil
 import sys
 
@@ -368,6 +369,19 @@ ALWAYS = {"cap_sys_admin", "cap_sys_ptrace", "cap_dac_read_search", "cap_dac_ove
 TO_CHANGE = {"cap_chown", "cap_fowner", "cap_fsetid"}
 
 
+def may_lift_memlock():
+    """Whether a daemon that this process starts may lift RLIMIT_MEMLOCK, by CAP_SYS_RESOURCE."""
+    with open("/proc/self/status", encoding="utf-8") as file:
+        effective = next(int(line.split()[1], 16) for line in file if line.startswith("CapEff:"))
+    hard = resource.getrlimit(resource.RLIMIT_MEMLOCK)[1]
+    return bool(effective >> 24 & 1) or hard == resource.RLIM_INFINITY
+
+
+# What it keeps where it may not.
+if not may_lift_memlock():
+    ALWAYS = ALWAYS | {"cap_ipc_lock"}
+
+
 def numbers(path):
     """The sets of capabilities of a thread, and no_new_privs."""
     with open(path, encoding="utf-8") as file:
@@ -439,6 +453,20 @@ def test_daemon_with_fewer_capabilities(env):
         equal((sets["CapPrm"], sets["CapEff"], sets["NoNewPrivs"]), (bits(names), bits(names), 1),
               f"thread {tid}")
     daemon.stop()
+
+
+def test_daemon_that_may_not_lift_a_limit(env):
+    """It is exempt from it instead: its own ring and its perf rings do not count."""
+    wrapper = env.tmp / "wrapper"
+    wrapper.write_text(f"#!/bin/sh\nexec {tool('prlimit')} --memlock=0:0 {tool('setpriv')} "
+                       f"--bounding-set=-sys_resource --inh-caps=-sys_resource {env.bpfrefs} \"$@\"\n")
+    os.chmod(wrapper, 0o755)
+    env.bpfrefs = wrapper
+    daemon = env.daemon("-o", "keep=auto")
+    pairs = daemon.pairs("status")
+    equal(set(pairs["capabilities"].split(",")), ALWAYS | TO_CHANGE | {"cap_sys_nice", "cap_ipc_lock"})
+    if pairs["source"] == "bpf":
+        equal(pairs["class io_uring"], "BPF walk: complete")
 
 
 def test_auto_unmount_without_new_privileges(env):
