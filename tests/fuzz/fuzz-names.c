@@ -8,6 +8,7 @@
 
 #include "fuzz.h"
 #include "render/show.h"
+#include "text/fmt.h"
 
 static void check_shown(const char *name, void (*show)(GString *, const char *), char least)
 {
@@ -29,8 +30,8 @@ static void check_read(const char *text)
 		must(!name && strchr(text, '\\'));
 		return;
 	}
-	check_shown(name, show_value, 0x21);
-	check_shown(name, show_text, 0x20);
+	check_shown(name, fmt_add_value, 0x21);
+	check_shown(name, fmt_add_text, 0x20);
 }
 
 static void check_key(const char *text)
@@ -56,8 +57,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	char *text = exact_string(data, size);
 	enum bpfrefs_keep_mode mode;
 
-	check_shown(text, show_value, 0x21);
-	check_shown(text, show_text, 0x20);
+	check_shown(text, fmt_add_value, 0x21);
+	check_shown(text, fmt_add_text, 0x20);
 	check_read(text);
 	check_key(text);
 	check_line(text);
