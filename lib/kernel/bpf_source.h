@@ -61,7 +61,7 @@ struct walk_state {
 	struct walk_kept holds; /* owner_records.c: records of what holds owners */
 	struct pin_tree *pins;	/* lib/holders/pin.c: the inodes that were read */
 	int pins_err;		/* the error of pin_tree_prepare() */
-	GHashTable *mapped; /* mappings.c: rings and sockets -> what they were found by */
+	GHashTable *mapped;	/* mappings.c: rings and sockets -> what they were found by */
 	struct nested_files *nested_files; /* nested_files.c: sockets and rings still to be read */
 	/*
 	 * mappable: a map that does not belong to us can be mapped or polled. carries: a descriptor
