@@ -66,20 +66,12 @@ static void add_mount(struct pin_super *super, const struct walk_mount *record)
 	g_array_append_val(super->mounts, mount);
 }
 
-static void add_namespace(struct pin_super *super, uint32_t ns)
-{
-	for (guint i = 0; i < super->namespaces->len; i++)
-		if (g_array_index(super->namespaces, uint32_t, i) == ns)
-			return;
-	if (ns) /* 0: mounted in no namespace */
-		g_array_append_val(super->namespaces, ns);
-}
-
 /* The state while records are added: each record belongs to the instance or inode before it. */
 struct taking {
 	struct pin_tree *tree;
 	struct pin_super *super;
 	struct pin_inode *inode;
+	GHashTable *namespaces; /* those of the instance */
 };
 
 static void take_super(const struct walk_rec *rec, void *data)
@@ -88,19 +80,24 @@ static void take_super(const struct walk_rec *rec, void *data)
 	const struct walk_mount *mount = walk_record(rec, walk_mount);
 	struct taking *taking = data;
 
-	if (sb)
+	if (sb) {
 		taking->super = add_super(taking->tree, sb);
+		g_hash_table_remove_all(taking->namespaces);
+	}
 	if (!mount || !taking->super)
 		return;
 	add_mount(taking->super, mount);
-	add_namespace(taking->super, mount->mnt_ns);
+	/* 0: mounted in no namespace */
+	if (mount->mnt_ns && g_hash_table_add(taking->namespaces, GUINT_TO_POINTER(mount->mnt_ns)))
+		g_array_append_val(taking->super->namespaces, mount->mnt_ns);
 }
 
 void pin_tree_supers(struct pin_tree *tree, const GByteArray *records)
 {
-	struct taking taking = { .tree = tree };
+	struct taking taking = { .tree = tree, .namespaces = g_hash_table_new(NULL, NULL) };
 
 	walk_each(records->data, records->len, take_super, &taking);
+	g_hash_table_unref(taking.namespaces);
 }
 
 static struct pin_inode *add_inode(struct pin_tree *tree, struct pin_super *super,

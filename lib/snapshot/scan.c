@@ -325,17 +325,21 @@ void scan_bpffs_mount(struct scan *scan, uint32_t major, uint32_t minor,
 		      const struct bpfrefs_mount *mount)
 {
 	struct bpfrefs_bpffs *bpffs = bpffs_find(scan, major, minor);
+	size_t count = bpffs ? bpffs->mount_count : 0;
 	struct bpfrefs_mount *mounts;
 
 	if (!bpffs)
 		return;
-	mounts = arena_alloc(scan->snap->arena, (bpffs->mount_count + 1) * sizeof(*mounts));
-	if (!mounts)
-		return;
-	if (bpffs->mount_count)
-		memcpy(mounts, bpffs->mounts, bpffs->mount_count * sizeof(*mounts));
-	mounts[bpffs->mount_count] = *mount;
-	mounts[bpffs->mount_count].path = scan_str(scan, mount->path);
+	mounts = (struct bpfrefs_mount *)bpffs->mounts;
+	if ((count & (count - 1)) == 0) { /* full: there is room for 1, 2, 4 and so on */
+		mounts = arena_alloc(scan->snap->arena, MAX(2 * count, 1) * sizeof(*mounts));
+		if (!mounts)
+			return;
+		if (count)
+			memcpy(mounts, bpffs->mounts, count * sizeof(*mounts));
+	}
+	mounts[count] = *mount;
+	mounts[count].path = scan_str(scan, mount->path);
 	bpffs->mounts = mounts;
 	bpffs->mount_count++;
 }
