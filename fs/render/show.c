@@ -106,7 +106,7 @@ int show_all_holders(const struct where *w, GString *out)
 
 /* -------------------------------------------------------------- slots --- */
 
-bool has_slots(const struct where *w)
+bool show_has_slots(const struct where *w)
 {
 	const struct bpfrefs_field *field;
 	struct bpfrefs_info *info;

@@ -53,7 +53,7 @@ int show_slots(const struct where *w, GString *out);
 int show_all_holders(const struct where *w, GString *out);
 
 /* Returns whether the object is of a type with slots: a program array or a map of maps. */
-bool has_slots(const struct where *w);
+bool show_has_slots(const struct where *w);
 
 /* ------------------------------------------- objects (show_object.c) --- */
 

@@ -41,7 +41,7 @@ const struct node tree[] = {
 	{ .in = DIR_OBJECT, .name = "json", .mode = TEXT, .need = NEED_SNAPSHOT,
 	  .show = show_json },
 	{ .in = DIR_OBJECT, .name = "slots", .mode = TEXT, .need = NEED_SNAPSHOT,
-	  .kinds = OF(BPFREFS_MAP), .exists = has_slots, .show = show_slots },
+	  .kinds = OF(BPFREFS_MAP), .exists = show_has_slots, .show = show_slots },
 	{ .in = DIR_OBJECT, .name = "pin", .mode = CONTROL, .need = NEED_SNAPSHOT,
 	  .kinds = PINNABLE, .show = show_pins, .store = ctl_pin },
 	{ .in = DIR_OBJECT, .name = "unpin", .mode = CONTROL, .need = NEED_SNAPSHOT,

@@ -177,7 +177,7 @@ static int judge_all(struct bpfrefs_snapshot *snap)
 	return err;
 }
 
-void graph_states(struct bpfrefs_snapshot *snap)
+void states_find(struct bpfrefs_snapshot *snap)
 {
 	if (judge_all(snap) == 0)
 		return;

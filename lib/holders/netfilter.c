@@ -90,7 +90,7 @@ static void one_rule(const struct walk_rec *rec, void *data)
 	memcpy(named, rule->chain, sizeof(rule->chain));
 	memcpy(table, ruleset->name, sizeof(ruleset->name));
 	ref_set_num(ref, NF_NETNS, rules->net->inum);
-	ref_set_owner(ref, net_owner(rules->scan, rules->net));
+	owner_set_ref(ref, net_owner(rules->scan, rules->net));
 	ref_set_static(ref, NF_FAMILY, family_name(ruleset->family));
 	ref_set_str(rules->scan, ref, NF_TABLE, table);
 	ref_set_str(rules->scan, ref, NF_CHAIN, chain_name(ruleset->family, rule->hook, named));

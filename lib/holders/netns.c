@@ -19,7 +19,7 @@ static int netns(struct scan *scan, const struct walk_net *net, void *data)
 		return 0;
 	ref_set_num(ref, NETNS_NETNS, net->inum);
 	ref_set_static(ref, NETNS_ATTACH_TYPE, "flow_dissector");
-	ref_set_owner(ref, net_owner(scan, net));
+	owner_set_ref(ref, net_owner(scan, net));
 	return 0;
 }
 

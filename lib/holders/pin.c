@@ -58,7 +58,8 @@ static int walk_instance(struct bpf_loader *walkers, uint64_t sb, GByteArray *re
 		control->inode_at = 0;
 		control->name_at = 0;
 		do {
-			err = bpf_loader_call(walkers, "walk_inodes", dispatch_collect, &kept);
+			err = bpf_loader_call(walkers, "walk_inodes", object_records_collect,
+					      &kept);
 			if (err || kept.err)
 				return err ? err : kept.err;
 		} while (control->ended == WALK_FULL);
@@ -280,7 +281,7 @@ static const char *state_name(const struct pin_inode *inode)
 /* The owner of a pin is its instance. */
 static uint32_t owner_of(struct scan *scan, const struct pin_super *super)
 {
-	return scan_owner(scan, OWNER_BPFFS, owner_bpffs_id(super->major, super->minor));
+	return owner_add(scan, OWNER_BPFFS, owner_bpffs_id(super->major, super->minor));
 }
 
 /* The location of a name, by which it can be removed. */
@@ -318,7 +319,7 @@ static void add_name(struct reaches *reaches, const struct pin_inode *inode, con
 		return;
 	facts.path = path;
 	pin_fill(scan, ref, &facts);
-	ref_set_owner(ref, owner_of(scan, super));
+	owner_set_ref(ref, owner_of(scan, super));
 	if (inode->nlink)
 		ref_set_location(scan, ref, location_of(inode, inner));
 }

@@ -52,8 +52,7 @@ static void add_pin(struct scan *scan, const struct proc_pins *pins, const struc
 	if (!ref)
 		return;
 	pin_fill(scan, ref, &facts);
-	ref_set_owner(ref,
-		      scan_owner_find(scan, OWNER_BPFFS, owner_bpffs_id(pin->major, pin->minor)));
+	owner_set_ref(ref, owner_find(scan, OWNER_BPFFS, owner_bpffs_id(pin->major, pin->minor)));
 	ref_set_location(scan, ref, proc_pin_location(pin));
 }
 

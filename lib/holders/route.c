@@ -66,7 +66,7 @@ static void hook(struct routes *routes, const struct walk_route *route, unsigned
 	if (!ref)
 		return;
 	ref_set_num(ref, ROUTE_NETNS, routes->net->inum);
-	ref_set_owner(ref, net_owner(routes->scan, routes->net));
+	owner_set_ref(ref, net_owner(routes->scan, routes->net));
 	if (route->nexthop) {
 		ref_set_num(ref, ROUTE_NEXTHOP, route->nexthop);
 	} else {

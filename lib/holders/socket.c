@@ -53,13 +53,13 @@ static void set_maps(struct scan *scan, struct bpfrefs_ref *ref, const struct wa
 
 	if (!sock->maps[0] || sock->more_maps)
 		return;
-	owner = scan_owner(scan, OWNER_PSOCK, sock->use.what);
+	owner = owner_add(scan, OWNER_PSOCK, sock->use.what);
 	for (unsigned int i = 0; i < WALK_PSOCK_MAPS && sock->maps[i]; i++)
-		scan_owner_hold(scan, (struct owner_hold){ .owner = owner,
-							   .by = OWNER_NONE,
-							   .how = OWNER_BY_MEMBER,
-							   .map = sock->maps[i] });
-	ref_set_owner(ref, owner);
+		owner_add_hold(scan, (struct owner_hold){ .owner = owner,
+							  .by = OWNER_NONE,
+							  .how = OWNER_BY_MEMBER,
+							  .map = sock->maps[i] });
+	owner_set_ref(ref, owner);
 }
 
 /* Returns NULL if no reference was added. */
@@ -106,7 +106,7 @@ static void one_default(const struct walk_rec *rec, void *data)
 		return;
 	ref_set_via(ref, SOCKET_VIA, via_of(sock->use.use));
 	ref_set_num(ref, SOCKET_NETNS, sock->netns);
-	ref_set_owner(ref, net_owner(ops->scan, ops->net));
+	owner_set_ref(ref, net_owner(ops->scan, ops->net));
 }
 
 static int default_ops(struct scan *scan, const struct walk_net *net, void *data)

@@ -131,7 +131,7 @@ static void one_action(const struct walk_rec *rec, void *data)
 	if (!ref)
 		return;
 	ref_set_num(ref, NETDEV_NETNS, actions->net->inum);
-	ref_set_owner(ref, net_owner(actions->scan, actions->net));
+	owner_set_ref(ref, net_owner(actions->scan, actions->net));
 	ref_set_static(ref, TC_KIND, "action");
 	ref_set_num(ref, TC_INDEX, action->index);
 }

@@ -21,11 +21,11 @@ static void decode_file(struct scan *scan, const void *record)
 {
 	const struct walk_tun_file *file = record;
 
-	scan_owner_hold(scan, (struct owner_hold){ .owner = scan_owner(scan, OWNER_TUN, file->tun),
-						   .by = OWNER_NONE,
-						   .pid = walk_state_of(scan)->pid,
-						   .how = OWNER_BY_FD,
-						   .detail = file->fd });
+	owner_add_hold(scan, (struct owner_hold){ .owner = owner_add(scan, OWNER_TUN, file->tun),
+						  .by = OWNER_NONE,
+						  .pid = walk_state_of(scan)->pid,
+						  .how = OWNER_BY_FD,
+						  .detail = file->fd });
 }
 
 /* Returns NULL if the program has been freed meanwhile. */
@@ -63,7 +63,7 @@ static void take(const struct walk_rec *rec, void *data)
 	struct bpfrefs_ref *ref = tun ? add_program(device->scan, tun) : NULL;
 
 	if (ref)
-		ref_set_owner(ref, netdev_owner(device->scan, device->net, device->dev));
+		owner_set_ref(ref, netdev_owner(device->scan, device->net, device->dev));
 	dispatch_gap(device->scan, rec);
 }
 

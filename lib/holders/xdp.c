@@ -35,10 +35,10 @@ struct dispatched {
 /* The dispatcher has the program as long as one of these devices has it without a link. */
 static void add_device(struct scan *scan, uint32_t prog, uint32_t device)
 {
-	struct owner_hold hold = { .owner = scan_owner(scan, OWNER_XDP, prog), .by = device };
+	struct owner_hold hold = { .owner = owner_add(scan, OWNER_XDP, prog), .by = device };
 
 	hold.how = device == OWNER_NONE ? OWNER_BY_KERNEL : OWNER_BY_MEMBER;
-	scan_owner_hold(scan, hold);
+	owner_add_hold(scan, hold);
 }
 
 static void dispatch(struct dispatched *dispatched, uint32_t prog, uint32_t link)
@@ -103,7 +103,7 @@ static void add_dispatched(struct scan *scan, const struct dispatched *dispatche
 		ref_set_static(ref, XDP_MODE, "dispatcher");
 		held_by_link(ref, GPOINTER_TO_UINT(link));
 		if (!link)
-			ref_set_owner(ref, scan_owner_find(scan, OWNER_XDP, prog.id));
+			owner_set_ref(ref, owner_find(scan, OWNER_XDP, prog.id));
 	}
 }
 

@@ -234,8 +234,8 @@ static int read_rest(struct counters *counters)
 	struct walk_state *state = walk_state_of(scan);
 
 	if (!counters->err)
-		counters->err = bpf_loader_iterate(state->walkers, "walk_links", dispatch_collect,
-						   &counters->links);
+		counters->err = bpf_loader_iterate(state->walkers, "walk_links",
+						   object_records_collect, &counters->links);
 	if (!counters->err)
 		counters->err = counters->links.err;
 	if (counters->err)

@@ -90,7 +90,7 @@ static inline struct walk_state *walk_state_of(struct scan *scan)
 }
 
 /* Appends a record to @kept, which is a struct walk_kept. It is a walk_fn. */
-void dispatch_collect(const struct walk_rec *rec, void *kept);
+void object_records_collect(const struct walk_rec *rec, void *kept);
 
 /*
  * Returns @rec as a record of this structure, whose type follows from the list in records.h, or NULL if

@@ -193,7 +193,7 @@ static void walk_non_fd_early(struct scan *scan)
 		if (!class->non_fd || !is_non_fd_worth_it(scan))
 			continue;
 		run->early.bytes = g_byte_array_new();
-		run->err = iterate(scan, class, dispatch_collect, &run->early);
+		run->err = iterate(scan, class, object_records_collect, &run->early);
 	}
 }
 

@@ -84,7 +84,7 @@ static int read_memories(struct bpf_loader *walkers, struct mappings *mappings)
 
 	if (!mappings->unowned->len)
 		return 0;
-	err = bpf_loader_iterate(walkers, "walk_memories", dispatch_collect, &kept);
+	err = bpf_loader_iterate(walkers, "walk_memories", object_records_collect, &kept);
 	if (err || kept.err)
 		return err ? err : kept.err;
 	walk_each(kept.bytes->data, kept.bytes->len, add_process, mappings);
@@ -113,7 +113,7 @@ static int read_tree(struct bpf_loader *walkers, uint64_t file, GByteArray *reco
 		control->inside = file;
 		control->inside_at = 0;
 		do {
-			err = bpf_loader_call(walkers, "walk_file_mappings", dispatch_collect,
+			err = bpf_loader_call(walkers, "walk_file_mappings", object_records_collect,
 					      &kept);
 			if (err || kept.err)
 				return err ? err : kept.err;

@@ -24,7 +24,7 @@ static int walk_to_end(struct bpf_loader *walkers, const char *program, GByteArr
 	struct walk_kept kept = { .bytes = records };
 
 	for (unsigned int i = 0; i < CALLS_MAX; i++) {
-		int err = bpf_loader_call(walkers, program, dispatch_collect, &kept);
+		int err = bpf_loader_call(walkers, program, object_records_collect, &kept);
 
 		if (err || kept.err)
 			return err ? err : kept.err;
@@ -144,13 +144,13 @@ int netdev_each(struct scan *scan, netdev_fn fn, void *data)
 
 uint32_t net_owner(struct scan *scan, const struct walk_net *net)
 {
-	return net->initial ? OWNER_NONE : scan_owner(scan, OWNER_NET_NS, net->inum);
+	return net->initial ? OWNER_NONE : owner_add(scan, OWNER_NET_NS, net->inum);
 }
 
 static void held_by(struct scan *scan, uint32_t owner, uint32_t by, enum owner_how how)
 {
 	if (by != OWNER_NONE)
-		scan_owner_hold(scan, (struct owner_hold){ .owner = owner, .by = by, .how = how });
+		owner_add_hold(scan, (struct owner_hold){ .owner = owner, .by = by, .how = how });
 }
 
 uint32_t netdev_owner(struct scan *scan, const struct walk_net *net, const struct walk_netdev *dev)
@@ -161,16 +161,15 @@ uint32_t netdev_owner(struct scan *scan, const struct walk_net *net, const struc
 		return OWNER_NONE;
 	if (!dev->tun && !dev->also_net)
 		return net_owner(scan, net);
-	owner = scan_owner_find(scan, OWNER_NETDEV, dev->dev);
+	owner = owner_find(scan, OWNER_NETDEV, dev->dev);
 	if (owner != OWNER_NONE)
 		return owner;
-	owner = scan_owner(scan, OWNER_NETDEV, dev->dev);
+	owner = owner_add(scan, OWNER_NETDEV, dev->dev);
 	held_by(scan, owner, net_owner(scan, net), OWNER_BY_MEMBER);
 	if (dev->tun)
-		held_by(scan, owner, scan_owner(scan, OWNER_TUN, dev->tun), OWNER_BY_FD);
+		held_by(scan, owner, owner_add(scan, OWNER_TUN, dev->tun), OWNER_BY_FD);
 	if (dev->also_net && !dev->also_initial)
-		held_by(scan, owner, scan_owner(scan, OWNER_NET_NS, dev->also_net),
-			OWNER_BY_MEMBER);
+		held_by(scan, owner, owner_add(scan, OWNER_NET_NS, dev->also_net), OWNER_BY_MEMBER);
 	return owner;
 }
 
@@ -185,7 +184,7 @@ void netdev_fields(struct scan *scan, struct bpfrefs_ref *ref, const struct walk
 	ref_set_str(scan, ref, NETDEV_IFNAME, name);
 	ref_set_num(ref, NETDEV_IFINDEX, dev->ifindex);
 	ref_set_num(ref, NETDEV_NETNS, net->inum);
-	ref_set_owner(ref, netdev_owner(scan, net, dev));
+	owner_set_ref(ref, netdev_owner(scan, net, dev));
 }
 
 /* ---------------------------------------------------- tcx and netkit --- */

@@ -194,7 +194,7 @@ int object_records_read(struct bpfrefs_ctx *ctx, walk_fn note, void *data)
 	return err;
 }
 
-void dispatch_collect(const struct walk_rec *rec, void *data)
+void object_records_collect(const struct walk_rec *rec, void *data)
 {
 	struct walk_kept *kept = data;
 

@@ -22,8 +22,8 @@ uint32_t owners_own_ns(const struct scan *scan)
 
 void owners_hold_root(struct owners *d, uint32_t owner, enum owner_how how)
 {
-	scan_owner_hold(d->scan,
-			(struct owner_hold){ .owner = owner, .by = OWNER_NONE, .how = how });
+	owner_add_hold(d->scan,
+		       (struct owner_hold){ .owner = owner, .by = OWNER_NONE, .how = how });
 }
 
 /*
@@ -213,8 +213,8 @@ void owners_add_pids(struct owners *d)
 
 	for (guint i = 0; pins && i < pins->supers->len; i++) {
 		const struct pin_super *super = g_ptr_array_index(pins->supers, i);
-		uint32_t owner = scan_owner_find(d->scan, OWNER_BPFFS,
-						 owner_bpffs_id(super->major, super->minor));
+		uint32_t owner = owner_find(d->scan, OWNER_BPFFS,
+					    owner_bpffs_id(super->major, super->minor));
 		g_autoptr(GArray) found = NULL;
 
 		if (super->namespaces->len)

@@ -86,7 +86,7 @@ void owners_store(struct scan *scan, const struct walk_rec *rec)
 		return;
 	if (!state->holds.bytes)
 		state->holds.bytes = g_byte_array_new();
-	dispatch_collect(rec, &state->holds);
+	object_records_collect(rec, &state->holds);
 	if (state->holds.err)
 		arena_fail(scan->snap->arena);
 	else
@@ -150,7 +150,7 @@ static uint32_t node_add(struct owners *d, enum owner_kind kind, uint32_t inum)
 	if (node)
 		return node->owner;
 	node = g_new0(struct owned_ns, 1);
-	node->owner = scan_owner(d->scan, kind, inum);
+	node->owner = owner_add(d->scan, kind, inum);
 	node->kind = kind;
 	node->inum = inum;
 	g_ptr_array_add(d->ns, node);
@@ -168,8 +168,8 @@ static void hold_by_namespace(struct owners *d, uint32_t owner, uint32_t mnt_ns)
 	if (by == OWNER_NONE)
 		owners_hold_root(d, owner, OWNER_BY_UNKNOWN);
 	else
-		scan_owner_hold(d->scan, (struct owner_hold){
-						 .owner = owner, .by = by, .how = OWNER_BY_MOUNT });
+		owner_add_hold(d->scan, (struct owner_hold){
+						.owner = owner, .by = by, .how = OWNER_BY_MOUNT });
 }
 
 /*
@@ -210,7 +210,7 @@ static void add_mount(struct owners *d, uint32_t owner, uint64_t sb, const struc
 static void add_super(struct owners *d, const struct pin_super *super)
 {
 	uint32_t owner =
-		scan_owner(d->scan, OWNER_BPFFS, owner_bpffs_id(super->major, super->minor));
+		owner_add(d->scan, OWNER_BPFFS, owner_bpffs_id(super->major, super->minor));
 	struct walk_object place = { super->address, owner };
 	uint32_t count = super->mounts->len;
 	enum owner_how how;
@@ -270,7 +270,8 @@ static void read_ns_mounts(struct owners *d)
 
 	d->control->mount_at = 0;
 	for (unsigned int i = 0; i < CALLS_MAX; i++) {
-		if (bpf_loader_call(walkers, "walk_ns_mounts", dispatch_collect, &kept) || kept.err)
+		if (bpf_loader_call(walkers, "walk_ns_mounts", object_records_collect, &kept) ||
+		    kept.err)
 			break;
 		if (d->control->ended == WALK_DONE)
 			return;
@@ -357,8 +358,8 @@ static void hold_by(struct owners *d, uint32_t owner, struct owner_hold hold, co
 {
 	hold.owner = owner;
 	hold.by = OWNER_NONE;
-	scan_owner_hold(d->scan, hold);
-	scan_owner_process(d->scan, hold.pid, object_record_name(d->scan, comm, 16));
+	owner_add_hold(d->scan, hold);
+	owner_process(d->scan, hold.pid, object_record_name(d->scan, comm, 16));
 }
 
 static void in_namespace(struct owners *d, const struct walk_ns *task, enum owner_kind kind)

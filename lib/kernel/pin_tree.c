@@ -237,7 +237,8 @@ static int walk_supers(struct bpf_loader *walkers, GByteArray *records)
 		g_byte_array_set_size(records, 0);
 		control->sb_at = 0;
 		do {
-			err = bpf_loader_call(walkers, "walk_supers", dispatch_collect, &kept);
+			err = bpf_loader_call(walkers, "walk_supers", object_records_collect,
+					      &kept);
 			if (err || kept.err)
 				return err ? err : kept.err;
 		} while (control->ended == WALK_FULL && control->sb_at);

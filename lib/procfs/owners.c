@@ -62,17 +62,17 @@ static void hold(struct proc_owners *po, uint32_t owner, enum owner_how how, uin
 {
 	if (owner == OWNER_NONE)
 		return;
-	scan_owner_hold(po->scan, (struct owner_hold){ .owner = owner,
-						       .by = OWNER_NONE,
-						       .pid = po->pid,
-						       .how = how,
-						       .detail = detail });
+	owner_add_hold(po->scan, (struct owner_hold){ .owner = owner,
+						      .by = OWNER_NONE,
+						      .pid = po->pid,
+						      .how = how,
+						      .detail = detail });
 }
 
 /* The owner of a mount namespace. One that stays gets a hold that is a root. */
 static uint32_t add_namespace(struct proc_owners *po, uint32_t number)
 {
-	uint32_t owner = scan_owner(po->scan, OWNER_MNT_NS, number);
+	uint32_t owner = owner_add(po->scan, OWNER_MNT_NS, number);
 
 	if (owner == OWNER_NONE || namespace_owner(po, number) != OWNER_NONE)
 		return owner;
@@ -93,8 +93,8 @@ static void hold_by_namespace(struct proc_owners *po, uint32_t owner, uint32_t n
 
 	if (by == OWNER_NONE)
 		return; /* an owner without a hold stays */
-	scan_owner_hold(po->scan,
-			(struct owner_hold){ .owner = owner, .by = by, .how = OWNER_BY_MOUNT });
+	owner_add_hold(po->scan,
+		       (struct owner_hold){ .owner = owner, .by = by, .how = OWNER_BY_MOUNT });
 }
 
 static void add_places(struct proc_owners *po)
@@ -103,8 +103,8 @@ static void add_places(struct proc_owners *po)
 		const struct proc_mount *place =
 			&g_array_index(po->pins->places, struct proc_mount, i);
 		const struct bpffs_mount *mount = place->mount;
-		uint32_t owner = scan_owner(po->scan, OWNER_BPFFS,
-					    owner_bpffs_id(mount->major, mount->minor));
+		uint32_t owner = owner_add(po->scan, OWNER_BPFFS,
+					   owner_bpffs_id(mount->major, mount->minor));
 
 		if (owner != OWNER_NONE)
 			hold_by_namespace(po, owner, place->mnt_ns);
@@ -157,8 +157,8 @@ static uint32_t instance_at(const struct proc_owners *po, int dir_fd, const char
 
 	if (statx(dir_fd, path, AT_STATX_DONT_SYNC, STATX_TYPE, &st) != 0)
 		return OWNER_NONE;
-	return scan_owner_find(po->scan, OWNER_BPFFS,
-			       owner_bpffs_id(st.stx_dev_major, st.stx_dev_minor));
+	return owner_find(po->scan, OWNER_BPFFS,
+			  owner_bpffs_id(st.stx_dev_major, st.stx_dev_minor));
 }
 
 static void read_descriptors(struct proc_owners *po, int task_fd)

@@ -268,7 +268,7 @@ static int scan_once(struct bpfrefs_ctx *ctx, const struct bpfrefs_key *one,
 	/* Lack of memory may be the cause of another error, so it is the one to report. */
 	err = scan_failed(scan) ? scan_failed(scan) : err;
 	snap = scan_finish(scan);
-	snap->find_states = graph_states;
+	snap->find_states = states_find;
 	if (!err)
 		err = snapshot_freeze(snap, ctx->proc_fd);
 	if (err)

@@ -17,7 +17,7 @@ static uint64_t owner_key(enum owner_kind kind, uint64_t id)
 	return address ? id >> 6 | id << 58 : id;
 }
 
-uint32_t scan_owner_find(const struct scan *scan, enum owner_kind kind, uint64_t id)
+uint32_t owner_find(const struct scan *scan, enum owner_kind kind, uint64_t id)
 {
 	const struct owner_entry *entry = idmap_get(&scan->owners[kind], owner_key(kind, id));
 
@@ -31,7 +31,7 @@ static bool can_hold_more(struct scan *scan, size_t used, size_t more)
 	return scan_charge(scan, more) == 0;
 }
 
-uint32_t scan_owner(struct scan *scan, enum owner_kind kind, uint64_t id)
+uint32_t owner_add(struct scan *scan, enum owner_kind kind, uint64_t id)
 {
 	GPtrArray *owners = scan->snap->owners;
 	uint64_t key = owner_key(kind, id);
@@ -54,7 +54,7 @@ uint32_t scan_owner(struct scan *scan, enum owner_kind kind, uint64_t id)
 	return entry->index;
 }
 
-void scan_owner_hold(struct scan *scan, struct owner_hold hold)
+void owner_add_hold(struct scan *scan, struct owner_hold hold)
 {
 	GArray *holds = scan->snap->holds;
 
@@ -64,7 +64,7 @@ void scan_owner_hold(struct scan *scan, struct owner_hold hold)
 	g_array_append_val(holds, hold);
 }
 
-void scan_owner_process(struct scan *scan, uint32_t pid, const char *comm)
+void owner_process(struct scan *scan, uint32_t pid, const char *comm)
 {
 	GPtrArray *keepers = scan->snap->keepers;
 	struct bpfrefs_process *process;
@@ -83,7 +83,7 @@ void scan_owner_process(struct scan *scan, uint32_t pid, const char *comm)
 	g_ptr_array_add(keepers, process);
 }
 
-void ref_set_owner(struct bpfrefs_ref *ref, uint32_t owner)
+void owner_set_ref(struct bpfrefs_ref *ref, uint32_t owner)
 {
 	if (owner != OWNER_NONE)
 		ref->owner = owner + 1;

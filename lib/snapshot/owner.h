@@ -85,17 +85,17 @@ static inline bool owner_needs_all(const struct owner *owner)
 const char *owner_name(enum owner_kind kind);
 
 /* Finds an owner, or adds it. Returns its index, or OWNER_NONE if there is no memory. */
-uint32_t scan_owner(struct scan *scan, enum owner_kind kind, uint64_t id);
+uint32_t owner_add(struct scan *scan, enum owner_kind kind, uint64_t id);
 /* Finds an owner. Returns OWNER_NONE if it is not in this snapshot. */
-uint32_t scan_owner_find(const struct scan *scan, enum owner_kind kind, uint64_t id);
+uint32_t owner_find(const struct scan *scan, enum owner_kind kind, uint64_t id);
 /* Adds a hold. The same hold may be added several times. */
-void scan_owner_hold(struct scan *scan, struct owner_hold hold);
+void owner_add_hold(struct scan *scan, struct owner_hold hold);
 /*
  * Sets the name of a process that holds owners. It is listed if one of them leads to a reference.
  */
-void scan_owner_process(struct scan *scan, uint32_t pid, const char *comm);
+void owner_process(struct scan *scan, uint32_t pid, const char *comm);
 /* Sets the owner of a reference. OWNER_NONE changes nothing. */
-void ref_set_owner(struct bpfrefs_ref *ref, uint32_t owner);
+void owner_set_ref(struct bpfrefs_ref *ref, uint32_t owner);
 
 /* Allocate and free the arrays of owners of a snapshot. */
 void owners_init(struct bpfrefs_snapshot *snap);

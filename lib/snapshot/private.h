@@ -243,7 +243,7 @@ struct bpfrefs_snapshot {
 	/* protects @judged, and the states of the objects while they are computed */
 	GMutex judging;
 	gint judged; /* the states of the objects have been computed */
-	/* Finds the states: graph_states(), set by the context. NULL: there are none. */
+	/* Finds the states: states_find(), set by the context. NULL: there are none. */
 	void (*find_states)(struct bpfrefs_snapshot *snap);
 	/* struct bpfrefs_descriptor, by process and number; built when needed */
 	GArray *descriptors;
@@ -408,6 +408,6 @@ int proc_objects(struct scan *scan);
 /* -------------------------------------------------- graph (graph.c) --- */
 
 /* Sets state and because of all objects of a frozen snapshot. compute_states() calls it once. */
-void graph_states(struct bpfrefs_snapshot *snap);
+void states_find(struct bpfrefs_snapshot *snap);
 
 #endif /* BPFREFS_PRIVATE_H */

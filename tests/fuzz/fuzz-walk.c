@@ -174,7 +174,7 @@ static struct bpfrefs_snapshot *walk(struct bpfrefs_ctx *ctx)
 		return NULL;
 	}
 	snapshot_freeze(snap, -1);
-	graph_states(snap);
+	states_find(snap);
 	return snap;
 }
 

@@ -42,11 +42,6 @@ NOUNS = {
     "fs/render/": "show",
     "fs/tree/readdir.c": "node",
 }
-# External functions that do not carry their file's noun yet. Rename them, and add none.
-EXTERNS_TO_RENAME = [
-    "graph_states", "dispatch_collect", "ref_set_owner", "scan_owner", "scan_owner_find",
-    "scan_owner_hold", "scan_owner_process", "has_slots",
-]
 CONSUMER = """
 #include <bpfrefs.h>
 #include <stdio.h>
@@ -141,7 +136,7 @@ def nouns(name):
 
 def externs():
     """Each external function of lib and fs begins with a noun of its file, or is the library's."""
-    wrong, count, excused = [], 0, set()
+    wrong, count = [], 0
     objects = {f"{part}/{folder}.p/{str(path.relative_to(TOP / part)).replace('/', '_')}.o":
                str(path.relative_to(TOP))
                for part, folder in (("lib", "libcore.a"), ("fs", "libfscore.a"))
@@ -157,12 +152,7 @@ def externs():
             count += 1
             if any(symbol == noun or symbol.startswith(noun + "_") for noun in nouns(source)):
                 continue
-            excused.add(symbol)
-            if symbol not in EXTERNS_TO_RENAME:
-                wrong.append(f"{source}: {symbol} carries none of {', '.join(sorted(nouns(source)))}")
-    wrong += [f"{symbol} carries its file's noun: take it out of EXTERNS_TO_RENAME"
-              for symbol in EXTERNS_TO_RENAME if symbol not in excused]
-    print(f"# {count} external functions, {len(excused)} without their file's noun")
+            wrong.append(f"{source}: {symbol} carries none of {', '.join(sorted(nouns(source)))}")
     return wrong if count > 100 else wrong + ["no objects were found"]
 
 

@@ -427,7 +427,7 @@ const struct bpfrefs_snapshot *freeze(struct scan *scan)
 	int proc_fd = scan->ctx->proc_fd;
 
 	taken = scan_finish(scan);
-	taken->find_states = graph_states;
+	taken->find_states = states_find;
 	g_assert_cmpint(snapshot_freeze(taken, proc_fd), ==, 0);
 	return taken;
 }

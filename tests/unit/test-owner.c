@@ -13,28 +13,28 @@
 /* The holders and owners are identified by made-up numbers. */
 static uint32_t net_ns(struct scan *scan, uint64_t id)
 {
-	return scan_owner(scan, OWNER_NET_NS, id);
+	return owner_add(scan, OWNER_NET_NS, id);
 }
 
 static void kept_by_pid(struct scan *scan, uint32_t owner, uint32_t pid)
 {
-	scan_owner_hold(scan, (struct owner_hold){ owner, OWNER_NONE, pid, OWNER_BY_TASK, 0, 0 });
+	owner_add_hold(scan, (struct owner_hold){ owner, OWNER_NONE, pid, OWNER_BY_TASK, 0, 0 });
 }
 
 static void kept_by(struct scan *scan, uint32_t owner, uint32_t by)
 {
-	scan_owner_hold(scan, (struct owner_hold){ owner, by, 0, OWNER_BY_MEMBER, 0, 0 });
+	owner_add_hold(scan, (struct owner_hold){ owner, by, 0, OWNER_BY_MEMBER, 0, 0 });
 }
 
 static void kept_by_kernel(struct scan *scan, uint32_t owner)
 {
-	scan_owner_hold(scan, (struct owner_hold){ owner, OWNER_NONE, 0, OWNER_BY_KERNEL, 0, 0 });
+	owner_add_hold(scan, (struct owner_hold){ owner, OWNER_NONE, 0, OWNER_BY_KERNEL, 0, 0 });
 }
 
 static void kept_by_map(struct scan *scan, uint32_t owner, uint32_t map_id)
 {
-	scan_owner_hold(scan,
-			(struct owner_hold){ owner, OWNER_NONE, 0, OWNER_BY_MEMBER, 0, map_id });
+	owner_add_hold(scan,
+		       (struct owner_hold){ owner, OWNER_NONE, 0, OWNER_BY_MEMBER, 0, map_id });
 }
 
 static void attached(struct scan *scan, uint32_t prog_id, const char *ifname, uint32_t owner)
@@ -42,7 +42,7 @@ static void attached(struct scan *scan, uint32_t prog_id, const char *ifname, ui
 	struct bpfrefs_ref *ref = hold(scan, "xdp", prog(prog_id), nobody, NULL, 0);
 
 	set(scan, ref, "ifname", ifname, 0);
-	ref_set_owner(ref, owner);
+	owner_set_ref(ref, owner);
 }
 
 static void pinned(struct scan *scan, struct bpfrefs_key key, uint64_t ino, uint32_t owner)
@@ -51,7 +51,7 @@ static void pinned(struct scan *scan, struct bpfrefs_key key, uint64_t ino, uint
 
 	set(scan, ref, "path", NULL, BPFREFS_UNKNOWN);
 	ref_set_location(scan, ref, (struct pin_location){ MAJOR, MINOR, ino, "/x" });
-	ref_set_owner(ref, owner);
+	owner_set_ref(ref, owner);
 }
 
 /* ------------------------------------------------------------------ answers --- */
@@ -78,8 +78,8 @@ static void processes_are(const struct bpfrefs_snapshot *snap, const char *expec
  */
 TEST_GRAPH(namespaces)
 {
-	uint32_t socket = scan_owner(scan, OWNER_SOCKET, 0x1000);
-	uint32_t mnt_ns = scan_owner(scan, OWNER_MNT_NS, 6);
+	uint32_t socket = owner_add(scan, OWNER_SOCKET, 0x1000);
+	uint32_t mnt_ns = owner_add(scan, OWNER_MNT_NS, 6);
 
 	object(scan, map(1), "hash", false);
 	for (uint32_t id = 11; id <= 16; id++) {
@@ -153,8 +153,8 @@ TEST_GRAPH(circle)
  */
 TEST_GRAPH(pins)
 {
-	uint32_t bpffs = scan_owner(scan, OWNER_BPFFS, owner_bpffs_id(MAJOR, MINOR));
-	uint32_t mnt_ns = scan_owner(scan, OWNER_MNT_NS, 5);
+	uint32_t bpffs = owner_add(scan, OWNER_BPFFS, owner_bpffs_id(MAJOR, MINOR));
+	uint32_t mnt_ns = owner_add(scan, OWNER_MNT_NS, 5);
 	struct bpfrefs_key *keys;
 	size_t count;
 
@@ -205,7 +205,7 @@ TEST_GRAPH(pins)
  */
 TEST_GRAPH(pins_ended)
 {
-	uint32_t bpffs = scan_owner(scan, OWNER_BPFFS, owner_bpffs_id(MAJOR, MINOR));
+	uint32_t bpffs = owner_add(scan, OWNER_BPFFS, owner_bpffs_id(MAJOR, MINOR));
 
 	array(scan, 1);
 	pinned(scan, map(1), 101, bpffs);
@@ -239,11 +239,11 @@ TEST_GRAPH(pins_ended)
  */
 static void build_devices(struct scan *scan)
 {
-	uint32_t tun = scan_owner(scan, OWNER_TUN, 0x1000);
-	uint32_t tap = scan_owner(scan, OWNER_NETDEV, 0x2000);
-	uint32_t moved = scan_owner(scan, OWNER_NETDEV, 0x3000);
-	uint32_t veth = scan_owner(scan, OWNER_NETDEV, 0x4000);
-	uint32_t persistent = scan_owner(scan, OWNER_NETDEV, 0x5000);
+	uint32_t tun = owner_add(scan, OWNER_TUN, 0x1000);
+	uint32_t tap = owner_add(scan, OWNER_NETDEV, 0x2000);
+	uint32_t moved = owner_add(scan, OWNER_NETDEV, 0x3000);
+	uint32_t veth = owner_add(scan, OWNER_NETDEV, 0x4000);
+	uint32_t persistent = owner_add(scan, OWNER_NETDEV, 0x5000);
 
 	for (uint32_t id = 11; id <= 14; id++)
 		program(scan, id);
@@ -320,13 +320,13 @@ TEST_GRAPH(psocks)
 		object(scan, map(id), "sockmap", true);
 	for (uint32_t id = 11; id <= 13; id++) {
 		struct bpfrefs_ref *ref;
-		uint32_t psock = scan_owner(scan, OWNER_PSOCK, id);
+		uint32_t psock = owner_add(scan, OWNER_PSOCK, id);
 
 		program(scan, id);
 		ref = hold(scan, "socket", prog(id), nobody, NULL, 0);
 		ref_set_pid(ref, 78);
 		set(scan, ref, "via", "psock", 0);
-		ref_set_owner(ref, psock);
+		owner_set_ref(ref, psock);
 		if (id == 13)
 			kept_by_map(scan, psock, 9);
 		else
@@ -353,7 +353,7 @@ TEST_GRAPH(psocks)
  */
 TEST_GRAPH(psock_unused)
 {
-	uint32_t psock = scan_owner(scan, OWNER_PSOCK, 1);
+	uint32_t psock = owner_add(scan, OWNER_PSOCK, 1);
 	struct bpfrefs_ref *ref;
 
 	object(scan, map(1), "sockmap", true);
@@ -363,7 +363,7 @@ TEST_GRAPH(psock_unused)
 	uses(scan, 12, 1);
 	ref = hold(scan, "socket", prog(11), nobody, NULL, 0);
 	ref_set_pid(ref, 78);
-	ref_set_owner(ref, psock);
+	owner_set_ref(ref, psock);
 	kept_by_map(scan, psock, 1);
 	scan_process(scan, 78, "server");
 	snap = freeze(scan);
@@ -382,8 +382,8 @@ TEST_GRAPH(many)
 	attached(scan, 11, "lo", net_ns(scan, 1));
 	for (uint32_t pid = 1; pid <= 20000; pid++) {
 		kept_by_pid(scan, net_ns(scan, 2), pid);
-		kept_by_pid(scan, scan_owner(scan, OWNER_SOCKET, pid * 64), pid);
-		kept_by(scan, net_ns(scan, 2), scan_owner(scan, OWNER_SOCKET, pid * 64));
+		kept_by_pid(scan, owner_add(scan, OWNER_SOCKET, pid * 64), pid);
+		kept_by(scan, net_ns(scan, 2), owner_add(scan, OWNER_SOCKET, pid * 64));
 	}
 	kept_by_pid(scan, net_ns(scan, 1), 4194303);
 	snap = freeze(scan);
