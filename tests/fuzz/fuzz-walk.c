@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 
 #include "fuzz.h"
+#include "kernel/mount_cache.h"
 #include "kernel/object_cache.h"
 #include "render/show.h"
 #include "snapshot/snapshot.h"
@@ -193,6 +194,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		show_all(&fs, snap);
 	bpfrefs_snapshot_unref(snap);
 	fs.ctx->proc_fd = -1;
+	mount_cache_free(fs.ctx->mount_cache);
 	object_cache_free(fs.ctx->object_cache);
 	bpfrefs_ctx_close(fs.ctx);
 	world_free(loader);

@@ -499,20 +499,20 @@ void retained_is(const struct bpfrefs_snapshot *snap, uint32_t pid, const char *
 
 /* -------------------------------------------------------------- fake daemon --- */
 
-static const struct bpfrefs_key fake_ids[] = { fake_map,  fake_plain, fake_entry, fake_tail,
-					       fake_link, fake_btf,   nobody };
+static const struct bpfrefs_key fake_ids[] = { FAKE_MAP,  FAKE_PLAIN, FAKE_ENTRY, FAKE_TAIL,
+					       FAKE_LINK, FAKE_BTF,   NOBODY };
 
 static const struct {
 	struct bpfrefs_key key;
 	const char *name, *type;
 	uint64_t refcnt, usercnt;
 } fake_objects[] = {
-	{ fake_map, "conns", "prog_array", 4, 3 },
-	{ fake_plain, "a b\\c\n\377", "hash", BPFREFS_UNKNOWN, BPFREFS_UNKNOWN },
-	{ fake_entry, "entry", "xdp", 2, 0 },
-	{ fake_tail, "", "xdp", 3, 0 },
-	{ fake_link, NULL, "xdp", 1, 0 },
-	{ fake_btf, "", "btf", 1, 0 },
+	{ FAKE_MAP, "conns", "prog_array", 4, 3 },
+	{ FAKE_PLAIN, "a b\\c\n\377", "hash", BPFREFS_UNKNOWN, BPFREFS_UNKNOWN },
+	{ FAKE_ENTRY, "entry", "xdp", 2, 0 },
+	{ FAKE_TAIL, "", "xdp", 3, 0 },
+	{ FAKE_LINK, NULL, "xdp", 1, 0 },
+	{ FAKE_BTF, "", "btf", 1, 0 },
 };
 
 static void add_kernel_btf(struct scan *scan, uint32_t id, uint64_t refcnt)

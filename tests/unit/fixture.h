@@ -30,6 +30,7 @@ void test_add(const char *name, int line, void (*run)(void));
  * TEST(name) { ... } is a case, as in the kernel's kselftest_harness.h. The cases of a program run in
  * the order of its source, and each must leave the descriptors of the process as it found them.
  */
+/* NOLINTBEGIN(bugprone-macro-parentheses): names and types */
 #define TEST(name)                       \
 	static void test_##name(void);   \
 	TEST_REGISTER(name, test_##name) \
@@ -49,6 +50,7 @@ void test_add(const char *name, int line, void (*run)(void));
 	}                                       \
 	TEST_REGISTER(name, test_##name##_run)  \
 	static void test_##name(type *var)
+/* NOLINTEND(bugprone-macro-parentheses) */
 
 /* ---------------------------------------------------- temporary directory --- */
 
@@ -113,7 +115,12 @@ static inline struct bpfrefs_key link_(uint32_t id)
 	return (struct bpfrefs_key){ BPFREFS_LINK, id };
 }
 
-static const struct bpfrefs_key nobody = { BPFREFS_KIND_COUNT, 0 };
+/* NOBODY and the like initialize what is static, for which clang takes no other constants. */
+#define NOBODY                        \
+	{                             \
+		BPFREFS_KIND_COUNT, 0 \
+	}
+static const struct bpfrefs_key nobody = NOBODY;
 
 /* The device number of the bpffs that all pins are in. */
 enum { MAJOR = 0, MINOR = 30 };
@@ -172,12 +179,37 @@ void retained_is(const struct bpfrefs_snapshot *snap, uint32_t pid, const char *
 /* -------------------------------------------------------------- fake daemon --- */
 
 /* The objects of the fake kernel that fake_init() builds. */
-static const struct bpfrefs_key fake_map = { BPFREFS_MAP, 12 };
-static const struct bpfrefs_key fake_plain = { BPFREFS_MAP, 13 };
-static const struct bpfrefs_key fake_entry = { BPFREFS_PROG, 5 };
-static const struct bpfrefs_key fake_tail = { BPFREFS_PROG, 6 };
-static const struct bpfrefs_key fake_link = { BPFREFS_LINK, 7 };
-static const struct bpfrefs_key fake_btf = { BPFREFS_BTF, 1 };
+#define FAKE_MAP                \
+	{                       \
+		BPFREFS_MAP, 12 \
+	}
+#define FAKE_PLAIN              \
+	{                       \
+		BPFREFS_MAP, 13 \
+	}
+#define FAKE_ENTRY              \
+	{                       \
+		BPFREFS_PROG, 5 \
+	}
+#define FAKE_TAIL               \
+	{                       \
+		BPFREFS_PROG, 6 \
+	}
+#define FAKE_LINK               \
+	{                       \
+		BPFREFS_LINK, 7 \
+	}
+#define FAKE_BTF               \
+	{                      \
+		BPFREFS_BTF, 1 \
+	}
+
+static const struct bpfrefs_key fake_map = FAKE_MAP;
+static const struct bpfrefs_key fake_plain = FAKE_PLAIN;
+static const struct bpfrefs_key fake_entry = FAKE_ENTRY;
+static const struct bpfrefs_key fake_tail = FAKE_TAIL;
+static const struct bpfrefs_key fake_link = FAKE_LINK;
+static const struct bpfrefs_key fake_btf = FAKE_BTF;
 
 /* Processes that no kernel has: PID_MAX_LIMIT - 1 and the one before it. */
 #define FAKE_PID  4194303

@@ -109,7 +109,7 @@ TEST_DIR(refused)
 
 /* A fake kernel with array 1, hash 2, program 3 and btf 4. */
 static const struct bpfrefs_key ids[] = {
-	{ BPFREFS_MAP, 1 }, { BPFREFS_MAP, 2 }, { BPFREFS_PROG, 3 }, { BPFREFS_BTF, 4 }, nobody
+	{ BPFREFS_MAP, 1 }, { BPFREFS_MAP, 2 }, { BPFREFS_PROG, 3 }, { BPFREFS_BTF, 4 }, NOBODY
 };
 static const struct bpfrefs_key btf = { BPFREFS_BTF, 4 };
 
