@@ -313,6 +313,11 @@ struct bpf_iter_task_vma {
 
 /* ---------------------------------------------------------- types of maps --- */
 
+/* Since Linux 6.4 the memory of a map is what this says; before, it is computed from its sizes. */
+struct bpf_map_ops {
+	void *map_mem_usage;
+} __pai;
+
 struct bpf_array {
 	struct bpf_map map;
 	__u32 elem_size;

@@ -45,6 +45,19 @@ static __always_inline __u32 btf_id_of(struct btf *btf)
 	return btf ? BPF_CORE_READ(btf, id) : 0;
 }
 
+/*
+ * array_map_mem_usage() for a program array. To read it from fdinfo takes a user reference, and a
+ * program array loses a reference for good if the last of these is dropped while the clearing for
+ * the one before is pending: prog_array_map_clear() takes a reference for its work, which is then
+ * queued once only.
+ */
+static __always_inline __u64 prog_array_memlock(const struct bpf_map *map)
+{
+	if (!bpf_core_field_exists(((struct bpf_map_ops *)0)->map_mem_usage))
+		return 0;
+	return bpf_core_type_size(struct bpf_array) + (__u64)map->max_entries * sizeof(void *);
+}
+
 SEC("iter/bpf_map")
 int walk_maps(struct bpf_iter__bpf_map *ctx)
 {
@@ -67,6 +80,8 @@ int walk_maps(struct bpf_iter__bpf_map *ctx)
 	out->value_size = map->value_size;
 	out->max_entries = map->max_entries;
 	out->flags = map->map_flags;
+	if (map->map_type == BPF_MAP_TYPE_PROG_ARRAY)
+		out->memlock = prog_array_memlock(map);
 	btf = BPF_CORE_READ(map, btf);
 	out->btf_id = btf_id_of(btf);
 	out->btf_key_type_id = map->btf_key_type_id;

@@ -92,6 +92,7 @@ struct walk_map {
 	__u64 address;
 	__s64 refcnt, usercnt; /* without the iterator's own reference */
 	__u64 map_extra, netns_dev, netns_ino;
+	__u64 memlock; /* program arrays: its memory; 0: as before Linux 6.4 */
 	__u32 type, key_size, value_size, max_entries, flags, ifindex;
 	__u32 btf_id, btf_key_type_id, btf_value_type_id, btf_vmlinux_value_type_id;
 	__u32 btf_vmlinux_id; /* struct_ops: the BTF of its type */

@@ -5,6 +5,7 @@
  */
 #include <linux/bpf.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "kernel/bpf_source.h"
 #include "kernel/object_cache.h"
@@ -63,6 +64,15 @@ static bool counters_of(const struct walk_rec *rec, struct bpfrefs_key *key, uin
 	return kind != BPFREFS_KIND_COUNT && rec->id != 0;
 }
 
+/* The memory of a program array: bpf_map_memory_footprint() before Linux 6.4. */
+static uint64_t prog_array_memlock(const struct walk_map *map)
+{
+	const uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE), slots = map->max_entries;
+	const uint64_t entry = sizeof(uint32_t) + sizeof(uint32_t);
+
+	return map->memlock ? map->memlock : (slots * entry + page - 1) / page * page;
+}
+
 static void fill_object(struct scan *scan, struct bpfrefs_object *object,
 			const struct walk_rec *rec)
 {
@@ -76,6 +86,8 @@ static void fill_object(struct scan *scan, struct bpfrefs_object *object,
 		object->type_number = map->type;
 		object->type = type_name(scan, BPFREFS_ENUM_MAP_TYPE, map->type);
 		object->max_entries = map->max_entries;
+		if (map->type == BPF_MAP_TYPE_PROG_ARRAY)
+			object->memlock = prog_array_memlock(map);
 		object->user_state = map->type == BPF_MAP_TYPE_PROG_ARRAY ||
 				     map->type == BPF_MAP_TYPE_SOCKMAP ||
 				     map->type == BPF_MAP_TYPE_SOCKHASH || map->async;

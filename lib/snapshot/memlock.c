@@ -31,7 +31,8 @@ static bool is_constant(const struct bpfrefs_object *object)
 /*
  * Called with ctx->lock held. To read it takes a descriptor, which is a user reference of a map. If
  * the user state of a map has been cleared, closing that would clear it once more, so it stays
- * unknown then.
+ * unknown then. No program array is opened, since that may make the kernel lose a reference to it
+ * (prog_array_memlock() in lib/bpf/objects.bpf.c).
  */
 static uint64_t memlock_of(struct bpfrefs_ctx *ctx, const struct bpfrefs_object *object)
 {
@@ -42,7 +43,8 @@ static uint64_t memlock_of(struct bpfrefs_ctx *ctx, const struct bpfrefs_object 
 	cached = idmap_get(&ctx->memlock, key_number(object->key));
 	if (cached)
 		return (uint64_t)(uintptr_t)cached;
-	if (!ctx->source->memlock || (object->user_state && !object->usercnt))
+	if (!ctx->source->memlock || (object->user_state && !object->usercnt) ||
+	    (object->key.kind == BPFREFS_MAP && object->type_number == BPF_MAP_TYPE_PROG_ARRAY))
 		return BPFREFS_UNKNOWN;
 	return ctx->source->memlock(ctx, object->key);
 }
