@@ -60,6 +60,8 @@ TEST_METRICS(objects)
 TEST_METRICS(memlock)
 {
 	fake->memlock = 100;
+	/* A program array is not opened: a scan computes it. */
+	fake_object(fake, fake_map)->memlock = 1200;
 	check(fake, "bpfrefs_memlock_bytes",
 	      "bpfrefs_memlock_bytes{kind=\"map\",type=\"hash\"} 1300\n"
 	      "bpfrefs_memlock_bytes{kind=\"map\",type=\"prog_array\"} 1200\n"
