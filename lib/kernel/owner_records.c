@@ -2,11 +2,11 @@
 /*
  * Collects what keeps mount namespaces, network namespaces and instances of bpffs alive. Only those
  * matter on which something that is shown depends: instances of bpffs, the mount namespaces that
- * these are mounted in, network namespaces with attachments, and those with bind mounts of their file.
+ * these are mounted in, network namespaces with attachments, and mount namespaces that have one of
+ * these namespaces' files mounted.
  *
- * The kernel counts the references to each. If it counts more than were found, something unknown
- * holds the rest, such as a file in a message or a closed socket that lingers, and the owner counts as
- * one that stays: bpfrefs never says that something would be freed which is not.
+ * If the kernel counts more references than were found, something unknown holds the rest, and the
+ * owner counts as one that stays: bpfrefs never says that something would be freed which is not.
  */
 #include "kernel/owner_records.h"
 
