@@ -502,7 +502,7 @@ class Env:
         shutil.rmtree(self.tmp, ignore_errors=True)
 
 
-def one(function, shared):
+def one(function, shared=None):
     """Runs one test in its own world. It must leave no descriptor behind, here or in a daemon."""
     before = open_files("self")
     world(function, shared)
