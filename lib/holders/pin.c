@@ -49,22 +49,15 @@ struct reaches {
 static int walk_instance(struct bpf_loader *walkers, uint64_t sb, GByteArray *records)
 {
 	struct walk_control *control = bpf_loader_control(walkers);
-	struct walk_kept kept = { .bytes = records };
 	int err;
 
 	for (unsigned int attempt = 0; attempt < (control->filter_map ? 1 : TORN_MAX); attempt++) {
-		g_byte_array_set_size(records, 0);
 		control->sb_at = sb;
 		control->inode_at = 0;
 		control->name_at = 0;
-		do {
-			err = bpf_loader_call(walkers, "walk_inodes", object_records_collect,
-					      &kept);
-			if (err || kept.err)
-				return err ? err : kept.err;
-		} while (control->ended == WALK_FULL);
-		if (control->ended == WALK_DONE)
-			return 0;
+		err = object_records_read_all(walkers, "walk_inodes", records);
+		if (err || control->ended == WALK_DONE)
+			return err;
 	}
 	return -EAGAIN;
 }

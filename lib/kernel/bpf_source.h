@@ -91,6 +91,11 @@ static inline struct walk_state *walk_state_of(struct scan *scan)
 
 /* Appends a record to @kept, which is a struct walk_kept. It is a walk_fn. */
 void object_records_collect(const struct walk_rec *rec, void *kept);
+/*
+ * Replaces @records with those of a program, which is called until the buffer was large enough for the
+ * rest. walk_control.ended then says whether the walk was torn. Returns 0 or -errno.
+ */
+int object_records_read_all(struct bpf_loader *walkers, const char *program, GByteArray *records);
 
 /*
  * Returns @rec as a record of this structure, whose type follows from the list in records.h, or NULL if

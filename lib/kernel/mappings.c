@@ -105,21 +105,14 @@ static void emit(const struct mappings *mappings, const struct mapping *mapping)
 static int read_tree(struct bpf_loader *walkers, uint64_t file, GByteArray *records)
 {
 	struct walk_control *control = bpf_loader_control(walkers);
-	struct walk_kept kept = { .bytes = records };
 	int err;
 
 	for (unsigned int attempt = 0; attempt < TORN_MAX; attempt++) {
-		g_byte_array_set_size(records, 0);
 		control->inside = file;
 		control->inside_at = 0;
-		do {
-			err = bpf_loader_call(walkers, "walk_file_mappings", object_records_collect,
-					      &kept);
-			if (err || kept.err)
-				return err ? err : kept.err;
-		} while (control->ended == WALK_FULL);
-		if (control->ended == WALK_DONE)
-			return 0;
+		err = object_records_read_all(walkers, "walk_file_mappings", records);
+		if (err || control->ended == WALK_DONE)
+			return err;
 	}
 	return -EAGAIN;
 }

@@ -215,3 +215,17 @@ void object_records_collect(const struct walk_rec *rec, void *data)
 	if (!kept->err)
 		g_byte_array_append(kept->bytes, (const void *)rec, rec->size);
 }
+
+int object_records_read_all(struct bpf_loader *walkers, const char *program, GByteArray *records)
+{
+	const struct walk_control *control = bpf_loader_control(walkers);
+	struct walk_kept kept = { .bytes = records };
+	int err;
+
+	g_byte_array_set_size(records, 0);
+	do {
+		err = bpf_loader_call(walkers, program, object_records_collect, &kept);
+		err = err ? err : kept.err;
+	} while (!err && control->ended == WALK_FULL);
+	return err;
+}
