@@ -186,6 +186,23 @@ int bpfrefs_next_id(struct bpfrefs_ctx *ctx, enum bpfrefs_kind kind, uint32_t st
  */
 int bpfrefs_exists(struct bpfrefs_ctx *ctx, struct bpfrefs_key key);
 
+/** How often a filesystem is mounted, in all mount namespaces together. */
+struct bpfrefs_mounted {
+	uint32_t mounts; /**< the mounts of the filesystem, also those that were unmounted lazily */
+	uint32_t covered; /**< those of them that have another mount on a directory of theirs */
+};
+
+/**
+ * Counts the mounts of a filesystem that was registered after bpffs, such as FUSE, without reading
+ * mountinfo. Requires the BPF source.
+ * @param major the device of the filesystem, as stat(2) shows it, with @p minor
+ * @param mounted is set to the counts
+ * @return -EOPNOTSUPP with the procfs source, -EAGAIN if there is no such filesystem, or if its mounts
+ *	changed while they were counted, or if there are very many; otherwise the error of bpf(2)
+ */
+int bpfrefs_mounted(struct bpfrefs_ctx *ctx, uint32_t major, uint32_t minor,
+		    struct bpfrefs_mounted *mounted);
+
 /* ---------------------------------------------------------------- info --- */
 
 /** One fact about an object: a name, and either a number or a string. */

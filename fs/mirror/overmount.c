@@ -255,11 +255,15 @@ static void search_all(struct mount_search *search)
 		closedir(proc);
 }
 
+/* Reads no mountinfo if the kernel's list of the mirror's mounts shows that nothing is on them. */
 void overmount_show_over(GString *out, const struct fs *fs)
 {
 	struct mount_search search = { .out = out, .mirror = fs->mount_dev };
+	struct bpfrefs_mounted mounted;
 
-	search_all(&search);
+	if (bpfrefs_mounted(fs->ctx, major(search.mirror), minor(search.mirror), &mounted) ||
+	    mounted.covered)
+		search_all(&search);
 }
 
 void overmount_show_elsewhere(GString *out, const struct fs *fs)

@@ -568,6 +568,7 @@ struct proc_mounts {
 } __pai;
 
 struct file_system_type {
+	struct file_system_type *next;
 	struct hlist_head fs_supers;
 } __pai;
 

@@ -36,30 +36,49 @@ struct mounts {
 	__u64 end;
 };
 
-static int mount_step(__u32 index, struct mounts *mounts)
+static __always_inline struct mounts mounts_of(struct super_block *sb)
 {
-	if (mounts->next == mounts->end)
-		return 1;
-	if (bpf_core_field_exists(((struct mount *)0)->mnt_next_for_sb)) {
-		struct mount *mount = (void *)mounts->next;
+	struct mounts mounts = {};
 
-		emit_mount((__u64)mount, BPF_CORE_READ(mount, mnt_ns));
+	if (bpf_core_field_exists(((struct mount *)0)->mnt_next_for_sb)) {
+		mounts.next = (__u64)BPF_CORE_READ((struct super_block___617 *)sb, s_mounts);
+	} else {
+		mounts.end = (__u64)sb + bpf_core_field_offset(struct super_block, s_mounts);
+		mounts.next = (__u64)BPF_CORE_READ(sb, s_mounts.next);
+	}
+	return mounts;
+}
+
+/* The next mount, or NULL at the end. */
+static __always_inline struct mount *next_mount(struct mounts *mounts)
+{
+	struct mount *mount = (void *)mounts->next;
+
+	if (!mounts->next || mounts->next == mounts->end)
+		return NULL;
+	if (bpf_core_field_exists(mount->mnt_next_for_sb)) {
 		mounts->next = (__u64)BPF_CORE_READ(mount, mnt_next_for_sb);
 	} else {
-		struct list_head *node = (void *)mounts->next;
-		struct mount *mount =
-			(void *)node - bpf_core_field_offset(struct mount, mnt_instance);
-
-		emit_mount((__u64)mount, BPF_CORE_READ(mount, mnt_ns));
-		mounts->next = (__u64)BPF_CORE_READ(node, next);
+		mount = (void *)mount - bpf_core_field_offset(struct mount, mnt_instance);
+		mounts->next = (__u64)BPF_CORE_READ(mount, mnt_instance.next);
 	}
-	return mounts->next ? 0 : 1;
+	return mount;
+}
+
+static int mount_step(__u32 index, struct mounts *mounts)
+{
+	struct mount *mount = next_mount(mounts);
+
+	if (!mount)
+		return 1;
+	emit_mount((__u64)mount, BPF_CORE_READ(mount, mnt_ns));
+	return 0;
 }
 
 static __always_inline void emit_super(struct super_block *sb)
 {
 	struct walk_sb *out = walk_room();
-	struct mounts mounts = {};
+	struct mounts mounts = mounts_of(sb);
 	__u32 dev = BPF_CORE_READ(sb, s_dev);
 
 	if (!out)
@@ -68,12 +87,6 @@ static __always_inline void emit_super(struct super_block *sb)
 	out->major = dev >> 20;
 	out->minor = dev & 0xfffff;
 	walk_emit(&out->rec, WALK_SB, sizeof(*out), 0);
-	if (bpf_core_field_exists(((struct mount *)0)->mnt_next_for_sb)) {
-		mounts.next = (__u64)BPF_CORE_READ((struct super_block___617 *)sb, s_mounts);
-	} else {
-		mounts.end = (__u64)sb + bpf_core_field_offset(struct super_block, s_mounts);
-		mounts.next = (__u64)BPF_CORE_READ(sb, s_mounts.next);
-	}
 	bpf_loop(MOUNTS_MAX, mount_step, &mounts, 0);
 }
 
@@ -120,6 +133,75 @@ int walk_supers(void *ctx)
 	walk.sb_at = 0;
 	if (supers.next)
 		walk.sb_at = supers.next - bpf_core_field_offset(struct super_block, s_instances);
+	return 0;
+}
+
+/* -------------------------------------------- mounts of one filesystem --- */
+
+#define TYPES_MAX 1024
+
+static int mounted_step(__u32 index, struct mounts *mounts)
+{
+	struct mount *mount = next_mount(mounts);
+	__u64 on;
+
+	if (!mount)
+		return 1;
+	on = (__u64)mount + bpf_core_field_offset(struct mount, mnt_mounts);
+	walk.mounted++;
+	if ((__u64)BPF_CORE_READ(mount, mnt_mounts.next) != on)
+		walk.mounted_on++;
+	return 0;
+}
+
+static int device_step(__u32 index, struct supers *supers)
+{
+	struct hlist_node *node = (void *)supers->next, **back, *self = NULL;
+	struct super_block *sb;
+	struct mounts mounts;
+
+	if (!node)
+		return 1;
+	back = BPF_CORE_READ(node, pprev);
+	bpf_probe_read_kernel(&self, sizeof(self), back);
+	if (self != node)
+		return 1;
+	supers->next = (__u64)BPF_CORE_READ(node, next);
+	sb = (void *)node - bpf_core_field_offset(struct super_block, s_instances);
+	if (BPF_CORE_READ(sb, s_dev) != walk.mounted_dev)
+		return 0;
+	mounts = mounts_of(sb);
+	if (bpf_loop(MOUNTS_MAX, mounted_step, &mounts, 0) < MOUNTS_MAX)
+		walk.ended = WALK_DONE;
+	return 1;
+}
+
+static int type_step(__u32 index, __u64 *address)
+{
+	struct file_system_type *type = (void *)*address;
+	struct supers supers = {};
+
+	if (!type || walk.ended == WALK_DONE)
+		return 1;
+	supers.next = (__u64)BPF_CORE_READ(type, fs_supers.first);
+	bpf_loop(SUPERS_MAX, device_step, &supers, 0);
+	*address = (__u64)BPF_CORE_READ(type, next);
+	return 0;
+}
+
+/*
+ * Counts the mounts of walk.mounted_dev. walk.ended is WALK_DONE if they were counted. Types of
+ * filesystems are in a list in the order in which they were registered. FUSE comes after bpffs
+ * (device_initcall() or a module, and fs_initcall()); what comes before is not found.
+ */
+SEC("syscall")
+int walk_mounted(void *ctx)
+{
+	__u64 type = walk.kernel_ids.bpffs;
+
+	walk.mounted = walk.mounted_on = 0;
+	walk.ended = WALK_TORN;
+	bpf_loop(TYPES_MAX, type_step, &type, 0);
 	return 0;
 }
 

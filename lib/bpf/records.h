@@ -772,6 +772,8 @@ struct walk_control {
 	__u64 resume_key, resume_at;
 	/* bpffs: the instance, the inode in it, and its name, to begin with; 0: the first */
 	__u64 sb_at, inode_at, name_at;
+	/* walk_mounted: the device of a filesystem, its mounts, those of them with a mount on them */
+	__u32 mounted_dev, mounted, mounted_on, pad_mounted;
 	/* the BTF whose structures are to be read, and where to continue in it */
 	__u64 btf_at;
 	__u32 btf_id, meta_at;

@@ -88,6 +88,20 @@ static int source_map_usercnt(struct bpfrefs_ctx *ctx, uint32_t id, uint64_t *us
 	return err;
 }
 
+static int source_mounted(struct bpfrefs_ctx *ctx, uint32_t major, uint32_t minor,
+			  struct bpfrefs_mounted *mounted)
+{
+	struct walk_control *control = bpf_loader_control(ctx->source_data);
+	int err;
+
+	control->mounted_dev = major << 20 | minor; /* MKDEV() */
+	err = bpf_loader_call(ctx->source_data, "walk_mounted", NULL, NULL);
+	if (!err && control->ended != WALK_DONE)
+		err = -EAGAIN;
+	*mounted = (struct bpfrefs_mounted){ control->mounted, control->mounted_on };
+	return err;
+}
+
 static void fill_map_info(struct bpfrefs_info *info, const struct walk_map *map)
 {
 	struct map_facts facts = {
@@ -348,6 +362,7 @@ const struct source source_bpf = {
 	.info = source_info,
 	.memlock = proc_memlock,
 	.map_usercnt = source_map_usercnt,
+	.mounted = source_mounted,
 	.collect = source_collect,
 	.collect_one = one_map_collect,
 };

@@ -191,6 +191,19 @@ int bpfrefs_info_read(struct bpfrefs_ctx *ctx, struct bpfrefs_key key, struct bp
 	return err;
 }
 
+int bpfrefs_mounted(struct bpfrefs_ctx *ctx, uint32_t major, uint32_t minor,
+		    struct bpfrefs_mounted *mounted)
+{
+	int err;
+
+	if (!ctx->source->mounted)
+		return -EOPNOTSUPP;
+	ctx_lock(ctx);
+	err = ctx->source->mounted(ctx, major, minor, mounted);
+	g_mutex_unlock(&ctx->lock);
+	return err;
+}
+
 /* ---------------------------------------------------------- snapshots --- */
 
 static uint64_t now_ns(clockid_t clock)

@@ -115,6 +115,9 @@ struct source {
 	 * reference itself.
 	 */
 	int (*map_usercnt)(struct bpfrefs_ctx *ctx, uint32_t id, uint64_t *usercnt);
+	/* Like bpfrefs_mounted(), with ctx->lock held. NULL if the source cannot count mounts. */
+	int (*mounted)(struct bpfrefs_ctx *ctx, uint32_t major, uint32_t minor,
+		       struct bpfrefs_mounted *mounted);
 };
 
 extern const struct source source_bpf, source_proc;

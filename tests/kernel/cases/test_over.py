@@ -42,7 +42,7 @@ def pinned_daemon(env, *options):
     for name in ("d", "d/e", "f"):
         (env.bpffs / name).mkdir()
     helper.do("pin", obj.var, env.bpffs / "p")
-    return env.daemon("--source=proc", *options)
+    return env.daemon(*options)
 
 
 def clean(env, place):
@@ -61,14 +61,18 @@ def over(env, place, kind="bpf"):
     clean(env, place)
 
 
-def test_named_at_once_and_no_longer(env):
-    daemon = pinned_daemon(env)
+def test_named_at_once_and_no_longer(env, *options):
+    daemon = pinned_daemon(env, *options)
     equal(here(daemon), [])
     for _ in range(3):
         over(env, daemon.mnt / "d")
         equal(here(daemon), [(f"{daemon.mnt}/d", "bpf")])
         umount(daemon.mnt / "d")
         equal(here(daemon), [])
+
+
+def test_named_with_procfs_alone(env):
+    test_named_at_once_and_no_longer(env, "--source=proc")
 
 
 def test_several_deep_and_upon_each_other(env):
