@@ -45,11 +45,11 @@ const char *bpfrefs_version(void);
 
 /** The kinds of BPF object that have an id. The values are stable. */
 enum bpfrefs_kind {
-	BPFREFS_MAP,
-	BPFREFS_PROG,
-	BPFREFS_LINK,
-	BPFREFS_BTF,
-	BPFREFS_KIND_COUNT, /**< the number of kinds; in a key it means "no object" */
+	BPFREFS_KIND_MAP,
+	BPFREFS_KIND_PROG,
+	BPFREFS_KIND_LINK,
+	BPFREFS_KIND_BTF,
+	BPFREFS_KIND_NONE = 31, /**< in a key: no object. Later kinds have lower values. */
 };
 
 /** Identifies one object: its kind, and the id that the kernel gave it, which is never 0. */
@@ -96,13 +96,17 @@ enum bpfrefs_source {
 	BPFREFS_SOURCE_AUTO, /**< BPF if its programs can be loaded, else procfs */
 	BPFREFS_SOURCE_BPF,  /**< BPF iterators: all classes of holders, and the counters */
 	BPFREFS_SOURCE_PROC, /**< procfs and bpf(2): no counters, and fewer classes of holders */
-	BPFREFS_SOURCE_COUNT,
 };
 
 /** Returns "auto", "bpf" or "proc", and "?" for any other value. The string is static. */
 const char *bpfrefs_source_name(enum bpfrefs_source source);
 
-/** Options of bpfrefs_ctx_open(). Set all members to zero, then @ref size and what you need. */
+/**
+ * Options of bpfrefs_ctx_open(). Set all members to zero, then @ref size and what you need. Later
+ * versions of the library add members at the end. A program that was built with another version
+ * passes another size: members that it does not have are taken to be zero, and members that the
+ * library does not know must be zero.
+ */
 struct bpfrefs_options {
 	size_t size;		    /**< sizeof(struct bpfrefs_options) */
 	enum bpfrefs_source source; /**< which source to use */
@@ -137,7 +141,8 @@ struct bpfrefs_ctx;
  * @param options the options, or NULL for the defaults; not used after the call returns
  * @param ctx is set to the owned context; close it with bpfrefs_ctx_close()
  * @return -EPERM without CAP_SYS_ADMIN or outside the initial pid namespace; -EINVAL if the
- *	size or the source in the options is invalid; the error of open(2) if there is no procfs;
+ *	size or the source in the options is invalid, or a member that this version does not know
+ *	is not zero; the error of open(2) if there is no procfs;
  *	with BPFREFS_SOURCE_BPF, the error of loading the BPF programs
  */
 int bpfrefs_ctx_open(const struct bpfrefs_options *options, struct bpfrefs_ctx **ctx);
@@ -239,7 +244,6 @@ enum bpfrefs_enum {
 	BPFREFS_ENUM_PROG_TYPE,
 	BPFREFS_ENUM_LINK_TYPE,
 	BPFREFS_ENUM_ATTACH_TYPE,
-	BPFREFS_ENUM_COUNT,
 };
 
 /**
@@ -256,12 +260,11 @@ const char *bpfrefs_enum_name(enum bpfrefs_enum what, uint32_t value);
 
 /** The state of an object in the graph of references. bpfrefs(5) defines each state. */
 enum bpfrefs_state {
-	BPFREFS_HELD,
-	BPFREFS_AT_RISK,
-	BPFREFS_CLEARED,
-	BPFREFS_UNROOTED,
+	BPFREFS_STATE_HELD,
+	BPFREFS_STATE_AT_RISK,
+	BPFREFS_STATE_CLEARED,
+	BPFREFS_STATE_UNROOTED,
 	BPFREFS_STATE_UNKNOWN,
-	BPFREFS_STATE_COUNT,
 };
 
 /**
@@ -343,7 +346,7 @@ struct bpfrefs_ref;
 
 /** Returns the key of the object that is held. */
 struct bpfrefs_key bpfrefs_ref_target(const struct bpfrefs_ref *ref);
-/** Returns the key of the object that holds it; its kind is BPFREFS_KIND_COUNT if none does. */
+/** Returns the key of the object that holds it; its kind is BPFREFS_KIND_NONE if none does. */
 struct bpfrefs_key bpfrefs_ref_holder(const struct bpfrefs_ref *ref);
 /** Returns the class of the holder. Static. */
 const struct bpfrefs_class *bpfrefs_ref_class(const struct bpfrefs_ref *ref);
@@ -366,10 +369,9 @@ struct bpfrefs_value bpfrefs_ref_get(const struct bpfrefs_ref *ref, const char *
 
 /** How completely the references of a class were read. */
 enum bpfrefs_coverage {
-	BPFREFS_COMPLETE,
-	BPFREFS_PARTIAL,     /**< @ref bpfrefs_class_status.count items could not be read */
-	BPFREFS_UNAVAILABLE, /**< nothing could be read */
-	BPFREFS_COVERAGE_COUNT,
+	BPFREFS_COVERAGE_COMPLETE,
+	BPFREFS_COVERAGE_PARTIAL, /**< @ref bpfrefs_class_status.count items could not be read */
+	BPFREFS_COVERAGE_UNAVAILABLE, /**< nothing could be read */
 };
 
 /**
@@ -569,9 +571,8 @@ int bpfrefs_snapshot_roots(const struct bpfrefs_snapshot *snapshot, struct bpfre
 
 /** What happens to an object when a process exits. */
 enum bpfrefs_effect {
-	BPFREFS_FREED,		 /**< nothing holds the object any more, and it is freed */
-	BPFREFS_CLEARED_BY_EXIT, /**< the object stays, but its user state is cleared */
-	BPFREFS_EFFECT_COUNT,
+	BPFREFS_EFFECT_FREED,	/**< nothing holds the object any more, and it is freed */
+	BPFREFS_EFFECT_CLEARED, /**< the object stays, but its user state is cleared */
 };
 
 /** Returns "freed" or "cleared", and "?" for any other value. The string is static. */
@@ -748,7 +749,6 @@ enum bpfrefs_keep_mode {
 	BPFREFS_KEEP_FD,   /**< by a descriptor of this process */
 	BPFREFS_KEEP_PIN,  /**< by a pin in bpfrefs/keep */
 	BPFREFS_KEEP_AUTO, /**< by a pin in bpfrefs/auto, until no root leads to the object */
-	BPFREFS_KEEP_COUNT,
 };
 
 /** Returns "off", "fd", "pin" or "auto", and "?" for any other value. The string is static. */

@@ -32,7 +32,7 @@ static char *control_name(const struct where *w)
 {
 	char key[BPFREFS_KEY_MAX];
 
-	if (w->key.kind == BPFREFS_KIND_COUNT)
+	if (w->key.kind == BPFREFS_KIND_NONE)
 		return g_strdup(w->row->name);
 	return g_strdup_printf("%s/%s", bpfrefs_key_format(w->key, key), w->row->name);
 }

@@ -120,7 +120,7 @@ static int explain_pin(const struct target *target, int err, char **reason)
 int ctl_pin(const struct where *w, const struct caller *caller, const char *command, char **reason)
 {
 	auto_target target = { .dir_fd = -1 };
-	struct bpfrefs_key there = { .kind = BPFREFS_KIND_COUNT };
+	struct bpfrefs_key there = { .kind = BPFREFS_KIND_NONE };
 	int err = bpfrefs_exists(w->fs->ctx, w->key);
 
 	if (err == -ENOENT)
@@ -199,13 +199,13 @@ int ctl_unpin(const struct where *w, const struct caller *caller, const char *co
 	      char **reason)
 {
 	auto_target target = { .dir_fd = -1 };
-	struct bpfrefs_key there = { .kind = BPFREFS_KIND_COUNT };
+	struct bpfrefs_key there = { .kind = BPFREFS_KIND_NONE };
 	int err = target_open(w, caller, command, &target, reason);
 
 	if (err)
 		return err;
 	err = target_identify(w, &target, &there);
-	if (!err && w->key.kind != BPFREFS_KIND_COUNT && bpfrefs_key_compare(there, w->key) != 0)
+	if (!err && w->key.kind != BPFREFS_KIND_NONE && bpfrefs_key_compare(there, w->key) != 0)
 		err = -ENOENT;
 	if (err == -ENOENT)
 		return errlog_refuse(reason, err, "the path is no pin of this object");

@@ -229,7 +229,7 @@ static int take_arguments(struct options *options, char **rest, char **why)
 
 static int take_source(struct options *options, const char *name, char **why)
 {
-	for (int i = 0; i < BPFREFS_SOURCE_COUNT; i++) {
+	for (int i = 0; i <= BPFREFS_SOURCE_PROC; i++) {
 		if (strcmp(name, bpfrefs_source_name((enum bpfrefs_source)i)) != 0)
 			continue;
 		options->source = (enum bpfrefs_source)i;

@@ -138,7 +138,7 @@ static void add_gaps(struct event_state *state, const struct bpfrefs_snapshot *s
 	for (size_t i = 0; (status = bpfrefs_snapshot_class(snap, i)); i++) {
 		g_autoptr(GString) gap = g_string_new(NULL);
 
-		if (status->coverage != BPFREFS_COMPLETE)
+		if (status->coverage != BPFREFS_COVERAGE_COMPLETE)
 			bpfrefs_class_status_to_text(status, show_write, gap);
 		g_ptr_array_add(state->gaps, gap->len ? g_ref_string_new(gap->str) : NULL);
 	}
@@ -299,7 +299,7 @@ static void compare_objects(struct event_change *change, const struct event_stat
 
 	for (guint j = 0; j < now->objects->len; j++) {
 		struct object_change one = { .key = OBJECT(now, j)->key,
-					     .before = BPFREFS_HELD,
+					     .before = BPFREFS_STATE_HELD,
 					     .after = OBJECT(now, j)->state,
 					     .at = (uint32_t)change->text->len };
 

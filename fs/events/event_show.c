@@ -146,7 +146,7 @@ static GArray *merge_objects(const GList *first)
 		for (guint i = 0; i < change->objects->len; i++) {
 			const struct object_change *one =
 				&g_array_index(change->objects, struct object_change, i);
-			gpointer key = GSIZE_TO_POINTER((gsize)one->key.id << 3 | one->key.kind);
+			gpointer key = GSIZE_TO_POINTER((gsize)one->key.id << 5 | one->key.kind);
 			guint place = GPOINTER_TO_UINT(g_hash_table_lookup(places, key));
 			struct merged_object merged = { one, one, change->text->str };
 

@@ -23,7 +23,7 @@ void show_gaps(GString *out, const struct bpfrefs_snapshot *snap,
 	const struct bpfrefs_class_status *status;
 
 	for (size_t i = 0; (status = bpfrefs_snapshot_class(snap, i)); i++) {
-		if (status->coverage == BPFREFS_COMPLETE)
+		if (status->coverage == BPFREFS_COVERAGE_COMPLETE)
 			continue;
 		if (affects && !affects(status->class_, data))
 			continue;

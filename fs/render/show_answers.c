@@ -82,7 +82,8 @@ int show_retains(const struct where *w, GString *out)
 
 static bool is_prog_array(const struct bpfrefs_object *object)
 {
-	return object->key.kind == BPFREFS_MAP && object->type_number == BPF_MAP_TYPE_PROG_ARRAY;
+	return object->key.kind == BPFREFS_KIND_MAP &&
+	       object->type_number == BPF_MAP_TYPE_PROG_ARRAY;
 }
 
 static int show_risky(const struct where *w, GString *out, bool arrays)
@@ -91,7 +92,8 @@ static int show_risky(const struct where *w, GString *out, bool arrays)
 	int err = 0;
 
 	for (size_t i = 0; !err && (object = bpfrefs_snapshot_object(w->snap, i)); i++) {
-		if ((object->state == BPFREFS_AT_RISK || object->state == BPFREFS_CLEARED) &&
+		if ((object->state == BPFREFS_STATE_AT_RISK ||
+		     object->state == BPFREFS_STATE_CLEARED) &&
 		    is_prog_array(object) == arrays)
 			err = bpfrefs_object_to_line(
 				object, bpfrefs_memlock(w->fs->ctx, w->snap, object->key),

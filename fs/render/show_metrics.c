@@ -49,12 +49,14 @@ static void labelled(GString *out, const char *name, const char *key, const char
 
 /* ------------------------------------------------------------- objects --- */
 
+#define STATES (BPFREFS_STATE_UNKNOWN + 1)
+
 /* The objects of one kind and type. */
 struct object_group {
 	enum bpfrefs_kind kind;
 	const char *type;
 	uint32_t type_number;
-	uint64_t count[BPFREFS_STATE_COUNT];
+	uint64_t count[STATES];
 	uint64_t memlock; /* the sum of what is known */
 	bool known;	  /* that of one object at least is */
 };
@@ -94,7 +96,7 @@ static void show_group(GString *out, const struct object_group *group)
 	 * States without objects are shown too, since a series with missing samples is hard to
 	 * monitor.
 	 */
-	for (int state = 0; state < BPFREFS_STATE_COUNT; state++) {
+	for (int state = 0; state < STATES; state++) {
 		g_string_append(out, "bpfrefs_objects{");
 		label(out, "kind", bpfrefs_kind_name(group->kind));
 		g_string_append_c(out, ',');
@@ -172,7 +174,8 @@ static void show_references(GString *out, const struct bpfrefs_snapshot *snap)
 		const uint64_t *count = g_hash_table_lookup(counts, status->class_);
 
 		labelled(out, "references", "class", status->class_->name,
-			 status->coverage == BPFREFS_UNAVAILABLE ? BPFREFS_UNKNOWN : *count);
+			 status->coverage == BPFREFS_COVERAGE_UNAVAILABLE ? BPFREFS_UNKNOWN
+									  : *count);
 	}
 }
 
@@ -211,9 +214,9 @@ static uint64_t show_unexplained(GString *out, const struct bpfrefs_snapshot *sn
 
 static uint64_t count_gaps(const struct bpfrefs_class_status *status)
 {
-	if (status->coverage == BPFREFS_COMPLETE)
+	if (status->coverage == BPFREFS_COVERAGE_COMPLETE)
 		return 0;
-	return status->coverage == BPFREFS_PARTIAL ? MAX(status->count, 1) : 1;
+	return status->coverage == BPFREFS_COVERAGE_PARTIAL ? MAX(status->count, 1) : 1;
 }
 
 static void show_gap_counts(GString *out, const struct bpfrefs_snapshot *snap, uint64_t counters)

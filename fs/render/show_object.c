@@ -84,9 +84,9 @@ int show_refs(const struct where *w, GString *out)
 	show_pair_number(out, "refcnt", object->refcnt);
 	show_pair_number(out, "explained", object->explained);
 	show_remainder(out, "unexplained", remainder_of(object, object->refcnt, object->explained));
-	if (w->key.kind == BPFREFS_BTF)
+	if (w->key.kind == BPFREFS_KIND_BTF)
 		show_pair_number(out, "constant", object->constant);
-	if (w->key.kind == BPFREFS_MAP) {
+	if (w->key.kind == BPFREFS_KIND_MAP) {
 		show_pair_number(out, "usercnt", object->usercnt);
 		show_pair_number(out, "user_explained", object->user_explained);
 		show_remainder(out, "user_unexplained",

@@ -44,7 +44,7 @@ static bool key_decode(uint64_t ino, struct bpfrefs_key *key)
 {
 	key->kind = (enum bpfrefs_kind)(ino >> KIND_SHIFT & KIND_MASK);
 	key->id = (uint32_t)ino;
-	return key->kind < BPFREFS_KIND_COUNT && key->id != 0;
+	return key->kind <= BPFREFS_KIND_BTF && key->id != 0;
 }
 
 uint64_t node_ino(const struct node *table, const struct where *w)
@@ -66,7 +66,7 @@ int node_where(const struct node *table, struct fs *fs, uint64_t ino, struct whe
 		rows++;
 	if (INO_SPACE(ino) != SPACE_TREE || row >= rows)
 		return -ENOENT;
-	*w = (struct where){ .fs = fs, .row = &table[row], .key.kind = BPFREFS_KIND_COUNT };
+	*w = (struct where){ .fs = fs, .row = &table[row], .key.kind = BPFREFS_KIND_NONE };
 	if (node_dir_has_key(w->row->in))
 		return key_decode(ino, &w->key) ? 0 : -ENOENT;
 	if (node_dir_has_pid(w->row->in)) {

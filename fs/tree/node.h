@@ -59,7 +59,7 @@ extern const struct node tree[]; /* ends with a row of mode 0; the first row is 
 
 /*
  * Decodes an inode number: *w gets its row, and its object, process or descriptor. key.kind is
- * BPFREFS_KIND_COUNT if it has no object. -ENOENT for a number that node_ino() never returns.
+ * BPFREFS_KIND_NONE if it has no object. -ENOENT for a number that node_ino() never returns.
  */
 int node_where(const struct node *table, struct fs *fs, uint64_t ino, struct where *w);
 /* Encodes *w as an inode number. */

@@ -9,7 +9,7 @@
 #include "render/show.h"
 
 #define OF(kind) (1u << (kind))
-#define PINNABLE (OF(BPFREFS_MAP) | OF(BPFREFS_PROG) | OF(BPFREFS_LINK))
+#define PINNABLE (OF(BPFREFS_KIND_MAP) | OF(BPFREFS_KIND_PROG) | OF(BPFREFS_KIND_LINK))
 
 #define DIRECTORY (S_IFDIR | 0500)
 #define TEXT	  (S_IFREG | 0400)
@@ -21,13 +21,13 @@ const struct node tree[] = {
 	{ .in = DIR_NONE, .opens = DIR_ROOT, .name = ".bpf", .mode = DIRECTORY },
 
 	{ .in = DIR_ROOT, .opens = DIR_MAPS, .name = "map", .mode = DIRECTORY },
-	{ .in = DIR_MAPS, .opens = DIR_OBJECT, .mode = DIRECTORY, .kind = BPFREFS_MAP },
+	{ .in = DIR_MAPS, .opens = DIR_OBJECT, .mode = DIRECTORY, .kind = BPFREFS_KIND_MAP },
 	{ .in = DIR_ROOT, .opens = DIR_PROGS, .name = "prog", .mode = DIRECTORY },
-	{ .in = DIR_PROGS, .opens = DIR_OBJECT, .mode = DIRECTORY, .kind = BPFREFS_PROG },
+	{ .in = DIR_PROGS, .opens = DIR_OBJECT, .mode = DIRECTORY, .kind = BPFREFS_KIND_PROG },
 	{ .in = DIR_ROOT, .opens = DIR_LINKS, .name = "link", .mode = DIRECTORY },
-	{ .in = DIR_LINKS, .opens = DIR_OBJECT, .mode = DIRECTORY, .kind = BPFREFS_LINK },
+	{ .in = DIR_LINKS, .opens = DIR_OBJECT, .mode = DIRECTORY, .kind = BPFREFS_KIND_LINK },
 	{ .in = DIR_ROOT, .opens = DIR_BTFS, .name = "btf", .mode = DIRECTORY },
-	{ .in = DIR_BTFS, .opens = DIR_OBJECT, .mode = DIRECTORY, .kind = BPFREFS_BTF },
+	{ .in = DIR_BTFS, .opens = DIR_OBJECT, .mode = DIRECTORY, .kind = BPFREFS_KIND_BTF },
 
 	{ .in = DIR_OBJECT, .name = "info", .mode = TEXT, .show = show_info },
 	{ .in = DIR_OBJECT, .name = "holders", .mode = TEXT, .need = NEED_HOLDERS,
@@ -41,7 +41,7 @@ const struct node tree[] = {
 	{ .in = DIR_OBJECT, .name = "json", .mode = TEXT, .need = NEED_SNAPSHOT,
 	  .show = show_json },
 	{ .in = DIR_OBJECT, .name = "slots", .mode = TEXT, .need = NEED_SNAPSHOT,
-	  .kinds = OF(BPFREFS_MAP), .exists = show_has_slots, .show = show_slots },
+	  .kinds = OF(BPFREFS_KIND_MAP), .exists = show_has_slots, .show = show_slots },
 	{ .in = DIR_OBJECT, .name = "pin", .mode = CONTROL, .need = NEED_SNAPSHOT,
 	  .kinds = PINNABLE, .show = show_pins, .store = ctl_pin },
 	{ .in = DIR_OBJECT, .name = "unpin", .mode = CONTROL, .need = NEED_SNAPSHOT,

@@ -185,7 +185,7 @@ static char *text_by_owner(const struct states *st, const struct edge *edge)
 
 char *states_edge_text(const struct states *st, const struct edge *edge)
 {
-	if (edge->ref->holder.kind != BPFREFS_KIND_COUNT)
+	if (edge->ref->holder.kind != BPFREFS_KIND_NONE)
 		return text_by_object(edge->ref);
 	if (edge->kind == EDGE_HELD)
 		return text_by_owner(st, edge);
@@ -197,6 +197,6 @@ char *states_edge_text(const struct states *st, const struct edge *edge)
 
 bool states_is_user(const struct states *st, const struct edge *edge)
 {
-	return edge->kind == EDGE_HELD && edge->ref->holder.kind == BPFREFS_PROG &&
+	return edge->kind == EDGE_HELD && edge->ref->holder.kind == BPFREFS_KIND_PROG &&
 	       st->certain->reached[edge->from];
 }

@@ -44,7 +44,7 @@ const struct bpfrefs_class_status *graph_gap(const struct bpfrefs_snapshot *snap
 		const struct bpfrefs_class_status *status =
 			&g_array_index(snap->classes, struct bpfrefs_class_status, i);
 
-		if (status->coverage != BPFREFS_COMPLETE)
+		if (status->coverage != BPFREFS_COVERAGE_COMPLETE)
 			return status;
 	}
 	return NULL;
@@ -72,9 +72,9 @@ bool graph_is_uncertain(const struct bpfrefs_object *object, bool user)
  */
 static bool holds_user(const struct bpfrefs_ref *ref)
 {
-	if (ref->target.kind != BPFREFS_MAP || ref->class->object_only)
+	if (ref->target.kind != BPFREFS_KIND_MAP || ref->class->object_only)
 		return false;
-	return ref->user > 0 || (ref->ref == 0 && ref->holder.kind == BPFREFS_KIND_COUNT);
+	return ref->user > 0 || (ref->ref == 0 && ref->holder.kind == BPFREFS_KIND_NONE);
 }
 
 static enum edge_kind outside_kind(const struct bpfrefs_ref *ref)
@@ -118,7 +118,7 @@ static void edge_init(struct graph *graph, struct edge *edge, const struct bpfre
 
 	edge->ref = ref;
 	edge->to = holds_user(ref) ? node_user(target) : node_object(target);
-	if (ref->holder.kind == BPFREFS_KIND_COUNT) {
+	if (ref->holder.kind == BPFREFS_KIND_NONE) {
 		if (owner != OWNER_NONE) {
 			edge_from_node(graph, edge, 2 * graph->objects + owner);
 			return;
@@ -131,7 +131,7 @@ static void edge_init(struct graph *graph, struct edge *edge, const struct bpfre
 	holder = graph_index(graph->snap, ref->holder);
 	if (holder == UINT32_MAX)
 		edge_from_outside(graph, edge, EDGE_LOST, 0);
-	else if (ref->holder.kind == BPFREFS_MAP && ref_via_of(ref->via)->user)
+	else if (ref->holder.kind == BPFREFS_KIND_MAP && ref_via_of(ref->via)->user)
 		edge_from_node(graph, edge, node_user(holder));
 	else
 		edge_from_node(graph, edge, node_object(holder));
@@ -149,7 +149,7 @@ static void edge_init_hold(struct graph *graph, struct edge *edge, const struct 
 	} else if (hold->pid) {
 		edge_from_outside(graph, edge, EDGE_PROCESS, hold->pid);
 	} else {
-		map = graph_index(graph->snap, (struct bpfrefs_key){ BPFREFS_MAP, hold->map });
+		map = graph_index(graph->snap, (struct bpfrefs_key){ BPFREFS_KIND_MAP, hold->map });
 		if (map == UINT32_MAX)
 			edge_from_outside(graph, edge, EDGE_LOST, 0);
 		else
@@ -357,7 +357,7 @@ void mark_uncertain(struct mark *mark, uint8_t level)
 	for (uint32_t i = 0; i < graph->objects; i++) {
 		const struct bpfrefs_object *object = graph_object(graph, i);
 
-		if (object->key.kind == BPFREFS_MAP && graph_is_uncertain(object, true))
+		if (object->key.kind == BPFREFS_KIND_MAP && graph_is_uncertain(object, true))
 			mark_node(mark, node_user(i), NULL, level);
 		if (graph_is_uncertain(object, false))
 			mark_node(mark, node_object(i), NULL, level);

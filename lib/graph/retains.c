@@ -8,12 +8,12 @@
 
 const char *bpfrefs_effect_name(enum bpfrefs_effect effect)
 {
-	static const char *const names[BPFREFS_EFFECT_COUNT] = {
-		[BPFREFS_FREED] = "freed",
-		[BPFREFS_CLEARED_BY_EXIT] = "cleared",
+	static const char *const names[EFFECT_COUNT] = {
+		[BPFREFS_EFFECT_FREED] = "freed",
+		[BPFREFS_EFFECT_CLEARED] = "cleared",
 	};
 
-	return effect < BPFREFS_EFFECT_COUNT ? names[effect] : "?";
+	return effect < EFFECT_COUNT ? names[effect] : "?";
 }
 
 /* ------------------------------------------------- the effects of an exit --- */
@@ -50,9 +50,9 @@ int bpfrefs_retains(const struct bpfrefs_snapshot *snap, uint32_t pid, bpfrefs_r
 		uint32_t user = node_user(i), whole = node_object(i);
 
 		if (before->reached[whole] && !after->reached[whole])
-			stop = fn(object, BPFREFS_FREED, data);
+			stop = fn(object, BPFREFS_EFFECT_FREED, data);
 		else if (object->user_state && before->reached[user] && !after->reached[user])
-			stop = fn(object, BPFREFS_CLEARED_BY_EXIT, data);
+			stop = fn(object, BPFREFS_EFFECT_CLEARED, data);
 	}
 	return stop;
 }

@@ -160,7 +160,7 @@ static void set_at_risk(struct states *st, struct risk_search *search, uint32_t 
 	text = g_strdup_printf("only %s %s its user state, and %s, which stays, uses it",
 			       search->processes, set->count == 1 ? "holds" : "hold",
 			       bpfrefs_key_format(program, key));
-	states_set(st, index, BPFREFS_AT_RISK, text);
+	states_set(st, index, BPFREFS_STATE_AT_RISK, text);
 }
 
 static void judge(struct states *st, struct risk_search *search, uint32_t index)

@@ -54,7 +54,7 @@ static bool is_cleared(struct states *st, uint32_t index)
 			continue;
 		bpfrefs_key_format(graph->edge[i].ref->holder, key);
 		why = g_strdup_printf("usercnt is 0 and %s uses it: %s", key, lost_state(object));
-		states_set(st, index, BPFREFS_CLEARED, why);
+		states_set(st, index, BPFREFS_STATE_CLEARED, why);
 		return true;
 	}
 	return false;
@@ -73,7 +73,7 @@ static char *uncertain_text(const struct bpfrefs_object *object)
 		return g_strdup("no holder was found, and its refcnt could not be read");
 	if (rest < 0 || (object->usercnt != BPFREFS_UNKNOWN && user < 0))
 		return g_strdup("more references were found than the kernel counts");
-	if (rest > 0 && object->usercnt == 0 && object->key.kind == BPFREFS_MAP &&
+	if (rest > 0 && object->usercnt == 0 && object->key.kind == BPFREFS_KIND_MAP &&
 	    object->type_number == BPF_MAP_TYPE_PROG_ARRAY)
 		return g_strdup_printf("unexplained references: %" G_GINT64_FORMAT
 				       "; the kernel may have leaked them",
@@ -92,16 +92,16 @@ static void set_unknown(struct states *st, uint32_t index)
 	g_autofree char *text = NULL, *why = NULL;
 
 	if (graph_is_uncertain(object, false) ||
-	    (object->key.kind == BPFREFS_MAP && graph_is_uncertain(object, true))) {
+	    (object->key.kind == BPFREFS_KIND_MAP && graph_is_uncertain(object, true))) {
 		why = uncertain_text(object);
 	} else if (edge) {
 		text = states_edge_text(st, edge);
 		why = g_strdup_printf("%s, and what holds that is not known", text);
 	} else {
-		why = g_strdup_printf(
-			"nothing leads to it, but class %s is %s",
-			st->gap ? st->gap->class_->name : "?",
-			bpfrefs_coverage_name(st->gap ? st->gap->coverage : BPFREFS_PARTIAL));
+		why = g_strdup_printf("nothing leads to it, but class %s is %s",
+				      st->gap ? st->gap->class_->name : "?",
+				      bpfrefs_coverage_name(st->gap ? st->gap->coverage
+								    : BPFREFS_COVERAGE_PARTIAL));
 	}
 	states_set(st, index, BPFREFS_STATE_UNKNOWN, why);
 }
@@ -113,12 +113,12 @@ static void set_unrooted(struct states *st, uint32_t index)
 	g_autofree char *text = NULL, *why = NULL;
 
 	if (first == graph->in_first[index + 1]) {
-		states_set(st, index, BPFREFS_UNROOTED, "nothing holds it");
+		states_set(st, index, BPFREFS_STATE_UNROOTED, "nothing holds it");
 		return;
 	}
 	text = states_edge_text(st, &graph->edge[first]);
 	why = g_strdup_printf("no root leads to it: %s", text);
-	states_set(st, index, BPFREFS_UNROOTED, why);
+	states_set(st, index, BPFREFS_STATE_UNROOTED, why);
 }
 
 static void judge(struct states *st, uint32_t index)
@@ -137,7 +137,7 @@ static void judge(struct states *st, uint32_t index)
 		return;
 	/* The state is "held" unless risk_compute() sets "at-risk" later. */
 	why = states_edge_text(st, nearest(st->certain, index));
-	states_set(st, index, BPFREFS_HELD, why);
+	states_set(st, index, BPFREFS_STATE_HELD, why);
 	if (object->user_state)
 		risk_add(st, index);
 }

@@ -40,8 +40,8 @@ static void decode_edge(struct scan *scan, const void *record)
 	const struct walk_edge *edge = record;
 
 	if (edge->holder == WALK_KIND_BTF)
-		scan_add_held(scan, (struct bpfrefs_key){ BPFREFS_BTF, edge->target_id }, 1, 0,
-			      (struct bpfrefs_key){ BPFREFS_BTF, edge->rec.id }, edge->via);
+		scan_add_held(scan, (struct bpfrefs_key){ BPFREFS_KIND_BTF, edge->target_id }, 1, 0,
+			      (struct bpfrefs_key){ BPFREFS_KIND_BTF, edge->rec.id }, edge->via);
 }
 
 static int walk_one(struct scan *scan, const struct btf_metas *metas)
@@ -77,7 +77,7 @@ static void end(void *data)
 }
 
 const struct holder_class holder_btf = {
-	.pub = { "btf", keys, 1u << BPFREFS_BTF, .holders = 1u << BPFREFS_BTF },
+	.pub = { "btf", keys, 1u << BPFREFS_KIND_BTF, .holders = 1u << BPFREFS_KIND_BTF },
 	.id = CLASS_BTF,
 	.state = sizeof(struct btf_state),
 	.end = end,

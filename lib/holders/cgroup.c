@@ -129,7 +129,7 @@ static void add_prog(struct scan *scan, const struct cgroups *cgroups,
 	g_autofree char *path = path_of(cgroups, prog->cgroup);
 	struct bpfrefs_ref *ref;
 
-	ref = scan_add(scan, (struct bpfrefs_key){ BPFREFS_PROG, prog->rec.id }, 1, 0);
+	ref = scan_add(scan, (struct bpfrefs_key){ BPFREFS_KIND_PROG, prog->rec.id }, 1, 0);
 	if (!ref)
 		return;
 	ref_set_str(scan, ref, CGROUP_PATH, path);
@@ -150,7 +150,7 @@ static void add_hook(struct scan *scan, const struct walk_cgroup_prog *prog, GHa
 	if (!prog->hook || !prog->hook_btf || !g_hash_table_add(hooks, address_new(hook)))
 		return;
 	own_class = scan_set_class(scan, &holder_kernel);
-	ref = scan_add(scan, (struct bpfrefs_key){ BPFREFS_BTF, prog->hook_btf }, 1, 0);
+	ref = scan_add(scan, (struct bpfrefs_key){ BPFREFS_KIND_BTF, prog->hook_btf }, 1, 0);
 	scan_set_class(scan, own_class);
 	if (ref)
 		ref_set_static(ref, 0, "lsm_cgroup");
@@ -237,7 +237,7 @@ static void end(void *state)
 }
 
 const struct holder_class holder_cgroup = {
-	.pub = { "cgroup", keys, 1u << BPFREFS_PROG },
+	.pub = { "cgroup", keys, 1u << BPFREFS_KIND_PROG },
 	.id = CLASS_CGROUP,
 	.state = sizeof(struct cgroups),
 	.end = end,

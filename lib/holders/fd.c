@@ -38,7 +38,7 @@ static void decode(struct scan *scan, const void *record)
 		keep_add(scan, key, BPFREFS_KEEP_FD, NULL, count);
 		return;
 	}
-	ref = scan_add(scan, key, count, key.kind == BPFREFS_MAP ? count : 0);
+	ref = scan_add(scan, key, count, key.kind == BPFREFS_KIND_MAP ? count : 0);
 	if (!ref)
 		return;
 	ref_set_pid(ref, state->pid);
@@ -74,7 +74,7 @@ static void add_file(struct scan *scan, const struct proc_fds *fds, const struct
 	 */
 	if (proc_is_kept(scan->ctx, file))
 		return;
-	ref = scan_add(scan, file->key, count, file->key.kind == BPFREFS_MAP ? count : 0);
+	ref = scan_add(scan, file->key, count, file->key.kind == BPFREFS_KIND_MAP ? count : 0);
 	if (!ref)
 		return;
 	ref_set_pid(ref, file->pid);

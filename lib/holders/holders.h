@@ -47,7 +47,8 @@ static inline void hold_btf(struct scan *scan, uint32_t id, struct bpfrefs_key h
 			    unsigned int via)
 {
 	if (id)
-		scan_add_held(scan, (struct bpfrefs_key){ BPFREFS_BTF, id }, 1, 0, holder, via);
+		scan_add_held(scan, (struct bpfrefs_key){ BPFREFS_KIND_BTF, id }, 1, 0, holder,
+			      via);
 }
 
 #endif

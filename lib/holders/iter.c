@@ -15,7 +15,8 @@ static void add(struct scan *scan, struct bpfrefs_key key, const struct walk_ite
 		uint32_t count)
 {
 	const struct walk_state *state = walk_state_of(scan);
-	struct bpfrefs_ref *ref = scan_add(scan, key, count, key.kind == BPFREFS_MAP ? count : 0);
+	struct bpfrefs_ref *ref =
+		scan_add(scan, key, count, key.kind == BPFREFS_KIND_MAP ? count : 0);
 	char target[sizeof(iter->target) + 1] = "";
 
 	if (!ref)
@@ -41,9 +42,9 @@ static void decode(struct scan *scan, const void *record)
 	if (state->pid == scan->ctx->self && bpf_loader_own_program(state->walkers, iter->rec.id))
 		return;
 	count = scan_file(scan, iter->file, &token);
-	add(scan, (struct bpfrefs_key){ BPFREFS_PROG, iter->rec.id }, iter, count);
+	add(scan, (struct bpfrefs_key){ BPFREFS_KIND_PROG, iter->rec.id }, iter, count);
 	if (iter->map_id)
-		add(scan, (struct bpfrefs_key){ BPFREFS_MAP, iter->map_id }, iter, count);
+		add(scan, (struct bpfrefs_key){ BPFREFS_KIND_MAP, iter->map_id }, iter, count);
 }
 
 /* ------------------------------------------------------------ procfs --- */

@@ -17,7 +17,7 @@ struct bpfrefs_ref *keep_add(struct scan *scan, struct bpfrefs_key key, enum bpf
 	const struct holder_class *own_class = scan_set_class(scan, &holder_keep);
 	struct bpfrefs_ref *ref;
 
-	ref = scan_add(scan, key, count, key.kind == BPFREFS_MAP ? count : 0);
+	ref = scan_add(scan, key, count, key.kind == BPFREFS_KIND_MAP ? count : 0);
 	scan_set_class(scan, own_class);
 	if (!ref)
 		return NULL;

@@ -21,7 +21,7 @@ static void derive_btfs(struct scan *scan)
 		const struct bpfrefs_object *object = g_ptr_array_index(scan->snap->objects, i);
 		struct bpfrefs_ref *ref;
 
-		if (object->key.kind != BPFREFS_BTF || object->type_number != BTF_OF_KERNEL)
+		if (object->key.kind != BPFREFS_KIND_BTF || object->type_number != BTF_OF_KERNEL)
 			continue;
 		ref = scan_add(scan, object->key, 1, 0);
 		if (ref)
@@ -44,7 +44,7 @@ static bool is_unlisted(struct scan *scan, enum bpfrefs_kind kind, uint32_t id)
 
 static void hold_preloaded(struct scan *scan, uint32_t btf)
 {
-	const struct bpfrefs_key key = { BPFREFS_BTF, btf };
+	const struct bpfrefs_key key = { BPFREFS_KIND_BTF, btf };
 	struct bpfrefs_ref *ref = btf && scan_object(scan, key) ? scan_add(scan, key, 1, 0) : NULL;
 
 	if (ref)
@@ -60,8 +60,8 @@ static void derive_preloaded(struct scan *scan, const struct pin_tree *tree)
 		const struct pin_iter *iter = &g_array_index(tree->iters, struct pin_iter, i);
 
 		if (!g_hash_table_add(seen, (gpointer)&iter->prog) ||
-		    !is_unlisted(scan, BPFREFS_LINK, iter->link_id) ||
-		    !is_unlisted(scan, BPFREFS_PROG, iter->prog_id))
+		    !is_unlisted(scan, BPFREFS_KIND_LINK, iter->link_id) ||
+		    !is_unlisted(scan, BPFREFS_KIND_PROG, iter->prog_id))
 			continue;
 		hold_preloaded(scan, iter->attach_btf_id);
 		hold_preloaded(scan, iter->btf_id);
@@ -91,7 +91,7 @@ static char *says(const struct bpfrefs_snapshot *snap, const struct bpfrefs_ref 
 }
 
 const struct holder_class holder_kernel = {
-	.pub = { "kernel", keys, 1u << BPFREFS_BTF },
+	.pub = { "kernel", keys, 1u << BPFREFS_KIND_BTF },
 	.id = CLASS_KERNEL,
 	.says = says,
 	.derive = derive,

@@ -15,17 +15,17 @@ HOLDER_FIELDS(HELD_FIELDS);
 static void decode(struct scan *scan, const void *record)
 {
 	const struct walk_link *link = record;
-	struct bpfrefs_key holder = { BPFREFS_LINK, link->rec.id };
+	struct bpfrefs_key holder = { BPFREFS_KIND_LINK, link->rec.id };
 
 	if (link->prog_id)
-		scan_add_held(scan, (struct bpfrefs_key){ BPFREFS_PROG, link->prog_id }, 1, 0,
+		scan_add_held(scan, (struct bpfrefs_key){ BPFREFS_KIND_PROG, link->prog_id }, 1, 0,
 			      holder, WALK_VIA_PROG);
 	if (link->map_id)
-		scan_add_held(scan, (struct bpfrefs_key){ BPFREFS_MAP, link->map_id }, 1,
+		scan_add_held(scan, (struct bpfrefs_key){ BPFREFS_KIND_MAP, link->map_id }, 1,
 			      link->map_user, holder,
 			      link->map_user ? WALK_VIA_TARGET : WALK_VIA_STRUCT_OPS);
 	if (link->target)
-		scan_add_held(scan, (struct bpfrefs_key){ BPFREFS_PROG, link->target }, 1, 0,
+		scan_add_held(scan, (struct bpfrefs_key){ BPFREFS_KIND_PROG, link->target }, 1, 0,
 			      holder, WALK_VIA_LINK_TARGET);
 }
 
@@ -42,7 +42,7 @@ static void add_targets_gap(struct scan *scan)
 	for (guint i = 0; i < scan->snap->objects->len; i++) {
 		const struct bpfrefs_object *object = scan->snap->objects->pdata[i];
 
-		count += object->key.kind == BPFREFS_LINK &&
+		count += object->key.kind == BPFREFS_KIND_LINK &&
 			 object->type_number == UAPI_LINK_TRACING;
 	}
 	if (count)
@@ -52,16 +52,16 @@ static void add_targets_gap(struct scan *scan)
 static int proc(struct scan *scan)
 {
 	const struct proc_scan *proc = scan->source_data;
-	const struct proc_gap gap = { &proc->edges.objects[BPFREFS_LINK], "links" };
+	const struct proc_gap gap = { &proc->edges.objects[BPFREFS_KIND_LINK], "links" };
 
-	proc_edges_take(scan, BPFREFS_LINK);
+	proc_edges_take(scan, BPFREFS_KIND_LINK);
 	proc_gaps(scan, &gap, 1);
 	add_targets_gap(scan);
 	return 0;
 }
 
 const struct holder_class holder_link = {
-	.pub = { "link", keys, .holders = 1u << BPFREFS_LINK },
+	.pub = { "link", keys, .holders = 1u << BPFREFS_KIND_LINK },
 	.id = CLASS_LINK,
 	.decoders = { DECODER(walk_link, decode) },
 	.proc = proc,

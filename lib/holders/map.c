@@ -44,7 +44,7 @@ static void decode_map(struct scan *scan, const void *record)
 {
 	const struct walk_map *map = record;
 	struct map_state *state = scan_state(scan, &holder_map);
-	struct bpfrefs_key holder = { BPFREFS_MAP, map->rec.id };
+	struct bpfrefs_key holder = { BPFREFS_KIND_MAP, map->rec.id };
 
 	/* Of the holders of one map, only maps of maps can be such a map. */
 	if (!walk_state_of(scan)->one || map->type == BPF_MAP_TYPE_ARRAY_OF_MAPS ||
@@ -116,8 +116,8 @@ static void decode_edge(struct scan *scan, const void *record)
 
 	if (edge->holder != WALK_KIND_MAP)
 		return;
-	ref = scan_add_held(scan, target, 1, 0, (struct bpfrefs_key){ BPFREFS_MAP, edge->rec.id },
-			    edge->via);
+	ref = scan_add_held(scan, target, 1, 0,
+			    (struct bpfrefs_key){ BPFREFS_KIND_MAP, edge->rec.id }, edge->via);
 	if (!ref || !has_slot(edge->via))
 		return;
 	if (edge->key_size)
@@ -137,7 +137,7 @@ static void add_xsk(struct scan *scan, const struct walk_xsk *xsk)
 
 	if (!scan_file(scan, xsk->entry, &token))
 		return;
-	ref = scan_add(scan, (struct bpfrefs_key){ BPFREFS_MAP, xsk->rec.id }, 1, 0);
+	ref = scan_add(scan, (struct bpfrefs_key){ BPFREFS_KIND_MAP, xsk->rec.id }, 1, 0);
 	if (!ref)
 		return;
 	ref_set_via(ref, HELD_VIA, WALK_VIA_XSK);
@@ -186,14 +186,14 @@ static int proc(struct scan *scan)
 {
 	const struct proc_scan *proc = scan->source_data;
 	const struct proc_gap gaps[] = {
-		{ &proc->edges.objects[BPFREFS_MAP], "maps" },
+		{ &proc->edges.objects[BPFREFS_KIND_MAP], "maps" },
 		{ &proc->edges.slots, "maps' slots" },
 		{ &proc->edges.arrays,
 		  "program arrays for which no user was found, whose slots are not read" },
 		{ &proc->edges.templates, "maps of maps, whose templates the UAPI does not show" },
 	};
 
-	proc_edges_take(scan, BPFREFS_MAP);
+	proc_edges_take(scan, BPFREFS_KIND_MAP);
 	proc_gaps(scan, gaps, G_N_ELEMENTS(gaps));
 	scan_gap(scan, 0,
 		 "the UAPI does not show the programs of devmap and cpumap entries, sockmaps, "
@@ -203,7 +203,7 @@ static int proc(struct scan *scan)
 }
 
 const struct holder_class holder_map = {
-	.pub = { "map", keys, .holders = 1u << BPFREFS_MAP },
+	.pub = { "map", keys, .holders = 1u << BPFREFS_KIND_MAP },
 	.id = CLASS_MAP,
 	.says = says,
 	.state = sizeof(struct map_state),

@@ -77,7 +77,7 @@ static const char *chain_name(uint32_t family, uint32_t hook, const char *named)
 static void one_rule(const struct walk_rec *rec, void *data)
 {
 	const struct walk_rule *rule = walk_record(rec, walk_rule);
-	struct bpfrefs_key prog = { BPFREFS_PROG, rec->id };
+	struct bpfrefs_key prog = { BPFREFS_KIND_PROG, rec->id };
 	const struct rules *rules = data;
 	const struct walk_ruleset *ruleset = rules->ruleset;
 	char named[sizeof(rule->chain) + 1] = "", table[sizeof(ruleset->name) + 1] = "";
@@ -168,7 +168,7 @@ static int walk(struct scan *scan)
 }
 
 const struct holder_class holder_netfilter = {
-	.pub = { "netfilter", keys, 1u << BPFREFS_PROG },
+	.pub = { "netfilter", keys, 1u << BPFREFS_KIND_PROG },
 	.id = CLASS_NETFILTER,
 	.walk = walk,
 	.parallel = true,

@@ -22,7 +22,7 @@ static int walk(struct scan *scan)
 }
 
 const struct holder_class holder_netkit = {
-	.pub = { "netkit", keys, 1u << BPFREFS_PROG },
+	.pub = { "netkit", keys, 1u << BPFREFS_KIND_PROG },
 	.id = CLASS_NETKIT,
 	.walk = walk,
 	.parallel = true,

@@ -11,7 +11,7 @@ HOLDER_FIELDS(FIELDS);
 
 static int netns(struct scan *scan, const struct walk_net *net, void *data)
 {
-	struct bpfrefs_key prog = { BPFREFS_PROG, net->flow_dissector };
+	struct bpfrefs_key prog = { BPFREFS_KIND_PROG, net->flow_dissector };
 	struct bpfrefs_ref *ref = prog.id ? scan_add(scan, prog, 1, 0) : NULL;
 
 	(void)data;
@@ -29,7 +29,7 @@ static int walk(struct scan *scan)
 }
 
 const struct holder_class holder_netns = {
-	.pub = { "netns", keys, 1u << BPFREFS_PROG },
+	.pub = { "netns", keys, 1u << BPFREFS_KIND_PROG },
 	.id = CLASS_NETNS,
 	.walk = walk,
 	.parallel = true,

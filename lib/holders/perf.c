@@ -88,7 +88,8 @@ static void set_holder(struct bpfrefs_ref *ref, const struct walk_event *event)
 {
 	bool array = event->holder_kind == WALK_KIND_MAP;
 
-	ref->holder = (struct bpfrefs_key){ array ? BPFREFS_MAP : BPFREFS_LINK, event->holder };
+	ref->holder =
+		(struct bpfrefs_key){ array ? BPFREFS_KIND_MAP : BPFREFS_KIND_LINK, event->holder };
 	ref_set_via(ref, PERF_VIA, array ? WALK_VIA_EVENT_ARRAY : WALK_VIA_LINK);
 	ref_set_num(ref, PERF_ID, event->holder);
 	if (array)
@@ -242,7 +243,7 @@ static void end(void *data)
 }
 
 const struct holder_class holder_perf = {
-	.pub = { "perf", keys, 1u << BPFREFS_PROG },
+	.pub = { "perf", keys, 1u << BPFREFS_KIND_PROG },
 	.id = CLASS_PERF,
 	.state = sizeof(struct perf_state),
 	.end = end,

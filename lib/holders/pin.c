@@ -307,7 +307,7 @@ static void add_name(struct reaches *reaches, const struct pin_inode *inode, con
 		path = visible_path(reaches, super, inner, &facts.pid);
 	if (inner && inode->nlink && !path && !facts.pid && is_covered(reaches, super, inner))
 		facts.state = "covered";
-	ref = scan_add(scan, inode->key, count, inode->key.kind == BPFREFS_MAP ? count : 0);
+	ref = scan_add(scan, inode->key, count, inode->key.kind == BPFREFS_KIND_MAP ? count : 0);
 	if (!ref)
 		return;
 	facts.path = path;
@@ -375,7 +375,7 @@ static void count_pins(struct scan *scan, const struct pin_tree *tree)
 	for (guint i = 0; i < tree->inodes->len; i++) {
 		const struct pin_inode *inode = g_ptr_array_index(tree->inodes, i);
 
-		if (inode->key.kind != BPFREFS_KIND_COUNT && scan_object(scan, inode->key))
+		if (inode->key.kind != BPFREFS_KIND_NONE && scan_object(scan, inode->key))
 			inode->super->pins++;
 	}
 }
@@ -395,7 +395,7 @@ static void derive(struct scan *scan)
 	for (guint i = 0; i < tree->inodes->len; i++) {
 		const struct pin_inode *inode = g_ptr_array_index(tree->inodes, i);
 
-		if (inode->key.kind == BPFREFS_KIND_COUNT)
+		if (inode->key.kind == BPFREFS_KIND_NONE)
 			report_dir(scan, tree, inode);
 		else if (scan_object(scan, inode->key))
 			add_pin(&reaches, tree, inode);

@@ -34,7 +34,7 @@ static void add_pin(struct scan *scan, const struct proc_pins *pins, const struc
 	g_autofree char *path = mounts_path(pins->own, pin->major, pin->minor, pin->inner);
 	uint32_t count = pin->first ? 1 : 0;
 	struct bpfrefs_ref *ref =
-		scan_add(scan, pin->key, count, pin->key.kind == BPFREFS_MAP ? count : 0);
+		scan_add(scan, pin->key, count, pin->key.kind == BPFREFS_KIND_MAP ? count : 0);
 	struct pin_facts facts = {
 		.major = pin->major,
 		.minor = pin->minor,

@@ -16,7 +16,7 @@ HOLDER_FIELDS(HELD_FIELDS);
 static void decode_prog(struct scan *scan, const void *record)
 {
 	const struct walk_prog *prog = record;
-	struct bpfrefs_key holder = { BPFREFS_PROG, prog->rec.id };
+	struct bpfrefs_key holder = { BPFREFS_KIND_PROG, prog->rec.id };
 
 	hold_btf(scan, prog->btf_id, holder, WALK_VIA_FUNC_INFO);
 	hold_btf(scan, prog->attach_btf_id, holder, WALK_VIA_ATTACH_BTF);
@@ -32,7 +32,7 @@ static void decode_edge(struct scan *scan, const void *record)
 	if (!walk_state_of(scan)->one)
 		object_cache_use(scan->ctx->object_cache, edge->rec.id,
 				 edge->via == WALK_VIA_USED_MAPS ? edge->target_id : 0);
-	scan_add_held(scan, target, 1, 0, (struct bpfrefs_key){ BPFREFS_PROG, edge->rec.id },
+	scan_add_held(scan, target, 1, 0, (struct bpfrefs_key){ BPFREFS_KIND_PROG, edge->rec.id },
 		      edge->via);
 }
 
@@ -49,14 +49,14 @@ static void add_used(const struct walk_rec *rec, void *data)
 	struct object_cache *known = scan->ctx->object_cache;
 	struct walk_object place = { ((const struct walk_prog *)(const void *)rec)->address,
 				     rec->id };
-	struct bpfrefs_key holder = { BPFREFS_PROG, rec->id };
+	struct bpfrefs_key holder = { BPFREFS_KIND_PROG, rec->id };
 	bool one = walk_state_of(scan)->one;
 	const uint32_t *maps;
 	uint32_t count;
 
 	if (!one && object_cache_used(known, rec, &maps, &count)) {
 		for (uint32_t i = 0; i < count; i++)
-			scan_add_held(scan, (struct bpfrefs_key){ BPFREFS_MAP, maps[i] }, 1, 0,
+			scan_add_held(scan, (struct bpfrefs_key){ BPFREFS_KIND_MAP, maps[i] }, 1, 0,
 				      holder, WALK_VIA_USED_MAPS);
 		return;
 	}
@@ -79,7 +79,7 @@ static int walk(struct scan *scan)
 	struct used_walk used = { scan, places, 0 };
 	int err;
 
-	object_cache_each(scan->ctx->object_cache, BPFREFS_PROG, add_used, &used);
+	object_cache_each(scan->ctx->object_cache, BPFREFS_KIND_PROG, add_used, &used);
 	err = used.err ? used.err : dispatch_places(scan, "walk_used", places);
 	if (!err && !scan_failed(scan) && !walk_state_of(scan)->one)
 		object_cache_program_end(scan->ctx->object_cache);
@@ -91,9 +91,9 @@ static int walk(struct scan *scan)
 static int proc(struct scan *scan)
 {
 	const struct proc_scan *proc = scan->source_data;
-	const struct proc_gap gap = { &proc->edges.objects[BPFREFS_PROG], "programs" };
+	const struct proc_gap gap = { &proc->edges.objects[BPFREFS_KIND_PROG], "programs" };
 
-	proc_edges_take(scan, BPFREFS_PROG);
+	proc_edges_take(scan, BPFREFS_KIND_PROG);
 	proc_gaps(scan, &gap, 1);
 	scan_gap(scan, 0, "the UAPI does not show the BTFs of kernel variables that programs use",
 		 0);
@@ -101,7 +101,7 @@ static int proc(struct scan *scan)
 }
 
 const struct holder_class holder_prog = {
-	.pub = { "prog", keys, .holders = 1u << BPFREFS_PROG },
+	.pub = { "prog", keys, .holders = 1u << BPFREFS_KIND_PROG },
 	.id = CLASS_PROG,
 	.walk = walk,
 	.parallel = true,

@@ -39,7 +39,7 @@ static int walk(struct scan *scan)
 }
 
 const struct holder_class holder_reuseport = {
-	.pub = { "reuseport", keys, 1u << BPFREFS_PROG },
+	.pub = { "reuseport", keys, 1u << BPFREFS_KIND_PROG },
 	.id = CLASS_REUSEPORT,
 	.walk = walk,
 	.decoders = { DECODER(walk_sock, decode) },

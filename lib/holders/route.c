@@ -51,7 +51,7 @@ static void set_dst(struct scan *scan, struct bpfrefs_ref *ref, const struct wal
 
 static void hook(struct routes *routes, const struct walk_route *route, unsigned int index)
 {
-	struct bpfrefs_key prog = { BPFREFS_PROG, route->prog[index] };
+	struct bpfrefs_key prog = { BPFREFS_KIND_PROG, route->prog[index] };
 	/*
 	 * The structures are aligned, so the number of the hook fits into the low
 	 * bits of the address.
@@ -125,7 +125,7 @@ static int walk(struct scan *scan)
 }
 
 const struct holder_class holder_route = {
-	.pub = { "route", keys, 1u << BPFREFS_PROG },
+	.pub = { "route", keys, 1u << BPFREFS_KIND_PROG },
 	.id = CLASS_ROUTE,
 	.walk = walk,
 	.parallel = true,

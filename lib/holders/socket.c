@@ -207,9 +207,9 @@ static int walk_closed(struct scan *scan)
 
 static bool can_be_held(const struct bpfrefs_object *object)
 {
-	return object->key.kind == BPFREFS_PROG
+	return object->key.kind == BPFREFS_KIND_PROG
 		       ? object->type_number == BPF_PROG_TYPE_SOCKET_FILTER
-		       : object->key.kind == BPFREFS_MAP &&
+		       : object->key.kind == BPFREFS_KIND_MAP &&
 				 object->type_number == BPF_MAP_TYPE_STRUCT_OPS;
 }
 

@@ -74,8 +74,9 @@ static void decode(struct scan *scan, const void *record)
 
 	type = text_of(ops->ops, sizeof(ops->ops));
 	name = text_of(ops->algorithm, sizeof(ops->algorithm));
-	ref = ops->held ? scan_add(scan, (struct bpfrefs_key){ BPFREFS_MAP, ops->rec.id }, 1, 0)
-			: NULL;
+	ref = ops->held
+		      ? scan_add(scan, (struct bpfrefs_key){ BPFREFS_KIND_MAP, ops->rec.id }, 1, 0)
+		      : NULL;
 	if (ref) {
 		ref_set_str(scan, ref, OPS_TYPE, type);
 		if (*name)
@@ -88,7 +89,8 @@ static void decode(struct scan *scan, const void *record)
 /* Adds a reference to the map of a kind of qdisc. */
 static struct bpfrefs_ref *add_qdisc(struct scan *scan, uint32_t map, const char *name)
 {
-	struct bpfrefs_ref *ref = scan_add(scan, (struct bpfrefs_key){ BPFREFS_MAP, map }, 1, 0);
+	struct bpfrefs_ref *ref =
+		scan_add(scan, (struct bpfrefs_key){ BPFREFS_KIND_MAP, map }, 1, 0);
 
 	if (ref) {
 		ref_set_static(ref, OPS_TYPE, QDISC);

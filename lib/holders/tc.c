@@ -41,7 +41,7 @@ static const char *handle_name(char *text, size_t size, uint32_t handle)
 static void one_filter(const struct walk_rec *rec, void *data)
 {
 	const struct walk_filter *filter = walk_record(rec, walk_filter);
-	struct bpfrefs_key prog = { BPFREFS_PROG, rec->id };
+	struct bpfrefs_key prog = { BPFREFS_KIND_PROG, rec->id };
 	struct filter_walk *filters = data;
 	struct bpfrefs_ref *ref;
 	char handle[16];
@@ -127,7 +127,7 @@ static void one_action(const struct walk_rec *rec, void *data)
 
 	if (!action || !rec->id)
 		return;
-	ref = scan_add(actions->scan, (struct bpfrefs_key){ BPFREFS_PROG, rec->id }, 1, 0);
+	ref = scan_add(actions->scan, (struct bpfrefs_key){ BPFREFS_KIND_PROG, rec->id }, 1, 0);
 	if (!ref)
 		return;
 	ref_set_num(ref, NETDEV_NETNS, actions->net->inum);
@@ -161,7 +161,7 @@ static int walk(struct scan *scan)
 }
 
 const struct holder_class holder_tc = {
-	.pub = { "tc", keys, 1u << BPFREFS_PROG },
+	.pub = { "tc", keys, 1u << BPFREFS_KIND_PROG },
 	.id = CLASS_TC,
 	.walk = walk,
 	.parallel = true,

@@ -23,7 +23,7 @@ static int walk(struct scan *scan)
 }
 
 const struct holder_class holder_tcx = {
-	.pub = { "tcx", keys, 1u << BPFREFS_PROG },
+	.pub = { "tcx", keys, 1u << BPFREFS_KIND_PROG },
 	.id = CLASS_TCX,
 	.walk = walk,
 	.parallel = true,

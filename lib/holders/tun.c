@@ -88,7 +88,7 @@ static int walk(struct scan *scan)
 }
 
 const struct holder_class holder_tun = {
-	.pub = { "tun", keys, 1u << BPFREFS_PROG },
+	.pub = { "tun", keys, 1u << BPFREFS_KIND_PROG },
 	.id = CLASS_TUN,
 	.walk = walk,
 	.decoders = { DECODER(walk_tun, decode), DECODER(walk_tun_file, decode_file) },

@@ -54,7 +54,7 @@ static void held_by_link(struct bpfrefs_ref *ref, uint32_t link)
 {
 	if (!link)
 		return;
-	ref->holder = (struct bpfrefs_key){ BPFREFS_LINK, link };
+	ref->holder = (struct bpfrefs_key){ BPFREFS_KIND_LINK, link };
 	ref->via = WALK_VIA_LINK;
 	ref_set_num(ref, XDP_LINK, link);
 }
@@ -63,7 +63,7 @@ static int device(struct scan *scan, const struct walk_net *net, const struct wa
 		  void *data)
 {
 	for (unsigned int mode = 0; mode < WALK_XDP_MODES; mode++) {
-		struct bpfrefs_key prog = { BPFREFS_PROG, dev->xdp_prog[mode] };
+		struct bpfrefs_key prog = { BPFREFS_KIND_PROG, dev->xdp_prog[mode] };
 		uint32_t link = dev->xdp_link[mode];
 		uint32_t count = (link ? 1 : 2) + (mode == MODE_DRIVER ? dev->driver_more : 0);
 		struct bpfrefs_ref *ref = prog.id ? scan_add(scan, prog, count, 0) : NULL;
@@ -95,7 +95,7 @@ static void add_dispatched(struct scan *scan, const struct dispatched *dispatche
 	}
 	g_hash_table_iter_init(&iter, dispatched->links);
 	while (g_hash_table_iter_next(&iter, &id, &link)) {
-		struct bpfrefs_key prog = { BPFREFS_PROG, GPOINTER_TO_UINT(id) };
+		struct bpfrefs_key prog = { BPFREFS_KIND_PROG, GPOINTER_TO_UINT(id) };
 		struct bpfrefs_ref *ref = scan_add(scan, prog, 1, 0);
 
 		if (!ref)
@@ -123,7 +123,7 @@ static int walk(struct scan *scan)
 }
 
 const struct holder_class holder_xdp = {
-	.pub = { "xdp", keys, 1u << BPFREFS_PROG },
+	.pub = { "xdp", keys, 1u << BPFREFS_KIND_PROG },
 	.id = CLASS_XDP,
 	.walk = walk,
 	.parallel = true,

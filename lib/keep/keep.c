@@ -93,7 +93,7 @@ static int is_pinned(struct bpfrefs_keeper *keeper, struct bpfrefs_key key,
 {
 	bpfrefs_autofd dir = -1;
 
-	if (key.kind == BPFREFS_BTF)
+	if (key.kind == BPFREFS_KIND_BTF)
 		return 0;
 	dir = keep_dirs_open(keeper->source_fd, mode, false);
 	/* Something else than a directory of bpfrefs has no keeps. */
@@ -167,7 +167,7 @@ int bpfrefs_keep_get(struct bpfrefs_keeper *keeper, struct bpfrefs_key key,
 	enum bpfrefs_keep_mode found;
 	int err;
 
-	if (key.kind >= BPFREFS_KIND_COUNT)
+	if (key.kind >= KIND_COUNT)
 		return -EINVAL;
 	g_mutex_lock(&keeper->lock);
 	ctx_lock(keeper->ctx);
@@ -367,7 +367,7 @@ static int check_auto(struct bpfrefs_ctx *ctx, struct bpfrefs_key key)
 	const struct bpfrefs_object *object;
 	int err;
 
-	if (key.kind != BPFREFS_MAP)
+	if (key.kind != BPFREFS_KIND_MAP)
 		return -EOPNOTSUPP;
 	err = bpfrefs_snapshot_take(ctx, &snap);
 	if (err)
@@ -386,10 +386,10 @@ int bpfrefs_keep_set(struct bpfrefs_keeper *keeper, struct bpfrefs_key key,
 {
 	int err;
 
-	if (key.kind >= BPFREFS_KIND_COUNT || mode >= BPFREFS_KEEP_COUNT)
+	if (key.kind >= KIND_COUNT || mode >= KEEP_COUNT)
 		return -EINVAL;
 	err = bpfrefs_exists(keeper->ctx, key);
-	if (!err && mode == BPFREFS_KEEP_PIN && key.kind == BPFREFS_BTF)
+	if (!err && mode == BPFREFS_KEEP_PIN && key.kind == BPFREFS_KIND_BTF)
 		err = -EOPNOTSUPP;
 	if (!err && mode == BPFREFS_KEEP_AUTO)
 		err = check_auto(keeper->ctx, key);

@@ -64,7 +64,7 @@ static bool has_slots(int fd)
 static int pin_auto(struct bpfrefs_keeper *keeper, int fd, uint32_t id)
 {
 	bpfrefs_autofd dir = keep_dirs_open(keeper->source_fd, BPFREFS_KEEP_AUTO, true);
-	struct bpfrefs_key key = { BPFREFS_MAP, id };
+	struct bpfrefs_key key = { BPFREFS_KIND_MAP, id };
 	char name[KEEP_NAME_MAX];
 
 	return dir < 0 ? dir : syscall_pin_at(fd, dir, keep_name(key, name));
@@ -73,7 +73,7 @@ static int pin_auto(struct bpfrefs_keeper *keeper, int fd, uint32_t id)
 /* Keeps the array if it was not cleared. Takes the descriptor. Both locks are held. */
 static int finish_pending_clear(struct bpfrefs_keeper *keeper, const struct pending_clear *one)
 {
-	struct bpfrefs_key key = { BPFREFS_MAP, one->id };
+	struct bpfrefs_key key = { BPFREFS_KIND_MAP, one->id };
 	int err = 0;
 
 	/* It is removed first, so that it does not count as a keep of mode fd. */
@@ -108,7 +108,7 @@ static int add_pending_clear(struct bpfrefs_keeper *keeper, int fd, uint32_t id)
 	int err;
 
 	*one = (struct pending_clear){ fd, id, g_get_monotonic_time() + CLEAR_WAIT_US };
-	keep_fd_add(keeper, fd, (struct bpfrefs_key){ BPFREFS_MAP, id });
+	keep_fd_add(keeper, fd, (struct bpfrefs_key){ BPFREFS_KIND_MAP, id });
 	pthread_mutex_lock(&keeper->queues);
 	later = worker_start(keeper);
 	if (later) {
@@ -144,7 +144,7 @@ static bool is_cleared(struct bpfrefs_ctx *ctx, uint32_t id)
  */
 static int keep_array(struct bpfrefs_keeper *keeper, int *fd, uint32_t id)
 {
-	struct bpfrefs_key key = { BPFREFS_MAP, id };
+	struct bpfrefs_key key = { BPFREFS_KIND_MAP, id };
 	int kept = keep_is_kept(keeper, key);
 	int err;
 
@@ -153,7 +153,7 @@ static int keep_array(struct bpfrefs_keeper *keeper, int *fd, uint32_t id)
 	if (*fd < 0) {
 		if (is_cleared(keeper->ctx, id))
 			return 0;
-		*fd = syscall_open_id(BPFREFS_MAP, id);
+		*fd = syscall_open_id(BPFREFS_KIND_MAP, id);
 	}
 	if (*fd < 0)
 		return *fd == -ENOENT ? 0 : *fd;
@@ -271,7 +271,7 @@ static int add_pending_keep(struct bpfrefs_keeper *keeper, const struct pending_
  */
 static int read_program(uint32_t id, struct prog_facts *facts)
 {
-	bpfrefs_autofd fd = syscall_open_id(BPFREFS_PROG, id);
+	bpfrefs_autofd fd = syscall_open_id(BPFREFS_KIND_PROG, id);
 
 	return fd < 0 ? fd : uapi_info_prog_read(fd, facts);
 }
@@ -289,7 +289,7 @@ static int open_array(struct bpfrefs_keeper *keeper, uint32_t id, struct pending
 	*one = (struct pending_keep){ -1, id };
 	if (type)
 		return type == IS_ARRAY;
-	fd = syscall_open_id(BPFREFS_MAP, id);
+	fd = syscall_open_id(BPFREFS_KIND_MAP, id);
 	if (fd < 0)
 		return fd == -ENOENT ? 0 : fd;
 	err = uapi_info_map_read(fd, &facts);
@@ -349,7 +349,7 @@ int bpfrefs_keep_all(struct bpfrefs_keeper *keeper, bool soon)
 	int err;
 
 	/* An error for one program must not leave the arrays of the others unkept. */
-	while ((err = bpfrefs_next_id(keeper->ctx, BPFREFS_PROG, id, &id)) == 0) {
+	while ((err = bpfrefs_next_id(keeper->ctx, BPFREFS_KIND_PROG, id, &id)) == 0) {
 		int kept = bpfrefs_keep_program(keeper, id, soon);
 
 		if (kept < 0)

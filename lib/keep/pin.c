@@ -28,7 +28,7 @@ int pin_object_open(struct bpfrefs_ctx *ctx, struct bpfrefs_key key)
 	struct map_facts facts;
 	int fd = syscall_open_id(key.kind, key.id);
 
-	if (fd < 0 || key.kind != BPFREFS_MAP)
+	if (fd < 0 || key.kind != BPFREFS_KIND_MAP)
 		return fd;
 	if (uapi_info_map_read(fd, &facts) == 0 && facts.type == BPF_MAP_TYPE_PROG_ARRAY &&
 	    pin_object_alone(ctx, key.id) == 1)
@@ -57,7 +57,7 @@ int bpfrefs_pin(struct bpfrefs_ctx *ctx, struct bpfrefs_key key, int dir_fd, con
 {
 	int err;
 
-	if (key.kind == BPFREFS_BTF)
+	if (key.kind == BPFREFS_KIND_BTF)
 		return -EOPNOTSUPP;
 	/*
 	 * The lock keeps a scan from finding this descriptor, which would be a holder of the object

@@ -444,13 +444,13 @@ int bpf_loader_own_fd(struct bpf_loader *walkers, enum bpfrefs_kind kind)
 	struct walk *skeleton = walkers->skeleton;
 
 	switch (kind) {
-	case BPFREFS_MAP:
+	case BPFREFS_KIND_MAP:
 		return bpf_map__fd(skeleton->maps.bss);
-	case BPFREFS_PROG:
+	case BPFREFS_KIND_PROG:
 		return bpf_program__fd(skeleton->progs.walk_maps);
-	case BPFREFS_LINK:
+	case BPFREFS_KIND_LINK:
 		return bpf_link__fd(skeleton->links.walk_maps);
-	case BPFREFS_BTF:
+	case BPFREFS_KIND_BTF:
 		return bpf_object__btf_fd(skeleton->obj);
 	default:
 		return -EINVAL;

@@ -132,7 +132,7 @@ static int source_info(struct bpfrefs_ctx *ctx, struct bpfrefs_key key, struct b
 	struct walk_one_map one;
 	int err;
 
-	if (key.kind == BPFREFS_MAP) {
+	if (key.kind == BPFREFS_KIND_MAP) {
 		err = object_record_read_map(ctx, key.id, &one);
 		if (err)
 			return err;
@@ -153,8 +153,8 @@ static int add_btfs(struct scan *scan)
 	uint32_t id = 0;
 	int err;
 
-	while ((err = syscall_next_id(BPFREFS_BTF, id, &id)) == 0)
-		scan_object_add(scan, (struct bpfrefs_key){ BPFREFS_BTF, id });
+	while ((err = syscall_next_id(BPFREFS_KIND_BTF, id, &id)) == 0)
+		scan_object_add(scan, (struct bpfrefs_key){ BPFREFS_KIND_BTF, id });
 	return err == -ENOENT ? 0 : err;
 }
 
@@ -182,7 +182,7 @@ static void without_own(const struct walk_rec *rec, void *data)
 static void read_btf(struct scan *scan, struct bpfrefs_object *object)
 {
 	struct bpf_loader *walkers = walk_state_of(scan)->walkers;
-	bpfrefs_autofd fd = syscall_open_id(BPFREFS_BTF, object->key.id);
+	bpfrefs_autofd fd = syscall_open_id(BPFREFS_KIND_BTF, object->key.id);
 	struct own_btf own = { .scan = scan };
 
 	if (fd < 0) {
@@ -206,7 +206,7 @@ static void read_btfs(struct scan *scan)
 		bool is_read = state->after ? object_inner(object)->seen
 					    : object->refcnt != BPFREFS_UNKNOWN;
 
-		if (object->key.kind == BPFREFS_BTF && !is_read)
+		if (object->key.kind == BPFREFS_KIND_BTF && !is_read)
 			read_btf(scan, object);
 	}
 }
@@ -255,7 +255,7 @@ static int read_rest(struct counters *counters)
 	if (counters->err)
 		return counters->err;
 	if (!state->objects_read)
-		object_cache_each(scan->ctx->object_cache, BPFREFS_BTF, dispatch_record, scan);
+		object_cache_each(scan->ctx->object_cache, BPFREFS_KIND_BTF, dispatch_record, scan);
 	read_btfs(scan);
 	return scan_failed(scan);
 }
@@ -294,8 +294,9 @@ static int read_after(struct counters *counters, bool parallel)
 static void dispatch_objects(struct scan *scan, const struct walk_kept *links)
 {
 	if (!walk_state_of(scan)->objects_read) {
-		object_cache_each(scan->ctx->object_cache, BPFREFS_MAP, dispatch_record, scan);
-		object_cache_each(scan->ctx->object_cache, BPFREFS_PROG, dispatch_record, scan);
+		object_cache_each(scan->ctx->object_cache, BPFREFS_KIND_MAP, dispatch_record, scan);
+		object_cache_each(scan->ctx->object_cache, BPFREFS_KIND_PROG, dispatch_record,
+				  scan);
 	}
 	walk_each(links->bytes->data, links->bytes->len, dispatch_record, scan);
 }

@@ -272,7 +272,7 @@ static void walk_class(struct scan *scan, const struct holder_class *class)
 static bool can_hold(struct scan *scan, const struct holder_class *class)
 {
 	return !walk_state_of(scan)->one || !class->pub.kinds ||
-	       class->pub.kinds & 1u << BPFREFS_MAP;
+	       class->pub.kinds & 1u << BPFREFS_KIND_MAP;
 }
 
 static void walk_classes_where(struct scan *scan, bool parallel)

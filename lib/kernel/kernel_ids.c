@@ -41,14 +41,14 @@ static int probe_files(struct bpf_loader *walkers)
 	struct walk_peek peeked;
 	int err;
 
-	for (unsigned int kind = 0; kind < BPFREFS_KIND_COUNT; kind++) {
+	for (unsigned int kind = 0; kind < KIND_COUNT; kind++) {
 		err = peek(walkers, bpf_loader_own_fd(walkers, kind), &peeked);
 		if (err)
 			return err;
 		if (!peeked.release)
 			return -ENOTSUP;
 		known->release[kind] = peeked.release;
-		if (kind == BPFREFS_MAP)
+		if (kind == BPFREFS_KIND_MAP)
 			known->map_file = peeked.file;
 	}
 	err = peek(walkers, iterator, &peeked);
@@ -104,7 +104,7 @@ static int probe_pins(struct bpf_loader *walkers)
 
 	if (bpffs < 0)
 		return bpffs;
-	for (unsigned int kind = BPFREFS_MAP; !err && kind <= BPFREFS_LINK; kind++)
+	for (unsigned int kind = BPFREFS_KIND_MAP; !err && kind <= BPFREFS_KIND_LINK; kind++)
 		err = probe_pin(walkers, bpffs, kind);
 	return err;
 }

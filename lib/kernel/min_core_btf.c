@@ -153,7 +153,7 @@ static int cut_vmlinux(struct cut *cut)
 
 static bool is_module(uint32_t id)
 {
-	bpfrefs_autofd fd = syscall_open_id(BPFREFS_BTF, id);
+	bpfrefs_autofd fd = syscall_open_id(BPFREFS_KIND_BTF, id);
 	struct btf_facts facts;
 
 	return fd >= 0 && uapi_info_btf_read(fd, &facts) == 0 && facts.raw.kernel_btf &&
@@ -164,7 +164,7 @@ bool min_core_btf_new_module(uint32_t *newest)
 {
 	bool found = false;
 
-	while (syscall_next_id(BPFREFS_BTF, *newest, newest) == 0)
+	while (syscall_next_id(BPFREFS_KIND_BTF, *newest, newest) == 0)
 		found |= is_module(*newest);
 	return found;
 }
@@ -188,7 +188,8 @@ static int cut_modules(struct cut *cut)
 	uint32_t id = 0;
 	int err = 0;
 
-	while (!err && g_hash_table_size(cut->wanted) && syscall_next_id(BPFREFS_BTF, id, &id) == 0)
+	while (!err && g_hash_table_size(cut->wanted) &&
+	       syscall_next_id(BPFREFS_KIND_BTF, id, &id) == 0)
 		if (is_module(id))
 			err = cut_module(cut, id);
 	return err;

@@ -124,7 +124,7 @@ static void add_line(struct scan *scan, struct bpfrefs_key key, const struct lin
 	uint32_t pid = nested_file_pid(scan, &comm);
 	struct bpfrefs_ref *ref;
 
-	ref = scan_add(scan, key, line->count, key.kind == BPFREFS_MAP ? line->count : 0);
+	ref = scan_add(scan, key, line->count, key.kind == BPFREFS_KIND_MAP ? line->count : 0);
 	if (!ref)
 		return;
 	ref_set_pid(ref, pid);
@@ -137,7 +137,7 @@ static void add_line(struct scan *scan, struct bpfrefs_key key, const struct lin
 static void take_file(struct scan *scan, const struct walk_held *held, nested_file_fill_fn fill)
 {
 	struct line line = { .held = held, .fill = fill };
-	enum bpfrefs_kind kind = BPFREFS_PROG;
+	enum bpfrefs_kind kind = BPFREFS_KIND_PROG;
 
 	line.count = scan_file(scan, held->file, &line.token);
 	if (held->kind < WALK_HELD_ITER)
@@ -145,7 +145,7 @@ static void take_file(struct scan *scan, const struct walk_held *held, nested_fi
 	add_line(scan, (struct bpfrefs_key){ kind, held->rec.id }, &line);
 	/* The file of an iterator holds its program, and the map that it iterates over, if any. */
 	if (held->map_id)
-		add_line(scan, (struct bpfrefs_key){ BPFREFS_MAP, held->map_id }, &line);
+		add_line(scan, (struct bpfrefs_key){ BPFREFS_KIND_MAP, held->map_id }, &line);
 }
 
 void nested_file_take(struct scan *scan, const struct walk_held *held, nested_file_fill_fn fill)

@@ -204,7 +204,7 @@ static void one_mprog(const struct walk_rec *rec, void *data)
 
 	if (!mprog || mprog->linked)
 		return; /* It is held by a link, which is a holder of its own. */
-	ref = scan_add(mprogs->scan, (struct bpfrefs_key){ BPFREFS_PROG, rec->id }, 1, 0);
+	ref = scan_add(mprogs->scan, (struct bpfrefs_key){ BPFREFS_KIND_PROG, rec->id }, 1, 0);
 	if (!ref)
 		return;
 	netdev_fields(mprogs->scan, ref, mprogs->net, mprogs->dev);

@@ -32,11 +32,11 @@ struct used {
 };
 
 struct object_cache {
-	GArray *used;			       /* struct used, one for each record of a program */
-	GArray *maps;			       /* the ids of used maps */
-	struct kind kinds[BPFREFS_KIND_COUNT]; /* of links only the highest id is set */
-	bool complete;			       /* all maps and programs up to highest are cached */
-	bool failed;			       /* an object was not added: no memory */
+	GArray *used;		       /* struct used, one for each record of a program */
+	GArray *maps;		       /* the ids of used maps */
+	struct kind kinds[KIND_COUNT]; /* of links only the highest id is set */
+	bool complete;		       /* all maps and programs up to highest are cached */
+	bool failed;		       /* an object was not added: no memory */
 	/*
 	 * links_read: all links up to the highest id were read. links_hold_maps: one
 	 * of them holds a map.
@@ -44,10 +44,10 @@ struct object_cache {
 	bool links_read, links_hold_maps;
 };
 
-static const size_t sizes[BPFREFS_KIND_COUNT] = {
-	[BPFREFS_MAP] = sizeof(struct walk_map),
-	[BPFREFS_PROG] = sizeof(struct walk_prog),
-	[BPFREFS_BTF] = sizeof(struct walk_btf),
+static const size_t sizes[KIND_COUNT] = {
+	[BPFREFS_KIND_MAP] = sizeof(struct walk_map),
+	[BPFREFS_KIND_PROG] = sizeof(struct walk_prog),
+	[BPFREFS_KIND_BTF] = sizeof(struct walk_btf),
 };
 
 struct object_cache *object_cache_new(void)
@@ -56,7 +56,7 @@ struct object_cache *object_cache_new(void)
 
 	cache->used = g_array_new(FALSE, TRUE, sizeof(struct used));
 	cache->maps = g_array_new(FALSE, FALSE, sizeof(uint32_t));
-	for (unsigned int kind = 0; kind < BPFREFS_KIND_COUNT; kind++) {
+	for (unsigned int kind = 0; kind < KIND_COUNT; kind++) {
 		cache->kinds[kind].records = g_byte_array_new();
 		cache->kinds[kind].size = sizes[kind];
 	}
@@ -67,7 +67,7 @@ void object_cache_free(struct object_cache *cache)
 {
 	if (!cache)
 		return;
-	for (unsigned int kind = 0; kind < BPFREFS_KIND_COUNT; kind++) {
+	for (unsigned int kind = 0; kind < KIND_COUNT; kind++) {
 		g_byte_array_unref(cache->kinds[kind].records);
 		idmap_clear(&cache->kinds[kind].by_id);
 	}
@@ -85,8 +85,8 @@ static bool has_newer(const struct object_cache *cache, enum bpfrefs_kind kind)
 
 bool object_cache_is_outdated(const struct object_cache *cache)
 {
-	return !cache->complete || cache->failed || has_newer(cache, BPFREFS_MAP) ||
-	       has_newer(cache, BPFREFS_PROG);
+	return !cache->complete || cache->failed || has_newer(cache, BPFREFS_KIND_MAP) ||
+	       has_newer(cache, BPFREFS_KIND_PROG);
 }
 
 void object_cache_begin(struct object_cache *cache)
@@ -94,7 +94,7 @@ void object_cache_begin(struct object_cache *cache)
 	cache->complete = cache->failed = false;
 	g_array_set_size(cache->used, 0);
 	g_array_set_size(cache->maps, 0);
-	for (unsigned int kind = BPFREFS_MAP; kind <= BPFREFS_PROG; kind++) {
+	for (unsigned int kind = BPFREFS_KIND_MAP; kind <= BPFREFS_KIND_PROG; kind++) {
 		g_byte_array_set_size(cache->kinds[kind].records, 0);
 		idmap_clear(&cache->kinds[kind].by_id);
 		cache->kinds[kind].types = 0;
@@ -110,11 +110,11 @@ static struct kind *kind_of(struct object_cache *cache, const struct walk_rec *r
 {
 	switch (rec->type) {
 	case WALK_MAP:
-		return &cache->kinds[BPFREFS_MAP];
+		return &cache->kinds[BPFREFS_KIND_MAP];
 	case WALK_PROG:
-		return &cache->kinds[BPFREFS_PROG];
+		return &cache->kinds[BPFREFS_KIND_PROG];
 	case WALK_BTF:
-		return &cache->kinds[BPFREFS_BTF];
+		return &cache->kinds[BPFREFS_KIND_BTF];
 	default:
 		return NULL;
 	}
@@ -166,7 +166,7 @@ void object_cache_links_begin(struct object_cache *cache)
 void object_cache_link(struct object_cache *cache, const struct walk_rec *rec)
 {
 	const struct walk_link *link = (const void *)rec;
-	struct kind *kind = &cache->kinds[BPFREFS_LINK];
+	struct kind *kind = &cache->kinds[BPFREFS_KIND_LINK];
 
 	if (rec->type != WALK_LINK || rec->size != sizeof(*link))
 		return;
@@ -181,7 +181,7 @@ void object_cache_links_end(struct object_cache *cache)
 
 bool object_cache_links_hold_no_map(const struct object_cache *cache)
 {
-	return cache->links_read && !cache->links_hold_maps && !has_newer(cache, BPFREFS_LINK);
+	return cache->links_read && !cache->links_hold_maps && !has_newer(cache, BPFREFS_KIND_LINK);
 }
 
 /* ----------------------------------------------------------- reading --- */
@@ -257,13 +257,13 @@ static bool compact(struct object_cache *cache, struct kind *kind)
 		if (!is_there((void *)from))
 			continue;
 		memmove(kind->records->data + kept * kind->size, from, kind->size);
-		if (kind == &cache->kinds[BPFREFS_PROG])
+		if (kind == &cache->kinds[BPFREFS_KIND_PROG])
 			used[kept] = used[i];
 		kept++;
 	}
 	if (kept == count)
 		return true;
-	if (kind == &cache->kinds[BPFREFS_PROG])
+	if (kind == &cache->kinds[BPFREFS_KIND_PROG])
 		g_array_set_size(cache->used, kept);
 	g_byte_array_set_size(kind->records, (guint)(kept * kind->size));
 	idmap_clear(&kind->by_id);
@@ -292,7 +292,8 @@ static int read_kind(struct object_cache *cache, struct kind *kind, struct bpf_l
 
 int object_cache_read(struct object_cache *cache, struct bpf_loader *walkers)
 {
-	static const enum bpfrefs_kind kinds[] = { BPFREFS_MAP, BPFREFS_PROG, BPFREFS_BTF };
+	static const enum bpfrefs_kind kinds[] = { BPFREFS_KIND_MAP, BPFREFS_KIND_PROG,
+						   BPFREFS_KIND_BTF };
 	int err = 0;
 
 	for (guint i = 0; !err && i < G_N_ELEMENTS(kinds); i++)
@@ -312,7 +313,7 @@ void object_cache_each(const struct object_cache *cache, enum bpfrefs_kind kind,
 int object_cache_read_map(struct object_cache *cache, struct bpf_loader *walkers, uint32_t id,
 			  walk_fn fn, void *data)
 {
-	struct kind *maps = &cache->kinds[BPFREFS_MAP];
+	struct kind *maps = &cache->kinds[BPFREFS_KIND_MAP];
 	guint place = GPOINTER_TO_UINT(idmap_get(&maps->by_id, id));
 	struct walk_rec *rec;
 	int err;
@@ -342,7 +343,7 @@ const struct walk_rec *object_cache_find(const struct object_cache *cache, struc
 /* @rec is a record from object_cache_each(). */
 static struct used *used_of(const struct object_cache *cache, const struct walk_rec *rec)
 {
-	const struct kind *kind = &cache->kinds[BPFREFS_PROG];
+	const struct kind *kind = &cache->kinds[BPFREFS_KIND_PROG];
 	size_t at = (size_t)((const guint8 *)(const void *)rec - kind->records->data);
 
 	return &g_array_index(cache->used, struct used, at / kind->size);
@@ -366,7 +367,7 @@ void object_cache_program_begin(struct object_cache *cache, const struct walk_re
 
 void object_cache_program_end(struct object_cache *cache)
 {
-	const struct kind *kind = &cache->kinds[BPFREFS_PROG];
+	const struct kind *kind = &cache->kinds[BPFREFS_KIND_PROG];
 
 	for (guint i = 0; i < cache->used->len; i++) {
 		struct used *used = &g_array_index(cache->used, struct used, i);
@@ -381,7 +382,7 @@ void object_cache_program_end(struct object_cache *cache)
 void object_cache_use(struct object_cache *cache, uint32_t prog, uint32_t map)
 {
 	const struct walk_rec *rec =
-		object_cache_find(cache, (struct bpfrefs_key){ BPFREFS_PROG, prog });
+		object_cache_find(cache, (struct bpfrefs_key){ BPFREFS_KIND_PROG, prog });
 	struct used *used = rec ? used_of(cache, rec) : NULL;
 
 	if (!used)

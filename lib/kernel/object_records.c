@@ -39,29 +39,29 @@ static bool counters_of(const struct walk_rec *rec, struct bpfrefs_key *key, uin
 	const struct walk_prog *prog = walk_record(rec, walk_prog);
 	const struct walk_link *link = walk_record(rec, walk_link);
 	const struct walk_btf *btf = walk_record(rec, walk_btf);
-	enum bpfrefs_kind kind = BPFREFS_KIND_COUNT;
+	enum bpfrefs_kind kind = BPFREFS_KIND_NONE;
 	int64_t count = 0;
 
 	if (rec->type > WALK_BTF)
 		return false;
 	*usercnt = 0;
 	if (map) {
-		kind = BPFREFS_MAP;
+		kind = BPFREFS_KIND_MAP;
 		count = map->refcnt;
 		*usercnt = (uint64_t)map->usercnt;
 	} else if (prog) {
-		kind = BPFREFS_PROG;
+		kind = BPFREFS_KIND_PROG;
 		count = prog->refcnt;
 	} else if (link) {
-		kind = BPFREFS_LINK;
+		kind = BPFREFS_KIND_LINK;
 		count = link->refcnt;
 	} else if (btf) {
-		kind = BPFREFS_BTF;
+		kind = BPFREFS_KIND_BTF;
 		count = btf->refcnt;
 	}
 	*refcnt = (uint64_t)count;
 	*key = (struct bpfrefs_key){ kind, rec->id };
-	return kind != BPFREFS_KIND_COUNT && rec->id != 0;
+	return kind != BPFREFS_KIND_NONE && rec->id != 0;
 }
 
 /* The memory of a program array: bpf_map_memory_footprint() before Linux 6.4. */

@@ -24,7 +24,7 @@ static const char *name_of_holder(struct scan *scan, struct bpfrefs_key holder)
 {
 	const struct walk_rec *rec;
 
-	if (holder.kind == BPFREFS_LINK)
+	if (holder.kind == BPFREFS_KIND_LINK)
 		return "";
 	rec = object_cache_find(scan->ctx->object_cache, holder);
 	if (rec && rec->type == WALK_MAP)
@@ -77,7 +77,7 @@ static int walk_one(struct scan *scan, const struct walk_one_map *one)
 
 	object_record_add(scan, &one->map.rec);
 	dispatch_note(scan, &one->map.rec);
-	object_cache_each(scan->ctx->object_cache, BPFREFS_MAP, add_outer_map, scan);
+	object_cache_each(scan->ctx->object_cache, BPFREFS_KIND_MAP, add_outer_map, scan);
 	control->filter_map = one->map.address;
 	control->uses = 0;
 	owners_prepare(scan);
@@ -108,7 +108,7 @@ int one_map_collect(struct scan *scan, struct bpfrefs_key key)
 	struct walk_one_map one;
 	int err;
 
-	if (key.kind != BPFREFS_MAP)
+	if (key.kind != BPFREFS_KIND_MAP)
 		return -EAGAIN;
 	/* This takes much less time than to collect everything that holds the objects. */
 	err = object_cache_is_outdated(ctx->object_cache)

@@ -105,8 +105,8 @@ static struct pin_inode *add_inode(struct pin_tree *tree, struct pin_super *supe
 {
 	struct pin_inode *inode = g_new0(struct pin_inode, 1);
 
-	inode->key.kind = record->kind == WALK_KIND_DIR ? BPFREFS_KIND_COUNT
-							: (enum bpfrefs_kind)record->kind;
+	inode->key.kind =
+		record->kind == WALK_KIND_DIR ? BPFREFS_KIND_NONE : (enum bpfrefs_kind)record->kind;
 	inode->key.id = record->rec.id;
 	inode->super = super;
 	inode->ino = record->ino;

@@ -22,7 +22,7 @@ struct pin_super {
 	GArray *mounts; /* struct pin_mount */
 };
 
-/* A pin (with the key of its object) or a directory (with kind BPFREFS_KIND_COUNT). */
+/* A pin (with the key of its object) or a directory (with kind BPFREFS_KIND_NONE). */
 struct pin_inode {
 	struct bpfrefs_key key;
 	struct pin_super *super;

@@ -54,9 +54,10 @@ void socket_holder_prepare(struct scan *scan)
 	struct walk_state *state = walk_state_of(scan);
 	uint32_t uses = 0;
 
-	state->prog_types = object_cache_types(scan->ctx->object_cache, BPFREFS_PROG);
+	state->prog_types = object_cache_types(scan->ctx->object_cache, BPFREFS_KIND_PROG);
 	if (net_loaded(scan, sockets) ||
-	    object_cache_types(scan->ctx->object_cache, BPFREFS_MAP) >> BPF_MAP_TYPE_XSKMAP & 1)
+	    object_cache_types(scan->ctx->object_cache, BPFREFS_KIND_MAP) >> BPF_MAP_TYPE_XSKMAP &
+		    1)
 		uses |= 1u << WALK_OTHER_SOCKET;
 	if (net_loaded(scan, tuns))
 		uses |= 1u << WALK_OTHER_TUN;
@@ -67,13 +68,13 @@ void socket_holder_prepare(struct scan *scan)
 
 struct bpfrefs_ref *socket_holder_add(struct scan *scan, const struct walk_use *use)
 {
-	struct bpfrefs_key key = { BPFREFS_PROG, use->rec.id };
+	struct bpfrefs_key key = { BPFREFS_KIND_PROG, use->rec.id };
 	const struct walk_state *state = walk_state_of(scan);
 	struct bpfrefs_ref *ref;
 	uint32_t token, count = use->count;
 
 	if (use->use == WALK_USE_STRUCT_OPS || use->use == WALK_USE_XSKMAP)
-		key.kind = BPFREFS_MAP;
+		key.kind = BPFREFS_KIND_MAP;
 	if (!scan_file(scan, use->what, &token))
 		count = 0;
 	ref = scan_add(scan, key, count, 0);

@@ -93,7 +93,7 @@ void proc_array_wait(void)
 
 static gboolean is_missing(gpointer id, gpointer value, gpointer data)
 {
-	struct bpfrefs_key key = { BPFREFS_MAP, GPOINTER_TO_UINT(id) };
+	struct bpfrefs_key key = { BPFREFS_KIND_MAP, GPOINTER_TO_UINT(id) };
 
 	(void)value;
 	return scan_object(data, key) == NULL;

@@ -104,7 +104,7 @@ static bool can_add(const GArray *files)
 static int read_fd(const struct fd_table *table, int links_fd, uint32_t fd, struct proc_fds *fds)
 {
 	struct proc_file file = {
-		.key = { BPFREFS_KIND_COUNT, 0 }, .pid = table->pid, .tid = table->tid, .fd = fd
+		.key = { BPFREFS_KIND_NONE, 0 }, .pid = table->pid, .tid = table->tid, .fd = fd
 	};
 	char path[80], target[64], text[FDINFO_MAX];
 	ssize_t len;

@@ -66,10 +66,10 @@ int fdinfo_key(const char *text, struct bpfrefs_key *key)
 		const char *name;
 		enum bpfrefs_kind kind;
 	} keys[] = {
-		{ "link_id", BPFREFS_LINK },
-		{ "map_id", BPFREFS_MAP },
-		{ "prog_id", BPFREFS_PROG },
-		{ "btf_id", BPFREFS_BTF },
+		{ "link_id", BPFREFS_KIND_LINK },
+		{ "map_id", BPFREFS_KIND_MAP },
+		{ "prog_id", BPFREFS_KIND_PROG },
+		{ "btf_id", BPFREFS_KIND_BTF },
 	};
 
 	for (size_t i = 0; i < G_N_ELEMENTS(keys); i++) {

@@ -39,7 +39,7 @@ static const char *short_name(struct scan *scan, const char name[16])
 static void add_map(struct scan *scan, const struct map_facts *facts, uint64_t memlock)
 {
 	struct proc_scan *proc = scan->source_data;
-	struct bpfrefs_key key = { BPFREFS_MAP, facts->id };
+	struct bpfrefs_key key = { BPFREFS_KIND_MAP, facts->id };
 	struct bpfrefs_object *object = scan_object_add(scan, key);
 
 	set_type(scan, object, BPFREFS_ENUM_MAP_TYPE, facts->type);
@@ -51,8 +51,9 @@ static void add_map(struct scan *scan, const struct map_facts *facts, uint64_t m
 			     facts->type == BPF_MAP_TYPE_SOCKMAP ||
 			     facts->type == BPF_MAP_TYPE_SOCKHASH;
 	if (facts->btf_id)
-		proc_edge_add(&proc->edges, key, (struct bpfrefs_key){ BPFREFS_BTF, facts->btf_id },
-			      WALK_VIA_BTF, 0);
+		proc_edge_add(&proc->edges, key,
+			      (struct bpfrefs_key){ BPFREFS_KIND_BTF, facts->btf_id }, WALK_VIA_BTF,
+			      0);
 }
 
 static bool is_used(const struct proc_scan *proc, uint32_t id)
@@ -69,7 +70,7 @@ static int open_map(struct scan *scan, uint32_t id)
 	uint64_t memlock;
 	int err;
 
-	fd = syscall_open_id(BPFREFS_MAP, id);
+	fd = syscall_open_id(BPFREFS_KIND_MAP, id);
 	if (fd < 0)
 		return fd;
 	err = uapi_info_map_read(fd, &facts);
@@ -108,8 +109,8 @@ static int read_map(struct scan *scan, uint32_t id)
 static int read_prog(struct scan *scan, uint32_t id)
 {
 	struct proc_scan *proc = scan->source_data;
-	bpfrefs_autofd fd = syscall_open_id(BPFREFS_PROG, id);
-	struct bpfrefs_key key = { BPFREFS_PROG, id };
+	bpfrefs_autofd fd = syscall_open_id(BPFREFS_KIND_PROG, id);
+	struct bpfrefs_key key = { BPFREFS_KIND_PROG, id };
 	struct bpfrefs_object *object;
 	struct prog_facts facts;
 	int err;
@@ -125,18 +126,18 @@ static int read_prog(struct scan *scan, uint32_t id)
 	object->memlock = proc_memlock_fd(scan->ctx->proc_fd, fd);
 	for (uint32_t i = 0; i < facts.map_count; i++)
 		proc_edge_add(&proc->edges, key,
-			      (struct bpfrefs_key){ BPFREFS_MAP, facts.map_ids[i] },
+			      (struct bpfrefs_key){ BPFREFS_KIND_MAP, facts.map_ids[i] },
 			      WALK_VIA_USED_MAPS, 0);
 	if (facts.raw.btf_id)
 		proc_edge_add(&proc->edges, key,
-			      (struct bpfrefs_key){ BPFREFS_BTF, facts.raw.btf_id },
+			      (struct bpfrefs_key){ BPFREFS_KIND_BTF, facts.raw.btf_id },
 			      WALK_VIA_FUNC_INFO, 0);
 	/*
 	 * For a program that extends another one, this is the BTF of that program, which holds it.
 	 */
 	if (facts.raw.attach_btf_obj_id && facts.raw.type != BPF_PROG_TYPE_EXT)
 		proc_edge_add(&proc->edges, key,
-			      (struct bpfrefs_key){ BPFREFS_BTF, facts.raw.attach_btf_obj_id },
+			      (struct bpfrefs_key){ BPFREFS_KIND_BTF, facts.raw.attach_btf_obj_id },
 			      WALK_VIA_ATTACH_BTF, 0);
 	uapi_info_prog_clear(&facts);
 	return 0;
@@ -160,8 +161,8 @@ static uint32_t link_map(const struct link_facts *facts, uint32_t *user)
 static int read_link(struct scan *scan, uint32_t id)
 {
 	struct proc_scan *proc = scan->source_data;
-	bpfrefs_autofd fd = syscall_open_id(BPFREFS_LINK, id);
-	struct bpfrefs_key key = { BPFREFS_LINK, id };
+	bpfrefs_autofd fd = syscall_open_id(BPFREFS_KIND_LINK, id);
+	struct bpfrefs_key key = { BPFREFS_KIND_LINK, id };
 	struct bpfrefs_object *object;
 	struct link_facts facts;
 	uint32_t map, user;
@@ -177,11 +178,11 @@ static int read_link(struct scan *scan, uint32_t id)
 	object->name = "";
 	if (facts.raw.prog_id)
 		proc_edge_add(&proc->edges, key,
-			      (struct bpfrefs_key){ BPFREFS_PROG, facts.raw.prog_id },
+			      (struct bpfrefs_key){ BPFREFS_KIND_PROG, facts.raw.prog_id },
 			      WALK_VIA_PROG, 0);
 	map = link_map(&facts, &user);
 	if (map)
-		proc_edge_add(&proc->edges, key, (struct bpfrefs_key){ BPFREFS_MAP, map },
+		proc_edge_add(&proc->edges, key, (struct bpfrefs_key){ BPFREFS_KIND_MAP, map },
 			      facts.raw.type == UAPI_LINK_STRUCT_OPS ? WALK_VIA_STRUCT_OPS
 								     : WALK_VIA_TARGET,
 			      user);
@@ -190,7 +191,7 @@ static int read_link(struct scan *scan, uint32_t id)
 
 static int read_btf(struct scan *scan, uint32_t id)
 {
-	bpfrefs_autofd fd = syscall_open_id(BPFREFS_BTF, id);
+	bpfrefs_autofd fd = syscall_open_id(BPFREFS_KIND_BTF, id);
 	struct bpfrefs_object *object;
 	struct btf_facts facts;
 	int err;
@@ -200,7 +201,7 @@ static int read_btf(struct scan *scan, uint32_t id)
 	err = uapi_info_btf_read(fd, &facts);
 	if (err)
 		return err;
-	object = scan_object_add(scan, (struct bpfrefs_key){ BPFREFS_BTF, id });
+	object = scan_object_add(scan, (struct bpfrefs_key){ BPFREFS_KIND_BTF, id });
 	object->name = scan_str(scan, facts.name);
 	object->type = facts.raw.kernel_btf ? "kernel" : "user";
 	object->type_number = facts.raw.kernel_btf;
@@ -228,7 +229,7 @@ static void read_unclassified(struct scan *scan)
 	if (proc->unclassified->len)
 		proc_array_wait();
 	for (guint i = 0; i < proc->unclassified->len; i++) {
-		struct bpfrefs_key key = { BPFREFS_MAP,
+		struct bpfrefs_key key = { BPFREFS_KIND_MAP,
 					   g_array_index(proc->unclassified, uint32_t, i) };
 		int err = open_map(scan, key.id);
 
@@ -239,14 +240,14 @@ static void read_unclassified(struct scan *scan)
 
 int proc_objects(struct scan *scan)
 {
-	static int (*const read_kind[BPFREFS_KIND_COUNT])(struct scan *, uint32_t) = {
-		[BPFREFS_MAP] = read_map,
-		[BPFREFS_PROG] = read_prog,
-		[BPFREFS_LINK] = read_link,
-		[BPFREFS_BTF] = read_btf,
+	static int (*const read_kind[KIND_COUNT])(struct scan *, uint32_t) = {
+		[BPFREFS_KIND_MAP] = read_map,
+		[BPFREFS_KIND_PROG] = read_prog,
+		[BPFREFS_KIND_LINK] = read_link,
+		[BPFREFS_KIND_BTF] = read_btf,
 	};
 
-	for (unsigned int i = 0; i < BPFREFS_KIND_COUNT; i++) {
+	for (unsigned int i = 0; i < KIND_COUNT; i++) {
 		struct bpfrefs_key key = { .kind = (enum bpfrefs_kind)i };
 		int err;
 

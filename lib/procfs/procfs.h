@@ -44,7 +44,7 @@ typedef int (*proc_compare_fn)(uint32_t tid_a, uint32_t tid_b, int what, uint32_
 /* ------------------------------------ descriptors (descriptors.c) --- */
 
 struct proc_file {
-	struct bpfrefs_key key; /* kind is BPFREFS_KIND_COUNT for an iterator */
+	struct bpfrefs_key key; /* kind is BPFREFS_KIND_NONE for an iterator */
 	uint32_t pid, tid, fd;	/* tid is 0 for the table of the thread group leader */
 	uint32_t file;		/* the number of its open file description, from 1 */
 	bool gone;		/* it was closed during the scan */
@@ -135,12 +135,12 @@ struct proc_edge {
 };
 
 struct proc_edges {
-	GArray *edges;					/* struct proc_edge */
-	bool failed;					/* there was no memory for one more */
-	struct proc_missed objects[BPFREFS_KIND_COUNT]; /* holders that could not be opened */
-	struct proc_missed arrays;    /* program arrays whose slots must not be read */
-	struct proc_missed slots;     /* maps of which a slot could not be read */
-	struct proc_missed templates; /* maps of maps, whose templates are not shown */
+	GArray *edges;				/* struct proc_edge */
+	bool failed;				/* there was no memory for one more */
+	struct proc_missed objects[KIND_COUNT]; /* holders that could not be opened */
+	struct proc_missed arrays;		/* program arrays whose slots must not be read */
+	struct proc_missed slots;		/* maps of which a slot could not be read */
+	struct proc_missed templates;		/* maps of maps, whose templates are not shown */
 };
 
 /* Adds the references of all edges of a kind of holder to its class. */

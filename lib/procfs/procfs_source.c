@@ -37,13 +37,13 @@ static void find_users(struct proc_scan *proc)
 	for (guint i = 0; i < proc->fds.files->len; i++) {
 		const struct proc_file *file = &g_array_index(proc->fds.files, struct proc_file, i);
 
-		if (!file->gone && file->key.kind == BPFREFS_MAP)
+		if (!file->gone && file->key.kind == BPFREFS_KIND_MAP)
 			g_hash_table_add(proc->users, GUINT_TO_POINTER(file->key.id));
 	}
 	for (guint i = 0; i < proc->pins.pins->len; i++) {
 		const struct proc_pin *pin = &g_array_index(proc->pins.pins, struct proc_pin, i);
 
-		if (pin->key.kind == BPFREFS_MAP)
+		if (pin->key.kind == BPFREFS_KIND_MAP)
 			g_hash_table_add(proc->users, GUINT_TO_POINTER(pin->key.id));
 	}
 }
@@ -150,7 +150,7 @@ static int proc_next_id(struct bpfrefs_ctx *ctx, enum bpfrefs_kind kind, uint32_
 static int array_info(const struct proc_array *array, struct bpfrefs_info **info)
 {
 	uint32_t next;
-	int err = syscall_next_id(BPFREFS_MAP, array->facts.id - 1, &next);
+	int err = syscall_next_id(BPFREFS_KIND_MAP, array->facts.id - 1, &next);
 
 	if (err)
 		return err;
@@ -172,7 +172,7 @@ static int map_info(struct proc_data *data, uint32_t id, struct bpfrefs_info **i
 		return array_info(array, info);
 	if (proc_array_is_unclassified(data, id))
 		proc_array_wait();
-	fd = syscall_open_id(BPFREFS_MAP, id);
+	fd = syscall_open_id(BPFREFS_KIND_MAP, id);
 	if (fd < 0)
 		return fd;
 	err = uapi_info_map_read(fd, &facts);
@@ -188,7 +188,7 @@ static int proc_info(struct bpfrefs_ctx *ctx, struct bpfrefs_key key, struct bpf
 {
 	bpfrefs_autofd fd = -1;
 
-	if (key.kind == BPFREFS_MAP)
+	if (key.kind == BPFREFS_KIND_MAP)
 		return map_info(ctx->source_data, key.id, info);
 	fd = syscall_open_id(key.kind, key.id);
 	return fd < 0 ? fd : uapi_info_read(fd, key.kind, info);

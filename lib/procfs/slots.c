@@ -15,12 +15,12 @@
 static struct proc_edge *add_slot(struct proc_edges *edges, const struct map_facts *map,
 				  uint32_t id, uint32_t slot)
 {
-	struct bpfrefs_key holder = { BPFREFS_MAP, map->id };
-	struct bpfrefs_key target = { BPFREFS_MAP, id };
+	struct bpfrefs_key holder = { BPFREFS_KIND_MAP, map->id };
+	struct bpfrefs_key target = { BPFREFS_KIND_MAP, id };
 	struct proc_edge *edge;
 
 	if (map->type == BPF_MAP_TYPE_PROG_ARRAY)
-		target.kind = BPFREFS_PROG;
+		target.kind = BPFREFS_KIND_PROG;
 	edge = proc_edge_add(edges, holder, target,
 			     map->type == BPF_MAP_TYPE_PROG_ARRAY ? WALK_VIA_SLOT : WALK_VIA_INNER,
 			     0);

@@ -44,7 +44,7 @@ void constant_update(struct bpfrefs_ctx *ctx, struct bpfrefs_snapshot *snap, boo
 		struct bpfrefs_object *object = g_ptr_array_index(snap->objects, i);
 		uint64_t least;
 
-		if (object->key.kind != BPFREFS_BTF || object->type_number != BTF_OF_KERNEL ||
+		if (object->key.kind != BPFREFS_KIND_BTF || object->type_number != BTF_OF_KERNEL ||
 		    object->changing)
 			continue;
 		if (stable)

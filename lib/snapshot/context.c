@@ -100,25 +100,37 @@ static int ctx_setup(struct bpfrefs_ctx *ctx, const struct bpfrefs_options *opti
 	if (!err)
 		err = open_source(ctx, options->source);
 	if (!err)
-		err = bpfrefs_next_id(ctx, BPFREFS_MAP, 0, &id);
+		err = bpfrefs_next_id(ctx, BPFREFS_KIND_MAP, 0, &id);
 	return err == -ENOENT ? 0 : err;
+}
+
+/* Options of a program that was built with an older or newer version have another size. */
+static int copy_options(struct bpfrefs_options *to, const struct bpfrefs_options *from)
+{
+	const char *bytes = (const char *)from;
+
+	if (from->size < sizeof(from->size))
+		return -EINVAL;
+	for (size_t i = sizeof(*to); i < from->size; i++)
+		if (bytes[i])
+			return -EINVAL;
+	memcpy(to, from, MIN(from->size, sizeof(*to)));
+	return to->source < SOURCE_COUNT ? 0 : -EINVAL;
 }
 
 int bpfrefs_ctx_open(const struct bpfrefs_options *options, struct bpfrefs_ctx **out)
 {
-	static const struct bpfrefs_options defaults = { .size = sizeof(defaults) };
+	struct bpfrefs_options own = { .size = sizeof(own) };
 	struct bpfrefs_ctx *ctx;
 	int err;
 
-	if (!options)
-		options = &defaults;
-	if (options->size != sizeof(*options) || options->source >= BPFREFS_SOURCE_COUNT)
+	if (options && copy_options(&own, options))
 		return -EINVAL;
 	ctx = ctx_new(NULL);
-	ctx->memory = options->memory;
-	err = ctx_setup(ctx, options);
-	if (options->why)
-		*options->why = err ? g_steal_pointer(&ctx->why) : NULL;
+	ctx->memory = own.memory;
+	err = ctx_setup(ctx, &own);
+	if (own.why)
+		*own.why = err ? g_steal_pointer(&ctx->why) : NULL;
 	if (err) {
 		bpfrefs_ctx_close(ctx);
 		return err;
@@ -161,7 +173,7 @@ enum bpfrefs_source bpfrefs_ctx_source(const struct bpfrefs_ctx *ctx, const char
 int bpfrefs_next_id(struct bpfrefs_ctx *ctx, enum bpfrefs_kind kind, uint32_t start, uint32_t *id)
 {
 	/* No lock is needed: the kernel opens no descriptor for BPF_*_GET_NEXT_ID. */
-	if (kind >= BPFREFS_KIND_COUNT)
+	if (kind >= KIND_COUNT)
 		return -EINVAL;
 	return ctx->source->next_id(ctx, kind, start, id);
 }
@@ -183,7 +195,7 @@ int bpfrefs_info_read(struct bpfrefs_ctx *ctx, struct bpfrefs_key key, struct bp
 {
 	int err;
 
-	if (key.kind >= BPFREFS_KIND_COUNT)
+	if (key.kind >= KIND_COUNT)
 		return -EINVAL;
 	ctx_lock(ctx);
 	err = ctx->source->info(ctx, key, info);

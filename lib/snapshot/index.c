@@ -99,7 +99,7 @@ static int build_index(struct bpfrefs_snapshot *snap)
 	for (guint i = 0; i < snap->refs->len; i++) {
 		struct bpfrefs_ref *ref = g_ptr_array_index(snap->refs, i);
 
-		if (ref->holder.kind != BPFREFS_KIND_COUNT)
+		if (ref->holder.kind != BPFREFS_KIND_NONE)
 			g_ptr_array_add(snap->by_holder, ref);
 		if (ref->pid)
 			g_ptr_array_add(snap->by_pid, ref);
@@ -124,7 +124,7 @@ static int by_descriptor(const void *a, const void *b)
 		return x->pid < y->pid ? -1 : 1;
 	if (x->fd != y->fd)
 		return x->fd < y->fd ? -1 : 1;
-	return (y->key.kind == BPFREFS_PROG) - (x->key.kind == BPFREFS_PROG);
+	return (y->key.kind == BPFREFS_KIND_PROG) - (x->key.kind == BPFREFS_KIND_PROG);
 }
 
 /* Adds the descriptor of a reference, unless it is in a table that only one thread has. */

@@ -9,34 +9,32 @@
 #error "the build defines BPFREFS_VERSION"
 #endif
 
-static const char *const kind_names[BPFREFS_KIND_COUNT] = {
-	[BPFREFS_MAP] = "map",
-	[BPFREFS_PROG] = "prog",
-	[BPFREFS_LINK] = "link",
-	[BPFREFS_BTF] = "btf",
+static const char *const kind_names[KIND_COUNT] = {
+	[BPFREFS_KIND_MAP] = "map",
+	[BPFREFS_KIND_PROG] = "prog",
+	[BPFREFS_KIND_LINK] = "link",
+	[BPFREFS_KIND_BTF] = "btf",
 };
 
-static const char *const source_names[BPFREFS_SOURCE_COUNT] = {
+static const char *const source_names[SOURCE_COUNT] = {
 	[BPFREFS_SOURCE_AUTO] = "auto",
 	[BPFREFS_SOURCE_BPF] = "bpf",
 	[BPFREFS_SOURCE_PROC] = "proc",
 };
 
-static const char *const state_names[BPFREFS_STATE_COUNT] = {
-	[BPFREFS_HELD] = "held",
-	[BPFREFS_AT_RISK] = "at-risk",
-	[BPFREFS_CLEARED] = "cleared",
-	[BPFREFS_UNROOTED] = "unrooted",
+static const char *const state_names[STATE_COUNT] = {
+	[BPFREFS_STATE_HELD] = "held",	     [BPFREFS_STATE_AT_RISK] = "at-risk",
+	[BPFREFS_STATE_CLEARED] = "cleared", [BPFREFS_STATE_UNROOTED] = "unrooted",
 	[BPFREFS_STATE_UNKNOWN] = "unknown",
 };
 
-static const char *const coverage_names[BPFREFS_COVERAGE_COUNT] = {
-	[BPFREFS_COMPLETE] = "complete",
-	[BPFREFS_PARTIAL] = "partial",
-	[BPFREFS_UNAVAILABLE] = "unavailable",
+static const char *const coverage_names[COVERAGE_COUNT] = {
+	[BPFREFS_COVERAGE_COMPLETE] = "complete",
+	[BPFREFS_COVERAGE_PARTIAL] = "partial",
+	[BPFREFS_COVERAGE_UNAVAILABLE] = "unavailable",
 };
 
-static const char *const keep_names[BPFREFS_KEEP_COUNT] = {
+static const char *const keep_names[KEEP_COUNT] = {
 	[BPFREFS_KEEP_OFF] = "off",
 	[BPFREFS_KEEP_FD] = "fd",
 	[BPFREFS_KEEP_PIN] = "pin",
@@ -63,32 +61,32 @@ const char *bpfrefs_version(void)
 
 const char *bpfrefs_kind_name(enum bpfrefs_kind kind)
 {
-	return name_of(kind_names, BPFREFS_KIND_COUNT, kind);
+	return name_of(kind_names, KIND_COUNT, kind);
 }
 
 const char *bpfrefs_source_name(enum bpfrefs_source source)
 {
-	return name_of(source_names, BPFREFS_SOURCE_COUNT, source);
+	return name_of(source_names, SOURCE_COUNT, source);
 }
 
 const char *bpfrefs_state_name(enum bpfrefs_state state)
 {
-	return name_of(state_names, BPFREFS_STATE_COUNT, state);
+	return name_of(state_names, STATE_COUNT, state);
 }
 
 const char *bpfrefs_coverage_name(enum bpfrefs_coverage coverage)
 {
-	return name_of(coverage_names, BPFREFS_COVERAGE_COUNT, coverage);
+	return name_of(coverage_names, COVERAGE_COUNT, coverage);
 }
 
 const char *bpfrefs_keep_name(enum bpfrefs_keep_mode mode)
 {
-	return name_of(keep_names, BPFREFS_KEEP_COUNT, mode);
+	return name_of(keep_names, KEEP_COUNT, mode);
 }
 
 int bpfrefs_kind_parse(const char *name, enum bpfrefs_kind *kind)
 {
-	int value = value_of(kind_names, BPFREFS_KIND_COUNT, name);
+	int value = value_of(kind_names, KIND_COUNT, name);
 
 	if (value < 0)
 		return value;
@@ -98,7 +96,7 @@ int bpfrefs_kind_parse(const char *name, enum bpfrefs_kind *kind)
 
 int bpfrefs_keep_parse(const char *name, enum bpfrefs_keep_mode *mode)
 {
-	int value = value_of(keep_names, BPFREFS_KEEP_COUNT, name);
+	int value = value_of(keep_names, KEEP_COUNT, name);
 
 	if (value < 0)
 		return value;

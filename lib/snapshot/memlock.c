@@ -10,7 +10,7 @@
  */
 static bool is_constant(const struct bpfrefs_object *object)
 {
-	if (object->key.kind == BPFREFS_PROG)
+	if (object->key.kind == BPFREFS_KIND_PROG)
 		return true;
 	switch (object->type_number) {
 	case BPF_MAP_TYPE_ARRAY:
@@ -22,7 +22,7 @@ static bool is_constant(const struct bpfrefs_object *object)
 	case BPF_MAP_TYPE_RINGBUF:
 	case BPF_MAP_TYPE_QUEUE:
 	case BPF_MAP_TYPE_STACK:
-		return object->key.kind == BPFREFS_MAP;
+		return object->key.kind == BPFREFS_KIND_MAP;
 	default:
 		return false;
 	}
@@ -44,7 +44,8 @@ static uint64_t memlock_of(struct bpfrefs_ctx *ctx, const struct bpfrefs_object 
 	if (cached)
 		return (uint64_t)(uintptr_t)cached;
 	if (!ctx->source->memlock || (object->user_state && !object->usercnt) ||
-	    (object->key.kind == BPFREFS_MAP && object->type_number == BPF_MAP_TYPE_PROG_ARRAY))
+	    (object->key.kind == BPFREFS_KIND_MAP &&
+	     object->type_number == BPF_MAP_TYPE_PROG_ARRAY))
 		return BPFREFS_UNKNOWN;
 	return ctx->source->memlock(ctx, object->key);
 }

@@ -15,6 +15,18 @@
 #include "snapshot/idmap.h"
 #include "snapshot/memory.h"
 
+/*
+ * How many values the enumerations of bpfrefs.h have. They are not there, since a later version of
+ * the library has more, and programs must not depend on the number.
+ */
+#define KIND_COUNT     (BPFREFS_KIND_BTF + 1)
+#define SOURCE_COUNT   (BPFREFS_SOURCE_PROC + 1)
+#define ENUM_COUNT     (BPFREFS_ENUM_ATTACH_TYPE + 1)
+#define STATE_COUNT    (BPFREFS_STATE_UNKNOWN + 1)
+#define COVERAGE_COUNT (BPFREFS_COVERAGE_UNAVAILABLE + 1)
+#define EFFECT_COUNT   (BPFREFS_EFFECT_CLEARED + 1)
+#define KEEP_COUNT     (BPFREFS_KEEP_AUTO + 1)
+
 /* ------------------------------------------------------------ cleanup --- */
 
 static inline void autofd_close(const int *fd)

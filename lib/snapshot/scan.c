@@ -182,9 +182,10 @@ struct bpfrefs_object *scan_object_add(struct scan *scan, struct bpfrefs_key key
 	idmap_fill(by_key, place, key_number(key), object);
 	object->key = key;
 	object->refcnt = BPFREFS_UNKNOWN;
-	object->usercnt = key.kind == BPFREFS_MAP ? BPFREFS_UNKNOWN : 0;
+	object->usercnt = key.kind == BPFREFS_KIND_MAP ? BPFREFS_UNKNOWN : 0;
 	/* The kernel charges nobody for links and BTFs: see bpfrefs(5), "retains". */
-	object->memlock = key.kind == BPFREFS_LINK || key.kind == BPFREFS_BTF ? 0 : BPFREFS_UNKNOWN;
+	object->memlock =
+		key.kind == BPFREFS_KIND_LINK || key.kind == BPFREFS_KIND_BTF ? 0 : BPFREFS_UNKNOWN;
 	added->index = scan->snap->objects->len;
 	g_ptr_array_add(scan->snap->objects, object);
 	return object;
@@ -207,7 +208,7 @@ struct bpfrefs_ref *scan_add(struct scan *scan, struct bpfrefs_key target, uint3
 		return NULL;
 	result->target = target;
 	result->object = object;
-	result->holder.kind = BPFREFS_KIND_COUNT;
+	result->holder.kind = BPFREFS_KIND_NONE;
 	result->class = scan->class;
 	result->via = WALK_VIA_NONE;
 	result->keys = (uint8_t)keys;
@@ -245,10 +246,10 @@ void scan_gap(struct scan *scan, uint32_t count, const char *what, int error)
 {
 	struct bpfrefs_class_status *status = status_of(scan);
 
-	if (status->coverage == BPFREFS_UNAVAILABLE)
+	if (status->coverage == BPFREFS_COVERAGE_UNAVAILABLE)
 		return;
-	if (status->coverage == BPFREFS_COMPLETE) {
-		status->coverage = BPFREFS_PARTIAL;
+	if (status->coverage == BPFREFS_COVERAGE_COMPLETE) {
+		status->coverage = BPFREFS_COVERAGE_PARTIAL;
 		status->what = scan_str(scan, what);
 		status->error = error;
 	}
@@ -261,7 +262,7 @@ void scan_unavailable(struct scan *scan, const char *why, int error)
 {
 	struct bpfrefs_class_status *status = status_of(scan);
 
-	status->coverage = BPFREFS_UNAVAILABLE;
+	status->coverage = BPFREFS_COVERAGE_UNAVAILABLE;
 	status->what = scan_str(scan, why);
 	status->error = error;
 }

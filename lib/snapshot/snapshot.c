@@ -90,7 +90,7 @@ static void order_objects(GPtrArray *objects)
 	bool sorted = true;
 	guint at = 0;
 
-	for (unsigned int kind = 0; kind < BPFREFS_KIND_COUNT; kind++)
+	for (unsigned int kind = 0; kind < KIND_COUNT; kind++)
 		for (guint i = 0; i < objects->len; i++)
 			if (((const struct bpfrefs_object *)old[i])->key.kind == kind)
 				objects->pdata[at++] = old[i];

@@ -13,14 +13,14 @@
 
 static int add_own(const struct bpfrefs_object *object, enum bpfrefs_effect effect, void *own)
 {
-	if (effect == BPFREFS_FREED)
+	if (effect == BPFREFS_EFFECT_FREED)
 		g_hash_table_add(own, (gpointer)object);
 	return 0;
 }
 
 static void add_own_node(GString *out, GHashTable *own)
 {
-	unsigned int count[BPFREFS_KIND_COUNT] = { 0 };
+	unsigned int count[KIND_COUNT] = { 0 };
 	GHashTableIter iter;
 	gpointer object;
 
@@ -30,7 +30,7 @@ static void add_own_node(GString *out, GHashTable *own)
 	while (g_hash_table_iter_next(&iter, &object, NULL))
 		count[((const struct bpfrefs_object *)object)->key.kind]++;
 	g_string_append(out, "\t\"own\" [label=\"bpfrefs's own\\n");
-	for (int kind = 0; kind < BPFREFS_KIND_COUNT; kind++)
+	for (int kind = 0; kind < KIND_COUNT; kind++)
 		g_string_append_printf(out, "%s%u %s", kind ? ", " : "", count[kind],
 				       bpfrefs_kind_name((enum bpfrefs_kind)kind));
 	g_string_append(out, "\" shape=box3d fillcolor=\"#ffffff\"];\n");
@@ -58,24 +58,24 @@ static void quote(GString *out, const char *text)
 /* Each kind has its own shape and colour. */
 static const char *style_of(enum bpfrefs_kind kind)
 {
-	static const char *const styles[BPFREFS_KIND_COUNT] = {
-		[BPFREFS_MAP] = "shape=cylinder fillcolor=\"#cfe2f3\"",
-		[BPFREFS_PROG] = "shape=box fillcolor=\"#d9ead3\"",
-		[BPFREFS_LINK] = "shape=cds fillcolor=\"#fff2cc\"",
-		[BPFREFS_BTF] = "shape=note fillcolor=\"#eeeeee\"",
+	static const char *const styles[KIND_COUNT] = {
+		[BPFREFS_KIND_MAP] = "shape=cylinder fillcolor=\"#cfe2f3\"",
+		[BPFREFS_KIND_PROG] = "shape=box fillcolor=\"#d9ead3\"",
+		[BPFREFS_KIND_LINK] = "shape=cds fillcolor=\"#fff2cc\"",
+		[BPFREFS_KIND_BTF] = "shape=note fillcolor=\"#eeeeee\"",
 	};
 
-	return kind < BPFREFS_KIND_COUNT ? styles[kind] : "shape=plain";
+	return kind < KIND_COUNT ? styles[kind] : "shape=plain";
 }
 
 /* States other than "held" are highlighted. */
 static const char *mark_of(enum bpfrefs_state state)
 {
 	switch (state) {
-	case BPFREFS_HELD:
+	case BPFREFS_STATE_HELD:
 		return "";
-	case BPFREFS_AT_RISK:
-	case BPFREFS_CLEARED:
+	case BPFREFS_STATE_AT_RISK:
+	case BPFREFS_STATE_CLEARED:
 		return " color=\"#cc0000\" fontcolor=\"#cc0000\" penwidth=3";
 	default:
 		return " color=\"#7f7f7f\" style=\"filled,dashed\"";
@@ -94,7 +94,7 @@ static void add_object_node(GString *out, const struct bpfrefs_object *object)
 	}
 	g_string_append(out, "\\n");
 	quote(out, object->type);
-	if (object->state != BPFREFS_HELD)
+	if (object->state != BPFREFS_STATE_HELD)
 		g_string_append_printf(out, "\\n%s", bpfrefs_state_name(object->state));
 	g_string_append_printf(out, "\" %s%s tooltip=\"", style_of(object->key.kind),
 			       mark_of(object->state));
@@ -193,7 +193,7 @@ static void add_edge(GString *out, struct arrows *arrows, const struct bpfrefs_r
 	struct bpfrefs_key holder = bpfrefs_ref_holder(ref);
 	char from[32];
 
-	if (holder.kind != BPFREFS_KIND_COUNT) {
+	if (holder.kind != BPFREFS_KIND_NONE) {
 		bpfrefs_key_format(holder, from);
 		add_arrow(arrows, is_own(arrows, holder) ? "own" : from, ref);
 		return;

@@ -10,7 +10,7 @@ static uint64_t difference(uint64_t counter, uint64_t explained)
 
 uint64_t bpfrefs_object_unexplained(const struct bpfrefs_object *object)
 {
-	bool map = object->key.kind == BPFREFS_MAP;
+	bool map = object->key.kind == BPFREFS_KIND_MAP;
 
 	if (object->changing || object->refcnt == BPFREFS_UNKNOWN ||
 	    (map && object->usercnt == BPFREFS_UNKNOWN))
@@ -33,7 +33,7 @@ static void add_line(GString *out, const struct bpfrefs_object *object, uint64_t
 	 * keys.
 	 */
 	g_string_append(out, " usercnt=");
-	if (object->key.kind == BPFREFS_MAP)
+	if (object->key.kind == BPFREFS_KIND_MAP)
 		fmt_add_number(out, object->usercnt);
 	g_string_append(out, " unexplained=");
 	fmt_add_number(out, bpfrefs_object_unexplained(object));

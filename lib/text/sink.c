@@ -50,10 +50,10 @@ static void add_coverage(GString *out, const struct bpfrefs_class_status *status
 	const char *error = status->error ? g_strerror(status->error) : NULL;
 
 	g_string_append(out, bpfrefs_coverage_name(status->coverage));
-	if (status->coverage == BPFREFS_COMPLETE)
+	if (status->coverage == BPFREFS_COVERAGE_COMPLETE)
 		return;
 	g_string_append(out, ": ");
-	if (status->coverage == BPFREFS_PARTIAL && status->count) {
+	if (status->coverage == BPFREFS_COVERAGE_PARTIAL && status->count) {
 		fmt_add_number(out, status->count);
 		g_string_append_c(out, ' ');
 	}
@@ -76,7 +76,7 @@ void sink_gaps(GString *out, const struct bpfrefs_snapshot *snap)
 	const struct bpfrefs_class_status *status;
 
 	for (size_t i = 0; (status = bpfrefs_snapshot_class(snap, i)); i++) {
-		if (status->coverage == BPFREFS_COMPLETE)
+		if (status->coverage == BPFREFS_COVERAGE_COMPLETE)
 			continue;
 		g_string_append_printf(out, "# %s: ", status->class_->name);
 		add_coverage(out, status);

@@ -46,12 +46,12 @@ static void add_gaps(struct json *json, const struct bpfrefs_snapshot *snap)
 
 	json_begin(json, "gaps", '[');
 	for (size_t i = 0; (status = bpfrefs_snapshot_class(snap, i)); i++) {
-		if (status->coverage == BPFREFS_COMPLETE)
+		if (status->coverage == BPFREFS_COVERAGE_COMPLETE)
 			continue;
 		json_begin(json, NULL, '{');
 		json_text(json, "class", status->class_->name);
 		json_text(json, "coverage", bpfrefs_coverage_name(status->coverage));
-		if (status->coverage == BPFREFS_PARTIAL)
+		if (status->coverage == BPFREFS_COVERAGE_PARTIAL)
 			json_number(json, "count", status->count ? status->count : BPFREFS_UNKNOWN);
 		json_text(json, "what", status->what);
 		json_text(json, "error", status->error ? g_strerror(status->error) : NULL);
@@ -83,9 +83,9 @@ static void add_object(struct json *json, const struct bpfrefs_object *object, u
 	json_number(json, "refcnt", object->refcnt);
 	json_number(json, "explained", object->explained);
 	add_remainder(json, "unexplained", object, object->refcnt, object->explained);
-	if (object->key.kind == BPFREFS_BTF)
+	if (object->key.kind == BPFREFS_KIND_BTF)
 		json_number(json, "constant", object->constant);
-	if (object->key.kind == BPFREFS_MAP) {
+	if (object->key.kind == BPFREFS_KIND_MAP) {
 		json_number(json, "usercnt", object->usercnt);
 		json_number(json, "user_explained", object->user_explained);
 		add_remainder(json, "user_unexplained", object, object->usercnt,

@@ -331,7 +331,7 @@ static void add_rows(struct bpfrefs_info *info, const struct row *rows, const vo
 
 void info_map(struct bpfrefs_info *info, const struct map_facts *facts)
 {
-	info_str(info, "kind", bpfrefs_kind_name(BPFREFS_MAP));
+	info_str(info, "kind", bpfrefs_kind_name(BPFREFS_KIND_MAP));
 	add_rows(info, map_rows, facts, sizeof(*facts));
 	if (!facts->short_info)
 		add_rows(info, map_more_rows, facts, sizeof(*facts));
@@ -343,7 +343,7 @@ void info_prog(struct bpfrefs_info *info, const struct prog_facts *facts)
 
 	for (uint32_t i = 0; i < facts->map_count; i++)
 		g_string_append_printf(maps, "%s%u", i ? " " : "", facts->map_ids[i]);
-	info_str(info, "kind", bpfrefs_kind_name(BPFREFS_PROG));
+	info_str(info, "kind", bpfrefs_kind_name(BPFREFS_KIND_PROG));
 	add_rows(info, prog_rows, &facts->raw, facts->len);
 	info_str(info, "map_ids", maps->str);
 	add_rows(info, prog_more_rows, &facts->raw, facts->len);
@@ -351,7 +351,7 @@ void info_prog(struct bpfrefs_info *info, const struct prog_facts *facts)
 
 void info_btf(struct bpfrefs_info *info, const struct btf_facts *facts)
 {
-	info_str(info, "kind", bpfrefs_kind_name(BPFREFS_BTF));
+	info_str(info, "kind", bpfrefs_kind_name(BPFREFS_KIND_BTF));
 	add_rows(info, btf_rows, &facts->raw, facts->len);
 	if (facts->len >= offsetof(struct uapi_btf, kernel_btf))
 		info_str(info, "name", facts->name);
@@ -441,7 +441,7 @@ void info_link(struct bpfrefs_info *info, const struct link_facts *facts)
 	const struct link_type *type;
 	uint64_t first = 0;
 
-	info_str(info, "kind", bpfrefs_kind_name(BPFREFS_LINK));
+	info_str(info, "kind", bpfrefs_kind_name(BPFREFS_KIND_LINK));
 	info_enum(info, "type", BPFREFS_ENUM_LINK_TYPE, raw->type);
 	info_num(info, "id", raw->id);
 	info_num(info, "prog_id", raw->prog_id);

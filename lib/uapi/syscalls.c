@@ -50,18 +50,18 @@ static int obj_pin(int fd, int dir_fd, const char *path)
 
 int syscall_next_id(enum bpfrefs_kind kind, uint32_t start, uint32_t *id)
 {
-	static const int commands[BPFREFS_KIND_COUNT] = {
-		[BPFREFS_MAP] = BPF_MAP_GET_NEXT_ID,
-		[BPFREFS_PROG] = BPF_PROG_GET_NEXT_ID,
-		[BPFREFS_LINK] = BPF_LINK_GET_NEXT_ID,
-		[BPFREFS_BTF] = BPF_BTF_GET_NEXT_ID,
+	static const int commands[KIND_COUNT] = {
+		[BPFREFS_KIND_MAP] = BPF_MAP_GET_NEXT_ID,
+		[BPFREFS_KIND_PROG] = BPF_PROG_GET_NEXT_ID,
+		[BPFREFS_KIND_LINK] = BPF_LINK_GET_NEXT_ID,
+		[BPFREFS_KIND_BTF] = BPF_BTF_GET_NEXT_ID,
 	};
 	struct {
 		uint32_t start, next, flags;
 	} attr = { .start = start };
 	int err;
 
-	if (kind >= BPFREFS_KIND_COUNT)
+	if (kind >= KIND_COUNT)
 		return -EINVAL;
 	/* The kernel's ids are positive ints, and it returns EINVAL for a greater start. */
 	if (start >= INT32_MAX)
@@ -74,17 +74,17 @@ int syscall_next_id(enum bpfrefs_kind kind, uint32_t start, uint32_t *id)
 
 int syscall_open_id(enum bpfrefs_kind kind, uint32_t id)
 {
-	static const int commands[BPFREFS_KIND_COUNT] = {
-		[BPFREFS_MAP] = BPF_MAP_GET_FD_BY_ID,
-		[BPFREFS_PROG] = BPF_PROG_GET_FD_BY_ID,
-		[BPFREFS_LINK] = BPF_LINK_GET_FD_BY_ID,
-		[BPFREFS_BTF] = BPF_BTF_GET_FD_BY_ID,
+	static const int commands[KIND_COUNT] = {
+		[BPFREFS_KIND_MAP] = BPF_MAP_GET_FD_BY_ID,
+		[BPFREFS_KIND_PROG] = BPF_PROG_GET_FD_BY_ID,
+		[BPFREFS_KIND_LINK] = BPF_LINK_GET_FD_BY_ID,
+		[BPFREFS_KIND_BTF] = BPF_BTF_GET_FD_BY_ID,
 	};
 	struct {
 		uint32_t id, next, flags;
 	} attr = { .id = id };
 
-	if (kind >= BPFREFS_KIND_COUNT)
+	if (kind >= KIND_COUNT)
 		return -EINVAL;
 	return bpf_call(commands[kind], &attr, sizeof(attr));
 }

@@ -52,7 +52,7 @@ static const char *const attach_types[] = {
 static const struct {
 	const char *const *words;
 	size_t count;
-} enums[BPFREFS_ENUM_COUNT] = {
+} enums[ENUM_COUNT] = {
 	[BPFREFS_ENUM_MAP_TYPE] = { map_types, G_N_ELEMENTS(map_types) },
 	[BPFREFS_ENUM_PROG_TYPE] = { prog_types, G_N_ELEMENTS(prog_types) },
 	[BPFREFS_ENUM_LINK_TYPE] = { link_types, G_N_ELEMENTS(link_types) },
@@ -61,7 +61,7 @@ static const struct {
 
 const char *bpfrefs_enum_name(enum bpfrefs_enum what, uint32_t value)
 {
-	if (what >= BPFREFS_ENUM_COUNT || value >= enums[what].count)
+	if (what >= ENUM_COUNT || value >= enums[what].count)
 		return NULL;
 	return enums[what].words[value];
 }

@@ -258,16 +258,16 @@ static int btf_info_read(int fd, struct bpfrefs_info *info)
 
 int uapi_info_read(int fd, enum bpfrefs_kind kind, struct bpfrefs_info **out)
 {
-	static int (*const read_kind[BPFREFS_KIND_COUNT])(int, struct bpfrefs_info *) = {
-		[BPFREFS_MAP] = map_info_read,
-		[BPFREFS_PROG] = prog_info_read,
-		[BPFREFS_LINK] = link_info_read,
-		[BPFREFS_BTF] = btf_info_read,
+	static int (*const read_kind[KIND_COUNT])(int, struct bpfrefs_info *) = {
+		[BPFREFS_KIND_MAP] = map_info_read,
+		[BPFREFS_KIND_PROG] = prog_info_read,
+		[BPFREFS_KIND_LINK] = link_info_read,
+		[BPFREFS_KIND_BTF] = btf_info_read,
 	};
 	struct bpfrefs_info *info;
 	int err;
 
-	if (kind >= BPFREFS_KIND_COUNT)
+	if (kind >= KIND_COUNT)
 		return -EINVAL;
 	info = info_new();
 	err = read_kind[kind](fd, info);

@@ -53,7 +53,7 @@ static void restore_files(void)
 
 static int collect(struct scan *scan)
 {
-	scan_object_add(scan, (struct bpfrefs_key){ BPFREFS_MAP, 1 });
+	scan_object_add(scan, (struct bpfrefs_key){ BPFREFS_KIND_MAP, 1 });
 	return 0;
 }
 
@@ -102,14 +102,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 					    { .name = "unpin", .store = ctl_unpin },
 					    { .name = "keep", .store = ctl_keep } };
 	struct fs fs = { .source_fd = source_fd };
-	struct where w = { .fs = &fs, .key = { BPFREFS_MAP, 1 } };
+	struct where w = { .fs = &fs, .key = { BPFREFS_KIND_MAP, 1 } };
 	char *text;
 
 	if (!size)
 		return 0;
 	w.row = &rows[*data % G_N_ELEMENTS(rows)];
 	if (w.row == rows)
-		w.key = (struct bpfrefs_key){ BPFREFS_KIND_COUNT, 0 };
+		w.key = (struct bpfrefs_key){ BPFREFS_KIND_NONE, 0 };
 	restore_files();
 	must(ctx_open_with(&source, NULL, &fs.ctx) == 0);
 	must(bpfrefs_keeper_open(fs.ctx, source_fd, &fs.keeper) == 0);

@@ -27,24 +27,24 @@ static bool has_line(const char *text, const char *key, uint32_t id)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	static const char *const names[BPFREFS_KIND_COUNT] = {
-		[BPFREFS_MAP] = "map_id",
-		[BPFREFS_PROG] = "prog_id",
-		[BPFREFS_LINK] = "link_id",
-		[BPFREFS_BTF] = "btf_id",
+	static const char *const names[KIND_COUNT] = {
+		[BPFREFS_KIND_MAP] = "map_id",
+		[BPFREFS_KIND_PROG] = "prog_id",
+		[BPFREFS_KIND_LINK] = "link_id",
+		[BPFREFS_KIND_BTF] = "btf_id",
 	};
 	char *text = exact_string(data, size);
-	struct bpfrefs_key key = { BPFREFS_KIND_COUNT, 0 };
+	struct bpfrefs_key key = { BPFREFS_KIND_NONE, 0 };
 	uint64_t value;
 	int err = fdinfo_key(text, &key);
 
 	if (err) {
-		must(err == -EINVAL && key.kind == BPFREFS_KIND_COUNT && key.id == 0);
+		must(err == -EINVAL && key.kind == BPFREFS_KIND_NONE && key.id == 0);
 	} else {
-		must(key.kind < BPFREFS_KIND_COUNT && key.id != 0);
+		must(key.kind < KIND_COUNT && key.id != 0);
 		must(has_line(text, names[key.kind], key.id));
 		/* a link's fdinfo has the ids of other objects too, but not the reverse */
-		must(key.kind == BPFREFS_LINK || !fdinfo_num(text, "link_id", &value));
+		must(key.kind == BPFREFS_KIND_LINK || !fdinfo_num(text, "link_id", &value));
 	}
 	fdinfo_num(text, "memlock", &value);
 	fdinfo_num(text, "", &value);

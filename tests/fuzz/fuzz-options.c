@@ -24,7 +24,7 @@ static void check(int err, const char *why, const struct options *options)
 		return;
 	must(options->fs.max_age <= 86400000);
 	must(!options->fs.has_gid || options->fs.gid != (gid_t)-1);
-	must(options->source < BPFREFS_SOURCE_COUNT);
+	must(options->source <= BPFREFS_SOURCE_PROC);
 }
 
 /* The options for libfuse read back as the same: no option hides in the value of another one. */

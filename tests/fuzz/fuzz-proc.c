@@ -88,7 +88,7 @@ static void read_fds(void)
 	for (guint i = 0; !err && i < fds.files->len; i++) {
 		const struct proc_file *file = &g_array_index(fds.files, struct proc_file, i);
 
-		must(file->key.kind < BPFREFS_KIND_COUNT && file->key.id != 0);
+		must(file->key.kind < KIND_COUNT && file->key.id != 0);
 		must(file->pid != 0);
 	}
 	proc_fds_clear(&fds);

@@ -282,7 +282,7 @@ int syscall_get_path_fd(int path_fd)
 
 int syscall_identify(int fd, struct bpfrefs_key *key)
 {
-	*key = (struct bpfrefs_key){ BPFREFS_MAP, 1 };
+	*key = (struct bpfrefs_key){ BPFREFS_KIND_MAP, 1 };
 	return 0;
 }
 

@@ -50,7 +50,7 @@ int main(void)
 {
 	struct bpfrefs_key key;
 
-	if (bpfrefs_key_parse("map/12", &key) || key.kind != BPFREFS_MAP || key.id != 12)
+	if (bpfrefs_key_parse("map/12", &key) || key.kind != BPFREFS_KIND_MAP || key.id != 12)
 		return 1;
 	printf("%s\\n", bpfrefs_version());
 	return 0;
@@ -224,12 +224,13 @@ def classes():
 def symbols():
     out = subprocess.run(["nm", "-D", "--defined-only", str(BUILD / "lib" / "libbpfrefs.so")],
                          capture_output=True, text=True, check=True).stdout
-    shown = {line.split()[-1].split("@")[0] for line in out.splitlines()} - {"BPFREFS_0"}
+    shown = {name.split("@")[0] for line in out.splitlines()
+             if not (name := line.split()[-1]).startswith("BPFREFS_")}
     header = (TOP / "lib" / "bpfrefs.h").read_text()
     code = re.sub(r"/\*.*?\*/", "", header, flags=re.S)
     declared = set(re.findall(r"\b(bpfrefs_[a-z_]+)\(", code))
     return ([f"shown, but not in bpfrefs.h: {x}" for x in sorted(shown - declared)] +
-            [f"in bpfrefs.h, but not shown: {x}" for x in sorted(declared - shown)])
+            [f"in bpfrefs.h, but not in libbpfrefs.sym: {x}" for x in sorted(declared - shown)])
 
 
 def threat_model():

@@ -29,7 +29,7 @@ HOLDER_FIELDS(FIELDS);
 static void decode(struct scan *scan, const void *record)
 {
 	const struct walk_toy *toy = record;
-	struct bpfrefs_key map = { BPFREFS_MAP, toy->rec.id };
+	struct bpfrefs_key map = { BPFREFS_KIND_MAP, toy->rec.id };
 	struct bpfrefs_ref *ref = scan_add(scan, map, 1, 0);
 
 	if (!ref)
@@ -44,7 +44,7 @@ static int walk(struct scan *scan)
 }
 
 const struct holder_class holder_toy = {
-	.pub = { "toy", keys, 1u << BPFREFS_MAP },
+	.pub = { "toy", keys, 1u << BPFREFS_KIND_MAP },
 	.id = CLASS_TOY,
 	.walk = walk,
 	.decoders = { DECODER(walk_toy, decode) },
@@ -80,7 +80,7 @@ int main(void)
 {
 	struct bpfrefs_ctx ctx = { .force_full_scan = true };
 	struct scan *scan = scan_new(&ctx, holder_classes);
-	struct bpfrefs_key map = { BPFREFS_MAP, 12 };
+	struct bpfrefs_key map = { BPFREFS_KIND_MAP, 12 };
 	struct walk_state state = { 0 };
 	struct walk_toy toy = { .rec = { WALK_TOY, sizeof(toy), map.id }, .name = 5 };
 	struct bpfrefs_snapshot *snap;

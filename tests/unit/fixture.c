@@ -160,9 +160,9 @@ static int next_id(struct bpfrefs_ctx *ctx, enum bpfrefs_kind kind, uint32_t sta
 	const struct fake *fake = ctx->source_data;
 	const struct bpfrefs_key *key = fake->ids;
 
-	while (key && key->kind != BPFREFS_KIND_COUNT && (key->kind != kind || key->id <= start))
+	while (key && key->kind != BPFREFS_KIND_NONE && (key->kind != kind || key->id <= start))
 		key++;
-	if (!key || key->kind == BPFREFS_KIND_COUNT)
+	if (!key || key->kind == BPFREFS_KIND_NONE)
 		return -ENOENT;
 	*id = key->id;
 	return 0;
@@ -175,7 +175,7 @@ static int info(struct bpfrefs_ctx *ctx, struct bpfrefs_key key, struct bpfrefs_
 	*result = info_new();
 	info_str(*result, "kind", bpfrefs_kind_name(key.kind));
 	info_num(*result, "id", key.id);
-	if (key.kind == BPFREFS_MAP)
+	if (key.kind == BPFREFS_KIND_MAP)
 		info_enum(*result, "type", BPFREFS_ENUM_MAP_TYPE,
 			  key.id == fake_map.id ? BPF_MAP_TYPE_PROG_ARRAY : BPF_MAP_TYPE_HASH);
 	info_str(*result, "name", key.id == fake_plain.id ? "a b\\c\n\377" : "plain");
@@ -186,7 +186,7 @@ static uint64_t memlock(struct bpfrefs_ctx *ctx, struct bpfrefs_key key)
 {
 	const struct fake *fake = ctx->source_data;
 
-	if (!fake->memlock || key.kind != BPFREFS_MAP)
+	if (!fake->memlock || key.kind != BPFREFS_KIND_MAP)
 		return BPFREFS_UNKNOWN;
 	return fake->memlock * key.id;
 }
@@ -215,8 +215,8 @@ static int collect_one(struct scan *scan, struct bpfrefs_key key)
 {
 	struct fake *fake = scan->ctx->source_data;
 
-	return fake->alone && key.kind == BPFREFS_MAP ? collect_counted(scan, &fake->walks)
-						      : -EAGAIN;
+	return fake->alone && key.kind == BPFREFS_KIND_MAP ? collect_counted(scan, &fake->walks)
+							   : -EAGAIN;
 }
 
 static const struct source bpf_source = {
@@ -269,7 +269,7 @@ static uint32_t type_number(enum bpfrefs_kind kind, const char *type)
 						   BPFREFS_ENUM_LINK_TYPE };
 	uint32_t number = 0;
 
-	if (kind == BPFREFS_BTF)
+	if (kind == BPFREFS_KIND_BTF)
 		return 0;
 	while (g_strcmp0(bpfrefs_enum_name(types[kind], number), type) != 0)
 		g_assert_cmpuint(number++, <, 100);
@@ -309,7 +309,7 @@ struct bpfrefs_ref *hold(struct scan *scan, const char *class, struct bpfrefs_ke
 	set_class(scan, class);
 	held->refcnt++;
 	held->usercnt += user;
-	if (holder.kind == BPFREFS_KIND_COUNT)
+	if (holder.kind == BPFREFS_KIND_NONE)
 		return scan_add(scan, target, 1, user);
 	while (g_strcmp0(ref_via_of(number)->word, via) != 0)
 		number++;
@@ -323,7 +323,7 @@ static struct bpfrefs_ref *add_fd(struct scan *scan, struct bpfrefs_key key, uin
 
 	set_class(scan, "fd");
 	ref = shared ? scan_add(scan, key, 0, 0)
-		     : hold(scan, "fd", key, nobody, NULL, key.kind == BPFREFS_MAP);
+		     : hold(scan, "fd", key, nobody, NULL, key.kind == BPFREFS_KIND_MAP);
 	ref_set_pid(ref, pid);
 	scan_process(scan, pid, comm);
 	return ref;
@@ -360,7 +360,7 @@ struct bpfrefs_ref *open_fd(struct scan *scan, struct bpfrefs_key key, uint32_t 
 static struct bpfrefs_ref *add_pin(struct scan *scan, struct bpfrefs_key key, const char *inner,
 				   uint64_t ino, bool hard_link)
 {
-	bool user = key.kind == BPFREFS_MAP;
+	bool user = key.kind == BPFREFS_KIND_MAP;
 	g_autofree char *path = g_strconcat("/sys/fs/bpf", inner, NULL);
 	struct bpfrefs_ref *ref;
 
@@ -517,7 +517,7 @@ static const struct {
 
 static void add_kernel_btf(struct scan *scan, uint32_t id, uint64_t refcnt)
 {
-	const struct bpfrefs_key key = { BPFREFS_BTF, id };
+	const struct bpfrefs_key key = { BPFREFS_KIND_BTF, id };
 
 	if (!refcnt)
 		return;
@@ -635,7 +635,7 @@ void fake_scan(struct fake *fake)
 	for (size_t i = 0; i < fake->snap->objects->len; i++) {
 		struct bpfrefs_object *found = fake->snap->objects->pdata[i];
 
-		found->state = BPFREFS_HELD;
+		found->state = BPFREFS_STATE_HELD;
 		found->because = "it is so";
 	}
 }
@@ -663,7 +663,7 @@ char *shown(struct fake *fake, struct bpfrefs_key key, uint32_t pid, show_fn sho
 void check_removed(struct fake *fake, const show_fn *shows, size_t count)
 {
 	struct where w = { .fs = &fake->fs,
-			   .key = { BPFREFS_MAP, 99 },
+			   .key = { BPFREFS_KIND_MAP, 99 },
 			   .pid = NODE_PID_MAX - 5,
 			   .snap = fake->snap };
 

@@ -102,23 +102,23 @@ void set(struct scan *scan, struct bpfrefs_ref *ref, const char *key, const char
 
 static inline struct bpfrefs_key map(uint32_t id)
 {
-	return (struct bpfrefs_key){ BPFREFS_MAP, id };
+	return (struct bpfrefs_key){ BPFREFS_KIND_MAP, id };
 }
 
 static inline struct bpfrefs_key prog(uint32_t id)
 {
-	return (struct bpfrefs_key){ BPFREFS_PROG, id };
+	return (struct bpfrefs_key){ BPFREFS_KIND_PROG, id };
 }
 
 static inline struct bpfrefs_key link_(uint32_t id)
 {
-	return (struct bpfrefs_key){ BPFREFS_LINK, id };
+	return (struct bpfrefs_key){ BPFREFS_KIND_LINK, id };
 }
 
 /* NOBODY and the like initialize what is static, for which clang takes no other constants. */
-#define NOBODY                        \
-	{                             \
-		BPFREFS_KIND_COUNT, 0 \
+#define NOBODY                       \
+	{                            \
+		BPFREFS_KIND_NONE, 0 \
 	}
 static const struct bpfrefs_key nobody = NOBODY;
 
@@ -179,29 +179,29 @@ void retained_is(const struct bpfrefs_snapshot *snap, uint32_t pid, const char *
 /* -------------------------------------------------------------- fake daemon --- */
 
 /* The objects of the fake kernel that fake_init() builds. */
-#define FAKE_MAP                \
-	{                       \
-		BPFREFS_MAP, 12 \
+#define FAKE_MAP                     \
+	{                            \
+		BPFREFS_KIND_MAP, 12 \
 	}
-#define FAKE_PLAIN              \
-	{                       \
-		BPFREFS_MAP, 13 \
+#define FAKE_PLAIN                   \
+	{                            \
+		BPFREFS_KIND_MAP, 13 \
 	}
-#define FAKE_ENTRY              \
-	{                       \
-		BPFREFS_PROG, 5 \
+#define FAKE_ENTRY                   \
+	{                            \
+		BPFREFS_KIND_PROG, 5 \
 	}
-#define FAKE_TAIL               \
-	{                       \
-		BPFREFS_PROG, 6 \
+#define FAKE_TAIL                    \
+	{                            \
+		BPFREFS_KIND_PROG, 6 \
 	}
-#define FAKE_LINK               \
-	{                       \
-		BPFREFS_LINK, 7 \
+#define FAKE_LINK                    \
+	{                            \
+		BPFREFS_KIND_LINK, 7 \
 	}
-#define FAKE_BTF               \
-	{                      \
-		BPFREFS_BTF, 1 \
+#define FAKE_BTF                    \
+	{                           \
+		BPFREFS_KIND_BTF, 1 \
 	}
 
 static const struct bpfrefs_key fake_map = FAKE_MAP;

@@ -238,7 +238,7 @@ TEST_SANDBOX(control)
 		{ "keep map/12 fd ", -EINVAL, "the modes are" },
 		{ "keep fd", -EINVAL, "KIND/ID" },
 	};
-	struct bpfrefs_key none = { .kind = BPFREFS_KIND_COUNT };
+	struct bpfrefs_key none = { .kind = BPFREFS_KIND_NONE };
 
 	for (size_t i = 0; i < G_N_ELEMENTS(refusals); i++)
 		check_refusal(box, none, &refusals[i], ctl_control);

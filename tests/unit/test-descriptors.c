@@ -162,7 +162,7 @@ TEST(many)
 
 	fds.files = g_array_new(FALSE, TRUE, sizeof(struct proc_file));
 	for (uint32_t i = 0; i < COUNT; i++) {
-		struct proc_file file = { .key = { BPFREFS_MAP, 1 }, .pid = 10, .fd = i };
+		struct proc_file file = { .key = { BPFREFS_KIND_MAP, 1 }, .pid = 10, .fd = i };
 
 		kernel[i] = (struct fake_fd){ 10, i, i * 7919 % FILES };
 		g_array_append_val(fds.files, file);

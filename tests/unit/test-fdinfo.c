@@ -8,7 +8,7 @@
 
 static void check(const char *text, enum bpfrefs_kind kind, uint32_t id)
 {
-	struct bpfrefs_key key = { BPFREFS_KIND_COUNT, 0 };
+	struct bpfrefs_key key = { BPFREFS_KIND_NONE, 0 };
 
 	g_assert_cmpint(fdinfo_key(text, &key), ==, id ? 0 : -EINVAL);
 	g_assert_cmpint(key.kind, ==, kind);
@@ -18,27 +18,27 @@ static void check(const char *text, enum bpfrefs_kind kind, uint32_t id)
 TEST(kinds)
 {
 	check("pos:\t0\nflags:\t02000002\nmap_type:\t1\nkey_size:\t4\nmap_id:\t12\nfrozen:\t0\n",
-	      BPFREFS_MAP, 12);
-	check("prog_type:\t3\nprog_jited:\t1\nprog_id:\t7\n", BPFREFS_PROG, 7);
-	check("btf_id:\t4294967295\n", BPFREFS_BTF, UINT32_MAX);
-	check("link_type:\titer\nlink_id:\t3\nprog_id:\t9\n", BPFREFS_LINK, 3);
+	      BPFREFS_KIND_MAP, 12);
+	check("prog_type:\t3\nprog_jited:\t1\nprog_id:\t7\n", BPFREFS_KIND_PROG, 7);
+	check("btf_id:\t4294967295\n", BPFREFS_KIND_BTF, UINT32_MAX);
+	check("link_type:\titer\nlink_id:\t3\nprog_id:\t9\n", BPFREFS_KIND_LINK, 3);
 	/* A link shows its program and its target too, in any order. */
-	check("prog_id:\t9\nmap_id:\t8\nlink_id:\t3\n", BPFREFS_LINK, 3);
-	check("map_id:\t8", BPFREFS_MAP, 8);
+	check("prog_id:\t9\nmap_id:\t8\nlink_id:\t3\n", BPFREFS_KIND_LINK, 3);
+	check("map_id:\t8", BPFREFS_KIND_MAP, 8);
 }
 
 TEST(others)
 {
-	check("", BPFREFS_KIND_COUNT, 0);
-	check("pos:\t0\nflags:\t02\n", BPFREFS_KIND_COUNT, 0);
-	check("old_map_id:\t5\nmap_id_old:\t5\nmap_ids:\t5\nmap_id 5\n", BPFREFS_KIND_COUNT, 0);
-	check("name:\tmap_id:5\n", BPFREFS_KIND_COUNT, 0);
-	check("map_id:\t0\n", BPFREFS_KIND_COUNT, 0);
-	check("map_id:\t-5\n", BPFREFS_KIND_COUNT, 0);
-	check("map_id:\t5x\n", BPFREFS_KIND_COUNT, 0);
-	check("map_id:\t\n", BPFREFS_KIND_COUNT, 0);
-	check("map_id:\t4294967296\n", BPFREFS_KIND_COUNT, 0);
-	check("map_id:\t99999999999999999999999\n", BPFREFS_KIND_COUNT, 0);
+	check("", BPFREFS_KIND_NONE, 0);
+	check("pos:\t0\nflags:\t02\n", BPFREFS_KIND_NONE, 0);
+	check("old_map_id:\t5\nmap_id_old:\t5\nmap_ids:\t5\nmap_id 5\n", BPFREFS_KIND_NONE, 0);
+	check("name:\tmap_id:5\n", BPFREFS_KIND_NONE, 0);
+	check("map_id:\t0\n", BPFREFS_KIND_NONE, 0);
+	check("map_id:\t-5\n", BPFREFS_KIND_NONE, 0);
+	check("map_id:\t5x\n", BPFREFS_KIND_NONE, 0);
+	check("map_id:\t\n", BPFREFS_KIND_NONE, 0);
+	check("map_id:\t4294967296\n", BPFREFS_KIND_NONE, 0);
+	check("map_id:\t99999999999999999999999\n", BPFREFS_KIND_NONE, 0);
 }
 
 TEST(num)

@@ -50,10 +50,12 @@ TEST_GRAPH(rings)
 	build_rings(scan);
 	snap = freeze(scan);
 	garbage_is(snap, "map/1 map/2 map/3 ");
-	state_is(snap, map(1), BPFREFS_UNROOTED, "no root leads to it: bpfrefs keeps it (auto)");
-	state_is(snap, prog(12), BPFREFS_UNROOTED, "no root leads to it: map/2 has it in slot 0");
-	state_is(snap, map(4), BPFREFS_HELD, "prog/15 uses it");
-	state_is(snap, prog(14), BPFREFS_HELD, "map/4 has it in slot 7");
+	state_is(snap, map(1), BPFREFS_STATE_UNROOTED,
+		 "no root leads to it: bpfrefs keeps it (auto)");
+	state_is(snap, prog(12), BPFREFS_STATE_UNROOTED,
+		 "no root leads to it: map/2 has it in slot 0");
+	state_is(snap, map(4), BPFREFS_STATE_HELD, "prog/15 uses it");
+	state_is(snap, prog(14), BPFREFS_STATE_HELD, "map/4 has it in slot 7");
 }
 
 /* The same cycles, but prog 11 has an unexplained reference, and a process has prog 13. */
@@ -71,8 +73,8 @@ TEST_GRAPH(rings_with_roots)
 	 * An array with an automatic keep is not at risk: its user state stays as long as a program
 	 * leads to it.
 	 */
-	state_is(snap, map(2), BPFREFS_HELD, "prog/13 uses it");
-	state_is(snap, map(3), BPFREFS_HELD, "prog/12 uses it");
+	state_is(snap, map(2), BPFREFS_STATE_HELD, "prog/13 uses it");
+	state_is(snap, map(3), BPFREFS_STATE_HELD, "prog/12 uses it");
 }
 
 TEST_GRAPH(gap)
@@ -88,7 +90,7 @@ TEST_GRAPH(gap)
 	g_assert_null(keys);
 	state_is(snap, map(1), BPFREFS_STATE_UNKNOWN,
 		 "nothing leads to it, but class fd is partial");
-	state_is(snap, map(4), BPFREFS_HELD, "prog/15 uses it");
+	state_is(snap, map(4), BPFREFS_STATE_HELD, "prog/15 uses it");
 }
 
 /*
@@ -109,11 +111,12 @@ TEST_GRAPH(keeps)
 	scan_object(scan, map(4))->refcnt++;
 	snap = freeze(scan);
 	garbage_is(snap, "map/5 ");
-	state_is(snap, map(1), BPFREFS_HELD, "bpfrefs keeps it (pin)");
-	state_is(snap, map(2), BPFREFS_HELD, "prog/12 uses it");
+	state_is(snap, map(1), BPFREFS_STATE_HELD, "bpfrefs keeps it (pin)");
+	state_is(snap, map(2), BPFREFS_STATE_HELD, "prog/12 uses it");
 	state_is(snap, map(3), BPFREFS_STATE_UNKNOWN, "its counters were changing");
 	state_is(snap, map(4), BPFREFS_STATE_UNKNOWN, "unexplained references: 1");
-	state_is(snap, map(5), BPFREFS_UNROOTED, "no root leads to it: bpfrefs keeps it (auto)");
+	state_is(snap, map(5), BPFREFS_STATE_UNROOTED,
+		 "no root leads to it: bpfrefs keeps it (auto)");
 }
 
 TEST_GRAPH(empty)

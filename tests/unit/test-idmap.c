@@ -38,7 +38,7 @@ static void check_numbers(uint64_t first, uint64_t step)
 TEST(ids_keys_and_addresses)
 {
 	check_numbers(2, 2);
-	check_numbers((uint64_t)BPFREFS_BTF << 32 | 100, 3);
+	check_numbers((uint64_t)BPFREFS_KIND_BTF << 32 | 100, 3);
 	check_numbers(0xffff888000000000u, 0x100);
 	check_numbers(0, (uint64_t)1 << 48);
 }

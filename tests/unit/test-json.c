@@ -96,7 +96,7 @@ static char *write_all(bool pretty)
 	json_begin(&json, "none", '[');
 	json_end(&json, ']');
 	json_begin(&json, "keys", '[');
-	json_key(&json, NULL, (struct bpfrefs_key){ BPFREFS_MAP, 12 });
+	json_key(&json, NULL, (struct bpfrefs_key){ BPFREFS_KIND_MAP, 12 });
 	json_begin(&json, NULL, '{');
 	json_bool(&json, "false", false);
 	json_end(&json, '}');

@@ -23,7 +23,7 @@ TEST(names)
 	char name[KEEP_NAME_MAX];
 
 	g_assert_cmpint(keep_name_parse("map_12", &key), ==, 0);
-	g_assert_cmpint(key.kind, ==, BPFREFS_MAP);
+	g_assert_cmpint(key.kind, ==, BPFREFS_KIND_MAP);
 	g_assert_cmpuint(key.id, ==, 12);
 	g_assert_cmpint(keep_name_parse("link_4294967295", &key), ==, 0);
 	g_assert_cmpstr(keep_name(key, name), ==, "link_4294967295");
@@ -108,10 +108,12 @@ TEST_DIR(refused)
 /* ------------------------------------------------------------- keepers --- */
 
 /* A fake kernel with array 1, hash 2, program 3 and btf 4. */
-static const struct bpfrefs_key ids[] = {
-	{ BPFREFS_MAP, 1 }, { BPFREFS_MAP, 2 }, { BPFREFS_PROG, 3 }, { BPFREFS_BTF, 4 }, NOBODY
-};
-static const struct bpfrefs_key btf = { BPFREFS_BTF, 4 };
+static const struct bpfrefs_key ids[] = { { BPFREFS_KIND_MAP, 1 },
+					  { BPFREFS_KIND_MAP, 2 },
+					  { BPFREFS_KIND_PROG, 3 },
+					  { BPFREFS_KIND_BTF, 4 },
+					  NOBODY };
+static const struct bpfrefs_key btf = { BPFREFS_KIND_BTF, 4 };
 
 static void build(struct scan *scan)
 {
@@ -132,8 +134,8 @@ TEST_DIR(set_refused)
 	g_assert_cmpint(bpfrefs_keeper_open(ctx, -1, &keeper), ==, -EBADF);
 	g_assert_cmpint(bpfrefs_keeper_open(ctx, dir->fd, &keeper), ==, 0);
 	g_assert_cmpint(bpfrefs_keep_set(keeper, map(9), BPFREFS_KEEP_FD), ==, -ENOENT);
-	g_assert_cmpint(bpfrefs_keep_set(keeper, map(1), BPFREFS_KEEP_COUNT), ==, -EINVAL);
-	g_assert_cmpint(bpfrefs_keep_set(keeper, (struct bpfrefs_key){ BPFREFS_KIND_COUNT, 1 },
+	g_assert_cmpint(bpfrefs_keep_set(keeper, map(1), KEEP_COUNT), ==, -EINVAL);
+	g_assert_cmpint(bpfrefs_keep_set(keeper, (struct bpfrefs_key){ BPFREFS_KIND_NONE, 1 },
 					 BPFREFS_KEEP_OFF),
 			==, -EINVAL);
 	g_assert_cmpint(bpfrefs_keep_set(keeper, btf, BPFREFS_KEEP_PIN), ==, -EOPNOTSUPP);

@@ -28,12 +28,12 @@ TEST(keys_round_trip)
 		"map",	 "map/",   "/1",     "maps/1", "map/01",
 		"MAP/1", "map/1/", "map//1", "",       "a-very-long-kind/1"
 	};
-	struct bpfrefs_key key = { BPFREFS_LINK, 9 };
+	struct bpfrefs_key key = { BPFREFS_KIND_LINK, 9 };
 	char buf[BPFREFS_KEY_MAX];
 
 	for (size_t i = 0; i < G_N_ELEMENTS(bad); i++)
 		g_assert_cmpint(bpfrefs_key_parse(bad[i], &key), ==, -EINVAL);
-	g_assert_cmpint(key.kind, ==, BPFREFS_LINK);
+	g_assert_cmpint(key.kind, ==, BPFREFS_KIND_LINK);
 	g_assert_cmpuint(key.id, ==, 9);
 	for (size_t i = 0; i < G_N_ELEMENTS(good); i++) {
 		g_assert_cmpint(bpfrefs_key_parse(good[i], &key), ==, 0);
@@ -43,8 +43,8 @@ TEST(keys_round_trip)
 
 TEST(keys_are_ordered)
 {
-	struct bpfrefs_key map2 = { BPFREFS_MAP, 2 }, map10 = { BPFREFS_MAP, 10 };
-	struct bpfrefs_key prog1 = { BPFREFS_PROG, 1 };
+	struct bpfrefs_key map2 = { BPFREFS_KIND_MAP, 2 }, map10 = { BPFREFS_KIND_MAP, 10 };
+	struct bpfrefs_key prog1 = { BPFREFS_KIND_PROG, 1 };
 
 	g_assert_cmpint(bpfrefs_key_compare(map2, map10), <, 0);
 	g_assert_cmpint(bpfrefs_key_compare(map10, map2), >, 0);
@@ -58,29 +58,30 @@ TEST(enumerations_have_words)
 	enum bpfrefs_keep_mode mode;
 	enum bpfrefs_kind kind;
 
-	for (unsigned int i = 0; i < BPFREFS_KIND_COUNT; i++) {
+	for (unsigned int i = 0; i < KIND_COUNT; i++) {
 		g_assert_cmpint(bpfrefs_kind_parse(bpfrefs_kind_name(i), &kind), ==, 0);
 		g_assert_cmpuint(kind, ==, i);
 	}
-	for (unsigned int i = 0; i < BPFREFS_KEEP_COUNT; i++) {
+	for (unsigned int i = 0; i < KEEP_COUNT; i++) {
 		g_assert_cmpint(bpfrefs_keep_parse(bpfrefs_keep_name(i), &mode), ==, 0);
 		g_assert_cmpuint(mode, ==, i);
 	}
 	g_assert_cmpint(bpfrefs_keep_parse("on", &mode), ==, -EINVAL);
-	for (unsigned int i = 0; i < BPFREFS_STATE_COUNT; i++)
+	for (unsigned int i = 0; i < STATE_COUNT; i++)
 		g_assert_cmpstr(bpfrefs_state_name(i), !=, "?");
-	for (unsigned int i = 0; i < BPFREFS_SOURCE_COUNT; i++)
+	for (unsigned int i = 0; i < SOURCE_COUNT; i++)
 		g_assert_cmpstr(bpfrefs_source_name(i), !=, "?");
-	for (unsigned int i = 0; i < BPFREFS_COVERAGE_COUNT; i++)
+	for (unsigned int i = 0; i < COVERAGE_COUNT; i++)
 		g_assert_cmpstr(bpfrefs_coverage_name(i), !=, "?");
-	g_assert_cmpstr(bpfrefs_kind_name(BPFREFS_KIND_COUNT), ==, "?");
-	g_assert_cmpstr(bpfrefs_state_name(BPFREFS_STATE_COUNT), ==, "?");
-	g_assert_cmpstr(bpfrefs_keep_name(BPFREFS_KEEP_COUNT), ==, "?");
+	g_assert_cmpstr(bpfrefs_kind_name(KIND_COUNT), ==, "?");
+	g_assert_cmpstr(bpfrefs_kind_name(BPFREFS_KIND_NONE), ==, "?");
+	g_assert_cmpstr(bpfrefs_state_name(STATE_COUNT), ==, "?");
+	g_assert_cmpstr(bpfrefs_keep_name(KEEP_COUNT), ==, "?");
 }
 
 TEST(keeps_are_identified_by_their_path)
 {
-	static const struct bpfrefs_key map = { BPFREFS_MAP, 12 };
+	static const struct bpfrefs_key map = { BPFREFS_KIND_MAP, 12 };
 	static const struct {
 		const char *inner;
 		enum bpfrefs_keep_mode mode;

@@ -35,16 +35,16 @@ TEST(directories)
 	for (const struct node *row = tree; row->mode; row++)
 		opened[row->opens]++;
 	for (enum dir dir = DIR_ROOT; dir < DIR_COUNT; dir++)
-		g_assert_cmpint(opened[dir], ==, dir == DIR_OBJECT ? BPFREFS_KIND_COUNT : 1);
+		g_assert_cmpint(opened[dir], ==, dir == DIR_OBJECT ? BPFREFS_KIND_BTF + 1 : 1);
 }
 
 TEST(codec)
 {
 	for (const struct node *row = tree; row->mode; row++) {
-		struct where w = { .row = row, .key.kind = BPFREFS_KIND_COUNT }, back;
+		struct where w = { .row = row, .key.kind = BPFREFS_KIND_NONE }, back;
 
 		if (node_dir_has_key(row->in))
-			w.key = (struct bpfrefs_key){ BPFREFS_BTF, UINT32_MAX };
+			w.key = (struct bpfrefs_key){ BPFREFS_KIND_BTF, UINT32_MAX };
 		if (node_dir_has_pid(row->in))
 			w.pid = NODE_PID_MAX;
 		if (row->in == DIR_FDS)
@@ -312,7 +312,7 @@ TEST_FAKE(parents)
 TEST_FAKE(readdir_gone)
 {
 	struct names names = { .text = NULL };
-	struct where w = { .row = &tree[2], .key = { BPFREFS_MAP, 99 } };
+	struct where w = { .row = &tree[2], .key = { BPFREFS_KIND_MAP, 99 } };
 
 	g_assert_cmpint(tree_readdir(&fake->fs, node_ino(tree, &w), 0, add_name, &names), ==,
 			-ENOENT);

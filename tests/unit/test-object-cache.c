@@ -21,7 +21,7 @@ static void note_prog(struct object_cache *cache, uint32_t id, uint32_t used)
 
 static const struct walk_rec *prog_of(const struct object_cache *cache, uint32_t id)
 {
-	return object_cache_find(cache, (struct bpfrefs_key){ BPFREFS_PROG, id });
+	return object_cache_find(cache, (struct bpfrefs_key){ BPFREFS_KIND_PROG, id });
 }
 
 static void add_maps(struct object_cache *cache, uint32_t prog, uint32_t first, uint32_t count)
@@ -143,16 +143,16 @@ TEST(types)
 	struct object_cache *cache = object_cache_new();
 	struct walk_map map = { .rec = { WALK_MAP, sizeof(map), 5 }, .type = 17, .refcnt = 1 };
 
-	g_assert_cmpuint(object_cache_types(cache, BPFREFS_MAP), ==, 0);
+	g_assert_cmpuint(object_cache_types(cache, BPFREFS_KIND_MAP), ==, 0);
 	object_cache_note(cache, &map.rec);
 	map.rec.id = 6;
 	map.type = 1000; /* has no bit */
 	object_cache_note(cache, &map.rec);
 	note_prog(cache, 1, 0);
-	g_assert_cmpuint(object_cache_types(cache, BPFREFS_MAP), ==, 1u << 17);
-	g_assert_cmpuint(object_cache_types(cache, BPFREFS_PROG), ==, 1u << 1);
+	g_assert_cmpuint(object_cache_types(cache, BPFREFS_KIND_MAP), ==, 1u << 17);
+	g_assert_cmpuint(object_cache_types(cache, BPFREFS_KIND_PROG), ==, 1u << 1);
 	object_cache_begin(cache);
-	g_assert_cmpuint(object_cache_types(cache, BPFREFS_MAP), ==, 0);
+	g_assert_cmpuint(object_cache_types(cache, BPFREFS_KIND_MAP), ==, 0);
 	object_cache_free(cache);
 }
 

@@ -47,7 +47,8 @@ static void attached(struct scan *scan, uint32_t prog_id, const char *ifname, ui
 
 static void pinned(struct scan *scan, struct bpfrefs_key key, uint64_t ino, uint32_t owner)
 {
-	struct bpfrefs_ref *ref = hold(scan, "pin", key, nobody, NULL, key.kind == BPFREFS_MAP);
+	struct bpfrefs_ref *ref =
+		hold(scan, "pin", key, nobody, NULL, key.kind == BPFREFS_KIND_MAP);
 
 	set(scan, ref, "path", NULL, BPFREFS_UNKNOWN);
 	ref_set_location(scan, ref, (struct pin_location){ MAJOR, MINOR, ino, "/x" });
@@ -113,14 +114,14 @@ TEST_GRAPH(namespaces)
 	roots_are(snap, prog(14), "xdp:prog/14 ");
 	roots_are(snap, prog(15), "xdp[socket 79]:prog/15 ");
 	roots_are(snap, prog(16), "xdp[mnt_ns 80]:prog/16 ");
-	state_is(snap, map(1), BPFREFS_HELD, "prog/11 uses it");
-	state_is(snap, prog(11), BPFREFS_HELD,
+	state_is(snap, map(1), BPFREFS_STATE_HELD, "prog/11 uses it");
+	state_is(snap, prog(11), BPFREFS_STATE_HELD,
 		 "attached (xdp lo) in a network namespace that only pid 77 holds");
-	state_is(snap, prog(12), BPFREFS_HELD,
+	state_is(snap, prog(12), BPFREFS_STATE_HELD,
 		 "attached (xdp lo) in a network namespace that only pid 77 and pid 78 (child) "
 		 "hold");
-	state_is(snap, prog(13), BPFREFS_HELD, "attached (xdp lo)");
-	state_is(snap, prog(14), BPFREFS_HELD, "attached (xdp lo)");
+	state_is(snap, prog(13), BPFREFS_STATE_HELD, "attached (xdp lo)");
+	state_is(snap, prog(14), BPFREFS_STATE_HELD, "attached (xdp lo)");
 }
 
 /* Owners that hold each other stay if no other hold was found: something unknown holds them. */
@@ -177,12 +178,12 @@ TEST_GRAPH(pins)
 	kept_by_pid(scan, net_ns(scan, 6), 70);
 	keep(scan, 4, "auto");
 	snap = freeze(scan);
-	state_is(snap, map(1), BPFREFS_AT_RISK,
+	state_is(snap, map(1), BPFREFS_STATE_AT_RISK,
 		 "only pid 70 (sleep), pid 71 (sleep) and 2 more hold its user state, and prog/11, "
 		 "which stays, uses it");
-	state_is(snap, map(2), BPFREFS_HELD,
+	state_is(snap, map(2), BPFREFS_STATE_HELD,
 		 "pinned in a bpffs that only pid 70 (sleep), pid 71 (sleep) and 2 more hold");
-	state_is(snap, map(3), BPFREFS_HELD,
+	state_is(snap, map(3), BPFREFS_STATE_HELD,
 		 "pinned in a bpffs that only pid 70 (sleep), pid 71 (sleep) and 2 more hold");
 	for (uint32_t pid = 71; pid < 74; pid++)
 		retained_is(snap, pid, "");
@@ -223,8 +224,8 @@ TEST_GRAPH(pins_ended)
 	kept_by_pid(scan, net_ns(scan, 2), 71);
 	scan_process(scan, 70, "a");
 	snap = freeze(scan);
-	state_is(snap, map(1), BPFREFS_HELD, "pinned in a bpffs that only pid 70 (a) holds");
-	state_is(snap, map(2), BPFREFS_AT_RISK,
+	state_is(snap, map(1), BPFREFS_STATE_HELD, "pinned in a bpffs that only pid 70 (a) holds");
+	state_is(snap, map(2), BPFREFS_STATE_AT_RISK,
 		 "only pid 70 (a) holds its user state, and prog/12, which stays, uses it");
 	retained_is(snap, 70, "map/1:freed map/2:cleared prog/11:freed ");
 }
@@ -278,13 +279,13 @@ TEST_GRAPH(devices)
 	retained_is(snap, 78, "prog/12:freed prog/13:freed ");
 	roots_are(snap, prog(12), "xdp[tun 77]:prog/12 xdp[net_ns 78]:prog/12 ");
 	roots_are(snap, prog(14), "xdp:prog/14 ");
-	state_is(snap, prog(12), BPFREFS_HELD,
+	state_is(snap, prog(12), BPFREFS_STATE_HELD,
 		 "attached (xdp tap1) to a device that is removed with pid 77, or with pid 78");
-	state_is(snap, prog(11), BPFREFS_HELD,
+	state_is(snap, prog(11), BPFREFS_STATE_HELD,
 		 "attached (xdp tap0) to a device that only pid 77 holds");
-	state_is(snap, prog(13), BPFREFS_HELD,
+	state_is(snap, prog(13), BPFREFS_STATE_HELD,
 		 "attached (xdp veth0) to a device that only pid 78 holds");
-	state_is(snap, map(1), BPFREFS_AT_RISK,
+	state_is(snap, map(1), BPFREFS_STATE_AT_RISK,
 		 "only pid 79 (loader) holds its user state, and prog/12, which stays, uses it");
 }
 
@@ -302,8 +303,8 @@ TEST_GRAPH(devices_with_holder)
 	fd(scan, map(3), 78);
 	uses(scan, 11, 3);
 	snap = freeze(scan);
-	state_is(snap, map(2), BPFREFS_HELD, "pid 78 (loader) has a descriptor");
-	state_is(snap, map(3), BPFREFS_AT_RISK,
+	state_is(snap, map(2), BPFREFS_STATE_HELD, "pid 78 (loader) has a descriptor");
+	state_is(snap, map(3), BPFREFS_STATE_AT_RISK,
 		 "only pid 78 (loader) holds its user state, and prog/11, which stays, uses it");
 	retained_is(snap, 78, "map/2:freed map/3:cleared prog/12:freed prog/13:freed ");
 }
@@ -343,7 +344,7 @@ TEST_GRAPH(psocks)
 	roots_are(snap, prog(12), "fd(78):map/2,prog/12 fd(79):map/3,prog/12 ");
 	retained_is(snap, 77, "map/1:freed prog/11:freed ");
 	retained_is(snap, 78, "map/2:freed ");
-	state_is(snap, prog(12), BPFREFS_HELD, "a socket in map/2 has it (psock)");
+	state_is(snap, prog(12), BPFREFS_STATE_HELD, "a socket in map/2 has it (psock)");
 	state_is(snap, prog(13), BPFREFS_STATE_UNKNOWN,
 		 "a socket in a sockmap has it (psock), and what holds that is not known");
 }
@@ -368,8 +369,8 @@ TEST_GRAPH(psock_unused)
 	scan_process(scan, 78, "server");
 	snap = freeze(scan);
 	roots_are(snap, prog(11), "pin:prog/12,map/1,prog/11 ");
-	state_is(snap, prog(11), BPFREFS_HELD, "a socket in map/1 has it (psock)");
-	state_is(snap, map(1), BPFREFS_CLEARED,
+	state_is(snap, prog(11), BPFREFS_STATE_HELD, "a socket in map/1 has it (psock)");
+	state_is(snap, map(1), BPFREFS_STATE_CLEARED,
 		 "usercnt is 0 and prog/12 uses it: its parser and verdict programs were released");
 }
 

@@ -200,16 +200,16 @@ TEST_BPFFS(by_id)
 
 	if (is_skipped())
 		return;
-	g_assert_cmpint(syscall_next_id(BPFREFS_MAP, world.map.id - 1, &id), ==, 0);
+	g_assert_cmpint(syscall_next_id(BPFREFS_KIND_MAP, world.map.id - 1, &id), ==, 0);
 	g_assert_cmpuint(id, ==, world.map.id);
-	g_assert_cmpint(syscall_next_id(BPFREFS_MAP, UINT32_MAX, &id), ==, -ENOENT);
-	g_assert_cmpint(syscall_next_id(BPFREFS_MAP, INT32_MAX, &id), ==, -ENOENT);
-	g_assert_cmpint(syscall_open_id(BPFREFS_MAP, INT32_MAX), ==, -ENOENT);
-	g_assert_cmpint(syscall_open_id(BPFREFS_KIND_COUNT, 1), ==, -EINVAL);
-	fd = syscall_open_id(BPFREFS_MAP, world.map.id);
+	g_assert_cmpint(syscall_next_id(BPFREFS_KIND_MAP, UINT32_MAX, &id), ==, -ENOENT);
+	g_assert_cmpint(syscall_next_id(BPFREFS_KIND_MAP, INT32_MAX, &id), ==, -ENOENT);
+	g_assert_cmpint(syscall_open_id(BPFREFS_KIND_MAP, INT32_MAX), ==, -ENOENT);
+	g_assert_cmpint(syscall_open_id(BPFREFS_KIND_NONE, 1), ==, -EINVAL);
+	fd = syscall_open_id(BPFREFS_KIND_MAP, world.map.id);
 	g_assert_cmpint(syscall_identify(fd, &key), ==, 0);
 	g_assert_cmpuint(key.id, ==, world.map.id);
-	g_assert_cmpint(uapi_info_read(fd, BPFREFS_MAP, &info), ==, 0);
+	g_assert_cmpint(uapi_info_read(fd, BPFREFS_KIND_MAP, &info), ==, 0);
 	g_assert_cmpstr(bpfrefs_info_field(info, 1)->str, ==, "array");
 	g_assert_cmpuint(bpfrefs_info_field(info, 2)->num, ==, world.map.id);
 	g_assert_cmpstr(bpfrefs_info_field(info, 7)->str, ==, "pinned");

@@ -19,7 +19,7 @@ static bool is_skipped(void)
 {
 	uint32_t id;
 
-	if (syscall_next_id(BPFREFS_MAP, 0, &id) != -EPERM)
+	if (syscall_next_id(BPFREFS_KIND_MAP, 0, &id) != -EPERM)
 		return false;
 	g_test_skip("needs CAP_SYS_ADMIN: object ids");
 	return true;
@@ -38,9 +38,44 @@ static struct bpfrefs_ctx *open_ctx(void)
 	return ctx;
 }
 
+/* A program that was built with an older or a newer version passes options of another size. */
+TEST(options_of_another_size)
+{
+	struct {
+		struct bpfrefs_options known;
+		uint64_t later;
+	} options = { .known = { .size = sizeof(options), .source = BPFREFS_SOURCE_PROC } };
+	struct bpfrefs_ctx *ctx = NULL;
+	int err;
+
+	options.later = 1;
+	g_assert_cmpint(bpfrefs_ctx_open(&options.known, &ctx), ==, -EINVAL);
+	options.known.size = sizeof(options.known.size) - 1;
+	g_assert_cmpint(bpfrefs_ctx_open(&options.known, &ctx), ==, -EINVAL);
+	options.known.source = SOURCE_COUNT;
+	options.known.size = sizeof(options.known);
+	g_assert_cmpint(bpfrefs_ctx_open(&options.known, &ctx), ==, -EINVAL);
+	g_assert_null(ctx);
+
+	options.known.source = BPFREFS_SOURCE_PROC;
+	options.later = 0;
+	for (size_t size = offsetof(struct bpfrefs_options, proc_fd); size <= sizeof(options);
+	     size = size == sizeof(options) ? size + 1 : sizeof(options)) {
+		options.known.size = size;
+		err = bpfrefs_ctx_open(&options.known, &ctx);
+		if (err == -EPERM) {
+			g_test_skip("needs CAP_SYS_ADMIN and the initial pid namespace");
+			return;
+		}
+		g_assert_cmpint(err, ==, 0);
+		g_assert_cmpint(bpfrefs_ctx_source(ctx, NULL), ==, BPFREFS_SOURCE_PROC);
+		bpfrefs_ctx_close(ctx);
+	}
+}
+
 static struct bpfrefs_key key_of(int fd)
 {
-	struct bpfrefs_key key = { BPFREFS_KIND_COUNT, 0 };
+	struct bpfrefs_key key = { BPFREFS_KIND_NONE, 0 };
 
 	g_assert_cmpint(fd, >=, 0);
 	g_assert_cmpint(syscall_identify(fd, &key), ==, 0);
@@ -149,7 +184,7 @@ TEST(dup)
 		return;
 	map = bpf_map_create(BPF_MAP_TYPE_ARRAY, "dup", 4, 4, 1, NULL);
 	second = fcntl(map, F_DUPFD_CLOEXEC, 3);
-	other = syscall_open_id(BPFREFS_MAP, key_of(map).id);
+	other = syscall_open_id(BPFREFS_KIND_MAP, key_of(map).id);
 	check_holders(ctx, key_of(map), "fd ref=1 user=1\nfd ref=0 user=0\nfd ref=1 user=1\n");
 	bpfrefs_ctx_close(ctx);
 }
@@ -166,7 +201,7 @@ TEST(kept)
 		return;
 	map = bpf_map_create(BPF_MAP_TYPE_ARRAY, "kept", 4, 4, 1, NULL);
 	key = key_of(map);
-	kept = syscall_open_id(BPFREFS_MAP, key.id);
+	kept = syscall_open_id(BPFREFS_KIND_MAP, key.id);
 	g_hash_table_insert(ctx->kept, GINT_TO_POINTER(kept), g_memdup2(&key, sizeof(key)));
 	check_holders(ctx, key, "fd ref=1 user=1\nkeep ref=1 user=1\n");
 	bpfrefs_ctx_close(ctx);

@@ -55,11 +55,11 @@ TEST_SCANNED(at_risk)
 	check_shown(fake, fake_map, 0, show_at_risk, "");
 	fake_object(fake, fake_map)->type = "sockmap";
 	fake_object(fake, fake_map)->type_number = BPF_MAP_TYPE_SOCKMAP;
-	fake_object(fake, fake_map)->state = BPFREFS_AT_RISK;
+	fake_object(fake, fake_map)->state = BPFREFS_STATE_AT_RISK;
 	fake_object(fake, fake_plain)->type = "prog_array";
 	fake_object(fake, fake_plain)->type_number = BPF_MAP_TYPE_PROG_ARRAY;
-	fake_object(fake, fake_plain)->state = BPFREFS_CLEARED;
-	fake_object(fake, fake_tail)->state = BPFREFS_UNROOTED;
+	fake_object(fake, fake_plain)->state = BPFREFS_STATE_CLEARED;
+	fake_object(fake, fake_tail)->state = BPFREFS_STATE_UNROOTED;
 	check_shown(fake, fake_map, 0, show_at_risk,
 		    "map/13 name=a\\040b\\134c\\012\\377 type=prog_array refcnt=? usercnt=? "
 		    "unexplained=? "
@@ -194,7 +194,7 @@ TEST_SCANNED(dot)
 {
 	fake->gaps = true;
 	fake_scan(fake);
-	fake_object(fake, fake_map)->state = BPFREFS_AT_RISK;
+	fake_object(fake, fake_map)->state = BPFREFS_STATE_AT_RISK;
 	fake_object(fake, fake_btf)->state = BPFREFS_STATE_UNKNOWN;
 	fake_object(fake, fake_link)->because = "a \"quoted\" \\ word";
 	check_shown(

@@ -50,7 +50,7 @@ static char *lines_of(struct fake *fake, const char *prefix)
 
 TEST_METRICS(objects)
 {
-	fake_object(fake, fake_tail)->state = BPFREFS_CLEARED;
+	fake_object(fake, fake_tail)->state = BPFREFS_STATE_CLEARED;
 	check(fake, "bpfrefs_objects",
 	      GROUP("map", "hash", "1", "0") GROUP("map", "prog_array", "1", "0")
 		      GROUP("prog", "xdp", "1", "1") GROUP("link", "xdp", "1", "0")

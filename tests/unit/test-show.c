@@ -314,7 +314,7 @@ TEST(each_class)
 			g_malloc0(sizeof(*ref) + REF_FIELDS_MAX * sizeof(ref->values[0]));
 		g_autoptr(GString) want = g_string_new(NULL), got = g_string_new(NULL);
 
-		ref->target = (struct bpfrefs_key){ BPFREFS_PROG, UINT32_MAX };
+		ref->target = (struct bpfrefs_key){ BPFREFS_KIND_PROG, UINT32_MAX };
 		ref->class = class;
 		ref->ref = ref->user = UINT32_MAX;
 		g_string_printf(want, "prog/4294967295 %s ref=4294967295 user=4294967295",

@@ -16,14 +16,14 @@ static struct bpfrefs_snapshot *large_snapshot(void)
 
 	for (uint32_t i = 1; i <= OBJECTS; i++) {
 		struct bpfrefs_object *object =
-			scan_object_add(scan, (struct bpfrefs_key){ BPFREFS_MAP, i });
+			scan_object_add(scan, (struct bpfrefs_key){ BPFREFS_KIND_MAP, i });
 
 		object->name = scan_str(scan, "a\xff b");
 		object->type = "hash";
 	}
 	scan_set_class(scan, holder_classes[0]);
 	for (uint32_t i = 0; i < REFERENCES; i++) {
-		struct bpfrefs_key key = { BPFREFS_MAP, 1 + i % OBJECTS };
+		struct bpfrefs_key key = { BPFREFS_KIND_MAP, 1 + i % OBJECTS };
 		struct bpfrefs_ref *ref = scan_add(scan, key, 1, 1);
 
 		ref_set_num(ref, 0, i);

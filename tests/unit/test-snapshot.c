@@ -7,8 +7,8 @@
 #include "snapshot/private.h"
 #include "snapshot/snapshot.h"
 
-static const struct bpfrefs_key map12 = { BPFREFS_MAP, 12 }, map3 = { BPFREFS_MAP, 3 };
-static const struct bpfrefs_key prog5 = { BPFREFS_PROG, 5 };
+static const struct bpfrefs_key map12 = { BPFREFS_KIND_MAP, 12 }, map3 = { BPFREFS_KIND_MAP, 3 };
+static const struct bpfrefs_key prog5 = { BPFREFS_KIND_PROG, 5 };
 
 static struct scan *begin(void)
 {
@@ -38,9 +38,9 @@ TEST(objects_are_sorted_and_found)
 	g_assert_cmpuint(bpfrefs_snapshot_object_count(snap), ==, 3);
 	g_assert_cmpuint(bpfrefs_snapshot_object(snap, 0)->key.id, ==, 3);
 	g_assert_cmpuint(bpfrefs_snapshot_object(snap, 1)->key.id, ==, 12);
-	g_assert_cmpint(bpfrefs_snapshot_object(snap, 2)->key.kind, ==, BPFREFS_PROG);
+	g_assert_cmpint(bpfrefs_snapshot_object(snap, 2)->key.kind, ==, BPFREFS_KIND_PROG);
 	g_assert_null(bpfrefs_snapshot_object(snap, 3));
-	g_assert_null(bpfrefs_snapshot_find(snap, (struct bpfrefs_key){ BPFREFS_BTF, 12 }));
+	g_assert_null(bpfrefs_snapshot_find(snap, (struct bpfrefs_key){ BPFREFS_KIND_BTF, 12 }));
 	g_assert_true(bpfrefs_snapshot_find(snap, map12)->refcnt == BPFREFS_UNKNOWN);
 	bpfrefs_snapshot_unref(snap);
 }
@@ -72,7 +72,7 @@ TEST(references_are_grouped)
 	set_class(scan, "fd");
 	ref_set_pid(scan_add(scan, map12, 1, 1), 100);
 	ref_set_pid(scan_add(scan, map12, 0, 0), 200);
-	g_assert_null(scan_add(scan, (struct bpfrefs_key){ BPFREFS_MAP, 99 }, 1, 1));
+	g_assert_null(scan_add(scan, (struct bpfrefs_key){ BPFREFS_KIND_MAP, 99 }, 1, 1));
 	snap = end(scan);
 
 	g_assert_cmpuint(bpfrefs_snapshot_ref_count(snap), ==, 4);
@@ -132,7 +132,7 @@ TEST(descriptors_are_found)
 	g_assert_cmpuint(count, ==, 3);
 	for (size_t i = 0; i < count; i++)
 		g_assert_cmpuint(found[i].fd, ==, fds[i]);
-	g_assert_cmpint(found[1].key.kind, ==, BPFREFS_PROG);
+	g_assert_cmpint(found[1].key.kind, ==, BPFREFS_KIND_PROG);
 	g_assert_cmpint(bpfrefs_snapshot_descriptors(snap, 99, &found, &count), ==, 0);
 	g_assert_cmpuint(count, ==, 1);
 	g_assert_cmpuint(found->fd, ==, 5);
@@ -201,15 +201,15 @@ TEST(gaps_add_up)
 	snap = end(scan);
 	for (size_t i = 0; (status = bpfrefs_snapshot_class(snap, i)); i++) {
 		if (strcmp(status->class_->name, "fd") == 0) {
-			g_assert_cmpint(status->coverage, ==, BPFREFS_PARTIAL);
+			g_assert_cmpint(status->coverage, ==, BPFREFS_COVERAGE_PARTIAL);
 			g_assert_cmpuint(status->count, ==, 3);
 			g_assert_cmpstr(status->what, ==, "processes");
 			g_assert_cmpint(status->error, ==, EACCES);
 		} else if (strcmp(status->class_->name, "pin") == 0) {
-			g_assert_cmpint(status->coverage, ==, BPFREFS_UNAVAILABLE);
+			g_assert_cmpint(status->coverage, ==, BPFREFS_COVERAGE_UNAVAILABLE);
 			g_assert_cmpstr(status->what, ==, "no bpffs");
 		} else {
-			g_assert_cmpint(status->coverage, ==, BPFREFS_COMPLETE);
+			g_assert_cmpint(status->coverage, ==, BPFREFS_COVERAGE_COMPLETE);
 		}
 	}
 	bpfrefs_snapshot_unref(snap);
@@ -313,7 +313,7 @@ static void grow(struct scan *scan, unsigned int what, uint32_t i)
 	if (what == 0)
 		scan_add(scan, map12, 1, 1);
 	else if (what == 1)
-		scan_object_add(scan, (struct bpfrefs_key){ BPFREFS_PROG, i })->name = "p";
+		scan_object_add(scan, (struct bpfrefs_key){ BPFREFS_KIND_PROG, i })->name = "p";
 	else if (what == 2)
 		scan_str(scan, text);
 	else if (what == 3)

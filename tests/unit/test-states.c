@@ -26,13 +26,13 @@ TEST_GRAPH(held)
 	hold(scan, "link", prog(6), link_(5), "prog", 0);
 	keep(scan, 7, "fd");
 	snap = freeze(scan);
-	state_is(snap, map(1), BPFREFS_HELD, "pinned at /sys/fs/bpf/x");
-	state_is(snap, prog(3), BPFREFS_HELD, "map/1 has it in slot 0");
-	state_is(snap, map(2), BPFREFS_HELD, "prog/3 uses it");
-	state_is(snap, prog(4), BPFREFS_HELD, "pid 77 (loader) has a descriptor");
-	state_is(snap, link_(5), BPFREFS_HELD, "pid 77 (loader) has a descriptor");
-	state_is(snap, prog(6), BPFREFS_HELD, "link/5 attaches it");
-	state_is(snap, map(7), BPFREFS_HELD, "bpfrefs keeps it (fd)");
+	state_is(snap, map(1), BPFREFS_STATE_HELD, "pinned at /sys/fs/bpf/x");
+	state_is(snap, prog(3), BPFREFS_STATE_HELD, "map/1 has it in slot 0");
+	state_is(snap, map(2), BPFREFS_STATE_HELD, "prog/3 uses it");
+	state_is(snap, prog(4), BPFREFS_STATE_HELD, "pid 77 (loader) has a descriptor");
+	state_is(snap, link_(5), BPFREFS_STATE_HELD, "pid 77 (loader) has a descriptor");
+	state_is(snap, prog(6), BPFREFS_STATE_HELD, "link/5 attaches it");
+	state_is(snap, map(7), BPFREFS_STATE_HELD, "bpfrefs keeps it (fd)");
 }
 
 /*
@@ -64,17 +64,17 @@ TEST_GRAPH(at_risk)
 	fd(scan, map(5), 77);
 	slot(scan, 1, 3, 15);
 	snap = freeze(scan);
-	state_is(snap, map(1), BPFREFS_AT_RISK,
+	state_is(snap, map(1), BPFREFS_STATE_AT_RISK,
 		 "only pid 77 (loader) holds its user state, and prog/11, which stays, uses it");
-	state_is(snap, map(2), BPFREFS_AT_RISK,
+	state_is(snap, map(2), BPFREFS_STATE_AT_RISK,
 		 "only pid 78 (loader) and pid 79 (child) hold its user state, and prog/11, which "
 		 "stays, uses it");
-	state_is(snap, map(3), BPFREFS_HELD, "pid 77 (loader) has a descriptor");
-	state_is(snap, map(4), BPFREFS_AT_RISK,
+	state_is(snap, map(3), BPFREFS_STATE_HELD, "pid 77 (loader) has a descriptor");
+	state_is(snap, map(4), BPFREFS_STATE_AT_RISK,
 		 "only pid 77 (loader) and pid 80 (loader) hold its user state, and prog/14, which "
 		 "stays, uses it");
-	state_is(snap, map(5), BPFREFS_HELD, "prog/11 uses it");
-	state_is(snap, prog(15), BPFREFS_HELD, "map/1 has it in slot 3");
+	state_is(snap, map(5), BPFREFS_STATE_HELD, "prog/11 uses it");
+	state_is(snap, prog(15), BPFREFS_STATE_HELD, "map/1 has it in slot 3");
 }
 
 /*
@@ -95,10 +95,10 @@ TEST_GRAPH(many)
 	slot(scan, 2, 0, 12);
 	uses(scan, 12, 2);
 	snap = freeze(scan);
-	state_is(snap, map(1), BPFREFS_AT_RISK,
+	state_is(snap, map(1), BPFREFS_STATE_AT_RISK,
 		 "only pid 70 (loader), pid 71 (loader) and 3 more hold its user state, and "
 		 "prog/11, which stays, uses it");
-	state_is(snap, map(2), BPFREFS_HELD, "pid 70 (loader) has a descriptor");
+	state_is(snap, map(2), BPFREFS_STATE_HELD, "pid 70 (loader) has a descriptor");
 }
 
 TEST_GRAPH(cleared)
@@ -112,13 +112,13 @@ TEST_GRAPH(cleared)
 	for (uint32_t id = 1; id <= 4; id++)
 		uses(scan, 11, id);
 	snap = freeze(scan);
-	state_is(snap, map(1), BPFREFS_CLEARED,
+	state_is(snap, map(1), BPFREFS_STATE_CLEARED,
 		 "usercnt is 0 and prog/11 uses it: its tail calls fail");
-	state_is(snap, map(2), BPFREFS_CLEARED,
+	state_is(snap, map(2), BPFREFS_STATE_CLEARED,
 		 "usercnt is 0 and prog/11 uses it: its parser and verdict programs were released");
-	state_is(snap, map(3), BPFREFS_CLEARED,
+	state_is(snap, map(3), BPFREFS_STATE_CLEARED,
 		 "usercnt is 0 and prog/11 uses it: its timers and work queues were cancelled");
-	state_is(snap, map(4), BPFREFS_HELD, "prog/11 uses it");
+	state_is(snap, map(4), BPFREFS_STATE_HELD, "prog/11 uses it");
 }
 
 /* -------------------------------------------------- both nodes of a map --- */
@@ -154,16 +154,17 @@ TEST_GRAPH(parts)
 	hold(scan, "map", prog(15), map(6), "msg_parser", 0);
 	hold(scan, "map", prog(16), map(6), "timer", 0);
 	snap = freeze(scan);
-	state_is(snap, map(1), BPFREFS_CLEARED,
+	state_is(snap, map(1), BPFREFS_STATE_CLEARED,
 		 "usercnt is 0 and prog/11 uses it: its tail calls fail");
-	state_is(snap, prog(12), BPFREFS_UNROOTED, "no root leads to it: map/1 has it in slot 0");
-	state_is(snap, map(3), BPFREFS_HELD, "map/2 has it in slot 4");
-	state_is(snap, prog(13), BPFREFS_HELD, "map/4 has it in slot 1");
-	state_is(snap, prog(14), BPFREFS_UNROOTED,
+	state_is(snap, prog(12), BPFREFS_STATE_UNROOTED,
+		 "no root leads to it: map/1 has it in slot 0");
+	state_is(snap, map(3), BPFREFS_STATE_HELD, "map/2 has it in slot 4");
+	state_is(snap, prog(13), BPFREFS_STATE_HELD, "map/4 has it in slot 1");
+	state_is(snap, prog(14), BPFREFS_STATE_UNROOTED,
 		 "no root leads to it: map/5 holds it (stream_verdict)");
-	state_is(snap, map(6), BPFREFS_HELD, "link/21 holds it (target)");
-	state_is(snap, prog(15), BPFREFS_HELD, "map/6 holds it (msg_parser)");
-	state_is(snap, prog(16), BPFREFS_HELD, "map/6 holds it (timer)");
+	state_is(snap, map(6), BPFREFS_STATE_HELD, "link/21 holds it (target)");
+	state_is(snap, prog(15), BPFREFS_STATE_HELD, "map/6 holds it (msg_parser)");
+	state_is(snap, prog(16), BPFREFS_STATE_HELD, "map/6 holds it (timer)");
 }
 
 /* -------------------------------------------------------------- unknown --- */
@@ -193,9 +194,9 @@ TEST_GRAPH(unknown)
 	state_is(snap, map(2), BPFREFS_STATE_UNKNOWN,
 		 "unexplained references: 19; the kernel may have leaked them");
 	state_is(snap, map(3), BPFREFS_STATE_UNKNOWN, "unexplained user references: 1");
-	state_is(snap, prog(11), BPFREFS_HELD, "pid 77 (loader) has a descriptor");
+	state_is(snap, prog(11), BPFREFS_STATE_HELD, "pid 77 (loader) has a descriptor");
 	state_is(snap, prog(12), BPFREFS_STATE_UNKNOWN,
 		 "link/99 attaches it, and what holds that is not known");
-	state_is(snap, prog(13), BPFREFS_HELD,
+	state_is(snap, prog(13), BPFREFS_STATE_HELD,
 		 "pinned where pid 77 (loader) can reach it and bpfrefs cannot");
 }

@@ -81,9 +81,9 @@ TEST(words)
 
 TEST(unknown)
 {
-	for (unsigned int i = 0; i < BPFREFS_ENUM_COUNT; i++) {
+	for (unsigned int i = 0; i < ENUM_COUNT; i++) {
 		g_assert_null(bpfrefs_enum_name((enum bpfrefs_enum)i, 1000));
 		g_assert_null(bpfrefs_enum_name((enum bpfrefs_enum)i, UINT32_MAX));
 	}
-	g_assert_null(bpfrefs_enum_name(BPFREFS_ENUM_COUNT, 0));
+	g_assert_null(bpfrefs_enum_name(ENUM_COUNT, 0));
 }

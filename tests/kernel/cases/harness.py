@@ -26,7 +26,7 @@ SUSPICIOUS = re.compile(r"CRITICAL|WARNING \*\*|ERROR \*\*|Sanitizer|runtime err
                         re.I)
 # Deferred frees (RCU, work queues) and other processes' short looks pass within this, on a machine
 # that is not emulated.
-PATIENCE = float(os.environ.get("PATIENCE", "5"))
+PATIENCE = float(os.environ.get("PATIENCE", "15"))
 
 libc = ctypes.CDLL(None, use_errno=True)
 
@@ -58,7 +58,7 @@ def stable(read):
     """What @read gives once it has given the same for a while: what a daemon's start or an earlier test
     has released is freed some tenths of a second later (programs after a grace period)."""
     last, since = read(), time.monotonic()
-    while time.monotonic() - since < max(0.5, PATIENCE / 20):
+    while time.monotonic() - since < max(0.5, PATIENCE / 60):
         time.sleep(0.05)
         now = read()
         if now != last:
@@ -137,7 +137,7 @@ def leaves_open(reason):
 
 def run(*command, **kwargs):
     """A command's (exit status, standard output, standard error)."""
-    kwargs.setdefault("timeout", 12 * PATIENCE)
+    kwargs.setdefault("timeout", 4 * PATIENCE)
     done = subprocess.run([str(word) for word in command], stdin=subprocess.DEVNULL,
                           capture_output=True, text=True, check=False, **kwargs)
     return done.returncode, done.stdout, done.stderr
@@ -288,7 +288,7 @@ class Daemon:
         self.open_before = self.descriptors()
 
     def wait_until_up(self):
-        end = time.monotonic() + 4 * PATIENCE
+        end = time.monotonic() + 2 * PATIENCE
         while True:
             try:
                 self.read("holders")
@@ -298,7 +298,7 @@ class Daemon:
                 check(error.errno in (errno.ENOENT, errno.ENOTCONN), str(error))
             status = self.process.poll()
             check(status is None, f"the daemon gave up, exit {status}: {self.log_text()}")
-            check(time.monotonic() < end, f"not mounted after {4 * PATIENCE} s: " + self.log_text())
+            check(time.monotonic() < end, f"not mounted after {2 * PATIENCE} s: " + self.log_text())
             time.sleep(0.01)
 
     def log_text(self):
@@ -322,7 +322,7 @@ class Daemon:
             if sorted(before + transient) != sorted(now):
                 same_files(now, before, "the daemon")
         if self.process.poll() is None and is_mounted(self.mnt):
-            eventually(look, 4 * PATIENCE)
+            eventually(look, 2 * PATIENCE)
 
     def read(self, path):
         return (self.tree / path).read_text()

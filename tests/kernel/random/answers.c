@@ -56,7 +56,7 @@ static enum outcome make_objects(struct run *run)
 	for (int i = 0; i < OBJECTS; i++) {
 		test.standing[i] = (struct standing){ false };
 		test.fd[i] = make_object(run, i);
-		test.key[i].kind = i < ARRAYS ? BPFREFS_MAP : BPFREFS_PROG;
+		test.key[i].kind = i < ARRAYS ? BPFREFS_KIND_MAP : BPFREFS_KIND_PROG;
 		if (test.fd[i] < 0 || graph_id(test.fd[i], i < ARRAYS, &test.key[i].id))
 			return wrong(run, "making object %d: %s", i, strerror(errno));
 		snprintf(name, sizeof(name), "%d", i);
@@ -251,12 +251,12 @@ static int predict(const struct bpfrefs_object *object, enum bpfrefs_effect effe
 
 		if (bpfrefs_key_compare(test.key[i], object->key) != 0)
 			continue;
-		if (effect == BPFREFS_FREED)
+		if (effect == BPFREFS_EFFECT_FREED)
 			*standing = (struct standing){ .freed = true };
 		else
 			*standing = (struct standing){ .cleared = true };
-		test.freed += effect == BPFREFS_FREED;
-		test.cleared += effect != BPFREFS_FREED;
+		test.freed += effect == BPFREFS_EFFECT_FREED;
+		test.cleared += effect != BPFREFS_EFFECT_FREED;
 		return 0;
 	}
 	if (test.fd[0] >= 0)

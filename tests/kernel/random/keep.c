@@ -80,8 +80,8 @@ static enum outcome request(struct run *run, enum op op, const struct graph *gra
 static struct bpfrefs_key key_of(const struct model *model, int i)
 {
 	if (i < ARRAYS)
-		return (struct bpfrefs_key){ BPFREFS_MAP, model->array_id[i] };
-	return (struct bpfrefs_key){ BPFREFS_PROG, model->prog_id[i - ARRAYS] };
+		return (struct bpfrefs_key){ BPFREFS_KIND_MAP, model->array_id[i] };
+	return (struct bpfrefs_key){ BPFREFS_KIND_PROG, model->prog_id[i - ARRAYS] };
 }
 
 static bool is_freed(const struct model *model, int i)
@@ -267,7 +267,7 @@ static enum outcome check_classes(struct run *run)
 	if (err)
 		return wrong(run, "snapshot: %s", strerror(-err));
 	for (size_t i = 0; (status = bpfrefs_snapshot_class(snap, i)); i++) {
-		if (status->coverage == BPFREFS_COMPLETE)
+		if (status->coverage == BPFREFS_COVERAGE_COMPLETE)
 			continue;
 		outcome = wrong(run, "class %s is %s: %s", status->class_->name,
 				bpfrefs_coverage_name(status->coverage),
