@@ -13,7 +13,7 @@ export UBSAN_OPTIONS=print_stacktrace=1
 export TSAN_OPTIONS="exitcode=66:second_deadlock_stack=1:suppressions=$PWD/tests/tsan.supp"
 
 # The seconds that a test waits at most: a daemon is several times slower.
-export PATIENCE="${PATIENCE:-30}"
+export PATIENCE="${PATIENCE:-90}"
 
 run() {
 	compiler=${1%%:*} sanitizers=${1#*:}
