@@ -6,7 +6,7 @@ MOUNTPOINT ?= /run/bpfrefs
 # This file says that `make run` mounted the bpffs at SOURCE, so that `make stop` unmounts it again.
 MARK = /run/bpfrefs-make-run.source
 
-.PHONY: all run stop check lint format words check-vm check-distros check-sanitizers fuzz fuzz-merge bench deb dist
+.PHONY: all run stop check lint format words check-vm check-distros check-prometheus check-sanitizers fuzz fuzz-merge bench deb dist
 
 all:
 	@.ci/install
@@ -84,6 +84,14 @@ check-sanitizers: all
 # Builds the same source with the compilers and libraries of other Debian releases.
 check-distros:
 	@tests/tools/distros.sh $(or $(DISTROS),trixie sid)
+
+# Debian's prometheus and node_exporter (24 MB, downloaded once, not installed) read a mount: an alert fires.
+PROMETHEUS ?= $(or $(XDG_CACHE_HOME),/var/cache)/bpfrefs-prometheus
+check-prometheus: all
+	@tests/tools/prometheus.sh $(PROMETHEUS)
+	@rm -f $(BUILD)/meson-logs/testlog-prometheus.json
+	@PROMETHEUS=$(PROMETHEUS) meson test -C $(BUILD) --setup=prometheus --suite=prometheus --print-errorlogs || true
+	@python3 tests/tools/summary.py $(BUILD) testlog-prometheus.json
 
 # `make bench SIZE=small` takes under a minute; without SIZE all usual sizes are measured. SIZE=node is
 # what a node of a cluster has; SIZE=axes varies one axis of the size after another.
