@@ -54,8 +54,8 @@ enum bpfrefs_kind {
 
 /** Identifies one object: its kind, and the id that the kernel gave it, which is never 0. */
 struct bpfrefs_key {
-	enum bpfrefs_kind kind;
-	uint32_t id;
+	enum bpfrefs_kind kind; /**< the kind; BPFREFS_KIND_NONE: no object */
+	uint32_t id;		/**< the id in the kernel's table of that kind */
 };
 
 /** Returns "map", "prog", "link" or "btf", and "?" for any other value. The string is static. */
@@ -278,7 +278,7 @@ const char *bpfrefs_state_name(enum bpfrefs_state state);
  * structure only through the pointers that the library returns.
  */
 struct bpfrefs_object {
-	struct bpfrefs_key key;
+	struct bpfrefs_key key;	 /**< its kind and id */
 	const char *name;	 /**< the kernel's name, "" if it has none; NULL: unknown */
 	const char *type;	 /**< the UAPI's name of the type, else its number; NULL: unknown */
 	uint64_t refcnt;	 /**< the kernel's reference counter, or BPFREFS_UNKNOWN */
@@ -316,9 +316,9 @@ enum bpfrefs_value_type {
 
 /** The value of one field of a reference. The string is borrowed from the snapshot. */
 struct bpfrefs_value {
-	enum bpfrefs_value_type type;
-	uint64_t num;
-	const char *str;
+	enum bpfrefs_value_type type; /**< which of the members below is set */
+	uint64_t num;		      /**< BPFREFS_VALUE_NUM: the number */
+	const char *str;	      /**< BPFREFS_VALUE_STR: the string */
 };
 
 /** A class of holders: everything that holds references in the same way. Static and immutable. */
@@ -382,10 +382,10 @@ const char *bpfrefs_coverage_name(enum bpfrefs_coverage coverage);
 
 /** The result of reading one class in one snapshot. */
 struct bpfrefs_class_status {
-	const struct bpfrefs_class *class_;
+	const struct bpfrefs_class *class_; /**< the class */
 	const char *source; /**< where its references were read: "BPF walk", "procfs", "bpf(2)" */
-	enum bpfrefs_coverage coverage;
-	uint32_t count;	  /**< partial: the number of items that could not be read */
+	enum bpfrefs_coverage coverage; /**< how much was read */
+	uint32_t count;			/**< partial: the number of items that could not be read */
 	const char *what; /**< partial: what the items are; unavailable: the reason, or NULL */
 	int error;	  /**< the first error, a positive errno; 0: @ref what explains it */
 	uint32_t refs;	  /**< the number of references that were found */
@@ -402,18 +402,19 @@ struct bpfrefs_mount {
 
 /** An instance (a super block) of bpffs. */
 struct bpfrefs_bpffs {
-	uint32_t major, minor; /**< the device number, as st_dev of its files */
-	uint64_t pins;	       /**< pinned inodes, including those that were unlinked */
-	bool attached;	       /**< a mount namespace has a mount of it; else it is detached */
-	const struct bpfrefs_mount *mounts; /**< array of @ref mount_count mounts */
-	size_t mount_count;
-	const uint32_t *pids; /**< detached: array of @ref pid_count processes that keep it alive */
-	size_t pid_count;
+	uint32_t major; /**< the major device number, as in st_dev of its files */
+	uint32_t minor; /**< the minor device number */
+	uint64_t pins;	/**< pinned inodes, including those that were unlinked */
+	bool attached;	/**< a mount namespace has a mount of it; else it is detached */
+	const struct bpfrefs_mount *mounts; /**< array of its mounts */
+	size_t mount_count;		    /**< the number of these */
+	const uint32_t *pids; /**< detached: array of the processes that keep it alive */
+	size_t pid_count;     /**< the number of these */
 };
 
 /** A process that holds BPF objects. */
 struct bpfrefs_process {
-	uint32_t pid;
+	uint32_t pid;	  /**< its id (tgid) in the initial pid namespace */
 	const char *comm; /**< the name of the thread group leader; NULL: unknown */
 };
 
@@ -500,7 +501,8 @@ int bpfrefs_snapshot_pid_holding(const struct bpfrefs_snapshot *snapshot, uint32
 				 int (*fn)(const struct bpfrefs_ref *ref, void *data), void *data);
 /** A descriptor by which a process holds an object. */
 struct bpfrefs_descriptor {
-	uint32_t pid, fd;
+	uint32_t pid;		/**< the process */
+	uint32_t fd;		/**< the number of the descriptor */
 	struct bpfrefs_key key; /**< of an iterator: the program that it runs */
 };
 /**

@@ -230,7 +230,16 @@ def symbols():
     code = re.sub(r"/\*.*?\*/", "", header, flags=re.S)
     declared = set(re.findall(r"\b(bpfrefs_[a-z_]+)\(", code))
     return ([f"shown, but not in bpfrefs.h: {x}" for x in sorted(shown - declared)] +
-            [f"in bpfrefs.h, but not in libbpfrefs.sym: {x}" for x in sorted(declared - shown)])
+            [f"in bpfrefs.h, but not in libbpfrefs.sym: {x}" for x in sorted(declared - shown)] +
+            [f"has no comment for its manual page: {x}" for x in sorted(declared - pages())])
+
+
+def pages():
+    """The functions that have a manual page."""
+    out = subprocess.run([sys.executable, str(TOP / "docs" / "man3.py"),
+                          str(TOP / "lib" / "bpfrefs.h"), "--list"],
+                         capture_output=True, text=True, check=True).stdout
+    return {line.removesuffix(".3") for line in out.splitlines()}
 
 
 def threat_model():

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Runs the linters of .ci/packages over the source, and prints one TAP case for each: format
-(clang-format), tidy (clang-tidy), shell (shellcheck), spelling (codespell), python (pyflakes).
+(clang-format), tidy (clang-tidy), shell (shellcheck), spelling (codespell), python (pyflakes),
+header (doxygen).
 
 Usage: lint.py SOURCE BUILD [--analyze] [CASE...], or lint.py SOURCE --format.
 
@@ -18,6 +19,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 
 # Other versions lay out differently and have other checks, so only the floor's version judges.
 CLANG = "14"
@@ -53,9 +55,9 @@ def clang_tool(name):
     return path
 
 
-def run(command, top):
+def run(command, top, given=None):
     """What a linter complained about, as lines; none if it found nothing."""
-    done = subprocess.run(command, cwd=top, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, cwd=top, capture_output=True, text=True, input=given, check=False)
     if not done.returncode:
         return []
     return (done.stdout + done.stderr).splitlines() or [f"{command[0]}: exit {done.returncode}"]
@@ -103,6 +105,16 @@ def python(top, _build, _analyze):
     return run([tool("pyflakes3"), *sources(top, r"\.py$")], top)
 
 
+def header(top, _build, _analyze):
+    """Doxygen judges the comments of the public header. A parameter may speak for itself."""
+    settings = ["INPUT=lib/bpfrefs.h", "QUIET=YES", "WARN_AS_ERROR=FAIL_ON_WARNINGS",
+                "GENERATE_HTML=NO", "GENERATE_LATEX=NO", "GENERATE_XML=YES",
+                "OPTIMIZE_OUTPUT_FOR_C=YES", "JAVADOC_AUTOBRIEF=YES", "WARN_IF_INCOMPLETE_DOC=NO"]
+    program = tool("doxygen")
+    with tempfile.TemporaryDirectory() as place:
+        return run([program, "-"], top, "\n".join([*settings, f"OUTPUT_DIRECTORY={place}"]))
+
+
 def main():
     top = pathlib.Path(sys.argv[1]).resolve()
     if "--format" in sys.argv:
@@ -110,7 +122,7 @@ def main():
                               cwd=top, check=False).returncode
     build, wanted = pathlib.Path(sys.argv[2]).resolve(), set(sys.argv[3:]) - {"--analyze"}
     cases = [(function.__name__.strip("_"), function)
-             for function in (format_, tidy, shell, spelling, python)]
+             for function in (format_, tidy, shell, spelling, python, header)]
     cases = [case for case in cases if not wanted or case[0] in wanted]
     print(f"1..{len(cases)}", flush=True)
     failed = False
