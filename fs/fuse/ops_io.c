@@ -238,6 +238,7 @@ struct dir_reply {
 	fuse_req_t req;
 	fuse_ino_t dir;
 	bool plus;
+	bool look_up; /* the names of the mirror are looked up for the reply: look_up_entry() */
 	char *buf;
 	size_t size, used;
 	GArray *counted; /* inode numbers whose lookup was counted for an entry of this reply */
@@ -279,9 +280,9 @@ static bool look_up_entry(struct dir_reply *list, const char *name, struct entry
 	struct entry found;
 	int err;
 
-	if (!fs->opt.max_age)
+	if (!list->look_up)
 		return true;
-	err = mirror_lookup(fs->mirror, 0, list->dir, name, &found);
+	err = mirror_lookup_listed(fs->mirror, list->dir, name, &found);
 	if (err)
 		return err != -ENOENT;
 	*entry = found;
@@ -325,7 +326,7 @@ static bool fill_mirror(void *data, const char *name, const struct entry *entry,
 
 	if (list->used + entry_size(list, name) > list->size)
 		return false;
-	if (list->plus && !is_dot(name) && !look_up_entry(list, name, &copy))
+	if (!is_dot(name) && !look_up_entry(list, name, &copy))
 		return true;
 	add_entry(list, name, &copy, before ? cookie | COOKIE_BEFORE : cookie);
 	return before ? fill_tree_root(list, cookie) : true;
@@ -337,6 +338,8 @@ static int fill_listing(struct dir_reply *list, off_t cookie, const struct fuse_
 
 	if (is_virtual(list->dir))
 		return tree_readdir(fs, list->dir, cookie, fill_virtual, list);
+	list->look_up =
+		list->plus && fs->opt.max_age && mirror_check_inside(fs->mirror, list->dir) == 0;
 	if (cookie & COOKIE_BEFORE && !fill_tree_root(list, cookie))
 		return 0;
 	return mirror_readdir((struct mirror_dir *)(uintptr_t)fi->fh, cookie & ~COOKIE_MARKS,

@@ -7,7 +7,6 @@
 #include <sys/syscall.h>
 
 #include "mirror/mirror_node.h"
-#include "mirror/source.h"
 
 /* The number of tries of a lookup whose name is replaced between stat and open. */
 #define LOOKUP_TRIES 8
@@ -50,26 +49,20 @@ static int find_dir(struct mirror *mirror, const struct mnode *dir, const char *
 	return 0;
 }
 
-int mirror_lookup(struct mirror *mirror, pid_t tid, uint64_t parent, const char *name,
-		  struct entry *entry)
+static int look_up(struct mirror *mirror, const struct found_name *found, struct entry *entry)
 {
-	struct mnode *dir = mirror_node_of(mirror, parent), *node = NULL;
-	const struct found_name found = { dir, name, tid };
+	struct mnode *node = NULL;
 	int err = -ESTALE;
 
-	if (dir->fd < 0)
-		return -ENOTDIR;
-	if (mirror_node_check_inside(mirror, dir) != 0)
-		return -ESTALE;
 	memset(entry, 0, sizeof(*entry));
 	for (int i = 0; err == -ESTALE && i < LOOKUP_TRIES; i++) {
-		err = mirror_node_stat_at(dir->fd, name, &entry->attr);
+		err = mirror_node_stat_at(found->dir->fd, found->name, &entry->attr);
 		if (err)
 			return err;
 		if (S_ISDIR(entry->attr.st_mode))
-			err = find_dir(mirror, dir, name, &entry->attr, &node);
+			err = find_dir(mirror, found->dir, found->name, &entry->attr, &node);
 		else
-			node = mirror_node_get_leaf(mirror, &found, &entry->attr);
+			node = mirror_node_get_leaf(mirror, found, &entry->attr);
 	}
 	if (err)
 		return err;
@@ -77,6 +70,30 @@ int mirror_lookup(struct mirror *mirror, pid_t tid, uint64_t parent, const char 
 	entry->entry_timeout = entry->attr_timeout = names_age(mirror->options);
 	mirror_show_stat(mirror, &entry->attr);
 	return 0;
+}
+
+int mirror_lookup(struct mirror *mirror, pid_t tid, uint64_t parent, const char *name,
+		  struct entry *entry)
+{
+	const struct found_name found = { mirror_node_of(mirror, parent), name, tid };
+
+	if (found.dir->fd < 0)
+		return -ENOTDIR;
+	if (mirror_node_check_inside(mirror, found.dir) != 0)
+		return -ESTALE;
+	return look_up(mirror, &found, entry);
+}
+
+int mirror_check_inside(struct mirror *mirror, uint64_t dir)
+{
+	return mirror_node_check_inside(mirror, mirror_node_of(mirror, dir));
+}
+
+int mirror_lookup_listed(struct mirror *mirror, uint64_t dir, const char *name, struct entry *entry)
+{
+	const struct found_name found = { mirror_node_of(mirror, dir), name, 0 };
+
+	return look_up(mirror, &found, entry);
 }
 
 bool mirror_has_pin(struct mirror *mirror, uint64_t parent, const char *name)
@@ -106,109 +123,6 @@ int mirror_getattr(struct mirror *mirror, uint64_t ino, struct stat *st)
 int mirror_statfs(struct mirror *mirror, struct statvfs *st)
 {
 	return fstatvfs(mirror->root->fd, st) == 0 ? 0 : -errno;
-}
-
-/*
- * Returns a directory's path below SOURCE: "" for the root, "/app". -ESTALE if it is no longer
- * there.
- */
-static int dir_path(const struct mirror *mirror, const struct mnode *dir, char path[PATH_MAX])
-{
-	struct stat st;
-	int err;
-
-	path[0] = '\0';
-	if (dir == mirror->root)
-		return 0;
-	err = mirror_node_path(mirror, dir->fd, path);
-	/* d_path() appends " (deleted)" to a removed directory, which could also be a real name. */
-	if (!err && (fstat(dir->fd, &st) != 0 || st.st_nlink == 0))
-		err = -ESTALE;
-	return err;
-}
-
-int mirror_path(struct mirror *mirror, uint64_t ino, char path[PATH_MAX])
-{
-	int err = dir_path(mirror, mirror_node_of(mirror, ino), path);
-
-	if (!err && *path)
-		memmove(path, path + 1, strlen(path));
-	return err;
-}
-
-int mirror_depth(struct mirror *mirror, uint64_t ino)
-{
-	char path[PATH_MAX];
-	int err = dir_path(mirror, mirror_node_of(mirror, ino), path), depth = 0;
-
-	if (err)
-		return err;
-	for (const char *at = path; *at; at++)
-		depth += *at == '/';
-	return depth;
-}
-
-struct text {
-	char *buf;
-	size_t size;
-};
-
-/* Returns the path of a pin's name, if the name still is the pin. */
-static int try_path(struct mirror *mirror, const struct mnode *node, const struct mnode *dir,
-		    const char *name, void *data)
-{
-	struct text *text = data;
-	char below[PATH_MAX], path[PATH_MAX];
-	struct stat st;
-	size_t len;
-	int err = mirror_node_stat_at(dir->fd, name, &st);
-
-	if (!err)
-		err = st.st_ino == node->ino ? dir_path(mirror, dir, below) : -ESTALE;
-	if (!err)
-		err = source_path(mirror->source, below, path);
-	if (err)
-		return err;
-	len = (size_t)snprintf(text->buf, text->size, "%s/%s", strcmp(path, "/") == 0 ? "" : path,
-			       name);
-	return len < text->size ? 0 : -ENAMETOOLONG;
-}
-
-static int read_symlink(struct mirror *mirror, struct mnode *node, const struct text *text)
-{
-	mirror_autofd fd = mirror_node_open(mirror, node);
-	ssize_t len;
-
-	if (fd < 0)
-		return fd;
-	len = readlinkat(fd, "", text->buf, text->size);
-	if (len < 0)
-		return -errno;
-	if ((size_t)len == text->size)
-		return -ENAMETOOLONG;
-	text->buf[len] = '\0';
-	return 0;
-}
-
-int mirror_readlink(struct mirror *mirror, pid_t tid, uint64_t ino, char *buf, size_t size)
-{
-	struct mnode *node = mirror_node_of(mirror, ino);
-	struct text text = { buf, size };
-	int err;
-
-	if (node->fd >= 0)
-		return -EINVAL;
-	if (!S_ISREG(node->type))
-		return read_symlink(mirror, node, &text);
-	/*
-	 * The request does not say which name of the pin is read, so this uses the name that the
-	 * caller's thread looked up last. Another name of the same pin could lie in a directory
-	 * that other users may write to. ESTALE makes the kernel repeat the lookup.
-	 */
-	err = mirror_names_try_last(mirror, node, tid, try_path, &text);
-	if (err == -ESTALE && !mirror_names_are_many(mirror, node))
-		err = mirror_names_try(mirror, node, try_path, &text);
-	return err;
 }
 
 /* ------------------------------------------------------------ setattr --- */
@@ -385,6 +299,7 @@ int mirror_rename(struct mirror *mirror, const struct caller *caller, struct mir
 			      mirror_dir_fd(mirror, to.parent), to.name, flags));
 	if (err)
 		return err;
+	mirror_forget_path(mirror);
 	mirror_node_moved(mirror, mirror_node_of(mirror, to.parent), to.name);
 	if (flags & RENAME_EXCHANGE)
 		mirror_node_moved(mirror, mirror_node_of(mirror, from.parent), from.name);

@@ -36,6 +36,13 @@ void mirror_free(struct mirror *mirror);
  */
 int mirror_lookup(struct mirror *mirror, pid_t tid, uint64_t parent, const char *name,
 		  struct entry *entry);
+/*
+ * The same for a directory that is being listed. mirror_check_inside() says beforehand, once for
+ * many names, whether it still is below SOURCE: 0 or -ESTALE.
+ */
+int mirror_check_inside(struct mirror *mirror, uint64_t dir);
+int mirror_lookup_listed(struct mirror *mirror, uint64_t dir, const char *name,
+			 struct entry *entry);
 /* Takes back @count lookups. */
 void mirror_forget(struct mirror *mirror, uint64_t ino, uint64_t count);
 

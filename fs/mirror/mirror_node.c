@@ -36,6 +36,7 @@ static int read_fd_limit(void)
 struct mirror *mirror_new(struct mirror_source *source, const struct fs_options *options)
 {
 	struct mirror *mirror = g_new0(struct mirror, 1);
+	struct stat st;
 
 	mirror->options = options;
 	mirror->source = source;
@@ -43,6 +44,8 @@ struct mirror *mirror_new(struct mirror_source *source, const struct fs_options 
 	mirror->root = g_new0(struct mnode, 1);
 	mirror->root->fd = source_fd(source);
 	mirror->root->type = S_IFDIR;
+	if (fstat(mirror->root->fd, &st) == 0)
+		mirror->root->ino = st.st_ino;
 	mirror->nodes = g_hash_table_new(node_hash, node_equal);
 	mirror->dirs = g_hash_table_new(NULL, NULL);
 	mirror->last_lookups = mirror_names_last_new();
@@ -341,26 +344,16 @@ int mirror_node_path(const struct mirror *mirror, int dir_fd, char path[PATH_MAX
 	return 0;
 }
 
-static bool same_inode(int a, int b)
-{
-	struct stat x, y;
-
-	return fstat(a, &x) == 0 && fstat(b, &y) == 0 && x.st_ino == y.st_ino;
-}
-
 static int check_dir_inside(const struct mirror *mirror, const struct mnode *dir)
 {
 	mirror_autofd at = -1;
 	char path[PATH_MAX];
+	uint64_t ino = dir->ino;
+	struct stat st;
 
-	for (int from = dir->fd; dir != mirror->root && !same_inode(from, mirror->root->fd);) {
+	for (int from = dir->fd; ino != mirror->root->ino; ino = st.st_ino) {
 		int above = open_above(from);
 
-		/* ".." of the process's root directory is that directory. */
-		if (above >= 0 && same_inode(above, from)) {
-			close(above);
-			above = -ESTALE;
-		}
 		/*
 		 * Either the directory is the root of its mount, or something is mounted on the
 		 * parent, and ".." leads to that mount (follow_dotdot()). d_path() gives the
@@ -373,6 +366,9 @@ static int check_dir_inside(const struct mirror *mirror, const struct mnode *dir
 		if (at >= 0)
 			close(at);
 		from = at = above;
+		/* ".." of the process's root directory is that directory. */
+		if (fstat(above, &st) != 0 || st.st_ino == ino)
+			return -ESTALE;
 	}
 	return 0;
 }

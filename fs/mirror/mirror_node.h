@@ -50,6 +50,12 @@ struct mirror {
 	uint64_t serials;  /* the last serial that was given; protected by lock */
 	/* for each thread, the name that it looked up last; protected by lock */
 	struct last_lookup *last_lookups;
+	/* With max_age: a path below SOURCE, and the directory and time for which it is believed. */
+	struct {
+		uint64_t serial;
+		gint64 until;
+		char path[PATH_MAX];
+	} last_dir; /* protected by lock */
 	/*
 	 * Open directories; protected by lock. The kernel may drop the connection before it has
 	 * sent their releases, so mirror_free() closes the rest.
@@ -149,6 +155,8 @@ int mirror_node_check_inside(struct mirror *mirror, struct mnode *node);
  * itself or not below it.
  */
 int mirror_node_path(const struct mirror *mirror, int dir_fd, char path[PATH_MAX]);
+/* Called after a rename: a path that was read before is believed no longer (mirror_path.c). */
+void mirror_forget_path(struct mirror *mirror);
 /*
  * Duplicates the descriptor of an open file of a pin, owned. It is the only way to a pin whose
  * name was removed. -ESTALE if the pin is not open.

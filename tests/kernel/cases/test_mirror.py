@@ -189,6 +189,10 @@ def test_changes_with_max_age(env):
     check(stat.S_ISLNK(os.lstat(daemon.mnt / "new").st_mode), "a new name needs no time")
     eventually(lambda: fails(errno.ENOENT, os.lstat, daemon.mnt / "p2"))
     eventually(lambda: equal(os.stat(daemon.mnt / "d").st_mode & 0o777, 0o700, "mode"))
+    os.rename(daemon.mnt / "d", daemon.mnt / "e")
+    equal(os.readlink(daemon.mnt / "e" / "q0"), str(env.bpffs / "e" / "q0"), "at once")
+    os.rename(env.bpffs / "e", env.bpffs / "f")
+    eventually(lambda: equal(os.readlink(daemon.mnt / "f" / "q0"), str(env.bpffs / "f" / "q0")))
 
 
 def test_name_reused_for_another_kind(env):
