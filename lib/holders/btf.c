@@ -48,6 +48,7 @@ static int walk_one(struct scan *scan, const struct btf_metas *metas)
 {
 	struct bpf_loader *walkers = walk_state_of(scan)->walkers;
 	struct walk_control *control = bpf_loader_control(walkers);
+	struct walk_calls calls = { 0 };
 	int err;
 
 	control->btf_at = metas->address;
@@ -55,7 +56,7 @@ static int walk_one(struct scan *scan, const struct btf_metas *metas)
 	control->meta_at = 0;
 	do {
 		err = bpf_loader_call(walkers, "walk_metas", dispatch_record, scan);
-	} while (!err && control->ended == WALK_FULL);
+	} while (!err && object_records_go_on(control, &calls));
 	return err; /* WALK_TORN: the BTF has been freed, and so have its references */
 }
 

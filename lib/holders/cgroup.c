@@ -178,21 +178,20 @@ static int walk_once(struct scan *scan, const struct cgroups *cgroups)
 {
 	struct bpf_loader *walkers = walk_state_of(scan)->walkers;
 	struct walk_control *control = bpf_loader_control(walkers);
+	struct walk_calls calls = { 0 };
 	uint64_t emitted;
-	int err;
+	int err, idle = 0;
 
 	control->cgroups.at = 0;
-	/* A call ends also after as many steps as bpf_loop() makes. */
-	for (int idle = 0; idle < EMPTY_CALLS_MAX;
-	     idle = cgroups->emitted == emitted ? idle + 1 : 0) {
+	do {
 		emitted = cgroups->emitted;
 		err = bpf_loader_call(walkers, "walk_cgroups", dispatch_record, scan);
-		if (err || control->ended == WALK_DONE)
-			return err;
-		if (control->ended == WALK_TORN)
-			return -EAGAIN;
-	}
-	return -ELOOP;
+		/* A call ends also after as many steps as bpf_loop() makes. */
+		idle = cgroups->emitted == emitted ? idle + 1 : 0;
+		if (idle == EMPTY_CALLS_MAX)
+			return -ELOOP;
+	} while (!err && object_records_go_on(control, &calls));
+	return !err && control->ended == WALK_TORN ? -EAGAIN : err;
 }
 
 static int walk_all(struct scan *scan, struct cgroups *cgroups)

@@ -92,6 +92,20 @@ static inline struct walk_state *walk_state_of(struct scan *scan)
 /* Appends a record to @kept, which is a struct walk_kept. It is a walk_fn. */
 void object_records_collect(const struct walk_rec *rec, void *kept);
 /*
+ * The calls of one program, which is called again until the rest of its records fitted in the buffer.
+ * Zeroed at first.
+ */
+struct walk_calls {
+	unsigned int count;
+	uint32_t list_at;
+};
+
+/*
+ * Returns true if the program has to be called again. A list with a cycle has no end: after a great
+ * many calls for one object walk_control.ended becomes WALK_TORN.
+ */
+bool object_records_go_on(struct walk_control *control, struct walk_calls *calls);
+/*
  * Replaces @records with those of a program, which is called until the buffer was large enough for the
  * rest. walk_control.ended then says whether the walk was torn. Returns 0 or -errno.
  */

@@ -231,6 +231,7 @@ static int walk_some(struct scan *scan, const char *program, const struct walk_o
 	struct bpf_loader *walkers = walk_state_of(scan)->walkers;
 	struct walk_control *control = bpf_loader_control(walkers);
 	struct walk_listed *list = bpf_loader_list(walkers);
+	struct walk_calls calls = { 0 };
 	int err;
 
 	for (guint i = 0; i < count; i++)
@@ -240,8 +241,8 @@ static int walk_some(struct scan *scan, const char *program, const struct walk_o
 	control->resume_at = 0;
 	do {
 		err = bpf_loader_call(walkers, program, dispatch_record, scan);
-	} while (!err && control->ended == WALK_FULL);
-	return err;
+	} while (!err && object_records_go_on(control, &calls));
+	return !err && control->ended == WALK_TORN ? -EAGAIN : err;
 }
 
 int dispatch_places(struct scan *scan, const char *program, const GArray *places)

@@ -225,10 +225,12 @@ static int read_nested(struct scan *scan, const struct nested_file *nested)
 	control->inside = nested->inside;
 	control->inside_fd = nested->how == WALK_HOW_FD ? (uint32_t)nested->fd : WALK_IN_PID;
 	for (unsigned int attempt = 0; attempt < TORN_MAX; attempt++) {
+		struct walk_calls calls = { 0 };
+
 		control->inside_at = 0;
 		do {
 			err = bpf_loader_call(walkers, program, dispatch_record, scan);
-		} while (!err && control->ended == WALK_FULL);
+		} while (!err && object_records_go_on(control, &calls));
 		if (err || control->ended == WALK_DONE)
 			return err;
 	}

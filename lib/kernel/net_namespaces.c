@@ -9,29 +9,10 @@
 
 /* A list that changes while it is read is read again at most so often. */
 #define TORN_MAX 8
-/* The number of calls that one walk may take: only a list with a cycle would need more. */
-#define CALLS_MAX 4096
 
 bool net_loaded(struct scan *scan, uint64_t types)
 {
 	return walk_state_of(scan)->prog_types & types;
-}
-
-/* Runs a program to the end of its walk. Returns walk_control.ended, or -errno. */
-static int walk_to_end(struct bpf_loader *walkers, const char *program, GByteArray *records)
-{
-	struct walk_control *control = bpf_loader_control(walkers);
-	struct walk_kept kept = { .bytes = records };
-
-	for (unsigned int i = 0; i < CALLS_MAX; i++) {
-		int err = bpf_loader_call(walkers, program, object_records_collect, &kept);
-
-		if (err || kept.err)
-			return err ? err : kept.err;
-		if (control->net.gone || control->ended != WALK_FULL)
-			return (int)control->ended;
-	}
-	return WALK_TORN;
 }
 
 /*
@@ -43,14 +24,15 @@ static int walk_records(struct scan *scan, const char *program, const struct wal
 {
 	struct bpf_loader *walkers = walk_state_of(scan)->walkers;
 	struct walk_control *control = bpf_loader_control(walkers);
-	int ended = WALK_TORN;
 
-	for (unsigned int i = 0; i < TORN_MAX && ended == WALK_TORN; i++) {
-		g_byte_array_set_size(records, 0);
+	control->ended = WALK_TORN;
+	for (unsigned int i = 0; i < TORN_MAX && control->ended == WALK_TORN; i++) {
+		int err;
+
 		control->net = *at;
-		ended = walk_to_end(walkers, program, records);
-		if (ended < 0)
-			return ended;
+		err = object_records_read_all(walkers, program, records);
+		if (err)
+			return err;
 		if (control->net.gone) {
 			g_byte_array_set_size(records, 0);
 			return 0;
@@ -58,7 +40,7 @@ static int walk_records(struct scan *scan, const char *program, const struct wal
 	}
 	if (control->net.missed)
 		scan_gap(scan, control->net.missed, "structures that cannot be followed", 0);
-	if (ended == WALK_TORN) {
+	if (control->ended == WALK_TORN) {
 		g_byte_array_set_size(records, 0);
 		scan_gap(scan, 1, "lists that changed whenever they were read", EAGAIN);
 	}

@@ -216,9 +216,25 @@ void object_records_collect(const struct walk_rec *rec, void *data)
 		g_byte_array_append(kept->bytes, (const void *)rec, rec->size);
 }
 
+/* Calls for one object: a GiB of records. */
+#define CALLS_MAX 4096
+
+bool object_records_go_on(struct walk_control *control, struct walk_calls *calls)
+{
+	if (control->ended != WALK_FULL)
+		return false;
+	calls->count = calls->list_at == control->list_at ? calls->count + 1 : 0;
+	calls->list_at = control->list_at;
+	if (calls->count < CALLS_MAX)
+		return true;
+	control->ended = WALK_TORN;
+	return false;
+}
+
 int object_records_read_all(struct bpf_loader *walkers, const char *program, GByteArray *records)
 {
-	const struct walk_control *control = bpf_loader_control(walkers);
+	struct walk_control *control = bpf_loader_control(walkers);
+	struct walk_calls calls = { 0 };
 	struct walk_kept kept = { .bytes = records };
 	int err;
 
@@ -226,6 +242,6 @@ int object_records_read_all(struct bpf_loader *walkers, const char *program, GBy
 	do {
 		err = bpf_loader_call(walkers, program, object_records_collect, &kept);
 		err = err ? err : kept.err;
-	} while (!err && control->ended == WALK_FULL);
+	} while (!err && object_records_go_on(control, &calls));
 	return err;
 }

@@ -255,29 +255,23 @@ static void add_networks(struct owners *d)
 
 /* ------------------------------------------- mounts of namespaces' files --- */
 
-/* After so many calls the list is given up: it changes all the time. */
-#define CALLS_MAX 64
+/* After so many readings the list is given up: it changes all the time. */
+#define TORN_MAX 8
 
 /*
- * The records of a list that changed are discarded. If it is given up, the counters of the files'
- * dentries exceed what was found, and their namespaces count as ones that stay.
+ * If the list is given up, the counters of the files' dentries exceed what was found, and their
+ * namespaces count as ones that stay.
  */
 static void read_ns_mounts(struct owners *d)
 {
 	struct bpf_loader *walkers = walk_state_of(d->scan)->walkers;
-	struct walk_kept kept = { .bytes = d->ns_mounts };
 
-	d->control->mount_at = 0;
-	for (unsigned int i = 0; i < CALLS_MAX; i++) {
-		if (bpf_loader_call(walkers, "walk_ns_mounts", object_records_collect, &kept) ||
-		    kept.err)
+	for (unsigned int i = 0; i < TORN_MAX; i++) {
+		d->control->mount_at = 0;
+		if (object_records_read_all(walkers, "walk_ns_mounts", d->ns_mounts))
 			break;
 		if (d->control->ended == WALK_DONE)
 			return;
-		if (d->control->ended == WALK_TORN) {
-			g_byte_array_set_size(d->ns_mounts, 0);
-			d->control->mount_at = 0;
-		}
 	}
 	g_byte_array_set_size(d->ns_mounts, 0);
 }

@@ -230,20 +230,14 @@ bool pin_tree_private(const struct pin_tree *tree, const struct pin_name *name)
 static int walk_supers(struct bpf_loader *walkers, GByteArray *records)
 {
 	struct walk_control *control = bpf_loader_control(walkers);
-	struct walk_kept kept = { .bytes = records };
-	int err;
 
 	for (unsigned int attempt = 0; attempt < TORN_MAX; attempt++) {
-		g_byte_array_set_size(records, 0);
+		int err;
+
 		control->sb_at = 0;
-		do {
-			err = bpf_loader_call(walkers, "walk_supers", object_records_collect,
-					      &kept);
-			if (err || kept.err)
-				return err ? err : kept.err;
-		} while (control->ended == WALK_FULL && control->sb_at);
-		if (control->ended == WALK_DONE)
-			return 0;
+		err = object_records_read_all(walkers, "walk_supers", records);
+		if (err || control->ended == WALK_DONE)
+			return err;
 	}
 	return -EAGAIN;
 }

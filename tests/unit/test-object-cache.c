@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* The cache of programs: the maps that they use, as long as the number of maps stays the same. */
+/*
+ * The cache of programs: the maps that they use, as long as the number of maps stays the same. The end of
+ * lists that have none.
+ */
 #include "fixture.h"
+#include "kernel/bpf_source.h"
 #include "kernel/object_cache.h"
 
 #include <string.h>
@@ -191,4 +195,27 @@ TEST(links)
 	object_cache_links_end(cache);
 	g_assert_false(object_cache_links_hold_no_map(cache));
 	object_cache_free(cache);
+}
+
+/* A list with a cycle fills the buffer for ever; one with many objects moves on in between. */
+TEST(endless_lists)
+{
+	struct walk_control *control = g_new0(struct walk_control, 1);
+	struct walk_calls calls = { 0 };
+	unsigned int count = 0;
+
+	control->ended = WALK_DONE;
+	g_assert_false(object_records_go_on(control, &calls));
+	control->ended = WALK_FULL;
+	while (object_records_go_on(control, &calls))
+		g_assert_cmpuint(count++, <, 10000);
+	g_assert_cmpuint(count, >, 1000);
+	g_assert_cmpuint(control->ended, ==, WALK_TORN);
+	control->ended = WALK_FULL;
+	calls = (struct walk_calls){ 0 };
+	for (unsigned int i = 0; i < 10 * count; i++) {
+		control->list_at = i / 3;
+		g_assert_true(object_records_go_on(control, &calls));
+	}
+	g_free(control);
 }
