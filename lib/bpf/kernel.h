@@ -213,6 +213,7 @@ struct bpf_prog_aux {
 	struct btf_mod_pair *used_btfs;
 	struct btf *btf, *attach_btf;
 	struct bpf_prog *dst_prog;
+	const char *attach_func_name;
 	struct bpf_kfunc_btf_tab *kfunc_btf_tab;
 	struct bpf_map *st_ops_assoc; /* since 7.0 */
 	char name[16];
@@ -243,8 +244,30 @@ struct bpf_struct_ops_link { /* since 6.4 */
 	struct bpf_map *map;
 } __pai;
 
+struct bpf_trampoline {
+	__u64 key; /* the lower half: the BTF id of the function (bpf_trampoline_compute_key()) */
+} __pai;
+
 struct bpf_tracing_link {
+	struct bpf_trampoline *trampoline;
 	struct bpf_prog *tgt_prog;
+} __pai;
+
+struct bpf_netns_link {
+	struct net *net;
+} __pai;
+
+struct bpf_nf_link { /* since 6.4 */
+	struct net *net;
+	__u32 dead;
+} __pai;
+
+struct tcx_link { /* since 6.6 */
+	struct net_device *dev;
+} __pai;
+
+struct netkit_link { /* since 6.7 */
+	struct net_device *dev;
 } __pai;
 
 struct bpf_perf_link {
@@ -253,6 +276,7 @@ struct bpf_perf_link {
 
 struct bpf_xdp_link {
 	struct bpf_link link;
+	struct net_device *dev;
 } __pai;
 
 /* ------------------------------------------------------ iterators of BPF --- */
@@ -822,9 +846,15 @@ struct perf_event_attr {
 	__u64 config;
 } __pai;
 
+struct hw_perf_event {
+	struct task_struct *target; /* the thread that it is for */
+} __pai;
+
 struct perf_event {
 	struct pmu *pmu;
 	struct perf_event_attr attr;
+	struct hw_perf_event hw;
+	int cpu;
 	struct list_head child_list;
 	struct bpf_prog *prog;
 	struct trace_event_call *tp_event; /* with CONFIG_EVENT_TRACING */

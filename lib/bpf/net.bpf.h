@@ -9,6 +9,17 @@
 
 #define GENERIC_MAX 1024 /* far more than a kernel has */
 
+#define NETDEV_ALIGN 32
+
+/* The private data of the device's driver. */
+static __always_inline void *driver_data_of(void *dev)
+{
+	if (bpf_core_field_exists(((struct net_device *)0)->priv))
+		return dev + bpf_core_field_offset(struct net_device, priv);
+	return dev + ((bpf_core_type_size(struct net_device) + NETDEV_ALIGN - 1) &
+		      ~(__u32)(NETDEV_ALIGN - 1));
+}
+
 /* Does the neighbour of this list node point back to it? */
 static __always_inline bool node_fits(struct list_head *node)
 {

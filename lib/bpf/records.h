@@ -57,21 +57,23 @@
 
 /*
  * Records of the walks over network namespaces. lib runs these walks for one namespace, device,
- * qdisc or table after another and decodes their records itself: dispatch_record() never gets them.
+ * qdisc or table after another and decodes their records itself, and so it does with those of links'
+ * places: dispatch_record() never gets them.
  */
-#define WALK_NET_RECORDS(X)                                                         \
-	X(WALK_NET, walk_net)	      /* a network namespace */                     \
-	X(WALK_NETDEV, walk_netdev)   /* a device of the namespace */               \
-	X(WALK_MPROG, walk_mprog)     /* a program of a tcx or netkit entry */      \
-	X(WALK_QDISC, walk_qdisc)     /* a qdisc of a device */                     \
-	X(WALK_CLASS, walk_class)     /* a class of a qdisc */                      \
-	X(WALK_FILTER, walk_filter)   /* a cls_bpf filter of a block */             \
-	X(WALK_FIB, walk_fib)	      /* a routing table */                         \
-	X(WALK_ROUTE, walk_route)     /* a route or nexthop object with programs */ \
-	X(WALK_RULESET, walk_ruleset) /* a table of netfilter rules */              \
-	X(WALK_RULE, walk_rule)	      /* a rule with a program */                   \
-	X(WALK_ACTION, walk_action)   /* an action of tc of kind "bpf" */           \
-	X(WALK_BACKLOG, walk_backlog) /* a qdisc that has packets */
+#define WALK_NET_RECORDS(X)                                                           \
+	X(WALK_NET, walk_net)		/* a network namespace */                     \
+	X(WALK_NETDEV, walk_netdev)	/* a device of the namespace */               \
+	X(WALK_MPROG, walk_mprog)	/* a program of a tcx or netkit entry */      \
+	X(WALK_QDISC, walk_qdisc)	/* a qdisc of a device */                     \
+	X(WALK_CLASS, walk_class)	/* a class of a qdisc */                      \
+	X(WALK_FILTER, walk_filter)	/* a cls_bpf filter of a block */             \
+	X(WALK_FIB, walk_fib)		/* a routing table */                         \
+	X(WALK_ROUTE, walk_route)	/* a route or nexthop object with programs */ \
+	X(WALK_RULESET, walk_ruleset)	/* a table of netfilter rules */              \
+	X(WALK_RULE, walk_rule)		/* a rule with a program */                   \
+	X(WALK_ACTION, walk_action)	/* an action of tc of kind "bpf" */           \
+	X(WALK_BACKLOG, walk_backlog)	/* a qdisc that has packets */                \
+	X(WALK_LOCATION, walk_location) /* where a link is attached */
 
 #define WALK_ENUM(type, structure) type,
 enum walk_type { WALK_NO_TYPE, WALK_RECORDS(WALK_ENUM) WALK_TYPES };
@@ -526,6 +528,18 @@ struct walk_netdev {
 	 */
 	__u32 also_net, also_initial;
 	char name[16];
+};
+
+/* What struct bpf_link_info does not have. Only members that apply to the type are not 0 or -1. */
+struct walk_location {
+	struct walk_rec rec; /* the link */
+	__u32 netns, ifindex;
+	__s32 position; /* in the tcx or netkit entry of its device */
+	__s32 cpu;	/* of a perf event */
+	__u32 pid;	/* of a perf event: the process that it is for, 0: every one */
+	__u32 detached; /* of a netfilter link: it was detached */
+	char ifname[16];
+	char function[128]; /* of a tracing link: the function or tracepoint */
 };
 
 struct walk_mprog {

@@ -9,8 +9,7 @@
 #include "bpf/net.bpf.h"
 #include "bpf/struct_ops.bpf.h"
 
-#define NETDEV_ALIGN 32
-#define LOOPBACK     1 /* LOOPBACK_IFINDEX */
+#define LOOPBACK 1 /* LOOPBACK_IFINDEX */
 
 static __always_inline void *net_ops(struct net *net)
 {
@@ -92,15 +91,6 @@ int walk_nets(void *ctx)
 		}                                                                             \
 	})
 
-/* The private data of the device's driver. */
-static __always_inline void *private_of(void *dev)
-{
-	if (bpf_core_field_exists(((struct net_device *)0)->priv))
-		return dev + bpf_core_field_offset(struct net_device, priv);
-	return dev + ((bpf_core_type_size(struct net_device) + NETDEV_ALIGN - 1) &
-		      ~(__u32)(NETDEV_ALIGN - 1));
-}
-
 static __always_inline __u64 kind_of(void *dev)
 {
 	__u64 kind = 0;
@@ -112,7 +102,7 @@ static __always_inline __u64 kind_of(void *dev)
 
 static __always_inline void emit_netkit(struct walk_netdev *out, void *dev)
 {
-	struct netkit *netkit = private_of(dev);
+	struct netkit *netkit = driver_data_of(dev);
 
 	if (!bpf_core_type_exists(struct netkit) ||
 	    kind_of(dev) != NAME('n', 'e', 't', 'k', 'i', 't', 0, 0))
@@ -127,8 +117,8 @@ static __always_inline void emit_netkit(struct walk_netdev *out, void *dev)
  */
 static __always_inline __u32 held_more(void *dev)
 {
-	struct virtnet_info *virtio = private_of(dev);
-	struct bonding *bond = private_of(dev);
+	struct virtnet_info *virtio = driver_data_of(dev);
+	struct bonding *bond = driver_data_of(dev);
 	__u64 name[2] = {};
 
 	if (bpf_core_field_exists(bond->xdp_prog) &&
@@ -158,7 +148,7 @@ static __always_inline void emit_also(struct walk_netdev *out, struct net_device
 
 static __always_inline void emit_tun(struct walk_netdev *out, void *dev)
 {
-	struct tun_struct *tun = private_of(dev);
+	struct tun_struct *tun = driver_data_of(dev);
 
 	if (bpf_core_type_exists(struct tun_struct) &&
 	    kind_of(dev) == NAME('t', 'u', 'n', 0, 0, 0, 0, 0) &&
@@ -197,8 +187,8 @@ static __always_inline void emit_below(struct walk_netdev *out, void *dev)
 static __always_inline void emit_lasting(struct walk_netdev *out, void *dev)
 {
 	struct rtnl_link_ops *ops = (void *)BPF_CORE_READ((struct net_device *)dev, rtnl_link_ops);
-	struct netkit *netkit = private_of(dev);
-	struct veth_priv *veth = private_of(dev);
+	struct netkit *netkit = driver_data_of(dev);
+	struct veth_priv *veth = driver_data_of(dev);
 	__u64 kind = kind_of(dev);
 
 	out->tun = 0;

@@ -146,6 +146,38 @@ static int source_info(struct bpfrefs_ctx *ctx, struct bpfrefs_key key, struct b
 	return uapi_info_read(fd, key.kind, info);
 }
 
+static void take_location(const struct walk_rec *rec, void *data)
+{
+	const struct walk_location *found = walk_record(rec, walk_location);
+	struct idmap *locations = data;
+	struct link_location *location;
+
+	if (!found || idmap_get(locations, rec->id))
+		return;
+	location = g_new0(struct link_location, 1);
+	location->netns = found->netns;
+	location->ifindex = found->ifindex;
+	location->position = found->position;
+	location->cpu = found->cpu;
+	location->pid = found->pid;
+	location->detached = found->detached;
+	memcpy(location->ifname, found->ifname, sizeof(found->ifname));
+	memcpy(location->function, found->function, sizeof(found->function));
+	if (!idmap_set(locations, rec->id, location))
+		g_free(location);
+}
+
+static int source_link_locations(struct bpfrefs_ctx *ctx, uint32_t id, struct idmap *locations)
+{
+	struct walk_control *control = bpf_loader_control(ctx->source_data);
+	int err;
+
+	control->filter_id = id;
+	err = bpf_loader_iterate(ctx->source_data, "walk_link_locations", take_location, locations);
+	control->filter_id = 0;
+	return err;
+}
+
 /* -------------------------------------------------------------- BTFs --- */
 
 static int add_btfs(struct scan *scan)
@@ -361,6 +393,7 @@ const struct source source_bpf = {
 	.close = source_close,
 	.next_id = source_next_id,
 	.info = source_info,
+	.link_locations = source_link_locations,
 	.memlock = proc_memlock,
 	.map_usercnt = source_map_usercnt,
 	.mounted = source_mounted,

@@ -192,7 +192,7 @@ static void table_index(struct table *table, struct libmnt_table *mnt, struct li
 	}
 }
 
-static void table_collect(struct libmnt_table *mnt, GPtrArray *mounts)
+static void table_collect(struct libmnt_table *mnt, const char *wanted, GPtrArray *mounts)
 {
 	struct libmnt_iter *iter = mnt_new_iter(MNT_ITER_FORWARD);
 	struct libmnt_fs *fs;
@@ -205,7 +205,7 @@ static void table_collect(struct libmnt_table *mnt, GPtrArray *mounts)
 	while (mnt_table_next_fs(mnt, iter, &fs) == 0) {
 		const char *type = mnt_fs_get_fstype(fs);
 
-		if (type && strcmp(type, "bpf") == 0 && mnt_fs_get_target(fs) &&
+		if (type && strcmp(type, wanted) == 0 && mnt_fs_get_target(fs) &&
 		    mnt_fs_get_root(fs))
 			g_ptr_array_add(mounts, mount_new(&table, fs));
 	}
@@ -245,7 +245,7 @@ static int open_mountinfo(int proc_fd, uint32_t pid, FILE **file)
 	return 0;
 }
 
-int mounts_read(int proc_fd, uint32_t pid, GPtrArray **mounts)
+int mounts_read_type(int proc_fd, uint32_t pid, const char *type, GPtrArray **mounts)
 {
 	struct libmnt_table *mnt;
 	FILE *file;
@@ -269,11 +269,16 @@ int mounts_read(int proc_fd, uint32_t pid, GPtrArray **mounts)
 		err = -EIO;
 	if (!err) {
 		*mounts = g_ptr_array_new_with_free_func(bpffs_mount_free);
-		table_collect(mnt, *mounts);
+		table_collect(mnt, type, *mounts);
 	}
 	mnt_unref_table(mnt);
 	fclose(file);
 	return err;
+}
+
+int mounts_read(int proc_fd, uint32_t pid, GPtrArray **mounts)
+{
+	return mounts_read_type(proc_fd, pid, "bpf", mounts);
 }
 
 /* Joins a directory and a path below it, which is "" or "/...". */

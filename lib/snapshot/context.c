@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "snapshot/snapshot.h"
+#include "uapi/link_words.h"
 
 /*
  * PROC_PID_INIT_INO of include/linux/proc_ns.h: the inode number of the initial pid namespace,
@@ -199,6 +200,12 @@ int bpfrefs_info_read(struct bpfrefs_ctx *ctx, struct bpfrefs_key key, struct bp
 		return -EINVAL;
 	ctx_lock(ctx);
 	err = ctx->source->info(ctx, key, info);
+	if (!err && key.kind == BPFREFS_KIND_LINK) {
+		struct link_words *words = link_words_new(ctx, key.id);
+
+		link_words_add(words, key.id, *info);
+		link_words_free(words);
+	}
 	g_mutex_unlock(&ctx->lock);
 	return err;
 }

@@ -90,6 +90,21 @@ void info_str(struct bpfrefs_info *info, const char *key, const char *str);
 /* Adds a value of an enumeration by its name, or by its number if it has no name. */
 void info_enum(struct bpfrefs_info *info, const char *key, enum bpfrefs_enum what, uint32_t value);
 
+/*
+ * Where a link is attached, as far as bpf(2) does not show it. What does not apply to its type is 0, ""
+ * or -1, and so is all of a link whose target was removed.
+ */
+struct link_location {
+	uint32_t netns;	  /* the number of the network namespace */
+	uint32_t ifindex; /* of the device that @ifname is the name of */
+	int32_t position; /* among the programs of a tcx or netkit device, -1: unknown */
+	int32_t cpu;	  /* perf event: -1: any */
+	uint32_t pid;	  /* perf event: the process that it is for, 0: every one */
+	bool detached;	  /* a netfilter link that was detached */
+	char ifname[17];
+	char function[129]; /* a tracing link: the function or tracepoint */
+};
+
 /* ------------------------------------------------------------- source --- */
 
 struct scan;
@@ -112,6 +127,12 @@ struct source {
 	int (*next_id)(struct bpfrefs_ctx *ctx, enum bpfrefs_kind kind, uint32_t start,
 		       uint32_t *id);
 	int (*info)(struct bpfrefs_ctx *ctx, struct bpfrefs_key key, struct bpfrefs_info **info);
+	/*
+	 * Reads where a link is attached, or with @id 0 every link, with ctx->lock held. Adds an
+	 * owned struct link_location to @locations for each, by the link's id. NULL: the source
+	 * cannot read that.
+	 */
+	int (*link_locations)(struct bpfrefs_ctx *ctx, uint32_t id, struct idmap *locations);
 	/*
 	 * Reads the memory that is charged for an object now, with ctx->lock held; BPFREFS_UNKNOWN
 	 * if it cannot be read. NULL: it never can.
@@ -387,7 +408,7 @@ bool proc_comm(int proc_fd, uint32_t pid, char comm[32]);
 
 /* ---------------------------------------------- mounts (procfs/mounts.c) --- */
 
-/* A mount of a bpffs in a mount namespace. */
+/* A mount of a bpffs, or of another type of filesystem, in a mount namespace. */
 struct bpffs_mount {
 	uint32_t major, minor;
 	char *root;   /* the directory of the instance that is mounted: "/" */
@@ -404,6 +425,8 @@ struct bpffs_mount {
  * to an owned array, which owns its elements.
  */
 int mounts_read(int proc_fd, uint32_t pid, GPtrArray **mounts);
+/* The same for the mounts of another type of filesystem, such as "nsfs". */
+int mounts_read_type(int proc_fd, uint32_t pid, const char *type, GPtrArray **mounts);
 /*
  * Returns the path of @inner in an instance through these mounts, owned; NULL if no mount leads
  * there.

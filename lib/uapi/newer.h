@@ -12,6 +12,9 @@
 enum {
 	NEWER_BPF_F_LINK = 1 << 13,		/* linux/bpf.h, 6.4 */
 	NEWER_BPF_F_PATH_FD = 1 << 14,		/* linux/bpf.h, 6.5 */
+	NEWER_BPF_LINK_TYPE_NETFILTER = 10,	/* linux/bpf.h, 6.4 */
+	NEWER_BPF_LINK_TYPE_TCX = 11,		/* linux/bpf.h, 6.6 */
+	NEWER_BPF_LINK_TYPE_NETKIT = 13,	/* linux/bpf.h, 6.7 */
 	NEWER_BPF_LINK_TYPE_SOCKMAP = 14,	/* linux/bpf.h, 6.10 */
 	NEWER_BPF_MAP_TYPE_ARENA = 33,		/* linux/bpf.h, 6.9 */
 	NEWER_BPF_CGROUP_UNIX_CONNECT = 49,	/* linux/bpf.h, 6.7 */

@@ -61,6 +61,8 @@ UAPI_MEMBERS_BTF_VMLINUX_ID(SAME)
 
 /* A program can have 64 maps when it is loaded (MAX_USED_MAPS); BPF_PROG_BIND_MAP adds to them. */
 #define MAP_IDS_MAX 65536
+/* MAX_KPROBE_MULTI_CNT and MAX_UPROBE_MULTI_CNT of kernel/trace/bpf_trace.c */
+#define MANY_MAX (1U << 20)
 
 int uapi_info_map_read(int fd, struct map_facts *facts)
 {
@@ -236,14 +238,69 @@ static int map_info_read(int fd, struct bpfrefs_info *info)
 	return err;
 }
 
+/* Numbers in a row, with blanks between them. */
+static void add_numbers(struct bpfrefs_info *info, const char *key, const uint64_t *numbers,
+			uint32_t count)
+{
+	g_autoptr(GString) text = g_string_new(NULL);
+
+	for (uint32_t i = 0; i < count; i++)
+		g_string_append_printf(text, "%s%" G_GUINT64_FORMAT, i ? " " : "",
+				       (guint64)numbers[i]);
+	info_str(info, key, text->str);
+}
+
+static bool has_any(const uint64_t *numbers, uint32_t count)
+{
+	for (uint32_t i = 0; i < count; i++)
+		if (numbers[i])
+			return true;
+	return false;
+}
+
+/*
+ * A link to many functions or offsets: these, and their cookies if it has any. A kernel that does not
+ * fill them leaves zeros, which no function and no offset of a probe is.
+ */
+static void add_many(int fd, const struct link_facts *facts, struct bpfrefs_info *info)
+{
+	bool kprobes = facts->raw.type == UAPI_LINK_KPROBE_MULTI;
+	uint32_t count = kprobes ? facts->raw.kprobe_multi.count : facts->raw.uprobe_multi.count;
+	g_autofree uint64_t *places = NULL, *cookies = NULL;
+	struct uapi_link raw = { 0 };
+	uint32_t len = sizeof(raw);
+
+	if (!count || count > MANY_MAX)
+		return;
+	places = g_new0(uint64_t, count);
+	cookies = g_new0(uint64_t, count);
+	if (kprobes) {
+		raw.kprobe_multi.addrs = (uintptr_t)places;
+		raw.kprobe_multi.cookies = (uintptr_t)cookies;
+		raw.kprobe_multi.count = count;
+	} else {
+		raw.uprobe_multi.offsets = (uintptr_t)places;
+		raw.uprobe_multi.cookies = (uintptr_t)cookies;
+		raw.uprobe_multi.count = count;
+	}
+	if (syscall_info(fd, &raw, &len) || !has_any(places, count))
+		return;
+	add_numbers(info, kprobes ? "addrs" : "offsets", places, count);
+	if (has_any(cookies, count))
+		add_numbers(info, "cookies", cookies, count);
+}
+
 static int link_info_read(int fd, struct bpfrefs_info *info)
 {
 	struct link_facts facts;
 	int err = uapi_info_link_read(fd, &facts);
 
-	if (!err)
-		info_link(info, &facts);
-	return err;
+	if (err)
+		return err;
+	info_link(info, &facts);
+	if (facts.raw.type == UAPI_LINK_KPROBE_MULTI || facts.raw.type == UAPI_LINK_UPROBE_MULTI)
+		add_many(fd, &facts, info);
+	return 0;
 }
 
 static int btf_info_read(int fd, struct bpfrefs_info *info)

@@ -8,6 +8,7 @@ import os
 import re
 import socket
 import struct
+import subprocess
 import sys
 
 from harness import Skip, check, equal, main, run, tool
@@ -113,6 +114,18 @@ def facts(env, link, kind, obj, want):
     compare_bpftool(info, link)
 
 
+def path_of(group):
+    """The path of a cgroup of the v2 hierarchy, as the kernel shows it of a process in it."""
+    child = subprocess.Popen(["sleep", "60"])
+    try:
+        (group / "cgroup.procs").write_text(str(child.pid))
+        with open(f"/proc/{child.pid}/cgroup", encoding="ascii") as lines:
+            return next(x.strip()[3:] for x in lines if x.startswith("0::"))
+    finally:
+        child.kill()
+        child.wait()
+
+
 def since(version, value):
     return value if KERNEL >= version else None
 
@@ -127,14 +140,14 @@ def raw_tracepoint(env, obj, cookie=0):
 
 def test_raw_tracepoint(env):
     obj = env.helper().make("prog", "raw_tracepoint")
-    facts(env, raw_tracepoint(env, obj), "raw_tracepoint", obj, {"tp_name": "task_rename"})
+    want = {"tp_name": "task_rename", "tracepoint": "task_rename"}
+    facts(env, raw_tracepoint(env, obj), "raw_tracepoint", obj, want)
     try:
         link = raw_tracepoint(env, obj, COOKIE)
     except OSError as error:
         check(KERNEL < (6, 10), f"a cookie: {error}")
         return
-    facts(env, link, "raw_tracepoint", obj,
-          {"tp_name": "task_rename", "cookie": since(TRACING_COOKIE_SINCE, COOKIE)})
+    facts(env, link, "raw_tracepoint", obj, {**want, "cookie": since(TRACING_COOKIE_SINCE, COOKIE)})
 
 
 def target_of(link):
@@ -153,7 +166,7 @@ def test_tracing(env):
     equal(str(target_of(link)["target_obj_id"]), BTF_ID_VMLINUX)
     facts(env, link, "tracing", obj,
           {"attach_type": "trace_fentry", "cookie": since(TRACING_COOKIE_SINCE, COOKIE),
-           **target_of(link)})
+           "function": FUNCTION, **target_of(link)})
 
 
 def test_freplace(env):
@@ -163,7 +176,7 @@ def test_freplace(env):
     obj = program(helper, "ext", replaces=target, btf=btf)
     link = create(env, obj, 0, 0)
     equal(target_of(link)["target_obj_id"], target.id)
-    facts(env, link, "tracing", obj, {"attach_type": "*", **target_of(link)})
+    facts(env, link, "tracing", obj, {"attach_type": "*", "function": "*", **target_of(link)})
 
 
 def test_kprobe_multi(env):
@@ -172,7 +185,8 @@ def test_kprobe_multi(env):
     link = create(env, obj, 0, KPROBE_MULTI, struct.pack("=IIQQQ", 1, 2, names, 0, 0))
     facts(env, link, "kprobe_multi", obj, {
         "count": since(PERF_SINCE, 2), "flags": since(PERF_SINCE, 1),
-        "missed": since(MISSED_SINCE, "*")})
+        "missed": since(MISSED_SINCE, "*"), "addrs": since(PERF_SINCE, "*"),
+        "functions": since(PERF_SINCE, f"{FUNCTION} bpf_fentry_test2")})
 
 
 def probed_file(env):
@@ -186,11 +200,14 @@ def test_uprobe_multi(env):
     obj = program(env.helper(), "kprobe", attach=str(UPROBE_MULTI))
     path = probed_file(env)
     offsets = buffer(env, struct.pack("=QQQ", OFFSET, OFFSET + 64, OFFSET + 128))
-    data = struct.pack("=QQQQIIII", text(env, path), offsets, 0, 0, 3, 1, os.getpid(), 0)
+    cookies = buffer(env, struct.pack("=QQQ", 7, 8, COOKIE))
+    data = struct.pack("=QQQQIIII", text(env, path), offsets, 0, cookies, 3, 1, os.getpid(), 0)
     link = create(env, obj, 0, UPROBE_MULTI, data)
     facts(env, link, "uprobe_multi", obj, {
         "path": since(UPROBES_SINCE, path), "count": since(UPROBES_SINCE, 3),
-        "flags": since(UPROBES_SINCE, 1), "pid": since(UPROBES_SINCE, os.getpid())})
+        "flags": since(UPROBES_SINCE, 1), "pid": since(UPROBES_SINCE, os.getpid()),
+        "offsets": since(UPROBES_SINCE, f"{OFFSET} {OFFSET + 64} {OFFSET + 128}"),
+        "cookies": since(UPROBES_SINCE, f"7 8 {COOKIE}")})
 
 
 # ------------------------------------------------------------ perf events ---
@@ -203,31 +220,32 @@ def pmu(name):
         raise Skip(f"no perf events of type {name}") from error
 
 
-def perf_link(env, obj, event_type, config=0, config1=0, config2=0, cookie=COOKIE):
-    """A link to an event on every process of one processor, or of ours alone where it counts."""
+EVERYONE, OURSELVES = (-1, 0), (os.getpid(), -1)  # a process and a processor, or any
+
+
+def perf_link(env, obj, who, event_type, config=0, config1=0, config2=0, cookie=COOKIE):
     attr = struct.pack("=IIQQQQQIIQQ", event_type, 72, config, 1000000000, 0, 0, 0, 0, 0, config1,
                        config2)
-    pid, cpu = (-1, 0) if event_type > 1 else (0, -1)
-    event = syscall(SYS_PERF_EVENT_OPEN, ctypes.create_string_buffer(attr, 72), ctypes.c_int(pid),
-                    ctypes.c_int(cpu), ctypes.c_int(-1), ctypes.c_ulong(8))
+    event = syscall(SYS_PERF_EVENT_OPEN, ctypes.create_string_buffer(attr, 72),
+                    *(ctypes.c_int(x) for x in (*who, -1)), ctypes.c_ulong(8))
     keep(env, os.fdopen(event, "rb", buffering=0))
     return create(env, obj, event, PERF, struct.pack("=Q", cookie))
 
 
 def perf_facts(env, link, obj, kind, want):
     want = {"perf_event_type": kind, **want, "cookie": since(COOKIES_SINCE, COOKIE)}
-    if KERNEL < PERF_SINCE:
-        want = {}
-    facts(env, link, "perf_event", obj, want)
+    facts(env, link, "perf_event", obj, want if KERNEL >= PERF_SINCE else {})
 
 
 def uprobe(env, kind, config):
     obj, path = env.helper().make("prog", "kprobe"), probed_file(env)
-    link = perf_link(env, obj, pmu("uprobe"), config | REF_CTR_OFFSET << 32, text(env, path),
-                     OFFSET)
-    perf_facts(env, link, obj, kind,
-               {"file_name": path, "offset": OFFSET,
-                "ref_ctr_offset": since(REF_CTR_SINCE, REF_CTR_OFFSET)})
+    for who in (EVERYONE, OURSELVES):
+        link = perf_link(env, obj, who, pmu("uprobe"), config | REF_CTR_OFFSET << 32,
+                         text(env, path), OFFSET)
+        perf_facts(env, link, obj, kind,
+                   {"file_name": path, "path": path, "offset": OFFSET,
+                    "ref_ctr_offset": since(REF_CTR_SINCE, REF_CTR_OFFSET),
+                    "pid": who[0] if who == OURSELVES else None})
 
 
 def test_uprobe(env):
@@ -240,9 +258,9 @@ def test_uretprobe(env):
 
 def kprobe(env, kind, config, offset):
     obj = env.helper().make("prog", "kprobe")
-    link = perf_link(env, obj, pmu("kprobe"), config, text(env, FUNCTION), offset)
-    perf_facts(env, link, obj, kind, {"func_name": FUNCTION, "offset": offset, "addr": "*",
-                                      "missed": since(MISSED_SINCE, "*")})
+    link = perf_link(env, obj, EVERYONE, pmu("kprobe"), config, text(env, FUNCTION), offset)
+    perf_facts(env, link, obj, kind, {"func_name": FUNCTION, "function": FUNCTION, "offset": offset,
+                                      "addr": "*", "missed": since(MISSED_SINCE, "*")})
 
 
 def test_kprobe(env):
@@ -261,14 +279,16 @@ def test_tracepoint(env):
     env.cleanup(run, "umount", place)
     event = int((place / "events/task/task_rename/id").read_text())
     obj = env.helper().make("prog", "tracepoint")
-    perf_facts(env, perf_link(env, obj, 2, event), obj, "tracepoint", {"tp_name": "task_rename"})
+    perf_facts(env, perf_link(env, obj, EVERYONE, 2, event), obj, "tracepoint",
+               {"tp_name": "task_rename", "tracepoint": "task_rename"})
 
 
 def test_event(env):
     obj = env.helper().make("prog", "perf_event")
-    # not a clock, which the kernel moves to a type of its own
-    link = perf_link(env, obj, 1, 8)
-    perf_facts(env, link, obj, "event", {"event_type": "software", "config": 8})
+    for who, where in ((EVERYONE, {"cpu": 0}), (OURSELVES, {"pid": os.getpid()})):
+        # not a clock, which the kernel moves to a type of its own
+        link = perf_link(env, obj, who, 1, 8)
+        perf_facts(env, link, obj, "event", {"event_type": "software", "config": 8, **where})
 
 
 # -------------------------------------------------------------- iterators ---
@@ -283,14 +303,15 @@ def iterator(env, target, *numbers, shape="=II", **options):
 
 def test_iter(env):
     obj, link = iterator(env, "bpf_map")
-    facts(env, link, "iter", obj, {"target_name": "bpf_map"})
+    facts(env, link, "iter", obj, {"target_name": "bpf_map", "target": "bpf_map"})
 
 
 def test_iter_of_a_map(env):
     map_ = env.helper().make("map", "array", max=2)
     with taken(map_) as fd:
         obj, link = iterator(env, "bpf_map_elem", fd, 0)
-    facts(env, link, "iter", obj, {"target_name": "bpf_map_elem", "map_id": map_.id})
+    facts(env, link, "iter", obj, {"target_name": "bpf_map_elem", "target": "bpf_map_elem",
+                                   "map_id": map_.id})
 
 
 def test_iter_of_cgroups(env):
@@ -302,7 +323,8 @@ def test_iter_of_cgroups(env):
         os.close(fd)
     # what the kernel calls a cgroup's id is its inode number
     facts(env, link, "iter", obj, {"target_name": "cgroup", "cgroup_id": group.stat().st_ino,
-                                   "order": "descendants_pre"})
+                                   "order": "descendants_pre", "target": "cgroup",
+                                   "cgroup": path_of(group)})
 
 
 def test_iter_of_a_task(env):
@@ -310,7 +332,7 @@ def test_iter_of_a_task(env):
                                 ("task_file", (0, os.getpid(), 0), {"pid": os.getpid()}),
                                 ("task_vma", (0, os.getpid(), 0), {"pid": os.getpid()})):
         obj, link = iterator(env, name, *numbers, shape="=III")
-        facts(env, link, "iter", obj, {"target_name": name, **want})
+        facts(env, link, "iter", obj, {"target_name": name, "target": name, **want})
 
 
 # --------------------------------------------------------------- networks ---
@@ -325,20 +347,24 @@ def test_netns(env):
     obj = env.helper().make("prog", "sk_lookup", attach="sk_lookup", result=1)
     space = keep(env, open("/proc/self/ns/net", "rb"))
     link = create(env, obj, space.fileno(), SK_LOOKUP)
-    facts(env, link, "netns", obj, {"netns_ino": netns(), "attach_type": "sk_lookup"})
+    facts(env, link, "netns", obj, {"netns_ino": netns(), "attach_type": "sk_lookup",
+                                    "netns": netns()})
 
 
 def test_xdp(env):
     ifindex = loopback(env)
     obj = env.helper().make("prog", "xdp", result=2)
-    facts(env, create(env, obj, ifindex, XDP, flags=2), "xdp", obj, {"ifindex": ifindex})
+    facts(env, create(env, obj, ifindex, XDP, flags=2), "xdp", obj,
+          {"ifindex": ifindex, "ifname": "lo", "netns": netns()})
 
 
 def test_tcx(env):
     ifindex = loopback(env)
-    obj = env.helper().make("prog", "sched_cls")
-    link = create(env, obj, ifindex, TCX_EGRESS)
-    facts(env, link, "tcx", obj, {"ifindex": ifindex, "attach_type": "tcx_egress"})
+    for position in range(2):
+        obj = env.helper().make("prog", "sched_cls")
+        link = create(env, obj, ifindex, TCX_EGRESS)
+        facts(env, link, "tcx", obj, {"ifindex": ifindex, "attach_type": "tcx_egress", "ifname": "lo",
+                                      "netns": netns(), "position": position})
 
 
 def test_netkit(env):
@@ -347,10 +373,11 @@ def test_netkit(env):
     if status:
         raise Skip(f"no netkit device: {error.strip()}")
     # attached through the primary device, the link is the peer's (netkit_dev_fetch)
-    ifindex = next(i for i, name in socket.if_nameindex() if name not in ("lo", "kit0"))
+    ifindex, name = next(x for x in socket.if_nameindex() if x[1] not in ("lo", "kit0"))
     obj = env.helper().make("prog", "sched_cls")
     facts(env, create(env, obj, socket.if_nametoindex("kit0"), NETKIT_PEER), "netkit", obj,
-          {"ifindex": ifindex, "attach_type": "netkit_peer"})
+          {"ifindex": ifindex, "attach_type": "netkit_peer", "ifname": name, "netns": netns(),
+           "position": 0})
 
 
 def test_netfilter(env):
@@ -358,7 +385,7 @@ def test_netfilter(env):
     obj = program(env.helper(), "32", attach=str(NETFILTER), result=1)
     link = create(env, obj, 0, NETFILTER, struct.pack("=IIiI", 10, 3, -77, 0))
     facts(env, link, "netfilter", obj,
-          {"pf": "ipv6", "hooknum": "local_out", "priority": -77, "flags": 0})
+          {"pf": "ipv6", "hooknum": "local_out", "priority": -77, "flags": 0, "netns": netns()})
 
 
 # ----------------------------------------------------------------- others ---
@@ -372,7 +399,8 @@ def test_cgroup(env):
     finally:
         os.close(fd)
     facts(env, link, "cgroup", obj,
-          {"cgroup_id": group.stat().st_ino, "attach_type": "cgroup_inet_egress"})
+          {"cgroup_id": group.stat().st_ino, "attach_type": "cgroup_inet_egress",
+           "cgroup": path_of(group)})
 
 
 def test_sockmap(env):
