@@ -984,6 +984,27 @@ struct veth_priv {
 	struct net_device *peer;
 } __pai;
 
+/* Tunnels, with the namespace in which they were made. */
+struct vxlan_dev {
+	struct net *net;
+} __pai;
+
+struct geneve_dev {
+	struct net *net;
+} __pai;
+
+struct ip_tunnel { /* gre, ipip, sit, vti */
+	struct net *net;
+} __pai;
+
+struct ip6_tnl { /* the same over IPv6 */
+	struct net *net;
+} __pai;
+
+struct xfrm_if {
+	struct net *net;
+} __pai;
+
 struct netkit { /* since 6.7 */
 	struct net_device *peer;
 	struct bpf_mprog_entry *active;

@@ -508,6 +508,9 @@ struct walk_net {
 
 #define WALK_XDP_MODES 3 /* generic (skb), driver, hardware */
 
+/* A power of two. Each of at most 8 devices (MAX_NEST_DEV) could add two, but not in any real setup. */
+#define WALK_ALSO_NETS 8
+
 struct walk_netdev {
 	struct walk_rec rec;
 	__u64 dev;
@@ -523,10 +526,12 @@ struct walk_netdev {
 	/* the tun_struct of a tun device that is not persistent: it is removed with the last of its files */
 	__u64 tun;
 	/*
-	 * Another namespace with which it goes: that of its peer (veth_dellink(), netkit_del_link()), or of
-	 * the device below it (vlan_device_event() and the like); 0: none, or the same.
+	 * Other namespaces with which it is removed, 0 at the end: that of its peer (veth_dellink(),
+	 * netkit_del_link()), that in which a tunnel was made (vxlan_destroy_tunnels() and the like), and
+	 * those of the devices below it (vlan_device_event() and the like) with what these are removed
+	 * with. The initial one is left out.
 	 */
-	__u32 also_net, also_initial;
+	__u32 also_net[WALK_ALSO_NETS];
 	char name[16];
 };
 

@@ -135,73 +135,129 @@ static __always_inline __u32 held_more(void *dev)
 	return BPF_CORE_READ(virtio, max_queue_pairs) - 1;
 }
 
-/* A device of another namespace, with which this one goes. */
-static __always_inline void emit_also(struct walk_netdev *out, struct net_device *other)
-{
-	struct net *net = other ? BPF_CORE_READ(other, nd_net.net) : NULL;
+/* ------------------------------------------ what a device is removed with --- */
 
-	if (!net || (__u64)net == walk.net.net)
+/* Of the device whose record is made, and the device at hand: that one, then those below it. */
+struct {
+	__u64 at, tun;
+	__u32 nets[WALK_ALSO_NETS];
+	__u32 count;
+} walk_lasting;
+
+/* The depth to which devices can be stacked: MAX_NEST_DEV. */
+#define NEST_MAX 8
+
+static __always_inline void removed_with(struct net *net)
+{
+	__u32 count = walk_lasting.count;
+
+	if (!net || (__u64)net == walk.net.net || is_initial(net) || count >= WALK_ALSO_NETS)
 		return;
-	out->also_net = BPF_CORE_READ(net, ns.inum);
-	out->also_initial = is_initial(net);
+	walk_lasting.nets[count & (WALK_ALSO_NETS - 1)] = BPF_CORE_READ(net, ns.inum);
+	walk_lasting.count = count + 1;
 }
 
-static __always_inline void emit_tun(struct walk_netdev *out, void *dev)
+/* It moves to the initial namespace when its own is removed. */
+static __always_inline bool returns(struct net_device *dev)
+{
+	struct rtnl_link_ops *ops = (void *)BPF_CORE_READ(dev, rtnl_link_ops);
+
+	return ops ? BPF_CORE_READ(ops, netns_refund) : BPF_CORE_READ(dev, ifindex) != LOOPBACK;
+}
+
+#define IS(kind, a, b, c, d, e, f, g) ((kind) == NAME(a, b, c, d, e, f, g, 0))
+
+#define NET_OF(type) \
+	(bpf_core_type_exists(struct type) ? BPF_CORE_READ((struct type *)private, net) : NULL)
+
+/* The namespace in which a tunnel was made: it is removed with that too, wherever it was moved. */
+static __always_inline struct net *tunnel_net(void *private, __u64 kind)
+{
+	if (IS(kind, 'v', 'x', 'l', 'a', 'n', 0, 0))
+		return NET_OF(vxlan_dev);
+	if (IS(kind, 'g', 'e', 'n', 'e', 'v', 'e', 0))
+		return NET_OF(geneve_dev);
+	if (IS(kind, 'g', 'r', 'e', 0, 0, 0, 0) || IS(kind, 'g', 'r', 'e', 't', 'a', 'p', 0) ||
+	    IS(kind, 'e', 'r', 's', 'p', 'a', 'n', 0) || IS(kind, 'i', 'p', 'i', 'p', 0, 0, 0) ||
+	    IS(kind, 's', 'i', 't', 0, 0, 0, 0) || IS(kind, 'v', 't', 'i', 0, 0, 0, 0))
+		return NET_OF(ip_tunnel);
+	if (IS(kind, 'i', 'p', '6', 't', 'n', 'l', 0) ||
+	    IS(kind, 'i', 'p', '6', 'g', 'r', 'e', 0) ||
+	    IS(kind, 'i', 'p', '6', 'g', 'r', 'e', 't') ||
+	    IS(kind, 'i', 'p', '6', 'e', 'r', 's', 'p') || IS(kind, 'v', 't', 'i', '6', 0, 0, 0))
+		return NET_OF(ip6_tnl);
+	if (IS(kind, 'x', 'f', 'r', 'm', 0, 0, 0))
+		return NET_OF(xfrm_if);
+	return NULL;
+}
+
+/* The other end of a pair, which is removed with this one. */
+static __always_inline struct net *peer_net(void *private, __u64 kind)
+{
+	struct veth_priv *veth = private;
+	struct netkit *netkit = private;
+
+	if (bpf_core_type_exists(struct veth_priv) && IS(kind, 'v', 'e', 't', 'h', 0, 0, 0))
+		return BPF_CORE_READ(veth, peer, nd_net.net);
+	if (bpf_core_type_exists(struct netkit) && IS(kind, 'n', 'e', 't', 'k', 'i', 't', 0))
+		return BPF_CORE_READ(netkit, peer, nd_net.net);
+	return NULL;
+}
+
+static __always_inline void take_tun(void *dev, __u64 kind)
 {
 	struct tun_struct *tun = driver_data_of(dev);
 
-	if (bpf_core_type_exists(struct tun_struct) &&
-	    kind_of(dev) == NAME('t', 'u', 'n', 0, 0, 0, 0, 0) &&
+	if (bpf_core_type_exists(struct tun_struct) && IS(kind, 't', 'u', 'n', 0, 0, 0, 0) &&
 	    (void *)BPF_CORE_READ(tun, dev) == dev && !(BPF_CORE_READ(tun, flags) & IFF_PERSIST))
-		out->tun = (__u64)tun;
+		walk_lasting.tun = (__u64)tun;
 }
 
 /* Kinds that the kernel removes with the device below them (NETDEV_UNREGISTER). */
 static __always_inline bool is_stacked(__u64 kind)
 {
-	return kind == NAME('v', 'l', 'a', 'n', 0, 0, 0, 0) ||
-	       kind == NAME('m', 'a', 'c', 'v', 'l', 'a', 'n', 0) ||
-	       kind == NAME('m', 'a', 'c', 'v', 't', 'a', 'p', 0) ||
-	       kind == NAME('i', 'p', 'v', 'l', 'a', 'n', 0, 0) ||
-	       kind == NAME('i', 'p', 'v', 't', 'a', 'p', 0, 0) ||
-	       kind == NAME('m', 'a', 'c', 's', 'e', 'c', 0, 0);
+	return IS(kind, 'v', 'l', 'a', 'n', 0, 0, 0) ||
+	       IS(kind, 'm', 'a', 'c', 'v', 'l', 'a', 'n') ||
+	       IS(kind, 'm', 'a', 'c', 'v', 't', 'a', 'p') ||
+	       IS(kind, 'i', 'p', 'v', 'l', 'a', 'n', 0) ||
+	       IS(kind, 'i', 'p', 'v', 't', 'a', 'p', 0) ||
+	       IS(kind, 'm', 'a', 'c', 's', 'e', 'c', 0) || IS(kind, 'v', 'x', 'l', 'a', 'n', 0, 0);
 }
 
-static __always_inline void emit_below(struct walk_netdev *out, void *dev)
+static __always_inline __u64 below(void *dev)
 {
 	struct list_head *head = dev + bpf_core_field_offset(struct net_device, adj_list.lower);
 	struct list_head *first = BPF_CORE_READ(head, next);
-	struct net_device *below;
 
 	if (!first || first == head)
-		return;
-	below = BPF_CORE_READ(
+		return 0;
+	return (__u64)BPF_CORE_READ(
 		(struct netdev_adjacent *)((void *)first -
 					   bpf_core_field_offset(struct netdev_adjacent, list)),
 		dev);
-	emit_also(out, below);
-	emit_tun(out, below);
 }
 
-/* Besides its own namespace, what a device is removed with. */
-static __always_inline void emit_lasting(struct walk_netdev *out, void *dev)
+static int lasting_step(__u32 index, void *ctx)
 {
-	struct rtnl_link_ops *ops = (void *)BPF_CORE_READ((struct net_device *)dev, rtnl_link_ops);
-	struct netkit *netkit = driver_data_of(dev);
-	struct veth_priv *veth = driver_data_of(dev);
+	void *dev = (void *)walk_lasting.at;
 	__u64 kind = kind_of(dev);
 
-	out->tun = 0;
-	out->also_net = out->also_initial = 0;
-	out->returns = ops ? BPF_CORE_READ(ops, netns_refund) : out->ifindex != LOOPBACK;
-	emit_tun(out, dev);
-	if (bpf_core_type_exists(struct veth_priv) && kind == NAME('v', 'e', 't', 'h', 0, 0, 0, 0))
-		emit_also(out, BPF_CORE_READ(veth, peer));
-	else if (bpf_core_type_exists(struct netkit) &&
-		 kind == NAME('n', 'e', 't', 'k', 'i', 't', 0, 0))
-		emit_also(out, BPF_CORE_READ(netkit, peer));
-	else if (is_stacked(kind))
-		emit_below(out, dev);
+	if (index && !returns(dev))
+		removed_with(BPF_CORE_READ((struct net_device *)dev, nd_net.net));
+	take_tun(dev, kind);
+	removed_with(peer_net(driver_data_of(dev), kind));
+	removed_with(tunnel_net(driver_data_of(dev), kind));
+	walk_lasting.at = is_stacked(kind) ? below(dev) : 0;
+	return !walk_lasting.at;
+}
+
+/* Finds out, besides its own namespace, what a device is removed with. Global: it is verified once. */
+int walk_find_lasting(__u64 dev)
+{
+	__builtin_memset(&walk_lasting, 0, sizeof(walk_lasting));
+	walk_lasting.at = dev;
+	bpf_loop(NEST_MAX, lasting_step, NULL, 0);
+	return 0;
 }
 
 static __always_inline bool emit_device(void *address)
@@ -226,7 +282,10 @@ static __always_inline bool emit_device(void *address)
 	emit_xdp(out, dev, 1);
 	emit_xdp(out, dev, 2);
 	out->driver_more = out->xdp_prog[1] ? held_more(address) : 0;
-	emit_lasting(out, address);
+	walk_find_lasting(out->dev);
+	out->tun = walk_lasting.tun;
+	__builtin_memcpy(out->also_net, walk_lasting.nets, sizeof(out->also_net));
+	out->returns = returns(address);
 	bpf_probe_read_kernel(out->name, sizeof(out->name),
 			      address + bpf_core_field_offset(struct net_device, name));
 	walk_emit(&out->rec, WALK_NETDEV, sizeof(*out), 0);

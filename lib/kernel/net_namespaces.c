@@ -141,7 +141,7 @@ uint32_t netdev_owner(struct scan *scan, const struct walk_net *net, const struc
 
 	if (dev->returns)
 		return OWNER_NONE;
-	if (!dev->tun && !dev->also_net)
+	if (!dev->tun && !dev->also_net[0])
 		return net_owner(scan, net);
 	owner = owner_find(scan, OWNER_NETDEV, dev->dev);
 	if (owner != OWNER_NONE)
@@ -150,8 +150,9 @@ uint32_t netdev_owner(struct scan *scan, const struct walk_net *net, const struc
 	held_by(scan, owner, net_owner(scan, net), OWNER_BY_MEMBER);
 	if (dev->tun)
 		held_by(scan, owner, owner_add(scan, OWNER_TUN, dev->tun), OWNER_BY_FD);
-	if (dev->also_net && !dev->also_initial)
-		held_by(scan, owner, owner_add(scan, OWNER_NET_NS, dev->also_net), OWNER_BY_MEMBER);
+	for (unsigned int i = 0; i < WALK_ALSO_NETS && dev->also_net[i]; i++)
+		held_by(scan, owner, owner_add(scan, OWNER_NET_NS, dev->also_net[i]),
+			OWNER_BY_MEMBER);
 	return owner;
 }
 

@@ -351,6 +351,75 @@ def test_macvlan(env):
         daemon.gone(prog.key)
 
 
+TUNNELS = {
+    "vxlan": "id 5 remote 192.0.2.2 dstport 4789",
+    "geneve": "id 5 remote 192.0.2.2",
+    "gre": "local 192.0.2.1 remote 192.0.2.2",
+    "gretap": "local 192.0.2.1 remote 192.0.2.2",
+    "ipip": "local 192.0.2.1 remote 192.0.2.2",
+    "sit": "local 192.0.2.1 remote 192.0.2.2",
+    "vti": "local 192.0.2.1 remote 192.0.2.2 key 1",
+    "ip6tnl": "local 2001:db8::1 remote 2001:db8::2",
+    "ip6gre": "local 2001:db8::1 remote 2001:db8::2",
+    "ip6gretap": "local 2001:db8::1 remote 2001:db8::2",
+    "vti6": "local 2001:db8::1 remote 2001:db8::2 key 1",
+    "xfrm": "if_id 5",
+}
+
+
+def test_tunnels(env):
+    """One that was moved is removed with the namespace that it was made in as well."""
+    daemon, helper, found = env.daemon(), env.helper(), []
+    for kind, words in TUNNELS.items():
+        made, moved = Process(env, "new"), Process(env, "new")
+        status = run(tool("nsenter"), f"--net={made.net}", tool("ip"), "link", "add", "tun0", "type",
+                     kind, *words.split())[0]
+        if status == 0:
+            found.append(kind)
+            enter(made.net, tool("ip"), "link", "set", "tun0", "netns", moved.pid)
+            progs = attach(env, helper, moved.net, "tun0")
+            goes(daemon, moved.pid, progs)
+            goes(daemon, made.pid, progs)
+            made.end()
+            for prog in progs:
+                daemon.gone(prog.key)
+        made.end()
+        moved.end()
+    if not found:
+        raise Skip("this kernel has no tunnels")
+
+
+def test_stack(env):
+    """A vxlan device on a macvlan device on a tap, each in a namespace of its own: it is removed with
+    the last descriptor of the tap, and with each of the namespaces."""
+    daemon, helper = env.daemon(), env.helper()
+    for last in range(4):
+        net = Process(env, "new")
+        tap = Process(env, f"join={net.net}", "tap=low0", "new")
+        middle, top = Process(env, "new"), Process(env, "new")
+        for made, moved, *words in ((net, middle, "mid0", "link", "low0", "type", "macvlan"),
+                                    (middle, top, "up0", "type", "vxlan", "id", "5", "dev", "mid0",
+                                     "dstport", "4789")):
+            status, _, error = run(tool("nsenter"), f"--net={made.net}", tool("ip"), "link", "add",
+                                   *words)
+            if status:
+                raise Skip(f"no such device: {error.strip()}")
+            enter(made.net, tool("ip"), "link", "set", words[0], "netns", moved.pid)
+        progs = attach(env, helper, top.net, "up0")
+        keepers = (tap, middle, top)
+        for process in keepers:
+            goes(daemon, process.pid, progs)
+        stays(daemon, [net.pid], progs)  # the tap's file keeps that namespace
+        if last < len(keepers):
+            keepers[last].end()
+        else:
+            enter(net.net, tool("ip"), "link", "del", "low0")
+        for prog in progs:
+            daemon.gone(prog.key)
+        for process in (tap, middle, top, net):
+            process.end()
+
+
 def test_initial_namespace(env):
     """What is attached in the kernel's own namespace is freed with no process, and names none."""
     if not pathlib.Path("/proc/sys/net/core/netdev_budget").exists():
