@@ -659,13 +659,29 @@ int bpfrefs_snapshot_to_records(const struct bpfrefs_snapshot *snapshot, bpfrefs
 int bpfrefs_snapshot_to_objects(struct bpfrefs_ctx *ctx, const struct bpfrefs_snapshot *snapshot,
 				bpfrefs_write_fn write, void *data);
 /**
- * Writes the graph of all references for dot(1): `.bpf/graph.dot`.
+ * Writes a picture of all references for dot(1): `.bpf/graph.dot`. What is alike is one node if the
+ * picture would not fit on a page otherwise, and a caption says what was folded in this way.
  * @param fold_own one node stands for everything that would be freed if the calling process
  *	exited
  * @return 0, the value of @p write, -ENOMEM
  */
 int bpfrefs_snapshot_to_dot(const struct bpfrefs_snapshot *snapshot, bool fold_own,
 			    bpfrefs_write_fn write, void *data);
+/**
+ * Writes a picture of everything that leads to an object, and of one step of what it holds, in the
+ * same way: `.bpf/KIND/ID/graph.dot`.
+ * @return 0, the value of @p write, -ENOENT if the snapshot does not have the object, -ENOMEM
+ */
+int bpfrefs_object_to_dot(const struct bpfrefs_snapshot *snapshot, struct bpfrefs_key key,
+			  bpfrefs_write_fn write, void *data);
+/**
+ * Writes a picture of everything that @p count processes hold, directly or through other objects, in
+ * the same way: `.bpf/pid/PID/graph.dot`.
+ * @param pids the ids of the processes
+ * @return 0, the value of @p write, -ENOENT if none of them holds anything, -ENOMEM
+ */
+int bpfrefs_processes_to_dot(const struct bpfrefs_snapshot *snapshot, const uint32_t *pids,
+			     size_t count, bpfrefs_write_fn write, void *data);
 /**
  * Writes one object as a JSON object: `.bpf/KIND/ID/json`. Its member "info" is read from the
  * kernel now, and is null if the object was freed after the snapshot: see bpfrefs_info_read(),

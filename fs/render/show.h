@@ -73,6 +73,8 @@ int show_at_risk(const struct where *w, GString *out);
 int show_json(const struct where *w, GString *out);
 int show_all_json(const struct where *w, GString *out);
 int show_dot(const struct where *w, GString *out);
+int show_object_dot(const struct where *w, GString *out);
+int show_pid_dot(const struct where *w, GString *out);
 
 /* ------------------------------ for Prometheus (show_metrics.c) --- */
 

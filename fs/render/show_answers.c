@@ -138,3 +138,13 @@ int show_dot(const struct where *w, GString *out)
 
 	return bpfrefs_snapshot_to_dot(w->snap, fold, show_write, out);
 }
+
+int show_object_dot(const struct where *w, GString *out)
+{
+	return bpfrefs_object_to_dot(w->snap, w->key, show_write, out);
+}
+
+int show_pid_dot(const struct where *w, GString *out)
+{
+	return bpfrefs_processes_to_dot(w->snap, &w->pid, 1, show_write, out);
+}

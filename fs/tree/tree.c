@@ -40,6 +40,8 @@ const struct node tree[] = {
 	  .show = show_roots },
 	{ .in = DIR_OBJECT, .name = "json", .mode = TEXT, .need = NEED_SNAPSHOT,
 	  .show = show_json },
+	{ .in = DIR_OBJECT, .name = "graph.dot", .mode = TEXT, .need = NEED_SNAPSHOT,
+	  .show = show_object_dot },
 	{ .in = DIR_OBJECT, .name = "slots", .mode = TEXT, .need = NEED_SNAPSHOT,
 	  .kinds = OF(BPFREFS_KIND_MAP), .exists = show_has_slots, .show = show_slots },
 	{ .in = DIR_OBJECT, .name = "pin", .mode = CONTROL, .need = NEED_SNAPSHOT,
@@ -56,6 +58,8 @@ const struct node tree[] = {
 	  .show = show_pid_holding },
 	{ .in = DIR_PID, .name = "retains", .mode = TEXT, .need = NEED_SNAPSHOT,
 	  .show = show_retains },
+	{ .in = DIR_PID, .name = "graph.dot", .mode = TEXT, .need = NEED_SNAPSHOT,
+	  .show = show_pid_dot },
 	{ .in = DIR_PID, .opens = DIR_FDS, .name = "fd", .mode = DIRECTORY },
 	{ .in = DIR_FDS, .mode = SYMLINK, .need = NEED_SNAPSHOT, .show = show_fd_link },
 

@@ -1,273 +1,234 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The graph of references for dot(1), from left to right: holders, then objects. Roots are
- * processes, and one node for each pin, keep and attachment. References of one kind between the
- * same two nodes are one arrow. What only the calling process holds can be one node, since it would
- * obscure the rest.
+ * Pictures for dot(1), from left to right: holders, then objects. What is alike is one node, and
+ * the references between two nodes are one arrow, with their number.
  */
 #include <inttypes.h>
 
+#include "text/dot_node.h"
 #include "text/sink.h"
 
-/* ----------------------------------------- the objects of this process --- */
+/* -------------------------------------------------------------- arrows --- */
 
-static int add_own(const struct bpfrefs_object *object, enum bpfrefs_effect effect, void *own)
-{
-	if (effect == BPFREFS_EFFECT_FREED)
-		g_hash_table_add(own, (gpointer)object);
-	return 0;
-}
-
-static void add_own_node(GString *out, GHashTable *own)
-{
-	unsigned int count[KIND_COUNT] = { 0 };
-	GHashTableIter iter;
-	gpointer object;
-
-	if (g_hash_table_size(own) == 0)
-		return;
-	g_hash_table_iter_init(&iter, own);
-	while (g_hash_table_iter_next(&iter, &object, NULL))
-		count[((const struct bpfrefs_object *)object)->key.kind]++;
-	g_string_append(out, "\t\"own\" [label=\"bpfrefs's own\\n");
-	for (int kind = 0; kind < KIND_COUNT; kind++)
-		g_string_append_printf(out, "%s%u %s", kind ? ", " : "", count[kind],
-				       bpfrefs_kind_name((enum bpfrefs_kind)kind));
-	g_string_append(out, "\" shape=box3d fillcolor=\"#ffffff\"];\n");
-}
-
-/* -------------------------------------------------------------- labels --- */
-
-/* Appends a text inside a quoted string of DOT. Escapes of the records stay. */
-static void quote(GString *out, const char *text)
-{
-	g_autoptr(GString) shown = g_string_new(NULL);
-
-	fmt_add_text(shown, text);
-	for (const char *c = shown->str; *c; c++) {
-		if (*c == '"' || *c == '\\')
-			g_string_append_c(out, '\\');
-		/* dot(1) decodes HTML entities in every string: "&#10;" would be a newline. */
-		if (*c == '&')
-			g_string_append(out, "&amp;");
-		else
-			g_string_append_c(out, *c);
-	}
-}
-
-/* Each kind has its own shape and colour. */
-static const char *style_of(enum bpfrefs_kind kind)
-{
-	static const char *const styles[KIND_COUNT] = {
-		[BPFREFS_KIND_MAP] = "shape=cylinder fillcolor=\"#cfe2f3\"",
-		[BPFREFS_KIND_PROG] = "shape=box fillcolor=\"#d9ead3\"",
-		[BPFREFS_KIND_LINK] = "shape=cds fillcolor=\"#fff2cc\"",
-		[BPFREFS_KIND_BTF] = "shape=note fillcolor=\"#eeeeee\"",
-	};
-
-	return kind < KIND_COUNT ? styles[kind] : "shape=plain";
-}
-
-/* States other than "held" are highlighted. */
-static const char *mark_of(enum bpfrefs_state state)
-{
-	switch (state) {
-	case BPFREFS_STATE_HELD:
-		return "";
-	case BPFREFS_STATE_AT_RISK:
-	case BPFREFS_STATE_CLEARED:
-		return " color=\"#cc0000\" fontcolor=\"#cc0000\" penwidth=3";
-	default:
-		return " color=\"#7f7f7f\" style=\"filled,dashed\"";
-	}
-}
-
-static void add_object_node(GString *out, const struct bpfrefs_object *object)
-{
-	char key[BPFREFS_KEY_MAX];
-
-	bpfrefs_key_format(object->key, key);
-	g_string_append_printf(out, "\t\"%s\" [label=\"%s", key, key);
-	if (object->name && *object->name) {
-		g_string_append(out, "\\n");
-		quote(out, object->name);
-	}
-	g_string_append(out, "\\n");
-	quote(out, object->type);
-	if (object->state != BPFREFS_STATE_HELD)
-		g_string_append_printf(out, "\\n%s", bpfrefs_state_name(object->state));
-	g_string_append_printf(out, "\" %s%s tooltip=\"", style_of(object->key.kind),
-			       mark_of(object->state));
-	quote(out, object->because);
-	g_string_append(out, "\"];\n");
-}
-
-static void add_process_node(GString *out, const struct bpfrefs_process *process)
-{
-	g_string_append_printf(out, "\t\"pid/%" PRIu32 "\" [label=\"pid %" PRIu32 "\\n",
-			       process->pid, process->pid);
-	quote(out, process->comm);
-	g_string_append(out, "\" shape=ellipse fillcolor=\"#f4cccc\"];\n");
-}
-
-/* Shows a root that is neither a process nor an object: its class, and where it is. */
-static void add_root_node(GString *out, const struct bpfrefs_ref *ref, size_t index)
-{
-	const struct bpfrefs_class *class_ = bpfrefs_ref_class(ref);
-	bool pin = class_->flags & (BPFREFS_CLASS_PIN | BPFREFS_CLASS_KEEP);
-	struct bpfrefs_value where = bpfrefs_ref_value(ref, class_->place);
-
-	g_string_append_printf(out, "\t\"root/%zu\" [label=\"%s", index, class_->name);
-	if (where.type == BPFREFS_VALUE_STR) {
-		g_string_append(out, "\\n");
-		quote(out, where.str);
-	} else if (where.type == BPFREFS_VALUE_NUM) {
-		g_string_append_printf(out, "\\n%s %" PRIu64, class_->keys[class_->place],
-				       where.num);
-	}
-	g_string_append_printf(out, "\" shape=%s fillcolor=\"%s\"];\n", pin ? "house" : "hexagon",
-			       pin ? "#ead1dc" : "#fce5cd");
-}
-
-/* --------------------------------------------------------------- edges --- */
-
-/* Arrows with the number of their references, in the order of the references. */
-struct arrows {
-	const struct bpfrefs_snapshot *snap;
-	GHashTable *own;    /* objects that are combined in one node */
-	GPtrArray *names;   /* owned by counts */
-	GHashTable *counts; /* text up to the end of the label -> number */
+/* References of one kind between two groups. */
+struct arrow {
+	uint32_t from, to; /* groups */
+	const char *label;
+	uint32_t count;
+	uint32_t edge; /* the first one */
 };
 
-static bool is_own(const struct arrows *arrows, struct bpfrefs_key key)
+static guint arrow_hash(gconstpointer data)
 {
-	return g_hash_table_contains(arrows->own, bpfrefs_snapshot_find(arrows->snap, key));
+	const struct arrow *arrow = data;
+
+	return (arrow->from * 31 + arrow->to) * 31 + g_direct_hash(arrow->label);
 }
 
-static void add_arrow(struct arrows *arrows, const char *from, const struct bpfrefs_ref *ref)
+static gboolean arrow_equal(gconstpointer a, gconstpointer b)
 {
-	struct bpfrefs_value via = bpfrefs_ref_get(ref, "via");
-	g_autoptr(GString) text = g_string_new(NULL);
-	char target[BPFREFS_KEY_MAX];
-	gpointer count;
+	const struct arrow *x = a, *y = b;
 
-	if (is_own(arrows, bpfrefs_ref_target(ref)))
-		strcpy(target, "own");
-	else
-		bpfrefs_key_format(bpfrefs_ref_target(ref), target);
-	if (strcmp(from, target) == 0)
+	return x->from == y->from && x->to == y->to && x->label == y->label;
+}
+
+/* Between the same groups in the order of the references. */
+static int arrow_order(gconstpointer a, gconstpointer b)
+{
+	const struct arrow *x = *(const struct arrow *const *)a;
+	const struct arrow *y = *(const struct arrow *const *)b;
+
+	if (x->from != y->from)
+		return x->from < y->from ? -1 : 1;
+	if (x->to != y->to)
+		return x->to < y->to ? -1 : 1;
+	return x->edge < y->edge ? -1 : x->edge > y->edge;
+}
+
+/* The arrows of a picture, owned by @arrows. */
+static void collect_arrows(const struct picture *picture, GHashTable *arrows)
+{
+	for (uint32_t i = 0; i < picture->edges; i++) {
+		const struct picture_edge *edge = &picture->edge[i];
+		const struct picture_node *from = &picture->node[edge->from];
+		const struct picture_node *to = &picture->node[edge->to];
+		struct arrow key = { from->group, to->group, edge->label, 0, i }, *found;
+
+		if (!from->shown || !to->shown || (from->own && to->own))
+			continue;
+		found = g_hash_table_lookup(arrows, &key);
+		if (!found) {
+			found = g_memdup2(&key, sizeof(key));
+			g_hash_table_add(arrows, found);
+		}
+		found->count++;
+	}
+}
+
+/* "slot 3", "fd 7", "used_maps x4"; a root's own node says what it is. */
+static void add_arrow_label(GString *out, const struct picture *picture, const struct arrow *arrow)
+{
+	const struct picture_edge *edge = &picture->edge[arrow->edge];
+	bool root = picture->node[edge->from].what == PICTURE_ROOT;
+	bool owned = edge->ref && picture->node[edge->from].what == PICTURE_OWNER;
+	struct bpfrefs_value number = { .type = BPFREFS_VALUE_ABSENT };
+
+	if (!root)
+		g_string_append(out, edge->label);
+	if (arrow->count > 1) {
+		g_string_append_printf(out, "%s\xc3\x97%" PRIu32, root ? "" : " ", arrow->count);
 		return;
-	g_string_append_printf(text, "\t\"%s\" -> \"%s\" [label=\"", from, target);
-	if (via.type == BPFREFS_VALUE_STR)
-		quote(text, via.str);
-	else if (!g_str_has_prefix(from, "root/"))
-		quote(text, bpfrefs_ref_class(ref)->name);
-	count = g_hash_table_lookup(arrows->counts, text->str);
-	if (!count)
-		g_ptr_array_add(arrows->names, text->str);
-	/* GLib keeps the first key and frees the new one, and replaces the value */
-	g_hash_table_insert(arrows->counts, g_string_free(g_steal_pointer(&text), FALSE),
-			    GUINT_TO_POINTER(GPOINTER_TO_UINT(count) + 1));
+	}
+	if (owned)
+		dot_node_place(out, edge->ref);
+	else if (edge->ref && !root)
+		number = bpfrefs_ref_get(
+			edge->ref, edge->ref->holder.kind == BPFREFS_KIND_NONE ? "fd" : "slot");
+	if (number.type == BPFREFS_VALUE_NUM)
+		g_string_append_printf(out, " %" PRIu64, number.num);
 }
 
-static int write_arrows(struct text_sink *sink, const struct arrows *arrows)
+static int write_arrows(struct text_sink *sink, const struct picture *picture)
 {
+	g_autoptr(GHashTable) arrows = g_hash_table_new_full(arrow_hash, arrow_equal, g_free, NULL);
+	g_autoptr(GPtrArray) sorted = g_ptr_array_new();
+	GHashTableIter iter;
+	gpointer found;
 	int err = 0;
 
-	for (guint i = 0; !err && i < arrows->names->len; i++) {
-		const char *name = arrows->names->pdata[i];
-		guint count = GPOINTER_TO_UINT(g_hash_table_lookup(arrows->counts, name));
+	collect_arrows(picture, arrows);
+	g_hash_table_iter_init(&iter, arrows);
+	while (g_hash_table_iter_next(&iter, &found, NULL))
+		g_ptr_array_add(sorted, found);
+	g_ptr_array_sort(sorted, arrow_order);
+	for (guint i = 0; !err && i < sorted->len; i++) {
+		const struct arrow *arrow = sorted->pdata[i],
+				   *last = i ? sorted->pdata[i - 1] : NULL;
+		bool more = last && last->from == arrow->from && last->to == arrow->to;
 
-		g_string_append(sink->out, name);
-		if (count > 1)
-			g_string_append_printf(sink->out, " \xc3\x97%u", count);
+		if (more) {
+			g_string_append(sink->out, "\\n");
+		} else {
+			g_string_append(sink->out, last ? "\"];\n\t\"" : "\t\"");
+			dot_node_name(sink->out, picture, picture->group[arrow->from].first);
+			g_string_append(sink->out, "\" -> \"");
+			dot_node_name(sink->out, picture, picture->group[arrow->to].first);
+			g_string_append(sink->out, "\" [label=\"");
+		}
+		add_arrow_label(sink->out, picture, arrow);
+		err = sink_pass(sink);
+	}
+	if (sorted->len)
 		g_string_append(sink->out, "\"];\n");
-		err = sink_pass(sink);
-	}
 	return err;
 }
 
-static void add_edge(GString *out, struct arrows *arrows, const struct bpfrefs_ref *ref,
-		     size_t index)
-{
-	struct bpfrefs_key holder = bpfrefs_ref_holder(ref);
-	char from[32];
+/* ------------------------------------------------------------ pictures --- */
 
-	if (holder.kind != BPFREFS_KIND_NONE) {
-		bpfrefs_key_format(holder, from);
-		add_arrow(arrows, is_own(arrows, holder) ? "own" : from, ref);
+/* Says what was folded. */
+static void add_caption(GString *out, const struct picture *picture)
+{
+	static const char *const words[FOLDS] = {
+		[FOLD_SAME_NEIGHBORS] = "of the same type, held by and holding the same",
+		[FOLD_SAME_NAMES] = "of the same type and name, with neighbors that are alike",
+		[FOLD_ALIKE] = "of the same type, with neighbors that are alike",
+		[FOLD_NEAR] = "of the same type, with neighbors of the same types",
+		[FOLD_TYPES] = "of the same type",
+		[FOLD_MOST] = "of the same type, and all processes",
+	};
+	uint32_t shown = 0;
+
+	for (uint32_t i = 0; i < picture->nodes; i++)
+		shown += picture->node[i].shown ? 1 : 0;
+	if (picture->fold == FOLD_NOTHING)
 		return;
-	}
-	if (bpfrefs_ref_pid(ref)) {
-		g_snprintf(from, sizeof(from), "pid/%" PRIu32, bpfrefs_ref_pid(ref));
-	} else {
-		g_snprintf(from, sizeof(from), "root/%zu", index);
-		add_root_node(out, ref, index);
-	}
-	add_arrow(arrows, from, ref);
+	g_string_append_printf(out,
+			       "\tlabel=\"Folded to fit a page: %" PRIu32
+			       " nodes are drawn as %" PRIu32
+			       ".\\lOne node is all %s; processes also of the same program.\\l",
+			       shown, picture->groups, words[picture->fold]);
+	if (picture->btfs_left_out)
+		g_string_append_printf(
+			out, "Left out: %" PRIu32 " BTFs that only programs and maps hold.\\l",
+			picture->btfs_left_out);
+	g_string_append(out, "\" labeljust=l fontname=\"sans-serif\" fontsize=10;\n");
 }
 
-static int write_edges(struct text_sink *sink, const struct bpfrefs_snapshot *snap, GHashTable *own)
+static int write_picture(struct picture *picture, bpfrefs_write_fn write, void *data)
 {
-	g_autoptr(GPtrArray) names = g_ptr_array_new();
-	g_autoptr(GHashTable) counts = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
-	struct arrows arrows = { snap, own, names, counts };
-	const struct bpfrefs_ref *ref;
-	int err = 0;
+	struct text_sink sink = sink_begin(write, data);
+	int err = picture_fold(picture);
 
-	for (size_t i = 0; !err && (ref = bpfrefs_snapshot_ref_at(snap, i)); i++) {
-		add_edge(sink->out, &arrows, ref, i);
-		err = sink_pass(sink);
+	g_string_append(sink.out,
+			"digraph bpfrefs {\n"
+			"\trankdir=LR;\n"
+			"\tranksep=0.6;\n"
+			"\tnodesep=0.15;\n"
+			"\tnode [style=filled fontname=\"sans-serif\" fontsize=10 height=0.3 "
+			"margin=\"0.08,0.04\"];\n"
+			"\tedge [fontname=\"sans-serif\" fontsize=9 color=\"#666666\"];\n");
+	if (!err)
+		add_caption(sink.out, picture);
+	for (uint32_t i = 0; !err && i < picture->groups; i++) {
+		dot_node_add(sink.out, picture, i);
+		err = sink_pass(&sink);
 	}
-	return err ? err : write_arrows(sink, &arrows);
+	if (!err)
+		err = write_arrows(&sink, picture);
+	g_string_append(sink.out, "}\n");
+	sink_gaps(sink.out, picture->snap);
+	return sink_end(&sink, err);
 }
 
-/* Returns nonzero if a process holds anything: snapshots also have other processes. */
-static int holds_something(const struct bpfrefs_ref *ref, void *data)
+static int mark_own(const struct bpfrefs_object *object, enum bpfrefs_effect effect, void *data)
 {
-	(void)ref;
-	(void)data;
-	return 1;
-}
+	struct picture *picture = data;
 
-static int write_nodes(struct text_sink *sink, const struct bpfrefs_snapshot *snap, GHashTable *own)
-{
-	const struct bpfrefs_process *process;
-	const struct bpfrefs_object *object;
-	int err = 0;
-
-	for (size_t i = 0; !err && (process = bpfrefs_snapshot_process(snap, i)); i++) {
-		if (bpfrefs_snapshot_pid_holding(snap, process->pid, holds_something, NULL))
-			add_process_node(sink->out, process);
-		err = sink_pass(sink);
-	}
-	for (size_t i = 0; !err && (object = bpfrefs_snapshot_object(snap, i)); i++) {
-		if (!g_hash_table_contains(own, object))
-			add_object_node(sink->out, object);
-		err = sink_pass(sink);
-	}
-	add_own_node(sink->out, own);
-	return err;
+	if (effect == BPFREFS_EFFECT_FREED)
+		picture->node[graph_index(picture->snap, object->key)].own = true;
+	return 0;
 }
 
 int bpfrefs_snapshot_to_dot(const struct bpfrefs_snapshot *snap, bool fold_own,
 			    bpfrefs_write_fn write, void *data)
 {
-	g_autoptr(GHashTable) own = g_hash_table_new(NULL, NULL);
-	int err = fold_own ? bpfrefs_retains(snap, (uint32_t)getpid(), add_own, own) : 0;
-	struct text_sink sink = sink_begin(write, data);
+	struct picture picture;
+	int err = picture_init(&picture, snap);
 
-	g_string_append(sink.out,
-			"digraph bpfrefs {\n"
-			"\trankdir=LR;\n"
-			"\tranksep=1;\n"
-			"\tnode [style=filled fontname=\"sans-serif\" fontsize=11];\n"
-			"\tedge [fontname=\"sans-serif\" fontsize=9 color=\"#666666\"];\n");
+	if (!err && fold_own)
+		err = bpfrefs_retains(snap, (uint32_t)getpid(), mark_own, &picture);
+	if (!err) {
+		picture_show_all(&picture);
+		err = write_picture(&picture, write, data);
+	}
+	picture_clear(&picture);
+	return err;
+}
+
+int bpfrefs_object_to_dot(const struct bpfrefs_snapshot *snap, struct bpfrefs_key key,
+			  bpfrefs_write_fn write, void *data)
+{
+	struct picture picture;
+	int err = picture_init(&picture, snap);
+
 	if (!err)
-		err = write_nodes(&sink, snap, own);
+		err = picture_show_object(&picture, key);
 	if (!err)
-		err = write_edges(&sink, snap, own);
-	g_string_append(sink.out, "}\n");
-	sink_gaps(sink.out, snap);
-	return sink_end(&sink, err);
+		err = write_picture(&picture, write, data);
+	picture_clear(&picture);
+	return err;
+}
+
+int bpfrefs_processes_to_dot(const struct bpfrefs_snapshot *snap, const uint32_t *pids,
+			     size_t count, bpfrefs_write_fn write, void *data)
+{
+	struct picture picture;
+	int err = picture_init(&picture, snap);
+
+	if (!err)
+		err = picture_show_processes(&picture, pids, count);
+	if (!err)
+		err = write_picture(&picture, write, data);
+	picture_clear(&picture);
+	return err;
 }

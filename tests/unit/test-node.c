@@ -239,11 +239,12 @@ TEST_FAKE(readdir)
 	struct entry entry;
 	static const char *const listings[][2] = {
 		{ "map", ". .. 12 13 " },
-		{ "map/12", ". .. info holders holding refs roots json slots pin unpin keep " },
-		{ "map/13", ". .. info holders holding refs roots json pin unpin keep " },
-		{ "btf/1", ". .. info holders holding refs roots json keep " },
+		{ "map/12",
+		  ". .. info holders holding refs roots json graph.dot slots pin unpin keep " },
+		{ "map/13", ". .. info holders holding refs roots json graph.dot pin unpin keep " },
+		{ "btf/1", ". .. info holders holding refs roots json graph.dot keep " },
 		{ "pid", ". .. 4194302 4194303 " },
-		{ "pid/4194303", ". .. comm holding retains fd " },
+		{ "pid/4194303", ". .. comm holding retains graph.dot fd " },
 		{ "pid/4194303/fd", ". .. 9 10 " },
 	};
 

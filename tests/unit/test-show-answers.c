@@ -185,9 +185,10 @@ TEST_SCANNED(json_all)
 
 /* ----------------------------------------------------------------- DOT --- */
 
-#define HEAD                                                           \
-	"digraph bpfrefs {\n\trankdir=LR;\n\tranksep=1;\n"             \
-	"\tnode [style=filled fontname=\"sans-serif\" fontsize=11];\n" \
+#define HEAD                                                                   \
+	"digraph bpfrefs {\n\trankdir=LR;\n\tranksep=0.6;\n\tnodesep=0.15;\n"  \
+	"\tnode [style=filled fontname=\"sans-serif\" fontsize=10 height=0.3 " \
+	"margin=\"0.08,0.04\"];\n"                                             \
 	"\tedge [fontname=\"sans-serif\" fontsize=9 color=\"#666666\"];\n"
 
 TEST_SCANNED(dot)
@@ -200,38 +201,40 @@ TEST_SCANNED(dot)
 	check_shown(
 		fake, fake_map, 0, show_dot,
 		HEAD
-		"\t\"pid/4194302\" [label=\"pid 4194302\\nthe loader\" shape=ellipse "
-		"fillcolor=\"#f4cccc\"];\n"
-		"\t\"pid/4194303\" [label=\"pid 4194303\\nthe loader\" shape=ellipse "
-		"fillcolor=\"#f4cccc\"];\n"
 		"\t\"map/12\" [label=\"map/12\\nconns\\nprog_array\\nat-risk\" shape=cylinder "
 		"fillcolor=\"#cfe2f3\" color=\"#cc0000\" fontcolor=\"#cc0000\" penwidth=3 "
-		"tooltip=\"it is so\"];\n"
+		"tooltip=\"conns: it is so\"];\n"
 		"\t\"map/13\" [label=\"map/13\\na b\\\\134c\\\\012\\\\377\\nhash\" shape=cylinder "
-		"fillcolor=\"#cfe2f3\" tooltip=\"it is so\"];\n"
+		"fillcolor=\"#cfe2f3\" tooltip=\"a b\\\\134c\\\\012\\\\377: it is so\"];\n"
 		"\t\"prog/5\" [label=\"prog/5\\nentry\\nxdp\" shape=box fillcolor=\"#d9ead3\" "
+		"tooltip=\"entry: it is so\"];\n"
+		"\t\"prog/6\" [label=\"prog/6\\nxdp\\n2 unexplained references\" shape=box "
+		"fillcolor=\"#d9ead3\" "
 		"tooltip=\"it is so\"];\n"
-		"\t\"prog/6\" [label=\"prog/6\\nxdp\" shape=box fillcolor=\"#d9ead3\" "
+		"\t\"link/7\" [label=\"link/7\\nxdp\" shape=cds margin=\"0.2,0.1\" "
+		"fillcolor=\"#fff2cc\" tooltip=\"a \\\"quoted\\\" \\\\134 word\"];\n"
+		"\t\"btf/1\" [label=\"btf/1\\nbtf\\nunknown\\n1 unexplained reference\" shape=note "
+		"fillcolor=\"#eeeeee\" color=\"#7f7f7f\" style=\"filled,dashed\" "
 		"tooltip=\"it is so\"];\n"
-		"\t\"link/7\" [label=\"link/7\\nxdp\" shape=cds fillcolor=\"#fff2cc\" "
-		"tooltip=\"a \\\"quoted\\\" \\\\134 word\"];\n"
-		"\t\"btf/1\" [label=\"btf/1\\nbtf\\nunknown\" shape=note fillcolor=\"#eeeeee\" "
-		"color=\"#7f7f7f\" style=\"filled,dashed\" tooltip=\"it is so\"];\n"
-		"\t\"root/2\" [label=\"pin\\n/sys/fs/bpf/app/conns\" shape=house "
-		"fillcolor=\"#ead1dc\"];\n"
-		"\t\"root/3\" [label=\"pin\\n/sys/fs/bpf/other/x\" shape=house "
-		"fillcolor=\"#ead1dc\"];\n"
-		"\t\"root/5\" [label=\"pin\\n/sys/fs/bpf/app/#odd name\" shape=house "
-		"fillcolor=\"#ead1dc\"];\n"
+		"\t\"pid/4194303\" [label=\"pid 4194303\\nthe loader\" shape=ellipse "
+		"fillcolor=\"#f4cccc\"];\n"
+		"\t\"root/7\" [label=\"pin\\n/sys/fs/bpf/app/conns\" shape=house "
+		"fillcolor=\"#ead1dc\" tooltip=\"/sys/fs/bpf/app/conns\"];\n"
+		"\t\"root/8\" [label=\"pin\\n/sys/fs/bpf/other/x\" shape=house "
+		"fillcolor=\"#ead1dc\" tooltip=\"/sys/fs/bpf/other/x\"];\n"
+		"\t\"root/9\" [label=\"pin\\n/sys/fs/bpf/app/#odd name\" shape=house "
+		"fillcolor=\"#ead1dc\" tooltip=\"/sys/fs/bpf/app/#odd name\"];\n"
+		"\t\"pid/4194302\" [label=\"pid 4194302\\nthe loader\" shape=ellipse "
+		"fillcolor=\"#f4cccc\"];\n"
+		"\t\"map/12\" -> \"prog/5\" [label=\"slot 2\"];\n"
+		"\t\"map/12\" -> \"prog/6\" [label=\"slot 10\"];\n"
+		"\t\"prog/5\" -> \"map/12\" [label=\"used_maps\"];\n"
+		"\t\"link/7\" -> \"prog/5\" [label=\"prog\"];\n"
 		"\t\"pid/4194303\" -> \"map/12\" [label=\"fd \xc3\x97"
 		"2\"];\n"
-		"\t\"root/2\" -> \"map/12\" [label=\"\"];\n"
-		"\t\"root/3\" -> \"map/12\" [label=\"\"];\n"
-		"\t\"prog/5\" -> \"map/12\" [label=\"used_maps\"];\n"
-		"\t\"root/5\" -> \"map/13\" [label=\"\"];\n"
-		"\t\"map/12\" -> \"prog/5\" [label=\"slot\"];\n"
-		"\t\"link/7\" -> \"prog/5\" [label=\"prog\"];\n"
-		"\t\"map/12\" -> \"prog/6\" [label=\"slot\"];\n"
-		"\t\"pid/4194302\" -> \"link/7\" [label=\"fd\"];\n"
+		"\t\"root/7\" -> \"map/12\" [label=\"\"];\n"
+		"\t\"root/8\" -> \"map/12\" [label=\"\"];\n"
+		"\t\"root/9\" -> \"map/13\" [label=\"\"];\n"
+		"\t\"pid/4194302\" -> \"link/7\" [label=\"fd 3\"];\n"
 		"}\n" GAPS);
 }

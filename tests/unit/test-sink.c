@@ -69,11 +69,6 @@ static int write_objects(const struct bpfrefs_snapshot *snap, bpfrefs_write_fn w
 	return err;
 }
 
-static int write_dot(const struct bpfrefs_snapshot *snap, bpfrefs_write_fn write, void *data)
-{
-	return bpfrefs_snapshot_to_dot(snap, false, write, data);
-}
-
 typedef int (*write_text)(const struct bpfrefs_snapshot *snap, bpfrefs_write_fn write, void *data);
 
 static char *whole_text(const struct bpfrefs_snapshot *snap, write_text write)
@@ -149,8 +144,7 @@ TEST(json_of_a_large_snapshot)
 /* The value of the write function that fails is returned, and it is not called again. */
 TEST(failed_write_ends_the_text)
 {
-	static const write_text all[] = { write_json, bpfrefs_snapshot_to_records, write_objects,
-					  write_dot };
+	static const write_text all[] = { write_json, bpfrefs_snapshot_to_records, write_objects };
 	struct bpfrefs_snapshot *snap = large_snapshot();
 
 	for (size_t i = 0; i < G_N_ELEMENTS(all); i++) {

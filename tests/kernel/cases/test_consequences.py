@@ -213,34 +213,78 @@ def test_jq(env):
     check(array.key in out.split(), out)
 
 
+def drawn(env, daemon, path):
+    """A picture as text, which dot(1) takes; and its width and height, in pixels."""
+    text = daemon.read(path)
+    (env.tmp / "picture.dot").write_text(text)
+    status, out, err = run(tool("dot"), "-Tsvg", env.tmp / "picture.dot")
+    equal((status, err), (0, ""), out)
+    size = re.search(r'<svg width="([0-9]+)pt" height="([0-9]+)pt"', out)
+    return text, [int(x) * 96 / 72 for x in size.groups()]
+
+
 def test_graph(env):
-    """dot(1) takes it; everything is there, and each kind of root."""
-    dot = tool("dot")
+    """What leads to an object, and one step of what it holds; what a process holds."""
     daemon, helper, array, target, entry = story(env)
-    text = daemon.read("graph.dot")
-    for edge in (f'"pid/{helper.pid}" -> "{array.key}" [label="fd"]',
-                 f'"{array.key}" -> "{target.key}" [label="slot"]',
-                 f'"{entry.key}" -> "{array.key}" [label="used_maps"]'):
-        check(edge in text, f"no {edge}")
-    for node in (f'"{array.key}" [label="{array.key}\\njmp\\nprog_array\\nat-risk" shape=cylinder',
-                 f'[label="pin\\n{env.bpffs}/entry" shape=house',
-                 f'"pid/{helper.pid}" [label="pid {helper.pid}\\nmkobj" shape=ellipse'):
-        check(node in text, f"no {node}")
-    # what the daemon has for itself is one node, and its hold on the kernel's BTF one arrow
+    other = helper.make("map", "hash", name="other")
+    text, size = drawn(env, daemon, f"{array.key}/graph.dot")
+    edges = [f'"pid/{helper.pid}" -> "{array.key}" [label="fd {array.fd}"]',
+             f'"{array.key}" -> "{target.key}" [label="slot 1"]',
+             f'"{entry.key}" -> "{array.key}" [label="used_maps"]']
+    nodes = [f'"{array.key}" [label="{array.key}\\njmp\\nprog_array\\nat-risk" shape=cylinder',
+             f'"pid/{helper.pid}" [label="pid {helper.pid}\\nmkobj" shape=ellipse']
+    for part in edges + nodes + [f'tooltip="{env.bpffs}/entry"']:
+        check(part in text, f"no {part} in {text}")
+    check(other.key not in text and "btf/" not in text, text)
+    check(size[0] < 1600 and size[1] < 400, f"{size}")
+    text, _ = drawn(env, daemon, f"pid/{helper.pid}/graph.dot")
+    for part in edges[:2] + nodes[1:] + [f'-> "{other.key}" [label="fd {other.fd}"]']:
+        check(part in text, f"no {part} in {text}")
+    check(f'"{entry.key}"' not in text, "it does not hold the program that is pinned")
+    check("jmp\\nprog_array\\nat-risk\\n1 other reference\"" in text, text)
+
+
+def test_whole_graph(env):
+    """What the daemon has for itself is one node, and its hold on the kernel's BTF one arrow."""
+    daemon, _, array, _, _ = story(env)
+    text, _ = drawn(env, daemon, "graph.dot")
     own = {x.split(" ", 1)[0] for x in daemon.lines(f"pid/{daemon.pid}/holding")[0]}
     nodes = [f'"{key}" [label=' for key in own if key.startswith("prog/")]
     check(nodes and '"own" [label="bpfrefs\'s own\\n' in text, "no node of its own")
     check(not any(node in text for node in nodes), "the daemon's own programs")
-    check(f'"pid/{daemon.pid}" -> "own"' in text and '"own" -> "btf/' in text, "its arrows")
+    check('-> "own"' in text and '"own" -> "btf/' in text, "its arrows")
     daemon.write(f"{array.key}/keep", "fd")
-    text = daemon.read("graph.dot")
-    check(all(node in text for node in nodes), "folded, though it keeps something")
+    text, _ = drawn(env, daemon, "graph.dot")
+    check('"own"' not in text, "folded, though it keeps something")
     daemon.write(f"{array.key}/keep", "off")
-    status, out, err = run(dot, "-Tcanon", daemon.tree / "graph.dot")
-    equal((status, err), (0, ""), out)
-    status, out, err = run(dot, "-Tsvg", daemon.tree / "graph.dot")
-    equal((status, err), (0, ""))
-    check("<svg" in out and f"{array.key}" in out, "no picture")
+
+
+def test_graph_of_many(env):
+    """Six hundred objects: the picture of everything fits on a page and says what is folded, and
+    that of one shows this one."""
+    daemon, helpers = env.daemon(), [env.helper() for _ in range(6)]
+    for helper in helpers:
+        maps = [helper.make("map", "hash" if x % 2 else "array", name=f"m{x}") for x in range(95)]
+        array = helper.make("map", "prog_array", name="jmp", max=4)
+        progs = [helper.make("prog", "socket_filter", name=f"p{x}", maps=[array, maps[x]])
+                 for x in range(3)]
+        for index, prog in enumerate(progs):
+            helper.do("slot", array.var, index, prog.var)
+    text, size = drawn(env, daemon, "graph.dot")
+    found = re.search(r'label="Folded to fit a page: ([0-9]+) nodes are drawn as ([0-9]+)', text)
+    check(found and int(found[1]) >= 600 and int(found[2]) <= 60, text)
+    check(size[0] < 2400 and size[1] < 2400, f"{size}")
+    text, size = drawn(env, daemon, f"{maps[50].key}/graph.dot")
+    check(f'"{maps[50].key}" [label="{maps[50].key}\\nm50\\narray"' in text, text)
+    check("Folded" not in text and text.count("label=") == 3, text)
+    text, size = drawn(env, daemon, f"{array.key}/graph.dot")
+    for index, prog in enumerate(progs):
+        check(f'"{array.key}" -> "{prog.key}" [label="slot {index}"]' in text, text)
+    check(size[0] < 1600 and size[1] < 600, f"{size}")
+    text, size = drawn(env, daemon, f"pid/{helper.pid}/graph.dot")
+    check(re.search(r'label="4[0-9] maps\\nmap/[0-9]+ \u2026 map/[0-9]+\\nhash"', text), text)
+    check(f'"{array.key}" [label="{array.key}\\njmp' in text, text)
+    check(size[0] < 1600 and size[1] < 1000, f"{size}")
 
 
 sys.exit(main(globals()))

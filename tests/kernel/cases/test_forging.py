@@ -208,15 +208,14 @@ def try_commands(daemon, obj):
 
 
 def picture(env, data, names):
-    """dot(1) takes the graph as it is; and of the nodes alone, which it places quickly, each name is
-    a line of text of its own, that nobody's name could begin or end."""
+    """dot(1) takes the graph as it is; and each name is a line of text or a tooltip of its own, that
+    nobody's name could begin or end."""
     data.decode("utf-8", errors="strict")
-    whole, nodes = env.tmp / "graph.dot", env.tmp / "nodes.dot"
+    whole = env.tmp / "graph.dot"
     whole.write_bytes(data)
-    must(tool("dot"), "-Tcanon", whole)
-    nodes.write_bytes(b"\n".join(x for x in data.split(b"\n") if b"\" -> \"" not in x))
-    svg = xml.etree.ElementTree.fromstring(must(tool("dot"), "-Tsvg", nodes))
+    svg = xml.etree.ElementTree.fromstring(must(tool("dot"), "-Tsvg", whole))
     texts = {node.text for node in svg.iter() if node.tag.endswith("}text")}
+    texts |= {text for node in svg.iter() for key, text in node.items() if key.endswith("}title")}
     for name in names:
         check(shown(name) in texts, f"{name!r} is not in the picture")
     for name in COMMS + PATHS:
@@ -264,7 +263,9 @@ def test_every_file_with_names_that_try(env):
                              ("path", "pin", [source + x for x in paths])):
         equal(sorted(x[key] for x in said if x["class"] == kind),
               sorted(x.decode("utf-8", errors="replace") for x in names), f"{key} in JSON")
-    picture(env, parsed["./graph.dot"], COMMS + [source + x for x in paths])
+    picture(env, parsed[f"{obj.key}/graph.dot"], COMMS + [source + x for x in paths])
+    for where in [x for x in parsed if x.endswith("graph.dot")]:
+        picture(env, parsed[where], [])
     # what a file shows can be written back
     equal(sorted(map(raw, parsed[f"{obj.key}/pin"])), sorted(paths))
     for line in parsed[f"{obj.key}/pin"]:
