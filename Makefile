@@ -5,19 +5,21 @@ SOURCE ?= /sys/fs/bpf
 MOUNTPOINT ?= /run/bpfrefs
 # This file says that `make run` mounted the bpffs at SOURCE, so that `make stop` unmounts it again.
 MARK = /run/bpfrefs-make-run.source
+# Under sudo all is built as the user who called it: `make` without sudo works afterwards, too.
+AS := $(shell .ci/caller $(BUILD))
 
 .PHONY: all run stop check lint format words check-vm check-distros check-prometheus check-sanitizers fuzz fuzz-merge bench deb dist
 
 all:
 	@.ci/install
-	@test -f $(BUILD)/build.ninja || meson setup $(BUILD) $(if $(CI),--werror)
-	@ninja -C $(BUILD)
+	@test -f $(BUILD)/build.ninja || $(AS) meson setup $(BUILD) $(if $(CI),--werror)
+	@$(AS) ninja -C $(BUILD)
 
 # Builds no tests, and installs no packages for them.
 run:
 	@.ci/install run
-	@test -f $(BUILD)/build.ninja || meson setup $(BUILD)
-	@ninja -C $(BUILD) fs/bpfrefs
+	@test -f $(BUILD)/build.ninja || $(AS) meson setup $(BUILD)
+	@$(AS) ninja -C $(BUILD) fs/bpfrefs
 	@test "$$(id -u)" = 0 || { echo "make run: mounting needs root; use: sudo make run" >&2; exit 1; }
 	@if [ "$$(stat -f -c %t $(SOURCE))" != cafe4a11 ]; then \
 		mount -t bpf bpf $(SOURCE) && echo $(SOURCE) >$(MARK); \
@@ -36,12 +38,17 @@ run:
 stop:
 	@if grep -q " $(MOUNTPOINT) " /proc/self/mountinfo; then umount $(MOUNTPOINT); fi
 	@if [ $(MOUNTPOINT) = /run/bpfrefs ] && [ -d /run/bpfrefs ]; then rmdir /run/bpfrefs; fi
-	@if [ -f $(MARK) ]; then umount "$$(cat $(MARK))" && rm $(MARK); fi
+	@# the daemon closes SOURCE a moment after it was unmounted
+	@if [ -f $(MARK) ]; then \
+		for i in 1 2 3 4 5 6 7 8 9; do umount "$$(cat $(MARK))" 2>/dev/null && break; sleep 1; done; \
+		! mountpoint -q "$$(cat $(MARK))" || umount "$$(cat $(MARK))" && rm $(MARK); \
+	fi
 
 # The result is read from meson's log, case by case: meson's exit status does not count skips.
 check: all
 	@rm -f $(BUILD)/meson-logs/testlog.json
 	@meson test -C $(BUILD) --print-errorlogs || true
+	@.ci/caller $(BUILD) >/dev/null
 	@python3 tests/tools/summary.py $(BUILD)
 
 # All checks of the linters. `make check` leaves out clang-tidy's path-sensitive ones, which take
@@ -81,9 +88,9 @@ check-vm: all
 check-sanitizers: all
 	@tests/tools/sanitizers.sh $(SANITIZE)
 
-# Builds the same source with the compilers and libraries of other Debian releases.
+# Tries the same source on Debian releases: `make check-distros DISTROS=trixie PARTS="unit packages"`.
 check-distros:
-	@tests/tools/distros.sh $(or $(DISTROS),trixie sid)
+	@PARTS="$(PARTS)" tests/tools/distros.sh $(or $(DISTROS),bookworm trixie sid)
 
 # Debian's prometheus and node_exporter (24 MB, downloaded once, not installed) read a mount: an alert fires.
 PROMETHEUS ?= $(or $(XDG_CACHE_HOME),/var/cache)/bpfrefs-prometheus

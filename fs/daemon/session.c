@@ -378,6 +378,7 @@ int session_run(const struct session_config *config)
 	return err;
 }
 
+G_GNUC_PRINTF(2, 0)
 static void log_of_libfuse(enum fuse_log_level level, const char *format, va_list args)
 {
 	log_message_v((int)level, format, args); /* the levels of libfuse are those of syslog(3) */

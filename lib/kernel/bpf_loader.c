@@ -54,6 +54,7 @@ static _Thread_local struct {
 	char *warning;
 } said;
 
+G_GNUC_PRINTF(2, 0)
 bool bpfrefs_libbpf_print(int level, const char *format, va_list args)
 {
 	char *line;

@@ -1,8 +1,9 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-or-later
-# Builds this source with other Debians' compilers and libraries, warnings as errors, and runs the
-# unit tests there: distros.sh SUITE... (trixie, sid). Each suite has a root made by debootstrap(8),
-# which is kept in the cache and upgraded at each run.
+# Tries this source on other Debians: distros.sh SUITE... (bookworm, trixie, sid). The unit tests, each
+# configuration, `sudo make run` and `meson install`, and the packages, or those of these PARTS in the
+# environment: see distro.sh. Warnings are errors. Each suite has a root made by debootstrap(8), which
+# is kept in the cache and upgraded at each run.
 set -eu
 
 source=$(cd "$(dirname "$0")/.." && pwd)
@@ -36,43 +37,66 @@ make_root() {
 }
 
 # Runs a command in the root, in a mount namespace of its own, whose mounts are removed with it.
-build_inside() {
+inside() {
+	# shellcheck disable=SC2016 # the inner shell expands "$root"
+	unshare --mount sh -eu -c '
+		root=$1
+		shift
+		mount -t proc proc "$root/proc"
+		mount --rbind /sys "$root/sys"
+		mount --rbind /dev "$root/dev"
+		exec chroot "$root" "$@"
+	' sh "$@"
+}
+
+prepare() {
 	rm -rf "$1/src"
 	mkdir "$1/src"
-	(cd "$source" && tar -c --exclude=./build --exclude=./.git .) | tar -x -C "$1/src"
+	# with .git, from which the packages are made
+	(cd "$source" && tar -c --exclude=./build .) | tar -x -C "$1/src"
 	cp /etc/resolv.conf "$1/etc/resolv.conf"
 	# a mirror may be a snapshot, older than its Release file allows
 	echo 'Acquire::Check-Valid-Until "false";' >"$1/etc/apt/apt.conf.d/snapshot"
-	# shellcheck disable=SC2016 # the inner shell expands "$1"
-	unshare --mount sh -eu -c '
-		mount -t proc proc "$1/proc"
-		mount --rbind /sys "$1/sys"
-		mount --rbind /dev "$1/dev"
-		exec chroot "$1" sh -euc "
-			cd /src
-			apt-get -q update
-			.ci/install
-			apt-get -q -y upgrade
-			gcc --version | head -n 1
-			clang --version | head -n 1
-			pkg-config --modversion fuse3 libbpf glib-2.0 | paste -sd \" \"
-			meson setup build --werror
-			ninja -C build
-			meson test -C build --suite unit --print-errorlogs"
-	' sh "$1"
+	inside "$1" sh -euc '
+		export DEBIAN_FRONTEND=noninteractive
+		cd /src
+		apt-get -q update
+		.ci/install
+		apt-get -q -y upgrade
+		gcc --version | head -n 1
+		clang --version | head -n 1
+		pkg-config --modversion fuse3 libbpf glib-2.0 | paste -sd " "'
+}
+
+# try SUITE PART...: stops at the first part that fails.
+try() {
+	suite=$1
+	shift
+	make_root "$suite" "$cache/$suite" || return 1
+	prepare "$cache/$suite" >"$cache/$suite.log" 2>&1 || {
+		tail -n 30 "$cache/$suite.log" >&2
+		return 1
+	}
+	grep -hE '^gcc |clang version|^[0-9.]+ [0-9.]+ [0-9.]+$' "$cache/$suite.log" | sed "s/^/$suite: /"
+	for part in "$@"; do
+		log=$cache/$suite.$part.log
+		inside "$cache/$suite" /src/tests/tools/distro.sh "$part" >"$log" 2>&1 || {
+			tail -n 60 "$log" >&2
+			echo "$suite: $part: failed" >&2
+			return 1
+		}
+		grep -hE '^(Ok|Fail|Skipped):|: built$' "$log" | sed "s/^/$suite: /" || :
+		echo "$suite: $part: passed"
+	done
 }
 
 mkdir -p "$cache"
 failed=
 for suite in "$@"; do
-	log=$cache/$suite.build.log
-	make_root "$suite" "$cache/$suite" && build_inside "$cache/$suite" >"$log" 2>&1 &&
-		verdict=passed || verdict=failed
-	[ "$verdict" = passed ] || {
-		tail -n 60 "$log" >&2 || true
-		failed="$failed $suite"
-	}
-	grep -hE '^gcc |clang version|^[0-9.]+ [0-9.]+ [0-9.]+$|^(Ok|Fail|Skipped):' "$log" | sed "s/^/$suite: /"
-	echo "$suite: $verdict"
+	# shellcheck disable=SC2086 # a list of words
+	try "$suite" ${PARTS:-unit contact configurations packages} || failed="$failed $suite"
 done
-[ -z "$failed" ]
+[ -z "$failed" ] || {
+	echo "failed:$failed" >&2
+	exit 1
+}

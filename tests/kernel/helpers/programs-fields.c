@@ -183,17 +183,17 @@ typedef void (*relo_fn)(struct fields *fields, const struct bpf_core_relo *relo)
 /* The relocations come in parts, one for each section with programs: its name, and their number. */
 static void each_relo(struct fields *fields, const struct ext_header *ext, relo_fn fn)
 {
-	const char *at = (const char *)ext + ext->header_size + ext->relo_at;
-	const char *end = at + ext->relo_size;
+	const char *from = (const char *)ext + ext->header_size + ext->relo_at;
+	const uint32_t *at = (const void *)from, *end = at + ext->relo_size / sizeof(*at);
 
-	g_assert_cmpuint(*(const uint32_t *)at, ==, sizeof(struct bpf_core_relo));
-	for (at += sizeof(uint32_t); at < end;) {
-		uint32_t count = ((const uint32_t *)at)[1];
-		const struct bpf_core_relo *relo = (const void *)(at + 2 * sizeof(uint32_t));
+	g_assert_cmpuint(*at, ==, sizeof(struct bpf_core_relo));
+	for (at++; at < end;) {
+		uint32_t count = at[1];
+		const struct bpf_core_relo *relo = (const void *)(at + 2);
 
 		for (uint32_t i = 0; i < count; i++)
 			fn(fields, &relo[i]);
-		at = (const char *)(relo + count);
+		at = (const void *)(relo + count);
 	}
 }
 
