@@ -793,7 +793,7 @@ struct bpfrefs_keeper;
  */
 int bpfrefs_keeper_open(struct bpfrefs_ctx *ctx, int source_fd, struct bpfrefs_keeper **keeper);
 /**
- * Closes a keeper: waits for its thread and closes its descriptors. Its pins stay. Other keepers of
+ * Closes a keeper: keeps what is pending, and closes its descriptors. Its pins stay. Other keepers of
  * the context are not affected. Call it before bpfrefs_ctx_close(). No other thread may use the
  * keeper any more. NULL is allowed.
  */
@@ -818,20 +818,25 @@ int bpfrefs_keep_set(struct bpfrefs_keeper *keeper, struct bpfrefs_key key,
 int bpfrefs_keep_get(struct bpfrefs_keeper *keeper, struct bpfrefs_key key,
 		     enum bpfrefs_keep_mode *mode);
 /**
- * Keeps, in mode auto, each program array that a program uses (the map_ids of struct bpf_prog_info)
- * and that is not kept yet.
+ * Opens the program arrays that a program uses (the map_ids of struct bpf_prog_info), which holds
+ * them, and leaves it to bpfrefs_keep_pending() to keep them in mode auto. It never waits for a
+ * snapshot that is being taken: the loader of the program may exit at any moment.
  *
  * @param prog_id the id of the program
- * @param soon for loaders that may exit at any moment: opens descriptors of the arrays, which
- *	holds them at once, and leaves it to a thread of the keeper to pin them, since that may have
- *	to wait until a snapshot has been taken. bpfrefs_keep_release() returns the errors of that
- *	thread.
- * @return the number of arrays that are newly kept (or will be, with @p soon); 0 if there is
- *	no such program any more
+ * @return the number of arrays that bpfrefs_keep_pending() will keep, if they are not kept already;
+ *	0 if there is no such program any more
  */
-int bpfrefs_keep_program(struct bpfrefs_keeper *keeper, uint32_t prog_id, bool soon);
-/** Calls bpfrefs_keep_program() for every program. Returns the number of arrays newly kept. */
-int bpfrefs_keep_all(struct bpfrefs_keeper *keeper, bool soon);
+int bpfrefs_keep_program(struct bpfrefs_keeper *keeper, uint32_t prog_id);
+/**
+ * Keeps, in mode auto, the arrays that bpfrefs_keep_program() has opened. It may have to wait until
+ * a snapshot has been taken. An array without another user reference is first held for 50
+ * milliseconds, after which its slots show whether the kernel has cleared it.
+ *
+ * @param wait_ms is set to the time in milliseconds after which to call this again; -1: not before
+ *	bpfrefs_keep_program() has opened more. It is set even if the call fails.
+ * @return the number of arrays that are newly kept
+ */
+int bpfrefs_keep_pending(struct bpfrefs_keeper *keeper, int *wait_ms);
 /**
  * Returns how many objects this keeper keeps in a mode: for BPFREFS_KEEP_FD its descriptors, for
  * BPFREFS_KEEP_PIN and BPFREFS_KEEP_AUTO the pins in its directories; -EINVAL for any other mode.
@@ -840,8 +845,7 @@ int bpfrefs_keep_count(struct bpfrefs_keeper *keeper, enum bpfrefs_keep_mode mod
 /**
  * Releases all automatic keeps that no root leads to in either of two snapshots (bpfrefs(5),
  * "auto"). Releases none if a class was not read completely, since a root may have been missed.
- * @return the number of keeps that were released, or an error, which can be one of an earlier
- *	bpfrefs_keep_program() with @p soon
+ * @return the number of keeps that were released
  */
 int bpfrefs_keep_release(struct bpfrefs_keeper *keeper);
 
@@ -871,22 +875,23 @@ enum bpfrefs_event {
  *
  * @param cpu the CPU on which a program is loaded, which need not be online yet; negative:
  *	every CPU
+ * @param stop_fd a borrowed descriptor: bpfrefs_watch_wait() ends with -ECANCELED when it is
+ *	readable; negative: none
  * @param watch is set to the owned subscription; close it with bpfrefs_watch_close()
  * @return the errors of perf_event_open(2) and mmap(2); -ENODEV if no CPU could be subscribed
  *	to
  */
-int bpfrefs_watch_open(int cpu, struct bpfrefs_watch **watch);
+int bpfrefs_watch_open(int cpu, int stop_fd, struct bpfrefs_watch **watch);
 /** Closes a subscription. NULL is allowed. */
 void bpfrefs_watch_close(struct bpfrefs_watch *watch);
 /**
  * Waits for events and calls @p fn for each. Only one thread at a time may wait.
  *
- * @param stop_fd waiting ends with -ECANCELED when this descriptor is readable; negative: none
  * @param timeout_ms the timeout in milliseconds; negative: none, as in poll(2)
  * @param fn is called with the id of the program, which is 0 for BPFREFS_EVENT_LOST
  * @return the number of events, 0 if the timeout expired
  */
-int bpfrefs_watch_wait(struct bpfrefs_watch *watch, int stop_fd, int timeout_ms,
+int bpfrefs_watch_wait(struct bpfrefs_watch *watch, int timeout_ms,
 		       void (*fn)(enum bpfrefs_event event, uint32_t prog_id, void *data),
 		       void *data);
 

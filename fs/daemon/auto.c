@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * The threads behind automatic keeps. With keep=auto, one thread for each CPU sleeps until a
- * program is loaded there and immediately keeps the program arrays it uses, without waiting for a
- * scan. Another thread releases keeps. While there are automatic keeps it checks about once a
+ * program is loaded there and immediately opens the program arrays it uses, without waiting for a
+ * scan. Another thread keeps what was opened, and releases keeps. While there are automatic keeps it checks about once a
  * second whether a root still leads to their objects, because the kernel sends no event when the
  * last root is removed.
  */
@@ -23,7 +23,7 @@
 #define TICK_SHARE  20
 #define TICK_MAX_MS 60000
 
-/* Keeps the program arrays of programs that are loaded on one CPU. */
+/* Opens the program arrays of programs that are loaded on one CPU. */
 struct watcher {
 	struct auto_keep *a;
 	int cpu;
@@ -39,11 +39,11 @@ struct auto_keep {
 	struct fs *fs;
 	struct watcher *watchers; /* with keep=auto, else NULL */
 	int watcher_count;
+	GThread *keeper;
 	int stop_fd; /* eventfd: readable from the moment when the threads shall stop */
-	int wake_fd; /* eventfd: check again, or stop */
+	int wake_fd; /* eventfd: there is something to keep, or to release, or to stop */
 	gint stopping;
 	int tick_ms;
-	GThread *releaser;
 };
 
 /*
@@ -81,10 +81,11 @@ static void drain(int fd)
  * When a loader exits, the kernel clears its program arrays, however many other tasks want the
  * CPU. So this thread needs a few system calls before the loader can run again. It has the lowest
  * real-time priority, and it runs on the CPU whose loads it watches: there the loader's system
- * call is over when the thread wakes, and the loader itself is the task that is preempted,
- * whereas on another CPU the thread might have to wait for the end of a long system call. Without
- * CAP_SYS_NICE, or while the CPU is offline, the thread runs with the usual priority or on any
- * CPU.
+ * call is over when the thread wakes, and the loader itself is the task that is preempted. One
+ * thread for all CPUs wakes on the CPU where it ran last, and has to wait for the end of what a task
+ * there does in the kernel: on a busy machine it lost arrays that their loaders had left after more
+ * than a millisecond (docs/design.md). Without CAP_SYS_NICE, or while the CPU is offline, the thread
+ * runs with the usual priority or on any CPU.
  */
 static void set_rt_priority(int cpu)
 {
@@ -101,25 +102,48 @@ static void set_rt_priority(int cpu)
 	sched_setscheduler(0, SCHED_FIFO | SCHED_RESET_ON_FORK, &param);
 }
 
+/*
+ * Opens the arrays of all programs, and keeps them at once with @pin. Returns how many were opened.
+ * An error for one program must not leave the arrays of the others unkept.
+ */
+static int keep_all(struct auto_keep *a, bool pin)
+{
+	uint32_t id = 0;
+	int count = 0, failed = 0, wait_ms;
+	int err;
+
+	while ((err = bpfrefs_next_id(a->fs->ctx, BPFREFS_KIND_PROG, id, &id)) == 0) {
+		int opened = bpfrefs_keep_program(a->fs->keeper, id);
+
+		if (opened > 0 && pin)
+			failed = MIN(failed, bpfrefs_keep_pending(a->fs->keeper, &wait_ms));
+		failed = MIN(failed, opened);
+		count += MAX(opened, 0);
+	}
+	if (err != -ENOENT)
+		return err;
+	return failed ? failed : count;
+}
+
 static void on_event(enum bpfrefs_event event, uint32_t prog_id, void *data)
 {
 	struct watcher *watcher = data;
-	struct bpfrefs_keeper *keeper = watcher->a->fs->keeper;
-	int kept = 0;
+	struct auto_keep *a = watcher->a;
+	int opened = 0;
 
 	if (event == BPFREFS_EVENT_LOAD) {
-		kept = bpfrefs_keep_program(keeper, prog_id, true);
+		opened = bpfrefs_keep_program(a->fs->keeper, prog_id);
 	} else if (event == BPFREFS_EVENT_LOST) {
 		set_rt_priority(watcher->cpu); /* the lost load may have been a moment ago */
-		kept = bpfrefs_keep_all(keeper, true);
+		opened = keep_all(a, false);
 	}
-	log_failure(watcher->a, "keep=auto", kept, &watcher->last_error);
+	log_failure(a, "keep=auto", opened, &watcher->last_error);
 	/*
 	 * Other work, such as view_invalidate(), takes locks that other threads may hold for
 	 * long.
 	 */
-	if (kept > 0)
-		signal_fd(watcher->a->wake_fd);
+	if (opened)
+		signal_fd(a->wake_fd);
 }
 
 static gpointer watch_run(gpointer data)
@@ -130,9 +154,9 @@ static gpointer watch_run(gpointer data)
 	set_rt_priority(watcher->cpu);
 	while (!g_atomic_int_get(&a->stopping)) {
 		struct pollfd stop = { .fd = a->stop_fd, .events = POLLIN };
-		int got = bpfrefs_watch_wait(watcher->watch, a->stop_fd, -1, on_event, watcher);
+		int got = bpfrefs_watch_wait(watcher->watch, -1, on_event, watcher);
 
-		if (got >= 0 || got == -ECANCELED || got == -EINTR)
+		if (got >= 0 || got == -ECANCELED)
 			continue;
 		log_failure(a, "keep=auto", got, &watcher->last_error);
 		/* A wait that fails every time must not become a busy loop. */
@@ -141,14 +165,14 @@ static gpointer watch_run(gpointer data)
 	return NULL;
 }
 
-/* ----------------------------------------------------- releasing keeps --- */
+/* ----------------------------------------- keeping, and releasing keeps --- */
 
 static void release_keeps(struct auto_keep *a, int *last_error)
 {
 	gint64 begun = g_get_monotonic_time(), took_ms;
 	int released = bpfrefs_keep_release(a->fs->keeper);
 
-	log_failure(a, "auto", released == -EAGAIN ? 0 : released, last_error);
+	log_failure(a, "auto", released, last_error);
 	if (released > 0)
 		view_invalidate(a->fs->view);
 	took_ms = (g_get_monotonic_time() - begun) / 1000;
@@ -161,14 +185,26 @@ static bool has_keeps(struct auto_keep *a)
 	return a->watchers || bpfrefs_keep_count(a->fs->keeper, BPFREFS_KEEP_AUTO) != 0;
 }
 
-static gpointer release_run(gpointer data)
+/* Keeps what was opened. Returns when to do that again, in milliseconds, or -1. */
+static int keep_pending(struct auto_keep *a, int *last_error)
+{
+	int wait_ms, kept = bpfrefs_keep_pending(a->fs->keeper, &wait_ms);
+
+	log_failure(a, "keep=auto", kept, last_error);
+	if (kept > 0)
+		view_invalidate(a->fs->view);
+	return wait_ms;
+}
+
+static gpointer keep_run(gpointer data)
 {
 	struct auto_keep *a = data;
-	int last_error = 0;
+	int keep_error = 0, release_error = 0;
 	gint64 due = 0;
 
 	while (!g_atomic_int_get(&a->stopping)) {
 		struct pollfd wake = { .fd = a->wake_fd, .events = POLLIN };
+		gint64 wait_ms = keep_pending(a, &keep_error);
 		gint64 now = g_get_monotonic_time() / 1000;
 
 		if (!has_keeps(a))
@@ -176,9 +212,13 @@ static gpointer release_run(gpointer data)
 		else if (!due)
 			due = now + a->tick_ms;
 		if (due && now >= due) {
-			release_keeps(a, &last_error);
+			release_keeps(a, &release_error);
 			due = 0;
-		} else if (poll(&wake, 1, due ? (int)(due - now) : -1) > 0) {
+			continue;
+		}
+		if (due && (wait_ms < 0 || due - now < wait_ms))
+			wait_ms = due - now;
+		if (poll(&wake, 1, (int)wait_ms) > 0) {
 			drain(a->wake_fd);
 			view_invalidate(a->fs->view); /* the set of kept objects has changed */
 		}
@@ -205,25 +245,13 @@ static void auto_free(struct auto_keep *a)
 		end_thread(a->watchers[i].thread);
 		bpfrefs_watch_close(a->watchers[i].watch);
 	}
-	end_thread(a->releaser);
+	end_thread(a->keeper);
 	g_free(a->watchers);
 	if (a->stop_fd >= 0)
 		close(a->stop_fd);
 	if (a->wake_fd >= 0)
 		close(a->wake_fd);
 	g_free(a);
-}
-
-static int start_watcher(struct watcher *watcher, struct auto_keep *a, int cpu)
-{
-	int err = bpfrefs_watch_open(cpu, &watcher->watch);
-
-	watcher->a = a;
-	watcher->cpu = cpu;
-	if (err)
-		return err;
-	watcher->thread = g_thread_try_new("watch", watch_run, watcher, NULL);
-	return watcher->thread ? 0 : -EAGAIN;
 }
 
 /*
@@ -239,6 +267,21 @@ static void make_room(int fd)
 		close(high);
 }
 
+static int start_thread(const char *name, GThreadFunc run, gpointer data, GThread **thread)
+{
+	*thread = g_thread_try_new(name, run, data, NULL);
+	return *thread ? 0 : -EAGAIN;
+}
+
+static int start_watcher(struct watcher *watcher, struct auto_keep *a, int cpu)
+{
+	int err = bpfrefs_watch_open(cpu, a->stop_fd, &watcher->watch);
+
+	watcher->a = a;
+	watcher->cpu = cpu;
+	return err ? err : start_thread("watch", watch_run, watcher, &watcher->thread);
+}
+
 static int start_watching(struct auto_keep *a)
 {
 	int err = 0;
@@ -250,7 +293,7 @@ static int start_watching(struct auto_keep *a)
 	for (int cpu = 0; !err && cpu < a->watcher_count; cpu++)
 		err = start_watcher(&a->watchers[cpu], a, cpu);
 	/* After the subscription, so that no program that is loaded meanwhile is missed. */
-	return err ? err : MIN(bpfrefs_keep_all(a->fs->keeper, false), 0);
+	return err ? err : MIN(keep_all(a, true), 0);
 }
 
 int auto_start(struct fs *fs, bool all, struct auto_keep **out)
@@ -265,10 +308,8 @@ int auto_start(struct fs *fs, bool all, struct auto_keep **out)
 	err = a->wake_fd < 0 ? -errno : 0;
 	if (!err && all)
 		err = start_watching(a);
-	if (!err) {
-		a->releaser = g_thread_try_new("auto", release_run, a, NULL);
-		err = a->releaser ? 0 : -EAGAIN;
-	}
+	if (!err)
+		err = start_thread("auto", keep_run, a, &a->keeper);
 	if (err) {
 		auto_free(a);
 		return err;

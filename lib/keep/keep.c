@@ -15,21 +15,6 @@
 
 static const enum bpfrefs_keep_mode pin_modes[] = { BPFREFS_KEEP_PIN, BPFREFS_KEEP_AUTO };
 
-int bpfrefs_keeper_open(struct bpfrefs_ctx *ctx, int source_fd, struct bpfrefs_keeper **out)
-{
-	struct bpfrefs_keeper *keeper;
-
-	if (source_fd < 0)
-		return -EBADF;
-	keeper = g_new0(struct bpfrefs_keeper, 1);
-	keeper->ctx = ctx;
-	keeper->source_fd = source_fd;
-	g_mutex_init(&keeper->lock);
-	pending_init(keeper);
-	*out = keeper;
-	return 0;
-}
-
 /* Closes the descriptor of a keep of mode fd. ctx->lock is held. */
 static void kept_remove(struct bpfrefs_ctx *ctx, int fd)
 {
@@ -37,54 +22,55 @@ static void kept_remove(struct bpfrefs_ctx *ctx, int fd)
 	close(fd);
 }
 
-void keep_fd_add(struct bpfrefs_keeper *keeper, int fd, struct bpfrefs_key key)
+void keep_fd_add(struct bpfrefs_keeper *keeper, int fd, struct bpfrefs_key key, gint64 until)
 {
 	struct kept *kept = g_new(struct kept, 1);
 
-	*kept = (struct kept){ key, keeper };
+	*kept = (struct kept){ key, keeper, until };
 	g_hash_table_insert(keeper->ctx->kept, GINT_TO_POINTER(fd), kept);
 }
 
-static bool is_own(const struct bpfrefs_keeper *keeper, const struct kept *kept)
+/* Whether it is a keep of mode fd of this keeper; with @held, an array that is held for a time. */
+static bool is_own(const struct bpfrefs_keeper *keeper, const struct kept *kept, bool held)
 {
-	return kept->keeper == keeper;
+	return kept->keeper == keeper && (kept->until != 0) == held;
 }
 
-void bpfrefs_keeper_close(struct bpfrefs_keeper *keeper)
+void keep_fd_close_all(struct bpfrefs_keeper *keeper)
 {
 	GHashTableIter iter;
 	gpointer fd, kept;
 
-	if (!keeper)
-		return;
-	pending_finish(keeper);
 	ctx_lock(keeper->ctx);
 	g_hash_table_iter_init(&iter, keeper->ctx->kept);
 	while (g_hash_table_iter_next(&iter, &fd, &kept)) {
-		if (!is_own(keeper, kept))
+		if (!is_own(keeper, kept, false))
 			continue;
 		close(GPOINTER_TO_INT(fd));
 		g_hash_table_iter_remove(&iter);
 	}
 	g_mutex_unlock(&keeper->ctx->lock);
-	g_mutex_clear(&keeper->lock);
-	g_free(keeper);
 }
 
 /* --------------------------------------------------------- what is kept --- */
 
-int keep_fd_find(struct bpfrefs_keeper *keeper, struct bpfrefs_key key)
+/* Returns the descriptor that keeps @key (mode fd), or with @held holds it for a time; or -1. */
+static int find_fd(struct bpfrefs_keeper *keeper, struct bpfrefs_key key, bool held)
 {
 	GHashTableIter iter;
 	gpointer fd, kept;
 
 	g_hash_table_iter_init(&iter, keeper->ctx->kept);
 	while (g_hash_table_iter_next(&iter, &fd, &kept))
-		if (is_own(keeper, kept) &&
-		    bpfrefs_key_compare(((const struct kept *)kept)->key, key) == 0 &&
-		    !pending_has(keeper, GPOINTER_TO_INT(fd)))
+		if (is_own(keeper, kept, held) &&
+		    bpfrefs_key_compare(((const struct kept *)kept)->key, key) == 0)
 			return GPOINTER_TO_INT(fd);
 	return -1;
+}
+
+bool keep_is_held(struct bpfrefs_keeper *keeper, struct bpfrefs_key key)
+{
+	return find_fd(keeper, key, true) >= 0;
 }
 
 /* Whether the directory of that mode has a pin of @key: 1 or 0, or -errno. ctx->lock is held. */
@@ -106,7 +92,7 @@ static int mode_locked(struct bpfrefs_keeper *keeper, struct bpfrefs_key key,
 		       enum bpfrefs_keep_mode *mode)
 {
 	*mode = BPFREFS_KEEP_OFF;
-	if (keep_fd_find(keeper, key) >= 0) {
+	if (find_fd(keeper, key, false) >= 0) {
 		*mode = BPFREFS_KEEP_FD;
 		return 0;
 	}
@@ -198,8 +184,8 @@ static int count_descriptors(struct bpfrefs_keeper *keeper)
 
 	g_hash_table_iter_init(&iter, keeper->ctx->kept);
 	while (g_hash_table_iter_next(&iter, NULL, &kept))
-		count += is_own(keeper, kept);
-	return count - (int)pending_count(keeper);
+		count += is_own(keeper, kept, false);
+	return count;
 }
 
 int bpfrefs_keep_count(struct bpfrefs_keeper *keeper, enum bpfrefs_keep_mode mode)
@@ -225,7 +211,7 @@ static int take_fd(struct bpfrefs_keeper *keeper, struct bpfrefs_key key)
 
 	if (fd < 0)
 		return fd;
-	keep_fd_add(keeper, fd, key);
+	keep_fd_add(keeper, fd, key, 0);
 	return 0;
 }
 
@@ -277,7 +263,7 @@ static int drop(struct bpfrefs_keeper *keeper, struct bpfrefs_key key, enum bpfr
 
 	if (mode != BPFREFS_KEEP_FD)
 		return drop_pin(keeper, key, mode);
-	fd = keep_fd_find(keeper, key);
+	fd = find_fd(keeper, key, false);
 	if (fd >= 0)
 		kept_remove(keeper->ctx, fd);
 	return 0;

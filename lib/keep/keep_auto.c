@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Automatic keeps: the program arrays that a program uses are kept when the program is loaded.
- * keep_release.c releases them.
+ * Automatic keeps: the program arrays that a program uses are opened when the program is loaded, and
+ * kept when the locks can be had. They are released, all at once, when no root leads to them.
  */
 #include <linux/bpf.h>
-#include <time.h>
+#include <stdlib.h>
 
 #include "keep/keep.h"
 #include "keep/pin.h"
@@ -25,27 +25,156 @@
 
 enum { IS_ARRAY = 1, IS_OTHER = 2 };
 
-/* ---------------------------------------------------- types of maps --- */
+/* A program array that is to be kept as soon as the locks can be taken. */
+struct opened_array {
+	/*
+	 * A descriptor, which holds it; -1: not opened, since it was seen before and need not be
+	 * held at once.
+	 */
+	int fd;
+	uint32_t id;
+};
+
+/* ---------------------------------------------------------- the keeper --- */
+
+/*
+ * The thread that opens arrays may have a real-time priority (fs/daemon/auto.c). The mutex passes
+ * that on to the thread that holds it: otherwise that thread could wait for a CPU for long, while
+ * arrays are freed with their loaders.
+ */
+static void opened_lock_init(struct bpfrefs_keeper *keeper)
+{
+	pthread_mutexattr_t inherit;
+
+	pthread_mutexattr_init(&inherit);
+	pthread_mutexattr_setprotocol(&inherit, PTHREAD_PRIO_INHERIT);
+	pthread_mutex_init(&keeper->opened_lock, &inherit);
+	pthread_mutexattr_destroy(&inherit);
+}
+
+int bpfrefs_keeper_open(struct bpfrefs_ctx *ctx, int source_fd, struct bpfrefs_keeper **out)
+{
+	struct bpfrefs_keeper *keeper;
+
+	if (source_fd < 0)
+		return -EBADF;
+	keeper = g_new0(struct bpfrefs_keeper, 1);
+	keeper->ctx = ctx;
+	keeper->source_fd = source_fd;
+	g_mutex_init(&keeper->lock);
+	opened_lock_init(keeper);
+	keeper->opened = g_array_new(FALSE, FALSE, sizeof(struct opened_array));
+	keeper->types = g_hash_table_new(NULL, NULL);
+	*out = keeper;
+	return 0;
+}
+
+void bpfrefs_keeper_close(struct bpfrefs_keeper *keeper)
+{
+	int wait_ms;
+
+	if (!keeper)
+		return;
+	while (bpfrefs_keep_pending(keeper, &wait_ms), wait_ms >= 0)
+		g_usleep((gulong)wait_ms * 1000);
+	keep_fd_close_all(keeper);
+	g_array_unref(keeper->opened);
+	g_hash_table_unref(keeper->types);
+	pthread_mutex_destroy(&keeper->opened_lock);
+	g_mutex_clear(&keeper->lock);
+	g_free(keeper);
+}
+
+/* ------------------------------------------------------------- opening --- */
+
+/*
+ * A loader may exit at any moment, and a scan takes longer than that. So what a program uses is
+ * opened first, which holds it, without any lock that is held during a scan or a command. A scan
+ * may find such a descriptor, and shows it as one of this process, which is correct. The rest can
+ * wait for the locks.
+ */
 
 /* Returns the cached type of a map: IS_ARRAY, IS_OTHER, or 0 if it is unknown. */
 static int cached_type(struct bpfrefs_keeper *keeper, uint32_t id)
 {
 	int what;
 
-	pthread_mutex_lock(&keeper->queues);
+	pthread_mutex_lock(&keeper->opened_lock);
 	what = GPOINTER_TO_INT(g_hash_table_lookup(keeper->types, GUINT_TO_POINTER(id)));
-	pthread_mutex_unlock(&keeper->queues);
+	pthread_mutex_unlock(&keeper->opened_lock);
 	return what;
 }
 
 static void cache_type(struct bpfrefs_keeper *keeper, uint32_t id, int what)
 {
-	pthread_mutex_lock(&keeper->queues);
+	pthread_mutex_lock(&keeper->opened_lock);
 	if (g_hash_table_size(keeper->types) >= ARRAYS_MAX)
 		g_hash_table_remove_all(keeper->types);
 	g_hash_table_insert(keeper->types, GUINT_TO_POINTER(id), GINT_TO_POINTER(what));
-	pthread_mutex_unlock(&keeper->queues);
+	pthread_mutex_unlock(&keeper->opened_lock);
 }
+
+/*
+ * The program is closed before its maps are opened: reading its facts is all that it is needed for.
+ */
+static int read_program(uint32_t id, struct prog_facts *facts)
+{
+	bpfrefs_autofd fd = syscall_open_id(BPFREFS_KIND_PROG, id);
+
+	return fd < 0 ? fd : uapi_info_prog_read(fd, facts);
+}
+
+/*
+ * Returns 1 and fills @one if the map is a program array, opened unless its type was cached; 0 if
+ * it is none or does not exist any more; or -errno.
+ */
+static int open_array(struct bpfrefs_keeper *keeper, uint32_t id, struct opened_array *one)
+{
+	int type = cached_type(keeper, id), err;
+	bpfrefs_autofd fd = -1;
+	struct map_facts facts;
+
+	*one = (struct opened_array){ -1, id };
+	if (type)
+		return type == IS_ARRAY;
+	fd = syscall_open_id(BPFREFS_KIND_MAP, id);
+	if (fd < 0)
+		return fd == -ENOENT ? 0 : fd;
+	err = uapi_info_map_read(fd, &facts);
+	if (err)
+		return err;
+	cache_type(keeper, id, facts.type == BPF_MAP_TYPE_PROG_ARRAY ? IS_ARRAY : IS_OTHER);
+	if (facts.type != BPF_MAP_TYPE_PROG_ARRAY)
+		return 0;
+	one->fd = fd_steal(&fd);
+	return 1;
+}
+
+int bpfrefs_keep_program(struct bpfrefs_keeper *keeper, uint32_t prog_id)
+{
+	struct prog_facts facts;
+	int err = read_program(prog_id, &facts);
+	int count = 0;
+
+	if (err)
+		return err == -ENOENT ? 0 : err;
+	for (uint32_t i = 0; i < facts.map_count; i++) {
+		struct opened_array one;
+		int got = open_array(keeper, facts.map_ids[i], &one);
+
+		err = MIN(got, err);
+		if (got <= 0)
+			continue;
+		pthread_mutex_lock(&keeper->opened_lock);
+		g_array_append_val(keeper->opened, one);
+		pthread_mutex_unlock(&keeper->opened_lock);
+		count++;
+	}
+	uapi_info_prog_clear(&facts);
+	return err ? err : count;
+}
+
+/* ------------------------------------------------------------- keeping --- */
 
 static bool has_slots(int fd)
 {
@@ -66,65 +195,10 @@ static int pin_auto(struct bpfrefs_keeper *keeper, int fd, uint32_t id)
 	bpfrefs_autofd dir = keep_dirs_open(keeper->source_fd, BPFREFS_KEEP_AUTO, true);
 	struct bpfrefs_key key = { BPFREFS_KIND_MAP, id };
 	char name[KEEP_NAME_MAX];
+	int err = dir < 0 ? dir : syscall_pin_at(fd, dir, keep_name(key, name));
 
-	return dir < 0 ? dir : syscall_pin_at(fd, dir, keep_name(key, name));
+	return err ? err : 1;
 }
-
-/* Keeps the array if it was not cleared. Takes the descriptor. Both locks are held. */
-static int finish_pending_clear(struct bpfrefs_keeper *keeper, const struct pending_clear *one)
-{
-	struct bpfrefs_key key = { BPFREFS_KIND_MAP, one->id };
-	int err = 0;
-
-	/* It is removed first, so that it does not count as a keep of mode fd. */
-	g_hash_table_remove(keeper->ctx->kept, GINT_TO_POINTER(one->fd));
-	/* An empty array that has another user reference again may be filled later. */
-	if (has_slots(one->fd) || pin_object_alone(keeper->ctx, one->id) == 0) {
-		err = keep_is_kept(keeper, key);
-		if (!err)
-			err = pin_auto(keeper, one->fd, one->id);
-	}
-	close(one->fd);
-	return MIN(err, 0);
-}
-
-static gpointer worker_run(gpointer data);
-
-/*
- * Starts the thread if it is not running. False if that is impossible now. keeper->queues is held.
- */
-static bool worker_start(struct bpfrefs_keeper *keeper)
-{
-	if (!keeper->worker)
-		keeper->worker = g_thread_try_new("auto-keeps", worker_run, keeper, NULL);
-	return keeper->worker != NULL;
-}
-
-/* Queues an array until it must have been cleared. Takes the descriptor. Both locks are held. */
-static int add_pending_clear(struct bpfrefs_keeper *keeper, int fd, uint32_t id)
-{
-	struct pending_clear *one = g_new(struct pending_clear, 1);
-	bool later;
-	int err;
-
-	*one = (struct pending_clear){ fd, id, g_get_monotonic_time() + CLEAR_WAIT_US };
-	keep_fd_add(keeper, fd, (struct bpfrefs_key){ BPFREFS_KIND_MAP, id });
-	pthread_mutex_lock(&keeper->queues);
-	later = worker_start(keeper);
-	if (later) {
-		g_queue_push_tail(&keeper->pending_clears, one);
-		pthread_cond_signal(&keeper->more);
-	}
-	pthread_mutex_unlock(&keeper->queues);
-	if (later)
-		return 0;
-	g_usleep(CLEAR_WAIT_US);
-	err = finish_pending_clear(keeper, one);
-	g_free(one);
-	return err;
-}
-
-/* ------------------------------------------------------- keeping arrays --- */
 
 /*
  * Whether the usercnt of an array is 0. Only for one that was seen before: if it is not kept, it
@@ -140,224 +214,189 @@ static bool is_cleared(struct bpfrefs_ctx *ctx, uint32_t id)
 
 /*
  * Keeps an array. Returns 1 if it is newly kept; 0 if it was kept already, does not exist any more,
- * or was queued; or -errno. Both locks are held.
+ * or must be held first (keep_fd_add()); or -errno. Takes the descriptor. Both locks are held.
  */
-static int keep_array(struct bpfrefs_keeper *keeper, int *fd, uint32_t id)
+static int keep_array(struct bpfrefs_keeper *keeper, const struct opened_array *one)
 {
-	struct bpfrefs_key key = { BPFREFS_KIND_MAP, id };
-	int kept = keep_is_kept(keeper, key);
-	int err;
-
-	if (kept || pending_find(keeper, GUINT_TO_POINTER(id), pending_by_id))
-		return MIN(kept, 0);
-	if (*fd < 0) {
-		if (is_cleared(keeper->ctx, id))
-			return 0;
-		*fd = syscall_open_id(BPFREFS_KIND_MAP, id);
-	}
-	if (*fd < 0)
-		return *fd == -ENOENT ? 0 : *fd;
-	if (pin_object_alone(keeper->ctx, id) == 1)
-		return add_pending_clear(keeper, fd_steal(fd), id);
-	err = pin_auto(keeper, *fd, id);
-	return err ? err : 1;
-}
-
-/* Takes both locks and keeps an array. Takes the descriptor. */
-static int keep_now(struct bpfrefs_keeper *keeper, const struct pending_keep *one)
-{
+	struct bpfrefs_key key = { BPFREFS_KIND_MAP, one->id };
 	bpfrefs_autofd fd = one->fd;
-	int kept;
+	int kept = keep_is_kept(keeper, key);
 
-	g_mutex_lock(&keeper->lock);
-	ctx_lock(keeper->ctx);
-	kept = keep_array(keeper, &fd, one->id);
-	g_mutex_unlock(&keeper->ctx->lock);
-	g_mutex_unlock(&keeper->lock);
-	return kept;
-}
-
-/* ------------------------------------------------------------- the thread --- */
-
-/* Called with keeper->queues held, which is released during the work. */
-static int handle_pending_keep(struct bpfrefs_keeper *keeper)
-{
-	g_autofree struct pending_keep *one = g_queue_pop_head(&keeper->pending_keeps);
-	int kept;
-
-	pthread_mutex_unlock(&keeper->queues);
-	kept = keep_now(keeper, one);
-	pthread_mutex_lock(&keeper->queues);
-	return MIN(kept, 0);
-}
-
-static int handle_pending_clear(struct bpfrefs_keeper *keeper)
-{
-	g_autofree struct pending_clear *one = NULL;
-	int err;
-
-	pthread_mutex_unlock(&keeper->queues);
-	g_mutex_lock(&keeper->lock);
-	ctx_lock(keeper->ctx);
-	pthread_mutex_lock(&keeper->queues);
-	one = g_queue_pop_head(&keeper->pending_clears);
-	pthread_mutex_unlock(&keeper->queues);
-	err = finish_pending_clear(keeper, one);
-	g_mutex_unlock(&keeper->ctx->lock);
-	g_mutex_unlock(&keeper->lock);
-	pthread_mutex_lock(&keeper->queues);
-	return err;
-}
-
-/* Waits until a time of g_get_monotonic_time(), or until keeper->more is signalled. */
-static void wait_until(struct bpfrefs_keeper *keeper, gint64 moment)
-{
-	const struct timespec ts = { .tv_sec = moment / G_USEC_PER_SEC,
-				     .tv_nsec = moment % G_USEC_PER_SEC * 1000 };
-
-	pthread_cond_timedwait(&keeper->more, &keeper->queues, &ts);
-}
-
-static gpointer worker_run(gpointer data)
-{
-	struct bpfrefs_keeper *keeper = data;
-
-	pthread_mutex_lock(&keeper->queues);
-	while (!keeper->stop || keeper->pending_keeps.head || keeper->pending_clears.head) {
-		const struct pending_clear *next = g_queue_peek_head(&keeper->pending_clears);
-		int err = 0;
-
-		if (keeper->pending_keeps.head)
-			err = handle_pending_keep(keeper);
-		else if (!next)
-			pthread_cond_wait(&keeper->more, &keeper->queues);
-		else if (g_get_monotonic_time() < next->until)
-			wait_until(keeper, next->until);
-		else
-			err = handle_pending_clear(keeper);
-		if (err)
-			keeper->late_error = err;
+	if (kept || keep_is_held(keeper, key))
+		return MIN(kept, 0);
+	if (fd < 0) {
+		if (is_cleared(keeper->ctx, one->id))
+			return 0;
+		fd = syscall_open_id(BPFREFS_KIND_MAP, one->id);
 	}
-	pthread_mutex_unlock(&keeper->queues);
-	return NULL;
-}
-
-/* Queues an array for the thread. Keeps it at once if there can be no thread. */
-static int add_pending_keep(struct bpfrefs_keeper *keeper, const struct pending_keep *one)
-{
-	bool later;
-
-	pthread_mutex_lock(&keeper->queues);
-	later = worker_start(keeper);
-	if (later) {
-		g_queue_push_tail(&keeper->pending_keeps, g_memdup2(one, sizeof(*one)));
-		pthread_cond_signal(&keeper->more);
-	}
-	pthread_mutex_unlock(&keeper->queues);
-	return later ? 1 : keep_now(keeper, one);
-}
-
-/* ------------------------------------------------------ program loads --- */
-
-/*
- * A loader may exit at any moment, and a scan takes longer than that. So what a program uses is
- * opened first, which holds it, without any lock that is held during a scan or a command. A scan
- * may find such a descriptor, and shows it as one of this process, which is correct. The rest can
- * wait for the locks.
- */
-
-/*
- * The program is closed before its maps are opened: reading its facts is all that it is needed for.
- */
-static int read_program(uint32_t id, struct prog_facts *facts)
-{
-	bpfrefs_autofd fd = syscall_open_id(BPFREFS_KIND_PROG, id);
-
-	return fd < 0 ? fd : uapi_info_prog_read(fd, facts);
-}
-
-/*
- * Returns 1 and fills @one if the map is a program array, opened unless its type was cached; 0 if
- * it is none or does not exist any more; or -errno.
- */
-static int open_array(struct bpfrefs_keeper *keeper, uint32_t id, struct pending_keep *one)
-{
-	int type = cached_type(keeper, id), err;
-	bpfrefs_autofd fd = -1;
-	struct map_facts facts;
-
-	*one = (struct pending_keep){ -1, id };
-	if (type)
-		return type == IS_ARRAY;
-	fd = syscall_open_id(BPFREFS_KIND_MAP, id);
 	if (fd < 0)
 		return fd == -ENOENT ? 0 : fd;
-	err = uapi_info_map_read(fd, &facts);
-	if (err)
-		return err;
-	cache_type(keeper, id, facts.type == BPF_MAP_TYPE_PROG_ARRAY ? IS_ARRAY : IS_OTHER);
-	if (facts.type != BPF_MAP_TYPE_PROG_ARRAY)
+	if (pin_object_alone(keeper->ctx, one->id) != 1)
+		return pin_auto(keeper, fd, one->id);
+	keep_fd_add(keeper, fd_steal(&fd), key, g_get_monotonic_time() + CLEAR_WAIT_US);
+	return 0;
+}
+
+/*
+ * If the only user reference of an array is the descriptor opened here, either the array has been
+ * cleared, or the kernel has scheduled the work that will clear it (prog_array_map_clear()), or its
+ * loader exited after the descriptor was opened, and the array is intact and can be kept. Once such
+ * a work must have run, the slots say which. The descriptor is held until then in any case (pin.h,
+ * pin_object_open()). Returns as keep_array() does. Both locks are held.
+ */
+static int keep_if_intact(struct bpfrefs_keeper *keeper, int fd, struct bpfrefs_key key)
+{
+	int kept;
+
+	/* An empty array that has another user reference again may be filled later. */
+	if (!has_slots(fd) && pin_object_alone(keeper->ctx, key.id) != 0)
 		return 0;
-	one->fd = fd_steal(&fd);
-	return 1;
+	kept = keep_is_kept(keeper, key);
+	return kept ? MIN(kept, 0) : pin_auto(keeper, fd, key.id);
 }
 
-/* Opens all program arrays before anything is done that may take long. */
-static int keep_maps(struct bpfrefs_keeper *keeper, const uint32_t *ids, uint32_t id_count,
-		     bool soon)
+static int add_result(int sum, int result)
 {
-	g_autofree struct pending_keep *all = g_new(struct pending_keep, id_count);
-	uint32_t opened = 0;
-	int count = 0, err = 0;
-
-	for (uint32_t i = 0; i < id_count; i++) {
-		int got = open_array(keeper, ids[i], &all[opened]);
-
-		if (got > 0)
-			opened++;
-		else if (got < 0)
-			err = got;
-	}
-	for (uint32_t i = 0; i < opened; i++) {
-		int kept = soon ? add_pending_keep(keeper, &all[i]) : keep_now(keeper, &all[i]);
-
-		if (kept < 0)
-			err = kept;
-		else
-			count += kept;
-	}
-	return err ? err : count;
+	return sum < 0 || result < 0 ? MIN(sum, result) : sum + result;
 }
 
-int bpfrefs_keep_program(struct bpfrefs_keeper *keeper, uint32_t prog_id, bool soon)
+/* Keeps what was opened. Both locks are held. */
+static int keep_opened(struct bpfrefs_keeper *keeper)
 {
-	struct prog_facts facts;
-	int err = read_program(prog_id, &facts);
-	int count;
+	g_autoptr(GArray) opened = NULL;
+	int count = 0;
 
-	if (err)
-		return err == -ENOENT ? 0 : err;
-	count = keep_maps(keeper, facts.map_ids, facts.map_count, soon);
-	uapi_info_prog_clear(&facts);
+	pthread_mutex_lock(&keeper->opened_lock);
+	opened = keeper->opened;
+	keeper->opened = g_array_new(FALSE, FALSE, sizeof(struct opened_array));
+	pthread_mutex_unlock(&keeper->opened_lock);
+	for (guint i = 0; i < opened->len; i++)
+		count = add_result(
+			count, keep_array(keeper, &g_array_index(opened, struct opened_array, i)));
 	return count;
 }
 
-int bpfrefs_keep_all(struct bpfrefs_keeper *keeper, bool soon)
+/* Keeps those that were held for long enough, and sets when the next one will be. */
+static int keep_held(struct bpfrefs_keeper *keeper, int *wait_ms)
 {
-	uint32_t id = 0;
-	int count = 0, failed = 0;
-	int err;
+	gint64 now = g_get_monotonic_time(), next = G_MAXINT64;
+	GHashTableIter iter;
+	gpointer fd, value;
+	int count = 0;
 
-	/* An error for one program must not leave the arrays of the others unkept. */
-	while ((err = bpfrefs_next_id(keeper->ctx, BPFREFS_KIND_PROG, id, &id)) == 0) {
-		int kept = bpfrefs_keep_program(keeper, id, soon);
+	g_hash_table_iter_init(&iter, keeper->ctx->kept);
+	while (g_hash_table_iter_next(&iter, &fd, &value)) {
+		const struct kept *kept = value;
 
-		if (kept < 0)
-			failed = kept;
-		else
-			count += kept;
+		if (kept->keeper != keeper || !kept->until)
+			continue;
+		if (kept->until > now) {
+			next = MIN(next, kept->until);
+			continue;
+		}
+		count = add_result(count, keep_if_intact(keeper, GPOINTER_TO_INT(fd), kept->key));
+		close(GPOINTER_TO_INT(fd));
+		g_hash_table_iter_remove(&iter);
 	}
-	if (err != -ENOENT)
+	*wait_ms = next == G_MAXINT64 ? -1 : (int)((next - now) / 1000) + 1;
+	return count;
+}
+
+int bpfrefs_keep_pending(struct bpfrefs_keeper *keeper, int *wait_ms)
+{
+	int count;
+
+	g_mutex_lock(&keeper->lock);
+	ctx_lock(keeper->ctx);
+	count = keep_opened(keeper);
+	count = add_result(count, keep_held(keeper, wait_ms));
+	g_mutex_unlock(&keeper->ctx->lock);
+	g_mutex_unlock(&keeper->lock);
+	return count;
+}
+
+/* ----------------------------------------------------------- releasing --- */
+
+/* Takes a snapshot and lists the automatic keeps that no root leads to. */
+static int garbage(struct bpfrefs_ctx *ctx, struct bpfrefs_key **keys, size_t *count)
+{
+	struct bpfrefs_snapshot *snap;
+	int err = bpfrefs_snapshot_take(ctx, &snap);
+
+	if (err)
 		return err;
-	return failed ? failed : count;
+	err = bpfrefs_graph_garbage(snap, keys, count);
+	bpfrefs_snapshot_unref(snap);
+	return err;
+}
+
+static int key_order(const void *a, const void *b)
+{
+	return bpfrefs_key_compare(*(const struct bpfrefs_key *)a, *(const struct bpfrefs_key *)b);
+}
+
+/*
+ * Unlinks the pins of @keys in the directory of this keeper: all at once, since the objects may
+ * hold each other. Returns how many.
+ */
+static int unlink_all(struct bpfrefs_keeper *keeper, const struct bpfrefs_key *keys, size_t count)
+{
+	bpfrefs_autofd dir = keep_dirs_open(keeper->source_fd, BPFREFS_KEEP_AUTO, false);
+	int removed = 0, err = 0;
+
+	if (dir < 0)
+		return dir == -ENOENT ? 0 : dir;
+	for (size_t i = 0; i < count; i++) {
+		char name[KEEP_NAME_MAX];
+		int has = keep_dirs_has(dir, keys[i]);
+
+		if (has <= 0) {
+			err = has ? has : err;
+			continue;
+		}
+		if (unlinkat(dir, keep_name(keys[i], name), 0) == 0)
+			removed++;
+		else if (errno != ENOENT)
+			err = -errno;
+	}
+	/*
+	 * An error is returned only if none was removed. If it persists, a later call returns it.
+	 */
+	return removed ? removed : err;
+}
+
+static int release(struct bpfrefs_keeper *keeper, struct bpfrefs_key **first,
+		   struct bpfrefs_key **second)
+{
+	int err = bpfrefs_keep_count(keeper, BPFREFS_KEEP_AUTO);
+	size_t count, again, agreed = 0;
+
+	if (err <= 0)
+		return err; /* there are none, so no snapshot is needed */
+	err = garbage(keeper->ctx, first, &count);
+	if (err || count == 0)
+		return err;
+	err = garbage(keeper->ctx, second, &again);
+	if (err)
+		return err;
+	for (size_t i = 0; i < again; i++)
+		if (bsearch(&(*second)[i], *first, count, sizeof(**first), key_order))
+			(*second)[agreed++] = (*second)[i];
+	g_mutex_lock(&keeper->lock);
+	ctx_lock(keeper->ctx);
+	err = unlink_all(keeper, *second, agreed);
+	g_mutex_unlock(&keeper->ctx->lock);
+	g_mutex_unlock(&keeper->lock);
+	return err;
+}
+
+int bpfrefs_keep_release(struct bpfrefs_keeper *keeper)
+{
+	struct bpfrefs_key *first = NULL, *second = NULL;
+	int count = release(keeper, &first, &second);
+
+	free(first);
+	free(second);
+	/* a class was not read completely, so a root may have been missed: nothing is released */
+	return count == -EAGAIN ? 0 : count;
 }

@@ -6,9 +6,9 @@
  */
 #include <fcntl.h>
 #include <linux/perf_event.h>
-#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 
@@ -23,6 +23,9 @@
 /* Greater than the number of CPUs that any kernel can be configured for (CONFIG_NR_CPUS). */
 #define CPU_MAX 65536
 
+/* The most ring buffers that are read after one epoll_wait(2). */
+#define READY_MAX 64
+
 /* The shortest time between two reads of the list of online CPUs. */
 #define CPUS_EVERY_MS 1000
 
@@ -34,14 +37,14 @@ struct bpf_record {
 };
 
 struct perf_ring {
-	uint32_t cpu;
 	int fd;
 	struct perf_event_mmap_page *page;
 };
 
 struct bpfrefs_watch {
-	int cpu;       /* the only CPU, or -1: every CPU */
-	GArray *rings; /* struct perf_ring, sorted by cpu */
+	int cpu;	  /* the only CPU, or -1: every CPU */
+	GPtrArray *rings; /* by CPU: owned struct perf_ring, or NULL if the CPU is not online */
+	int epoll_fd;	  /* all rings, and with the pointer NULL the descriptor that ends a wait */
 	size_t page_size;
 	gint64 cpus_read; /* when the list of online CPUs was read: g_get_monotonic_time() */
 	bool lost;	  /* the next wait reports BPFREFS_EVENT_LOST */
@@ -68,6 +71,24 @@ static size_t ring_size(const struct bpfrefs_watch *watch)
 	return (1 + RING_PAGES) * watch->page_size;
 }
 
+static int epoll_add(const struct bpfrefs_watch *watch, int fd, struct perf_ring *ring)
+{
+	struct epoll_event event = { .events = EPOLLIN, .data.ptr = ring };
+
+	return epoll_ctl(watch->epoll_fd, EPOLL_CTL_ADD, fd, &event) == 0 ? 0 : -errno;
+}
+
+static void ring_close(const struct bpfrefs_watch *watch, struct perf_ring *ring)
+{
+	if (!ring)
+		return;
+	if (ring->page != MAP_FAILED)
+		munmap(ring->page, ring_size(watch));
+	if (ring->fd >= 0)
+		close(ring->fd);
+	g_free(ring);
+}
+
 static int ring_open(const struct bpfrefs_watch *watch, uint32_t cpu, struct perf_ring *ring)
 {
 	struct perf_event_attr attr = {
@@ -79,27 +100,12 @@ static int ring_open(const struct bpfrefs_watch *watch, uint32_t cpu, struct per
 		.watermark = 1,
 		.wakeup_watermark = 1,
 	};
-	void *page;
 
-	ring->cpu = cpu;
 	ring->fd = (int)syscall(SYS_perf_event_open, &attr, -1, (int)cpu, -1, PERF_FLAG_FD_CLOEXEC);
 	if (ring->fd < 0)
 		return -errno;
-	page = mmap(NULL, ring_size(watch), PROT_READ | PROT_WRITE, MAP_SHARED, ring->fd, 0);
-	if (page == MAP_FAILED) {
-		int err = -errno;
-
-		close(ring->fd);
-		return err;
-	}
-	ring->page = page;
-	return 0;
-}
-
-static void ring_close(const struct bpfrefs_watch *watch, const struct perf_ring *ring)
-{
-	munmap(ring->page, ring_size(watch));
-	close(ring->fd);
+	ring->page = mmap(NULL, ring_size(watch), PROT_READ | PROT_WRITE, MAP_SHARED, ring->fd, 0);
+	return ring->page == MAP_FAILED ? -errno : epoll_add(watch, ring->fd, ring);
 }
 
 /*
@@ -208,32 +214,22 @@ static bool cpu_is_online(const uint8_t *online, uint32_t cpu)
 	return online[cpu / 8] >> cpu % 8 & 1;
 }
 
-/* Opens a ring buffer on each online CPU that has none. -ENODEV: the CPU went offline meanwhile. */
-static int rings_add(struct bpfrefs_watch *watch, const uint8_t *online)
+static int ring_add(struct bpfrefs_watch *watch, uint32_t cpu)
 {
-	guint at = 0;
+	struct perf_ring *ring = g_new(struct perf_ring, 1);
+	int err;
 
-	for (uint32_t cpu = 0; cpu < CPU_MAX; cpu++) {
-		struct perf_ring ring;
-		int err;
-
-		if (at < watch->rings->len &&
-		    g_array_index(watch->rings, struct perf_ring, at).cpu == cpu) {
-			at++;
-			continue;
-		}
-		if (!cpu_is_online(online, cpu) || (watch->cpu >= 0 && (int)cpu != watch->cpu))
-			continue;
-		err = ring_open(watch, cpu, &ring);
-		if (err == -ENODEV)
-			continue;
-		if (err)
-			return err;
-		g_array_insert_val(watch->rings, at, ring);
-		at++;
-		/* Programs that were loaded on that CPU before were not reported. */
-		watch->lost = true;
+	*ring = (struct perf_ring){ .fd = -1, .page = MAP_FAILED };
+	err = ring_open(watch, cpu, ring);
+	if (err) {
+		ring_close(watch, ring);
+		return err == -ENODEV ? 0 : err; /* the CPU went offline meanwhile */
 	}
+	if (cpu >= watch->rings->len)
+		g_ptr_array_set_size(watch->rings, (gint)cpu + 1);
+	watch->rings->pdata[cpu] = ring;
+	/* Programs that were loaded on that CPU before were not reported. */
+	watch->lost = true;
 	return 0;
 }
 
@@ -250,29 +246,38 @@ static int rings_update(struct bpfrefs_watch *watch)
 	if (err)
 		return err;
 	watch->cpus_read = g_get_monotonic_time();
-	for (guint i = watch->rings->len; i-- > 0;) {
-		const struct perf_ring *ring = &g_array_index(watch->rings, struct perf_ring, i);
+	for (uint32_t cpu = 0; !err && cpu < CPU_MAX; cpu++) {
+		bool has_ring = cpu < watch->rings->len && watch->rings->pdata[cpu];
+		bool wants_ring =
+			cpu_is_online(online, cpu) && (watch->cpu < 0 || (int)cpu == watch->cpu);
 
-		if (cpu_is_online(online, ring->cpu))
-			continue;
-		ring_close(watch, ring);
-		g_array_remove_index(watch->rings, i);
-		watch->lost = true;
+		if (wants_ring && !has_ring) {
+			err = ring_add(watch, cpu);
+		} else if (has_ring && !wants_ring) {
+			ring_close(watch, watch->rings->pdata[cpu]);
+			watch->rings->pdata[cpu] = NULL;
+			watch->lost = true;
+		}
 	}
-	return rings_add(watch, online);
+	return err;
 }
 
 /* -------------------------------------------------------------- public --- */
 
-int bpfrefs_watch_open(int cpu, struct bpfrefs_watch **out)
+int bpfrefs_watch_open(int cpu, int stop_fd, struct bpfrefs_watch **out)
 {
 	struct bpfrefs_watch *watch = g_new0(struct bpfrefs_watch, 1);
 	int err;
 
 	watch->cpu = MAX(cpu, -1);
 	watch->page_size = (size_t)sysconf(_SC_PAGESIZE);
-	watch->rings = g_array_new(FALSE, FALSE, sizeof(struct perf_ring));
-	err = rings_update(watch);
+	watch->rings = g_ptr_array_new();
+	watch->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+	err = watch->epoll_fd < 0 ? -errno : 0;
+	if (!err && stop_fd >= 0)
+		err = epoll_add(watch, stop_fd, NULL);
+	if (!err)
+		err = rings_update(watch);
 	if (!err && watch->rings->len == 0 && cpu < 0)
 		err = -ENODEV;
 	if (err) {
@@ -288,39 +293,37 @@ void bpfrefs_watch_close(struct bpfrefs_watch *watch)
 {
 	if (!watch)
 		return;
-	for (guint i = 0; i < watch->rings->len; i++)
-		ring_close(watch, &g_array_index(watch->rings, struct perf_ring, i));
-	g_array_unref(watch->rings);
+	for (guint cpu = 0; cpu < watch->rings->len; cpu++)
+		ring_close(watch, watch->rings->pdata[cpu]);
+	g_ptr_array_unref(watch->rings);
+	if (watch->epoll_fd >= 0)
+		close(watch->epoll_fd);
 	g_free(watch);
 }
 
-/*
- * Waits for a ring buffer or @stop_fd. Returns 1 if a ring buffer has data, 0 after the timeout,
- * -ECANCELED if @stop_fd is readable, or -errno.
- */
-static int rings_poll(const struct bpfrefs_watch *watch, int stop_fd, int timeout_ms)
+/* Waits for ring buffers, and reports what is in them. -ECANCELED: the wait was ended. */
+static int rings_poll(const struct bpfrefs_watch *watch, int timeout_ms, struct sink *sink)
 {
-	guint count = watch->rings->len;
-	g_autofree struct pollfd *fds = g_new0(struct pollfd, count + 1);
-	int ready;
+	struct epoll_event ready[READY_MAX];
+	int count = epoll_wait(watch->epoll_fd, ready, READY_MAX, timeout_ms);
+	int err = 0;
 
-	for (guint i = 0; i < count; i++)
-		fds[i] = (struct pollfd){ g_array_index(watch->rings, struct perf_ring, i).fd,
-					  POLLIN, 0 };
-	fds[count] = (struct pollfd){ stop_fd, POLLIN, 0 }; /* poll(2) ignores a negative one */
-	ready = poll(fds, count + 1, timeout_ms);
-	if (ready < 0)
+	if (count < 0)
 		return errno == EINTR ? 0 : -errno;
-	return fds[count].revents ? -ECANCELED : ready > 0;
+	for (int i = 0; i < count; i++) {
+		if (ready[i].data.ptr)
+			ring_drain(watch, ready[i].data.ptr, sink);
+		else
+			err = -ECANCELED;
+	}
+	return err;
 }
 
-/* Reports all events, and reads the list of online CPUs if it is time to. */
-static int rings_emit(struct bpfrefs_watch *watch, struct sink *sink)
+/* Reads the list of online CPUs if it is time to. */
+static int cpus_check(struct bpfrefs_watch *watch, struct sink *sink)
 {
 	int err = 0;
 
-	for (guint i = 0; i < watch->rings->len; i++)
-		ring_drain(watch, &g_array_index(watch->rings, struct perf_ring, i), sink);
 	if (g_get_monotonic_time() - watch->cpus_read >= CPUS_EVERY_MS * G_GINT64_CONSTANT(1000))
 		err = rings_update(watch);
 	if (watch->lost) {
@@ -330,22 +333,21 @@ static int rings_emit(struct bpfrefs_watch *watch, struct sink *sink)
 	return err;
 }
 
-int bpfrefs_watch_wait(struct bpfrefs_watch *watch, int stop_fd, int timeout_ms,
+int bpfrefs_watch_wait(struct bpfrefs_watch *watch, int timeout_ms,
 		       void (*fn)(enum bpfrefs_event event, uint32_t prog_id, void *data),
 		       void *data)
 {
 	struct sink sink = { fn, data, 0 };
 	gint64 start = g_get_monotonic_time();
 	gint64 left_ms = timeout_ms;
-	int err;
 
 	for (;;) {
-		/* Waits in slices, since poll(2) does not return when a CPU goes online. */
+		/* In slices, since epoll_wait(2) does not return when a CPU goes online. */
 		int slice = timeout_ms < 0 ? CPUS_EVERY_MS : (int)MIN(left_ms, CPUS_EVERY_MS);
+		int err = rings_poll(watch, slice, &sink);
 
-		err = rings_poll(watch, stop_fd, slice);
-		if (err >= 0)
-			err = rings_emit(watch, &sink);
+		if (!err)
+			err = cpus_check(watch, &sink);
 		if (err)
 			return err;
 		if (timeout_ms >= 0)

@@ -188,7 +188,7 @@ TEST_DIR(two_keepers)
 		g_assert_cmpint(bpfrefs_keeper_open(ctx, dir->fd, &keepers[i]), ==, 0);
 		fds[i] = open("/dev/null", O_RDONLY | O_CLOEXEC);
 		g_assert_cmpint(fds[i], >=, 0);
-		keep_fd_add(keepers[i], fds[i], map(i ? 2 : 1));
+		keep_fd_add(keepers[i], fds[i], map(i ? 2 : 1), 0);
 	}
 	g_assert_cmpint(bpfrefs_keep_count(keepers[0], BPFREFS_KEEP_FD), ==, 1);
 	g_assert_cmpint(bpfrefs_keep_get(keepers[1], map(1), &mode), ==, 0);

@@ -157,6 +157,18 @@ static enum outcome read_kept(struct run *run, const struct model *model, bool k
 	return GOOD;
 }
 
+static int keep_program(uint32_t id)
+{
+	int err = bpfrefs_keep_program(test.keeper, id), wait_ms = 0;
+
+	while (err >= 0 && wait_ms >= 0) {
+		err = bpfrefs_keep_pending(test.keeper, &wait_ms);
+		if (wait_ms > 0)
+			usleep((useconds_t)wait_ms * 1000);
+	}
+	return err;
+}
+
 /* By name, some arrays; or by program, all that a program uses. */
 static enum outcome keep_arrays(struct run *run, struct model *model)
 {
@@ -164,7 +176,7 @@ static enum outcome keep_arrays(struct run *run, struct model *model)
 	int err = 0;
 
 	for (int p = 0; by_program && err >= 0 && p < PROGS; p++) {
-		err = bpfrefs_keep_program(test.keeper, model->prog_id[p], false);
+		err = keep_program(model->prog_id[p]);
 		for (int a = 0; a < ARRAYS; a++)
 			model->kept[a] |= model->graph.uses[p][a];
 	}
