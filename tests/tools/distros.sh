@@ -6,7 +6,7 @@
 # is kept in the cache and upgraded at each run.
 set -eu
 
-source=$(cd "$(dirname "$0")/.." && pwd)
+source=$(cd "$(dirname "$0")/../.." && pwd)
 cache=${XDG_CACHE_HOME:-/var/cache}/bpfrefs-distros
 # The mirror from which apt of this machine gets Debian.
 # shellcheck disable=SC2016 # these are fields of apt
