@@ -659,6 +659,16 @@ int bpfrefs_snapshot_to_records(const struct bpfrefs_snapshot *snapshot, bpfrefs
 int bpfrefs_snapshot_to_objects(struct bpfrefs_ctx *ctx, const struct bpfrefs_snapshot *snapshot,
 				bpfrefs_write_fn write, void *data);
 /**
+ * Writes a line for each place where the kernel runs a program, with a link or without, in the order
+ * of the programs: `.bpf/attachments`. Where the links of the snapshot are attached is read from the
+ * kernel now, with the lock of the context: see bpfrefs_info_read(). A link that was removed or
+ * detached since the snapshot has no line.
+ * @return 0, the value of @p write, -ENOMEM
+ */
+int bpfrefs_snapshot_to_attachments(struct bpfrefs_ctx *ctx,
+				    const struct bpfrefs_snapshot *snapshot, bpfrefs_write_fn write,
+				    void *data);
+/**
  * Writes a picture of all references for dot(1): `.bpf/graph.dot`. What is alike is one node if the
  * picture would not fit on a page otherwise, and a caption says what was folded in this way.
  * @param fold_own one node stands for everything that would be freed if the calling process

@@ -175,3 +175,8 @@ int show_slots(const struct where *w, GString *out)
 	show_gaps(out, w->snap, is_class_of, &w->key);
 	return err;
 }
+
+int show_attachments(const struct where *w, GString *out)
+{
+	return bpfrefs_snapshot_to_attachments(w->fs->ctx, w->snap, show_write, out);
+}

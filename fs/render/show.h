@@ -51,6 +51,7 @@ int show_holding(const struct where *w, GString *out);
 int show_pid_holding(const struct where *w, GString *out);
 int show_slots(const struct where *w, GString *out);
 int show_all_holders(const struct where *w, GString *out);
+int show_attachments(const struct where *w, GString *out);
 
 /* Returns whether the object is of a type with slots: a program array or a map of maps. */
 bool show_has_slots(const struct where *w);

@@ -67,6 +67,8 @@ const struct node tree[] = {
 	  .show = show_objects },
 	{ .in = DIR_ROOT, .name = "holders", .mode = TEXT, .need = NEED_SNAPSHOT,
 	  .show = show_all_holders },
+	{ .in = DIR_ROOT, .name = "attachments", .mode = TEXT, .need = NEED_SNAPSHOT,
+	  .show = show_attachments },
 	{ .in = DIR_ROOT, .name = "at-risk", .mode = TEXT, .need = NEED_SNAPSHOT,
 	  .show = show_at_risk },
 	{ .in = DIR_ROOT, .name = "json", .mode = TEXT, .need = NEED_SNAPSHOT,

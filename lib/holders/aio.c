@@ -39,6 +39,7 @@ static int walk(struct scan *scan)
 const struct holder_class holder_aio = {
 	.pub = { "aio", keys },
 	.id = CLASS_AIO,
+	.no_hook = true,
 	.non_fd = "walk_aio",
 	.walk = walk,
 	.decoders = { DECODER(walk_held, decode) },

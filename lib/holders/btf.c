@@ -80,6 +80,7 @@ static void end(void *data)
 const struct holder_class holder_btf = {
 	.pub = { "btf", keys, 1u << BPFREFS_KIND_BTF, .holders = 1u << BPFREFS_KIND_BTF },
 	.id = CLASS_BTF,
+	.no_hook = true,
 	.state = sizeof(struct btf_state),
 	.end = end,
 	.walk = walk,

@@ -238,6 +238,8 @@ static void end(void *state)
 const struct holder_class holder_cgroup = {
 	.pub = { "cgroup", keys, 1u << BPFREFS_KIND_PROG },
 	.id = CLASS_CGROUP,
+	.hook = "cgroup",
+	.hook_words = { [CGROUP_PATH] = "cgroup", [CGROUP_ID] = "cgroup_id" },
 	.state = sizeof(struct cgroups),
 	.end = end,
 	.walk = walk,

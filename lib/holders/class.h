@@ -19,6 +19,9 @@ struct holder_decoder {
 	void (*decode)(struct scan *scan, const void *record);
 };
 
+/* The greatest number of fields that the references of a class have. */
+#define REF_FIELDS_MAX 10
+
 #define HOLDER_DECODERS_MAX 4
 #define HOLDER_GAPS_MAX	    4
 
@@ -64,6 +67,19 @@ struct holder_class {
 	 */
 	char *(*says)(const struct bpfrefs_snapshot *snap, const struct bpfrefs_ref *ref,
 		      bool owned);
+	/*
+	 * `.bpf/attachments`: the word for how the kernel runs a program that has one of its
+	 * references, if a link does not have it too; NULL with @no_hook, if that is nothing which
+	 * runs a program by itself.
+	 */
+	const char *hook;
+	bool no_hook;
+	/* Whether this reference is such an attachment; NULL: each is. */
+	bool (*runs)(const struct bpfrefs_ref *ref);
+	/* The names that its fields have there, if they are others; "": left out. */
+	const char *hook_words[REF_FIELDS_MAX];
+	/* References with the same first field, a token, are one attachment. */
+	bool hook_shared;
 	/*
 	 * Its own state while a scan runs: so many zeroed bytes (scan_state()). @end frees what
 	 * they own.
@@ -114,9 +130,6 @@ struct holder_class {
  * scan.c and the sources without a circle of dependencies.
  */
 extern const struct holder_class *const holder_classes[CLASS_COUNT + 1];
-
-/* The greatest number of fields that the references of a class have. */
-#define REF_FIELDS_MAX 10
 
 /* What an enum walk_via means (ref.c). */
 struct ref_via {

@@ -43,6 +43,9 @@ static int walk(struct scan *scan)
 const struct holder_class holder_fanout = {
 	.pub = { "fanout", keys, 1u << BPFREFS_KIND_PROG },
 	.id = CLASS_FANOUT,
+	.hook = "fanout",
+	.hook_words = { [SOCKET_HOLDER_SHARE] = "" },
+	.hook_shared = true,
 	.walk = walk,
 	.decoders = { DECODER(walk_sock, decode) },
 	.gaps = { { WALK_GAP_PACKET, "sockets of a protocol that was loaded after bpfrefs" } },

@@ -112,6 +112,7 @@ static int proc(struct scan *scan)
 const struct holder_class holder_fd = {
 	.pub = { "fd", keys, .flags = BPFREFS_CLASS_DESCRIPTOR },
 	.id = CLASS_FD,
+	.no_hook = true,
 	.process_says = "has a descriptor",
 	.walk = dispatch_tasks,
 	.decoders = { DECODER(walk_file, decode) },

@@ -46,6 +46,7 @@ static int walk(struct scan *scan)
 const struct holder_class holder_inflight = {
 	.pub = { "inflight", keys },
 	.id = CLASS_INFLIGHT,
+	.no_hook = true,
 	.walk = walk,
 	.decoders = { DECODER(walk_held, decode) },
 	.gaps = { { WALK_GAP_MESSAGES, "socket queues too long to be followed" } },

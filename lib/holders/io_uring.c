@@ -75,6 +75,7 @@ static int walk(struct scan *scan)
 const struct holder_class holder_io_uring = {
 	.pub = { "io_uring", keys },
 	.id = CLASS_IO_URING,
+	.no_hook = true,
 	.non_fd = "walk_ring_fds",
 	.walk = walk,
 	.decoders = { DECODER(walk_held, decode) },

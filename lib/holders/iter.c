@@ -72,6 +72,7 @@ static int proc(struct scan *scan)
 const struct holder_class holder_iter = {
 	.pub = { "iter", keys, .flags = BPFREFS_CLASS_DESCRIPTOR },
 	.id = CLASS_ITER,
+	.no_hook = true,
 	.process_says = "has an open iterator",
 	.walk = dispatch_tasks,
 	.decoders = { DECODER(walk_iter, decode) },

@@ -120,6 +120,7 @@ static char *says(const struct bpfrefs_snapshot *snap, const struct bpfrefs_ref 
 const struct holder_class holder_keep = {
 	.pub = { "keep", keys, .flags = BPFREFS_CLASS_KEEP, .place = KEEP_PATH },
 	.id = CLASS_KEEP,
+	.no_hook = true,
 	.root = true,
 	.says = says,
 	.walk = dispatch_tasks,

@@ -93,6 +93,7 @@ static char *says(const struct bpfrefs_snapshot *snap, const struct bpfrefs_ref 
 const struct holder_class holder_kernel = {
 	.pub = { "kernel", keys, 1u << BPFREFS_KIND_BTF },
 	.id = CLASS_KERNEL,
+	.no_hook = true,
 	.says = says,
 	.derive = derive,
 	.proc = proc,

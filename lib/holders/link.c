@@ -63,6 +63,7 @@ static int proc(struct scan *scan)
 const struct holder_class holder_link = {
 	.pub = { "link", keys, .holders = 1u << BPFREFS_KIND_LINK },
 	.id = CLASS_LINK,
+	.no_hook = true,
 	.decoders = { DECODER(walk_link, decode) },
 	.proc = proc,
 };

@@ -202,9 +202,22 @@ static int proc(struct scan *scan)
 	return 0;
 }
 
+/*
+ * What a sockmap runs on its sockets. A program in a slot of an array runs when another one calls it, and
+ * one in an entry of a devmap or cpumap when another one redirects a packet there.
+ */
+static bool runs(const struct bpfrefs_ref *ref)
+{
+	return ref->via == WALK_VIA_MSG_PARSER || ref->via == WALK_VIA_STREAM_PARSER ||
+	       ref->via == WALK_VIA_STREAM_VERDICT || ref->via == WALK_VIA_SKB_VERDICT;
+}
+
 const struct holder_class holder_map = {
 	.pub = { "map", keys, .holders = 1u << BPFREFS_KIND_MAP },
 	.id = CLASS_MAP,
+	.hook = "sockmap",
+	.runs = runs,
+	.hook_words = { [HELD_ID] = "map_id", [HELD_NAME] = "map_name" },
 	.says = says,
 	.state = sizeof(struct map_state),
 	.end = end,

@@ -39,6 +39,7 @@ static int walk(struct scan *scan)
 const struct holder_class holder_mmap = {
 	.pub = { "mmap", keys },
 	.id = CLASS_MMAP,
+	.no_hook = true,
 	.process_says = "has it mapped",
 	.non_fd = "walk_mappings",
 	.iterate = mappings_walk,

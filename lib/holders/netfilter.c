@@ -170,6 +170,7 @@ static int walk(struct scan *scan)
 const struct holder_class holder_netfilter = {
 	.pub = { "netfilter", keys, 1u << BPFREFS_KIND_PROG },
 	.id = CLASS_NETFILTER,
+	.hook = "netfilter",
 	.walk = walk,
 	.parallel = true,
 	.proc_gap = NET_PROC_GAP,

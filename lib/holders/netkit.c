@@ -24,6 +24,7 @@ static int walk(struct scan *scan)
 const struct holder_class holder_netkit = {
 	.pub = { "netkit", keys, 1u << BPFREFS_KIND_PROG },
 	.id = CLASS_NETKIT,
+	.hook = "netkit",
 	.walk = walk,
 	.parallel = true,
 	.proc_gap = NET_PROC_GAP,

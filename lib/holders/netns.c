@@ -31,6 +31,7 @@ static int walk(struct scan *scan)
 const struct holder_class holder_netns = {
 	.pub = { "netns", keys, 1u << BPFREFS_KIND_PROG },
 	.id = CLASS_NETNS,
+	.hook = "netns",
 	.walk = walk,
 	.parallel = true,
 	.proc_gap = NET_PROC_GAP,

@@ -242,9 +242,22 @@ static void end(void *data)
 	g_clear_pointer(&state->mapped, g_array_unref);
 }
 
+/* Inherited events are those of the event that they are inherited from. */
+static bool runs(const struct bpfrefs_ref *ref)
+{
+	return ref->via != WALK_VIA_INHERITED;
+}
+
 const struct holder_class holder_perf = {
 	.pub = { "perf", keys, 1u << BPFREFS_KIND_PROG },
 	.id = CLASS_PERF,
+	.hook = "perf_event",
+	.runs = runs,
+	.hook_words = { [SOCKET_HOLDER_SHARE] = "",
+			[SOCKET_HOLDER_PID] = "holder",
+			[SOCKET_HOLDER_COMM] = "",
+			[PERF_ID] = "map_id" },
+	.hook_shared = true,
 	.state = sizeof(struct perf_state),
 	.end = end,
 	.walk = walk,

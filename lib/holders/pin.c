@@ -426,6 +426,7 @@ static char *says(const struct bpfrefs_snapshot *snap, const struct bpfrefs_ref 
 const struct holder_class holder_pin = {
 	.pub = { "pin", keys, .flags = BPFREFS_CLASS_PIN },
 	.id = CLASS_PIN,
+	.no_hook = true,
 	.says = says,
 	.walk = walk,
 	.parallel = true,

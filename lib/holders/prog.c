@@ -103,6 +103,7 @@ static int proc(struct scan *scan)
 const struct holder_class holder_prog = {
 	.pub = { "prog", keys, .holders = 1u << BPFREFS_KIND_PROG },
 	.id = CLASS_PROG,
+	.no_hook = true,
 	.walk = walk,
 	.parallel = true,
 	.decoders = { DECODER(walk_prog, decode_prog), DECODER(walk_edge, decode_edge) },

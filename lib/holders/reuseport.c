@@ -41,6 +41,9 @@ static int walk(struct scan *scan)
 const struct holder_class holder_reuseport = {
 	.pub = { "reuseport", keys, 1u << BPFREFS_KIND_PROG },
 	.id = CLASS_REUSEPORT,
+	.hook = "reuseport",
+	.hook_words = { [SOCKET_HOLDER_SHARE] = "" },
+	.hook_shared = true,
 	.walk = walk,
 	.decoders = { DECODER(walk_sock, decode) },
 	.proc_gap = "procfs does not show what a reuseport group holds",

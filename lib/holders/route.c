@@ -127,6 +127,7 @@ static int walk(struct scan *scan)
 const struct holder_class holder_route = {
 	.pub = { "route", keys, 1u << BPFREFS_KIND_PROG },
 	.id = CLASS_ROUTE,
+	.hook = "route",
 	.walk = walk,
 	.parallel = true,
 	.proc_gap = NET_PROC_GAP,

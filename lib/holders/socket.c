@@ -304,9 +304,19 @@ static char *says(const struct bpfrefs_snapshot *snap, const struct bpfrefs_ref 
 			       where);
 }
 
+/* The socket of a congestion control only uses its map, which is registered once. */
+static bool runs(const struct bpfrefs_ref *ref)
+{
+	return ref->target.kind == BPFREFS_KIND_PROG;
+}
+
 const struct holder_class holder_socket = {
 	.pub = { "socket", keys },
 	.id = CLASS_SOCKET,
+	.hook = "socket",
+	.runs = runs,
+	.hook_words = { [SOCKET_HOLDER_SHARE] = "" },
+	.hook_shared = true,
 	.object_only = true,
 	.says = says,
 	.state = sizeof(uint32_t), /* devices' queues with packets that cannot be followed */

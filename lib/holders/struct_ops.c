@@ -203,9 +203,17 @@ static void end(void *data)
 	g_clear_pointer(&state->qdiscs, g_hash_table_unref);
 }
 
+/* The default qdisc is what new qdiscs will be, and runs nowhere yet. */
+static bool runs(const struct bpfrefs_ref *ref)
+{
+	return ref->via != WALK_VIA_DEFAULT_QDISC;
+}
+
 const struct holder_class holder_struct_ops = {
 	.pub = { "struct_ops", keys },
 	.id = CLASS_STRUCT_OPS,
+	.hook = "struct_ops",
+	.runs = runs,
 	.says = says,
 	.state = sizeof(struct struct_ops_state),
 	.end = end,

@@ -163,6 +163,7 @@ static int walk(struct scan *scan)
 const struct holder_class holder_tc = {
 	.pub = { "tc", keys, 1u << BPFREFS_KIND_PROG },
 	.id = CLASS_TC,
+	.hook = "tc",
 	.walk = walk,
 	.parallel = true,
 	.proc_gap = NET_PROC_GAP,

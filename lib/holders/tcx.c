@@ -25,6 +25,7 @@ static int walk(struct scan *scan)
 const struct holder_class holder_tcx = {
 	.pub = { "tcx", keys, 1u << BPFREFS_KIND_PROG },
 	.id = CLASS_TCX,
+	.hook = "tcx",
 	.walk = walk,
 	.parallel = true,
 	.proc_gap = NET_PROC_GAP,

@@ -90,6 +90,9 @@ static int walk(struct scan *scan)
 const struct holder_class holder_tun = {
 	.pub = { "tun", keys, 1u << BPFREFS_KIND_PROG },
 	.id = CLASS_TUN,
+	.hook = "tun",
+	.hook_words = { [SOCKET_HOLDER_SHARE] = "" },
+	.hook_shared = true,
 	.walk = walk,
 	.decoders = { DECODER(walk_tun, decode), DECODER(walk_tun_file, decode_file) },
 	.gaps = { { WALK_GAP_TUN, "devices of a driver that was loaded after bpfrefs" } },

@@ -122,9 +122,17 @@ static int walk(struct scan *scan)
 	return err;
 }
 
+/* The dispatcher, which has no device, runs the programs of the devices. */
+static bool runs(const struct bpfrefs_ref *ref)
+{
+	return bpfrefs_ref_value(ref, NETDEV_IFNAME).type != BPFREFS_VALUE_ABSENT;
+}
+
 const struct holder_class holder_xdp = {
 	.pub = { "xdp", keys, 1u << BPFREFS_KIND_PROG },
 	.id = CLASS_XDP,
+	.hook = "xdp",
+	.runs = runs,
 	.walk = walk,
 	.parallel = true,
 	.proc_gap = NET_PROC_GAP,

@@ -33,13 +33,18 @@ void link_words_free(struct link_words *words)
 	g_free(words);
 }
 
+const char *link_words_netns(struct link_words *words, uint64_t netns)
+{
+	return netns <= UINT32_MAX ? locations_netns(words->names, (uint32_t)netns) : NULL;
+}
+
 /* ------------------------------------------------------------ one link --- */
 
 /* The link whose words are being added. */
 struct link {
 	struct bpfrefs_info *info;
 	const struct link_location *at; /* NULL: it could not be read */
-	struct locations *names;
+	struct link_words *words;
 };
 
 static const struct bpfrefs_field *fact(const struct bpfrefs_info *info, const char *key)
@@ -63,8 +68,7 @@ static void add_word(const struct link *link, const char *key, const char *word)
 
 static void add_netns(const struct link *link, uint64_t netns)
 {
-	const char *name =
-		netns < BPFREFS_UNKNOWN ? locations_netns(link->names, (uint32_t)netns) : NULL;
+	const char *name = link_words_netns(link->words, netns);
 
 	info_num(link->info, "netns", netns);
 	if (name)
@@ -108,7 +112,7 @@ static void add_cgroup(const struct link *link)
 {
 	const struct bpfrefs_field *id = fact(link->info, "cgroup_id");
 	g_autofree char *path = NULL;
-	int err = id ? locations_cgroup(link->names, id->num, &path) : 0;
+	int err = id ? locations_cgroup(link->words->names, id->num, &path) : 0;
 
 	if (id)
 		add_word(link, "cgroup", path);
@@ -189,7 +193,8 @@ static void add_functions(const struct link *link)
 	g_autoptr(GString) text = g_string_new(NULL);
 
 	for (char **part = parts; part && *part; part++) {
-		const char *name = locations_symbol(link->names, g_ascii_strtoull(*part, NULL, 10));
+		const char *name =
+			locations_symbol(link->words->names, g_ascii_strtoull(*part, NULL, 10));
 
 		g_string_append_printf(text, "%s%s", text->len ? " " : "", name ? name : "?");
 	}
@@ -213,7 +218,7 @@ static void (*const add_type[UAPI_LINK_COUNT])(const struct link *link) = {
 void link_words_add(struct link_words *words, uint32_t id, struct bpfrefs_info *info)
 {
 	const struct bpfrefs_field *type = fact(info, "type");
-	struct link link = { info, idmap_get(&words->locations, id), words->names };
+	struct link link = { info, idmap_get(&words->locations, id), words };
 
 	/* A link that was detached has no place any more. */
 	if (type && type->num < UAPI_LINK_COUNT && add_type[type->num] && !fact(info, "attached"))

@@ -24,4 +24,7 @@ void link_words_free(struct link_words *words); /* NULL is allowed */
  */
 void link_words_add(struct link_words *words, uint32_t id, struct bpfrefs_info *info);
 
+/* The name in /run/netns of a network namespace, valid as long as @words; NULL if it has none there. */
+const char *link_words_netns(struct link_words *words, uint64_t netns);
+
 #endif

@@ -46,6 +46,7 @@ static int walk(struct scan *scan)
 const struct holder_class holder_toy = {
 	.pub = { "toy", keys, 1u << BPFREFS_KIND_MAP },
 	.id = CLASS_TOY,
+	.no_hook = true,
 	.walk = walk,
 	.decoders = { DECODER(walk_toy, decode) },
 	.proc_gap = "procfs does not show toys",
@@ -258,7 +259,8 @@ STEPS = {
 # Without these the class itself cannot be compiled: nothing else is built then.
 COMPILED = {"structure", "record", "via"}
 # Members of the class that are left out, and what notices that.
-MEMBERS = {"id": "\t.id = CLASS_TOY,\n", "decoders": "\t.decoders = { DECODER(walk_toy, decode) },\n",
+MEMBERS = {"id": "\t.id = CLASS_TOY,\n", "no_hook": "\t.no_hook = true,\n",
+           "decoders": "\t.decoders = { DECODER(walk_toy, decode) },\n",
            "walk": "\t.walk = walk,\n\t.decoders = { DECODER(walk_toy, decode) },\n",
            "proc_gap": '\t.proc_gap = "procfs does not show toys",\n', "fields": "HOLDER_FIELDS(FIELDS);\n"}
 

@@ -22,6 +22,21 @@ static void check_fields(const struct holder_class *class)
 	g_assert_cmpuint(class->pub.place, <, count);
 }
 
+/* A class says what .bpf/attachments calls its references, or that they are no attachments. */
+static void check_hook(const struct holder_class *class)
+{
+	unsigned int count = 0;
+
+	while (class->pub.keys[count])
+		count++;
+	g_assert_true(class->no_hook == !class->hook);
+	for (unsigned int i = 0; i < REF_FIELDS_MAX; i++)
+		g_assert_true(!class->hook_words[i] || (class->hook && i < count));
+	g_assert_true(!class->runs || class->hook);
+	if (class->hook_shared)
+		g_assert_cmpstr(class->pub.keys[0], ==, "share");
+}
+
 TEST(members)
 {
 	for (unsigned int i = 0; i < CLASS_COUNT; i++) {
@@ -34,6 +49,7 @@ TEST(members)
 		g_assert_true(class->proc || class->proc_gap);
 		g_assert_true(class->state || !class->end);
 		g_assert_true(class->non_fd || !class->iterate);
+		check_hook(class);
 	}
 	g_assert_null(holder_classes[CLASS_COUNT]);
 }

@@ -40,9 +40,9 @@ KIND = "map|prog|link|btf"
 NUMBERS = re.compile(
     rf"\b(?P<kind>{KIND})[/_](?P<object>\d+)|(?P<bare>(?<= id[= ])\d+|(?<=^id: )\d+)"
     r"|(?P<pid>(?<=\bpid[/= ])\d+|(?<=^pid: )\d+|^\d+(?= comm=))"
-    r"|(?P<file>(?<= file=)\d+)|(?P<inode>(?<= ino=)\d+)|(?P<namespace>(?<=_ns=)\d+)"
+    r"|(?P<file>(?<= file=)\d+)|(?P<inode>(?<= ino=)\d+)|(?P<namespace>(?<=_ns=)\d+|(?<= netns=)\d+)"
     r"|(?P<any>\d{4}-\d\d-\d\dT[\d:.]+Z|\b[A-Z][a-z]{2} [ \d]\d (?:\d\d:\d\d| \d{4})"
-    r"|(?<= dev=)[\d:]+|(?<= mtime=)\d+|(?<=memlock=)\d+|(?<=^memlock: )\d+|(?<=self: )\d+"
+    r"|(?<= dev=)[\d:]+|(?<= ifindex=)\d+|(?<= mtime=)\d+|(?<=memlock=)\d+|(?<=^memlock: )\d+|(?<=self: )\d+"
     r"|\b\d+\.\d+(?= m?s\b)|(?<=^tag: )[0-9a-f]+|(?<=^load_time: ).+|(?<=_len: )\d+)")
 SAMPLE = re.compile(r"(bpfrefs_\w+(?:\{.*\})?) [\d.e+]+")
 
