@@ -191,46 +191,65 @@ static __always_inline bool read_node(struct tree_node *out, __u64 node)
 	return bpf_probe_read_kernel(out, sizeof(*out), (void *)node) == 0;
 }
 
+/* The search for a neighbor. */
+struct climb {
+	__u64 at, parent, found;
+	__u64 back;
+};
+
+static int down_step(__u32 index, struct climb *climb)
+{
+	struct tree_node node;
+	__u64 further;
+
+	if (!read_node(&node, climb->at))
+		return 1;
+	further = climb->back ? node.right : node.left;
+	if (!further)
+		climb->found = climb->at;
+	climb->at = further;
+	return !further;
+}
+
+static int up_step(__u32 index, struct climb *climb)
+{
+	struct tree_node node;
+
+	if (!climb->parent)
+		climb->found = 0;
+	if (!climb->parent || !read_node(&node, climb->parent) ||
+	    (node.left != climb->at && node.right != climb->at))
+		return 1;
+	if ((climb->back ? node.right : node.left) == climb->at) {
+		climb->found = climb->parent;
+		return 1;
+	}
+	climb->at = climb->parent;
+	climb->parent = node.parent_color & ~3ull;
+	return 0;
+}
+
 /*
  * The node after @address in the order of the tree (before it, if @back), as rb_next() and rb_prev()
- * find it: 0 at the end, TORN if the tree changes meanwhile. Global: the verifier checks it once.
+ * find it: 0 at the end, TORN if the tree changes meanwhile. Global: the verifier checks it once, and
+ * bpf_loop()'s steps too, instead of each of HEIGHT_MAX turns.
  */
 __u64 walk_neighbor(__u64 address, __u32 back)
 {
+	struct climb climb = { .found = TORN, .back = back };
 	struct tree_node node;
-	__u64 at;
 
 	if (!read_node(&node, address))
 		return TORN;
-	at = back ? node.left : node.right;
-	if (at) {
-#pragma clang loop unroll(disable)
-		for (int i = 0; i < HEIGHT_MAX; i++) {
-			__u64 further;
-
-			if (!read_node(&node, at))
-				return TORN;
-			further = back ? node.right : node.left;
-			if (!further)
-				return at;
-			at = further;
-		}
-		return TORN;
+	climb.at = back ? node.left : node.right;
+	if (climb.at) {
+		bpf_loop(HEIGHT_MAX, down_step, &climb, 0);
+		return climb.found;
 	}
-	at = address;
-#pragma clang loop unroll(disable)
-	for (int i = 0; i < HEIGHT_MAX; i++) {
-		__u64 parent = node.parent_color & ~3ull;
-
-		if (!parent)
-			return 0;
-		if (!read_node(&node, parent) || (node.left != at && node.right != at))
-			return TORN;
-		if ((back ? node.right : node.left) == at)
-			return parent;
-		at = parent;
-	}
-	return TORN;
+	climb.at = address;
+	climb.parent = node.parent_color & ~3ull;
+	bpf_loop(HEIGHT_MAX, up_step, &climb, 0);
+	return climb.found;
 }
 
 /* The walk over one tree: global, since global functions take scalars only. */
