@@ -8,7 +8,7 @@ MARK = /run/bpfrefs-make-run.source
 # Under sudo all is built as the user who called it: `make` without sudo works afterwards, too.
 AS := $(shell .ci/caller $(BUILD))
 
-.PHONY: all run stop check lint format words check-vm check-distros check-prometheus check-sanitizers fuzz fuzz-merge bench deb dist
+.PHONY: all run stop check lint format words check-vm check-distros check-prometheus check-sanitizers fuzz fuzz-merge bench deb rpm dist
 
 all:
 	@.ci/install
@@ -108,6 +108,10 @@ bench: all
 # Debian packages of what is committed, in $(BUILD)/deb.
 deb:
 	@docs/packaging/deb.sh $(BUILD)/deb
+
+# RPM packages of what is committed, in $(BUILD)/rpm.
+rpm:
+	@docs/packaging/rpm.sh $(BUILD)/rpm
 
 # The archive of a release, from what is committed: $(BUILD)/meson-dist. CHANGELOG.md has its version.
 dist: all
