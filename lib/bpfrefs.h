@@ -519,6 +519,45 @@ const struct bpfrefs_process *bpfrefs_snapshot_process(const struct bpfrefs_snap
 /** Returns the process @p pid, borrowed; NULL if it does not hold anything. */
 const struct bpfrefs_process *bpfrefs_snapshot_find_pid(const struct bpfrefs_snapshot *snapshot,
 							uint32_t pid);
+/**
+ * Returns the path of the cgroup of the process @p pid in the v2 hierarchy, such as
+ * "/system.slice/agent.service", or "/" for the root; borrowed from the snapshot. It is that of the
+ * thread group leader, as the caller's cgroup namespace shows it (cgroup_namespaces(7)). The first
+ * call for a process reads /proc/PID/cgroup, and the snapshot remembers the answer.
+ * @return NULL if it is unknown: the process had exited by then, or does not hold anything
+ */
+const char *bpfrefs_process_cgroup(const struct bpfrefs_snapshot *snapshot, uint32_t pid);
+/**
+ * Finds the processes that hold objects in a cgroup and in all cgroups below it. Reads the cgroup of
+ * each process of the snapshot: see bpfrefs_process_cgroup().
+ *
+ * @param cgroup a path as bpfrefs_process_cgroup() returns it; "/" has all processes, also those
+ *	whose cgroup is unknown
+ * @param pids is set to an owned array in ascending order; free it with free(3)
+ * @param count is set to the length of that array, 0 if there is no such cgroup
+ * @return -ENOMEM
+ */
+int bpfrefs_cgroup_processes(const struct bpfrefs_snapshot *snapshot, const char *cgroup,
+			     uint32_t **pids, size_t *count);
+/**
+ * Returns whether the cgroup @p path is @p cgroup or below it. A NULL @p path, which is an unknown
+ * cgroup, is below "/" alone.
+ */
+bool bpfrefs_cgroup_contains(const char *cgroup, const char *path);
+/**
+ * Reads the path of the cgroup of a process now, whether or not it holds anything. Takes no lock.
+ *
+ * @param path is set to the owned path: see bpfrefs_process_cgroup(); free it with free(3)
+ * @return -ENOENT if there is no such process, -ENOMEM, the error of open(2) or read(2)
+ */
+int bpfrefs_cgroup_read(struct bpfrefs_ctx *ctx, uint32_t pid, char **path);
+/**
+ * Reads the inode numbers of the mount and the network namespace of a process now, of its thread
+ * group leader. Takes no lock. BPFREFS_UNKNOWN if a number cannot be read, such as that of a process
+ * that has exited.
+ */
+void bpfrefs_process_namespaces(const struct bpfrefs_ctx *ctx, uint32_t pid, uint64_t *mnt_ns,
+				uint64_t *net_ns);
 /** Returns the status of class number @p index in output order, borrowed; NULL past the last. */
 const struct bpfrefs_class_status *bpfrefs_snapshot_class(const struct bpfrefs_snapshot *snapshot,
 							  size_t index);
@@ -594,6 +633,18 @@ typedef int (*bpfrefs_retain_fn)(const struct bpfrefs_object *object, enum bpfre
  */
 int bpfrefs_retains(const struct bpfrefs_snapshot *snapshot, uint32_t pid, bpfrefs_retain_fn fn,
 		    void *data);
+/**
+ * The same if all of these processes exited, such as those of a cgroup
+ * (bpfrefs_cgroup_processes()): also what only several of them together hold, and what is removed
+ * with the namespaces, bpffs and devices that only they keep. Reads nothing but the snapshot.
+ *
+ * @param pids the processes, in any order, borrowed during the call; those that hold nothing
+ *	change nothing
+ * @param count the length of @p pids, may be 0
+ * @return what @p fn returned last, 0 if there is nothing to report, -ENOMEM
+ */
+int bpfrefs_retains_all(const struct bpfrefs_snapshot *snapshot, const uint32_t *pids, size_t count,
+			bpfrefs_retain_fn fn, void *data);
 
 /**
  * Returns the number of bytes of memory that are charged for an object. What the snapshot does not
@@ -668,6 +719,18 @@ int bpfrefs_snapshot_to_objects(struct bpfrefs_ctx *ctx, const struct bpfrefs_sn
 int bpfrefs_snapshot_to_attachments(struct bpfrefs_ctx *ctx,
 				    const struct bpfrefs_snapshot *snapshot, bpfrefs_write_fn write,
 				    void *data);
+/**
+ * Writes a line for each process that holds objects, with sums: `.bpf/processes`. Reads the memory
+ * of the objects, see bpfrefs_snapshot_memlock(), and procfs: bpfrefs_process_cgroup(),
+ * bpfrefs_process_namespaces().
+ * @param pids the processes, in the order of the lines, borrowed during the call; those that hold
+ *	nothing are left out. NULL: all
+ * @param count the length of @p pids
+ * @return 0, the value of @p write, -ENOMEM
+ */
+int bpfrefs_snapshot_to_processes(struct bpfrefs_ctx *ctx, const struct bpfrefs_snapshot *snapshot,
+				  const uint32_t *pids, size_t count, bpfrefs_write_fn write,
+				  void *data);
 /**
  * Writes a picture of all references for dot(1): `.bpf/graph.dot`. What is alike is one node if the
  * picture would not fit on a page otherwise, and a caption says what was folded in this way.

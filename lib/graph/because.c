@@ -23,8 +23,8 @@ void states_set(struct states *st, uint32_t index, enum bpfrefs_state state, con
 
 char *states_processes(const struct states *st, const uint32_t *pids, size_t count)
 {
-	g_autofree char *first = count > 0 ? ref_process_name(st->snap, pids[0]) : NULL;
-	g_autofree char *second = count > 1 ? ref_process_name(st->snap, pids[1]) : NULL;
+	g_autofree char *first = count > 0 ? process_text(st->snap, pids[0]) : NULL;
+	g_autofree char *second = count > 1 ? process_text(st->snap, pids[1]) : NULL;
 
 	if (count > PIDS_NAMED)
 		return g_strdup_printf("%s, %s and %zu more", first, second, count - PIDS_NAMED);
@@ -52,7 +52,7 @@ static char *text_by_object(const struct bpfrefs_ref *ref)
 static char *text_by_process(const struct states *st, const struct edge *edge)
 {
 	const struct holder_class *class = edge->ref->class;
-	g_autofree char *process = ref_process_name(st->snap, edge->pid);
+	g_autofree char *process = process_text(st->snap, edge->pid);
 
 	if (class->process_says)
 		return g_strdup_printf("%s %s", process, class->process_says);

@@ -416,7 +416,7 @@ static char *says(const struct bpfrefs_snapshot *snap, const struct bpfrefs_ref 
 	if (path.type == BPFREFS_VALUE_STR)
 		return g_strdup_printf("pinned at %s", path.str);
 	if (pid.type == BPFREFS_VALUE_NUM) {
-		process = ref_process_name(snap, (uint32_t)pid.num);
+		process = process_text(snap, (uint32_t)pid.num);
 		return g_strdup_printf("pinned where %s can reach it and bpfrefs cannot", process);
 	}
 	return g_strdup_printf("pinned, out of reach from here (%s)",

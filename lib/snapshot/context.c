@@ -97,6 +97,7 @@ static int ctx_setup(struct bpfrefs_ctx *ctx, const struct bpfrefs_options *opti
 					    : open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (ctx->proc_fd < 0)
 		return -errno;
+	ctx->proc = shared_fd_new(ctx->proc_fd);
 	err = in_initial_pid_ns(ctx->proc_fd);
 	if (!err)
 		err = open_source(ctx, options->source);
@@ -156,8 +157,7 @@ void bpfrefs_ctx_close(struct bpfrefs_ctx *ctx)
 	g_hash_table_unref(ctx->remainders);
 	idmap_clear(&ctx->memlock);
 	g_clear_pointer(&ctx->constant, g_hash_table_unref);
-	if (ctx->proc_fd >= 0)
-		close(ctx->proc_fd);
+	g_clear_pointer(&ctx->proc, shared_fd_unref);
 	g_mutex_clear(&ctx->next);
 	g_mutex_clear(&ctx->lock);
 	g_free(ctx->why);
@@ -301,6 +301,7 @@ static int scan_once(struct bpfrefs_ctx *ctx, const struct bpfrefs_key *one,
 	err = scan_failed(scan) ? scan_failed(scan) : err;
 	snap = scan_finish(scan);
 	snap->find_states = states_find;
+	snap->proc = ctx->proc ? g_atomic_rc_box_acquire(ctx->proc) : NULL;
 	if (!err)
 		err = snapshot_freeze(snap, ctx->proc_fd);
 	if (err)

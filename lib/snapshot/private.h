@@ -52,6 +52,25 @@ static inline int fd_steal(int *fd)
 	return stolen;
 }
 
+/* A descriptor with a reference count: a context and its snapshots share that of procfs. */
+static inline int *shared_fd_new(int fd)
+{
+	int *shared = g_atomic_rc_box_new(int);
+
+	*shared = fd;
+	return shared;
+}
+
+static inline void shared_fd_close(gpointer shared)
+{
+	autofd_close(shared);
+}
+
+static inline void shared_fd_unref(int *shared)
+{
+	g_atomic_rc_box_release_full(shared, shared_fd_close);
+}
+
 /* Hash and comparison functions for hash tables whose keys are struct bpfrefs_key * (key.c). */
 guint key_hash(gconstpointer key);
 gboolean key_equal(gconstpointer a, gconstpointer b);
@@ -159,7 +178,8 @@ struct bpfrefs_ctx {
 	const struct source *source;
 	void *source_data;
 	char *why;	 /* why the BPF source is not used, or NULL */
-	int proc_fd;	 /* procfs, owned */
+	int *proc;	 /* procfs: shared_fd_new(); NULL in tests */
+	int proc_fd;	 /* its descriptor, borrowed from @proc */
 	uint32_t self;	 /* the pid of this process */
 	uint64_t memory; /* the limit for a snapshot that is being taken, in bytes; 0: no limit */
 	/*
@@ -283,13 +303,24 @@ struct bpfrefs_snapshot {
 	void (*find_states)(struct bpfrefs_snapshot *snap);
 	/* struct bpfrefs_descriptor, by process and number; built when needed */
 	GArray *descriptors;
-	GMutex indexing;      /* protects by_holder, by_pid and descriptors while they are built */
+	/* protects by_holder, by_pid and descriptors while they are built, and the cgroups */
+	GMutex indexing;
 	gint indexed;	      /* by_holder and by_pid have been built */
 	gint has_descriptors; /* descriptors has been built */
+	int *proc; /* the procfs in which the cgroups are read, or NULL: they are unknown */
+	/* for each of @processes: its cgroup, NULL as long as nobody has needed it; or NULL */
+	const char **cgroups;
+	GStringChunk *cgroup_names;
 };
 
-/* Returns "pid 12 (cilium)", owned. */
-char *ref_process_name(const struct bpfrefs_snapshot *snap, uint32_t pid);
+/* ---------------------------------------------- processes (process.c) --- */
+
+/*
+ * Returns "pid 12 (cilium) in /kubepods/a", owned; without a cgroup if that is the root or unknown.
+ */
+char *process_text(const struct bpfrefs_snapshot *snap, uint32_t pid);
+/* Returns the index of a process in snap->processes, or UINT32_MAX (snapshot.c). */
+uint32_t snapshot_process_index(const struct bpfrefs_snapshot *snap, uint32_t pid);
 
 /* A scan: a snapshot that is being taken. */
 struct scan {

@@ -161,12 +161,3 @@ struct bpfrefs_value bpfrefs_ref_get(const struct bpfrefs_ref *ref, const char *
 			return bpfrefs_ref_value(ref, i);
 	return (struct bpfrefs_value){ .type = BPFREFS_VALUE_ABSENT };
 }
-
-char *ref_process_name(const struct bpfrefs_snapshot *snap, uint32_t pid)
-{
-	const struct bpfrefs_process *process = bpfrefs_snapshot_find_pid(snap, pid);
-
-	if (!process || !process->comm)
-		return g_strdup_printf("pid %u", pid);
-	return g_strdup_printf("pid %u (%s)", pid, process->comm);
-}

@@ -63,6 +63,9 @@ void bpfrefs_snapshot_unref(struct bpfrefs_snapshot *snap)
 	g_mutex_clear(&snap->judging);
 	g_mutex_clear(&snap->indexing);
 	g_hash_table_unref(snap->dirs);
+	g_clear_pointer(&snap->proc, shared_fd_unref);
+	g_clear_pointer(&snap->cgroup_names, g_string_chunk_free);
+	g_free(snap->cgroups);
 	arena_free(snap->arena);
 	g_free(snap);
 }
@@ -258,23 +261,30 @@ const struct bpfrefs_process *bpfrefs_snapshot_process(const struct bpfrefs_snap
 	return item(snap->processes, index);
 }
 
-const struct bpfrefs_process *bpfrefs_snapshot_find_pid(const struct bpfrefs_snapshot *snap,
-							uint32_t pid)
+uint32_t snapshot_process_index(const struct bpfrefs_snapshot *snap, uint32_t pid)
 {
-	size_t low = 0, high = snap->processes->len;
+	uint32_t low = 0, high = snap->processes->len;
 
 	while (low < high) {
-		size_t middle = low + (high - low) / 2;
+		uint32_t middle = low + (high - low) / 2;
 		const struct bpfrefs_process *process = snap->processes->pdata[middle];
 
 		if (process->pid == pid)
-			return process;
+			return middle;
 		if (process->pid < pid)
 			low = middle + 1;
 		else
 			high = middle;
 	}
-	return NULL;
+	return UINT32_MAX;
+}
+
+const struct bpfrefs_process *bpfrefs_snapshot_find_pid(const struct bpfrefs_snapshot *snap,
+							uint32_t pid)
+{
+	uint32_t index = snapshot_process_index(snap, pid);
+
+	return index == UINT32_MAX ? NULL : snap->processes->pdata[index];
 }
 
 const struct bpfrefs_class_status *bpfrefs_snapshot_class(const struct bpfrefs_snapshot *snap,

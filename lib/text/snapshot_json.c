@@ -216,6 +216,7 @@ static void add_process_item(GString *out, const void *snap, size_t index)
 	json_begin(&json, NULL, '{');
 	json_number(&json, "pid", process->pid);
 	json_text(&json, "comm", process->comm);
+	json_text(&json, "cgroup", bpfrefs_process_cgroup(snap, process->pid));
 	json_end(&json, '}');
 }
 

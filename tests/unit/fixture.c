@@ -497,6 +497,15 @@ void retained_is(const struct bpfrefs_snapshot *snap, uint32_t pid, const char *
 	g_assert_cmpstr(text->str, ==, expected);
 }
 
+void retained_by_all(const struct bpfrefs_snapshot *snap, const uint32_t *pids, size_t count,
+		     const char *expected)
+{
+	g_autoptr(GString) text = g_string_new(NULL);
+
+	g_assert_cmpint(bpfrefs_retains_all(snap, pids, count, add_retained, text), ==, 0);
+	g_assert_cmpstr(text->str, ==, expected);
+}
+
 /* -------------------------------------------------------------- fake daemon --- */
 
 static const struct bpfrefs_key fake_ids[] = { FAKE_MAP,  FAKE_PLAIN, FAKE_ENTRY, FAKE_TAIL,

@@ -175,6 +175,9 @@ void roots_are(const struct bpfrefs_snapshot *snap, struct bpfrefs_key key, cons
 int add_root(const struct bpfrefs_root *root, void *text);
 /* "OBJECT:EFFECT " of each object that the process retains. */
 void retained_is(const struct bpfrefs_snapshot *snap, uint32_t pid, const char *expected);
+/* The same of several processes together. */
+void retained_by_all(const struct bpfrefs_snapshot *snap, const uint32_t *pids, size_t count,
+		     const char *expected);
 
 /* -------------------------------------------------------------- fake daemon --- */
 

@@ -107,6 +107,10 @@ TEST_GRAPH(namespaces)
 	retained_is(snap, 79, "prog/15:freed ");
 	retained_is(snap, 80, "prog/16:freed ");
 	retained_is(snap, 81, "");
+	retained_by_all(snap, (uint32_t[]){ 78, 77 }, 2,
+			"map/1:freed prog/11:freed prog/12:freed ");
+	retained_by_all(snap, (uint32_t[]){ 80, 79, 79, 5 }, 4, "prog/15:freed prog/16:freed ");
+	retained_by_all(snap, NULL, 0, "");
 	processes_are(snap, "77 78 79 80 ");
 	roots_are(snap, map(1), "xdp[net_ns 77]:prog/11,map/1 ");
 	roots_are(snap, prog(12), "xdp[net_ns 77]:prog/12 xdp[net_ns 78]:prog/12 ");
@@ -277,6 +281,8 @@ TEST_GRAPH(devices)
 	snap = freeze(scan);
 	retained_is(snap, 77, "prog/11:freed prog/12:freed ");
 	retained_is(snap, 78, "prog/12:freed prog/13:freed ");
+	retained_by_all(snap, (uint32_t[]){ 77, 78, 79 }, 3,
+			"map/1:freed prog/11:freed prog/12:freed prog/13:freed ");
 	roots_are(snap, prog(12), "xdp[tun 77]:prog/12 xdp[net_ns 78]:prog/12 ");
 	roots_are(snap, prog(14), "xdp:prog/14 ");
 	state_is(snap, prog(12), BPFREFS_STATE_HELD,
@@ -411,6 +417,7 @@ TEST(comm)
 
 	ctx->proc_fd = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	g_assert_cmpint(bpfrefs_snapshot_take(ctx, &snap), ==, 0);
+	close(ctx->proc_fd);
 	bpfrefs_ctx_close(ctx);
 	process = bpfrefs_snapshot_find_pid(snap, (uint32_t)getpid());
 	g_assert_nonnull(process);

@@ -134,6 +134,8 @@ TEST_GRAPH(process)
 	retained_is(snap, 77, "map/1:cleared prog/11:freed prog/13:freed link/21:freed ");
 	retained_is(snap, 78, "");
 	retained_is(snap, 5, "");
+	retained_by_all(snap, (uint32_t[]){ 77, 78 }, 2,
+			"map/1:cleared map/2:freed prog/11:freed prog/13:freed link/21:freed ");
 }
 
 /* What only an automatic keep would hold is freed too, since bpfrefs then releases the keep. */
