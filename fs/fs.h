@@ -75,6 +75,7 @@ struct fs {
 	/* the device number of the FUSE mount, as in mountinfo; 0 before the mount */
 	dev_t mount_dev;
 	uint64_t scan_bytes_max;     /* the most memory of a snapshot while it is collected */
+	uint8_t cgroup_key[16];	     /* random; see fs/tree/cgroup.c */
 	struct timespec started;     /* CLOCK_REALTIME; the time of files without a snapshot */
 	struct auto_keep *auto_keep; /* set by auto.c while its threads run; borrowed */
 };
@@ -185,6 +186,7 @@ struct where {
 	const struct node *row;
 	struct bpfrefs_key key;
 	uint32_t pid, fd;
+	uint64_t cgroup; /* the number of a cgroup, 0 for the root: see cgroup_path() */
 	/* set for show functions of rows that need a snapshot; borrowed */
 	struct bpfrefs_snapshot *snap;
 };
@@ -193,7 +195,7 @@ struct node; /* one row of the table of tree.c, see node.h */
 
 /*
  * Inode numbers of the virtual tree: space:4 | row:12 | payload:48, where payload = kind:16 |
- * id:32, or pid:22 | fd:26 for processes and descriptors. Space 0 is the mirror's, which has its
+ * id:32, or pid:22 | fd:26 for processes and descriptors, or the number of a cgroup. Space 0 is the mirror's, which has its
  * own table (1 is the root).
  */
 #define INO_SPACE(ino) ((unsigned int)((uint64_t)(ino) >> 60))
@@ -219,6 +221,11 @@ int tree_getattr(struct fs *fs, uint64_t ino, struct entry *entry);
 int tree_readlink(struct fs *fs, uint64_t ino, char *buf, size_t size);
 /* Lists the entries after @cookie (0 for all), including "." and "..". */
 int tree_readdir(struct fs *fs, uint64_t ino, off_t cookie, dir_fill fill, void *data);
+/*
+ * Returns the path of a cgroup by its number, owned: "/" for the root, NULL if no process of the
+ * snapshot is in it or below it.
+ */
+char *cgroup_path(const struct fs *fs, const struct bpfrefs_snapshot *snap, uint64_t cgroup);
 /* Fills in the twin ".NAME" of a pin in a directory @depth levels below the root. */
 int tree_twin(struct fs *fs, unsigned int depth, struct bpfrefs_key key, struct entry *entry);
 

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
+#include <sys/random.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
@@ -38,6 +39,29 @@
 /* The limit of the changes that readers of .bpf/events have not read yet, in bytes. */
 #define EVENTS_ROOM ((size_t)8 << 20)
 
+/*
+ * Enters the cgroup namespace of the system: procfs shows paths of cgroups as the namespace of the
+ * reader shows them (proc_cgroup_show()). A failure is reported, and no reason not to mount.
+ */
+static void enter_cgroup_ns(void)
+{
+	struct stat own, initial;
+	int fd;
+
+	if (stat("/proc/self/ns/cgroup", &own) != 0 || stat("/proc/1/ns/cgroup", &initial) != 0 ||
+	    own.st_ino == initial.st_ino)
+		return;
+	fd = open("/proc/1/ns/cgroup", O_RDONLY | O_CLOEXEC);
+	if (fd < 0 || setns(fd, CLONE_NEWCGROUP) != 0)
+		log_message(
+			LOG_WARNING,
+			"entering the cgroup namespace of pid 1: %s: cgroups are shown relative to "
+			"the daemon's own",
+			g_strerror(errno));
+	if (fd >= 0)
+		close(fd);
+}
+
 /* Sets what belongs to the whole process. Called once, before there is a second thread. */
 static int prepare_process(const struct fs_options *opt)
 {
@@ -46,6 +70,7 @@ static int prepare_process(const struct fs_options *opt)
 	umask(0); /* the kernel has applied the caller's umask already */
 	/* With no groups of its own, the daemon can always return to them (caller_leave()). */
 	syscall(SYS_setgroups, 0, NULL);
+	enter_cgroup_ns();
 	/* The mirror keeps a descriptor for each directory that the kernel has looked up. */
 	if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
 		limit.rlim_cur = limit.rlim_max;
@@ -119,6 +144,8 @@ static int open_fs(struct fs *fs, const struct session_config *config)
 	fs->source_minor = minor(st.st_dev);
 	fs->source_ino = st.st_ino;
 	clock_gettime(CLOCK_REALTIME, &fs->started);
+	if (getrandom(fs->cgroup_key, sizeof(fs->cgroup_key), 0) != sizeof(fs->cgroup_key))
+		return fail("getrandom(2)", -errno);
 	fs->scan_bytes_max = share_of_memory(SCAN_PART);
 	text_set_limit(fs->scan_bytes_max);
 	err = open_context(fs, config->source);

@@ -48,16 +48,6 @@ static bool can_hold(const struct bpfrefs_class *class_, const void *data)
 	return !class_->kinds || class_->kinds & 1u << key->kind;
 }
 
-/* The references that a process holds are in the classes whose records have its comm. */
-static bool is_class_of_processes(const struct bpfrefs_class *class_, const void *data)
-{
-	(void)data;
-	for (size_t i = 0; class_->keys[i]; i++)
-		if (strcmp(class_->keys[i], "comm") == 0)
-			return true;
-	return false;
-}
-
 /* -------------------------------------------------------------- files --- */
 
 int show_holders(const struct where *w, GString *out)
@@ -82,17 +72,6 @@ int show_holding(const struct where *w, GString *out)
 		return -ENOENT;
 	err = bpfrefs_snapshot_holding(w->snap, w->key, append_line, out);
 	show_gaps(out, w->snap, is_class_of, &w->key);
-	return err;
-}
-
-int show_pid_holding(const struct where *w, GString *out)
-{
-	int err;
-
-	if (!bpfrefs_snapshot_find_pid(w->snap, w->pid))
-		return -ENOENT;
-	err = bpfrefs_snapshot_pid_holding(w->snap, w->pid, append_line, out);
-	show_gaps(out, w->snap, is_class_of_processes, NULL);
 	return err;
 }
 

@@ -48,7 +48,6 @@ void show_gaps(GString *out, const struct bpfrefs_snapshot *snap,
 
 int show_holders(const struct where *w, GString *out);
 int show_holding(const struct where *w, GString *out);
-int show_pid_holding(const struct where *w, GString *out);
 int show_slots(const struct where *w, GString *out);
 int show_all_holders(const struct where *w, GString *out);
 int show_attachments(const struct where *w, GString *out);
@@ -63,13 +62,30 @@ int show_refs(const struct where *w, GString *out);
 int show_pins(const struct where *w, GString *out);
 int show_keep(const struct where *w, GString *out);
 int show_objects(const struct where *w, GString *out);
+
+/* ----------------------------------------- processes (show_process.c) --- */
+
 int show_comm(const struct where *w, GString *out);
+int show_pid_cgroup(const struct where *w, GString *out);
 int show_fd_link(const struct where *w, GString *out);
+int show_pid_holding(const struct where *w, GString *out);
+int show_retains(const struct where *w, GString *out);
+int show_processes(const struct where *w, GString *out);
+/*
+ * Sets @pids to the processes of the snapshot in the cgroup of *w and below it, in ascending order;
+ * an array to be freed with free(3). -ENOENT: there are none.
+ */
+int show_cgroup_pids(const struct where *w, uint32_t **pids, size_t *count);
+/* Appends a line if processes whose cgroup is unknown may be among these. */
+void show_cgroup_gap(GString *out, const struct where *w);
+int show_cgroup_processes(const struct where *w, GString *out);
+int show_cgroup_holding(const struct where *w, GString *out);
+int show_cgroup_retains(const struct where *w, GString *out);
+int show_cgroup_dot(const struct where *w, GString *out);
 
 /* ------------------------- derived from references (show_answers.c) --- */
 
 int show_roots(const struct where *w, GString *out);
-int show_retains(const struct where *w, GString *out);
 int show_at_risk(const struct where *w, GString *out);
 int show_json(const struct where *w, GString *out);
 int show_all_json(const struct where *w, GString *out);

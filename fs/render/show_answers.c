@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What follows from all references together: the roots of an object, the objects that end with a
- * process, the objects at risk, and the answers in JSON and DOT.
+ * What follows from all references together: the roots of an object, the objects at risk, and the answers in JSON and DOT.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -38,41 +37,6 @@ int show_roots(const struct where *w, GString *out)
 {
 	int err = bpfrefs_snapshot_roots(w->snap, w->key, show_root, out);
 
-	if (!err)
-		show_gaps(out, w->snap, NULL, NULL);
-	return err;
-}
-
-/* ------------------------------------------------------------- retains --- */
-
-struct retains {
-	const struct where *w;
-	GString *out;
-};
-
-static int show_retained(const struct bpfrefs_object *object, enum bpfrefs_effect effect,
-			 void *data)
-{
-	const struct retains *retains = data;
-	const struct where *w = retains->w;
-	char key[BPFREFS_KEY_MAX];
-
-	g_string_append_printf(retains->out, "%s name=", bpfrefs_key_format(object->key, key));
-	fmt_add_value(retains->out, object->name);
-	g_string_append_printf(retains->out, " effect=%s memlock=", bpfrefs_effect_name(effect));
-	fmt_add_number(retains->out, bpfrefs_memlock(w->fs->ctx, w->snap, object->key));
-	g_string_append_c(retains->out, '\n');
-	return text_room(retains->out);
-}
-
-int show_retains(const struct where *w, GString *out)
-{
-	struct retains retains = { w, out };
-	int err;
-
-	if (!bpfrefs_snapshot_find_pid(w->snap, w->pid))
-		return -ENOENT;
-	err = bpfrefs_retains(w->snap, w->pid, show_retained, &retains);
 	if (!err)
 		show_gaps(out, w->snap, NULL, NULL);
 	return err;

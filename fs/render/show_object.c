@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Objects and processes: facts, the account of references, and pins. */
+/* Objects: facts, the account of references, and pins. */
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -158,44 +158,5 @@ int show_keep(const struct where *w, GString *out)
 	if (err)
 		return err;
 	g_string_append_printf(out, "%s\n", bpfrefs_keep_name(mode));
-	return 0;
-}
-
-/* ---------------------------------------------------------- processes --- */
-
-int show_comm(const struct where *w, GString *out)
-{
-	char path[40], comm[64];
-	ssize_t length;
-	int fd, err;
-
-	snprintf(path, sizeof(path), "/proc/%" PRIu32 "/comm", w->pid);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
-		return -errno;
-	length = read(fd, comm, sizeof(comm) - 1);
-	err = errno;
-	close(fd);
-	/* ESRCH: the process exited between open and read. */
-	if (length < 0)
-		return err == ESRCH ? -ENOENT : -err;
-	if (length > 0 && comm[length - 1] == '\n')
-		length--;
-	comm[length] = '\0';
-	fmt_add_text(out, show_line_start(out, comm));
-	g_string_append_c(out, '\n');
-	return 0;
-}
-
-/* Shows the target of .bpf/pid/PID/fd/N. */
-int show_fd_link(const struct where *w, GString *out)
-{
-	struct bpfrefs_key target;
-	char key[BPFREFS_KEY_MAX];
-	int err = pid_holds(w->fs, w->pid, w->fd, &target);
-
-	if (err)
-		return err;
-	g_string_append_printf(out, "../../../%s", bpfrefs_key_format(target, key));
 	return 0;
 }

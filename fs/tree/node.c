@@ -55,7 +55,7 @@ uint64_t node_ino(const struct node *table, const struct where *w)
 		return ino | key_payload(w->key);
 	if (node_dir_has_pid(w->row->in))
 		return ino | (uint64_t)w->pid << PID_SHIFT | w->fd;
-	return ino;
+	return ino | w->cgroup;
 }
 
 int node_where(const struct node *table, struct fs *fs, uint64_t ino, struct where *w)
@@ -73,6 +73,8 @@ int node_where(const struct node *table, struct fs *fs, uint64_t ino, struct whe
 		w->pid = ino >> PID_SHIFT & NODE_PID_MAX;
 		w->fd = ino & NODE_FD_MAX;
 	}
+	if (w->row->in == DIR_CGROUP)
+		w->cgroup = ino & NODE_CGROUP_MAX;
 	return 0;
 }
 
@@ -162,6 +164,8 @@ int node_exists(const struct where *w)
 		return w->key.id <= INT32_MAX ? bpfrefs_exists(w->fs->ctx, w->key) : -ENOENT;
 	if (w->row->in == DIR_FDS)
 		return pid_holds(w->fs, w->pid, w->fd, NULL);
+	if (w->row->in == DIR_CGROUP)
+		return cgroup_exists(w->fs, w->cgroup);
 	return node_dir_has_pid(w->row->in) ? pid_holds(w->fs, w->pid, -1, NULL) : 0;
 }
 
@@ -287,7 +291,8 @@ static int number_parse(const char *name, uint32_t max, uint32_t *number)
 }
 
 /* Changes *w from a directory to its entry @name, whose row is @row. */
-static int descend(const struct node *row, const char *name, struct where *w)
+static int descend(const struct node *table, const struct node *row, const char *name,
+		   struct where *w)
 {
 	int err = 0;
 
@@ -300,6 +305,9 @@ static int descend(const struct node *row, const char *name, struct where *w)
 		return !err && w->pid == 0 ? -ENOENT : err;
 	case DIR_FDS:
 		return number_parse(name, NODE_FD_MAX, &w->fd);
+	case DIR_CGROUP:
+		w->cgroup = cgroup_child(table, w->fs, w->cgroup, name);
+		return 0;
 	default:
 		w->key.kind = row->kind;
 		return bpfrefs_id_parse(name, &w->key.id) == 0 ? 0 : -ENOENT;
@@ -322,7 +330,7 @@ int node_lookup(const struct node *table, struct fs *fs, uint64_t parent, const 
 			break;
 	if (!row->mode)
 		return -ENOENT;
-	err = descend(row, name, &w);
+	err = descend(table, row, name, &w);
 	if (!err && !row->name)
 		err = node_exists(&w);
 	if (err)

@@ -9,8 +9,9 @@
 #include "fs.h"
 
 /* The largest values that fit in an inode number. PID_MAX_LIMIT of the kernel is 1 << 22. */
-#define NODE_PID_MAX 0x3fffffu
-#define NODE_FD_MAX  0x3ffffffu
+#define NODE_PID_MAX	0x3fffffu
+#define NODE_FD_MAX	0x3ffffffu
+#define NODE_CGROUP_MAX 0xffffffffffffull
 
 /* The directories of the virtual tree. */
 enum dir {
@@ -24,6 +25,7 @@ enum dir {
 	DIR_PIDS,
 	DIR_PID,
 	DIR_FDS,
+	DIR_CGROUP, /* .bpf/cgroup, and each directory below it */
 	DIR_METRICS,
 	DIR_COUNT,
 };
@@ -37,7 +39,7 @@ enum need {
 
 /*
  * A row is one virtual file, directory or symlink, or with name NULL all entries whose names are
- * numbers.
+ * numbers, and in DIR_CGROUP those that are cgroups.
  */
 struct node {
 	enum dir in, opens;
@@ -93,11 +95,33 @@ int node_twin(struct fs *fs, unsigned int depth, struct bpfrefs_key key, struct 
  * @target gets the descriptor's object, unless it is NULL.
  */
 int pid_holds(struct fs *fs, uint32_t pid, int64_t fd, struct bpfrefs_key *target);
+/* Returns whether /proc shows the process (@fd negative), or its descriptor @fd. */
+bool pid_is_shown(uint32_t pid, int64_t fd);
 /*
  * Returns whether the process has just these descriptors of BPF objects, which are of a snapshot of
  * the last second. That is then as good as a new one for a listing: which objects the descriptors
  * are of is looked up later.
  */
 bool pid_is_unchanged(uint32_t pid, const struct bpfrefs_descriptor *fds, size_t count);
+
+/* A cgroup as the entry of a directory of .bpf/cgroup; @name is owned. */
+struct cgroup_name {
+	uint64_t cgroup;
+	char *name;
+};
+
+/* Returns the number of the cgroup that the directory of @parent has, or would have, as @name. */
+uint64_t cgroup_child(const struct node *table, const struct fs *fs, uint64_t parent,
+		      const char *name);
+/* Returns the number of the cgroup above, which is 0 for the root, and if @cgroup is unknown. */
+uint64_t cgroup_parent(struct fs *fs, uint64_t cgroup);
+/*
+ * Checks that processes in the cgroup or below it hold objects. The same as pid_holds() does for a
+ * process holds for the age of the answer. Returns 0 or -errno.
+ */
+int cgroup_exists(struct fs *fs, uint64_t cgroup);
+/* Returns the cgroups of a directory in the order of their numbers: struct cgroup_name, owned. */
+GArray *cgroup_children(const struct node *table, const struct fs *fs,
+			const struct bpfrefs_snapshot *snap, uint64_t parent);
 
 #endif

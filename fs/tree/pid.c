@@ -41,7 +41,7 @@ static int snapshot_holds(const struct bpfrefs_snapshot *snap, uint32_t pid, int
  * Uses fdinfo instead of fd: a lookup in fd reaches the open file, which may be on a FUSE mount
  * that waits for this daemon.
  */
-static bool proc_shows(uint32_t pid, int64_t fd)
+bool pid_is_shown(uint32_t pid, int64_t fd)
 {
 	char path[64];
 
@@ -61,7 +61,7 @@ int pid_holds(struct fs *fs, uint32_t pid, int64_t fd, struct bpfrefs_key *targe
 		return err;
 	err = snapshot_holds(snap, pid, fd, target);
 	bpfrefs_snapshot_unref(snap);
-	if (!err && proc_shows(pid, fd))
+	if (!err && pid_is_shown(pid, fd))
 		return 0;
 	err = view_fresh(fs->view, &snap);
 	if (err)
@@ -88,7 +88,7 @@ static bool is_object(int dir_fd, const char *name)
 }
 
 /*
- * Reading the directory and the symlinks in it reaches no file of the process (see proc_shows()).
+ * Reading the directory and the symlinks in it reaches no file of the process (see pid_is_shown()).
  */
 bool pid_is_unchanged(uint32_t pid, const struct bpfrefs_descriptor *fds, size_t count)
 {

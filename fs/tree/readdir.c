@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Listings of virtual directories. A cookie is enough to continue, because ids are listed in
- * ascending order. Nothing is stored between two reads, and an entry that exists all the time is
+ * Listings of virtual directories. A cookie is enough to continue, because ids, and the numbers of
+ * cgroups, are listed in ascending order. Nothing is stored between two reads, and an entry that exists all the time is
  * listed exactly once.
  */
 #include <errno.h>
@@ -14,8 +14,8 @@
 #define MIRROR_ROOT 1
 
 /*
- * Directory cookies: "." and "..", then one for each row, then objects, processes or descriptors
- * by id.
+ * Directory cookies: "." and "..", then one for each row, then objects, processes, descriptors or
+ * cgroups by id.
  */
 #define COOKIE_DOT    1
 #define COOKIE_DOTDOT 2
@@ -50,6 +50,12 @@ static bool ascend(const struct node *table, const struct where *dir, struct whe
 		if (!row->name && node_dir_has_key(row->in) && row->kind != dir->key.kind)
 			continue;
 		parent->row = row;
+		if (dir->row->in != DIR_CGROUP)
+			return true;
+		parent->cgroup = cgroup_parent(dir->fs, dir->cgroup);
+		/* The first row that opens such a directory is .bpf/cgroup itself. */
+		if (parent->cgroup)
+			parent->row = dir->row;
 		return true;
 	}
 	return false;
@@ -139,6 +145,27 @@ static int list_pids(struct listing *list, struct where *w, int64_t after)
 	return 0;
 }
 
+static int list_cgroups(struct listing *list, struct where *w, int64_t after)
+{
+	g_autoptr(GArray) children = NULL;
+	struct bpfrefs_snapshot *snap;
+	int err = list_snapshot(list, &snap);
+
+	if (err)
+		return err;
+	children = cgroup_children(list->table, w->fs, snap, w->cgroup);
+	for (guint i = 0; i < children->len; i++) {
+		const struct cgroup_name *child = &g_array_index(children, struct cgroup_name, i);
+
+		w->cgroup = child->cgroup;
+		if ((int64_t)child->cgroup > after &&
+		    !list_one(list, child->name, w, COOKIE_IDS + (off_t)child->cgroup))
+			break;
+	}
+	bpfrefs_snapshot_unref(snap);
+	return 0;
+}
+
 /* The snapshot for a process's descriptors: one of the last second if nothing has changed since. */
 static int fds_snapshot(const struct listing *list, struct bpfrefs_snapshot **snap)
 {
@@ -175,7 +202,7 @@ static int list_fds(struct listing *list, struct where *w, int64_t after)
 	return err;
 }
 
-/* Lists the entries of a directory whose names are numbers, if it has any. */
+/* Lists the entries of a directory whose names are numbers or cgroups, if it has any. */
 static int list_numbers(struct listing *list)
 {
 	int64_t after = list->after < COOKIE_IDS ? -1 : list->after - COOKIE_IDS;
@@ -190,6 +217,8 @@ static int list_numbers(struct listing *list)
 		return list_pids(list, &w, after);
 	if (w.row->in == DIR_FDS)
 		return list_fds(list, &w, after);
+	if (w.row->in == DIR_CGROUP)
+		return list_cgroups(list, &w, after);
 	return list_objects(list, &w, after < 0 ? 0 : (uint32_t)after);
 }
 

@@ -27,13 +27,16 @@ TEST(names)
 				      g_strcmp0(row->name, other->name) != 0);
 }
 
-/* Every directory but the root is opened by one row, which identifies it. */
+/*
+ * Every directory but the root is opened by one row, which identifies it; but a cgroup can be in another
+ * one.
+ */
 TEST(directories)
 {
 	unsigned int opened[DIR_COUNT] = { 0 };
 
 	for (const struct node *row = tree; row->mode; row++)
-		opened[row->opens]++;
+		opened[row->opens] += row->opens != DIR_CGROUP || row->name;
 	for (enum dir dir = DIR_ROOT; dir < DIR_COUNT; dir++)
 		g_assert_cmpint(opened[dir], ==, dir == DIR_OBJECT ? BPFREFS_KIND_BTF + 1 : 1);
 }
@@ -49,12 +52,15 @@ TEST(codec)
 			w.pid = NODE_PID_MAX;
 		if (row->in == DIR_FDS)
 			w.fd = NODE_FD_MAX;
+		if (row->in == DIR_CGROUP)
+			w.cgroup = NODE_CGROUP_MAX;
 		g_assert_cmpint(node_where(tree, NULL, node_ino(tree, &w), &back), ==, 0);
 		g_assert_true(back.row == row);
 		g_assert_cmpint(back.key.kind, ==, w.key.kind);
 		g_assert_cmpuint(back.key.id, ==, w.key.id);
 		g_assert_cmpuint(back.pid, ==, w.pid);
 		g_assert_cmpuint(back.fd, ==, w.fd);
+		g_assert_cmpuint(back.cgroup, ==, w.cgroup);
 		g_assert_cmpuint(INO_SPACE(node_ino(tree, &w)), ==, SPACE_TREE);
 	}
 }
@@ -96,7 +102,7 @@ TEST_FAKE(lookup)
 	static const char *const good[] = {
 		"map",	      "map/12", "map/12/holders", "map/12/slots", "link/7/pin",
 		"btf/1/keep", "pid",	"source",	  "status",	  "metrics/bpfrefs.prom",
-		"events"
+		"events",     "cgroup", "cgroup/retains", "processes"
 	};
 
 	for (size_t i = 0; i < G_N_ELEMENTS(good); i++) {
@@ -151,7 +157,7 @@ TEST_FAKE(attributes)
 
 	g_assert_cmpint(tree_getattr(&fake->fs, tree_root_ino(), &entry), ==, 0);
 	g_assert_cmpuint(entry.attr.st_mode, ==, (S_IFDIR | 0500));
-	g_assert_cmpuint(entry.attr.st_nlink, ==, 8);
+	g_assert_cmpuint(entry.attr.st_nlink, ==, 9);
 	g_assert_cmpint(walk(&fake->fs, "map", &entry), ==, 0);
 	g_assert_cmpuint(entry.attr.st_nlink, ==, 1);
 	g_assert_cmpfloat(entry.entry_timeout, >, 60);
@@ -244,7 +250,7 @@ TEST_FAKE(readdir)
 		{ "map/13", ". .. info holders holding refs roots json graph.dot pin unpin keep " },
 		{ "btf/1", ". .. info holders holding refs roots json graph.dot keep " },
 		{ "pid", ". .. 4194302 4194303 " },
-		{ "pid/4194303", ". .. comm holding retains graph.dot fd " },
+		{ "pid/4194303", ". .. comm cgroup holding retains graph.dot fd " },
 		{ "pid/4194303/fd", ". .. 9 10 " },
 	};
 
@@ -266,7 +272,9 @@ TEST_FAKE(readdir_root)
 
 	names = list(&fake->fs, tree_root_ino(), 100);
 	g_assert_cmpstr(names, ==,
-			". .. map prog link btf pid objects holders at-risk json graph.dot "
+			". .. map prog link btf pid cgroup objects processes holders attachments "
+			"at-risk json "
+			"graph.dot "
 			"metrics bpffs source status control errors ");
 	g_assert_cmpint(walk(&fake->fs, "status", &entry), ==, 0);
 	g_assert_cmpint(tree_readdir(&fake->fs, entry.ino, 0, add_name, NULL), ==, -ENOTDIR);
