@@ -10,17 +10,17 @@
 #include "fuzz.h"
 
 const char *const world_programs[] = {
-	"walk_maps",	     "walk_progs",	   "walk_links",      "walk_tasks",
-	"walk_peek_prog",    "walk_slots",	   "walk_sockmaps",   "walk_async",
-	"walk_kptrs",	     "walk_used",	   "walk_mappings",   "walk_ring_fds",
-	"walk_aio",	     "walk_ring",	   "walk_queue",      "walk_carried",
-	"walk_metas",	     "walk_supers",	   "walk_inodes",     "walk_cgroups",
-	"walk_nets",	     "walk_netdevs",	   "walk_mprogs",     "walk_qdiscs",
-	"walk_classes",	     "walk_block",	   "walk_actions",    "walk_fibs",
-	"walk_fib4",	     "walk_fib6",	   "walk_nexthops",   "walk_rulesets",
-	"walk_xt",	     "walk_nft",	   "walk_nft_head",   "walk_nft_tables",
-	"walk_tun_device",   "walk_default_ops",   "walk_registered", "walk_event_slots",
-	"walk_event_links",  "walk_cgroup_types",  "walk_memories",   "walk_ns_mounts",
+	"walk_maps",	     "walk_progs",	   "walk_links",	  "walk_tasks",
+	"walk_peek_prog",    "walk_slots",	   "walk_sockmaps",	  "walk_async",
+	"walk_kptrs",	     "walk_used",	   "walk_mappings",	  "walk_ring_fds",
+	"walk_aio",	     "walk_ring",	   "walk_queue",	  "walk_carried",
+	"walk_metas",	     "walk_supers",	   "walk_inodes",	  "walk_cgroups",
+	"walk_nets",	     "walk_netdevs",	   "walk_mprogs",	  "walk_qdiscs",
+	"walk_classes",	     "walk_block",	   "walk_actions",	  "walk_fibs",
+	"walk_fib4",	     "walk_fib6",	   "walk_nexthops",	  "walk_rulesets",
+	"walk_xt",	     "walk_nft",	   "walk_nft_head",	  "walk_nft_tables",
+	"walk_tun_device",   "walk_default_ops",   "walk_registered",	  "walk_event_slots",
+	"walk_event_links",  "walk_cgroup_types",  "walk_memories",	  "walk_ns_mounts",
 	"walk_owner_counts", "walk_file_mappings", "walk_link_locations",
 };
 
