@@ -770,6 +770,25 @@ int bpfrefs_object_to_json(struct bpfrefs_ctx *ctx, const struct bpfrefs_snapsho
  */
 int bpfrefs_object_to_line(const struct bpfrefs_object *object, uint64_t memlock,
 			   bpfrefs_write_fn write, void *data);
+/** What bpfrefs_object_to_script() needs to know of the caller. */
+struct bpfrefs_script_options {
+	size_t size;		/**< sizeof(struct bpfrefs_script_options) */
+	const char *mountpoint; /**< where bpfrefs is mounted: its keeps are released there */
+	uint32_t major;		/**< the major device number of the bpffs that it mirrors */
+	uint32_t minor;		/**< the minor device number */
+	uint64_t dir_ino;	/**< the inode number of the directory of that bpffs */
+};
+
+/**
+ * Writes a script for sh(1) that frees one object: `.bpf/KIND/ID/free.sh`. It removes what leads to the
+ * object, as far as that ends no process. Reads from procfs where namespaces and cgroups can be reached.
+ * The text is not only ASCII: names are in it as they are, in quotes.
+ * @return 0, the value of @p write, -ENOENT if the snapshot does not have the object, -EINVAL if the size in
+ *	the options is smaller than that of this version, -ENOMEM
+ */
+int bpfrefs_object_to_script(struct bpfrefs_ctx *ctx, const struct bpfrefs_snapshot *snapshot,
+			     struct bpfrefs_key key, const struct bpfrefs_script_options *options,
+			     bpfrefs_write_fn write, void *data);
 /** Writes one line of bpfrefs_snapshot_to_records(). Returns 0 or the value of @p write. */
 int bpfrefs_ref_to_record(const struct bpfrefs_ref *ref, bpfrefs_write_fn write, void *data);
 /**

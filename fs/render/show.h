@@ -86,6 +86,7 @@ int show_cgroup_dot(const struct where *w, GString *out);
 /* ------------------------- derived from references (show_answers.c) --- */
 
 int show_roots(const struct where *w, GString *out);
+int show_script(const struct where *w, GString *out);
 int show_at_risk(const struct where *w, GString *out);
 int show_json(const struct where *w, GString *out);
 int show_all_json(const struct where *w, GString *out);

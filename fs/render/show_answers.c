@@ -42,6 +42,20 @@ int show_roots(const struct where *w, GString *out)
 	return err;
 }
 
+int show_script(const struct where *w, GString *out)
+{
+	const struct fs *fs = w->fs;
+	struct bpfrefs_script_options options = {
+		.size = sizeof(options),
+		.mountpoint = fs->opt.mountpoint,
+		.major = fs->source_major,
+		.minor = fs->source_minor,
+		.dir_ino = fs->source_ino,
+	};
+
+	return bpfrefs_object_to_script(fs->ctx, w->snap, w->key, &options, show_write, out);
+}
+
 /* ------------------------------------------------------------- at risk --- */
 
 static bool is_prog_array(const struct bpfrefs_object *object)

@@ -42,6 +42,8 @@ const struct node tree[] = {
 	  .show = show_json },
 	{ .in = DIR_OBJECT, .name = "graph.dot", .mode = TEXT, .need = NEED_SNAPSHOT,
 	  .show = show_object_dot },
+	{ .in = DIR_OBJECT, .name = "free.sh", .mode = TEXT, .need = NEED_SNAPSHOT,
+	  .show = show_script },
 	{ .in = DIR_OBJECT, .name = "slots", .mode = TEXT, .need = NEED_SNAPSHOT,
 	  .kinds = OF(BPFREFS_KIND_MAP), .exists = show_has_slots, .show = show_slots },
 	{ .in = DIR_OBJECT, .name = "pin", .mode = CONTROL, .need = NEED_SNAPSHOT,

@@ -21,6 +21,8 @@ static __always_inline void emit_route6(struct fib6_info *route)
 	out->table = walk.net.arg;
 	out->v6 = 1;
 	out->prefix = BPF_CORE_READ(route, fib6_dst.plen);
+	out->metric = BPF_CORE_READ(route, fib6_metric);
+	out->hops = BPF_CORE_READ(route, fib6_nsiblings) + 1;
 	bpf_probe_read_kernel(out->dst, sizeof(out->dst),
 			      (void *)route + bpf_core_field_offset(struct fib6_info, fib6_dst));
 	walk_emit(&out->rec, WALK_ROUTE, sizeof(*out), 0);

@@ -1039,6 +1039,7 @@ struct bpf_mprog_entry { /* since 6.6 */
 struct bpf_mprog_bundle {
 	struct bpf_mprog_entry a, b;
 	struct bpf_mprog_cp cp_items[BPF_MPROG_MAX];
+	__u32 count;
 } __pai;
 
 /* -------------------------------------------------------------- sockets --- */
@@ -1221,6 +1222,7 @@ struct fib_nh {
 } __pai;
 
 struct fib_info {
+	__u32 fib_priority;
 	int fib_nhs;
 	struct nexthop *nh;
 	struct fib_nh fib_nh[0];
@@ -1267,7 +1269,9 @@ struct fib6_nh {
 
 struct fib6_info {
 	struct fib6_info *fib6_next;
+	unsigned int fib6_nsiblings;
 	struct rt6key fib6_dst;
+	__u32 fib6_metric;
 	struct nexthop *nh;
 	struct fib6_nh fib6_nh[0];
 } __pai;

@@ -47,7 +47,7 @@ static __always_inline struct walk_route *nexthop_record(struct fib_nh_common *n
 	if (!read_programs(out, lwt))
 		return NULL;
 	out->lwt = (__u64)lwt;
-	out->table = out->nexthop = out->v6 = out->prefix = 0;
+	out->table = out->nexthop = out->v6 = out->prefix = out->metric = out->hops = 0;
 	__builtin_memset(out->dst, 0, sizeof(out->dst));
 	__builtin_memset(out->ifname, 0, sizeof(out->ifname));
 	bpf_probe_read_kernel(out->ifname, sizeof(out->ifname),

@@ -550,6 +550,7 @@ struct walk_location {
 struct walk_mprog {
 	struct walk_rec rec; /* the program */
 	__u32 position, linked;
+	__u32 count, pad; /* of all programs of the entry */
 };
 
 struct walk_qdisc {
@@ -616,7 +617,8 @@ struct walk_route {
 	__u32 table;   /* 0: a nexthop object */
 	__u32 nexthop; /* a nexthop object's id */
 	__u32 v6, prefix;
-	__u8 dst[16]; /* IPv4: a number of four bytes */
+	__u32 metric, hops; /* hops: how many nexthops the route has */
+	__u8 dst[16];	    /* IPv4: a number of four bytes */
 	char ifname[16];
 };
 

@@ -75,7 +75,7 @@ int walk_fibs(void *ctx)
 
 struct hops {
 	__u64 info;
-	__u32 count, key, prefix;
+	__u32 count, key, prefix, metric;
 };
 
 static int hop_step(__u32 index, struct hops *hops)
@@ -91,6 +91,8 @@ static int hop_step(__u32 index, struct hops *hops)
 		return 0;
 	out->table = walk.net.arg;
 	out->prefix = hops->prefix;
+	out->metric = hops->metric;
+	out->hops = hops->count;
 	*(__u32 *)out->dst = hops->key;
 	walk_emit(&out->rec, WALK_ROUTE, sizeof(*out), 0);
 	return 0;
@@ -118,6 +120,7 @@ static __always_inline void emit_alias(struct fib_alias *alias)
 		return;
 	}
 	hops.key = BPF_CORE_READ(leaf, key);
+	hops.metric = BPF_CORE_READ(info, fib_priority);
 	hops.prefix = 32 - BPF_CORE_READ(alias, fa_slen);
 	bpf_loop(NEXTHOPS_MAX, hop_step, &hops, 0);
 }

@@ -27,6 +27,7 @@ static int mprog_step(__u32 index, void *ctx)
 	side = (void *)bundle + bpf_core_field_offset(struct bpf_mprog_bundle, cp_items) +
 	       index * bpf_core_type_size(struct bpf_mprog_cp);
 	out->position = index;
+	out->count = BPF_CORE_READ(bundle, count);
 	out->linked = BPF_CORE_READ(side, link) != NULL;
 	walk_emit(&out->rec, WALK_MPROG, sizeof(*out), walk_prog_id(prog));
 	return 0;

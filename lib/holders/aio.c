@@ -40,6 +40,7 @@ const struct holder_class holder_aio = {
 	.pub = { "aio", keys },
 	.id = CLASS_AIO,
 	.no_hook = true,
+	.removes = removal_by_process,
 	.non_fd = "walk_aio",
 	.walk = walk,
 	.decoders = { DECODER(walk_held, decode) },

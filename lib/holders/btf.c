@@ -81,6 +81,7 @@ const struct holder_class holder_btf = {
 	.pub = { "btf", keys, 1u << BPFREFS_KIND_BTF, .holders = 1u << BPFREFS_KIND_BTF },
 	.id = CLASS_BTF,
 	.no_hook = true,
+	.removes = removal_by_process,
 	.state = sizeof(struct btf_state),
 	.end = end,
 	.walk = walk,

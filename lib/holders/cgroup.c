@@ -235,11 +235,31 @@ static void end(void *state)
 	g_clear_pointer(&cgroups->progs, g_array_unref);
 }
 
+static void removes(struct removal *removal, const struct bpfrefs_ref *ref)
+{
+	struct bpfrefs_value group = bpfrefs_ref_value(ref, CGROUP_PATH);
+	g_autofree char *path =
+		group.type == BPFREFS_VALUE_STR ? enter_cgroup(removal->enter, group.str) : NULL;
+
+	if (bpfrefs_ref_value(ref, CGROUP_STATE).type == BPFREFS_VALUE_STR) {
+		removal_set(removal, REMOVAL_NO_WAY,
+			    "its cgroup was removed: it ends when the last socket made there is "
+			    "closed");
+		return;
+	}
+	removal_words(removal, "bpftool", "cgroup", "detach", path ? path : "CGROUP", NULL);
+	removal_field(removal, ref, CGROUP_TYPE);
+	removal_id(removal, ref->target);
+	if (!path)
+		removal_suggest(removal, "the v2 hierarchy is not mounted here");
+}
+
 const struct holder_class holder_cgroup = {
 	.pub = { "cgroup", keys, 1u << BPFREFS_KIND_PROG },
 	.id = CLASS_CGROUP,
 	.hook = "cgroup",
 	.hook_words = { [CGROUP_PATH] = "cgroup", [CGROUP_ID] = "cgroup_id" },
+	.removes = removes,
 	.state = sizeof(struct cgroups),
 	.end = end,
 	.walk = walk,

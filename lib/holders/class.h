@@ -8,6 +8,7 @@
 #include "bpfrefs.h"
 #include "classes.h"
 
+struct removal;
 struct scan;
 struct walk_rec;
 
@@ -80,6 +81,12 @@ struct holder_class {
 	const char *hook_words[REF_FIELDS_MAX];
 	/* References with the same first field, a token, are one attachment. */
 	bool hook_shared;
+	/*
+	 * free.sh: writes the command that removes a reference, by the functions of
+	 * text/removal.h. If it writes nothing, the reference ends with its holder: a process, or
+	 * an object, which must then be freed too.
+	 */
+	void (*removes)(struct removal *removal, const struct bpfrefs_ref *ref);
 	/*
 	 * Its own state while a scan runs: so many zeroed bytes (scan_state()). @end frees what
 	 * they own.

@@ -46,6 +46,7 @@ const struct holder_class holder_fanout = {
 	.hook = "fanout",
 	.hook_words = { [SOCKET_HOLDER_SHARE] = "" },
 	.hook_shared = true,
+	.removes = removal_by_process,
 	.walk = walk,
 	.decoders = { DECODER(walk_sock, decode) },
 	.gaps = { { WALK_GAP_PACKET, "sockets of a protocol that was loaded after bpfrefs" } },

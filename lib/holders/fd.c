@@ -113,6 +113,7 @@ const struct holder_class holder_fd = {
 	.pub = { "fd", keys, .flags = BPFREFS_CLASS_DESCRIPTOR },
 	.id = CLASS_FD,
 	.no_hook = true,
+	.removes = removal_by_process,
 	.process_says = "has a descriptor",
 	.walk = dispatch_tasks,
 	.decoders = { DECODER(walk_file, decode) },

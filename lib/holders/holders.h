@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "snapshot/private.h"
+#include "text/removal.h"
 
 /* The fields of class pin, for both sources. PIN_INNER is set if the path is unknown. */
 #define PIN_FIELDS(X)         \

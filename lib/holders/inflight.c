@@ -47,6 +47,7 @@ const struct holder_class holder_inflight = {
 	.pub = { "inflight", keys },
 	.id = CLASS_INFLIGHT,
 	.no_hook = true,
+	.removes = removal_by_process,
 	.walk = walk,
 	.decoders = { DECODER(walk_held, decode) },
 	.gaps = { { WALK_GAP_MESSAGES, "socket queues too long to be followed" } },

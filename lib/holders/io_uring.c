@@ -76,6 +76,7 @@ const struct holder_class holder_io_uring = {
 	.pub = { "io_uring", keys },
 	.id = CLASS_IO_URING,
 	.no_hook = true,
+	.removes = removal_by_process,
 	.non_fd = "walk_ring_fds",
 	.walk = walk,
 	.decoders = { DECODER(walk_held, decode) },

@@ -73,6 +73,7 @@ const struct holder_class holder_iter = {
 	.pub = { "iter", keys, .flags = BPFREFS_CLASS_DESCRIPTOR },
 	.id = CLASS_ITER,
 	.no_hook = true,
+	.removes = removal_by_process,
 	.process_says = "has an open iterator",
 	.walk = dispatch_tasks,
 	.decoders = { DECODER(walk_iter, decode) },

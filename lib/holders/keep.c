@@ -117,10 +117,30 @@ static char *says(const struct bpfrefs_snapshot *snap, const struct bpfrefs_ref 
 			       mode.type == BPFREFS_VALUE_STR ? mode.str : "?");
 }
 
+/* A keep in the directory that is mirrored is released there; of another bpfrefs only the pin is known. */
+static void removes(struct removal *removal, const struct bpfrefs_ref *ref)
+{
+	const struct bpfrefs_script_options *options = removal->options;
+	struct bpfrefs_value path = bpfrefs_ref_value(ref, KEEP_PATH);
+	char key[BPFREFS_KEY_MAX];
+	g_autofree char *control = NULL;
+
+	if (ref->place && path.type == BPFREFS_VALUE_STR &&
+	    !bpfrefs_snapshot_pin_path(removal->snap, ref, options->major, options->minor,
+				       options->dir_ino)) {
+		removal_words(removal, "rm", "--", path.str, NULL);
+		return;
+	}
+	control = g_strconcat(options->mountpoint, "/.bpf/", bpfrefs_key_format(ref->target, key),
+			      "/keep", NULL);
+	removal_words(removal, "sh", "-c", "echo off >\"$1\"", "sh", control, NULL);
+}
+
 const struct holder_class holder_keep = {
 	.pub = { "keep", keys, .flags = BPFREFS_CLASS_KEEP, .place = KEEP_PATH },
 	.id = CLASS_KEEP,
 	.no_hook = true,
+	.removes = removes,
 	.root = true,
 	.says = says,
 	.walk = dispatch_tasks,

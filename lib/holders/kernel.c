@@ -90,10 +90,17 @@ static char *says(const struct bpfrefs_snapshot *snap, const struct bpfrefs_ref 
 	return g_strdup("the kernel holds it");
 }
 
+static void removes(struct removal *removal, const struct bpfrefs_ref *ref)
+{
+	(void)ref;
+	removal_set(removal, REMOVAL_NEVER, "the kernel itself holds it");
+}
+
 const struct holder_class holder_kernel = {
 	.pub = { "kernel", keys, 1u << BPFREFS_KIND_BTF },
 	.id = CLASS_KERNEL,
 	.no_hook = true,
+	.removes = removes,
 	.says = says,
 	.derive = derive,
 	.proc = proc,

@@ -60,10 +60,26 @@ static int proc(struct scan *scan)
 	return 0;
 }
 
+/*
+ * These links release their map when they are detached (bpf_struct_ops_map_link_detach() since 6.11,
+ * sock_map_link_detach()). A program stays with its link until that is freed.
+ */
+static void removes(struct removal *removal, const struct bpfrefs_ref *ref)
+{
+	const struct bpfrefs_object *link = bpfrefs_snapshot_find(removal->snap, ref->holder);
+
+	if (!link || ref->target.kind != BPFREFS_KIND_MAP ||
+	    (link->type_number != UAPI_LINK_STRUCT_OPS && link->type_number != UAPI_LINK_SOCKMAP))
+		return;
+	removal_words(removal, "bpftool", "link", "detach", NULL);
+	removal_id(removal, ref->holder);
+}
+
 const struct holder_class holder_link = {
 	.pub = { "link", keys, .holders = 1u << BPFREFS_KIND_LINK },
 	.id = CLASS_LINK,
 	.no_hook = true,
+	.removes = removes,
 	.decoders = { DECODER(walk_link, decode) },
 	.proc = proc,
 };

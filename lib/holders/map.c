@@ -212,12 +212,85 @@ static bool runs(const struct bpfrefs_ref *ref)
 	       ref->via == WALK_VIA_STREAM_VERDICT || ref->via == WALK_VIA_SKB_VERDICT;
 }
 
+/* Whether the program is in the sockmap by a link, which then has it removed when it is freed. */
+static bool is_by_link(const struct bpfrefs_snapshot *snap, const struct bpfrefs_ref *ref)
+{
+	size_t first, count = bpfrefs_snapshot_holders(snap, ref->target, &first);
+	size_t first_of_map, count_of_map;
+
+	count_of_map = bpfrefs_snapshot_holders(snap, ref->holder, &first_of_map);
+	for (size_t i = 0; i < count; i++) {
+		const struct bpfrefs_ref *prog = bpfrefs_snapshot_ref_at(snap, first + i);
+
+		for (size_t j = 0; prog->via == WALK_VIA_PROG && j < count_of_map; j++) {
+			const struct bpfrefs_ref *map =
+				bpfrefs_snapshot_ref_at(snap, first_of_map + j);
+
+			if (map->via == WALK_VIA_TARGET &&
+			    bpfrefs_key_compare(map->holder, prog->holder) == 0)
+				return true;
+		}
+	}
+	return false;
+}
+
+/* The names of bpftool-prog(8). Others are not programs of sockmaps. */
+static const char *attach_type(unsigned int via)
+{
+	switch (via) {
+	case WALK_VIA_MSG_PARSER:
+		return "sk_msg_verdict";
+	case WALK_VIA_STREAM_PARSER:
+		return "sk_skb_stream_parser";
+	case WALK_VIA_STREAM_VERDICT:
+		return "sk_skb_stream_verdict";
+	case WALK_VIA_SKB_VERDICT:
+		return "sk_skb_verdict";
+	default:
+		return NULL;
+	}
+}
+
+/* Elements of an array are never deleted, and so a timer there stays until the map has no user. */
+static bool is_deletable(const struct removal *removal, const struct bpfrefs_ref *ref)
+{
+	const struct bpfrefs_object *map;
+
+	if (!has_slot(ref->via))
+		return false;
+	if (ref->via != WALK_VIA_TIMER && ref->via != WALK_VIA_WQ && ref->via != WALK_VIA_TASK_WORK)
+		return true;
+	map = bpfrefs_snapshot_find(removal->snap, ref->holder);
+	return map && map->type_number != BPF_MAP_TYPE_ARRAY;
+}
+
+static void removes(struct removal *removal, const struct bpfrefs_ref *ref)
+{
+	bool xsk = ref->holder.kind == BPFREFS_KIND_NONE;
+	struct bpfrefs_key map = xsk ? ref->target : ref->holder;
+	const char *type = attach_type(ref->via);
+
+	if (type && is_by_link(removal->snap, ref)) {
+		removal_set(removal, REMOVAL_FOLLOWS, "");
+	} else if (type) {
+		removal_words(removal, "bpftool", "prog", "detach", NULL);
+		removal_id(removal, ref->target);
+		removal_word(removal, type);
+		removal_id(removal, map);
+	} else if (is_deletable(removal, ref)) {
+		removal_words(removal, "bpftool", "map", "delete", NULL);
+		removal_id(removal, map);
+		removal_map_key(removal, ref, HELD_SLOT);
+	}
+}
+
 const struct holder_class holder_map = {
 	.pub = { "map", keys, .holders = 1u << BPFREFS_KIND_MAP },
 	.id = CLASS_MAP,
 	.hook = "sockmap",
 	.runs = runs,
 	.hook_words = { [HELD_ID] = "map_id", [HELD_NAME] = "map_name" },
+	.removes = removes,
 	.says = says,
 	.state = sizeof(struct map_state),
 	.end = end,

@@ -40,6 +40,7 @@ const struct holder_class holder_mmap = {
 	.pub = { "mmap", keys },
 	.id = CLASS_MMAP,
 	.no_hook = true,
+	.removes = removal_by_process,
 	.process_says = "has it mapped",
 	.non_fd = "walk_mappings",
 	.iterate = mappings_walk,

@@ -167,10 +167,118 @@ static int walk(struct scan *scan)
 	return err;
 }
 
+static void remove_by_handle(struct removal *removal, const struct bpfrefs_ref *ref)
+{
+	static const unsigned int names[] = { NF_FAMILY, NF_TABLE, NF_CHAIN };
+	bool plain = true;
+
+	removal_words(removal, "nft", "delete", "rule", NULL);
+	for (size_t i = 0; i < G_N_ELEMENTS(names); i++) {
+		struct bpfrefs_value name = bpfrefs_ref_value(ref, names[i]);
+
+		plain = plain && removal_is_plain(name) &&
+			strlen(name.str) < sizeof(((struct walk_rule *)NULL)->chain) - 1;
+		removal_field(removal, ref, names[i]);
+	}
+	removal_word(removal, "handle");
+	removal_field(removal, ref, NF_HANDLE);
+	if (!plain)
+		removal_suggest(removal,
+				"nft cannot write a name of its family, table or chain, or it is"
+				" longer than bpfrefs has read");
+}
+
+static bool is_same(const struct bpfrefs_ref *a, const struct bpfrefs_ref *b, unsigned int field)
+{
+	struct bpfrefs_value x = bpfrefs_ref_value(a, field), y = bpfrefs_ref_value(b, field);
+
+	if (x.type != y.type)
+		return false;
+	if (x.type == BPFREFS_VALUE_STR)
+		return strcmp(x.str, y.str) == 0;
+	return x.num == y.num;
+}
+
+static bool is_same_table(const struct bpfrefs_ref *a, const struct bpfrefs_ref *b)
+{
+	return a->class == b->class && a->via == b->via && is_same(a, b, NF_NETNS) &&
+	       is_same(a, b, NF_FAMILY) && is_same(a, b, NF_TABLE);
+}
+
+static void remove_by_number(struct removal *removal, const struct bpfrefs_ref *ref)
+{
+	struct bpfrefs_value chain = bpfrefs_ref_value(ref, NF_CHAIN);
+	g_autofree char *line = NULL;
+
+	if (!removal_is_plain(chain))
+		removal_suggest(removal, "iptables-restore cannot read the name of its chain");
+	line = g_strdup_printf("-D %s %" G_GUINT64_FORMAT,
+			       chain.type == BPFREFS_VALUE_STR ? chain.str : "CHAIN",
+			       bpfrefs_ref_value(ref, NF_RULE).num);
+	removal_word(removal, line);
+}
+
+/*
+ * A table is replaced as a whole, for which the kernel opens the program of each remaining rule by its path
+ * again (bpf_mt_check_v1()). That path may be no more, so all rules with the program are removed in one
+ * step; the last one first, since removing one changes the numbers of those behind it.
+ */
+static void remove_rules(struct removal *removal, const struct bpfrefs_ref *ref)
+{
+	size_t first, count = bpfrefs_snapshot_holders(removal->snap, ref->target, &first);
+	struct bpfrefs_value table = bpfrefs_ref_value(ref, NF_TABLE);
+	g_autofree char *line =
+		g_strconcat("*", table.type == BPFREFS_VALUE_STR ? table.str : "TABLE", NULL);
+
+	removal_word(removal, line);
+	for (size_t i = count; i > 0; i--) {
+		const struct bpfrefs_ref *other =
+			bpfrefs_snapshot_ref_at(removal->snap, first + i - 1);
+
+		if (is_same_table(ref, other))
+			remove_by_number(removal, other);
+	}
+	removal_word(removal, "COMMIT");
+}
+
+static bool is_first_of_table(const struct removal *removal, const struct bpfrefs_ref *ref)
+{
+	size_t first;
+
+	bpfrefs_snapshot_holders(removal->snap, ref->target, &first);
+	while (!is_same_table(ref, bpfrefs_snapshot_ref_at(removal->snap, first)))
+		first++;
+	return bpfrefs_snapshot_ref_at(removal->snap, first) == ref;
+}
+
+static void removes(struct removal *removal, const struct bpfrefs_ref *ref)
+{
+	struct bpfrefs_value family = bpfrefs_ref_value(ref, NF_FAMILY);
+	g_autofree char *restore = NULL;
+
+	removal_in_netns(removal, ref, NF_NETNS);
+	if (ref->via == WALK_VIA_NFT_COMPAT) {
+		remove_by_handle(removal, ref);
+		return;
+	}
+	if (!is_first_of_table(removal, ref)) {
+		removal_set(removal, REMOVAL_FOLLOWS, "");
+		return;
+	}
+	restore = g_strdup_printf("printf \"%%s\\n\" \"$@\" | %stables-legacy-restore --noflush",
+				  family.type != BPFREFS_VALUE_STR	    ? "IP"
+				  : family.str == family_name(NFPROTO_IPV6) ? "ip6"
+				  : family.str == family_name(NFPROTO_IPV4) ? "ip"
+									    : "arp");
+	removal_words(removal, "sh", "-c", restore, "sh", NULL);
+	remove_rules(removal, ref);
+}
+
 const struct holder_class holder_netfilter = {
 	.pub = { "netfilter", keys, 1u << BPFREFS_KIND_PROG },
 	.id = CLASS_NETFILTER,
 	.hook = "netfilter",
+	.removes = removes,
 	.walk = walk,
 	.parallel = true,
 	.proc_gap = NET_PROC_GAP,

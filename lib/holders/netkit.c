@@ -21,10 +21,19 @@ static int walk(struct scan *scan)
 	return net_loaded(scan, NET_TYPE(SCHED_CLS)) ? netdev_each(scan, device, NULL) : 0;
 }
 
+static void removes(struct removal *removal, const struct bpfrefs_ref *ref)
+{
+	removal_in_netns(removal, ref, NETDEV_NETNS);
+	removal_words(removal, "ip", "link", "del", "dev", NULL);
+	removal_field(removal, ref, NETDEV_IFNAME);
+	removal_suggest(removal, "no tool detaches a program of netkit: it ends with its device");
+}
+
 const struct holder_class holder_netkit = {
 	.pub = { "netkit", keys, 1u << BPFREFS_KIND_PROG },
 	.id = CLASS_NETKIT,
 	.hook = "netkit",
+	.removes = removes,
 	.walk = walk,
 	.parallel = true,
 	.proc_gap = NET_PROC_GAP,

@@ -28,10 +28,19 @@ static int walk(struct scan *scan)
 	return net_loaded(scan, NET_TYPE(FLOW_DISSECTOR)) ? net_each(scan, netns, NULL) : 0;
 }
 
+static void removes(struct removal *removal, const struct bpfrefs_ref *ref)
+{
+	removal_in_netns(removal, ref, NETNS_NETNS);
+	removal_words(removal, "bpftool", "prog", "detach", NULL);
+	removal_id(removal, ref->target);
+	removal_field(removal, ref, NETNS_ATTACH_TYPE);
+}
+
 const struct holder_class holder_netns = {
 	.pub = { "netns", keys, 1u << BPFREFS_KIND_PROG },
 	.id = CLASS_NETNS,
 	.hook = "netns",
+	.removes = removes,
 	.walk = walk,
 	.parallel = true,
 	.proc_gap = NET_PROC_GAP,

@@ -248,6 +248,15 @@ static bool runs(const struct bpfrefs_ref *ref)
 	return ref->via != WALK_VIA_INHERITED;
 }
 
+static void removes(struct removal *removal, const struct bpfrefs_ref *ref)
+{
+	if (ref->via != WALK_VIA_EVENT_ARRAY)
+		return; /* it ends with its process or link */
+	removal_words(removal, "bpftool", "map", "delete", NULL);
+	removal_id(removal, ref->holder);
+	removal_map_key(removal, ref, PERF_SLOT);
+}
+
 const struct holder_class holder_perf = {
 	.pub = { "perf", keys, 1u << BPFREFS_KIND_PROG },
 	.id = CLASS_PERF,
@@ -258,6 +267,7 @@ const struct holder_class holder_perf = {
 			[SOCKET_HOLDER_COMM] = "",
 			[PERF_ID] = "map_id" },
 	.hook_shared = true,
+	.removes = removes,
 	.state = sizeof(struct perf_state),
 	.end = end,
 	.walk = walk,

@@ -423,10 +423,72 @@ static char *says(const struct bpfrefs_snapshot *snap, const struct bpfrefs_ref 
 			       state.type == BPFREFS_VALUE_STR ? state.str : "?");
 }
 
+/*
+ * A directory that is held open, or a working or root directory, in a bpffs that no namespace has mounted:
+ * what keeps the instance leads to the pin.
+ */
+static char *path_by_keeper(const struct removal *removal, const struct bpfrefs_ref *ref)
+{
+	const struct bpfrefs_snapshot *snap = removal->snap;
+	const struct owner *owner = ref->owner ? snap->owners->pdata[ref->owner - 1] : NULL;
+	char *path = NULL;
+
+	for (guint i = 0; owner && !path && i < snap->holds->len; i++) {
+		const struct owner_hold *hold = &g_array_index(snap->holds, struct owner_hold, i);
+		char link[32] = "cwd";
+
+		if (hold->owner != owner->node || !hold->pid)
+			continue;
+		if (hold->how == OWNER_BY_ROOT_DIR)
+			g_strlcpy(link, "root", sizeof(link));
+		else if (hold->how == OWNER_BY_FD)
+			g_snprintf(link, sizeof(link), "fd/%" G_GUINT64_FORMAT, hold->detail);
+		else if (hold->how != OWNER_BY_CWD)
+			continue;
+		path = enter_directory(removal->enter, hold->pid, link, ref->place->inner);
+	}
+	return path;
+}
+
+static void remove_path(struct removal *removal, const char *path)
+{
+	removal_words(removal, "rm", "--", path, NULL);
+}
+
+/* Without a path the pin ends with the processes that keep its bpffs, if only processes do. */
+static void removes(struct removal *removal, const struct bpfrefs_ref *ref)
+{
+	struct bpfrefs_value path = bpfrefs_ref_value(ref, PIN_PATH);
+	struct bpfrefs_value pid = bpfrefs_ref_value(ref, PIN_PID);
+	g_autofree char *other = NULL;
+
+	if (!ref->place || !ref->place->inner) {
+		removal_set(
+			removal, REMOVAL_NO_WAY,
+			"its name was removed already: it ends when what has it open is closed");
+		return;
+	}
+	if (path.type == BPFREFS_VALUE_STR) {
+		remove_path(removal, path.str);
+		return;
+	}
+	if (pid.type == BPFREFS_VALUE_NUM)
+		other = enter_bpffs(removal->enter, (uint32_t)pid.num, ref->place);
+	if (!other)
+		other = path_by_keeper(removal, ref);
+	if (other)
+		remove_path(removal, other);
+	else if (!ref->owner || !owner_ends(removal->snap, ref->owner - 1))
+		removal_set(removal, REMOVAL_NO_WAY,
+			    "no path leads to it: unmount what covers its bpffs, or remove it where"
+			    " the bpffs is mounted");
+}
+
 const struct holder_class holder_pin = {
 	.pub = { "pin", keys, .flags = BPFREFS_CLASS_PIN },
 	.id = CLASS_PIN,
 	.no_hook = true,
+	.removes = removes,
 	.says = says,
 	.walk = walk,
 	.parallel = true,

@@ -104,6 +104,7 @@ const struct holder_class holder_prog = {
 	.pub = { "prog", keys, .holders = 1u << BPFREFS_KIND_PROG },
 	.id = CLASS_PROG,
 	.no_hook = true,
+	.removes = removal_by_process,
 	.walk = walk,
 	.parallel = true,
 	.decoders = { DECODER(walk_prog, decode_prog), DECODER(walk_edge, decode_edge) },

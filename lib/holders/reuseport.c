@@ -44,6 +44,7 @@ const struct holder_class holder_reuseport = {
 	.hook = "reuseport",
 	.hook_words = { [SOCKET_HOLDER_SHARE] = "" },
 	.hook_shared = true,
+	.removes = removal_by_process,
 	.walk = walk,
 	.decoders = { DECODER(walk_sock, decode) },
 	.proc_gap = "procfs does not show what a reuseport group holds",

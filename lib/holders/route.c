@@ -14,6 +14,8 @@
 	X(ROUTE_NETNS, "netns")     \
 	X(ROUTE_TABLE, "table")     \
 	X(ROUTE_DST, "dst")         \
+	X(ROUTE_METRIC, "metric")   \
+	X(ROUTE_HOPS, "hops")       \
 	X(ROUTE_IFNAME, "ifname")   \
 	X(ROUTE_NEXTHOP, "nexthop") \
 	X(ROUTE_VIA, "via")
@@ -72,6 +74,9 @@ static void hook(struct routes *routes, const struct walk_route *route, unsigned
 	} else {
 		ref_set_num(ref, ROUTE_TABLE, route->table);
 		set_dst(routes->scan, ref, route);
+		ref_set_num(ref, ROUTE_METRIC, route->metric);
+		if (route->hops > 1)
+			ref_set_num(ref, ROUTE_HOPS, route->hops);
 	}
 	memcpy(ifname, route->ifname, sizeof(route->ifname));
 	if (ifname[0])
@@ -124,10 +129,40 @@ static int walk(struct scan *scan)
 	return err;
 }
 
+/*
+ * All nexthops of a route are removed with it. Several routes may lead to one destination, by other metrics
+ * or devices; but with a device, a route with several nexthops is not found.
+ */
+static void removes(struct removal *removal, const struct bpfrefs_ref *ref)
+{
+	struct bpfrefs_value dst = bpfrefs_ref_value(ref, ROUTE_DST);
+
+	removal_in_netns(removal, ref, ROUTE_NETNS);
+	removal_word(removal, "ip");
+	if (bpfrefs_ref_value(ref, ROUTE_NEXTHOP).type == BPFREFS_VALUE_NUM) {
+		removal_words(removal, "nexthop", "del", "id", NULL);
+		removal_field(removal, ref, ROUTE_NEXTHOP);
+		return;
+	}
+	if (dst.type == BPFREFS_VALUE_STR && strchr(dst.str, ':'))
+		removal_word(removal, "-6");
+	removal_words(removal, "route", "del", NULL);
+	removal_field(removal, ref, ROUTE_DST);
+	if (bpfrefs_ref_value(ref, ROUTE_HOPS).type == BPFREFS_VALUE_ABSENT) {
+		removal_word(removal, "dev");
+		removal_field(removal, ref, ROUTE_IFNAME);
+	}
+	removal_word(removal, "table");
+	removal_field(removal, ref, ROUTE_TABLE);
+	removal_word(removal, "metric");
+	removal_field(removal, ref, ROUTE_METRIC);
+}
+
 const struct holder_class holder_route = {
 	.pub = { "route", keys, 1u << BPFREFS_KIND_PROG },
 	.id = CLASS_ROUTE,
 	.hook = "route",
+	.removes = removes,
 	.walk = walk,
 	.parallel = true,
 	.proc_gap = NET_PROC_GAP,

@@ -310,6 +310,21 @@ static bool runs(const struct bpfrefs_ref *ref)
 	return ref->target.kind == BPFREFS_KIND_PROG;
 }
 
+/* Every kernel has reno as a congestion control. */
+static void removes(struct removal *removal, const struct bpfrefs_ref *ref)
+{
+	if (ref->pid || ref->via == WALK_VIA_PSOCK)
+		return; /* it ends with its process, or with its map */
+	if (bpfrefs_ref_value(ref, SOCKET_TYPE).type == BPFREFS_VALUE_ABSENT) {
+		removal_in_netns(removal, ref, SOCKET_NETNS);
+		removal_words(removal, "sysctl", "-qw", "net.ipv4.tcp_congestion_control=reno",
+			      NULL);
+	} else {
+		removal_set(removal, REMOVAL_NO_WAY,
+			    "a closed socket holds it until its packets have left");
+	}
+}
+
 const struct holder_class holder_socket = {
 	.pub = { "socket", keys },
 	.id = CLASS_SOCKET,
@@ -317,6 +332,7 @@ const struct holder_class holder_socket = {
 	.runs = runs,
 	.hook_words = { [SOCKET_HOLDER_SHARE] = "" },
 	.hook_shared = true,
+	.removes = removes,
 	.object_only = true,
 	.says = says,
 	.state = sizeof(uint32_t), /* devices' queues with packets that cannot be followed */

@@ -209,11 +209,32 @@ static bool runs(const struct bpfrefs_ref *ref)
 	return ref->via != WALK_VIA_DEFAULT_QDISC;
 }
 
+/* Every kernel with qdiscs has pfifo_fast. */
+static void removes(struct removal *removal, const struct bpfrefs_ref *ref)
+{
+	if (ref->via == WALK_VIA_DEFAULT_QDISC) {
+		removal_words(removal, "sysctl", "-qw", "net.core.default_qdisc=pfifo_fast", NULL);
+		return;
+	}
+	if (bpfrefs_ref_value(ref, OPS_IFNAME).type == BPFREFS_VALUE_ABSENT) {
+		removal_words(removal, "bpftool", "struct_ops", "unregister", NULL);
+		removal_id(removal, ref->target);
+		return;
+	}
+	removal_in_netns(removal, ref, OPS_NETNS);
+	removal_words(removal, "tc", "qdisc", "del", "dev", NULL);
+	removal_field(removal, ref, OPS_IFNAME);
+	if (strchr(bpfrefs_ref_value(ref, OPS_PARENT).str, ':'))
+		removal_word(removal, "parent");
+	removal_field(removal, ref, OPS_PARENT);
+}
+
 const struct holder_class holder_struct_ops = {
 	.pub = { "struct_ops", keys },
 	.id = CLASS_STRUCT_OPS,
 	.hook = "struct_ops",
 	.runs = runs,
+	.removes = removes,
 	.says = says,
 	.state = sizeof(struct struct_ops_state),
 	.end = end,

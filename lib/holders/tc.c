@@ -160,10 +160,47 @@ static int walk(struct scan *scan)
 	return err;
 }
 
+static void remove_action(struct removal *removal, const struct bpfrefs_ref *ref)
+{
+	removal_words(removal, "tc", "actions", "del", "action", "bpf", "index", NULL);
+	removal_field(removal, ref, TC_INDEX);
+}
+
+/* A filter of a block that several devices share is removed once, for all of them. */
+static void removes(struct removal *removal, const struct bpfrefs_ref *ref)
+{
+	struct bpfrefs_value parent = bpfrefs_ref_value(ref, TC_PARENT);
+
+	removal_in_netns(removal, ref, NETDEV_NETNS);
+	if (bpfrefs_ref_value(ref, TC_KIND).type == BPFREFS_VALUE_STR) {
+		remove_action(removal, ref);
+		return;
+	}
+	removal_words(removal, "tc", "filter", "del", NULL);
+	if (bpfrefs_ref_value(ref, TC_BLOCK).type == BPFREFS_VALUE_NUM) {
+		removal_word(removal, "block");
+		removal_field(removal, ref, TC_BLOCK);
+	} else {
+		removal_word(removal, "dev");
+		removal_field(removal, ref, NETDEV_IFNAME);
+		if (parent.type == BPFREFS_VALUE_STR && strchr(parent.str, ':'))
+			removal_word(removal, "parent");
+		removal_field(removal, ref, TC_PARENT);
+	}
+	removal_word(removal, "chain");
+	removal_field(removal, ref, TC_CHAIN);
+	removal_word(removal, "pref");
+	removal_field(removal, ref, TC_PRIORITY);
+	removal_word(removal, "handle");
+	removal_field(removal, ref, TC_HANDLE);
+	removal_word(removal, "bpf");
+}
+
 const struct holder_class holder_tc = {
 	.pub = { "tc", keys, 1u << BPFREFS_KIND_PROG },
 	.id = CLASS_TC,
 	.hook = "tc",
+	.removes = removes,
 	.walk = walk,
 	.parallel = true,
 	.proc_gap = NET_PROC_GAP,

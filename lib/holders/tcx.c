@@ -22,10 +22,28 @@ static int walk(struct scan *scan)
 	return net_loaded(scan, NET_TYPE(SCHED_CLS)) ? netdev_each(scan, device, NULL) : 0;
 }
 
+/* bpftool (since 7.5) detaches whatever program is the last one. */
+static void removes(struct removal *removal, const struct bpfrefs_ref *ref)
+{
+	struct bpfrefs_value position = bpfrefs_ref_value(ref, NETDEV_POSITION);
+	struct bpfrefs_value count = bpfrefs_ref_value(ref, NETDEV_COUNT);
+
+	removal_in_netns(removal, ref, NETDEV_NETNS);
+	removal_words(removal, "bpftool", "net", "detach", NULL);
+	removal_field(removal, ref, NETDEV_ATTACH_TYPE);
+	removal_word(removal, "dev");
+	removal_field(removal, ref, NETDEV_IFNAME);
+	if (count.type != BPFREFS_VALUE_NUM || position.num + 1 != count.num)
+		removal_suggest(removal,
+				"bpftool detaches the last program, and others are behind this"
+				" one: detach those first");
+}
+
 const struct holder_class holder_tcx = {
 	.pub = { "tcx", keys, 1u << BPFREFS_KIND_PROG },
 	.id = CLASS_TCX,
 	.hook = "tcx",
+	.removes = removes,
 	.walk = walk,
 	.parallel = true,
 	.proc_gap = NET_PROC_GAP,

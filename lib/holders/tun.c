@@ -87,12 +87,23 @@ static int walk(struct scan *scan)
 	return err ? err : dispatch_tasks(scan);
 }
 
+/* Only a process that has the device open can change its programs. */
+static void removes(struct removal *removal, const struct bpfrefs_ref *ref)
+{
+	if (ref->pid)
+		return;
+	removal_in_netns(removal, ref, TUN_NETNS);
+	removal_words(removal, "ip", "link", "del", "dev", NULL);
+	removal_field(removal, ref, TUN_IFNAME);
+}
+
 const struct holder_class holder_tun = {
 	.pub = { "tun", keys, 1u << BPFREFS_KIND_PROG },
 	.id = CLASS_TUN,
 	.hook = "tun",
 	.hook_words = { [SOCKET_HOLDER_SHARE] = "" },
 	.hook_shared = true,
+	.removes = removes,
 	.walk = walk,
 	.decoders = { DECODER(walk_tun, decode), DECODER(walk_tun_file, decode_file) },
 	.gaps = { { WALK_GAP_TUN, "devices of a driver that was loaded after bpfrefs" } },

@@ -128,11 +128,32 @@ static bool runs(const struct bpfrefs_ref *ref)
 	return bpfrefs_ref_value(ref, NETDEV_IFNAME).type != BPFREFS_VALUE_ABSENT;
 }
 
+/* The dispatcher releases the program with the last device. */
+static void removes(struct removal *removal, const struct bpfrefs_ref *ref)
+{
+	static const char *const words[WALK_XDP_MODES] = { "xdpgeneric", "xdpdrv", "xdpoffload" };
+	struct bpfrefs_value mode = bpfrefs_ref_value(ref, XDP_MODE);
+
+	if (ref->holder.kind != BPFREFS_KIND_NONE)
+		return;
+	removal_set(removal, REMOVAL_FOLLOWS, "");
+	for (size_t i = 0; i < WALK_XDP_MODES; i++) {
+		if (mode.str != modes[i])
+			continue;
+		removal_set(removal, REMOVAL_COMMAND, "");
+		removal_in_netns(removal, ref, NETDEV_NETNS);
+		removal_words(removal, "ip", "link", "set", "dev", NULL);
+		removal_field(removal, ref, NETDEV_IFNAME);
+		removal_words(removal, words[i], "off", NULL);
+	}
+}
+
 const struct holder_class holder_xdp = {
 	.pub = { "xdp", keys, 1u << BPFREFS_KIND_PROG },
 	.id = CLASS_XDP,
 	.hook = "xdp",
 	.runs = runs,
+	.removes = removes,
 	.walk = walk,
 	.parallel = true,
 	.proc_gap = NET_PROC_GAP,

@@ -193,6 +193,7 @@ static void one_mprog(const struct walk_rec *rec, void *data)
 	netdev_fields(mprogs->scan, ref, mprogs->net, mprogs->dev);
 	ref_set_static(ref, NETDEV_ATTACH_TYPE, mprogs->attach_type);
 	ref_set_num(ref, NETDEV_POSITION, mprog->position);
+	ref_set_num(ref, NETDEV_COUNT, mprog->count);
 }
 
 int netdev_mprogs(struct scan *scan, const struct walk_net *net, const struct walk_netdev *dev,

@@ -63,7 +63,8 @@ uint32_t netdev_owner(struct scan *scan, const struct walk_net *net, const struc
 #define NETDEV_MPROG_FIELDS(X)               \
 	NETDEV_FIELDS(X)                     \
 	X(NETDEV_ATTACH_TYPE, "attach_type") \
-	X(NETDEV_POSITION, "position")
+	X(NETDEV_POSITION, "position")       \
+	X(NETDEV_COUNT, "count")
 
 /* Sets NETDEV_FIELDS of a reference, and makes the device its owner. */
 void netdev_fields(struct scan *scan, struct bpfrefs_ref *ref, const struct walk_net *net,

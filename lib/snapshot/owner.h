@@ -81,6 +81,12 @@ static inline bool owner_needs_all(const struct owner *owner)
 	return owner->kind == OWNER_NETDEV;
 }
 
+/* Whether only processes and maps keep the owner with this index, in a frozen snapshot. */
+static inline bool owner_ends(const struct bpfrefs_snapshot *snap, uint32_t index)
+{
+	return ((const struct owner *)snap->owners->pdata[index])->node != OWNER_NONE;
+}
+
 /* "net_ns", "bpffs", ... */
 const char *owner_name(enum owner_kind kind);
 

@@ -43,10 +43,17 @@ static int walk(struct scan *scan)
 	return dispatch_program(scan, "walk_toys", true);
 }
 
+static void removes(struct removal *removal, const struct bpfrefs_ref *ref)
+{
+	removal_words(removal, "toy", "remove", NULL);
+	removal_field(removal, ref, TOY_NAME);
+}
+
 const struct holder_class holder_toy = {
 	.pub = { "toy", keys, 1u << BPFREFS_KIND_MAP },
 	.id = CLASS_TOY,
 	.no_hook = true,
+	.removes = removes,
 	.walk = walk,
 	.decoders = { DECODER(walk_toy, decode) },
 	.proc_gap = "procfs does not show toys",
@@ -260,6 +267,7 @@ STEPS = {
 COMPILED = {"structure", "record", "via"}
 # Members of the class that are left out, and what notices that.
 MEMBERS = {"id": "\t.id = CLASS_TOY,\n", "no_hook": "\t.no_hook = true,\n",
+           "removes": "\t.removes = removes,\n",
            "decoders": "\t.decoders = { DECODER(walk_toy, decode) },\n",
            "walk": "\t.walk = walk,\n\t.decoders = { DECODER(walk_toy, decode) },\n",
            "proc_gap": '\t.proc_gap = "procfs does not show toys",\n', "fields": "HOLDER_FIELDS(FIELDS);\n"}

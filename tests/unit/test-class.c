@@ -48,6 +48,7 @@ TEST(members)
 		g_assert_true(class->walk || class->derive || class->decoders[0].decode);
 		g_assert_true(class->proc || class->proc_gap);
 		g_assert_true(class->state || !class->end);
+		g_assert_nonnull(class->removes);
 		g_assert_true(class->non_fd || !class->iterate);
 		check_hook(class);
 	}

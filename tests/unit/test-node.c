@@ -245,10 +245,11 @@ TEST_FAKE(readdir)
 	struct entry entry;
 	static const char *const listings[][2] = {
 		{ "map", ". .. 12 13 " },
-		{ "map/12",
-		  ". .. info holders holding refs roots json graph.dot slots pin unpin keep " },
-		{ "map/13", ". .. info holders holding refs roots json graph.dot pin unpin keep " },
-		{ "btf/1", ". .. info holders holding refs roots json graph.dot keep " },
+		{ "map/12", ". .. info holders holding refs roots json graph.dot free.sh slots pin "
+			    "unpin keep " },
+		{ "map/13",
+		  ". .. info holders holding refs roots json graph.dot free.sh pin unpin keep " },
+		{ "btf/1", ". .. info holders holding refs roots json graph.dot free.sh keep " },
 		{ "pid", ". .. 4194302 4194303 " },
 		{ "pid/4194303", ". .. comm cgroup holding retains graph.dot fd " },
 		{ "pid/4194303/fd", ". .. 9 10 " },

@@ -119,7 +119,7 @@ def reads(daemon, obj, helper):
                        ("errors", ""), ("graph.dot", f'"{key}"'), ("metrics/bpfrefs.prom", "bpfrefs_"),
                        (f"{key}/info", "prog_array"), (f"{key}/holders", own),
                        (f"{key}/holding", ""), (f"{key}/refs", "refcnt: "), (f"{key}/roots", own),
-                       (f"{key}/slots", ""), (f"{key}/keep", "off\n"), (f"{key}/pin", "p\n"),
+                       (f"{key}/free.sh", f"kill {helper.pid}\n"), (f"{key}/slots", ""), (f"{key}/keep", "off\n"), (f"{key}/pin", "p\n"),
                        (f"{key}/json", f'"{key}"'), (f"pid/{helper.pid}/holding", f"{key} fd"),
                        (f"pid/{helper.pid}/retains", ""), (f"pid/{helper.pid}/comm", "mkobj")):
         yield name, lambda n=name: daemon.read(n), want

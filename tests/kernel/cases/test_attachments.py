@@ -65,7 +65,7 @@ def test_devices(env):
     if not (status and "EINVAL" in error): # tcx is of 6.6
         check(status == 0, error)
         second = Link(space, "tcx-link", by_link.path, "a0", "ingress")
-        expect(daemon, tcx, f"link= tcx {device} attach_type=tcx_ingress position=0 {named}")
+        expect(daemon, tcx, f"link= tcx {device} attach_type=tcx_ingress position=0 count=2 {named}")
         expect(daemon, by_link, f"link={second.id} tcx ifindex={space.index('a0')}"
                                 f" attach_type=tcx_ingress ifname=a0 netns={space.inum} {named} position=1")
         compare_net(space, {"tc": {tc: "a0", tcx: "a0", by_link: "a0"}})
@@ -147,7 +147,7 @@ def test_routes_and_rules(env):
     out, rule = Prog(env, helper, "lwt_out"), Prog(env, helper, "socket_filter")
     space.ip("addr", "add", "10.9.0.1/24", "dev", "a0")
     space.ip("route", "add", "10.1.0.0/16", "encap", "bpf", "out", "pinned", out.path, "dev", "a0")
-    expect(daemon, out, f"link= route netns={space.inum} table=254 dst=10.1.0.0/16 ifname=a0 via=lwt_out"
+    expect(daemon, out, f"link= route netns={space.inum} table=254 dst=10.1.0.0/16 metric=0 ifname=a0 via=lwt_out"
                         f" netns_name={space.name}")
     (shown,) = [x for x in said("ip", "-n", space.name, "-j", "route", "show") if x.get("encap") == "bpf"]
     equal((shown["dst"], shown["dev"]), ("10.1.0.0/16", "a0"))

@@ -34,6 +34,9 @@ TIME = r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:]{8}\.[0-9]{3}Z"
 FORMS = {
     "holders": rf"{RECORD}|{GAP}", "holding": rf"{RECORD}|{GAP}",
     "roots": rf"{RECORD} chain={KEY}(?:,{KEY})*|{GAP}",
+    "free.sh": rf"|#!/bin/sh|# {TEXT}|#    {RECORD}(?: chain={KEY}(?:,{KEY})*)?|#kill [0-9]+|#umount [!-~]+"
+               r"|[a-z]+ [\x20-\x7e]+ \|\| failed=\"\$failed [0-9]+\"|(?:kill -0 [0-9]+ 2>/dev/null && )?left=[\x20-\x7e]+"
+               r"|failed='' left=''|nl=[\x20-\x7e]+|\[ -z [\x20-\x7e]+|echo [\x20-\x7e]+|exit 1",
     "info": PAIR, "refs": rf"{PAIR}|{GAP}", "status": rf"{PAIR}|{GAP}",
     "objects": rf"{OBJECT}|{GAP}", "at-risk": rf"{OBJECT}|{GAP}",
     "pin": rf"(?!#){VALUE}|{GAP}", "unpin": rf"(?!#){VALUE}|{GAP}", "keep": r"fd|pin|auto|off",

@@ -111,7 +111,7 @@ def test_four_levels(env):
         dissector: [dissector.record("netns", 1, f"netns={first} attach_type=flow_dissector")],
         xdp: [xdp.record("xdp", 2, f"{at(fds[1], second, 'a0')} mode=driver"), dispatched(xdp)],
         tc: [filter_of(tc, f"{at(fds[2], third, 'a1')} parent=egress")],
-        route: [route.record("route", 1, f"netns={fourth} table=254 dst=192.0.2.0/24 ifname=a0"
+        route: [route.record("route", 1, f"netns={fourth} table=254 dst=192.0.2.0/24 metric=0 ifname=a0"
                                             " via=lwt_xmit")],
     }
     for prog in held:

@@ -177,9 +177,9 @@ def test_tcx(env):
     for prog in progs:
         prog.let_go()
     place = f"{netns.at('a0')} attach_type=tcx_ingress position="
-    daemon.expect(first.key, [first.record("tcx", 1, place + "0")])
-    egress = second.record("tcx", 1, f"{netns.at('a1')} attach_type=tcx_egress position=0")
-    daemon.expect(second.key, [second.record("tcx", 1, place + "1"), egress])
+    daemon.expect(first.key, [first.record("tcx", 1, place + "0 count=3")])
+    egress = second.record("tcx", 1, f"{netns.at('a1')} attach_type=tcx_egress position=0 count=1")
+    daemon.expect(second.key, [second.record("tcx", 1, place + "1 count=3"), egress])
     # a link's program is held by the link alone
     daemon.expect(third.key, [f"{third.key} link ref=1 user=0 id={link.id} name= via=prog"])
     link.end()
@@ -196,7 +196,7 @@ def test_tcx_detached(env):
     if status and "EINVAL" in error:
         raise Skip("no tcx in this kernel (6.6)")
     daemon.expect(prog.key, [prog.pinned(), prog.record(
-        "tcx", 1, f"{netns.at('a0')} attach_type=tcx_egress position=0")])
+        "tcx", 1, f"{netns.at('a0')} attach_type=tcx_egress position=0 count=1")])
     netns.mk("tcx-off", prog.path, "a0", "egress")
     daemon.expect(prog.key, [prog.pinned()])
     prog.let_go()
@@ -220,10 +220,10 @@ def test_netkit(env):
     for prog in (first, second, third, fourth):
         prog.let_go()
     place = f"{netns.at('kit0')} attach_type=netkit_primary position="
-    daemon.expect(first.key, [first.record("netkit", 1, place + "0")])
-    daemon.expect(second.key, [second.record("netkit", 1, place + "1")])
+    daemon.expect(first.key, [first.record("netkit", 1, place + "0 count=3")])
+    daemon.expect(second.key, [second.record("netkit", 1, place + "1 count=3")])
     daemon.expect(third.key, [third.record(
-        "netkit", 1, f"{netns.at(peer)} attach_type=netkit_peer position=0")])
+        "netkit", 1, f"{netns.at(peer)} attach_type=netkit_peer position=0 count=1")])
     daemon.expect(fourth.key, [f"{fourth.key} link ref=1 user=0 id={link.id} name= via=prog"])
     link.end()
     daemon.gone(fourth.key)
@@ -467,9 +467,10 @@ def test_tc_more_actions_than_one_buffer(env):
     daemon.gone(prog.key)
 
 
-def routed(prog, netns, via, dst, table=254, device="a0", ref=1):
-    return prog.record("route", ref, f"netns={netns.inum} table={table} dst={dst}"
-                                     f" ifname={device} via={via}")
+def routed(prog, netns, via, dst, table=254, device="a0", ref=1, metric=None, hops=1):
+    metric = metric if metric is not None else 1024 if ":" in dst else 0
+    return prog.record("route", ref, f"netns={netns.inum} table={table} dst={dst} metric={metric}"
+                                     f"{f' hops={hops}' if hops > 1 else ''} ifname={device} via={via}")
 
 
 def test_route_ipv4(env):
@@ -513,7 +514,7 @@ def test_route_multipath(env):
              "nexthop", "encap", "bpf", "xmit", "pinned", prog.path, "via", "10.9.0.2", "dev", "a0",
              "nexthop", "encap", "bpf", "xmit", "pinned", prog.path, "via", "10.8.0.2", "dev", "a1")
     prog.let_go()
-    daemon.expect(prog.key, [routed(prog, netns, "lwt_xmit", "10.1.0.0/16", device=device)
+    daemon.expect(prog.key, [routed(prog, netns, "lwt_xmit", "10.1.0.0/16", device=device, hops=2)
                              for device in ("a0", "a1")])
     netns.ip("route", "del", "10.1.0.0/16")
     daemon.gone(prog.key)
@@ -535,7 +536,7 @@ def test_route_ipv6_and_seg6local(env):
     for prog in (out, end):
         prog.let_go()
     daemon.expect(out.key, [routed(out, netns, "lwt_out", "2001:db8:5:1::/64"),
-                            *(routed(out, netns, "lwt_out", "2001:db8:77::/48", device=device)
+                            *(routed(out, netns, "lwt_out", "2001:db8:77::/48", device=device, hops=2)
                               for device in ("a0", "a1"))])
     daemon.expect(end.key, [routed(end, netns, "seg6local", "fc00:5::/64", table=77)])
     netns.ip("-6", "route", "del", "fc00:5::/64", "table", "77")

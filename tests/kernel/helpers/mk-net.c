@@ -81,6 +81,13 @@ static int cmd_detach(int prog, char **args)
 	return bpf_prog_detach2(prog, (int)if_nametoindex(args[0]), type_of(args[1]));
 }
 
+/* tcx-last PIN IFNAME ingress|egress: whatever is last there, as "bpftool net detach" since 7.5 */
+static int cmd_detach_last(int prog, char **args)
+{
+	(void)prog;
+	return bpf_prog_detach((int)if_nametoindex(args[0]), type_of(args[1]));
+}
+
 /* tcx-link, netkit-link: the same by a link */
 static int cmd_link(int prog, char **args)
 {
@@ -118,6 +125,7 @@ static const struct {
 	/* clang-format off */
 	{ "tcx",         2, cmd_attach },
 	{ "tcx-off",     2, cmd_detach },
+	{ "tcx-last",    2, cmd_detach_last },
 	{ "tcx-link",    2, cmd_link },
 	{ "netkit",      2, cmd_attach },
 	{ "netkit-link", 2, cmd_link },
