@@ -107,7 +107,7 @@ def write(entry, names, version, peers):
     _, name, function, comment, code = entry
     text, parameters, returned = split(comment)
     members = re.sub(r"/\*\*<?", "/*", re.sub(r"@(ref|p) ", "", code))
-    body = [".SH SYNOPSIS\n.nf\n.B #include <bpfrefs/bpfrefs.h>\n", escape(members), ".fi",
+    body = [".SH SYNOPSIS\n.nf\n.B #include <bpfrefs.h>\n", escape(members), ".fi",
             ".SH DESCRIPTION", *paragraphs(text, names)]
     if parameters:
         body += [f".TP\n.I {p}\n{inline(t, names)}" for p, t in parameters]
@@ -124,7 +124,7 @@ def write(entry, names, version, peers):
 
 def overview_page(text, entries, names, version):
     text = re.sub(r"^@file .*\n@brief (.*?)\n\n", "", text, flags=re.S)
-    body = [".SH SYNOPSIS\n.nf\n.B #include <bpfrefs/bpfrefs.h>", ".B pkg\\-config \\-\\-cflags \\-\\-libs bpfrefs",
+    body = [".SH SYNOPSIS\n.nf\n.B #include <bpfrefs.h>", ".B pkg\\-config \\-\\-cflags \\-\\-libs bpfrefs",
             ".fi", ".SH DESCRIPTION", *paragraphs(text, names), ".SH FUNCTIONS AND TYPES"]
     for title in dict.fromkeys(entry[0] for entry in entries):
         body.append(f".SS {title}")

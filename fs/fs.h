@@ -26,6 +26,7 @@ int text_read(const char *path, char **text, size_t *length);
  * (text_room() in show.h).
  */
 void text_set_limit(size_t bytes);
+size_t text_limit(void);
 
 /* ------------------------------------------------------------ options --- */
 

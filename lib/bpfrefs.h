@@ -805,6 +805,132 @@ int bpfrefs_class_status_to_text(const struct bpfrefs_class_status *status, bpfr
  */
 uint64_t bpfrefs_object_unexplained(const struct bpfrefs_object *object);
 
+/* ------------------------------------------------------------- changes --- */
+
+/**
+ * What a snapshot showed, to be compared with a later one: its records, and the states of its
+ * objects. It takes about as much memory as the text of bpfrefs_snapshot_to_records().
+ */
+struct bpfrefs_baseline;
+/**
+ * Makes a baseline of a snapshot, which may be released afterwards.
+ *
+ * @param limit the most bytes of the text of its records; 0: 1 GiB
+ * @param baseline is set to the owned baseline; free it with bpfrefs_baseline_free()
+ * @return -ENOMEM if the text would be longer than @p limit
+ */
+int bpfrefs_baseline_new(const struct bpfrefs_snapshot *snapshot, size_t limit,
+			 struct bpfrefs_baseline **baseline);
+/** Frees a baseline. NULL is allowed. */
+void bpfrefs_baseline_free(struct bpfrefs_baseline *baseline);
+
+/** What changed from one baseline to the next. Immutable. */
+struct bpfrefs_change;
+/**
+ * Compares two baselines. Tokens (the fields "file" and "share") are not compared, since they are
+ * valid within one snapshot. If a class has a gap that is new, a record of it that is missing may
+ * still exist: it counts as removed once the class is complete. Until then it is added to @p now as
+ * hidden, so that @p now belongs to this sequence of changes alone.
+ *
+ * @param then the baseline before, which is not changed
+ * @param now the baseline of @p snapshot
+ * @param number the number of the change, from 1 on, which counts up in a sequence of changes
+ * @return the owned change, to be freed with bpfrefs_change_free(); NULL if nothing differs, and
+ *	@p then stays the last baseline
+ */
+struct bpfrefs_change *bpfrefs_change_new(const struct bpfrefs_baseline *then,
+					  struct bpfrefs_baseline *now,
+					  const struct bpfrefs_snapshot *snapshot, uint64_t number);
+/** Frees a change. NULL is allowed. */
+void bpfrefs_change_free(struct bpfrefs_change *change);
+/** Returns the number that bpfrefs_change_new() got. */
+uint64_t bpfrefs_change_number(const struct bpfrefs_change *change);
+/** Returns how many items bpfrefs_change_each() has. It can be 0. */
+size_t bpfrefs_change_count(const struct bpfrefs_change *change);
+/** Returns the number of bytes of memory that a change takes. */
+size_t bpfrefs_change_bytes(const struct bpfrefs_change *change);
+
+/** What an item of a change reports. */
+enum bpfrefs_change_type {
+	BPFREFS_CHANGE_ADDED,	 /**< a reference was added */
+	BPFREFS_CHANGE_REMOVED,	 /**< a reference was removed */
+	BPFREFS_CHANGE_STATE,	 /**< the state of an object changed, or it is new and not held */
+	BPFREFS_CHANGE_COVERAGE, /**< a class is read more or less completely than before */
+};
+
+/**
+ * An item of a change. Borrowed, and valid only while the callback runs. Later versions of the
+ * library add members at the end.
+ */
+struct bpfrefs_change_item {
+	size_t size;			    /**< the size of this structure in the library */
+	enum bpfrefs_change_type type;	    /**< what it reports */
+	struct bpfrefs_key key;		    /**< the object; no object for a coverage */
+	const struct bpfrefs_class *class_; /**< the class of the reference or coverage, or NULL */
+	enum bpfrefs_state before;	    /**< the state before; of a new object: held */
+	enum bpfrefs_state after;	    /**< the state now */
+	/**
+	 * The record of the reference, the line of the object (bpfrefs_object_to_line()), or the
+	 * coverage (bpfrefs_class_status_to_text()). No NUL and no newline terminate it.
+	 */
+	const char *text;
+	size_t length; /**< the length of @ref text in bytes */
+};
+
+/** The callback of bpfrefs_change_each(), called with one item. */
+typedef int (*bpfrefs_change_fn)(const struct bpfrefs_change_item *item, void *data);
+/**
+ * Calls @p fn for each item of a change, until @p fn returns non-zero: references by target, class
+ * and text, then objects, then classes.
+ * @return what @p fn returned last, or 0
+ */
+int bpfrefs_change_each(const struct bpfrefs_change *change, bpfrefs_change_fn fn, void *data);
+/**
+ * Writes the lines of `.bpf/events` for a sequence of changes. What one of them added and a later
+ * one removed is left out, as is a state that is the same at the end as before.
+ *
+ * @param changes @p count changes that follow each other, 1 or more
+ * @param last the baseline after the last of them
+ * @param opened the number of the last change before the reader began. A record that a gap hid then
+ *	is new to that reader when it is shown again.
+ * @param shared if not NULL: is set to whether the text is the same for each value of @p opened
+ * @return 0, the value of @p write
+ */
+int bpfrefs_changes_to_text(const struct bpfrefs_change *const *changes, size_t count,
+			    const struct bpfrefs_baseline *last, uint64_t opened, bool *shared,
+			    bpfrefs_write_fn write, void *data);
+
+/** Takes a snapshot at each interval, and says what changed. Not thread-safe. */
+struct bpfrefs_monitor;
+/**
+ * Opens a monitor, and takes the first snapshot. What comes and goes between two snapshots is not
+ * seen.
+ *
+ * @param ctx the context, which must be closed after the monitor
+ * @param interval_ms the time between two snapshots in milliseconds, 1 or more
+ * @param monitor is set to the owned monitor; close it with bpfrefs_monitor_close()
+ * @return -EINVAL if the interval is 0, the errors of timerfd_create(2) and
+ *	bpfrefs_snapshot_take()
+ */
+int bpfrefs_monitor_open(struct bpfrefs_ctx *ctx, unsigned int interval_ms,
+			 struct bpfrefs_monitor **monitor);
+/**
+ * Returns a borrowed descriptor for poll(2), which becomes readable when the interval has passed.
+ * Call bpfrefs_monitor_next() then; do not read from the descriptor.
+ */
+int bpfrefs_monitor_fd(const struct bpfrefs_monitor *monitor);
+/**
+ * Takes a snapshot now, without waiting for the interval, and compares it with the one before.
+ *
+ * @param change is set to the owned change, to be freed with bpfrefs_change_free(); NULL if nothing
+ *	changed
+ * @return 1 if something changed, 0 if not, or an error of bpfrefs_snapshot_take(), after which the
+ *	monitor can still be used
+ */
+int bpfrefs_monitor_next(struct bpfrefs_monitor *monitor, struct bpfrefs_change **change);
+/** Closes a monitor. NULL is allowed. */
+void bpfrefs_monitor_close(struct bpfrefs_monitor *monitor);
+
 /* ------------------------------------------------------------- effects --- */
 
 /**
@@ -832,7 +958,7 @@ int bpfrefs_pin(struct bpfrefs_ctx *ctx, struct bpfrefs_key key, int dir_fd, con
  * read-only bpffs cannot be opened (-EROFS), and is identified with a snapshot.
  *
  * @param key is set to the key of the object
- * @return -ENOENT if there is no such name, -EINVAL if it is not a pin
+ * @return -ENOENT if there is no such name, -EACCES if it is not a pin (bpf_inode_type())
  */
 int bpfrefs_pin_identify(struct bpfrefs_ctx *ctx, int dir_fd, const char *name,
 			 struct bpfrefs_key *key);

@@ -44,10 +44,10 @@ void event_log_init(struct event_log *log, gsize room)
 
 static void drop_oldest(struct event_log *log)
 {
-	struct event_change *change = g_queue_pop_head(&log->changes);
+	struct bpfrefs_change *change = g_queue_pop_head(&log->changes);
 
-	log->bytes -= event_change_bytes(change);
-	event_change_free(change);
+	log->bytes -= bpfrefs_change_bytes(change);
+	bpfrefs_change_free(change);
 }
 
 void event_log_clear(struct event_log *log)
@@ -55,18 +55,19 @@ void event_log_clear(struct event_log *log)
 	while (!g_queue_is_empty(&log->changes))
 		drop_oldest(log);
 	g_clear_pointer(&log->newest, event_text_unref);
-	g_clear_pointer(&log->last, event_state_free);
+	g_clear_pointer(&log->last, bpfrefs_baseline_free);
 }
 
-void event_log_append(struct event_log *log, struct event_change *change, struct event_state *now)
+void event_log_append(struct event_log *log, struct bpfrefs_change *change,
+		      struct bpfrefs_baseline *now)
 {
-	log->number = change->number;
-	log->lines += change->count;
-	log->bytes += event_change_bytes(change);
+	log->number = bpfrefs_change_number(change);
+	log->lines += bpfrefs_change_count(change);
+	log->bytes += bpfrefs_change_bytes(change);
 	g_queue_push_tail(&log->changes, change);
 	while (log->bytes > log->room && log->changes.length > 1)
 		drop_oldest(log);
-	event_state_free(log->last);
+	bpfrefs_baseline_free(log->last);
 	log->last = now;
 }
 
@@ -91,32 +92,51 @@ struct event_text *event_log_lose(struct event_log *log, struct event_cursor *cu
 	return text_new(log, string, 0);
 }
 
+/* A bpfrefs_write_fn: the log bounds the changes, so that the text needs no limit. */
+static int append(const char *text, size_t length, void *data)
+{
+	g_string_append_len(data, text, (gssize)length);
+	return 0;
+}
+
 /* Returns the first change from @number on, or NULL if it is no longer in the log. */
 static const GList *changes_from(const struct event_log *log, uint64_t number)
 {
 	const GList *item = log->changes.tail;
 
-	while (item && ((const struct event_change *)item->data)->number > number)
+	while (item && bpfrefs_change_number(item->data) > number)
 		item = item->prev;
 	return item;
+}
+
+/* The text of the changes from @first on, owned. */
+static struct event_text *text_of(struct event_log *log, const GList *first, uint64_t opened)
+{
+	g_autoptr(GPtrArray) changes = g_ptr_array_new();
+	GString *string = g_string_new(NULL);
+	struct event_text *text;
+	bool is_shared;
+
+	for (; first; first = first->next)
+		g_ptr_array_add(changes, first->data);
+	bpfrefs_changes_to_text((const struct bpfrefs_change *const *)changes->pdata, changes->len,
+				log->last, opened, &is_shared, append, string);
+	text = text_new(log, string, sizeof(*text) + string->allocated_len);
+	text->is_shared = is_shared;
+	return text;
 }
 
 struct event_text *event_log_take(struct event_log *log, struct event_cursor *cursor)
 {
 	const GList *first = changes_from(log, cursor->next);
 	struct event_text *text = log->newest;
-	GString *string;
-	bool is_shared;
 
 	if (cursor->next > log->number)
 		return NULL;
 	if (!first)
 		return event_log_lose(log, cursor, "", false);
 	if (!text || !text->is_shared || text->first != cursor->next || text->last != log->number) {
-		string = g_string_new(NULL);
-		is_shared = !event_changes_show(string, first, log->last, cursor->opened);
-		text = text_new(log, string, sizeof(*text) + string->allocated_len);
-		text->is_shared = is_shared;
+		text = text_of(log, first, cursor->opened);
 		text->first = cursor->next;
 		text->last = log->number;
 		event_text_unref(log->newest);

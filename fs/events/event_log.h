@@ -7,15 +7,16 @@
 #ifndef EVENT_LOG_H
 #define EVENT_LOG_H
 
-#include "events/event_diff.h"
+#include "fs.h"
 
 struct event_log {
 	gsize room;	 /* the most bytes of all changes; the newest one stays in any case */
 	gsize bytes;	 /* the bytes of all changes */
-	GQueue changes;	 /* struct event_change, owned, oldest first */
+	GQueue changes;	 /* struct bpfrefs_change, owned, oldest first */
 	uint64_t number; /* of the newest change; 0 if there was none */
 	uint64_t lines;	 /* the number of lines of all changes so far */
-	struct event_state *last;  /* the state after the newest change; NULL if there is none */
+	struct bpfrefs_baseline
+		*last;		   /* the state after the newest change; NULL if there is none */
 	struct event_text *newest; /* the text made last, which other readers may need too */
 	gsize text_bytes;	   /* of all texts in use; atomic */
 };
@@ -43,7 +44,8 @@ void event_log_clear(struct event_log *log);
  * Appends @change, which led to @now. Takes ownership of both, and drops old changes to make
  * room.
  */
-void event_log_append(struct event_log *log, struct event_change *change, struct event_state *now);
+void event_log_append(struct event_log *log, struct bpfrefs_change *change,
+		      struct bpfrefs_baseline *now);
 
 /* Returns a cursor at the end of the log: the present state counts as read. */
 struct event_cursor event_log_end(const struct event_log *log);

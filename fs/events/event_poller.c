@@ -166,15 +166,15 @@ static void deferred_do(const struct events *events, struct deferred *later)
  * Adds the difference from the last state to the log. Only the thread that holds "sampling"
  * changes the log.
  */
-static void add_change(struct events *events, struct event_state *now,
+static void add_change(struct events *events, struct bpfrefs_baseline *now,
 		       const struct bpfrefs_snapshot *snap)
 {
 	struct event_log *log = &events->log;
-	struct event_change *change;
+	struct bpfrefs_change *change;
 
-	change = event_change_new(log->last, now, snap, log->number + 1);
+	change = bpfrefs_change_new(log->last, now, snap, log->number + 1);
 	if (!change) {
-		event_state_free(now);
+		bpfrefs_baseline_free(now);
 		return;
 	}
 	g_mutex_lock(&events->lock);
@@ -185,13 +185,13 @@ static void add_change(struct events *events, struct event_state *now,
 static int sample_locked(struct events *events, const struct bpfrefs_snapshot *snap)
 {
 	uint64_t began = bpfrefs_snapshot_stats(snap).started_ns;
-	struct event_state *now;
+	struct bpfrefs_baseline *now;
 	int err;
 
 	/* Another snapshot of that time or later was compared meanwhile. */
 	if (events->log.last && events->sampled_ns >= began)
 		return 0;
-	err = event_state_new(snap, &now);
+	err = bpfrefs_baseline_new(snap, text_limit(), &now);
 	if (err)
 		return err;
 	events->sampled_ns = began;

@@ -20,6 +20,11 @@ void text_set_limit(size_t bytes)
 	limit = bytes;
 }
 
+size_t text_limit(void)
+{
+	return limit;
+}
+
 int text_room(const GString *out)
 {
 	return out->len > limit ? -ENOMEM : 0;

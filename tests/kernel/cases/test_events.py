@@ -18,7 +18,7 @@ import time
 from harness import MNT_DETACH, check, equal, eventually, fails, main, sanitized, tool, umount
 from test_limits import descriptors, memory, start_many
 
-PATIENCE = 30
+PATIENCE = 90
 
 
 def about(line, obj):

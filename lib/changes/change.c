@@ -1,6 +1,6 @@
-/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * States of the whole system, and the difference of two states.
+ * What snapshots showed, and the difference of two of them.
  *
  * Records are compared without their tokens (file=, share=), which number what one snapshot has
  * and mean nothing outside it. They are shown with them.
@@ -11,14 +11,12 @@
  * opened the file before that has seen the record, and one who opened it later has not, so a
  * change has the number of the change that hid the record.
  */
-#include "events/event_diff.h"
+#include "changes/change.h"
 
 #include <string.h>
 
-#include "render/show.h"
-
-#define LINE(state, i)	 (&g_array_index((state)->lines, struct event_line, i))
-#define OBJECT(state, i) (&g_array_index((state)->objects, struct object_state, i))
+#define LINE(state, i)	 (&g_array_index((state)->lines, struct change_line, i))
+#define OBJECT(state, i) (&g_array_index((state)->objects, struct object_in_state, i))
 #define GAP(state, i)	 ((char *)(state)->gaps->pdata[i])
 
 static char *gap_ref(char *gap)
@@ -43,8 +41,8 @@ static int part_compare(const char *x, uint32_t x_length, const char *y, uint32_
 	return x_length < y_length ? -1 : x_length > y_length;
 }
 
-int event_line_compare(const char *x, const struct event_line *a, const char *y,
-		       const struct event_line *b)
+int change_line_compare(const char *x, const struct change_line *a, const char *y,
+			const struct change_line *b)
 {
 	uint32_t a_rest = a->token_at + a->token_length, b_rest = b->token_at + b->token_length;
 	int order = bpfrefs_key_compare(a->target, b->target);
@@ -62,11 +60,11 @@ int event_line_compare(const char *x, const struct event_line *a, const char *y,
 
 static int line_order(gconstpointer a, gconstpointer b, gpointer text)
 {
-	return event_line_compare(text, a, text, b);
+	return change_line_compare(text, a, text, b);
 }
 
 /* Finds the token in the line at the end of the text. */
-static void find_token(const GString *text, struct event_line *line)
+static void find_token(const GString *text, struct change_line *line)
 {
 	static const char *const keys[] = { " file=", " share=" };
 
@@ -85,41 +83,50 @@ static void find_token(const GString *text, struct event_line *line)
 	}
 }
 
-static int add_lines(struct event_state *state, const struct bpfrefs_snapshot *snap)
+/* A bpfrefs_write_fn: @data is a GString. */
+static int append(const char *text, size_t length, void *data)
+{
+	g_string_append_len(data, text, (gssize)length);
+	return 0;
+}
+
+static int add_lines(struct bpfrefs_baseline *state, const struct bpfrefs_snapshot *snap,
+		     size_t limit)
 {
 	const struct bpfrefs_ref *ref;
 	int err = 0;
 
 	for (size_t i = 0; !err && (ref = bpfrefs_snapshot_ref_at(snap, i)); i++) {
-		struct event_line line = { .target = bpfrefs_ref_target(ref),
-					   .class = (uint32_t)bpfrefs_ref_class_index(ref),
-					   .at = (uint32_t)state->text->len };
+		struct change_line line = { .target = bpfrefs_ref_target(ref),
+					    .class_ = bpfrefs_ref_class(ref),
+					    .class = (uint32_t)bpfrefs_ref_class_index(ref),
+					    .at = (uint32_t)state->text->len };
 
-		bpfrefs_ref_to_record(ref, show_write, state->text);
+		bpfrefs_ref_to_record(ref, append, state->text);
 		line.length = (uint32_t)state->text->len - line.at - 1;
 		find_token(state->text, &line);
 		g_array_append_val(state->lines, line);
-		err = state->text->len > G_MAXUINT32 / 2 ? -ENOMEM : text_room(state->text);
+		err = state->text->len > limit ? -ENOMEM : 0;
 	}
 	g_array_sort_with_data(state->lines, line_order, state->text->str);
 	return err;
 }
 
-const struct event_line *event_state_find(const struct event_state *state, const char *text,
-					  const struct event_line *line)
+const struct change_line *change_baseline_find(const struct bpfrefs_baseline *state,
+					       const char *text, const struct change_line *line)
 {
 	guint low = 0, high = state->lines->len;
 
 	while (low < high) {
 		guint middle = low + (high - low) / 2;
 
-		if (event_line_compare(state->text->str, LINE(state, middle), text, line) < 0)
+		if (change_line_compare(state->text->str, LINE(state, middle), text, line) < 0)
 			low = middle + 1;
 		else
 			high = middle;
 	}
 	if (low == state->lines->len ||
-	    event_line_compare(state->text->str, LINE(state, low), text, line))
+	    change_line_compare(state->text->str, LINE(state, low), text, line))
 		return NULL;
 	return LINE(state, low);
 }
@@ -128,10 +135,10 @@ const struct event_line *event_state_find(const struct event_state *state, const
 
 static void line_clear(gpointer data)
 {
-	gap_unref(((struct event_line *)data)->gap);
+	gap_unref(((struct change_line *)data)->gap);
 }
 
-static void add_gaps(struct event_state *state, const struct bpfrefs_snapshot *snap)
+static void add_gaps(struct bpfrefs_baseline *state, const struct bpfrefs_snapshot *snap)
 {
 	const struct bpfrefs_class_status *status;
 
@@ -139,37 +146,39 @@ static void add_gaps(struct event_state *state, const struct bpfrefs_snapshot *s
 		g_autoptr(GString) gap = g_string_new(NULL);
 
 		if (status->coverage != BPFREFS_COVERAGE_COMPLETE)
-			bpfrefs_class_status_to_text(status, show_write, gap);
+			bpfrefs_class_status_to_text(status, append, gap);
 		g_ptr_array_add(state->gaps, gap->len ? g_ref_string_new(gap->str) : NULL);
 	}
 }
 
-int event_state_new(const struct bpfrefs_snapshot *snap, struct event_state **out)
+int bpfrefs_baseline_new(const struct bpfrefs_snapshot *snap, size_t limit,
+			 struct bpfrefs_baseline **out)
 {
 	const struct bpfrefs_object *object;
-	struct event_state *state = g_new0(struct event_state, 1);
+	struct bpfrefs_baseline *state = g_new0(struct bpfrefs_baseline, 1);
 	int err;
 
 	state->text = g_string_new(NULL);
-	state->lines = g_array_new(FALSE, FALSE, sizeof(struct event_line));
+	state->lines = g_array_new(FALSE, FALSE, sizeof(struct change_line));
 	g_array_set_clear_func(state->lines, line_clear);
-	state->objects = g_array_new(FALSE, FALSE, sizeof(struct object_state));
+	state->objects = g_array_new(FALSE, FALSE, sizeof(struct object_in_state));
 	state->gaps = g_ptr_array_new_with_free_func(gap_unref);
 	add_gaps(state, snap);
-	err = add_lines(state, snap);
+	/* Places in the text have 32 bits, and hidden lines are added later. */
+	err = add_lines(state, snap, MIN(limit ? limit : SIZE_MAX, G_MAXUINT32 / 2));
 	for (size_t i = 0; !err && (object = bpfrefs_snapshot_object(snap, i)); i++) {
-		struct object_state one = { object->key, object->state };
+		struct object_in_state one = { object->key, object->state };
 
 		g_array_append_val(state->objects, one);
 	}
 	if (err)
-		event_state_free(state);
+		bpfrefs_baseline_free(state);
 	else
 		*out = state;
 	return err;
 }
 
-void event_state_free(struct event_state *state)
+void bpfrefs_baseline_free(struct bpfrefs_baseline *state)
 {
 	if (!state)
 		return;
@@ -181,7 +190,7 @@ void event_state_free(struct event_state *state)
 }
 
 /* Returns the index of the object in the state, or of the next object. */
-static guint find_object(const struct event_state *state, struct bpfrefs_key key)
+static guint find_object(const struct bpfrefs_baseline *state, struct bpfrefs_key key)
 {
 	guint low = 0, high = state->objects->len;
 
@@ -196,7 +205,7 @@ static guint find_object(const struct event_state *state, struct bpfrefs_key key
 	return low;
 }
 
-bool event_state_has(const struct event_state *state, struct bpfrefs_key key)
+bool change_baseline_has(const struct bpfrefs_baseline *state, struct bpfrefs_key key)
 {
 	guint at = find_object(state, key);
 
@@ -205,22 +214,22 @@ bool event_state_has(const struct event_state *state, struct bpfrefs_key key)
 
 /* -------------------------------------------------------------- changes --- */
 
-static char *gap_when_shown(const struct event_state *then, const struct event_line *line)
+static char *gap_when_shown(const struct bpfrefs_baseline *then, const struct change_line *line)
 {
 	return line->hidden ? line->gap : GAP(then, line->class);
 }
 
 /* Returns whether a record that its class no longer shows was removed. */
-static bool is_gone(const struct event_state *then, const struct event_state *now,
-		    const struct event_line *line)
+static bool is_gone(const struct bpfrefs_baseline *then, const struct bpfrefs_baseline *now,
+		    const struct change_line *line)
 {
 	const char *gap = GAP(now, line->class);
 
 	return !gap || g_strcmp0(gap, gap_when_shown(then, line)) == 0;
 }
 
-static void add_line_change(struct event_change *change, const struct event_state *state,
-			    const struct event_line *line, int sign, uint64_t hidden)
+static void add_line_change(struct bpfrefs_change *change, const struct bpfrefs_baseline *state,
+			    const struct change_line *line, int sign, uint64_t hidden)
 {
 	struct line_change one = { .line = *line, .sign = sign };
 
@@ -233,10 +242,10 @@ static void add_line_change(struct event_change *change, const struct event_stat
 }
 
 /* Adds a line that @now gets as a hidden one. */
-static void carry(GArray *carried, const struct event_state *then, const struct event_line *line,
-		  uint64_t number)
+static void carry(GArray *carried, const struct bpfrefs_baseline *then,
+		  const struct change_line *line, uint64_t number)
 {
-	struct event_line copy = *line;
+	struct change_line copy = *line;
 
 	copy.gap = gap_ref(gap_when_shown(then, line));
 	if (!copy.hidden)
@@ -244,11 +253,11 @@ static void carry(GArray *carried, const struct event_state *then, const struct 
 	g_array_append_val(carried, copy);
 }
 
-static void add_carried(struct event_state *now, const struct event_state *then,
+static void add_carried(struct bpfrefs_baseline *now, const struct bpfrefs_baseline *then,
 			const GArray *carried)
 {
 	for (guint i = 0; i < carried->len; i++) {
-		struct event_line line = g_array_index(carried, struct event_line, i);
+		struct change_line line = g_array_index(carried, struct change_line, i);
 		const char *text = then->text->str + line.at;
 
 		line.at = (uint32_t)now->text->len;
@@ -263,17 +272,17 @@ static void add_carried(struct event_state *now, const struct event_state *then,
  * Adds the lines that differ to the change, and those that stay hidden or become so to @carried.
  * A line that was hidden before and stays hidden is no change.
  */
-static void compare_lines(struct event_change *change, const struct event_state *then,
-			  const struct event_state *now, GArray *carried)
+static void compare_lines(struct bpfrefs_change *change, const struct bpfrefs_baseline *then,
+			  const struct bpfrefs_baseline *now, GArray *carried)
 {
 	guint i = 0, j = 0;
 
 	while (i < then->lines->len || j < now->lines->len) {
-		const struct event_line *old = i < then->lines->len ? LINE(then, i) : NULL;
-		const struct event_line *new = j < now->lines->len ? LINE(now, j) : NULL;
+		const struct change_line *old = i < then->lines->len ? LINE(then, i) : NULL;
+		const struct change_line *new = j < now->lines->len ? LINE(now, j) : NULL;
 		int order = !old   ? 1
 			    : !new ? -1
-				   : event_line_compare(then->text->str, old, now->text->str, new);
+				   : change_line_compare(then->text->str, old, now->text->str, new);
 
 		if (old && order < 0 && is_gone(then, now, old))
 			add_line_change(change, then, old, -1, old->hidden);
@@ -292,8 +301,8 @@ static void compare_lines(struct event_change *change, const struct event_state 
  * A new object is treated as if its state had been held before. A sample does not read the memory of
  * objects.
  */
-static void compare_objects(struct event_change *change, const struct event_state *then,
-			    const struct event_state *now, const struct bpfrefs_snapshot *snap)
+static void compare_objects(struct bpfrefs_change *change, const struct bpfrefs_baseline *then,
+			    const struct bpfrefs_baseline *now, const struct bpfrefs_snapshot *snap)
 {
 	const struct bpfrefs_object *object;
 
@@ -303,20 +312,20 @@ static void compare_objects(struct event_change *change, const struct event_stat
 					     .after = OBJECT(now, j)->state,
 					     .at = (uint32_t)change->text->len };
 
-		if (event_state_has(then, one.key))
+		if (change_baseline_has(then, one.key))
 			one.before = OBJECT(then, find_object(then, one.key))->state;
 		if (one.before == one.after)
 			continue;
 		object = bpfrefs_snapshot_find(snap, one.key);
-		bpfrefs_object_to_line(object, object->memlock, show_write, change->text);
+		bpfrefs_object_to_line(object, object->memlock, append, change->text);
 		one.length = (uint32_t)change->text->len - one.at;
 		g_array_append_val(change->objects, one);
 	}
 	change->count += change->objects->len;
 }
 
-static void compare_gaps(struct event_change *change, const struct event_state *then,
-			 const struct event_state *now, const struct bpfrefs_snapshot *snap)
+static void compare_gaps(struct bpfrefs_change *change, const struct bpfrefs_baseline *then,
+			 const struct bpfrefs_baseline *now, const struct bpfrefs_snapshot *snap)
 {
 	for (guint i = 0; i < now->gaps->len; i++) {
 		struct gap_change one = { .class = i };
@@ -339,11 +348,12 @@ static void gap_change_clear(gpointer data)
 	gap_unref(change->after);
 }
 
-struct event_change *event_change_new(const struct event_state *then, struct event_state *now,
-				      const struct bpfrefs_snapshot *snap, uint64_t number)
+struct bpfrefs_change *bpfrefs_change_new(const struct bpfrefs_baseline *then,
+					  struct bpfrefs_baseline *now,
+					  const struct bpfrefs_snapshot *snap, uint64_t number)
 {
-	g_autoptr(GArray) carried = g_array_new(FALSE, FALSE, sizeof(struct event_line));
-	struct event_change *change = g_new0(struct event_change, 1);
+	g_autoptr(GArray) carried = g_array_new(FALSE, FALSE, sizeof(struct change_line));
+	struct bpfrefs_change *change = g_new0(struct bpfrefs_change, 1);
 
 	change->number = number;
 	change->text = g_string_new(NULL);
@@ -357,12 +367,14 @@ struct event_change *event_change_new(const struct event_state *then, struct eve
 	add_carried(now, then, carried);
 	if (change->count || change->lines->len)
 		return change;
-	event_change_free(change);
+	bpfrefs_change_free(change);
 	return NULL;
 }
 
-void event_change_free(struct event_change *change)
+void bpfrefs_change_free(struct bpfrefs_change *change)
 {
+	if (!change)
+		return;
 	g_string_free(change->text, TRUE);
 	g_array_unref(change->lines);
 	g_array_unref(change->objects);
@@ -370,10 +382,20 @@ void event_change_free(struct event_change *change)
 	g_free(change);
 }
 
-size_t event_change_bytes(const struct event_change *change)
+size_t bpfrefs_change_bytes(const struct bpfrefs_change *change)
 {
 	return sizeof(*change) + change->text->allocated_len +
 	       change->lines->len * sizeof(struct line_change) +
 	       change->objects->len * sizeof(struct object_change) +
 	       change->gaps->len * sizeof(struct gap_change);
+}
+
+uint64_t bpfrefs_change_number(const struct bpfrefs_change *change)
+{
+	return change->number;
+}
+
+size_t bpfrefs_change_count(const struct bpfrefs_change *change)
+{
+	return change->count;
 }

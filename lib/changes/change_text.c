@@ -1,9 +1,17 @@
-/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The lines that a reader of .bpf/events gets for a sequence of changes. What one of them added
+ * The items of a change, and the lines of .bpf/events for a sequence of changes. What one of them added
  * and a later one removed is left out, as is a state that is the same at the end as before.
  */
-#include "events/event_diff.h"
+#include "changes/change.h"
+
+#include <string.h>
+
+/* A sequence of changes, oldest first. */
+struct changes {
+	const struct bpfrefs_change *const *changes;
+	size_t count;
+};
 
 /* A line of one of the changes. */
 struct merged_line {
@@ -27,7 +35,7 @@ static int merged_order(gconstpointer a, gconstpointer b)
 {
 	const struct merged_line *x = a, *y = b;
 
-	return event_line_compare(x->text, &x->change->line, y->text, &y->change->line);
+	return change_line_compare(x->text, &x->change->line, y->text, &y->change->line);
 }
 
 /*
@@ -48,7 +56,7 @@ static int weight(const struct line_change *change, uint64_t opened)
  * "+ map/12 fd ref=1 user=1 file=3 pid=4 comm=x fd=5". @token replaces the token of the line,
  * unless it is NULL.
  */
-static void show_changed(GString *out, char sign, const char *text, const struct event_line *line,
+static void show_changed(GString *out, char sign, const char *text, const struct change_line *line,
 			 const char *token)
 {
 	uint32_t rest = line->token_at + line->token_length;
@@ -68,9 +76,10 @@ static void show_changed(GString *out, char sign, const char *text, const struct
  * An added record is shown with its token in the last state, so that equal tokens of such lines
  * mean the same. The token of a record that is hidden by now is unknown.
  */
-static void show_new(GString *out, const struct event_state *last, const struct merged_line *line)
+static void show_new(GString *out, const struct bpfrefs_baseline *last,
+		     const struct merged_line *line)
 {
-	const struct event_line *now = event_state_find(last, line->text, &line->change->line);
+	const struct change_line *now = change_baseline_find(last, line->text, &line->change->line);
 	bool known = now && !now->hidden;
 
 	if (known)
@@ -80,7 +89,7 @@ static void show_new(GString *out, const struct event_state *last, const struct 
 			     line->change->line.token_length ? "?" : NULL);
 }
 
-static void show_line_group(GString *out, const struct event_state *last,
+static void show_line_group(GString *out, const struct bpfrefs_baseline *last,
 			    const struct merged_line *line, int sum)
 {
 	for (; sum > 0; sum--)
@@ -89,15 +98,15 @@ static void show_line_group(GString *out, const struct event_state *last,
 		show_changed(out, '-', line->text, &line->change->line, NULL);
 }
 
-static bool show_lines(GString *out, const GList *first, const struct event_state *last,
+static bool show_lines(GString *out, const struct changes *all, const struct bpfrefs_baseline *last,
 		       uint64_t opened)
 {
 	g_autoptr(GArray) lines = g_array_new(FALSE, FALSE, sizeof(struct merged_line));
 	bool per_reader = false;
 	guint next;
 
-	for (const GList *item = first; item; item = item->next) {
-		const struct event_change *change = item->data;
+	for (size_t n = 0; n < all->count; n++) {
+		const struct bpfrefs_change *change = all->changes[n];
 
 		for (guint i = 0; i < change->lines->len; i++) {
 			struct merged_line line = { change->text->str,
@@ -108,7 +117,7 @@ static bool show_lines(GString *out, const GList *first, const struct event_stat
 			g_array_append_val(lines, line);
 		}
 	}
-	if (first->next)
+	if (all->count > 1)
 		g_array_sort(lines, merged_order);
 	for (guint i = 0; i < lines->len; i = next) {
 		const struct merged_line *line = &g_array_index(lines, struct merged_line, i);
@@ -135,13 +144,13 @@ static int object_order(gconstpointer a, gconstpointer b)
 }
 
 /* Returns one entry for each object, unsorted. */
-static GArray *merge_objects(const GList *first)
+static GArray *merge_objects(const struct changes *all)
 {
 	g_autoptr(GHashTable) places = g_hash_table_new(NULL, NULL);
 	GArray *objects = g_array_new(FALSE, FALSE, sizeof(struct merged_object));
 
-	for (const GList *item = first; item; item = item->next) {
-		const struct event_change *change = item->data;
+	for (size_t n = 0; n < all->count; n++) {
+		const struct bpfrefs_change *change = all->changes[n];
 
 		for (guint i = 0; i < change->objects->len; i++) {
 			const struct object_change *one =
@@ -165,16 +174,17 @@ static GArray *merge_objects(const GList *first)
 }
 
 /* For an object that was freed, the lines with "-" are enough. */
-static void show_objects_changed(GString *out, const GList *first, const struct event_state *last)
+static void show_objects_changed(GString *out, const struct changes *all,
+				 const struct bpfrefs_baseline *last)
 {
-	g_autoptr(GArray) objects = merge_objects(first);
+	g_autoptr(GArray) objects = merge_objects(all);
 
 	g_array_sort(objects, object_order);
 	for (guint i = 0; i < objects->len; i++) {
 		const struct merged_object *one = &g_array_index(objects, struct merged_object, i);
 
 		if (one->first->before == one->last->after ||
-		    !event_state_has(last, one->last->key))
+		    !change_baseline_has(last, one->last->key))
 			continue;
 		g_string_append(out, "! ");
 		g_string_append_len(out, one->text + one->last->at, one->last->length);
@@ -183,12 +193,13 @@ static void show_objects_changed(GString *out, const GList *first, const struct 
 
 /* ---------------------------------------------------------------- gaps --- */
 
-static void show_gaps_changed(GString *out, const GList *first, const struct event_state *last)
+static void show_gaps_changed(GString *out, const struct changes *all,
+			      const struct bpfrefs_baseline *last)
 {
 	g_autofree struct merged_gap *gaps = g_new0(struct merged_gap, last->gaps->len);
 
-	for (const GList *item = first; item; item = item->next) {
-		const struct event_change *change = item->data;
+	for (size_t n = 0; n < all->count; n++) {
+		const struct bpfrefs_change *change = all->changes[n];
 
 		for (guint i = 0; i < change->gaps->len; i++) {
 			const struct gap_change *one =
@@ -208,12 +219,87 @@ static void show_gaps_changed(GString *out, const GList *first, const struct eve
 	}
 }
 
-bool event_changes_show(GString *out, const GList *first, const struct event_state *last,
-			uint64_t opened)
+int bpfrefs_changes_to_text(const struct bpfrefs_change *const *changes, size_t count,
+			    const struct bpfrefs_baseline *last, uint64_t opened, bool *shared,
+			    bpfrefs_write_fn write, void *data)
 {
-	bool per_reader = show_lines(out, first, last, opened);
+	const struct changes all = { changes, count };
+	struct text_sink sink = sink_begin(write, data);
+	bool per_reader = show_lines(sink.out, &all, last, opened);
 
-	show_objects_changed(out, first, last);
-	show_gaps_changed(out, first, last);
-	return per_reader;
+	show_objects_changed(sink.out, &all, last);
+	show_gaps_changed(sink.out, &all, last);
+	if (shared)
+		*shared = !per_reader;
+	return sink_end(&sink, 0);
+}
+
+/* --------------------------------------------------------------- items --- */
+
+static int each_line(const struct bpfrefs_change *change, bpfrefs_change_fn fn, void *data)
+{
+	int stop = 0;
+
+	for (guint i = 0; !stop && i < change->lines->len; i++) {
+		const struct line_change *one =
+			&g_array_index(change->lines, struct line_change, i);
+		struct bpfrefs_change_item item = {
+			.size = sizeof(item),
+			.type = one->sign > 0 ? BPFREFS_CHANGE_ADDED : BPFREFS_CHANGE_REMOVED,
+			.key = one->line.target,
+			.class_ = one->line.class_,
+			.text = change->text->str + one->line.at,
+			.length = one->line.length,
+		};
+
+		/* One that a gap hid for a while was not removed, and is not new. */
+		if (one->sign < 0 || !one->line.hidden)
+			stop = fn(&item, data);
+	}
+	return stop;
+}
+
+static int each_object(const struct bpfrefs_change *change, bpfrefs_change_fn fn, void *data)
+{
+	int stop = 0;
+
+	for (guint i = 0; !stop && i < change->objects->len; i++) {
+		const struct object_change *one =
+			&g_array_index(change->objects, struct object_change, i);
+		struct bpfrefs_change_item item = {
+			.size = sizeof(item),
+			.type = BPFREFS_CHANGE_STATE,
+			.key = one->key,
+			.before = one->before,
+			.after = one->after,
+			.text = change->text->str + one->at,
+			.length = one->length - 1,
+		};
+
+		stop = fn(&item, data);
+	}
+	return stop;
+}
+
+int bpfrefs_change_each(const struct bpfrefs_change *change, bpfrefs_change_fn fn, void *data)
+{
+	int stop = each_line(change, fn, data);
+
+	if (!stop)
+		stop = each_object(change, fn, data);
+	for (guint i = 0; !stop && i < change->gaps->len; i++) {
+		const struct gap_change *one = &g_array_index(change->gaps, struct gap_change, i);
+		const char *text = one->after ? one->after : "complete";
+		struct bpfrefs_change_item item = {
+			.size = sizeof(item),
+			.type = BPFREFS_CHANGE_COVERAGE,
+			.key.kind = BPFREFS_KIND_NONE,
+			.class_ = one->class_,
+			.text = text,
+			.length = strlen(text),
+		};
+
+		stop = fn(&item, data);
+	}
+	return stop;
 }

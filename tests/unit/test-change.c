@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* States of the system, and the lines that a reader gets for the changes between them. */
-#include "events/event_diff.h"
+#include "changes/change.h"
 #include "fixture.h"
+
+#include <poll.h>
 
 /* What build() adds. */
 static struct {
@@ -44,16 +46,16 @@ static void build(struct scan *scan)
 
 /* The present state, and all changes up to it. */
 struct history {
-	struct event_state *last;
+	struct bpfrefs_baseline *last;
 	GQueue changes;
 };
 
-static struct event_state *sample(struct bpfrefs_snapshot **snap)
+static struct bpfrefs_baseline *sample(struct bpfrefs_snapshot **snap)
 {
-	struct event_state *state = NULL;
+	struct bpfrefs_baseline *state = NULL;
 
 	*snap = snapshot_of(build);
-	g_assert_cmpint(event_state_new(*snap, &state), ==, 0);
+	g_assert_cmpint(bpfrefs_baseline_new(*snap, 0, &state), ==, 0);
 	return state;
 }
 
@@ -66,6 +68,12 @@ static void begin(struct history *history)
 	bpfrefs_snapshot_unref(snap);
 }
 
+static int append(const char *text, size_t length, void *data)
+{
+	g_string_append_len(data, text, (gssize)length);
+	return 0;
+}
+
 /*
  * The text for a reader that opened the file at change @opened and has read all changes but the
  * last @count.
@@ -73,10 +81,15 @@ static void begin(struct history *history)
 static char *text_of(struct history *history, guint count, uint64_t opened)
 {
 	GString *out = g_string_new(NULL);
-	GList *first = g_queue_peek_nth_link(&history->changes, history->changes.length - count);
+	g_autoptr(GPtrArray) changes = g_ptr_array_new();
 
+	for (guint i = history->changes.length - count; i < history->changes.length; i++)
+		g_ptr_array_add(changes, g_queue_peek_nth(&history->changes, i));
 	if (count)
-		event_changes_show(out, first, history->last, opened);
+		g_assert_cmpint(bpfrefs_changes_to_text(
+					(const struct bpfrefs_change *const *)changes->pdata, count,
+					history->last, opened, NULL, append, out),
+				==, 0);
 	return g_string_free(out, FALSE);
 }
 
@@ -87,15 +100,15 @@ static char *text_of(struct history *history, guint count, uint64_t opened)
 static char *step(struct history *history)
 {
 	struct bpfrefs_snapshot *snap;
-	struct event_state *next = sample(&snap);
-	struct event_change *change =
-		event_change_new(history->last, next, snap, history->changes.length + 1);
+	struct bpfrefs_baseline *next = sample(&snap);
+	struct bpfrefs_change *change =
+		bpfrefs_change_new(history->last, next, snap, history->changes.length + 1);
 
 	if (change) {
-		g_assert_cmpuint(event_change_bytes(change), >, 0);
+		g_assert_cmpuint(bpfrefs_change_bytes(change), >, 0);
 		g_queue_push_tail(&history->changes, change);
 	}
-	event_state_free(change ? history->last : next);
+	bpfrefs_baseline_free(change ? history->last : next);
 	if (change)
 		history->last = next;
 	bpfrefs_snapshot_unref(snap);
@@ -104,8 +117,8 @@ static char *step(struct history *history)
 
 static void finish(struct history *history)
 {
-	event_state_free(history->last);
-	g_queue_clear_full(&history->changes, (GDestroyNotify)event_change_free);
+	bpfrefs_baseline_free(history->last);
+	g_queue_clear_full(&history->changes, (GDestroyNotify)bpfrefs_change_free);
 	memset(&now, 0, sizeof(now));
 }
 
@@ -368,4 +381,128 @@ TEST_HISTORY(gap_after_the_open)
 	check(state, "+ " FD2("2") "# fd: partial: 3 processes: Permission denied\n");
 	check_text(state, 2, 0,
 		   "+ " FD1("?") "+ " FD2("2") "# fd: partial: 3 processes: Permission denied\n");
+}
+
+/* ---------------------------------------------------------------- items --- */
+
+static int add_item(const struct bpfrefs_change_item *item, void *data)
+{
+	static const char signs[] = { '+', '-', '!', '#' };
+	char key[BPFREFS_KEY_MAX];
+	GString *out = data;
+
+	g_assert_cmpuint(item->size, ==, sizeof(*item));
+	g_string_append_printf(out, "%c", signs[item->type]);
+	if (item->key.kind != BPFREFS_KIND_NONE)
+		g_string_append_printf(out, " %s", bpfrefs_key_format(item->key, key));
+	if (item->class_)
+		g_string_append_printf(out, " %s", item->class_->name);
+	if (item->type == BPFREFS_CHANGE_STATE)
+		g_string_append_printf(out, " %s %s", bpfrefs_state_name(item->before),
+				       bpfrefs_state_name(item->after));
+	else
+		g_string_append_printf(out, " %zu", item->length);
+	g_assert_null(memchr(item->text, '\n', item->length));
+	g_string_append_c(out, '\n');
+	return 0;
+}
+
+static char *items_of(const struct bpfrefs_change *change)
+{
+	GString *out = g_string_new(NULL);
+
+	g_assert_cmpint(bpfrefs_change_each(change, add_item, out), ==, 0);
+	return g_string_free(out, FALSE);
+}
+
+static int stop_at_once(const struct bpfrefs_change_item *item, void *data)
+{
+	(*(int *)data)++;
+	return item->type == BPFREFS_CHANGE_ADDED ? 7 : 0;
+}
+
+TEST_HISTORY(items)
+{
+	g_autofree char *first = NULL, *second = NULL;
+	const struct bpfrefs_change *change;
+	int calls = 0;
+
+	begin(state);
+	now.third = true;
+	now.token = 1;
+	now.used_by_pinned = true;
+	g_free(step(state));
+	change = g_queue_peek_tail(&state->changes);
+	first = items_of(change);
+	g_assert_cmpstr(first, ==,
+			"+ map/2 fd 53\n+ map/3 fd 53\n+ map/3 prog 48\n+ prog/4 pin 50\n"
+			"! map/3 held at-risk\n");
+	g_assert_cmpuint(bpfrefs_change_count(change), ==, 5);
+	g_assert_cmpuint(bpfrefs_change_number(change), ==, 1);
+	g_assert_cmpint(bpfrefs_change_each(change, stop_at_once, &calls), ==, 7);
+	g_assert_cmpint(calls, ==, 1);
+	now.third = false;
+	now.gap = 2;
+	g_free(step(state));
+	now.third = true;
+	now.gap = 0;
+	g_free(step(state));
+	/* The gap hid a record, which is neither removed nor added. */
+	second = items_of(g_queue_peek_tail(&state->changes));
+	g_assert_cmpstr(second, ==, "# fd 8\n");
+}
+
+/* -------------------------------------------------------------- monitor --- */
+
+static bool with_more;
+
+static void build_watched(struct scan *scan)
+{
+	object(scan, map(1), "hash", false);
+	open_fd(scan, map(1), 77, "x", 3, 1);
+	if (with_more)
+		open_fd(scan, map(1), 77, "x", 4, 2);
+}
+
+static int next_items(struct bpfrefs_monitor *monitor, char **items)
+{
+	struct bpfrefs_change *change;
+	int changed = bpfrefs_monitor_next(monitor, &change);
+
+	*items = change ? items_of(change) : NULL;
+	bpfrefs_change_free(change);
+	return changed;
+}
+
+TEST(monitor)
+{
+	struct fake fake = { .build = build_watched };
+	struct bpfrefs_ctx *ctx = fake_ctx_new(&fake);
+	struct bpfrefs_monitor *monitor;
+	struct pollfd wait = { .events = POLLIN };
+	g_autofree char *added = NULL, *removed = NULL, *nothing = NULL;
+
+	g_assert_cmpint(bpfrefs_monitor_open(ctx, 0, &monitor), ==, -EINVAL);
+	fake.collect_error = -EPERM;
+	g_assert_cmpint(bpfrefs_monitor_open(ctx, 5, &monitor), ==, -EPERM);
+	fake.collect_error = 0;
+	g_assert_cmpint(bpfrefs_monitor_open(ctx, 5, &monitor), ==, 0);
+	wait.fd = bpfrefs_monitor_fd(monitor);
+	g_assert_cmpint(poll(&wait, 1, -1), ==, 1);
+	g_assert_cmpint(next_items(monitor, &nothing), ==, 0);
+	g_assert_null(nothing);
+	with_more = true;
+	g_assert_cmpint(poll(&wait, 1, -1), ==, 1);
+	/* A failed snapshot is not a change, and the next one is compared with the last good one. */
+	fake.collect_error = -ENOMEM;
+	g_assert_cmpint(next_items(monitor, &nothing), ==, -ENOMEM);
+	g_assert_null(nothing);
+	fake.collect_error = 0;
+	g_assert_cmpint(next_items(monitor, &added), ==, 1);
+	g_assert_true(g_str_has_prefix(added, "+ map/1 fd "));
+	with_more = false;
+	g_assert_cmpint(next_items(monitor, &removed), ==, 1);
+	g_assert_true(g_str_has_prefix(removed, "- map/1 fd "));
+	bpfrefs_monitor_close(monitor);
+	bpfrefs_ctx_close(ctx);
 }
