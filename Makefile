@@ -76,9 +76,10 @@ fuzz-merge: all
 	@python3 tests/fuzz/fuzz.py $(BUILD) tests/fuzz/corpus --merge $(TARGETS)
 
 # Runs the kernel tests on other kernels, in virtual machines: 5.10, 6.1, 6.12 and newest, or KERNEL
-# alone. The kernels are Debian's, downloaded once to /var/cache/bpfrefs-vm, or below
+# alone. KERNEL=service is bpfrefs.service under systemd, from the packages of what is committed. The kernels are Debian's, downloaded once to /var/cache/bpfrefs-vm, or below
 # $XDG_CACHE_HOME.
 check-vm: all
+	$(if $(filter service,$(or $(KERNEL),service)),@docs/packaging/deb.sh $(BUILD)/deb)
 	@rm -f $(BUILD)/meson-logs/testlog-vm.json
 	@meson test -C $(BUILD) --no-rebuild --setup=vm --print-errorlogs \
 		$(if $(KERNEL),vm-$(KERNEL),--suite=vm --suite=vm-more) || true
