@@ -101,9 +101,9 @@ class Script:
         self.process.stdout.close()
 
 
-def pinned_elsewhere(env):
+def pinned_elsewhere(env, *options):
     """A map that nothing holds but a pin in a bpffs of the helper's own mount namespace."""
-    daemon, helper = env.daemon(), env.helper()
+    daemon, helper = env.daemon(*options), env.helper()
     place = env.tmp / "elsewhere"
     place.mkdir()
     helper.do("newns")
@@ -216,19 +216,22 @@ def test_thread_of_a_zombie(env):
     check_keeper(env, lambda env, helper, place: Script(env, THREAD, helper.pid, "exit"))
 
 
+def opening(path, flags=os.O_RDONLY):
+    """What keeps a thing by a descriptor of a path below /proc/PID of the helper, or of the bpffs."""
+    return lambda env, helper, place: Opened(env, os.open(
+        f"/proc/{helper.pid}/{path}" if path else place, flags | os.O_CLOEXEC))
+
+
 def test_descriptor_of_the_namespace(env):
-    check_keeper(env, lambda env, helper, place: Opened(env, os.open(
-        f"/proc/{helper.pid}/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)))
+    check_keeper(env, opening("ns/mnt"))
 
 
 def test_path_descriptor_of_the_namespace(env):
-    check_keeper(env, lambda env, helper, place: Opened(env, os.open(
-        f"/proc/{helper.pid}/ns/mnt", os.O_PATH | os.O_CLOEXEC)))
+    check_keeper(env, opening("ns/mnt", os.O_PATH))
 
 
 def test_open_mountinfo(env):
-    check_keeper(env, lambda env, helper, place: Opened(env, os.open(
-        f"/proc/{helper.pid}/mountinfo", os.O_RDONLY | os.O_CLOEXEC)))
+    check_keeper(env, opening("mountinfo"))
 
 
 class Bound:
@@ -272,7 +275,8 @@ def test_bind_mount_here(env):
     check_stays(env, lambda env, helper, place: Bound(env, helper))
 
 
-def test_bind_mount_in_a_third_namespace(env):
+def in_a_third_namespace(env):
+    """What keeps a namespace by a bind mount of its file in an older one."""
     next(processors(env))
     target = env.tmp / "third"
     target.touch()
@@ -285,7 +289,11 @@ def test_bind_mount_in_a_third_namespace(env):
         keeper = Child(env, enter)
         older.end()
         return keeper
-    check_keeper(env, bind)
+    return bind
+
+
+def test_bind_mount_in_a_third_namespace(env):
+    check_keeper(env, in_a_third_namespace(env))
 
 
 # ---------------------------------------------------- the bpffs, while mounted ---
@@ -299,13 +307,11 @@ def test_root_directory(env):
 
 
 def test_open_directory(env):
-    check_keeper(env, lambda env, helper, place: Opened(env, os.open(
-        place, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)))
+    check_keeper(env, opening("", os.O_RDONLY | os.O_DIRECTORY))
 
 
 def test_path_descriptor(env):
-    check_keeper(env, lambda env, helper, place: Opened(env, os.open(
-        place, os.O_PATH | os.O_CLOEXEC)))
+    check_keeper(env, opening("", os.O_PATH))
 
 
 def clone_in(helper, place, flags):
@@ -330,34 +336,29 @@ def test_clone_of_a_tree(env):
         env, lambda: clone_in(helper, place, AT_RECURSIVE)))
 
 
-def test_clone_in_flight(env):
-    """The descriptor of a clone in a message, where no walk searches: the kernel's counts show it."""
+def check_in_flight(env, get):
+    """A descriptor in a message, where no walk searches: the kernel's counts show it."""
+    kept = []
+
     def keep(env, helper, place):
         def action():
-            tree = clone_in(helper, place, AT_RECURSIVE)
+            fd = get(helper, place)
             ends = socket.socketpair()
-            ends[0].sendmsg([b"x"], [(socket.SOL_SOCKET, socket.SCM_RIGHTS,
-                                      array.array("i", [tree]))])
-            os.close(tree)
+            ends[0].sendmsg([b"x"], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [fd]))])
+            os.close(fd)
             kept.append(ends)
         return Child(env, action)
-    kept = []
     check_stays(env, keep)
+
+
+def test_clone_in_flight(env):
+    check_in_flight(env, lambda helper, place: clone_in(helper, place, AT_RECURSIVE))
 
 
 def test_descriptor_in_flight(env):
     """The same of a directory in it, while the namespace is there."""
-    def keep(env, _helper, place):
-        def action():
-            fd = os.open(place, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-            ends = socket.socketpair()
-            ends[0].sendmsg([b"x"], [(socket.SOL_SOCKET, socket.SCM_RIGHTS,
-                                      array.array("i", [fd]))])
-            os.close(fd)
-            kept.append(ends)
-        return Child(env, action)
-    kept = []
-    check_stays(env, keep)
+    check_in_flight(env, lambda _helper, place: os.open(
+        place, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC))
 
 
 # --------------------------------------------------------- a detached bpffs ---
@@ -458,14 +459,7 @@ def test_first_process_with_another_root(env):
 
 def check_procfs(env, keep):
     """Without walkers the keepers that procfs shows are named as well, and what is not shown is said."""
-    helper, place = env.helper(), env.tmp / "elsewhere"
-    daemon = env.daemon("--source=proc")
-    place.mkdir()
-    helper.do("newns")
-    helper.do("mount", place)
-    obj = helper.make("map", "array", name="kept")
-    helper.do("pin", obj.var, place / "x")
-    obj.close()
+    daemon, helper, place, obj = pinned_elsewhere(env, "--source=proc")
     check_named(daemon, obj, helper.pid)
     keeper = keep(env, helper, f"/proc/{helper.pid}/root{place}")
     check_named(daemon, obj, helper.pid, keeper.pid)
@@ -494,8 +488,7 @@ def test_procfs_thread_of_a_zombie(env):
 
 
 def test_procfs_descriptor(env):
-    check_procfs(env, lambda env, helper, place: Opened(env, os.open(
-        f"/proc/{helper.pid}/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)))
+    check_procfs(env, opening("ns/mnt"))
 
 
 def test_procfs_directories(env):
@@ -505,19 +498,7 @@ def test_procfs_directories(env):
 
 
 def test_procfs_bind_mount(env):
-    next(processors(env))
-    target = env.tmp / "third"
-    target.touch()
-    older = Child(env, own_namespace)
-
-    def bind(env, helper, _place):
-        def enter():
-            join_namespace(older)
-            mount(f"/proc/{helper.pid}/ns/mnt", target, None, MS_BIND)
-        keeper = Child(env, enter)
-        older.end()
-        return keeper
-    check_procfs(env, bind)
+    check_procfs(env, in_a_third_namespace(env))
 
 
 if __name__ == "__main__":

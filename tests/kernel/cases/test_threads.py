@@ -77,8 +77,8 @@ def test_leader_gone_maps_later(env):
     daemon.gone(obj)
 
 
-def test_leader_gone_mapped_ring(env):
-    """A map registered with an io_uring ring that is only mapped."""
+def in_a_ring(env):
+    """A map that is registered with the io_uring ring of a helper."""
     daemon, helper = env.daemon(), env.helper()
     try:
         helper.do("uring", "ring")
@@ -86,6 +86,12 @@ def test_leader_gone_mapped_ring(env):
         raise Skip(f"no io_uring: {error}") from error
     obj = helper.make("map", "array")
     helper.do("uring_files", "ring", obj.var)
+    return daemon, helper, obj
+
+
+def test_leader_gone_mapped_ring(env):
+    """A map registered with an io_uring ring that is only mapped."""
+    daemon, helper, obj = in_a_ring(env)
     helper.do("map_file", "ring")
     helper.do("close", "ring")
     obj.close()
@@ -95,13 +101,7 @@ def test_leader_gone_mapped_ring(env):
 
 def test_leader_gone_ring_of_a_thread(env):
     """The same with a ring that a thread has registered with itself."""
-    daemon, helper = env.daemon(), env.helper()
-    try:
-        helper.do("uring", "ring")
-    except OSError as error:
-        raise Skip(f"no io_uring: {error}") from error
-    obj = helper.make("map", "array")
-    helper.do("uring_files", "ring", obj.var)
+    daemon, helper, obj = in_a_ring(env)
     leave(helper)
     try:
         helper.do("uring_self", "ring")
