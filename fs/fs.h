@@ -282,17 +282,6 @@ size_t handles_length(struct handles *handles, uint64_t ino);
  */
 bool handles_peek(struct handles *handles, uint64_t ino, size_t *length, struct timespec *when);
 
-/* ---------------------------------------- paths in SOURCE (path.c) --- */
-
-/*
- * Opens the directory of @path, which is relative to SOURCE, and returns its last component. Uses
- * openat2(2) with RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_XDEV and the caller's
- * rights, which the thread has entered. -EXDEV if the path leaves SOURCE (absolute, "..", a
- * symlink, a mount), -EINVAL if the path or a component is empty, -ENOENT if there is no such
- * directory. @dir_fd gets an owned O_PATH descriptor, and @name points into @path.
- */
-int path_open_parent(int source_fd, const char *path, int *dir_fd, const char **name);
-
 /* --------------------------------------------- automatic keeps (auto.c) --- */
 
 /*

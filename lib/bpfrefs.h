@@ -934,14 +934,6 @@ void bpfrefs_monitor_close(struct bpfrefs_monitor *monitor);
 /* ------------------------------------------------------------- effects --- */
 
 /**
- * Opens a descriptor of an object (BPF_*_GET_FD_BY_ID). It is a reference to the object, and for a
- * map a user reference too, until it is closed.
- * @return the owned descriptor, which is close-on-exec; -ENOENT if there is no such object;
- *	otherwise the error of bpf(2)
- */
-int bpfrefs_object_open(struct bpfrefs_ctx *ctx, struct bpfrefs_key key);
-
-/**
  * Pins an object in a bpffs (BPF_OBJ_PIN), with the credentials of the calling thread.
  *
  * @param dir_fd the directory

@@ -45,4 +45,13 @@ int ctl_keep(const struct where *w, const struct caller *caller, const char *com
 int ctl_control(const struct where *w, const struct caller *caller, const char *command,
 		char **reason);
 
+/*
+ * Opens the directory of @path, which is relative to SOURCE, and returns its last component. Uses
+ * openat2(2) with RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_XDEV and the caller's
+ * rights, which the thread has entered. -EXDEV if the path leaves SOURCE (absolute, "..", a
+ * symlink, a mount), -EINVAL if the path or a component is empty, -ENOENT if there is no such
+ * directory. @dir_fd gets an owned O_PATH descriptor, and @name points into @path.
+ */
+int ctl_open_parent(int source_fd, const char *path, int *dir_fd, const char **name);
+
 #endif

@@ -88,8 +88,9 @@ struct holder_class {
 	 */
 	void (*removes)(struct removal *removal, const struct bpfrefs_ref *ref);
 	/*
-	 * Its own state while a scan runs: so many zeroed bytes (scan_state()). @end frees what
-	 * they own.
+	 * Its own state while a scan runs: so many zeroed bytes (scan_state()). There is no
+	 * function that begins it: what a class needs, it makes in @walk or when a record needs
+	 * it. @end frees what they own.
 	 */
 	size_t state;
 	void (*end)(void *state);

@@ -36,16 +36,6 @@ int pin_object_open(struct bpfrefs_ctx *ctx, struct bpfrefs_key key)
 	return fd;
 }
 
-int bpfrefs_object_open(struct bpfrefs_ctx *ctx, struct bpfrefs_key key)
-{
-	int fd;
-
-	ctx_lock(ctx);
-	fd = pin_object_open(ctx, key);
-	g_mutex_unlock(&ctx->lock);
-	return fd;
-}
-
 static int pin_locked(struct bpfrefs_ctx *ctx, struct bpfrefs_key key, int dir_fd, const char *name)
 {
 	bpfrefs_autofd fd = pin_object_open(ctx, key);

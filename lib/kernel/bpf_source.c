@@ -14,7 +14,7 @@
 #include "kernel/pin_tree.h"
 #include "kernel/pipeline.h"
 #include "kernel/socket_holders.h"
-#include "procfs/fdinfo.h"
+#include "procfs/procfs.h"
 #include "uapi/info.h"
 #include "uapi/syscalls.h"
 

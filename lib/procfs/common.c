@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Functions that the parts of the procfs source share: gaps, edges, and the program
- * arrays seen so far.
+ * Functions that the parts of the procfs source share: gaps, the memory of an object, edges, and the
+ * program arrays seen so far.
  */
 #include <linux/bpf.h>
 #include <stdio.h>
@@ -9,7 +9,8 @@
 #include <time.h>
 
 #include "procfs/fdinfo.h"
-#include "procfs/proc_array.h"
+#include "procfs/procfs.h"
+#include "uapi/syscalls.h"
 
 /* ---------------------------------------------------------- helpers --- */
 
@@ -35,6 +36,28 @@ void proc_gaps(struct scan *scan, const struct proc_gap *gaps, size_t count)
 bool proc_is_gone(int err)
 {
 	return err == -ENOENT || err == -ESRCH || err == -ENOTDIR;
+}
+
+/* ------------------------------------------------------------ memory --- */
+
+/* From fdinfo (bpf_map_show_fdinfo(), bpf_prog_show_fdinfo()). */
+uint64_t proc_memlock_fd(int proc_fd, int fd)
+{
+	char path[32], text[4096];
+	uint64_t bytes;
+
+	snprintf(path, sizeof(path), "self/fdinfo/%d", fd);
+	if (proc_text_read_at(proc_fd, path, text, sizeof(text)) < 0 ||
+	    !fdinfo_num(text, "memlock", &bytes))
+		return BPFREFS_UNKNOWN;
+	return bytes;
+}
+
+uint64_t proc_memlock(struct bpfrefs_ctx *ctx, struct bpfrefs_key key)
+{
+	bpfrefs_autofd fd = syscall_open_id(key.kind, key.id);
+
+	return fd < 0 ? BPFREFS_UNKNOWN : proc_memlock_fd(ctx->proc_fd, fd);
 }
 
 /* ------------------------------------------------------------- edges --- */

@@ -20,11 +20,4 @@ bool fdinfo_num(const char *text, const char *key, uint64_t *value);
 /* The object of the descriptor with this fdinfo. Returns 0, or -EINVAL if it is no BPF object. */
 int fdinfo_key(const char *text, struct bpfrefs_key *key);
 
-/*
- * The memory that is charged for an object, by a descriptor of this process, or by one that is opened
- * for the moment, with ctx->lock held. BPFREFS_UNKNOWN if it cannot be read.
- */
-uint64_t proc_memlock_fd(int proc_fd, int fd);
-uint64_t proc_memlock(struct bpfrefs_ctx *ctx, struct bpfrefs_key key);
-
 #endif

@@ -9,7 +9,7 @@
 
 #include "bpf/records.h"
 #include "procfs/fdinfo.h"
-#include "procfs/proc_array.h"
+#include "procfs/procfs.h"
 #include "uapi/syscalls.h"
 #include "uapi/uapi_info.h"
 

@@ -7,6 +7,7 @@
 #define BPFREFS_PROC_H
 
 #include "snapshot/private.h"
+#include "uapi/info.h"
 
 /*
  * What could not be read of one sort, and the first error: a positive errno, 0 if it was no error.
@@ -27,6 +28,13 @@ void proc_gaps(struct scan *scan, const struct proc_gap *gaps, size_t count);
 
 /* Returns true if an error means that the process or file has disappeared. */
 bool proc_is_gone(int err);
+
+/*
+ * The memory that is charged for an object, by a descriptor of this process, or by one that is opened
+ * for the moment, with ctx->lock held. BPFREFS_UNKNOWN if it cannot be read.
+ */
+uint64_t proc_memlock_fd(int proc_fd, int fd);
+uint64_t proc_memlock(struct bpfrefs_ctx *ctx, struct bpfrefs_key key);
 
 /*
  * Reads the decimal names in a directory of procfs into an array of uint32_t, ascending,
@@ -146,7 +154,6 @@ struct proc_edges {
 /* Adds the references of all edges of a kind of holder to its class. */
 void proc_edges_take(struct scan *scan, enum bpfrefs_kind holder);
 /* Adds the edges of the slots of a program array or map of maps (slots.c). */
-struct map_facts;
 void proc_slots_read(struct proc_edges *edges, int fd, const struct map_facts *facts);
 /* Returns the new edge, which is valid until the next call; NULL if there is no memory for it. */
 struct proc_edge *proc_edge_add(struct proc_edges *edges, struct bpfrefs_key holder,
@@ -176,5 +183,26 @@ struct proc_scan {
 	/* uint32_t: the ids of new maps for which no holder was found. */
 	GArray *unclassified;
 };
+
+/* ------------------------------------------ program arrays (common.c) --- */
+
+/* The properties of program arrays seen so far, by id: those that never change. */
+struct proc_array {
+	struct map_facts facts;
+	uint64_t memlock;
+};
+
+const struct proc_array *proc_array_find(const struct proc_data *data, uint32_t id);
+/* Records whether a map is a program array. */
+void proc_array_meet(struct proc_data *data, const struct map_facts *facts, uint64_t memlock);
+bool proc_array_is_unclassified(const struct proc_data *data, uint32_t id);
+/*
+ * Waits before unclassified maps are opened. One of them may be a program array whose last user has
+ * just been removed. The work that this started to clear it must be finished before the close of
+ * our descriptor starts it again.
+ */
+void proc_array_wait(void);
+/* Removes the arrays that are not in this scan, since their ids may be used again. */
+void proc_arrays_sweep(struct scan *scan);
 
 #endif

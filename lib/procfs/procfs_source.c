@@ -6,7 +6,7 @@
 #include <sys/syscall.h>
 
 #include "procfs/fdinfo.h"
-#include "procfs/proc_array.h"
+#include "procfs/procfs.h"
 #include "snapshot/snapshot.h"
 #include "uapi/syscalls.h"
 #include "uapi/uapi_info.h"

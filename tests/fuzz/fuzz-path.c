@@ -9,7 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "fs.h"
+#include "control/ctl.h"
 #include "fuzz.h"
 
 static int source_fd;
@@ -52,7 +52,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	char *path = exact_string(data, size);
 	const char *name = NULL;
-	int fd = -1, err = path_open_parent(source_fd, path, &fd, &name);
+	int fd = -1, err = ctl_open_parent(source_fd, path, &fd, &name);
 
 	if (err) {
 		must(err < 0 && fd == -1);

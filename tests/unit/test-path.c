@@ -4,8 +4,8 @@
 #include <glib/gstdio.h>
 #include <unistd.h>
 
+#include "control/ctl.h"
 #include "fixture.h"
-#include "fs.h"
 
 static int top_fd;
 
@@ -26,7 +26,7 @@ static void tree_init(struct temp_dir *dir)
 static int try(const char *path, char **last)
 {
 	const char *name = NULL;
-	int fd = -1, err = path_open_parent(top_fd, path, &fd, &name);
+	int fd = -1, err = ctl_open_parent(top_fd, path, &fd, &name);
 
 	if (last)
 		*last = err ? NULL : g_strdup(name);
@@ -55,7 +55,7 @@ TEST_PATH(which_directory)
 	const char *name;
 	int fd;
 
-	g_assert_cmpint(path_open_parent(top_fd, "dir/sub/x", &fd, &name), ==, 0);
+	g_assert_cmpint(ctl_open_parent(top_fd, "dir/sub/x", &fd, &name), ==, 0);
 	g_assert_cmpint(fstatat(top_fd, "dir/sub", &want, 0), ==, 0);
 	g_assert_cmpint(fstat(fd, &got), ==, 0);
 	g_assert_true(want.st_ino == got.st_ino && want.st_dev == got.st_dev);
