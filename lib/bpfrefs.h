@@ -594,6 +594,11 @@ struct bpfrefs_root {
 	/** The objects from the target of @ref ref to the object of the query, both included. */
 	const struct bpfrefs_key *chain;
 	size_t count; /**< the number of objects in @ref chain, 1 or more */
+	/**
+	 * The number of references of this root that lead to the object, 1 or more: of a process
+	 * all its descriptors and the like, of which @ref ref is one that is nearest.
+	 */
+	size_t ways;
 };
 
 /** The callback of bpfrefs_snapshot_roots(), called with one root. */
@@ -601,9 +606,10 @@ typedef int (*bpfrefs_root_fn)(const struct bpfrefs_root *root, void *data);
 
 /**
  * Calls @p fn for each root that leads to an object, until @p fn returns non-zero. The nearest root
- * comes first. Each root has one shortest chain. Processes, pins, attachments and the kernel itself
- * are roots. An automatic keep is not a root. If a pin or an attachment lasts only as long as
- * processes keep its bpffs, namespace or device, those processes are the roots.
+ * comes first. Each root has one shortest chain: a process is one root, however many descriptors it
+ * has. Processes, pins, attachments and the kernel itself are roots. An automatic keep is not a
+ * root. If a pin or an attachment lasts only as long as processes keep its bpffs, namespace or
+ * device, those processes are the roots.
  *
  * @return what @p fn returned last, -ENOENT if there is no such object, -ENOMEM
  */

@@ -26,6 +26,8 @@ static int show_root(const struct bpfrefs_root *root, void *data)
 			out, " owner=%s owner_pid=%" PRIu32 " owner_comm=", root->owner, root->pid);
 		fmt_add_value(out, root->comm);
 	}
+	if (root->ways > 1)
+		g_string_append_printf(out, " ways=%zu", root->ways);
 	for (size_t i = 0; text_room(out) == 0 && i < root->count; i++)
 		g_string_append_printf(
 			out, "%s%s", i ? "," : " chain=", bpfrefs_key_format(root->chain[i], key));

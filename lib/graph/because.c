@@ -49,14 +49,45 @@ static char *text_by_object(const struct bpfrefs_ref *ref)
 	return g_strdup_printf("%s holds it (%s)", holder, via->word);
 }
 
+/*
+ * Adds how many references of the same class the process has to the object, and how many other
+ * processes have any. An object may have a hundred thousand descriptors.
+ */
+static void add_other_processes(GString *text, const struct states *st, const struct edge *edge)
+{
+	const struct graph *graph = st->graph;
+	g_autoptr(GHashTable) others = g_hash_table_new(NULL, NULL);
+	uint32_t place = graph_index_of_node(graph, edge->to), same = 0;
+
+	for (uint32_t i = graph->in_first[place]; i < graph->in_first[place + 1]; i++) {
+		const struct edge *other = &graph->edge[i];
+
+		if (other->kind != EDGE_PROCESS)
+			continue;
+		if (other->pid != edge->pid)
+			g_hash_table_add(others, GUINT_TO_POINTER(other->pid));
+		else if (other->ref->class == edge->ref->class)
+			same++;
+	}
+	if (same > 1)
+		g_string_append_printf(text, ", one of %" G_GUINT32_FORMAT, same);
+	if (g_hash_table_size(others))
+		g_string_append_printf(text, "; %u other process%s too", g_hash_table_size(others),
+				       g_hash_table_size(others) == 1 ? " holds it" : "es hold it");
+}
+
 static char *text_by_process(const struct states *st, const struct edge *edge)
 {
 	const struct holder_class *class = edge->ref->class;
 	g_autofree char *process = process_text(st->snap, edge->pid);
+	GString *text = g_string_new(process);
 
 	if (class->process_says)
-		return g_strdup_printf("%s %s", process, class->process_says);
-	return g_strdup_printf("%s holds it (%s)", process, class->pub.name);
+		g_string_append_printf(text, " %s", class->process_says);
+	else
+		g_string_append_printf(text, " holds it (%s)", class->pub.name);
+	add_other_processes(text, st, edge);
+	return g_string_free(text, FALSE);
 }
 
 static char *text_by_place(const struct states *st, const struct bpfrefs_ref *ref, bool owned)

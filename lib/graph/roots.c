@@ -163,18 +163,35 @@ static gboolean pair_equal(gconstpointer a, gconstpointer b)
 }
 
 /*
- * False if the process keeps the same reference in another way too, such as through a bpffs and
- * through the mount namespace that the bpffs is mounted in.
+ * What is one root: a process, however many of its references lead to the object; or a process with a
+ * reference that it keeps, whether through a bpffs or through the mount namespace that the bpffs is
+ * mounted in. Any other root has one reference, and no process here.
  */
-static bool is_new(GHashTable *seen, const struct bpfrefs_root *root)
+static struct pair root_identity(const struct root_search *search, const struct chain *chain)
 {
-	struct pair *pair;
+	const struct edge *edge = chain->root;
 
-	if (!root->owner)
-		return true;
-	pair = g_new(struct pair, 1);
-	*pair = (struct pair){ root->ref, root->pid };
-	return g_hash_table_add(seen, pair);
+	if (edge->kind == EDGE_PROCESS)
+		return (struct pair){ edge->ref ? NULL : ref_of(search, chain), edge->pid };
+	return (struct pair){ edge->ref, 0 };
+}
+
+/* How many chains each root has: owned struct pair -> number. NULL: there is no memory. */
+static GHashTable *count_ways(const struct root_search *search, const GArray *chains)
+{
+	GHashTable *ways;
+
+	if (!memory_available(chains->len * 4 * sizeof(struct pair)))
+		return NULL;
+	ways = g_hash_table_new_full(pair_hash, pair_equal, g_free, NULL);
+	for (guint i = 0; i < chains->len; i++) {
+		struct pair key = root_identity(search, &g_array_index(chains, struct chain, i));
+		guint count = GPOINTER_TO_UINT(g_hash_table_lookup(ways, &key));
+
+		g_hash_table_insert(ways, g_memdup2(&key, sizeof(key)),
+				    GUINT_TO_POINTER(count + 1));
+	}
+	return ways;
 }
 
 static struct bpfrefs_root root_of(const struct root_search *search, const struct chain *chain,
@@ -203,18 +220,25 @@ static int call_all(const struct root_search *search, bpfrefs_root_fn fn, void *
 			: NULL;
 	g_autofree struct bpfrefs_key *keys =
 		memory_try(2 * (size_t)search->graph->objects, sizeof(*keys));
-	g_autoptr(GHashTable) seen = g_hash_table_new_full(pair_hash, pair_equal, g_free, NULL);
+	g_autoptr(GHashTable) ways = chains ? count_ways(search, chains) : NULL;
 	int stop = 0;
 
-	if (!chains || !keys)
+	if (!ways || !keys)
 		return -ENOMEM;
 	g_array_sort(chains, nearest_first);
 	for (guint i = 0; !stop && i < chains->len; i++) {
-		struct bpfrefs_root root =
-			root_of(search, &g_array_index(chains, struct chain, i), keys);
+		const struct chain *chain = &g_array_index(chains, struct chain, i);
+		struct pair key = root_identity(search, chain);
+		gpointer count = g_hash_table_lookup(ways, &key);
+		struct bpfrefs_root root;
 
-		if (is_new(seen, &root))
-			stop = fn(&root, data);
+		/* The nearest one has been shown. */
+		if (!count)
+			continue;
+		g_hash_table_remove(ways, &key);
+		root = root_of(search, chain, keys);
+		root.ways = GPOINTER_TO_UINT(count);
+		stop = fn(&root, data);
 	}
 	return stop;
 }

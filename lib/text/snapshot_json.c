@@ -130,6 +130,8 @@ static int add_root(const struct bpfrefs_root *root, void *data)
 		json_number(json, "owner_pid", root->pid);
 		json_text(json, "owner_comm", root->comm);
 	}
+	if (root->ways > 1)
+		json_number(json, "ways", root->ways);
 	json_begin(json, "chain", '[');
 	for (size_t i = 0; i < root->count; i++)
 		json_key(json, NULL, root->chain[i]);

@@ -14,7 +14,7 @@
 /* --------------------------------------------------------------- lines --- */
 
 /*
- * Each descriptor and each pin is a root of its own. The program of link/7 only uses the array,
+ * Each process and each pin is a root of its own. The program of link/7 only uses the array,
  * which does not lead to the slots of the array.
  */
 TEST_SCANNED(roots)
@@ -22,9 +22,7 @@ TEST_SCANNED(roots)
 	check_shown(
 		fake, fake_tail, 0, show_roots,
 		"map/12 fd ref=1 user=1 file=1 pid=4194303 comm=the\\040loader fd=9 "
-		"chain=map/12,prog/6\n"
-		"map/12 fd ref=0 user=0 file=1 pid=4194303 comm=the\\040loader fd=10 "
-		"chain=map/12,prog/6\n"
+		"ways=2 chain=map/12,prog/6\n"
 		"map/12 pin ref=1 user=1 path=/sys/fs/bpf/app/conns ino=77 chain=map/12,prog/6\n"
 		"map/12 pin ref=1 user=1 path=/sys/fs/bpf/other/x ino=78 chain=map/12,prog/6\n");
 	check_shown(fake, fake_link, 0, show_roots,
@@ -109,10 +107,7 @@ TEST_SCANNED(json)
 		"\"id\":5,\"name\":\"entry\",\"via\":\"used_maps\"}],"
 		"\"roots\":[{\"object\":\"map/12\",\"class\":\"fd\",\"ref\":1,\"user\":1,"
 		"\"file\":1,\"pid\":4194303,\"comm\":\"the loader\",\"fd\":9,"
-		"\"chain\":[\"map/12\",\"prog/5\"]},"
-		"{\"object\":\"map/12\",\"class\":\"fd\",\"ref\":0,\"user\":0,"
-		"\"file\":1,\"pid\":4194303,\"comm\":\"the loader\",\"fd\":10,"
-		"\"chain\":[\"map/12\",\"prog/5\"]},"
+		"\"ways\":2,\"chain\":[\"map/12\",\"prog/5\"]},"
 		"{\"object\":\"map/12\",\"class\":\"pin\",\"ref\":1,\"user\":1,"
 		"\"path\":\"/sys/fs/bpf/app/conns\",\"ino\":77,"
 		"\"chain\":[\"map/12\",\"prog/5\"]},"

@@ -29,7 +29,8 @@ TEST_GRAPH(held)
 	state_is(snap, map(1), BPFREFS_STATE_HELD, "pinned at /sys/fs/bpf/x");
 	state_is(snap, prog(3), BPFREFS_STATE_HELD, "map/1 has it in slot 0");
 	state_is(snap, map(2), BPFREFS_STATE_HELD, "prog/3 uses it");
-	state_is(snap, prog(4), BPFREFS_STATE_HELD, "pid 77 (loader) has a descriptor");
+	state_is(snap, prog(4), BPFREFS_STATE_HELD,
+		 "pid 77 (loader) has a descriptor; 1 other process holds it too");
 	state_is(snap, link_(5), BPFREFS_STATE_HELD, "pid 77 (loader) has a descriptor");
 	state_is(snap, prog(6), BPFREFS_STATE_HELD, "link/5 attaches it");
 	state_is(snap, map(7), BPFREFS_STATE_HELD, "bpfrefs keeps it (fd)");

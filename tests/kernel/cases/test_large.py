@@ -3,10 +3,12 @@
 """More holders of one object than a walk's buffer has room for (256 KiB: eleven thousand descriptors): it must be drained and go
 on where it was, and neither lose nor repeat a record."""
 import os
+import resource
 import subprocess
 import sys
 
 from harness import check, equal, eventually, fields, main, names
+from made import taken
 
 COUNT = 15000
 LONG_KEYS = 1200
@@ -129,6 +131,45 @@ def test_names_of_one_pin(env):
     for name in names(env.bpffs):
         os.unlink(env.bpffs / name)
     end(process, daemon, key)
+
+
+def test_descriptors_of_several_processes(env):
+    """A hundred thousand descriptors of one map: all are in holders, and the answers are sums."""
+    daemon, processes = env.daemon(), 5
+    helper = env.helper()
+    obj = helper.make("map", "hash")
+    each = resource.getrlimit(resource.RLIMIT_NOFILE)[1] - 200
+    each = min(each, 100000 // processes)
+    script = (f"import os, resource, sys; resource.setrlimit(resource.RLIMIT_NOFILE, ({each + 200}, "
+              f"{each + 200})); [os.dup(0) for _ in range({each})]; os.write(1, b'+'); os.read(2, 1)")
+    children = []
+    with taken(obj) as fd:
+        for _ in range(processes):
+            out, wait = os.pipe(), os.pipe()
+            children.append((subprocess.Popen([sys.executable, "-c", script], stdin=fd, stdout=out[1],
+                                              stderr=wait[0]), out, wait))
+    for child, out, wait in children:
+        os.close(out[1])
+        os.close(wait[0])
+        equal(os.read(out[0], 1), b"+", "its descriptors")
+    # a child has its standard input, too
+    found = check_account(daemon, obj.key, 1, processes * (each + 1) + 1, 1)
+    equal(len({(fields(x)["pid"], fields(x)["fd"]) for x in found}), len(found), "different ones")
+    roots = daemon.lines(f"{obj.key}/roots")[0]
+    equal({fields(x)["pid"]: fields(x).get("ways") for x in roots},
+          {str(helper.pid): None} | {str(x[0].pid): str(each + 1) for x in children})
+    equal(len(roots), processes + 1)
+    refs = daemon.read(f"{obj.key}/refs")
+    check("fd: ref=1 user=1\n" in refs and f"; {processes} other processes hold it too" in refs or
+          f", one of {each + 1}; {processes} other processes hold it too" in refs, refs)
+    check(len(refs) < 1000, refs)
+    picture = daemon.read(f"{obj.key}/graph.dot")
+    check(f'[label="fd \u00d7{each + 1}"]' in picture and len(picture) < 4000, picture)
+    for child, out, wait in children:
+        os.close(wait[1])
+        child.wait()
+        os.close(out[0])
+    equal(len(eventually(lambda: check_account(daemon, obj.key, 1, 1, 1))), 1)
 
 
 if __name__ == "__main__":
