@@ -54,6 +54,7 @@ struct mirror {
 	struct {
 		uint64_t serial;
 		gint64 until;
+		unsigned int renames; /* through the mirror: what was read before one is not kept */
 		char path[PATH_MAX];
 	} last_dir; /* protected by lock */
 	/*

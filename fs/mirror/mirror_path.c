@@ -58,6 +58,7 @@ struct text {
 static int believed_dir_path(struct mirror *mirror, const struct mnode *dir, char path[PATH_MAX])
 {
 	gint64 now = mirror->options->max_age ? g_get_monotonic_time() : 0;
+	unsigned int renames;
 	bool known;
 	int err;
 
@@ -65,6 +66,7 @@ static int believed_dir_path(struct mirror *mirror, const struct mnode *dir, cha
 	known = mirror->last_dir.serial == dir->serial && now < mirror->last_dir.until;
 	if (known)
 		g_strlcpy(path, mirror->last_dir.path, PATH_MAX);
+	renames = mirror->last_dir.renames;
 	g_mutex_unlock(&mirror->lock);
 	if (known)
 		return 0;
@@ -72,9 +74,11 @@ static int believed_dir_path(struct mirror *mirror, const struct mnode *dir, cha
 	if (err || !now)
 		return err;
 	g_mutex_lock(&mirror->lock);
-	mirror->last_dir.serial = dir->serial;
-	mirror->last_dir.until = now + (gint64)(names_age(mirror->options) * 1000000);
-	g_strlcpy(mirror->last_dir.path, path, PATH_MAX);
+	if (renames == mirror->last_dir.renames) {
+		mirror->last_dir.serial = dir->serial;
+		mirror->last_dir.until = now + (gint64)(names_age(mirror->options) * 1000000);
+		g_strlcpy(mirror->last_dir.path, path, PATH_MAX);
+	}
 	g_mutex_unlock(&mirror->lock);
 	return 0;
 }
@@ -83,6 +87,7 @@ void mirror_forget_path(struct mirror *mirror)
 {
 	g_mutex_lock(&mirror->lock);
 	mirror->last_dir.until = 0;
+	mirror->last_dir.renames++;
 	g_mutex_unlock(&mirror->lock);
 }
 
