@@ -85,7 +85,8 @@ def test_directories_of_processes_share_a_scan(env):
         check({str(h.pid) for h in helpers} <= set(os.listdir(pids)), "a process is missing")
         for helper, made in objects.items():
             fds = pids / str(helper.pid) / "fd"
-            equal(sorted(os.listdir(pids / str(helper.pid))), ["comm", "fd", "holding", "retains"])
+            equal(sorted(os.listdir(pids / str(helper.pid))),
+                  ["cgroup", "comm", "fd", "graph.dot", "holding", "retains"])
             equal({x: os.readlink(fds / x) for x in os.listdir(fds)},
                   {str(o.fd): f"../../../{o.key}" for o in made})
     walk()
