@@ -28,7 +28,7 @@ static const struct need {
 	{ CAP_SYS_ADMIN, false, false },
 	/* /proc/PID/fd, ns and root of processes of other users */
 	{ CAP_SYS_PTRACE, false, false },
-	/* bpffs directories that root may not read, for scans and lookups */
+	/* bpffs directories that root may not read, for scans and lookups; cgroups by their ids */
 	{ CAP_DAC_READ_SEARCH, false, false },
 	/* the same on behalf of callers who have it: keeps, pins, and the files of pins */
 	{ CAP_DAC_OVERRIDE, false, false },

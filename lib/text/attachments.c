@@ -88,6 +88,8 @@ static const char *const lists[][2] = {
 
 struct lists {
 	char **parts[G_N_ELEMENTS(lists)]; /* owned; NULL: the link has none */
+	size_t counts[G_N_ELEMENTS(lists)];
+	bool unknown[G_N_ELEMENTS(lists)]; /* it has one that could not be read */
 	size_t count;			   /* of the longest */
 };
 
@@ -108,10 +110,12 @@ static struct lists split_lists(const struct bpfrefs_info *info)
 	for (size_t i = 0; i < G_N_ELEMENTS(lists); i++) {
 		const struct bpfrefs_field *field = find(info, lists[i][0]);
 
+		split.unknown[i] = field && !field->str;
 		if (!field || !field->str)
 			continue;
 		split.parts[i] = g_strsplit(field->str, " ", -1);
-		split.count = MAX(split.count, g_strv_length(split.parts[i]));
+		split.counts[i] = g_strv_length(split.parts[i]);
+		split.count = MAX(split.count, split.counts[i]);
 	}
 	return split;
 }
@@ -148,6 +152,18 @@ static void add_event(const struct attached *attached, uint32_t id, const struct
 		add_pair(attached, "event", event.str, BPFREFS_UNKNOWN);
 }
 
+static void add_element(const struct attached *attached, const char *word,
+			const struct lists *split, size_t list, size_t index)
+{
+	const char *part = NULL;
+
+	if (!split->parts[list] && !split->unknown[list])
+		return;
+	if (index < split->counts[list])
+		part = split->parts[list][index];
+	add_pair(attached, word, part && strcmp(part, "?") != 0 ? part : NULL, BPFREFS_UNKNOWN);
+}
+
 static void add_link_line(const struct attached *attached, uint32_t id,
 			  const struct bpfrefs_info *info, const struct lists *split, size_t index)
 {
@@ -159,11 +175,7 @@ static void add_link_line(const struct attached *attached, uint32_t id,
 		if (!g_strv_contains(left_out, field->key))
 			add_pair(attached, field->key, field->str, field->num);
 	for (size_t i = 0; i < G_N_ELEMENTS(lists); i++)
-		if (split->parts[i] && index < g_strv_length(split->parts[i]))
-			add_pair(attached, lists[i][1],
-				 strcmp(split->parts[i][index], "?") ? split->parts[i][index]
-								     : NULL,
-				 BPFREFS_UNKNOWN);
+		add_element(attached, lists[i][1], split, i, index);
 	end_line(attached);
 }
 

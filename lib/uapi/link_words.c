@@ -201,6 +201,16 @@ static void add_functions(const struct link *link)
 	add_word(link, "functions", parts ? text->str : NULL);
 }
 
+/* Before Linux 6.8 the kernel does not say where such a link is. */
+static void add_offsets(const struct link *link)
+{
+	static const char *const keys[] = { "path", "offsets" };
+
+	for (size_t i = 0; i < G_N_ELEMENTS(keys); i++)
+		if (!fact(link->info, keys[i]))
+			add_word(link, keys[i], NULL);
+}
+
 static void (*const add_type[UAPI_LINK_COUNT])(const struct link *link) = {
 	[UAPI_LINK_RAW_TRACEPOINT] = add_raw_tracepoint,
 	[UAPI_LINK_TRACING] = add_tracing,
@@ -211,6 +221,7 @@ static void (*const add_type[UAPI_LINK_COUNT])(const struct link *link) = {
 	[UAPI_LINK_PERF_EVENT] = add_perf_event,
 	[UAPI_LINK_KPROBE_MULTI] = add_functions,
 	[UAPI_LINK_NETFILTER] = add_netfilter,
+	[UAPI_LINK_UPROBE_MULTI] = add_offsets,
 	[UAPI_LINK_TCX] = add_mprog,
 	[UAPI_LINK_NETKIT] = add_mprog,
 };

@@ -142,7 +142,7 @@ static void show_objects_of(const struct where *all, const struct bpfrefs_snapsh
 
 static void show_all(struct fs *fs, struct bpfrefs_snapshot *snap)
 {
-	static const show_fn texts[] = { show_objects, show_at_risk, show_bpffs };
+	static const show_fn texts[] = { show_objects, show_attachments, show_at_risk, show_bpffs };
 	struct where w = { .fs = fs, .key = { BPFREFS_KIND_NONE, 0 }, .snap = snap };
 	g_autoptr(GString) holders = shown(&w, show_all_holders);
 	g_autoptr(GString) dot = shown(&w, show_dot);

@@ -206,6 +206,15 @@ TEST_GRAPH(link_of_many)
 	      "prog/5 name=a\\040b link=7 uprobe_multi path=/bin/sh pid=12 offset=128 cookie=2\n");
 }
 
+/* The kernel does not say the addresses of its functions to everybody. */
+TEST_GRAPH(link_of_unknown_functions)
+{
+	linked(scan, UAPI_LINK_KPROBE_MULTI, "");
+	facts.raw.kprobe_multi.count = 2;
+	snap = freeze(scan);
+	check(snap, "prog/5 name=a\\040b link=7 kprobe_multi function=?\n");
+}
+
 /* It runs when somebody reads it. */
 TEST_GRAPH(iterator)
 {

@@ -161,6 +161,12 @@ TEST_WORLD(perf_events)
 	CHECK(AT(.pid = 12), "", "", .type = UAPI_LINK_PERF_EVENT);
 }
 
+TEST_WORLD(probes_of_older_kernels)
+{
+	CHECK(AT(0), "functions=? ", "", .type = UAPI_LINK_KPROBE_MULTI);
+	CHECK(AT(0), "path=? offsets=? ", "", .type = UAPI_LINK_UPROBE_MULTI);
+}
+
 /* No v2 hierarchy is mounted in this world. The test of the kernel has one. */
 TEST_WORLD(cgroups)
 {

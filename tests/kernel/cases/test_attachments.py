@@ -354,5 +354,24 @@ def update_slot(array, prog):
         update(array, 1, fd)
 
 
+# ----------------------------------------------------------------- procfs ---
+
+def test_procfs_source(env):
+    """bpf(2) shows the links, and not where their devices are; what has no link is a gap."""
+    helper, group = env.helper(), env.cgroup()
+    private_net(env)
+    daemon = env.daemon("--source=proc")
+    xdp, skb = helper.make("prog", "xdp", result=2), helper.make("prog", "cgroup_skb")
+    device = create(env, xdp, 1, 37, flags=2)
+    link = helper.make("link", "cgroup", skb, group, attach="cgroup_inet_egress")
+    found, gaps = daemon.lines("attachments")
+    compare([x for x in found if x.split(" ", 1)[0] in (xdp.key, skb.key)],
+            [f"{xdp.key} name=* link={device.id} xdp ifindex=1 ifname=? netns=?",
+             f"{skb.key} name=* link={link.id} cgroup cgroup_id=* attach_type=cgroup_inet_egress"
+             f" cgroup={path_of(group)}"])
+    for name in ("cgroup", "xdp", "tc", "tcx"):
+        check(any(x.startswith(f"# {name}: unavailable") for x in gaps), f"no gap for {name}: {gaps}")
+
+
 if __name__ == "__main__":
     sys.exit(main(globals(), shares_daemon=True))
