@@ -165,7 +165,7 @@ static int write_picture(struct picture *picture, bpfrefs_write_fn write, void *
 			"\tranksep=0.6;\n"
 			"\tnodesep=0.15;\n"
 			"\tnode [style=filled fontname=\"sans-serif\" fontsize=10 height=0.3 "
-			"margin=\"0.08,0.04\"];\n"
+			"margin=\"0.08,0.07\"];\n"
 			"\tedge [fontname=\"sans-serif\" fontsize=9 color=\"#666666\"];\n");
 	if (!err)
 		add_caption(sink.out, picture);

@@ -183,7 +183,7 @@ TEST_SCANNED(json_all)
 #define HEAD                                                                   \
 	"digraph bpfrefs {\n\trankdir=LR;\n\tranksep=0.6;\n\tnodesep=0.15;\n"  \
 	"\tnode [style=filled fontname=\"sans-serif\" fontsize=10 height=0.3 " \
-	"margin=\"0.08,0.04\"];\n"                                             \
+	"margin=\"0.08,0.07\"];\n"                                             \
 	"\tedge [fontname=\"sans-serif\" fontsize=9 color=\"#666666\"];\n"
 
 TEST_SCANNED(dot)
