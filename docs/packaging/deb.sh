@@ -6,7 +6,7 @@ set -eu
 
 target=$(mkdir -p "$1" && cd "$1" && pwd)
 cd "$(dirname "$0")/../.."
-for package in build-essential debhelper dpkg-dev fakeroot libjson-glib-dev lintian; do
+for package in build-essential debhelper dpkg-dev fakeroot lintian; do
 	dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null | grep -qx installed ||
 		missing="${missing-} $package"
 done
