@@ -39,8 +39,11 @@
 /* The limit of the changes that readers of .bpf/events have not read yet, in bytes. */
 #define EVENTS_ROOM ((size_t)8 << 20)
 
+/* The namespaces of kthreadd are the initial ones. */
+#define INITIAL_CGROUP_NS "/proc/2/ns/cgroup"
+
 /*
- * Enters the cgroup namespace of the system: procfs shows paths of cgroups as the namespace of the
+ * Enters the initial cgroup namespace: procfs shows paths of cgroups as the namespace of the
  * reader shows them (proc_cgroup_show()). A failure is reported, and no reason not to mount.
  */
 static void enter_cgroup_ns(void)
@@ -48,14 +51,14 @@ static void enter_cgroup_ns(void)
 	struct stat own, initial;
 	int fd;
 
-	if (stat("/proc/self/ns/cgroup", &own) != 0 || stat("/proc/1/ns/cgroup", &initial) != 0 ||
+	if (stat("/proc/self/ns/cgroup", &own) != 0 || stat(INITIAL_CGROUP_NS, &initial) != 0 ||
 	    own.st_ino == initial.st_ino)
 		return;
-	fd = open("/proc/1/ns/cgroup", O_RDONLY | O_CLOEXEC);
+	fd = open(INITIAL_CGROUP_NS, O_RDONLY | O_CLOEXEC);
 	if (fd < 0 || setns(fd, CLONE_NEWCGROUP) != 0)
 		log_message(
 			LOG_WARNING,
-			"entering the cgroup namespace of pid 1: %s: cgroups are shown relative to "
+			"entering the initial cgroup namespace: %s: cgroups are shown relative to "
 			"the daemon's own",
 			g_strerror(errno));
 	if (fd >= 0)
