@@ -232,7 +232,7 @@ def test_names(env):
 
 
 def test_vanish(env):
-    """What was listed and has gone since is ENOENT, or an answer that was true before."""
+    """What was listed and no longer exists is ENOENT, or an answer that was true before."""
     daemon, group = env.daemon(), env.cgroup()
     there = below(env, group, "there")
     for name in ("moves", "exits"):
