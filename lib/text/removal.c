@@ -162,8 +162,11 @@ void removal_map_key(struct removal *removal, const struct bpfrefs_ref *ref, uns
 		return;
 	}
 	removal_word(removal, "hex");
-	for (const char *at = slot.str + 2; at[0] && at[1]; at += 2)
-		removal_word(removal, (char[]){ at[0], at[1], '\0' });
+	for (const char *at = slot.str + 2; at[0] && at[1]; at += 2) {
+		g_autofree char *byte = g_strndup(at, 2);
+
+		removal_word(removal, byte);
+	}
 }
 
 void removal_set(struct removal *removal, enum removal_how how, const char *note)
