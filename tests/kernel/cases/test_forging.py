@@ -41,6 +41,8 @@ FORMS = {
     "objects": rf"{OBJECT}|{GAP}", "at-risk": rf"{OBJECT}|{GAP}",
     "pin": rf"(?!#){VALUE}|{GAP}", "unpin": rf"(?!#){VALUE}|{GAP}", "keep": r"fd|pin|auto|off",
     "slots": rf"{VALUE} {KEY} {VALUE}|{GAP}",
+    "attachments": rf"{KEY} name={VALUE} link=[0-9]* [a-z_]+(?: [a-z_]+={VALUE})*|{GAP}",
+    "processes": rf"[0-9]+(?: [a-z_]+={VALUE})*|{GAP}", "cgroup": TEXT,
     "bpffs": rf"[0-9]+:[0-9]+ pins={COUNT} state=[a-z]+(?:{MOUNT})*|{GAP}",
     "comm": rf"(?!#){TEXT}",
     "retains": rf"{KEY} name={VALUE} effect=(?:freed|cleared) memlock={COUNT}|{GAP}",
