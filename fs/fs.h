@@ -34,7 +34,8 @@ struct fs_options {
 	bool pins_file;	      /* pins=file, else pins=symlink */
 	unsigned int max_age; /* milliseconds */
 	bool keep_auto;
-	bool guard; /* see guard.c */
+	bool guard;	/* see guard.c */
+	bool self_show; /* self=show, else self=hide */
 	bool has_gid;
 	gid_t gid;
 	bool ro;

@@ -127,6 +127,11 @@ struct bpfrefs_options {
 	 * whole explanation.
 	 */
 	char **why;
+	/**
+	 * Whether the texts about a whole snapshot leave out what this process holds for itself, as
+	 * the files of a mount with self=hide do: bpfrefs_snapshot_hides().
+	 */
+	bool hide_self;
 };
 
 /** A context: the loaded BPF programs, descriptors that are kept open, and caches. */
@@ -308,6 +313,14 @@ struct bpfrefs_object {
 	 * every scan with this context. Other objects: 0.
 	 */
 	uint64_t constant;
+	/**
+	 * Only this process holds it, and for itself: it is one of the BPF programs with which the
+	 * library reads the kernel, or what belongs to them. All that leads to it is a reference of
+	 * this process that is no keep, and the kernel counts no reference that was not found. So
+	 * what anybody else holds too is not one of these, and neither is what another process
+	 * that uses the library holds.
+	 */
+	bool self;
 };
 
 /** The type of the value of a field of a reference. */
@@ -565,6 +578,34 @@ void bpfrefs_process_namespaces(const struct bpfrefs_ctx *ctx, uint32_t pid, uin
 /** Returns the status of class number @p index in output order, borrowed; NULL past the last. */
 const struct bpfrefs_class_status *bpfrefs_snapshot_class(const struct bpfrefs_snapshot *snapshot,
 							  size_t index);
+/** What this process holds for itself: see @ref bpfrefs_object.self. */
+struct bpfrefs_self {
+	uint32_t pid;	/**< the process that took the snapshot */
+	size_t objects; /**< the number of objects that only it holds, and for itself */
+	/** It holds something else, too: an object, or a bpffs or namespace with a user's pins. */
+	bool others;
+	bool left_out; /**< lists leave them out: bpfrefs_options.hide_self */
+};
+/** Returns what the process that took the snapshot holds for itself. */
+struct bpfrefs_self bpfrefs_snapshot_self(const struct bpfrefs_snapshot *snapshot);
+/**
+ * Returns whether lists leave out the object: the context was opened with
+ * bpfrefs_options.hide_self, and @ref bpfrefs_object.self is set. All functions of the library
+ * find the object nonetheless; those that write a text about the whole snapshot obey this.
+ */
+bool bpfrefs_snapshot_hides(const struct bpfrefs_snapshot *snapshot,
+			    const struct bpfrefs_object *object);
+/**
+ * Returns whether lists leave out the reference, which is so if they leave out its target. The
+ * references that such objects hold to others are part of the account of these, and are listed.
+ */
+bool bpfrefs_snapshot_hides_ref(const struct bpfrefs_snapshot *snapshot,
+				const struct bpfrefs_ref *ref);
+/**
+ * Returns whether lists leave out the process @p pid: it is this one, and lists leave out all that
+ * it holds.
+ */
+bool bpfrefs_snapshot_hides_process(const struct bpfrefs_snapshot *snapshot, uint32_t pid);
 /** Returns bpffs instance number @p index, borrowed; NULL past the last. */
 const struct bpfrefs_bpffs *bpfrefs_snapshot_bpffs(const struct bpfrefs_snapshot *snapshot,
 						   size_t index);
@@ -656,6 +697,25 @@ int bpfrefs_retains(const struct bpfrefs_snapshot *snapshot, uint32_t pid, bpfre
 int bpfrefs_retains_all(const struct bpfrefs_snapshot *snapshot, const uint32_t *pids, size_t count,
 			bpfrefs_retain_fn fn, void *data);
 
+/** The callback of bpfrefs_unused(), called with one object. */
+typedef int (*bpfrefs_object_fn)(const struct bpfrefs_object *object, void *data);
+
+/**
+ * Calls @p fn for each object that is left over, in the order of the keys, until @p fn returns
+ * non-zero: only pins, keeps or nothing leads to it, no process holds it, it is attached nowhere,
+ * and nothing that is in use uses it. A link that is attached is in use, and so is an iterator,
+ * which runs when its pin is read. An object with an unexplained reference, or with counters that
+ * were changing, may be in use and is left out; unknown counters (procfs source) do not count. If a
+ * class was not read completely, some of the objects may be in use: see bpfrefs_class_status.
+ *
+ * Whether a link is attached is read from the kernel now, for the links that nothing else leads to
+ * (bpfrefs_info_read(), about 10 us each).
+ *
+ * @return what @p fn returned last, -ENOMEM
+ */
+int bpfrefs_unused(struct bpfrefs_ctx *ctx, const struct bpfrefs_snapshot *snapshot,
+		   bpfrefs_object_fn fn, void *data);
+
 /**
  * Returns the number of bytes of memory that are charged for an object. What the snapshot does not
  * have is read now, from "memlock" in the fdinfo of a descriptor that is opened for the moment, with
@@ -744,8 +804,8 @@ int bpfrefs_snapshot_to_processes(struct bpfrefs_ctx *ctx, const struct bpfrefs_
 /**
  * Writes a picture of all references for dot(1): `.bpf/graph.dot`. What is alike is one node if the
  * picture would not fit on a page otherwise, and a caption says what was folded in this way.
- * @param fold_own one node stands for everything that would be freed if the calling process
- *	exited
+ * @param fold_own one node stands for everything that this process holds for itself, unless the
+ *	picture leaves that out
  * @return 0, the value of @p write, -ENOMEM
  */
 int bpfrefs_snapshot_to_dot(const struct bpfrefs_snapshot *snapshot, bool fold_own,
@@ -807,6 +867,13 @@ int bpfrefs_ref_to_record(const struct bpfrefs_ref *ref, bpfrefs_write_fn write,
  */
 int bpfrefs_class_status_to_text(const struct bpfrefs_class_status *status, bpfrefs_write_fn write,
 				 void *data);
+
+/**
+ * Writes the last line of a list that obeys bpfrefs_snapshot_hides(): how many objects the list
+ * leaves out. Writes nothing if there are none. Returns 0 or the value of @p write.
+ */
+int bpfrefs_self_to_text(const struct bpfrefs_snapshot *snapshot, bpfrefs_write_fn write,
+			 void *data);
 
 /**
  * Returns the number "unexplained" of that line: the references that the kernel counts and that

@@ -51,6 +51,14 @@ static int read_keep(struct options *options, const char *value, char **why)
 	return 0;
 }
 
+static int read_self(struct options *options, const char *value, char **why)
+{
+	options->fs.self_show = strcmp(value, "show") == 0;
+	if (!options->fs.self_show && strcmp(value, "hide") != 0)
+		return refuse(why, "self=%s: the value must be hide or show", value);
+	return 0;
+}
+
 static int read_gid(struct options *options, const char *value, char **why)
 {
 	guint64 number;
@@ -71,6 +79,7 @@ static const struct valued {
 	{ "pins", read_pins },
 	{ "max_age", read_max_age },
 	{ "keep", read_keep },
+	{ "self", read_self },
 	{ "gid", read_gid },
 };
 

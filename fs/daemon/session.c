@@ -102,6 +102,7 @@ static int open_context(struct fs *fs, enum bpfrefs_source source)
 	struct bpfrefs_options options = { .size = sizeof(options),
 					   .source = source,
 					   .memory = fs->scan_bytes_max,
+					   .hide_self = !fs->opt.self_show,
 					   .why = &reason };
 	const char *why;
 	int err = bpfrefs_ctx_open(&options, &fs->ctx);

@@ -88,6 +88,7 @@ int show_cgroup_dot(const struct where *w, GString *out);
 int show_roots(const struct where *w, GString *out);
 int show_script(const struct where *w, GString *out);
 int show_at_risk(const struct where *w, GString *out);
+int show_unused(const struct where *w, GString *out);
 int show_json(const struct where *w, GString *out);
 int show_all_json(const struct where *w, GString *out);
 int show_dot(const struct where *w, GString *out);

@@ -74,7 +74,7 @@ static int show_risky(const struct where *w, GString *out, bool arrays)
 	for (size_t i = 0; !err && (object = bpfrefs_snapshot_object(w->snap, i)); i++) {
 		if ((object->state == BPFREFS_STATE_AT_RISK ||
 		     object->state == BPFREFS_STATE_CLEARED) &&
-		    is_prog_array(object) == arrays)
+		    is_prog_array(object) == arrays && !bpfrefs_snapshot_hides(w->snap, object))
 			err = bpfrefs_object_to_line(
 				object, bpfrefs_memlock(w->fs->ctx, w->snap, object->key),
 				show_write, out);
@@ -90,6 +90,34 @@ int show_at_risk(const struct where *w, GString *out)
 	if (!err)
 		err = show_risky(w, out, false);
 	show_gaps(out, w->snap, NULL, NULL);
+	bpfrefs_self_to_text(w->snap, show_write, out);
+	return err;
+}
+
+/* -------------------------------------------------------------- unused --- */
+
+struct unused {
+	const struct where *w;
+	GString *out;
+};
+
+/* What the daemon holds for itself is held by a process, so it is none of these. */
+static int show_one_unused(const struct bpfrefs_object *object, void *data)
+{
+	const struct unused *unused = data;
+	const struct where *w = unused->w;
+
+	return bpfrefs_object_to_line(object, bpfrefs_memlock(w->fs->ctx, w->snap, object->key),
+				      show_write, unused->out);
+}
+
+int show_unused(const struct where *w, GString *out)
+{
+	struct unused unused = { w, out };
+	int err = bpfrefs_unused(w->fs->ctx, w->snap, show_one_unused, &unused);
+
+	show_gaps(out, w->snap, NULL, NULL);
+	bpfrefs_self_to_text(w->snap, show_write, out);
 	return err;
 }
 
@@ -108,15 +136,9 @@ int show_all_json(const struct where *w, GString *out)
 	return err ? err : bpfrefs_snapshot_to_json(w->fs->ctx, w->snap, show_write, out);
 }
 
-/*
- * If the daemon keeps objects by descriptors, its own objects are not combined in one node, which
- * would include those.
- */
 int show_dot(const struct where *w, GString *out)
 {
-	bool fold = w->fs->keeper && bpfrefs_keep_count(w->fs->keeper, BPFREFS_KEEP_FD) == 0;
-
-	return bpfrefs_snapshot_to_dot(w->snap, fold, show_write, out);
+	return bpfrefs_snapshot_to_dot(w->snap, true, show_write, out);
 }
 
 int show_object_dot(const struct where *w, GString *out)

@@ -59,6 +59,7 @@ struct object_group {
 	uint64_t count[STATES];
 	uint64_t memlock; /* the sum of what is known */
 	bool known;	  /* that of one object at least is */
+	uint64_t unused;
 };
 
 /* Sorts by kind, then by the UAPI's number of the type, unknown types first. */
@@ -116,14 +117,40 @@ static void add_memlock(struct object_group *group, uint64_t bytes)
 	group->known = true;
 }
 
-static void show_memlock(GString *out, const struct object_group *group)
+/* Shows a number for all states of a group together. */
+static void show_sum(GString *out, const char *name, const struct object_group *group,
+		     uint64_t sum)
 {
-	g_string_append(out, "bpfrefs_memlock_bytes{");
+	g_string_append_printf(out, "bpfrefs_%s{", name);
 	label(out, "kind", bpfrefs_kind_name(group->kind));
 	g_string_append_c(out, ',');
 	label(out, "type", group->type);
 	g_string_append_c(out, '}');
-	number(out, group->known ? group->memlock : BPFREFS_UNKNOWN);
+	number(out, sum);
+}
+
+static void show_memlock(GString *out, const struct object_group *group)
+{
+	show_sum(out, "memlock_bytes", group, group->known ? group->memlock : BPFREFS_UNKNOWN);
+}
+
+static void show_unused_count(GString *out, const struct object_group *group)
+{
+	show_sum(out, "unused_objects", group, group->unused);
+}
+
+static int count_unused(const struct bpfrefs_object *object, void *groups)
+{
+	group_of(groups, object)->unused++;
+	return 0;
+}
+
+static void show_family(GString *out, const GArray *groups, const char *name, const char *help,
+			void (*show)(GString *out, const struct object_group *group))
+{
+	family(out, name, help);
+	for (guint i = 0; i < groups->len; i++)
+		show(out, &g_array_index(groups, struct object_group, i));
 }
 
 static int show_groups(GString *out, struct bpfrefs_ctx *ctx, const struct bpfrefs_snapshot *snap)
@@ -134,20 +161,26 @@ static int show_groups(GString *out, struct bpfrefs_ctx *ctx, const struct bpfre
 	int err = bpfrefs_snapshot_memlock(ctx, snap, &memlock);
 
 	for (size_t i = 0; !err && (object = bpfrefs_snapshot_object(snap, i)); i++) {
-		struct object_group *group = group_of(groups, object);
+		struct object_group *group;
 
+		if (bpfrefs_snapshot_hides(snap, object))
+			continue;
+		group = group_of(groups, object);
 		group->count[object->state]++;
 		add_memlock(group, memlock[i]);
 	}
+	if (!err)
+		err = bpfrefs_unused(ctx, snap, count_unused, groups);
 	g_array_sort(groups, by_kind_and_type);
-	family(out, "objects", "BPF objects, by kind, type and state.");
-	for (guint i = 0; i < groups->len; i++)
-		show_group(out, &g_array_index(groups, struct object_group, i));
-	family(out, "memlock_bytes",
-	       "Memory that is charged for BPF objects, by kind and type: the sum of memlock= over "
-	       "the objects where it is known.");
-	for (guint i = 0; i < groups->len; i++)
-		show_memlock(out, &g_array_index(groups, struct object_group, i));
+	show_family(out, groups, "objects", "BPF objects, by kind, type and state.", show_group);
+	show_family(out, groups, "memlock_bytes",
+		    "Memory that is charged for BPF objects, by kind and type: the sum of memlock= "
+		    "over the objects where it is known.",
+		    show_memlock);
+	show_family(out, groups, "unused_objects",
+		    "BPF objects that only pins, keeps or nothing leads to, and that run nowhere: "
+		    ".bpf/unused. An upper bound while a class has a gap.",
+		    show_unused_count);
 	return err;
 }
 
@@ -165,7 +198,8 @@ static void show_references(GString *out, const struct bpfrefs_snapshot *snap)
 	for (size_t i = 0; (ref = bpfrefs_snapshot_ref_at(snap, i)); i++) {
 		uint64_t *count = g_hash_table_lookup(counts, bpfrefs_ref_class(ref));
 
-		*count += bpfrefs_ref_count(ref);
+		if (!bpfrefs_snapshot_hides_ref(snap, ref))
+			*count += bpfrefs_ref_count(ref);
 	}
 	family(out, "references",
 	       "References to BPF objects that were found, by class of holder: the sum of ref=. "
@@ -189,6 +223,8 @@ static uint64_t show_unexplained(GString *out, const struct bpfrefs_snapshot *sn
 	uint64_t sum = 0, constant = 0, known = 0, unknown = 0, one;
 
 	for (size_t i = 0; (object = bpfrefs_snapshot_object(snap, i)); i++) {
+		if (bpfrefs_snapshot_hides(snap, object))
+			continue;
 		one = bpfrefs_object_unexplained(object);
 		if (one == BPFREFS_UNKNOWN) {
 			unknown++;
@@ -242,6 +278,17 @@ static void show_seconds(GString *out, const struct bpfrefs_snapshot *snap)
 			       ns / 1000000000, ns % 1000000000);
 }
 
+static void show_self(GString *out, const struct bpfrefs_snapshot *snap)
+{
+	struct bpfrefs_self self = bpfrefs_snapshot_self(snap);
+
+	family(out, "self_objects",
+	       "Objects that only this bpfrefs holds, and for itself. The other metrics leave them "
+	       "out, unless it is mounted with self=show.");
+	g_string_append(out, "bpfrefs_self_objects");
+	number(out, self.objects);
+}
+
 static void show_keep_counts(GString *out, const struct fs *fs)
 {
 	static const enum bpfrefs_keep_mode modes[] = { BPFREFS_KEEP_FD, BPFREFS_KEEP_PIN,
@@ -266,6 +313,7 @@ int show_metrics(const struct where *w, GString *out)
 	counters = show_unexplained(out, w->snap);
 	show_gap_counts(out, w->snap, counters);
 	show_seconds(out, w->snap);
+	show_self(out, w->snap);
 	show_keep_counts(out, w->fs);
 	family(out, "build_info", "Always 1, with the version as a label.");
 	labelled(out, "build_info", "version", bpfrefs_version(), 1);

@@ -103,7 +103,16 @@ static bool list_number(struct listing *list, const struct where *w, uint32_t nu
 	return list_one(list, name, w, COOKIE_IDS + number);
 }
 
-static int list_objects(struct listing *list, struct where *w, uint32_t after)
+/* @snap: NULL, or a snapshot that has what the list leaves out. */
+static bool is_left_out(const struct bpfrefs_snapshot *snap, struct bpfrefs_key key)
+{
+	const struct bpfrefs_object *object = snap ? bpfrefs_snapshot_find(snap, key) : NULL;
+
+	return object && bpfrefs_snapshot_hides(snap, object);
+}
+
+static int list_objects_but(struct listing *list, struct where *w, uint32_t after,
+			    const struct bpfrefs_snapshot *snap)
 {
 	int err;
 
@@ -112,10 +121,26 @@ static int list_objects(struct listing *list, struct where *w, uint32_t after)
 		err = bpfrefs_next_id(w->fs->ctx, w->key.kind, w->key.id, &w->key.id);
 		if (err)
 			return err == -ENOENT ? 0 : err;
-		if (!list_number(list, w, w->key.id))
+		if (!is_left_out(snap, w->key) && !list_number(list, w, w->key.id))
 			return 0;
 	}
 	return 0;
+}
+
+/*
+ * What the daemon itself holds is known by a snapshot of the last second. If there is not enough
+ * memory for one, it is listed, too.
+ */
+static int list_objects(struct listing *list, struct where *w, uint32_t after)
+{
+	struct bpfrefs_snapshot *snap = NULL;
+	int err;
+
+	if (!w->fs->opt.self_show && view_recent(w->fs->view, &snap) != 0)
+		snap = NULL;
+	err = list_objects_but(list, w, after, snap);
+	bpfrefs_snapshot_unref(snap);
+	return err;
 }
 
 /*
@@ -138,7 +163,8 @@ static int list_pids(struct listing *list, struct where *w, int64_t after)
 		return err;
 	for (size_t i = 0; (process = bpfrefs_snapshot_process(snap, i)); i++) {
 		w->pid = process->pid;
-		if (w->pid > after && w->pid <= NODE_PID_MAX && !list_number(list, w, w->pid))
+		if (w->pid > after && w->pid <= NODE_PID_MAX &&
+		    !bpfrefs_snapshot_hides_process(snap, w->pid) && !list_number(list, w, w->pid))
 			break;
 	}
 	bpfrefs_snapshot_unref(snap);

@@ -88,6 +88,8 @@ const struct node tree[] = {
 	  .show = show_attachments },
 	{ .in = DIR_ROOT, .name = "at-risk", .mode = TEXT, .need = NEED_SNAPSHOT,
 	  .show = show_at_risk },
+	{ .in = DIR_ROOT, .name = "unused", .mode = TEXT, .need = NEED_SNAPSHOT,
+	  .show = show_unused },
 	{ .in = DIR_ROOT, .name = "json", .mode = TEXT, .need = NEED_SNAPSHOT,
 	  .show = show_all_json },
 	{ .in = DIR_ROOT, .name = "graph.dot", .mode = TEXT, .need = NEED_SNAPSHOT,

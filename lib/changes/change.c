@@ -90,6 +90,19 @@ static int append(const char *text, size_t length, void *data)
 	return 0;
 }
 
+static void add_line(struct bpfrefs_baseline *state, const struct bpfrefs_ref *ref)
+{
+	struct change_line line = { .target = bpfrefs_ref_target(ref),
+				    .class_ = bpfrefs_ref_class(ref),
+				    .class = (uint32_t)bpfrefs_ref_class_index(ref),
+				    .at = (uint32_t)state->text->len };
+
+	bpfrefs_ref_to_record(ref, append, state->text);
+	line.length = (uint32_t)state->text->len - line.at - 1;
+	find_token(state->text, &line);
+	g_array_append_val(state->lines, line);
+}
+
 static int add_lines(struct bpfrefs_baseline *state, const struct bpfrefs_snapshot *snap,
 		     size_t limit)
 {
@@ -97,15 +110,9 @@ static int add_lines(struct bpfrefs_baseline *state, const struct bpfrefs_snapsh
 	int err = 0;
 
 	for (size_t i = 0; !err && (ref = bpfrefs_snapshot_ref_at(snap, i)); i++) {
-		struct change_line line = { .target = bpfrefs_ref_target(ref),
-					    .class_ = bpfrefs_ref_class(ref),
-					    .class = (uint32_t)bpfrefs_ref_class_index(ref),
-					    .at = (uint32_t)state->text->len };
-
-		bpfrefs_ref_to_record(ref, append, state->text);
-		line.length = (uint32_t)state->text->len - line.at - 1;
-		find_token(state->text, &line);
-		g_array_append_val(state->lines, line);
+		if (bpfrefs_snapshot_hides_ref(snap, ref))
+			continue;
+		add_line(state, ref);
 		err = state->text->len > limit ? -ENOMEM : 0;
 	}
 	g_array_sort_with_data(state->lines, line_order, state->text->str);
@@ -169,7 +176,8 @@ int bpfrefs_baseline_new(const struct bpfrefs_snapshot *snap, size_t limit,
 	for (size_t i = 0; !err && (object = bpfrefs_snapshot_object(snap, i)); i++) {
 		struct object_in_state one = { object->key, object->state };
 
-		g_array_append_val(state->objects, one);
+		if (!bpfrefs_snapshot_hides(snap, object))
+			g_array_append_val(state->objects, one);
 	}
 	if (err)
 		bpfrefs_baseline_free(state);

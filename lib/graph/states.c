@@ -172,6 +172,8 @@ static int judge_all(struct bpfrefs_snapshot *snap)
 	for (uint32_t i = 0; i < graph->objects; i++)
 		judge(&st, i);
 	err = risk_compute(&st);
+	if (!err)
+		err = self_find(snap, graph);
 	g_hash_table_unref(st.groups);
 	g_hash_table_unref(st.owned);
 	return err;

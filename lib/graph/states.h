@@ -39,6 +39,11 @@ bool states_is_user(const struct states *st, const struct edge *edge);
  * recorded for risk_compute().
  */
 void risk_add(struct states *st, uint32_t index);
+/*
+ * Finds what only this process holds, and for itself: bpfrefs_object.self. -ENOMEM: it is not known
+ * of any object.
+ */
+int self_find(struct bpfrefs_snapshot *snap, const struct graph *graph);
 /* Sets the state of the recorded maps that are at risk. */
 int risk_compute(struct states *st); /* -ENOMEM: not all states are set */
 

@@ -130,6 +130,7 @@ int bpfrefs_ctx_open(const struct bpfrefs_options *options, struct bpfrefs_ctx *
 		return -EINVAL;
 	ctx = ctx_new(NULL);
 	ctx->memory = own.memory;
+	ctx->hide_self = own.hide_self;
 	err = ctx_setup(ctx, &own);
 	if (own.why)
 		*own.why = err ? g_steal_pointer(&ctx->why) : NULL;

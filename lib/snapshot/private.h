@@ -182,6 +182,7 @@ struct bpfrefs_ctx {
 	int proc_fd;	 /* its descriptor, borrowed from @proc */
 	uint32_t self;	 /* the pid of this process */
 	uint64_t memory; /* the limit for a snapshot that is being taken, in bytes; 0: no limit */
+	bool hide_self;	 /* bpfrefs_options.hide_self */
 	/*
 	 * @lock is held during every scan, and while a descriptor of an object is open for a
 	 * moment. It is taken by ctx_lock(), with @next held, which makes it fair: a GMutex alone
@@ -296,6 +297,7 @@ struct bpfrefs_snapshot {
 	struct idmap by_key; /* key -> object */
 	GHashTable *dirs;    /* (device, inode) -> path inside the instance */
 	struct bpfrefs_snapshot_stats stats;
+	struct bpfrefs_self self; /* @objects and @others are found with the states */
 	/* protects @judged, and the states of the objects while they are computed */
 	GMutex judging;
 	gint judged; /* the states of the objects have been computed */

@@ -22,6 +22,9 @@ struct scan *scan_new(struct bpfrefs_ctx *ctx, const struct holder_class *const 
 	scan->classes = classes;
 	scan->snap = snapshot_new();
 	arena_limit(scan->snap->arena, ctx ? ctx->memory : 0);
+	if (ctx)
+		scan->snap->self =
+			(struct bpfrefs_self){ .pid = ctx->self, .left_out = ctx->hide_self };
 	for (unsigned int i = 0; classes[i]; i++) {
 		struct bpfrefs_class_status status = {
 			.class_ = &classes[i]->pub,

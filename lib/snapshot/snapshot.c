@@ -287,6 +287,34 @@ const struct bpfrefs_process *bpfrefs_snapshot_find_pid(const struct bpfrefs_sna
 	return index == UINT32_MAX ? NULL : snap->processes->pdata[index];
 }
 
+struct bpfrefs_self bpfrefs_snapshot_self(const struct bpfrefs_snapshot *snap)
+{
+	compute_states(snap);
+	return snap->self;
+}
+
+bool bpfrefs_snapshot_hides(const struct bpfrefs_snapshot *snap,
+			    const struct bpfrefs_object *object)
+{
+	if (!snap->self.left_out)
+		return false;
+	compute_states(snap);
+	return object->self;
+}
+
+bool bpfrefs_snapshot_hides_ref(const struct bpfrefs_snapshot *snap, const struct bpfrefs_ref *ref)
+{
+	return bpfrefs_snapshot_hides(snap, ref->object);
+}
+
+bool bpfrefs_snapshot_hides_process(const struct bpfrefs_snapshot *snap, uint32_t pid)
+{
+	if (!snap->self.left_out || snap->self.pid != pid)
+		return false;
+	compute_states(snap);
+	return snap->self.objects && !snap->self.others;
+}
+
 const struct bpfrefs_class_status *bpfrefs_snapshot_class(const struct bpfrefs_snapshot *snap,
 							  size_t index)
 {

@@ -154,7 +154,7 @@ static void add_caption(GString *out, const struct picture *picture)
 	g_string_append(out, "\" labeljust=l fontname=\"sans-serif\" fontsize=10;\n");
 }
 
-static int write_picture(struct picture *picture, bpfrefs_write_fn write, void *data)
+static int write_picture(struct picture *picture, bool whole, bpfrefs_write_fn write, void *data)
 {
 	struct text_sink sink = sink_begin(write, data);
 	int err = picture_fold(picture);
@@ -177,16 +177,17 @@ static int write_picture(struct picture *picture, bpfrefs_write_fn write, void *
 		err = write_arrows(&sink, picture);
 	g_string_append(sink.out, "}\n");
 	sink_gaps(sink.out, picture->snap);
+	if (whole)
+		sink_self(sink.out, picture->snap);
 	return sink_end(&sink, err);
 }
 
-static int mark_own(const struct bpfrefs_object *object, enum bpfrefs_effect effect, void *data)
+/* What this process holds for itself is one node. */
+static void mark_own(struct picture *picture)
 {
-	struct picture *picture = data;
-
-	if (effect == BPFREFS_EFFECT_FREED)
-		picture->node[graph_index(picture->snap, object->key)].own = true;
-	return 0;
+	for (uint32_t i = 0; i < picture->nodes; i++)
+		if (picture->node[i].what == PICTURE_OBJECT)
+			picture->node[i].own = picture->node[i].object->self;
 }
 
 int bpfrefs_snapshot_to_dot(const struct bpfrefs_snapshot *snap, bool fold_own,
@@ -196,10 +197,10 @@ int bpfrefs_snapshot_to_dot(const struct bpfrefs_snapshot *snap, bool fold_own,
 	int err = picture_init(&picture, snap);
 
 	if (!err && fold_own)
-		err = bpfrefs_retains(snap, (uint32_t)getpid(), mark_own, &picture);
+		mark_own(&picture);
 	if (!err) {
 		picture_show_all(&picture);
-		err = write_picture(&picture, write, data);
+		err = write_picture(&picture, true, write, data);
 	}
 	picture_clear(&picture);
 	return err;
@@ -214,7 +215,7 @@ int bpfrefs_object_to_dot(const struct bpfrefs_snapshot *snap, struct bpfrefs_ke
 	if (!err)
 		err = picture_show_object(&picture, key);
 	if (!err)
-		err = write_picture(&picture, write, data);
+		err = write_picture(&picture, false, write, data);
 	picture_clear(&picture);
 	return err;
 }
@@ -228,7 +229,7 @@ int bpfrefs_processes_to_dot(const struct bpfrefs_snapshot *snap, const uint32_t
 	if (!err)
 		err = picture_show_processes(&picture, pids, count);
 	if (!err)
-		err = write_picture(&picture, write, data);
+		err = write_picture(&picture, false, write, data);
 	picture_clear(&picture);
 	return err;
 }

@@ -57,10 +57,11 @@ int bpfrefs_object_to_line(const struct bpfrefs_object *object, uint64_t memlock
 	return sink_end(&sink, 0);
 }
 
-static void add_item(GString *out, const void *data, size_t index)
+static void add_item(GString *out, const void *data, size_t index, bool first)
 {
 	const struct sink_objects *objects = data;
 
+	(void)first;
 	add_line(out, bpfrefs_snapshot_object(objects->snap, index), objects->memlock[index]);
 }
 
@@ -70,11 +71,13 @@ int bpfrefs_snapshot_to_objects(struct bpfrefs_ctx *ctx, const struct bpfrefs_sn
 	g_autofree uint64_t *memlock = NULL;
 	int err = bpfrefs_snapshot_memlock(ctx, snap, &memlock);
 	struct sink_objects objects = { snap, memlock };
-	struct sink_items items = { bpfrefs_snapshot_object_count(snap), add_item, &objects };
+	struct sink_items items = { bpfrefs_snapshot_object_count(snap), add_item, &objects,
+				    sink_hides_object, snap };
 	struct text_sink sink = sink_begin(write, data);
 
 	if (!err)
 		err = sink_list(&sink, &items);
 	sink_gaps(sink.out, snap);
+	sink_self(sink.out, snap);
 	return sink_end(&sink, err);
 }

@@ -162,8 +162,16 @@ void picture_clear(struct picture *picture)
 
 void picture_show_all(struct picture *picture)
 {
-	for (uint32_t i = 0; i < picture->nodes; i++)
-		picture->node[i].shown = true;
+	for (uint32_t i = 0; i < picture->nodes; i++) {
+		struct picture_node *node = &picture->node[i];
+
+		if (node->what == PICTURE_OBJECT)
+			node->shown = !bpfrefs_snapshot_hides(picture->snap, node->object);
+		else if (node->what == PICTURE_PROCESS)
+			node->shown = !bpfrefs_snapshot_hides_process(picture->snap, node->pid);
+		else
+			node->shown = true;
+	}
 }
 
 /* Shows a node, and everything that leads to it or, with @forward, that it leads to. */

@@ -71,7 +71,7 @@ struct picture {
 /* Makes the picture of everything, in which nothing is shown yet. 0 or -ENOMEM. */
 int picture_init(struct picture *picture, const struct bpfrefs_snapshot *snap);
 void picture_clear(struct picture *picture);
-/* Shows everything. */
+/* Shows everything but what lists leave out: bpfrefs_snapshot_hides(). */
 void picture_show_all(struct picture *picture);
 /*
  * Shows what leads to an object, and one step of what it holds. -ENOENT if there is no such object.

@@ -96,13 +96,14 @@ static char *copy_record(char *at, const struct bpfrefs_ref *ref, const struct r
 	return at;
 }
 
-static void add_record(GString *out, const void *snap, size_t index)
+static void add_record(GString *out, const void *snap, size_t index, bool first)
 {
 	const struct bpfrefs_ref *ref = bpfrefs_snapshot_ref_at(snap, index);
 	const struct record_form *form = form_of(ref);
 	struct bpfrefs_value values[REF_FIELDS_MAX];
 	size_t room = record_values(ref, form, values);
 
+	(void)first;
 	/* references are scattered in memory */
 	__builtin_prefetch(bpfrefs_snapshot_ref_at(snap, index + 4));
 	fmt_end(out, copy_record(fmt_begin(out, room), ref, form, values));
@@ -122,10 +123,12 @@ int bpfrefs_ref_to_record(const struct bpfrefs_ref *ref, bpfrefs_write_fn write,
 int bpfrefs_snapshot_to_records(const struct bpfrefs_snapshot *snap, bpfrefs_write_fn write,
 				void *data)
 {
-	struct sink_items refs = { bpfrefs_snapshot_ref_count(snap), add_record, snap };
+	struct sink_items refs = { bpfrefs_snapshot_ref_count(snap), add_record, snap,
+				   sink_hides_ref, snap };
 	struct text_sink sink = sink_begin(write, data);
 	int err = sink_list(&sink, &refs);
 
 	sink_gaps(sink.out, snap);
+	sink_self(sink.out, snap);
 	return sink_end(&sink, err);
 }

@@ -34,13 +34,32 @@ int sink_end(struct text_sink *sink, int err)
 
 int sink_list(struct text_sink *sink, const struct sink_items *items)
 {
+	bool first = true;
 	int err = 0;
 
 	for (size_t i = 0; !err && i < items->count; i++) {
-		items->add(sink->out, items->data, i);
+		if (items->hides(items->snap, i))
+			continue;
+		items->add(sink->out, items->data, i, first);
+		first = false;
 		err = sink_pass(sink);
 	}
 	return err;
+}
+
+bool sink_hides_object(const struct bpfrefs_snapshot *snap, size_t index)
+{
+	return bpfrefs_snapshot_hides(snap, bpfrefs_snapshot_object(snap, index));
+}
+
+bool sink_hides_ref(const struct bpfrefs_snapshot *snap, size_t index)
+{
+	return bpfrefs_snapshot_hides_ref(snap, bpfrefs_snapshot_ref_at(snap, index));
+}
+
+bool sink_hides_process(const struct bpfrefs_snapshot *snap, size_t index)
+{
+	return bpfrefs_snapshot_hides_process(snap, bpfrefs_snapshot_process(snap, index)->pid);
 }
 
 /* ---------------------------------------------------------------- gaps --- */
@@ -68,6 +87,25 @@ int bpfrefs_class_status_to_text(const struct bpfrefs_class_status *status, bpfr
 	struct text_sink sink = sink_begin(write, data);
 
 	add_coverage(sink.out, status);
+	return sink_end(&sink, 0);
+}
+
+void sink_self(GString *out, const struct bpfrefs_snapshot *snap)
+{
+	struct bpfrefs_self self = bpfrefs_snapshot_self(snap);
+
+	if (self.left_out && self.objects)
+		g_string_append_printf(out,
+				       "# self: %zu objects of bpfrefs itself (pid %u) left out; "
+				       "mount with self=show\n",
+				       self.objects, self.pid);
+}
+
+int bpfrefs_self_to_text(const struct bpfrefs_snapshot *snap, bpfrefs_write_fn write, void *data)
+{
+	struct text_sink sink = sink_begin(write, data);
+
+	sink_self(sink.out, snap);
 	return sink_end(&sink, 0);
 }
 

@@ -185,35 +185,35 @@ int bpfrefs_object_to_json(struct bpfrefs_ctx *ctx, const struct bpfrefs_snapsho
 
 /* ---------------------------------------------------- the whole system --- */
 
-/* The state of the writer before item number @index, which is on a line of its own. */
-static struct json item_json(GString *out, size_t index)
+/* The state of the writer before an item, which is on a line of its own. */
+static struct json item_json(GString *out, bool first)
 {
-	return (struct json){ .out = out, .depth = 2, .new_line = true, .continued = index > 0 };
+	return (struct json){ .out = out, .depth = 2, .new_line = true, .continued = !first };
 }
 
-static void add_object_item(GString *out, const void *data, size_t index)
+static void add_object_item(GString *out, const void *data, size_t index, bool first)
 {
 	const struct sink_objects *objects = data;
-	struct json json = item_json(out, index);
+	struct json json = item_json(out, first);
 
 	json_begin(&json, NULL, '{');
 	add_object(&json, bpfrefs_snapshot_object(objects->snap, index), objects->memlock[index]);
 	json_end(&json, '}');
 }
 
-static void add_holder_item(GString *out, const void *snap, size_t index)
+static void add_holder_item(GString *out, const void *snap, size_t index, bool first)
 {
-	struct json json = item_json(out, index);
+	struct json json = item_json(out, first);
 
 	/* references are scattered in memory */
 	__builtin_prefetch(bpfrefs_snapshot_ref_at(snap, index + 4));
 	add_record(bpfrefs_snapshot_ref_at(snap, index), &json);
 }
 
-static void add_process_item(GString *out, const void *snap, size_t index)
+static void add_process_item(GString *out, const void *snap, size_t index, bool first)
 {
 	const struct bpfrefs_process *process = bpfrefs_snapshot_process(snap, index);
-	struct json json = item_json(out, index);
+	struct json json = item_json(out, first);
 
 	json_begin(&json, NULL, '{');
 	json_number(&json, "pid", process->pid);
@@ -247,15 +247,30 @@ static void add_time(struct json *json, const struct bpfrefs_snapshot *snap)
 	json_text(json, "time", text ? text : "?");
 }
 
+/* Adds how many objects only this process holds, and whether they are left out. */
+static void add_self(struct json *json, const struct bpfrefs_snapshot *snap)
+{
+	struct bpfrefs_self self = bpfrefs_snapshot_self(snap);
+
+	json_begin(json, "self", '{');
+	json_number(json, "pid", self.pid);
+	json_number(json, "objects", self.objects);
+	json_bool(json, "left_out", self.left_out);
+	json_end(json, '}');
+}
+
 int bpfrefs_snapshot_to_json(struct bpfrefs_ctx *ctx, const struct bpfrefs_snapshot *snap,
 			     bpfrefs_write_fn write, void *data)
 {
 	g_autofree uint64_t *memlock = NULL;
 	int err = bpfrefs_snapshot_memlock(ctx, snap, &memlock);
 	struct sink_objects all = { snap, memlock };
-	struct sink_items objects = { bpfrefs_snapshot_object_count(snap), add_object_item, &all };
-	struct sink_items refs = { bpfrefs_snapshot_ref_count(snap), add_holder_item, snap };
-	struct sink_items processes = { snap->processes->len, add_process_item, snap };
+	struct sink_items objects = { bpfrefs_snapshot_object_count(snap), add_object_item, &all,
+				      sink_hides_object, snap };
+	struct sink_items refs = { bpfrefs_snapshot_ref_count(snap), add_holder_item, snap,
+				   sink_hides_ref, snap };
+	struct sink_items processes = { snap->processes->len, add_process_item, snap,
+					sink_hides_process, snap };
 	struct text_sink sink = sink_begin(write, data);
 	struct json json = { .out = sink.out };
 
@@ -270,6 +285,7 @@ int bpfrefs_snapshot_to_json(struct bpfrefs_ctx *ctx, const struct bpfrefs_snaps
 		err = add_array(&json, "processes", &sink, &processes);
 	json.new_line = true;
 	add_gaps(&json, snap);
+	add_self(&json, snap);
 	json_end(&json, '}');
 	g_string_append_c(sink.out, '\n');
 	return sink_end(&sink, err);

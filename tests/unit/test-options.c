@@ -21,19 +21,22 @@ TEST(own)
 {
 	struct options options;
 
-	g_assert_null(read_list(&options, "pins=file,max_age=1500,keep=auto,guard,gid=12,ro"));
+	g_assert_null(read_list(&options, "pins=file,max_age=1500,keep=auto,guard,self=show,gid=12,ro"));
 	g_assert_true(options.fs.pins_file);
 	g_assert_cmpuint(options.fs.max_age, ==, 1500);
 	g_assert_true(options.fs.keep_auto);
 	g_assert_true(options.fs.guard);
+	g_assert_true(options.fs.self_show);
 	g_assert_true(options.fs.has_gid);
 	g_assert_cmpuint(options.fs.gid, ==, 12);
 	g_assert_true(options.fs.ro);
 	g_assert_cmpstr(options.mount_options->str, ==, "ro");
 	options_clear(&options);
-	g_assert_null(read_list(&options, "pins=file,pins=symlink,keep=auto,keep=off,ro,rw"));
+	g_assert_null(read_list(&options, "pins=file,pins=symlink,keep=auto,keep=off,self=show,"
+					  "self=hide,ro,rw"));
 	g_assert_false(options.fs.pins_file);
 	g_assert_false(options.fs.keep_auto);
+	g_assert_false(options.fs.self_show);
 	g_assert_false(options.fs.ro);
 	options_clear(&options);
 }
@@ -57,6 +60,7 @@ TEST(refused)
 	static const char *const lists[] = {
 		"pins=",	"pins=files",	  "max_age=",
 		"max_age=-1",	"max_age=1x",	  "max_age=86400001",
+		"self=",	"self=yes",
 		"keep=on",	"keep",		  "gid=wheel",
 		"gid=",		"gid=4294967295", "fsname=x",
 		"subtype=x",	"pins",		  "ro=1",

@@ -151,6 +151,7 @@ TEST_METRICS(ourselves)
 
 	fake->snap->stats.took_ns = 2000345678u;
 	check(fake, "bpfrefs_scan", "bpfrefs_scan_seconds 2.000345678\n");
+	check(fake, "bpfrefs_self_objects", "bpfrefs_self_objects 0\n");
 	check(fake, "bpfrefs_keeps",
 	      "bpfrefs_keeps{mode=\"fd\"} 0\n"
 	      "bpfrefs_keeps{mode=\"pin\"} 0\n"
@@ -170,6 +171,7 @@ TEST_METRICS(families)
 	      "# TYPE bpfrefs_unexplained_constant_references gauge\n"
 	      "# TYPE bpfrefs_gaps gauge\n"
 	      "# TYPE bpfrefs_scan_seconds gauge\n"
+	      "# TYPE bpfrefs_self_objects gauge\n"
 	      "# TYPE bpfrefs_keeps gauge\n"
 	      "# TYPE bpfrefs_build_info gauge\n");
 }

@@ -286,7 +286,7 @@ TEST_SCANNED(status)
 	text = shown(fake, fake_map, FAKE_PID, show_status);
 	lines = g_strsplit(text, "\n", -1);
 	g_assert_true(has_line(lines, "directory: /sys/fs/bpf/app"));
-	g_assert_true(has_line(lines, "options: rw,pins=symlink,max_age=0,keep=off"));
+	g_assert_true(has_line(lines, "options: rw,pins=symlink,max_age=0,keep=off,self=hide"));
 	g_assert_true(has_line(lines, "source: proc"));
 	g_assert_true(has_line(lines, "class fd: a fake: partial: 3 processes: Permission denied"));
 	g_assert_true(has_line(lines, "class pin: a fake: unavailable: no bpffs here"));

@@ -170,8 +170,9 @@ def unescape(text):
 
 
 def records(text):
-    """The lines of a holders file; the "#" lines, which say what is missing, apart."""
-    lines = text.splitlines()
+    """The lines of a holders file; the "#" lines, which say what is missing, apart. The line about
+    what self=hide leaves out is none of these."""
+    lines = [x for x in text.splitlines() if not x.startswith("# self: ")]
     return [x for x in lines if not x.startswith("#")], [x for x in lines if x.startswith("#")]
 
 
@@ -270,7 +271,8 @@ class Helper:
 
 
 class Daemon:
-    """bpfrefs -f on a bpffs."""
+    """bpfrefs -f on a bpffs, with self=hide as users have it: a test that looks for the daemon's own
+    objects in lists mounts it with self=show, or reads them by number."""
 
     def __init__(self, env, *options, source=None, mountpoint=None, program=None):
         self.env = env

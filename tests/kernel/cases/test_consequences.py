@@ -10,9 +10,9 @@ import sys
 from harness import (check, compare, equal, eventually, fields, main, run, tool)
 
 
-def story(env):
+def story(env, *options):
     """A pinned program jumps through an array that only a process keeps."""
-    daemon, helper = env.daemon(), env.helper()
+    daemon, helper = env.daemon(*options), env.helper()
     array = helper.make("map", "prog_array", name="jmp", max=4)
     target = helper.make("prog", "socket_filter", name="target")
     entry = helper.make("prog", "socket_filter", name="entry", maps=array)
@@ -246,7 +246,7 @@ def test_graph(env):
 
 def test_whole_graph(env):
     """What the daemon has for itself is one node, and its hold on the kernel's BTF one arrow."""
-    daemon, _, array, _, _ = story(env)
+    daemon, _, array, _, _ = story(env, "-o", "self=show")
     text, _ = drawn(env, daemon, "graph.dot")
     own = {x.split(" ", 1)[0] for x in daemon.lines(f"pid/{daemon.pid}/holding")[0]}
     nodes = [f'"{key}" [label=' for key in own if key.startswith("prog/")]
@@ -255,7 +255,8 @@ def test_whole_graph(env):
     check('-> "own"' in text and '"own" -> "btf/' in text, "its arrows")
     daemon.write(f"{array.key}/keep", "fd")
     text, _ = drawn(env, daemon, "graph.dot")
-    check('"own"' not in text, "folded, though it keeps something")
+    check('"own" -> "btf/' in text and not any(node in text for node in nodes), "still one node")
+    check(f'"{array.key}" [label="{array.key}\\n' in text, "what it keeps is none of its own")
     daemon.write(f"{array.key}/keep", "off")
 
 

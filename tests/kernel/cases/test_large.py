@@ -57,7 +57,7 @@ def test_descriptors(env):
 def test_walks_in_parallel(env):
     """Once the descriptors take long to walk they are walked in parallel with all else, by a
     second instance of the program: its own objects are shown and explained, and so is what changes then."""
-    daemon, helper = env.daemon(), env.helper()
+    daemon, helper = env.daemon("-o", "self=show"), env.helper()
     _, key = many(env, "fds", COUNT)
 
     def links():

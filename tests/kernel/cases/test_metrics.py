@@ -20,6 +20,7 @@ SYS_BPF = {"x86_64": 321}.get(os.uname().machine, 280)
 
 NAMES = {
     "bpfrefs_objects": {"kind", "type", "state"}, "bpfrefs_memlock_bytes": {"kind", "type"},
+    "bpfrefs_unused_objects": {"kind", "type"}, "bpfrefs_self_objects": set(),
     "bpfrefs_references": {"class"},
     "bpfrefs_unexplained_references": set(), "bpfrefs_unexplained_constant_references": set(),
     "bpfrefs_gaps": {"class"},
@@ -102,7 +103,12 @@ def test_same_as_other_files(env):
     user = helper.make("map", "sockmap")
     prog = helper.make("prog", "socket_filter", maps=user)
     helper.do("pin", prog.var, env.bpffs / "prog")
-    daemon = frozen(env)
+    for options in (), ("self=show",):
+        compare_with_files(frozen(env, *options))
+        env.end_daemons()
+
+
+def compare_with_files(daemon):
     samples = parse(daemon.read("metrics/bpfrefs.prom"))
     objects, references = collections.Counter(), collections.Counter()
     missing, unknown = 0, 0
@@ -119,6 +125,20 @@ def test_same_as_other_files(env):
            for (family, labels), value in samples.items() if family == "bpfrefs_objects" and value}
     equal(got, dict(objects))
     check(got.get(("map", "sockmap", "at-risk"), 0) >= 1, f"none is at risk: {got}")
+    own = int(samples["bpfrefs_self_objects", frozenset()])
+    note = [x for x in daemon.read("objects").splitlines() if x.startswith("# self: ")]
+    shown = sum(f" pid={daemon.pid} " in x for x in daemon.lines("holders")[0])
+    check(own > 40, f"{own} objects of its own")
+    if note:
+        equal((note, shown), ([f"# self: {own} objects of bpfrefs itself (pid {daemon.pid}) left out;"
+                               " mount with self=show"], 0))
+    else:
+        check(shown >= own, f"{shown} references of the daemon, {own} objects")
+    unused = collections.Counter((x.split("/")[0], fields(x)["type"])
+                                 for x in daemon.lines("unused")[0])
+    equal({tuple(dict(labels)[x] for x in ("kind", "type")): value
+           for (family, labels), value in samples.items()
+           if family == "bpfrefs_unused_objects" and value}, dict(unused))
     equal(+by_label(samples, "bpfrefs_references", "class"), references)
     equal(sum(samples[f"bpfrefs_unexplained_{x}references", frozenset()]
               for x in ("", "constant_")), missing)
