@@ -76,11 +76,8 @@ static const struct valued {
 	const char *name;
 	int (*read)(struct options *options, const char *value, char **why);
 } valued[] = {
-	{ "pins", read_pins },
-	{ "max_age", read_max_age },
-	{ "keep", read_keep },
-	{ "self", read_self },
-	{ "gid", read_gid },
+	{ "pins", read_pins }, { "max_age", read_max_age }, { "keep", read_keep },
+	{ "self", read_self }, { "gid", read_gid },
 };
 
 /* clang-format off */

@@ -118,8 +118,7 @@ static void add_memlock(struct object_group *group, uint64_t bytes)
 }
 
 /* Shows a number for all states of a group together. */
-static void show_sum(GString *out, const char *name, const struct object_group *group,
-		     uint64_t sum)
+static void show_sum(GString *out, const char *name, const struct object_group *group, uint64_t sum)
 {
 	g_string_append_printf(out, "bpfrefs_%s{", name);
 	label(out, "kind", bpfrefs_kind_name(group->kind));

@@ -110,9 +110,10 @@ static void show_options(GString *out, const struct fs *fs)
 
 	show_directory(out, fs);
 	show_pair(out, "mountpoint", opt->mountpoint);
-	g_string_append_printf(out, "options: %s,pins=%s,max_age=%u,keep=%s,self=%s", opt->ro ? "ro" : "rw",
-			       opt->pins_file ? "file" : "symlink", opt->max_age,
-			       opt->keep_auto ? "auto" : "off", opt->self_show ? "show" : "hide");
+	g_string_append_printf(out, "options: %s,pins=%s,max_age=%u,keep=%s,self=%s",
+			       opt->ro ? "ro" : "rw", opt->pins_file ? "file" : "symlink",
+			       opt->max_age, opt->keep_auto ? "auto" : "off",
+			       opt->self_show ? "show" : "hide");
 	if (opt->guard)
 		g_string_append(out, ",guard");
 	if (opt->has_gid)

@@ -52,7 +52,7 @@ static bool is_attached(struct bpfrefs_ctx *ctx, struct bpfrefs_key link)
 	struct bpfrefs_info *info;
 	bool attached = true;
 
-	if (bpfrefs_info_read(ctx, link, &info) != 0)
+	if (ctx->source->info(ctx, link, &info) != 0)
 		return true;
 	for (size_t i = 0; attached && (field = bpfrefs_info_field(info, i)); i++)
 		attached = strcmp(field->key, "attached") != 0;
@@ -64,13 +64,15 @@ static void mark_attached_links(struct mark *mark, struct bpfrefs_ctx *ctx)
 {
 	const struct graph *graph = mark->graph;
 
+	ctx_lock(ctx);
 	for (uint32_t i = 0; i < graph->objects; i++) {
 		struct bpfrefs_key key = graph_object(graph, i)->key;
 
-		if (key.kind == BPFREFS_LINK && !mark->reached[node_object(i)] &&
+		if (key.kind == BPFREFS_KIND_LINK && !mark->reached[node_object(i)] &&
 		    is_attached(ctx, key))
 			mark_node(mark, node_object(i), NULL, 1);
 	}
+	g_mutex_unlock(&ctx->lock);
 	mark_spread(mark);
 }
 

@@ -80,11 +80,13 @@ int bpfrefs_snapshot_to_processes(struct bpfrefs_ctx *ctx, const struct bpfrefs_
 			pids ? bpfrefs_snapshot_find_pid(snap, pids[i])
 			     : bpfrefs_snapshot_process(snap, i);
 
-		if (process)
+		if (process && (pids || !bpfrefs_snapshot_hides_process(snap, process->pid)))
 			err = add_line(sink.out, ctx, &objects, process);
 		if (!err)
 			err = sink_pass(&sink);
 	}
 	sink_gaps(sink.out, snap);
+	if (!pids)
+		sink_self(sink.out, snap);
 	return sink_end(&sink, err);
 }

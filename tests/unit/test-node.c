@@ -274,8 +274,7 @@ TEST_FAKE(readdir_root)
 	names = list(&fake->fs, tree_root_ino(), 100);
 	g_assert_cmpstr(names, ==,
 			". .. map prog link btf pid cgroup objects processes holders attachments "
-			"at-risk json "
-			"graph.dot "
+			"at-risk unused json graph.dot "
 			"metrics bpffs source status control errors ");
 	g_assert_cmpint(walk(&fake->fs, "status", &entry), ==, 0);
 	g_assert_cmpint(tree_readdir(&fake->fs, entry.ino, 0, add_name, NULL), ==, -ENOTDIR);

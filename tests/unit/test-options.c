@@ -21,7 +21,8 @@ TEST(own)
 {
 	struct options options;
 
-	g_assert_null(read_list(&options, "pins=file,max_age=1500,keep=auto,guard,self=show,gid=12,ro"));
+	g_assert_null(
+		read_list(&options, "pins=file,max_age=1500,keep=auto,guard,self=show,gid=12,ro"));
 	g_assert_true(options.fs.pins_file);
 	g_assert_cmpuint(options.fs.max_age, ==, 1500);
 	g_assert_true(options.fs.keep_auto);
@@ -58,14 +59,14 @@ TEST(passed_on)
 TEST(refused)
 {
 	static const char *const lists[] = {
-		"pins=",	"pins=files",	  "max_age=",
-		"max_age=-1",	"max_age=1x",	  "max_age=86400001",
-		"self=",	"self=yes",
-		"keep=on",	"keep",		  "gid=wheel",
-		"gid=",		"gid=4294967295", "fsname=x",
-		"subtype=x",	"pins",		  "ro=1",
-		"kernel_cache", "guard=1",	  "max_age",
-		"context=a\\",	"ro\\",
+		"pins=",	  "pins=files", "max_age=",
+		"max_age=-1",	  "max_age=1x", "max_age=86400001",
+		"self=",	  "self=yes",	"keep=on",
+		"keep",		  "gid=wheel",	"gid=",
+		"gid=4294967295", "fsname=x",	"subtype=x",
+		"pins",		  "ro=1",	"kernel_cache",
+		"guard=1",	  "max_age",	"context=a\\",
+		"ro\\",
 	};
 	struct options options;
 

@@ -166,6 +166,7 @@ TEST_METRICS(families)
 	check(fake, "# TYPE ",
 	      "# TYPE bpfrefs_objects gauge\n"
 	      "# TYPE bpfrefs_memlock_bytes gauge\n"
+	      "# TYPE bpfrefs_unused_objects gauge\n"
 	      "# TYPE bpfrefs_references gauge\n"
 	      "# TYPE bpfrefs_unexplained_references gauge\n"
 	      "# TYPE bpfrefs_unexplained_constant_references gauge\n"

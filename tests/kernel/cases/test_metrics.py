@@ -133,7 +133,7 @@ def compare_with_files(daemon):
         equal((note, shown), ([f"# self: {own} objects of bpfrefs itself (pid {daemon.pid}) left out;"
                                " mount with self=show"], 0))
     else:
-        check(shown >= own, f"{shown} references of the daemon, {own} objects")
+        check(shown > 40, f"{shown} references of the daemon, {own} objects")
     unused = collections.Counter((x.split("/")[0], fields(x)["type"])
                                  for x in daemon.lines("unused")[0])
     equal({tuple(dict(labels)[x] for x in ("kind", "type")): value

@@ -90,7 +90,7 @@ def test_shown(env):
 
 
 def test_what_others_hold_too(env):
-    """A walker that somebody pins is theirs, too, until the pin is gone."""
+    """A walker that somebody pins is theirs, too, until the pin is removed."""
     daemon = env.daemon()
     key = sorted(x for x in own_objects(daemon) if x.startswith("prog/"))[0]
     daemon.write(f"{key}/pin", "walker")
