@@ -622,6 +622,46 @@ const char *bpfrefs_snapshot_pin_path(const struct bpfrefs_snapshot *snapshot,
 				      const struct bpfrefs_ref *ref, uint32_t major, uint32_t minor,
 				      uint64_t dir_ino);
 
+/* ------------------------------------------------------------ selection --- */
+
+/**
+ * Selects objects and references. Set all members to zero, then @ref size and what you need; what is
+ * zero selects everything. Later versions of the library add members at the end: see struct
+ * bpfrefs_options.
+ */
+struct bpfrefs_filter {
+	size_t size;	     /**< sizeof(struct bpfrefs_filter) */
+	unsigned int kinds;  /**< of objects: 1 << enum bpfrefs_kind for each */
+	unsigned int states; /**< of objects: 1 << enum bpfrefs_state for each */
+	const char *type;    /**< the type of objects, such as "prog_array" */
+	const char *name;    /**< a pattern for the names of objects (fnmatch(3), without flags) */
+	const char *class_;  /**< the name of the class of references, such as "pin" */
+	uint32_t pid;	     /**< the process that holds the reference */
+	const char *cgroup;  /**< a cgroup: the process is in it or below it */
+};
+
+/** What a filter selects. Not thread-safe, as it has a position. */
+struct bpfrefs_selection;
+/**
+ * Begins to go through what a filter selects. The members of the filter about objects also apply to
+ * the targets of references; those about references also to objects, of which one reference at least
+ * must match.
+ *
+ * @param snapshot the snapshot, which must exist longer than the selection
+ * @param filter the filter, which is copied; NULL: everything
+ * @param selection is set to the owned selection; free it with bpfrefs_selection_free()
+ * @return -EINVAL if there is no such class, or if the filter has members that this version does not
+ *	know; an error of bpfrefs_cgroup_processes()
+ */
+int bpfrefs_select(const struct bpfrefs_snapshot *snapshot, const struct bpfrefs_filter *filter,
+		   struct bpfrefs_selection **selection);
+/** Returns the next object in the order of the keys, borrowed from the snapshot; NULL at the end. */
+const struct bpfrefs_object *bpfrefs_selection_object(struct bpfrefs_selection *selection);
+/** Returns the next reference, in the order of bpfrefs_snapshot_ref_at(); NULL at the end. */
+const struct bpfrefs_ref *bpfrefs_selection_ref(struct bpfrefs_selection *selection);
+/** Frees a selection. NULL is allowed. */
+void bpfrefs_selection_free(struct bpfrefs_selection *selection);
+
 /* ------------------------------------------------------------- answers --- */
 
 /** A root that leads to an object. Borrowed, and valid only while the callback runs. */

@@ -106,27 +106,14 @@ static int ctx_setup(struct bpfrefs_ctx *ctx, const struct bpfrefs_options *opti
 	return err == -ENOENT ? 0 : err;
 }
 
-/* Options of a program that was built with an older or newer version have another size. */
-static int copy_options(struct bpfrefs_options *to, const struct bpfrefs_options *from)
-{
-	const char *bytes = (const char *)from;
-
-	if (from->size < sizeof(from->size))
-		return -EINVAL;
-	for (size_t i = sizeof(*to); i < from->size; i++)
-		if (bytes[i])
-			return -EINVAL;
-	memcpy(to, from, MIN(from->size, sizeof(*to)));
-	return to->source < SOURCE_COUNT ? 0 : -EINVAL;
-}
-
 int bpfrefs_ctx_open(const struct bpfrefs_options *options, struct bpfrefs_ctx **out)
 {
 	struct bpfrefs_options own = { .size = sizeof(own) };
 	struct bpfrefs_ctx *ctx;
 	int err;
 
-	if (options && copy_options(&own, options))
+	if ((options && options_copy(&own, sizeof(own), options, options->size)) ||
+	    own.source >= SOURCE_COUNT)
 		return -EINVAL;
 	ctx = ctx_new(NULL);
 	ctx->memory = own.memory;
