@@ -427,6 +427,11 @@ struct bpfrefs_bpffs {
 	size_t mount_count;		    /**< the number of these */
 	const uint32_t *pids; /**< detached: array of the processes that keep it alive */
 	size_t pid_count;     /**< the number of these */
+	/**
+	 * Its mount options as /proc/PID/mountinfo shows them, such as "rw,mode=700": without those
+	 * that have the kernel's defaults. NULL: no mount of its root directory was found.
+	 */
+	const char *options;
 };
 
 /** A process that holds BPF objects. */

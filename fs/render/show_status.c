@@ -19,6 +19,33 @@ static bool is_pin_class(const struct bpfrefs_class *class_, const void *data)
 }
 
 /*
+ * Shows the mount options of an instance. mountinfo leaves out what has the default of
+ * bpf_show_options() in kernel/bpf/inode.c; nothing is delegated by default.
+ */
+static void show_mount_options(GString *out, const struct bpfrefs_bpffs *bpffs)
+{
+	static const struct {
+		const char *key, *otherwise;
+	} options[] = {
+		{ "mode", "777" },	    { "uid", "0" },	     { "gid", "0" },
+		{ "delegate_cmds", "" },    { "delegate_maps", "" }, { "delegate_progs", "" },
+		{ "delegate_attachs", "" },
+	};
+	g_auto(GStrv) words = bpffs->options ? g_strsplit(bpffs->options, ",", 0) : NULL;
+
+	for (size_t i = 0; i < G_N_ELEMENTS(options); i++) {
+		const char *value = words ? options[i].otherwise : NULL;
+		size_t length = strlen(options[i].key);
+
+		for (char **word = words; word && *word; word++)
+			if (strncmp(*word, options[i].key, length) == 0 && (*word)[length] == '=')
+				value = *word + length + 1;
+		g_string_append_printf(out, " %s=", options[i].key);
+		fmt_add_value(out, value);
+	}
+}
+
+/*
  * Shows one instance of bpffs on a line. Each of its mounts has three keys: mnt_ns is the
  * namespace, pid is a process in it, and path is the mount point that the process sees, or
  * covered if another mount hides it there. A detached instance has each process that keeps it
@@ -29,6 +56,7 @@ static int show_instance(GString *out, const struct bpfrefs_bpffs *bpffs)
 	g_string_append_printf(out, "%" PRIu32 ":%" PRIu32 " pins=", bpffs->major, bpffs->minor);
 	fmt_add_number(out, bpffs->pins);
 	g_string_append_printf(out, " state=%s", bpffs->attached ? "attached" : "detached");
+	show_mount_options(out, bpffs);
 	for (size_t i = 0; i < bpffs->mount_count; i++) {
 		const struct bpfrefs_mount *mount = &bpffs->mounts[i];
 

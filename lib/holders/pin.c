@@ -6,6 +6,7 @@
  * nowhere, and unlinked inodes.
  */
 #include <stdio.h>
+#include <string.h>
 
 #include "holders/holders.h"
 #include "kernel/mount_cache.h"
@@ -159,6 +160,9 @@ static bool add_mounts(struct reaches *reaches, const struct pin_super *super, u
 		added.path = mount->target;
 		added.covered = mount->hidden;
 		scan_bpffs_mount(reaches->scan, super->major, super->minor, &added);
+		if (strcmp(mount->root, "/") == 0)
+			scan_bpffs_options(reaches->scan, super->major, super->minor,
+					   mount->options);
 		any = true;
 	}
 	return any;

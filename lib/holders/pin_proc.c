@@ -67,6 +67,9 @@ static void add_mount(struct scan *scan, const struct proc_mount *place)
 	};
 
 	scan_bpffs_mount(scan, place->mount->major, place->mount->minor, &mount);
+	if (strcmp(place->mount->root, "/") == 0)
+		scan_bpffs_options(scan, place->mount->major, place->mount->minor,
+				   place->mount->options);
 }
 
 static uint64_t count_pins(const struct proc_pins *pins, const struct bpffs_mount *mount)

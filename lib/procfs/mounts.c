@@ -29,6 +29,7 @@ static void bpffs_mount_free(gpointer data)
 
 	g_free(mount->root);
 	g_free(mount->target);
+	g_free(mount->options);
 	g_strfreev(mount->over);
 	g_free(mount);
 }
@@ -164,6 +165,7 @@ static struct bpffs_mount *mount_new(const struct table *table, struct libmnt_fs
 	mount->minor = minor(dev);
 	mount->root = g_strdup(mnt_fs_get_root(fs));
 	mount->target = g_strdup(mnt_fs_get_target(fs));
+	mount->options = g_strdup(mnt_fs_get_fs_options(fs));
 	mount->hidden = is_unreachable(table, fs);
 	mount->remote = is_remote(table, fs);
 	mount->over = mounts_over(table, fs);

@@ -429,6 +429,8 @@ void scan_process(struct scan *scan, uint32_t pid, const char *comm);
 void scan_bpffs(struct scan *scan, uint32_t major, uint32_t minor, uint64_t pins, bool attached);
 void scan_bpffs_mount(struct scan *scan, uint32_t major, uint32_t minor,
 		      const struct bpfrefs_mount *mount);
+/* Sets the mount options of an instance; NULL changes nothing. */
+void scan_bpffs_options(struct scan *scan, uint32_t major, uint32_t minor, const char *options);
 /* Sets the processes that keep a detached instance alive; the array is copied. */
 void scan_bpffs_pids(struct scan *scan, uint32_t major, uint32_t minor, const uint32_t *pids,
 		     size_t count);
@@ -461,9 +463,10 @@ bool proc_comm(int proc_fd, uint32_t pid, char comm[32]);
 /* A mount of a bpffs, or of another type of filesystem, in a mount namespace. */
 struct bpffs_mount {
 	uint32_t major, minor;
-	char *root;   /* the directory of the instance that is mounted: "/" */
-	char *target; /* the mount point, as seen in that namespace */
-	bool hidden;  /* another mount covers it, or a directory on the way to it */
+	char *root;    /* the directory of the instance that is mounted: "/" */
+	char *target;  /* the mount point, as seen in that namespace */
+	char *options; /* of the instance, as mountinfo shows them; mode, uid and gid are of @root */
+	bool hidden;   /* another mount covers it, or a directory on the way to it */
 	/* a FUSE or network filesystem is on the way to it: a lookup may block for ever */
 	bool remote;
 	/* paths at which other mounts cover parts of it, NULL at the end; NULL: none */

@@ -348,6 +348,14 @@ void scan_bpffs_mount(struct scan *scan, uint32_t major, uint32_t minor,
 	bpffs->mount_count++;
 }
 
+void scan_bpffs_options(struct scan *scan, uint32_t major, uint32_t minor, const char *options)
+{
+	struct bpfrefs_bpffs *bpffs = bpffs_find(scan, major, minor);
+
+	if (bpffs && options)
+		bpffs->options = scan_str(scan, options);
+}
+
 void scan_bpffs_pids(struct scan *scan, uint32_t major, uint32_t minor, const uint32_t *pids,
 		     size_t count)
 {

@@ -556,6 +556,7 @@ static void add_bpffs(struct scan *scan)
 	struct bpfrefs_mount mount = { 4026531841, 1, "/sys/fs/bpf", true };
 
 	scan_bpffs(scan, MAJOR, MINOR, 3, true);
+	scan_bpffs_options(scan, MAJOR, MINOR, "rw,gidx=7,mode=700,delegate_maps=hash:array");
 	scan_bpffs_mount(scan, MAJOR, MINOR, &mount);
 	mount = (struct bpfrefs_mount){ 4026532000, 0, NULL, false };
 	scan_bpffs_mount(scan, MAJOR, MINOR, &mount);

@@ -255,9 +255,12 @@ TEST_SCANNED(bpffs)
 	fake->gaps = true;
 	fake_scan(fake);
 	check(fake, fake_map, show_bpffs,
-	      "0:30 pins=3 state=attached mnt_ns=4026531841 pid=1 path=/sys/fs/bpf "
+	      "0:30 pins=3 state=attached mode=700 uid=0 gid=0 delegate_cmds= "
+	      "delegate_maps=hash:array delegate_progs= delegate_attachs= mnt_ns=4026531841 pid=1 "
+	      "path=/sys/fs/bpf "
 	      "mnt_ns=4026532000 pid=? path=?\n"
-	      "0:31 pins=0 state=detached\n"
+	      "0:31 pins=0 state=detached mode=? uid=? gid=? delegate_cmds=? delegate_maps=? "
+	      "delegate_progs=? delegate_attachs=?\n"
 	      "# pin: unavailable: no bpffs here\n");
 }
 

@@ -10,7 +10,7 @@ import os
 import subprocess
 import sys
 
-from harness import (MNT_DETACH, check, equal, eventually, fails, fields, leaves_open, main, mount,
+from harness import (MNT_DETACH, Skip, check, equal, eventually, fails, fields, leaves_open, main, mount,
                      must, names, run, tool, umount)
 
 MS_BIND, MS_MOVE = 4096, 8192
@@ -282,6 +282,38 @@ def test_another_bpffs(env):
         equal((record["state"], record["pid"]), ("live", str(process.pid)))
         process.communicate("\n")
     eventually(lambda: equal(pin_of(daemon, obj)["state"], "covered"))
+
+
+def test_mount_options(env):
+    """They are the kernel's own, of one that is covered too; of a detached one they are unknown."""
+    place = env.tmp / "options"
+    place.mkdir()
+    try:
+        mount("bpf", place, "bpf", data="mode=750,uid=5,gid=6,delegate_cmds=map_create:prog_load,"
+                                        "delegate_maps=any,delegate_progs=xdp,delegate_attachs=any")
+    except OSError as error:
+        raise Skip(f"this kernel's bpffs delegates nothing: {error}") from error
+    dev = os.stat(place).st_dev
+    with open("/proc/self/mountinfo", encoding="ascii") as mounts:
+        line = next(x for x in mounts if f" {place} " in x)
+    options = dict(x.split("=", 1) for x in line.split(" ")[-1].strip().split(",") if "=" in x)
+    equal(len(options), 7, line)
+
+    def shown(daemon, device):
+        prefix = f"{os.major(device)}:{os.minor(device)} "
+        found = fields(next(x for x in daemon.lines("bpffs")[0] if x.startswith(prefix)))
+        return {key: found[key] for key in options}
+
+    daemon = env.daemon()
+    equal(shown(daemon, dev), options)
+    equal(shown(daemon, os.stat(env.bpffs).st_dev),
+          dict.fromkeys(options, "") | {"mode": "777", "uid": "0", "gid": "0"})
+    cover(env, place)
+    equal(shown(daemon, dev), options, "covered")
+    umount(place)
+    with directory(place):
+        umount(place, MNT_DETACH)
+        equal(shown(daemon, dev), dict.fromkeys(options, "?"), "detached")
 
 
 def test_without_bpf(env):

@@ -43,7 +43,8 @@ FORMS = {
     "slots": rf"{VALUE} {KEY} {VALUE}|{GAP}",
     "attachments": rf"{KEY} name={VALUE} link=[0-9]* [a-z_]+(?: [a-z_]+={VALUE})*|{GAP}",
     "processes": rf"[0-9]+(?: [a-z_]+={VALUE})*|{GAP}", "cgroup": TEXT,
-    "bpffs": rf"[0-9]+:[0-9]+ pins={COUNT} state=[a-z]+(?:{MOUNT})*|{GAP}",
+    "bpffs": rf"[0-9]+:[0-9]+ pins={COUNT} state=[a-z]+ mode=[0-7?]+ uid={COUNT} gid={COUNT}"
+             rf"(?: delegate_[a-z]+={VALUE}){{4}}(?:{MOUNT})*|{GAP}",
     "comm": rf"(?!#){TEXT}",
     "retains": rf"{KEY} name={VALUE} effect=(?:freed|cleared) memlock={COUNT}|{GAP}",
     "errors": rf"{TIME} pid=[0-9]+ comm={VALUE} command={VALUE} E[A-Z0-9]+: {TEXT}",

@@ -387,7 +387,7 @@ def check_detached(env, keep):
         equal(retained(daemon, keeper.pid, obj), "cleared")
         instance = f"{os.major(number)}:{os.minor(number)} "
         line = next(x for x in daemon.lines("bpffs")[0] if x.startswith(instance))
-        check(line.endswith(f" state=detached pid={keeper.pid}"), line)
+        check(" state=detached " in line and line.endswith(f" pid={keeper.pid}"), line)
     eventually(look)
     keeper.end()
     eventually(lambda: equal(daemon.row(obj.key)["state"], "cleared"))
