@@ -201,7 +201,7 @@ def words():
     ours |= set(class_names())
     vias = set(re.findall(r"\[WALK_VIA_\w+\] = \{ \"(\w+)\"", (TOP / "lib/snapshot/ref.c").read_text()))
     wrong = [] if len(ours) > 60 and len(vias) > 30 else ["too few words were found"]
-    for name in sources():
+    for name in set(sources()) - {"lib/snapshot/select.c"}:  # it compares a caller's words
         text = (TOP / name).read_text() if re.match(r"(lib|fs)/.*\.[ch]$", name) else ""
         for call in re.finditer(r"\b(g_str\w+|str\w*(?:cmp|str))\(((?:[^()]|\([^()]*\))*)\)", text):
             said = set(re.findall(r'"(\w+)"', call[2])) & (ours | vias)
