@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <time.h>
 
+#include "snapshot/options.h"
 #include "snapshot/snapshot.h"
 #include "uapi/link_words.h"
 

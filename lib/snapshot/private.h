@@ -8,7 +8,6 @@
 
 #include <errno.h>
 #include <glib.h>
-#include <string.h>
 #include <unistd.h>
 
 #include "bpfrefs.h"
@@ -27,22 +26,6 @@
 #define COVERAGE_COUNT (BPFREFS_COVERAGE_UNAVAILABLE + 1)
 #define EFFECT_COUNT   (BPFREFS_EFFECT_CLEARED + 1)
 #define KEEP_COUNT     (BPFREFS_KEEP_AUTO + 1)
-
-/*
- * Copies a structure of the caller's that begins with its size, @from, to @to, which has @known bytes.
- * A program that was built with an older or newer version of the library has another size: members
- * that it lacks are left as they are, and those that this version does not know must be zero.
- */
-static inline int options_copy(void *to, size_t known, const void *from, size_t size)
-{
-	if (size < sizeof(size))
-		return -EINVAL;
-	for (size_t i = known; i < size; i++)
-		if (((const char *)from)[i])
-			return -EINVAL;
-	memcpy(to, from, MIN(known, size));
-	return 0;
-}
 
 /* ------------------------------------------------------------ cleanup --- */
 

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "snapshot/private.h"
+#include "snapshot/options.h"
 
 struct bpfrefs_selection {
 	const struct bpfrefs_snapshot *snap;

@@ -9,6 +9,7 @@
 #include <time.h>
 
 #include "graph/removals.h"
+#include "snapshot/options.h"
 #include "text/removal.h"
 #include "text/sink.h"
 
@@ -388,16 +389,17 @@ int bpfrefs_object_to_script(struct bpfrefs_ctx *ctx, const struct bpfrefs_snaps
 	const struct bpfrefs_object *object = bpfrefs_snapshot_find(snap, key);
 	graph_auto *graph = object ? graph_new(snap) : NULL;
 	struct script script = { .ctx = ctx, .key = key, .removals = { .graph = graph } };
-	int err;
+	struct bpfrefs_script_options own = { 0 };
+	int err = options_copy(&own, sizeof(own), options, options->size);
 
-	if (options->size < sizeof(*options))
-		return -EINVAL;
+	if (err)
+		return err;
 	if (!object)
 		return -ENOENT;
 	if (!graph)
 		return -ENOMEM;
 	script.sink = sink_begin(write, data);
-	script.removal = (struct removal){ snap, enter_new(ctx->proc_fd), options,
+	script.removal = (struct removal){ snap, enter_new(ctx->proc_fd), &own,
 					   0,	 g_string_new(""),	  g_string_new("") };
 	script.commands = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
 	script.processes = g_hash_table_new_full(NULL, NULL, NULL, script_process_free);
