@@ -454,11 +454,6 @@ static char *path_by_keeper(const struct removal *removal, const struct bpfrefs_
 	return path;
 }
 
-static void remove_path(struct removal *removal, const char *path)
-{
-	removal_words(removal, "rm", "--", path, NULL);
-}
-
 /* Without a path the pin ends with the processes that keep its bpffs, if only processes do. */
 static void removes(struct removal *removal, const struct bpfrefs_ref *ref)
 {
@@ -472,16 +467,14 @@ static void removes(struct removal *removal, const struct bpfrefs_ref *ref)
 			"its name was removed already: it ends when what has it open is closed");
 		return;
 	}
-	if (path.type == BPFREFS_VALUE_STR) {
-		remove_path(removal, path.str);
-		return;
-	}
-	if (pid.type == BPFREFS_VALUE_NUM)
+	if (path.type == BPFREFS_VALUE_STR)
+		other = g_strdup(path.str);
+	else if (pid.type == BPFREFS_VALUE_NUM)
 		other = enter_bpffs(removal->enter, (uint32_t)pid.num, ref->place);
 	if (!other)
 		other = path_by_keeper(removal, ref);
 	if (other)
-		remove_path(removal, other);
+		removal_words(removal, "rm", "--", other, NULL);
 	else if (!ref->owner || !owner_ends(removal->snap, ref->owner - 1))
 		removal_set(removal, REMOVAL_NO_WAY,
 			    "no path leads to it: unmount what covers its bpffs, or remove it where"

@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-or-later
-# Tries this source on other Debians: distros.sh SUITE... (bookworm, trixie, sid). The unit tests, each
+# Tries this source on other releases of Debian: distros.sh SUITE... (bookworm, trixie, sid). The unit tests, each
 # configuration, `sudo make run` and `meson install`, and the packages, or those of these PARTS in the
 # environment: see distro.sh. Warnings are errors. Each suite has a root made by debootstrap(8), which
 # is kept in the cache and upgraded at each run.

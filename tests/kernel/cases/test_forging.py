@@ -25,7 +25,8 @@ TEXT = r"(?:[\x20-\x5b\x5d-\x7e]|\\[0-3][0-7]{2})*"
 KEY = r"(?:map|prog|link|btf)/[1-9][0-9]*"
 COUNT = r"(?:\?|[0-9]+)"
 RECORD = rf"{KEY} [a-z_]+ ref={COUNT} user={COUNT}(?: [a-z_]+={VALUE})*"
-GAP = rf"# [a-z_]+: (?:partial|unavailable|changing)(?:: {TEXT})?"
+GAP = (rf"# [a-z_]+: (?:partial|unavailable|changing)(?:: {TEXT})?|# self: [0-9]+ objects of bpfrefs"
+       r" itself \(pid [0-9]+\) left out; mount with self=show")
 OBJECT = (rf"{KEY} name={VALUE} type={VALUE} refcnt={COUNT} usercnt=(?:{COUNT})? unexplained={COUNT}"
           rf" pins={COUNT} memlock={COUNT} state=[a-z-]+ because={TEXT}")
 PAIR = rf"[a-z_]+(?: [a-z_]+)*: {TEXT}"
@@ -39,6 +40,7 @@ FORMS = {
                r"|failed='' left=''|nl=[\x20-\x7e]+|\[ -z [\x20-\x7e]+|echo [\x20-\x7e]+|exit 1",
     "info": PAIR, "refs": rf"{PAIR}|{GAP}", "status": rf"{PAIR}|{GAP}",
     "objects": rf"{OBJECT}|{GAP}", "at-risk": rf"{OBJECT}|{GAP}",
+    "unused": rf"{OBJECT}|{GAP}",
     "pin": rf"(?!#){VALUE}|{GAP}", "unpin": rf"(?!#){VALUE}|{GAP}", "keep": r"fd|pin|auto|off",
     "slots": rf"{VALUE} {KEY} {VALUE}|{GAP}",
     "attachments": rf"{KEY} name={VALUE} link=[0-9]* [a-z_]+(?: [a-z_]+={VALUE})*|{GAP}",
