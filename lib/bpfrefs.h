@@ -954,13 +954,16 @@ struct bpfrefs_change;
  * still exist: it counts as removed once the class is complete. Until then it is added to @p now as
  * hidden, so that @p now belongs to this sequence of changes alone.
  *
+ * @param ctx if not NULL: the lines of objects have the memory that is charged for them, which is read
+ *	now: see bpfrefs_memlock()
  * @param then the baseline before, which is not changed
  * @param now the baseline of @p snapshot
  * @param number the number of the change, from 1 on, which counts up in a sequence of changes
  * @return the owned change, to be freed with bpfrefs_change_free(); NULL if nothing differs, and
  *	@p then stays the last baseline
  */
-struct bpfrefs_change *bpfrefs_change_new(const struct bpfrefs_baseline *then,
+struct bpfrefs_change *bpfrefs_change_new(struct bpfrefs_ctx *ctx,
+					  const struct bpfrefs_baseline *then,
 					  struct bpfrefs_baseline *now,
 					  const struct bpfrefs_snapshot *snapshot, uint64_t number);
 /** Frees a change. NULL is allowed. */
@@ -1015,11 +1018,11 @@ int bpfrefs_change_each(const struct bpfrefs_change *change, bpfrefs_change_fn f
  * @param last the baseline after the last of them
  * @param opened the number of the last change before the reader began. A record that a gap hid then
  *	is new to that reader when it is shown again.
- * @param shared if not NULL: is set to whether the text is the same for each value of @p opened
- * @return 0, the value of @p write
+ * @return 0 if the text is the same for each value of @p opened, 1 if it is not, or what @p write
+ *	returned
  */
 int bpfrefs_changes_to_text(const struct bpfrefs_change *const *changes, size_t count,
-			    const struct bpfrefs_baseline *last, uint64_t opened, bool *shared,
+			    const struct bpfrefs_baseline *last, uint64_t opened,
 			    bpfrefs_write_fn write, void *data);
 
 /** Takes a snapshot at each interval, and says what changed. Not thread-safe. */

@@ -164,7 +164,7 @@ static int open_fs(struct fs *fs, const struct session_config *config)
 	fs->view = view_new(fs->ctx, fs->opt.max_age);
 	fs->errors = errlog_new();
 	fs->handles = handles_new(share_of_memory(TEXTS_PART));
-	fs->events = events_new(fs->view, &ops_events_calls, EVENTS_ROOM);
+	fs->events = events_new(fs->ctx, fs->view, &ops_events_calls, EVENTS_ROOM);
 	return 0;
 }
 

@@ -115,14 +115,14 @@ static struct event_text *text_of(struct event_log *log, const GList *first, uin
 	g_autoptr(GPtrArray) changes = g_ptr_array_new();
 	GString *string = g_string_new(NULL);
 	struct event_text *text;
-	bool is_shared;
+	int per_reader;
 
 	for (; first; first = first->next)
 		g_ptr_array_add(changes, first->data);
-	bpfrefs_changes_to_text((const struct bpfrefs_change *const *)changes->pdata, changes->len,
-				log->last, opened, &is_shared, append, string);
+	per_reader = bpfrefs_changes_to_text((const struct bpfrefs_change *const *)changes->pdata,
+					     changes->len, log->last, opened, append, string);
 	text = text_new(log, string, sizeof(*text) + string->allocated_len);
-	text->is_shared = is_shared;
+	text->is_shared = !per_reader;
 	return text;
 }
 

@@ -172,7 +172,7 @@ static void add_change(struct events *events, struct bpfrefs_baseline *now,
 	struct event_log *log = &events->log;
 	struct bpfrefs_change *change;
 
-	change = bpfrefs_change_new(log->last, now, snap, log->number + 1);
+	change = bpfrefs_change_new(events->ctx, log->last, now, snap, log->number + 1);
 	if (!change) {
 		bpfrefs_baseline_free(now);
 		return;

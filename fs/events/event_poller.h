@@ -15,6 +15,7 @@
 #define TEXT_LOGS 4
 
 struct events {
+	struct bpfrefs_ctx *ctx;
 	struct view *view;
 	const struct events_calls *calls;
 

@@ -212,10 +212,12 @@ bool events_poll(struct reader *reader, void *handle)
 
 /* -------------------------------------------------------- begin and end --- */
 
-struct events *events_new(struct view *view, const struct events_calls *calls, size_t room)
+struct events *events_new(struct bpfrefs_ctx *ctx, struct view *view,
+			  const struct events_calls *calls, size_t room)
 {
 	struct events *events = g_new0(struct events, 1);
 
+	events->ctx = ctx;
 	events->view = view;
 	events->calls = calls;
 	events->readers = g_ptr_array_new();

@@ -18,7 +18,8 @@ struct events_calls {
 };
 
 /* @room: the most bytes of the log of changes, which all readers share. */
-struct events *events_new(struct view *view, const struct events_calls *calls, size_t room);
+struct events *events_new(struct bpfrefs_ctx *ctx, struct view *view,
+			  const struct events_calls *calls, size_t room);
 /* Reads that wait, and later ones that would wait, fail with ENODEV. */
 void events_stop(struct events *events);
 /* Called after events_stop(), when all readers are closed. */

@@ -305,12 +305,10 @@ static void compare_lines(struct bpfrefs_change *change, const struct bpfrefs_ba
 	}
 }
 
-/*
- * A new object is treated as if its state had been held before. A sample does not read the memory of
- * objects.
- */
-static void compare_objects(struct bpfrefs_change *change, const struct bpfrefs_baseline *then,
-			    const struct bpfrefs_baseline *now, const struct bpfrefs_snapshot *snap)
+/* A new object is treated as if its state had been held before. */
+static void compare_objects(struct bpfrefs_ctx *ctx, struct bpfrefs_change *change,
+			    const struct bpfrefs_baseline *then, const struct bpfrefs_baseline *now,
+			    const struct bpfrefs_snapshot *snap)
 {
 	const struct bpfrefs_object *object;
 
@@ -325,7 +323,9 @@ static void compare_objects(struct bpfrefs_change *change, const struct bpfrefs_
 		if (one.before == one.after)
 			continue;
 		object = bpfrefs_snapshot_find(snap, one.key);
-		bpfrefs_object_to_line(object, object->memlock, append, change->text);
+		bpfrefs_object_to_line(object,
+				       ctx ? bpfrefs_memlock(ctx, snap, one.key) : object->memlock,
+				       append, change->text);
 		one.length = (uint32_t)change->text->len - one.at;
 		g_array_append_val(change->objects, one);
 	}
@@ -356,7 +356,8 @@ static void gap_change_clear(gpointer data)
 	gap_unref(change->after);
 }
 
-struct bpfrefs_change *bpfrefs_change_new(const struct bpfrefs_baseline *then,
+struct bpfrefs_change *bpfrefs_change_new(struct bpfrefs_ctx *ctx,
+					  const struct bpfrefs_baseline *then,
 					  struct bpfrefs_baseline *now,
 					  const struct bpfrefs_snapshot *snap, uint64_t number)
 {
@@ -370,7 +371,7 @@ struct bpfrefs_change *bpfrefs_change_new(const struct bpfrefs_baseline *then,
 	change->gaps = g_array_new(FALSE, FALSE, sizeof(struct gap_change));
 	g_array_set_clear_func(change->gaps, gap_change_clear);
 	compare_lines(change, then, now, carried);
-	compare_objects(change, then, now, snap);
+	compare_objects(ctx, change, then, now, snap);
 	compare_gaps(change, then, now, snap);
 	add_carried(now, then, carried);
 	if (change->count || change->lines->len)

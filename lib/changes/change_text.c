@@ -220,18 +220,18 @@ static void show_gaps_changed(GString *out, const struct changes *all,
 }
 
 int bpfrefs_changes_to_text(const struct bpfrefs_change *const *changes, size_t count,
-			    const struct bpfrefs_baseline *last, uint64_t opened, bool *shared,
+			    const struct bpfrefs_baseline *last, uint64_t opened,
 			    bpfrefs_write_fn write, void *data)
 {
 	const struct changes all = { changes, count };
 	struct text_sink sink = sink_begin(write, data);
 	bool per_reader = show_lines(sink.out, &all, last, opened);
+	int err;
 
 	show_objects_changed(sink.out, &all, last);
 	show_gaps_changed(sink.out, &all, last);
-	if (shared)
-		*shared = !per_reader;
-	return sink_end(&sink, 0);
+	err = sink_end(&sink, 0);
+	return err ? err : per_reader;
 }
 
 /* --------------------------------------------------------------- items --- */

@@ -69,7 +69,7 @@ int bpfrefs_monitor_next(struct bpfrefs_monitor *monitor, struct bpfrefs_change 
 	err = take(monitor, &snap, &now);
 	if (err)
 		return err;
-	*change = bpfrefs_change_new(monitor->last, now, snap, monitor->number + 1);
+	*change = bpfrefs_change_new(monitor->ctx, monitor->last, now, snap, monitor->number + 1);
 	bpfrefs_snapshot_unref(snap);
 	if (!*change) {
 		bpfrefs_baseline_free(now);

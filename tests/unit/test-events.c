@@ -90,7 +90,7 @@ struct world {
 static void world_init_with(struct world *world, size_t room)
 {
 	fake_init(&world->fake);
-	world->events = events_new(world->fake.fs.view, &calls, room);
+	world->events = events_new(world->fake.fs.ctx, world->fake.fs.view, &calls, room);
 }
 
 static void world_init(struct world *world)

@@ -173,6 +173,8 @@ def test_state_changes(env):
             reported.append(state)
             row = next(x for x in lines if f" state={state} " in x)
             check(row.startswith(f"! {user.key} name= type={kind} refcnt="), row)
+            now = [x for x in daemon.lines("objects")[0] if x.startswith(f"{user.key} ")]
+            check(row[2:] in now or not any(f" state={state} " in x for x in now), f"{row}: {now}")
             if state == "at-risk":
                 check(any(re.match(rf"\+ {prog.key} pin ", x) for x in reader.until(r"\+", prog)),
                       "the pin")
