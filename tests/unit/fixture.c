@@ -446,11 +446,12 @@ void state_is(const struct bpfrefs_snapshot *snap, struct bpfrefs_key key, enum 
 	      const char *because)
 {
 	const struct bpfrefs_object *found = bpfrefs_snapshot_find(snap, key);
+	g_autofree char *escaped = found ? g_strescape(found->because, NULL) : NULL;
 	char buf[BPFREFS_KEY_MAX];
 
 	g_assert_nonnull(found);
 	g_test_message("%s: %s: %s", bpfrefs_key_format(key, buf), bpfrefs_state_name(found->state),
-		       found->because);
+		       escaped);
 	g_assert_cmpstr(bpfrefs_state_name(found->state), ==, bpfrefs_state_name(state));
 	g_assert_cmpstr(found->because, ==, because);
 }
