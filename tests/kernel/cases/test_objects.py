@@ -378,7 +378,7 @@ def test_freplace_target(env):
 def test_full_names(env):
     """A program has the name of its function where the kernel's own name is cut, in the lines on it
     and on what it holds. bpfrefs's own programs are an example."""
-    daemon = env.daemon()
+    daemon = env.daemon("-o", "self=show")
     if daemon.pairs("status")["source"] != "bpf":
         raise Skip("bpfrefs has no BPF programs here")
     lines = [x for x in daemon.lines("objects")[0] if " name=walk_init_namespaces " in x]

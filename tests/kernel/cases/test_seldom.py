@@ -100,14 +100,16 @@ def test_iter_over_socket_storage(env):
 
 def check_unlisted(daemon):
     """Two programs that are in no table of ids hold the BTF of vmlinux, once each, however many bpffs
-    have their links; without them the kernel's counter is not explained."""
+    have their links. What the kernel's counter has beyond that was there before the daemon: some
+    machines load programs at boot that have no id either."""
     btf = next(x.split(" ", 1)[0] for x in daemon.lines("objects")[0]
                if fields(x)["name"] == "vmlinux")
 
     def look():
         lines = daemon.lines(f"{btf}/holders")[0]
         equal(lines.count(f"{btf} kernel ref=1 user=0 why=preload"), 2, "\n".join(lines))
-        equal(daemon.pairs(f"{btf}/refs")["unexplained"], "0")
+        refs = daemon.pairs(f"{btf}/refs")
+        equal(refs["unexplained"], refs.get("constant", "0"))
     eventually(look)
 
 
