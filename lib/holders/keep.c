@@ -128,7 +128,7 @@ static void removes(struct removal *removal, const struct bpfrefs_ref *ref)
 	if (ref->place && path.type == BPFREFS_VALUE_STR &&
 	    !bpfrefs_snapshot_pin_path(removal->snap, ref, options->major, options->minor,
 				       options->dir_ino)) {
-		removal_words(removal, "rm", "--", path.str, NULL);
+		removal_pin(removal, ref, path.str);
 		return;
 	}
 	control = g_strconcat(options->mountpoint, "/.bpf/", bpfrefs_key_format(ref->target, key),

@@ -474,7 +474,7 @@ static void removes(struct removal *removal, const struct bpfrefs_ref *ref)
 	if (!other)
 		other = path_by_keeper(removal, ref);
 	if (other)
-		removal_words(removal, "rm", "--", other, NULL);
+		removal_pin(removal, ref, other);
 	else if (!ref->owner || !owner_ends(removal->snap, ref->owner - 1))
 		removal_set(removal, REMOVAL_NO_WAY,
 			    "no path leads to it: unmount what covers its bpffs, or remove it where"

@@ -133,29 +133,37 @@ static int walk(struct scan *scan)
  * All nexthops of a route are removed with it. Several routes may lead to one destination, by other metrics
  * or devices; but with a device, a route with several nexthops is not found.
  */
+/*
+ * ip(8) removes the first route with these words, whatever its gateway, its type of service or its
+ * program: so this must be the only one.
+ */
+static const char delete_only[] =
+	"n=$(ip \"$1\" -o route show exact \"$2\" table \"$4\" metric \"$6\" |"
+	" grep -cF \"${8:+ dev $8 }\"); family=$1; shift; "
+	"if [ \"$n\" = 1 ]; then ip \"$family\" route del \"$@\"; "
+	"else echo \"free.sh: $n routes are like this one: none is removed\" >&2; false; fi";
+
 static void removes(struct removal *removal, const struct bpfrefs_ref *ref)
 {
 	struct bpfrefs_value dst = bpfrefs_ref_value(ref, ROUTE_DST);
 
 	removal_in_netns(removal, ref, ROUTE_NETNS);
-	removal_word(removal, "ip");
 	if (bpfrefs_ref_value(ref, ROUTE_NEXTHOP).type == BPFREFS_VALUE_NUM) {
-		removal_words(removal, "nexthop", "del", "id", NULL);
+		removal_words(removal, "ip", "nexthop", "del", "id", NULL);
 		removal_field(removal, ref, ROUTE_NEXTHOP);
 		return;
 	}
-	if (dst.type == BPFREFS_VALUE_STR && strchr(dst.str, ':'))
-		removal_word(removal, "-6");
-	removal_words(removal, "route", "del", NULL);
+	removal_words(removal, "sh", "-c", delete_only, "sh",
+		      dst.type == BPFREFS_VALUE_STR && strchr(dst.str, ':') ? "-6" : "-4", NULL);
 	removal_field(removal, ref, ROUTE_DST);
-	if (bpfrefs_ref_value(ref, ROUTE_HOPS).type == BPFREFS_VALUE_ABSENT) {
-		removal_word(removal, "dev");
-		removal_field(removal, ref, ROUTE_IFNAME);
-	}
 	removal_word(removal, "table");
 	removal_field(removal, ref, ROUTE_TABLE);
 	removal_word(removal, "metric");
 	removal_field(removal, ref, ROUTE_METRIC);
+	if (bpfrefs_ref_value(ref, ROUTE_HOPS).type == BPFREFS_VALUE_ABSENT) {
+		removal_word(removal, "dev");
+		removal_field(removal, ref, ROUTE_IFNAME);
+	}
 }
 
 const struct holder_class holder_route = {

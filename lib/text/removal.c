@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "text/removal.h"
 
+#include <inttypes.h>
 #include <stdarg.h>
 #include <string.h>
+#include <sys/sysmacros.h>
 
 #include "text/fmt.h"
 
@@ -185,4 +187,75 @@ bool removal_is_plain(struct bpfrefs_value name)
 {
 	return name.type == BPFREFS_VALUE_STR && !needs_quotes(name.str) &&
 	       (g_ascii_isalpha(name.str[0]) || name.str[0] == '_') && !strpbrk(name.str, ":=@%+,");
+}
+
+void removal_pin(struct removal *removal, const struct bpfrefs_ref *ref, const char *path)
+{
+	const struct pin_location *place = ref->place;
+	g_autofree char *inode = g_strdup_printf(
+		"%" PRIu64 ":%" PRIu64, (uint64_t)makedev(place->major, place->minor), place->ino);
+
+	removal_words(removal, REMOVAL_UNPIN, path, inode, NULL);
+}
+
+/* ----------------------------------------------------- before the steps --- */
+
+void removal_newline(GString *out, const char *words)
+{
+	if (strstr(words, REMOVAL_NEWLINE))
+		g_string_append(out, "nl=$(printf '\\n.') && nl=${nl%.}\n");
+}
+
+/*
+ * Whoever may rename a directory of a path decides what is there when the script runs: a pin is removed
+ * from within its directory, and only if it is the inode that was seen.
+ */
+static const char unpin[] = REMOVAL_UNPIN
+	"() { # PATH DEVICE:INODE\n"
+	"\t(cd -- \"${1%/*}/\" && [ \"$(stat -c %d:%i \"./${1##*/}\")\" = \"$2\" ] &&\n"
+	"\t\trm -- \"./${1##*/}\")\n"
+	"}\n";
+
+/* The commands of the steps as sed(1) finds them in the file. Returns false if there are none. */
+static bool sum_commands(GChecksum *sum, const char *steps)
+{
+	const char *at = steps, *line;
+
+	while ((line = strstr(at, "failed=\"$failed"))) {
+		while (line > at && line[-1] != '\n')
+			line--;
+		at = strchr(line, '\n') + 1;
+		g_checksum_update(sum, (const guchar *)line, at - line);
+	}
+	return at != steps;
+}
+
+void removal_check(GString *out, const char *steps, const char *mountpoint,
+		   struct bpfrefs_key object)
+{
+	g_autoptr(GChecksum) sum = g_checksum_new(G_CHECKSUM_SHA256);
+	g_autoptr(GString) word = g_string_new(NULL);
+	g_autofree char *file = NULL;
+	char key[BPFREFS_KEY_MAX];
+
+	bpfrefs_key_format(object, key);
+	file = g_strdup_printf("%s/.bpf/%s/free.sh", mountpoint, key);
+	removal_quote(word, file);
+	removal_newline(out, word->str);
+	g_string_append_printf(out,
+			       "file=%s\n"
+			       "[ -e \"$file\" ] || [ ! -e \"${file%%/*/*}\" ] ||\n"
+			       "\t{ echo 'free.sh: %s was freed already' >&2; exit 0; }\n",
+			       word->str + 1, key);
+	if (!sum_commands(sum, steps))
+		return;
+	if (strstr(steps, "\n" REMOVAL_UNPIN " "))
+		g_string_append(out, unpin);
+	g_string_append_printf(
+		out,
+		"[ \"$(sed -n '/failed=\"\\$failed/p' \"$file\" | sha256sum)\" = \\\n"
+		"\t'%s  -' ] ||\n"
+		"\t{ echo 'free.sh: not the commands that bpfrefs shows now: read it again' >&2; "
+		"exit 1; }\n",
+		g_checksum_get_string(sum));
 }

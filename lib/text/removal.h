@@ -57,6 +57,22 @@ void removal_in_netns(struct removal *removal, const struct bpfrefs_ref *ref, un
 /* The key of a map's slot, as bpftool-map(8) takes it, from a field as HELD_SLOT. */
 void removal_map_key(struct removal *removal, const struct bpfrefs_ref *ref, unsigned int field);
 
+/* The name of the script's function that removes a pin. */
+#define REMOVAL_UNPIN "unpin"
+/* Removes a pin, whose reference has a place, by a path that leads to it. */
+void removal_pin(struct removal *removal, const struct bpfrefs_ref *ref, const char *path);
+
+/* Appends the assignment of that variable, if @words need it. */
+void removal_newline(GString *out, const char *words);
+/*
+ * Appends what stands before the steps: the variable "file", the path of free.sh of the object below
+ * @mountpoint; the function above, if a step needs it; and a check that this file has the same commands
+ * when the script runs. Many commands say where something is and not what, so that a second run, or a
+ * late one, would remove what is there by then.
+ */
+void removal_check(GString *out, const char *steps, const char *mountpoint,
+		   struct bpfrefs_key object);
+
 /* Sets what becomes of the reference, and a sentence that says why. @note is a constant. */
 void removal_set(struct removal *removal, enum removal_how how, const char *note);
 /* Has the command shown as a comment, for a reason. */

@@ -33,12 +33,19 @@ struct script {
 	unsigned int step;
 };
 
-/* The numbers of the steps that have failed, and of those that the reader must do. */
+/*
+ * The numbers of the steps that have failed, and of those that the reader must do. The kernel may free an
+ * object some time after its last reference was removed.
+ */
 static const char head[] = "failed='' left=''\n";
 static const char tail[] =
 	"[ -z \"$failed\" ] || echo \"free.sh: steps that have failed:$failed\" >&2\n"
 	"[ -z \"$left\" ] || echo \"free.sh: steps that are left to you:$left\" >&2\n"
-	"[ -z \"$failed$left\" ]\n";
+	"[ -z \"$failed$left\" ] || exit 1\n"
+	"n=0\n"
+	"while [ -e \"$file\" ] && [ $n -lt 50 ]; do n=$((n + 1)); sleep 0.1; done\n"
+	"[ ! -e \"$file\" ] || { echo 'free.sh: it is still there: read free.sh again' >&2; exit "
+	"1; }\n";
 
 /* --------------------------------------------------------------- steps --- */
 
@@ -138,8 +145,7 @@ static void add_command(struct script *script, const struct edge *edge)
 	if (!g_hash_table_add(script->commands, g_strdup(removal->command->str)))
 		return;
 	add_step(script, edge);
-	if (strstr(removal->command->str, REMOVAL_NEWLINE))
-		g_string_append(script->sink.out, "nl=$(printf '\\n.') && nl=${nl%.}\n");
+	removal_newline(script->sink.out, removal->command->str);
 	if (removal->how == REMOVAL_SUGGESTION) {
 		add_suggestion(script);
 		return;
@@ -149,7 +155,7 @@ static void add_command(struct script *script, const struct edge *edge)
 			       removal->command->str + 1, script->step);
 }
 
-static int add_removal(struct script *script, const struct edge *edge)
+static void add_removal(struct script *script, const struct edge *edge)
 {
 	if (edge->kind == EDGE_LOST)
 		add_no_way(script, edge);
@@ -167,7 +173,6 @@ static int add_removal(struct script *script, const struct edge *edge)
 	default:
 		break;
 	}
-	return sink_pass(&script->sink);
 }
 
 /* --------------------------------------------------------------- order --- */
@@ -185,18 +190,16 @@ static enum rank rank_of(const struct script *script, const struct edge *edge)
 	return RANK_ATTACHMENT;
 }
 
-static int add_rank(struct script *script, enum rank rank)
+static void add_rank(struct script *script, enum rank rank)
 {
 	const GPtrArray *edges = script->removals.edges;
-	int err = 0;
 
-	for (guint i = 0; !err && i < edges->len; i++) {
+	for (guint i = 0; i < edges->len; i++) {
 		guint index = rank == RANK_ATTACHMENT ? edges->len - 1 - i : i;
 
 		if (rank_of(script, edges->pdata[index]) == rank)
-			err = add_removal(script, edges->pdata[index]);
+			add_removal(script, edges->pdata[index]);
 	}
-	return err;
 }
 
 /* ----------------------------------------------------------- processes --- */
@@ -262,10 +265,9 @@ static void add_process(struct script *script, const struct script_process *proc
 	add_left(script, alive, left->str);
 }
 
-static int add_processes(struct script *script)
+static void add_processes(struct script *script)
 {
 	g_autoptr(GList) pids = NULL;
-	int err = 0;
 
 	for (guint i = 0; i < script->removals.edges->len; i++) {
 		const struct edge *edge = script->removals.edges->pdata[i];
@@ -274,11 +276,8 @@ static int add_processes(struct script *script)
 			collect_process(script, edge);
 	}
 	pids = g_list_sort(g_hash_table_get_keys(script->processes), by_pid);
-	for (GList *at = pids; at && !err; at = at->next) {
+	for (GList *at = pids; at; at = at->next)
 		add_process(script, g_hash_table_lookup(script->processes, at->data));
-		err = sink_pass(&script->sink);
-	}
-	return err;
 }
 
 /* ---------------------------------------------------------- the script --- */
@@ -346,24 +345,32 @@ static const struct edge *find_never(struct script *script)
 	return NULL;
 }
 
-static int add_steps(struct script *script)
+static void add_steps(struct script *script)
 {
-	int err = 0;
-
-	g_string_append(script->sink.out, head);
 	if (script->removals.edges->len == 0)
 		g_string_append(script->sink.out, "\n# Nothing leads to it.\n");
-	for (int rank = RANK_INNER; !err && rank < RANK_PROCESS; rank++)
-		err = add_rank(script, (enum rank)rank);
-	err = err ? err : add_processes(script);
+	for (int rank = RANK_INNER; rank < RANK_PROCESS; rank++)
+		add_rank(script, (enum rank)rank);
+	add_processes(script);
 	add_unexplained(script);
-	return err;
+}
+
+/* The functions and checks that the steps need, before those. */
+static void add_head(struct script *script, gsize start)
+{
+	GString *out = script->sink.out;
+	g_autoptr(GString) text = g_string_new(NULL);
+
+	removal_check(text, &out->str[start], script->removal.options->mountpoint, script->key);
+	g_string_append(text, head);
+	g_string_insert(out, (gssize)start, text->str);
 }
 
 static int add_script(struct script *script, const struct bpfrefs_object *object, uint32_t index)
 {
 	int err = removals_find(&script->removals, index, can_remove, script);
 	const struct edge *never = err ? NULL : find_never(script);
+	gsize start;
 
 	if (err)
 		return err;
@@ -375,11 +382,13 @@ static int add_script(struct script *script, const struct bpfrefs_object *object
 				       script->removal.note->str);
 		return 0;
 	}
-	err = add_steps(script);
+	start = script->sink.out->len;
+	add_steps(script);
+	add_head(script, start);
 	g_string_append_c(script->sink.out, '\n');
 	sink_gaps(script->sink.out, script->removal.snap);
 	g_string_append(script->sink.out, tail);
-	return err;
+	return 0;
 }
 
 int bpfrefs_object_to_script(struct bpfrefs_ctx *ctx, const struct bpfrefs_snapshot *snap,

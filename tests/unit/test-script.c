@@ -3,12 +3,16 @@
 #include "fixture.h"
 #include "text/removal.h"
 
-#define TAIL                                                                           \
-	"[ -z \"$failed\" ] || echo \"free.sh: steps that have failed:$failed\" >&2\n" \
-	"[ -z \"$left\" ] || echo \"free.sh: steps that are left to you:$left\" >&2\n" \
-	"[ -z \"$failed$left\" ]\n"
+#define TAIL                                                                                       \
+	"[ -z \"$failed\" ] || echo \"free.sh: steps that have failed:$failed\" >&2\n"             \
+	"[ -z \"$left\" ] || echo \"free.sh: steps that are left to you:$left\" >&2\n"             \
+	"[ -z \"$failed$left\" ] || exit 1\n"                                                      \
+	"n=0\n"                                                                                    \
+	"while [ -e \"$file\" ] && [ $n -lt 50 ]; do n=$((n + 1)); sleep 0.1; done\n"              \
+	"[ ! -e \"$file\" ] || { echo 'free.sh: it is still there: read free.sh again' >&2; exit " \
+	"1; }\n"
 
-/* What follows the four lines of the beginning, of which one has the time. */
+/* What follows the lines of the beginning, of which one has the time. */
 static void check_script(struct fake *fake, struct bpfrefs_key key, const char *text)
 {
 	g_autofree char *script = NULL;
@@ -27,14 +31,28 @@ static void scan_built(struct fake *fake, build_fn build)
 	fake_scan(fake);
 }
 
+/* The sum in the script is that of the lines that its command finds, as a shell sees it. */
+TEST_SCANNED(sum)
+{
+	g_autofree char *script = shown(fake, fake_map, 0, show_script), *sum = NULL;
+	const char *begin = strstr(script, "unpin /sys"), *end = strchr(begin, '\n') + 1;
+	g_autoptr(GString) lines = g_string_new_len(begin, end - begin);
+
+	begin = strstr(end, "unpin /sys");
+	g_string_append_len(lines, begin, strchr(begin, '\n') + 1 - begin);
+	sum = g_compute_checksum_for_string(G_CHECKSUM_SHA256, lines->str, -1);
+	g_assert_nonnull(strstr(script, sum));
+	g_assert_nonnull(strstr(script, "file=/mnt/.bpf/map/12/free.sh\n"));
+}
+
 /* A pin is removed. A process, which has two descriptors, is left to the reader. */
 TEST_SCANNED(pins_and_processes)
 {
 	check_script(fake, fake_map,
 		     "# 1. map/12 pin ref=1 user=1 path=/sys/fs/bpf/app/conns ino=77\n"
-		     "rm -- /sys/fs/bpf/app/conns || failed=\"$failed 1\"\n\n"
+		     "unpin /sys/fs/bpf/app/conns 30:77 || failed=\"$failed 1\"\n\n"
 		     "# 2. map/12 pin ref=1 user=1 path=/sys/fs/bpf/other/x ino=78\n"
-		     "rm -- /sys/fs/bpf/other/x || failed=\"$failed 2\"\n\n"
+		     "unpin /sys/fs/bpf/other/x 30:78 || failed=\"$failed 2\"\n\n"
 		     "# 3. pid 4194302 (the loader) holds it until it exits, or closes it:\n"
 		     "#    link/7 fd ref=1 user=0 file=2 pid=4194302 comm=the\\040loader fd=3 "
 		     "chain=link/7,prog/5,map/12\n"
@@ -79,7 +97,7 @@ TEST_FAKE(circle)
 	scan_built(fake, build_slots);
 	check_script(fake, map(1),
 		     "# 1. map/1 pin ref=1 user=1 path=/sys/fs/bpf/x ino=100\n"
-		     "rm -- /sys/fs/bpf/x || failed=\"$failed 1\"\n\n" TAIL);
+		     "unpin /sys/fs/bpf/x 30:100 || failed=\"$failed 1\"\n\n" TAIL);
 }
 
 static void build_never(struct scan *scan)

@@ -43,7 +43,7 @@ NUMBERS = re.compile(
     r"|(?P<file>(?<= file=)\d+)|(?P<inode>(?<= ino=)\d+)|(?P<namespace>(?<=_ns=)\d+|(?<= netns=)\d+)"
     r"|(?P<any>\d{4}-\d\d-\d\dT[\d:.]+Z|\b[A-Z][a-z]{2} [ \d]\d (?:\d\d:\d\d| \d{4})"
     r"|(?<= dev=)[\d:]+|(?<= ifindex=)\d+|(?<= mtime=)\d+|(?<=memlock=)\d+|(?<=^memlock: )\d+|(?<=self: )\d+"
-    r"|\b\d+\.\d+(?= m?s\b)|(?<=^tag: )[0-9a-f]+|(?<=^load_time: ).+|(?<=_len: )\d+)")
+    r"|(?<= )\d+:\d+(?= \|\| failed)|\b\d+\.\d+(?= m?s\b)|(?<=^tag: )[0-9a-f]+|(?<=^load_time: ).+|(?<=_len: )\d+)")
 SAMPLE = re.compile(r"(bpfrefs_\w+(?:\{.*\})?) [\d.e+]+")
 
 

@@ -71,6 +71,7 @@ def free_with(env, daemon, obj, *pids):
         check(f"pid {pid} (" in err, err)
         os.kill(pid, 0)
     check((daemon.tree / key_of(obj)).exists(), "it was freed")
+    path = script(env, daemon, obj)[0]
     must("sed", "-i", "s/^#kill /kill /", path)
     run("sh", path)
     daemon.gone(key_of(obj))
@@ -108,7 +109,7 @@ def test_pins_and_what_is_pinned_there(env):
         helper.do("pin", one.var, env.bpffs / name)
     os.link(env.bpffs / "a", env.bpffs / "c")
     helper.end()
-    free(env, daemon, obj, *(f"\nrm -- {env.bpffs}/{name} " for name in "abcpl"))
+    free(env, daemon, obj, *(f"\nunpin {env.bpffs}/{name} " for name in "abcpl"))
     daemon.gone(link)
     equal(names(env.bpffs), [])
 
@@ -139,7 +140,7 @@ def test_pin_in_another_namespace(env):
     daemon = env.daemon()
     helper, obj, place = pinned_elsewhere(env)
     obj.close()
-    free(env, daemon, obj, f"\nrm -- /proc/{helper.pid}/root{place}/x ")
+    free(env, daemon, obj, f"\nunpin /proc/{helper.pid}/root{place}/x ")
 
 
 def test_pin_detached(env):
@@ -148,7 +149,7 @@ def test_pin_detached(env):
     directory = helper.make("opath", place)
     helper.do("umount", place, detach=1)
     obj.close()
-    free(env, daemon, obj, f"\nrm -- /proc/{helper.pid}/fd/{directory.fd}/x ")
+    free(env, daemon, obj, f"\nunpin /proc/{helper.pid}/fd/{directory.fd}/x ")
 
 
 def test_pin_never_attached(env):
@@ -159,7 +160,7 @@ def test_pin_never_attached(env):
     except OSError as error:
         raise Skip(f"no BPF_F_PATH_FD before 6.5: {error}") from error
     obj.close()
-    free(env, daemon, obj, f"\nrm -- /proc/{helper.pid}/fd/{mounted.fd}/x ")
+    free(env, daemon, obj, f"\nunpin /proc/{helper.pid}/fd/{mounted.fd}/x ")
 
 
 def test_pin_by_a_working_directory(env):
@@ -169,7 +170,7 @@ def test_pin_by_a_working_directory(env):
         try:
             helper.do("umount", place, detach=1)
             obj.close()
-            free(env, daemon, obj, f"\nrm -- /proc/{process.pid}/cwd/x ")
+            free(env, daemon, obj, f"\nunpin /proc/{process.pid}/cwd/x ")
         finally:
             process.kill()
 
@@ -183,7 +184,7 @@ def test_pin_that_no_path_leads_to(env):
     os.unlink(env.bpffs / "x")
     obj.close()
     path, text = script(env, daemon, obj)
-    check("\nrm " not in text, text)
+    check("\nunpin " not in text, text)
     status, _, err = run("sh", path)
     equal(status, 1, text)
     check("its name was removed already" in err, err)
@@ -204,7 +205,7 @@ def test_keeps(env):
     daemon.write(f"{array.key}/keep", "auto")
     array.close()
     user.close()
-    free(env, daemon, array, f" {daemon.tree}/{array.key}/keep ", f"rm -- {env.bpffs}/user ")
+    free(env, daemon, array, f" {daemon.tree}/{array.key}/keep ", f"unpin {env.bpffs}/user ")
 
 
 # --------------------------------------------------------------------- maps ---
@@ -297,7 +298,7 @@ def test_timers(env):
     helper.do("pin", table.var, env.bpffs / "timers")
     prog.close()
     table.close()
-    free(env, daemon, prog, f"\nrm -- {env.bpffs}/timers ")
+    free(env, daemon, prog, f"\nunpin {env.bpffs}/timers ")
 
 
 def test_sockmap_programs(env):
@@ -315,7 +316,7 @@ def test_sockmap_programs(env):
     helper.do("pin", link.var, env.bpffs / "link")
     for one in (prog, link):
         one.close()
-    free(env, daemon, prog, f"\nrm -- {env.bpffs}/link ")
+    free(env, daemon, prog, f"\nunpin {env.bpffs}/link ")
     daemon.gone(link)
 
 
@@ -334,7 +335,67 @@ def test_socket_in_a_sockmap(env):
     helper.do("pin", table.var, env.bpffs / "sockets")
     prog.close()
     table.close()
-    free(env, daemon, prog, f"\nrm -- {env.bpffs}/sockets ")
+    free(env, daemon, prog, f"\nunpin {env.bpffs}/sockets ")
+
+
+# ------------------------------------------------- what is there by then ---
+
+def changed(env, path):
+    """The script has become wrong, says so and does nothing."""
+    status, out, err = run("sh", path)
+    equal((status, out, err.splitlines()[-1]),
+          (1, "", "free.sh: not the commands that bpfrefs shows now: read it again"))
+
+
+def test_run_late(env):
+    """The slot has another program by then, which the command would remove."""
+    daemon, helper = env.daemon(), env.helper()
+    array = helper.make("map", "prog_array", max=2)
+    first, second = (helper.make("prog", "socket_filter") for _ in range(2))
+    helper.do("slot", array.var, 1, first.var)
+    helper.do("pin", first.var, env.bpffs / "first")
+    first.close()
+    path = script(env, daemon, first)[0]
+    helper.do("slot", array.var, 1, second.var)
+    changed(env, path)
+    check((env.bpffs / "first").exists(), "the pin was removed")
+    equal(daemon.read(f"{array.key}/slots"), f"1 {second.key} \n")
+    os.unlink(env.bpffs / "first")
+    daemon.gone(first)
+    equal(run("sh", path), (0, "", f"free.sh: {first.key} was freed already\n"))
+    equal(daemon.read(f"{array.key}/slots"), f"1 {second.key} \n")
+
+
+def test_bpfrefs_is_gone(env):
+    """Nothing says then whether the commands are right."""
+    daemon, helper = env.daemon("-o", "self=show"), env.helper()
+    obj = helper.make("map", "array")
+    helper.do("pin", obj.var, env.bpffs / "x")
+    obj.close()
+    path = script(env, daemon, obj)[0]
+    daemon.stop()
+    changed(env, path)
+    check((env.bpffs / "x").exists(), "the pin was removed")
+
+
+def test_directory_that_became_a_symlink(env):
+    """Whoever owns a directory of the path does not have root remove a file elsewhere."""
+    daemon, helper = env.daemon(), env.helper()
+    obj = helper.make("map", "array")
+    directory, precious = env.bpffs / "d", env.tmp / "precious"
+    directory.mkdir()
+    helper.do("pin", obj.var, directory / "precious")
+    obj.close()
+    path, text = script(env, daemon, obj)
+    precious.write_text("mine")
+    # between the check and the command, as it were
+    swap = f"mv {directory} {env.bpffs}/e; ln -s {env.tmp} {directory}"
+    path.write_text(text.replace("\nunpin /", f"\n{swap}\nunpin /"))
+    status, _, err = run("sh", path)
+    equal(status, 1, err)
+    check("steps that have failed: 1" in err, err)
+    equal(precious.read_text(), "mine")
+    equal(names(env.bpffs / "e"), ["precious"])
 
 
 # ------------------------------------------------------------- struct_ops ---

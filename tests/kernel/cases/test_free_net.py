@@ -5,8 +5,8 @@ import os
 import subprocess
 import sys
 
-from harness import Skip, check, main, run, tool
-from test_free import free, free_with
+from harness import Skip, check, equal, main, run, tool
+from test_free import changed, free, free_with, script
 from test_net import MK_NET, Link, Netns, Prog, add_action, netfilter, world
 
 ODD = "-$`'\";#&"  # a name of a device, of at most fifteen bytes
@@ -32,6 +32,19 @@ def test_xdp(env):
     enter = f"\nnsenter --net={netns.path} ip link set dev"
     freed(env, daemon, prog, f"{enter} a0 xdpdrv off ", f"{enter} lo xdpgeneric off ",
           f"\nnsenter --net={other.path} ip link set dev a1 xdpgeneric off ")
+
+
+def test_xdp_of_another_program(env):
+    """Another program is there when the script runs, and a second time."""
+    daemon, netns, prog = made(env, "xdp", result=2)
+    other = Prog(env, env.helpers[0], "xdp", result=2)
+    netns.ip("link", "set", "dev", "a0", "xdpgeneric", "pinned", prog.path)
+    path = script(env, daemon, prog.obj)[0]
+    netns.ip("link", "set", "dev", "a0", "xdpgeneric", "off")
+    netns.ip("link", "set", "dev", "a0", "xdpgeneric", "pinned", other.path)
+    changed(env, path)
+    check(os.path.exists(prog.path), "the pin was removed")
+    check(f"id {other.obj.id} " in netns.ip("link", "show", "a0"), "the other program was removed")
 
 
 def test_xdp_link(env):
@@ -165,7 +178,7 @@ def test_routes(env):
              "nexthop", *encap, "via", "fe80::2", "dev", "a1")
     netns.ip("nexthop", "add", "id", "12", *encap, "via", "10.9.0.3", "dev", "a0")
     netns.ip("route", "add", "10.3.0.0/16", "nhid", "12")
-    freed(env, daemon, prog, " ip route del 10.1.128.0/17 dev a0 table 100 ", " ip nexthop del id 12 ")
+    freed(env, daemon, prog, " sh -4 10.1.128.0/17 table 100 metric 0 dev a0 ", " ip nexthop del id 12 ")
 
 
 def test_routes_to_one_destination(env):
@@ -185,11 +198,29 @@ def test_routes_to_one_destination(env):
     check("dev a0" in netns.ip("-6", "route", "show", "table", "77"), "the route of the other device was removed")
 
 
+def test_routes_with_the_same_words(env):
+    """ip would remove the first, which is not the one with the program: so none is removed."""
+    daemon, netns, prog = made(env, "lwt_xmit")
+    netns.ip("addr", "add", "10.9.0.1/24", "dev", "a0")
+    encap = ["encap", "bpf", "xmit", "pinned", prog.path]
+    for dst, other, ours in (("10.1.0.0/16", ["via", "10.9.0.7"], ["via", "10.9.0.2"]), ("10.2.0.0/16", [], []),
+                             ("default", ["via", "10.9.0.7"], ["via", "10.9.0.2"])):
+        netns.ip("route", "add", dst, *other, "dev", "a0")
+        netns.ip("route", "append", dst, *encap, *ours, "dev", "a0")
+    before = netns.ip("route", "show")
+    prog.let_go()
+    path = script(env, daemon, prog)[0]
+    status, _, err = run("sh", path)
+    equal((status, err.count("free.sh: 2 routes are like this one: none is removed\n")), (1, 3), err)
+    check("free.sh: steps that have failed: 1 2 3\n" in err, err)
+    equal(netns.ip("route", "show"), before)
+
+
 def test_route_seg6local(env):
     daemon, netns, prog = made(env, "lwt_seg6local")
     netns.ip("-6", "route", "add", "fc00:5::/64", "encap", "seg6local", "action", "End.BPF", "endpoint",
              "pinned", prog.path, "dev", "a0", "table", "77")
-    freed(env, daemon, prog, " ip -6 route del fc00:5::/64 dev a0 table 77 ")
+    freed(env, daemon, prog, " sh -6 fc00:5::/64 table 77 ")
 
 
 def test_iptables(env):
