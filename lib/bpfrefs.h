@@ -218,8 +218,8 @@ int bpfrefs_mounted(struct bpfrefs_ctx *ctx, uint32_t major, uint32_t minor,
 /** One fact about an object: a name, and either a number or a string. */
 struct bpfrefs_field {
 	/**
-	 * The name of the member in struct bpf_*_info; "kind", "attached"; or a word that says where a
-	 * link is attached: bpfrefs(5) lists these.
+	 * The name of the member in struct bpf_*_info; "kind", "attached"; "charged" and
+	 * "charged_state" of a map; or a word that says where a link is attached: bpfrefs(5) lists these.
 	 */
 	const char *key;
 	const char *str; /**< the value if it is a string or has a name, else NULL */

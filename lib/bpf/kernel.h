@@ -184,6 +184,7 @@ struct bpf_map {
 	struct btf_record *record;		/* since 6.2 */
 	struct bpf_map_value_off *kptr_off_tab; /* until 6.1 */
 	int timer_off;				/* until 6.1 */
+	struct obj_cgroup *objcg;		/* with CONFIG_MEMCG */
 	atomic64_t refcnt, usercnt;
 	char name[16];
 } __pai;
@@ -774,6 +775,14 @@ struct cgroup {
 
 struct cgroup_root {
 	struct cgroup cgrp;
+} __pai;
+
+struct mem_cgroup {
+	struct cgroup_subsys_state css;
+} __pai;
+
+struct obj_cgroup {
+	struct mem_cgroup *memcg;
 } __pai;
 
 struct css_set {

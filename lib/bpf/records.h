@@ -58,7 +58,7 @@
 /*
  * Records of the walks over network namespaces. lib runs these walks for one namespace, device,
  * qdisc or table after another and decodes their records itself, and so it does with those of links'
- * places: dispatch_record() never gets them.
+ * places and maps' payers: dispatch_record() never gets them.
  */
 #define WALK_NET_RECORDS(X)                                                           \
 	X(WALK_NET, walk_net)		/* a network namespace */                     \
@@ -73,7 +73,8 @@
 	X(WALK_RULE, walk_rule)		/* a rule with a program */                   \
 	X(WALK_ACTION, walk_action)	/* an action of tc of kind "bpf" */           \
 	X(WALK_BACKLOG, walk_backlog)	/* a qdisc that has packets */                \
-	X(WALK_LOCATION, walk_location) /* where a link is attached */
+	X(WALK_LOCATION, walk_location) /* where a link is attached */                \
+	X(WALK_PAYER, walk_payer)	/* a cgroup that pays for a map */
 
 #define WALK_ENUM(type, structure) type,
 enum walk_type { WALK_NO_TYPE, WALK_RECORDS(WALK_ENUM) WALK_TYPES };
@@ -547,6 +548,14 @@ struct walk_location {
 	char function[128]; /* of a tracing link: the function or tracepoint */
 };
 
+/* The memory cgroup that pays for a map, or a cgroup above it. */
+struct walk_payer {
+	struct walk_rec rec; /* the map */
+	__u32 dying;	     /* the one that pays was removed, or is being removed */
+	__u32 above;	     /* there is a cgroup above this one */
+	char name[256];
+};
+
 struct walk_mprog {
 	struct walk_rec rec; /* the program */
 	__u32 position, linked;
@@ -709,6 +718,7 @@ enum walk_end {
 	WALK_DONE,
 	WALK_FULL, /* the buffer is full: read the records and continue */
 	WALK_TORN, /* the list changed during the walk: start again */
+	WALK_NONE, /* this kernel has nothing of the kind */
 };
 
 /* The most attach types of cgroups: a power of two. */

@@ -394,6 +394,7 @@ const struct source source_bpf = {
 	.next_id = source_next_id,
 	.info = source_info,
 	.link_locations = source_link_locations,
+	.map_payer = payer_read,
 	.memlock = proc_memlock,
 	.map_usercnt = source_map_usercnt,
 	.mounted = source_mounted,

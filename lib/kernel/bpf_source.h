@@ -14,6 +14,9 @@
  */
 int kernel_ids_probe(struct bpf_loader *walkers, char **why);
 
+/* Like source.map_payer (payer.c). */
+int payer_read(struct bpfrefs_ctx *ctx, uint32_t id, struct map_payer *payer);
+
 /*
  * Returns true if the programs can identify files of this kind. If not, then either this kernel has
  * no such files, or the current class has been marked as unavailable; its program need not run.

@@ -181,6 +181,22 @@ int bpfrefs_exists(struct bpfrefs_ctx *ctx, struct bpfrefs_key key)
 	return found == key.id ? 0 : -ENOENT;
 }
 
+static void add_payer(struct bpfrefs_ctx *ctx, uint32_t id, struct bpfrefs_info *info)
+{
+	struct map_payer payer = { 0 };
+	int err = ctx->source->map_payer ? ctx->source->map_payer(ctx, id, &payer) : -ENOSYS;
+
+	if (err == -EOPNOTSUPP)
+		return;
+	if (payer.path)
+		info_str(info, "charged", payer.path);
+	else
+		info_num(info, "charged", BPFREFS_UNKNOWN);
+	if (payer.dying)
+		info_str(info, "charged_state", "dying");
+	g_free(payer.path);
+}
+
 int bpfrefs_info_read(struct bpfrefs_ctx *ctx, struct bpfrefs_key key, struct bpfrefs_info **info)
 {
 	int err;
@@ -195,6 +211,8 @@ int bpfrefs_info_read(struct bpfrefs_ctx *ctx, struct bpfrefs_key key, struct bp
 		link_words_add(words, key.id, *info);
 		link_words_free(words);
 	}
+	if (!err && key.kind == BPFREFS_KIND_MAP)
+		add_payer(ctx, key.id, *info);
 	g_mutex_unlock(&ctx->lock);
 	return err;
 }

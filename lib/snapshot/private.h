@@ -124,6 +124,12 @@ struct link_location {
 	char function[129]; /* a tracing link: the function or tracepoint */
 };
 
+/* The memory cgroup that pays for a map. */
+struct map_payer {
+	char *path; /* from the root of the hierarchy with the memory controller; owned */
+	bool dying; /* it was removed, or is being removed */
+};
+
 /* ------------------------------------------------------------- source --- */
 
 struct scan;
@@ -152,6 +158,11 @@ struct source {
 	 * cannot read that.
 	 */
 	int (*link_locations)(struct bpfrefs_ctx *ctx, uint32_t id, struct idmap *locations);
+	/*
+	 * Reads who pays for a map, with ctx->lock held; -EOPNOTSUPP if no cgroup pays for memory
+	 * on this kernel. NULL: the source cannot read that.
+	 */
+	int (*map_payer)(struct bpfrefs_ctx *ctx, uint32_t id, struct map_payer *payer);
 	/*
 	 * Reads the memory that is charged for an object now, with ctx->lock held; BPFREFS_UNKNOWN
 	 * if it cannot be read. NULL: it never can.

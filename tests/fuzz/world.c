@@ -21,7 +21,7 @@ const char *const world_programs[] = {
 	"walk_xt",	     "walk_nft",	   "walk_nft_head",	  "walk_nft_tables",
 	"walk_tun_device",   "walk_default_ops",   "walk_registered",	  "walk_event_slots",
 	"walk_event_links",  "walk_cgroup_types",  "walk_memories",	  "walk_ns_mounts",
-	"walk_owner_counts", "walk_file_mappings", "walk_link_locations",
+	"walk_owner_counts", "walk_file_mappings", "walk_link_locations", "walk_payers",
 };
 
 struct bpf_loader {

@@ -182,6 +182,17 @@ static int info(struct bpfrefs_ctx *ctx, struct bpfrefs_key key, struct bpfrefs_
 	return 0;
 }
 
+static int map_payer(struct bpfrefs_ctx *ctx, uint32_t id, struct map_payer *payer)
+{
+	const struct fake *fake = ctx->source_data;
+
+	(void)id;
+	if (!fake->payer)
+		return fake->payer_error ? fake->payer_error : -ENOENT;
+	*payer = (struct map_payer){ g_strdup(fake->payer), true };
+	return 0;
+}
+
 static uint64_t memlock(struct bpfrefs_ctx *ctx, struct bpfrefs_key key)
 {
 	const struct fake *fake = ctx->source_data;
@@ -228,6 +239,7 @@ static const struct source proc_source = {
 	.id = BPFREFS_SOURCE_PROC,
 	.next_id = next_id,
 	.info = info,
+	.map_payer = map_payer,
 	.memlock = memlock,
 	.collect = collect,
 	.collect_one = collect_one,

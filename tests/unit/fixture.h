@@ -84,11 +84,13 @@ struct fake {
 	bool changing;		  /* the counters of map/12 are changing */
 	bool more_fds;		  /* process FAKE_PID has one more descriptor */
 	uint64_t vmlinux, module; /* counts of btf/2 and btf/3, the kernel's; 0: there is none */
-	uint64_t memlock;	  /* the memory of map/1, of map/2 twice as much; 0: unknown */
-	bool alone;		  /* the references to a map can be collected alone */
-	gint scans;		  /* the scans of everything that have begun */
-	gint walks;		  /* the scans of one object that have begun */
-	GMutex gate;		  /* a scan that has begun waits for it */
+	const char *payer; /* the cgroup that pays for each map, a dying one; NULL: payer_error */
+	int payer_error;   /* 0: it is unknown */
+	uint64_t memlock;  /* the memory of map/1, of map/2 twice as much; 0: unknown */
+	bool alone;	   /* the references to a map can be collected alone */
+	gint scans;	   /* the scans of everything that have begun */
+	gint walks;	   /* the scans of one object that have begun */
+	GMutex gate;	   /* a scan that has begun waits for it */
 };
 
 /* The same, for a context of the test's own: only the kernel, as the BPF source would read it. */

@@ -151,6 +151,14 @@ TEST_SCANNED(removed)
 TEST_SCANNED(info)
 {
 	check(fake, fake_plain, show_info,
+	      "kind: map\nid: 13\ntype: hash\nname: a b\\134c\\012\\377\ncharged: ?\n");
+	fake->payer = "/a b\n\377";
+	check(fake, fake_plain, show_info,
+	      "kind: map\nid: 13\ntype: hash\nname: a b\\134c\\012\\377\n"
+	      "charged: /a b\\012\\377\ncharged_state: dying\n");
+	fake->payer = NULL;
+	fake->payer_error = -EOPNOTSUPP;
+	check(fake, fake_plain, show_info,
 	      "kind: map\nid: 13\ntype: hash\nname: a b\\134c\\012\\377\n");
 }
 

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Processes with their cgroups, and .bpf/cgroup: what is predicted for all processes of a cgroup is
-compared with what the kernel frees and clears when they have been killed."""
+compared with what the kernel frees and clears when they have been killed. And the cgroup that pays for
+a map."""
 import errno
 import os
 import pathlib
@@ -9,15 +10,19 @@ import signal
 import sys
 import time
 
-from harness import check, equal, eventually, fails, fields, main, tool
+from harness import (MNT_DETACH, PATIENCE, Skip, check, equal, eventually, fails, fields, main, mount,
+                     tool, umount)
 
 
 def remove(group):
     """A cgroup can be removed when its last process has exited, which may be a moment later."""
     def look():
-        check("populated 0" in (group / "cgroup.events").read_text(), f"{group} has processes")
+        try:
+            group.rmdir()
+        except OSError as error:
+            check(error.errno != errno.EBUSY, f"{group} has processes")
+            raise
     eventually(look)
-    group.rmdir()
 
 
 def below(env, group, *names):
@@ -268,6 +273,92 @@ def test_cgroup_namespace(env):
     daemon = env.daemon(program=["sh", "-c", start, "sh", env.bpfrefs])
     env.cleanup(daemon.stop, signal.SIGTERM)
     equal(fields(row_of(daemon, helper.pid))["cgroup"], f"{path_of(group)}/outside")
+
+
+def memory_group(env):
+    """A new cgroup in the hierarchy that has the memory controller, which counts for those below it."""
+    group = env.cgroup()
+    top = group.parent
+    if "memory" in (top / "cgroup.controllers").read_text().split():
+        (top / "cgroup.subtree_control").write_text("+memory")
+        (group / "cgroup.subtree_control").write_text("+memory")
+        return group
+    top = env.tmp / "memory"
+    top.mkdir()
+    try:
+        mount("none", top, "cgroup", 0, "memory")
+    except OSError as error:
+        raise Skip(f"no memory controller: {error}") from error
+    env.cleanup(umount, top, MNT_DETACH)
+    group = top / group.name
+    group.mkdir()
+    env.cleanup(remove, group)
+    return group
+
+
+def kernel_memory(group):
+    """The bytes that the kernel has allocated on behalf of a cgroup and those below it."""
+    usage = group / "memory.kmem.usage_in_bytes"
+    if usage.exists():
+        return int(usage.read_text())
+    stat = (group / "memory.stat").read_text().splitlines()
+    return int(dict(line.split() for line in stat)["kernel"])
+
+
+def memory_path(pid):
+    """The kernel's path of the memory cgroup of a process."""
+    lines = [line.split(":", 2) for line in pathlib.Path(f"/proc/{pid}/cgroup").read_text().splitlines()]
+    paths = {controllers: path for _, controllers, path in lines}
+    return paths.get("memory", paths.get(""))
+
+
+def test_who_pays(env):
+    """The cgroup of the process that made a map pays, whoever else has it open, and once that cgroup was
+    removed the one above it."""
+    daemon, above = env.daemon(), memory_group(env)
+    group = above / "pays for it"
+    group.mkdir()
+    maker, other = member(env, group), env.helper()
+    before = kernel_memory(above)
+    path, paid = memory_path(maker.pid), maker.make("map", "array", name="paid", max=1000000)
+    other.do("open", "paid", "map", paid.id)
+    info = daemon.pairs(f"{paid.key}/info")
+    equal((info["charged"], info.get("charged_state")), (path, None), str(info))
+    check(path.endswith(f"/{above.name}/{group.name}"), path)
+    check(kernel_memory(group) >= 8000000, f"{group} uses {kernel_memory(group)}")
+    maker.end()
+    remove(group)
+    # The kernel hands its maps on later.
+    end = time.monotonic() + PATIENCE
+    while (info := daemon.pairs(f"{paid.key}/info"))["charged"] == path:
+        equal(info.get("charged_state"), "dying", str(info))
+        check(time.monotonic() < end, f"still charged: {info}")
+    equal((info["charged"], info.get("charged_state")), (os.path.dirname(path), None), str(info))
+    check(kernel_memory(above) - before >= 8000000, f"{above} uses {kernel_memory(above)}")
+    other.do("close", "paid")
+    daemon.gone(paid)
+    eventually(lambda: check(kernel_memory(above) - before < 8000000, "still charged"))
+
+
+def test_who_pays_is_unknown(env):
+    """Without BPF programs, and where the way to the root is too long. No cgroup pays for a program."""
+    daemon, deep = env.daemon(), memory_group(env)
+    (deep.parent / "cgroup.procs").write_text(str(env.helper().pid))
+    root = env.helpers[-1].make("map", "array")
+    equal(daemon.pairs(f"{root.key}/info")["charged"], "/", "made by a process in the root")
+    for _ in range(70):
+        deep = deep / "d"
+        deep.mkdir()
+        env.cleanup(remove, deep)
+    maker = member(env, deep)
+    made, prog = maker.make("map", "array"), maker.make("prog", "xdp")
+    equal(daemon.pairs(f"{made.key}/info")["charged"], "?", "70 levels")
+    check("charged" not in daemon.pairs(f"{prog.key}/info"), "a program has it")
+    second = env.tmp / "second"
+    second.mkdir()
+    daemon = env.daemon("--source=proc", mountpoint=second)
+    info = daemon.pairs(f"{root.key}/info")
+    equal((info["charged"], info.get("charged_state")), ("?", None), "with the procfs source")
 
 
 if __name__ == "__main__":
