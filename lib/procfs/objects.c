@@ -113,6 +113,7 @@ static int read_prog(struct scan *scan, uint32_t id)
 	struct bpfrefs_key key = { BPFREFS_KIND_PROG, id };
 	struct bpfrefs_object *object;
 	struct prog_facts facts;
+	const char *name;
 	int err;
 
 	if (fd < 0)
@@ -122,7 +123,8 @@ static int read_prog(struct scan *scan, uint32_t id)
 		return err;
 	object = scan_object_add(scan, key);
 	set_type(scan, object, BPFREFS_ENUM_PROG_TYPE, facts.raw.type);
-	object->name = short_name(scan, facts.raw.name);
+	name = prog_name_full(scan->ctx->source_data, fd, &facts);
+	object->name = name ? scan_str(scan, name) : short_name(scan, facts.raw.name);
 	object->memlock = proc_memlock_fd(scan->ctx->proc_fd, fd);
 	for (uint32_t i = 0; i < facts.map_count; i++)
 		proc_edge_add(&proc->edges, key,
@@ -262,6 +264,7 @@ int proc_objects(struct scan *scan)
 	}
 	read_unclassified(scan);
 	proc_arrays_sweep(scan);
+	prog_name_sweep(scan);
 	return 0;
 }
 

@@ -169,8 +169,9 @@ struct proc_data {
 	 * the map leaks (map_release_uref()). So an array is opened once, when it is first seen,
 	 * and again only while something else is a user of it.
 	 */
-	GHashTable *arrays; /* struct proc_array */
-	GHashTable *others; /* the ids of maps that are no program arrays */
+	GHashTable *arrays;	/* struct proc_array */
+	GHashTable *others;	/* the ids of maps that are no program arrays */
+	GHashTable *prog_names; /* full names of programs, by id (prog_name.c) */
 	proc_compare_fn compare;
 };
 
@@ -204,5 +205,19 @@ bool proc_array_is_unclassified(const struct proc_data *data, uint32_t id);
 void proc_array_wait(void);
 /* Removes the arrays that are not in this scan, since their ids may be used again. */
 void proc_arrays_sweep(struct scan *scan);
+
+/* ------------------------------------- full names of programs (prog_name.c) --- */
+
+struct prog_facts;
+
+/*
+ * Returns the name of the function of the program @fd, borrowed from @data until the next scan, if the
+ * kernel has cut it; else NULL. It is read once for each program.
+ */
+const char *prog_name_full(struct proc_data *data, int fd, const struct prog_facts *facts);
+/* Copies the name of type @id of a BTF, cut to 63 bytes. False if there is none. */
+bool prog_name_in_btf(const uint8_t *data, uint32_t size, uint32_t id, char name[64]);
+/* Forgets the names of programs that are not in this scan. */
+void prog_name_sweep(struct scan *scan);
 
 #endif

@@ -122,6 +122,7 @@ static int proc_open(struct bpfrefs_ctx *ctx, char **why)
 	(void)why;
 	data->arrays = g_hash_table_new_full(NULL, NULL, NULL, g_free);
 	data->others = g_hash_table_new(NULL, NULL);
+	data->prog_names = g_hash_table_new_full(NULL, NULL, NULL, g_free);
 	data->compare = compare_by_kcmp;
 	ctx->source_data = data;
 	return 0;
@@ -135,6 +136,7 @@ static void proc_close(struct bpfrefs_ctx *ctx)
 		return;
 	g_hash_table_unref(data->arrays);
 	g_hash_table_unref(data->others);
+	g_hash_table_unref(data->prog_names);
 	g_free(data);
 	ctx->source_data = NULL;
 }

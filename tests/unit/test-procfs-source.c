@@ -4,11 +4,13 @@
  * a scan does not harm them. The cases are skipped where bpf(2) is denied.
  */
 #include <bpf/bpf.h>
+#include <bpf/btf.h>
 #include <fcntl.h>
 #include <string.h>
 #include <time.h>
 
 #include "fixture.h"
+#include "procfs/procfs.h"
 #include "snapshot/private.h"
 #include "uapi/syscalls.h"
 
@@ -36,6 +38,57 @@ static struct bpfrefs_ctx *open_ctx(void)
 	else
 		g_assert_cmpint(err, ==, 0);
 	return ctx;
+}
+
+/* A BTF with a type of each kind that has a size of its own, and a function behind them. */
+static struct btf *all_kinds(void)
+{
+	struct btf *btf = btf__new_empty();
+
+	g_assert_cmpint(btf__add_int(btf, "int", 4, 0), ==, 1);
+	g_assert_cmpint(btf__add_array(btf, 1, 1, 3), ==, 2);
+	g_assert_cmpint(btf__add_struct(btf, "pair", 8), ==, 3);
+	g_assert_cmpint(btf__add_field(btf, "a", 1, 0, 0), ==, 0);
+	g_assert_cmpint(btf__add_field(btf, "b", 1, 32, 0), ==, 0);
+	g_assert_cmpint(btf__add_enum(btf, "few", 4), ==, 4);
+	g_assert_cmpint(btf__add_enum_value(btf, "one", 1), ==, 0);
+	g_assert_cmpint(btf__add_enum64(btf, "many", 8, false), ==, 5);
+	g_assert_cmpint(btf__add_enum64_value(btf, "two", 2), ==, 0);
+	g_assert_cmpint(btf__add_func_proto(btf, 1), ==, 6);
+	g_assert_cmpint(btf__add_func_param(btf, "x", 1), ==, 0);
+	g_assert_cmpint(btf__add_var(btf, "var", BTF_VAR_STATIC, 1), ==, 7);
+	g_assert_cmpint(btf__add_datasec(btf, ".data", 4), ==, 8);
+	g_assert_cmpint(btf__add_datasec_var_info(btf, 7, 0, 4), ==, 0);
+	g_assert_cmpint(btf__add_decl_tag(btf, "tag", 1, -1), ==, 9);
+	g_assert_cmpint(btf__add_float(btf, "float", 4), ==, 10);
+	g_assert_cmpint(btf__add_func(btf, "a_function", BTF_FUNC_GLOBAL, 6), ==, 11);
+	return btf;
+}
+
+TEST(name_in_btf)
+{
+	static const char *const names[] = { "int", NULL,    "pair", "few",   "many",	   NULL,
+					     "var", ".data", "tag",  "float", "a_function" };
+	struct btf *btf = all_kinds();
+	uint32_t size = 0;
+	const uint8_t *data = btf__raw_data(btf, &size);
+	char name[64];
+
+	for (uint32_t i = 0; i < G_N_ELEMENTS(names); i++) {
+		g_assert_cmpint(prog_name_in_btf(data, size, i + 1, name), ==, names[i] != NULL);
+		if (names[i])
+			g_assert_cmpstr(name, ==, names[i]);
+	}
+	g_assert_false(prog_name_in_btf(data, size, 0, name));
+	g_assert_false(prog_name_in_btf(data, size, 12, name));
+	g_assert_false(prog_name_in_btf(data, size, UINT32_MAX, name));
+	/* Whatever is missing at its end, nothing behind it is read. */
+	for (uint32_t less = 1; less <= size; less++) {
+		g_autofree uint8_t *part = g_memdup2(data, size - less);
+
+		g_assert_false(prog_name_in_btf(part, size - less, 11, name));
+	}
+	btf__free(btf);
 }
 
 /* A program that was built with an older or a newer version passes options of another size. */

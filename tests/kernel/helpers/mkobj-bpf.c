@@ -70,9 +70,10 @@ static int add_kptrs(struct btf *btf, const char *tag)
 	return error < 0 ? error : btf__add_field(btf, "task", TYPE_KPTR, 192, 0);
 }
 
-/* btf VAR [kptrs=1 tag=]: an int, and a function for programs with function information. */
+/* btf VAR [func=NAME kptrs=1 tag=]: an int, and a function for programs with function information. */
 static int cmd_btf(char **args)
 {
+	const char *name = option(args, "func");
 	struct btf *btf = btf__new_empty();
 	int error, fd;
 
@@ -82,7 +83,7 @@ static int cmd_btf(char **args)
 	if (error > 0)
 		error = btf__add_func_proto(btf, TYPE_INT);
 	if (error > 0)
-		error = btf__add_func(btf, "entry", BTF_FUNC_GLOBAL, TYPE_PROTO);
+		error = btf__add_func(btf, name ? name : "entry", BTF_FUNC_GLOBAL, TYPE_PROTO);
 	if (error > 0 && option_num(args, "kptrs", 0))
 		error = add_kptrs(btf, option(args, "tag"));
 	if (error >= 0)
