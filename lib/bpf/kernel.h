@@ -246,7 +246,7 @@ struct bpf_struct_ops_link { /* since 6.4 */
 } __pai;
 
 struct bpf_trampoline {
-	__u64 key; /* the lower half: the BTF id of the function (bpf_trampoline_compute_key()) */
+	__u64 key; /* the lower 31 bits: the BTF id of the function (bpf_trampoline_compute_key()) */
 } __pai;
 
 struct bpf_tracing_link {

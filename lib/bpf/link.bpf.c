@@ -133,7 +133,9 @@ static __always_inline void locate_function(struct walk_location *out, __u64 lin
 	if (type != BPF_LINK_TYPE_TRACING || !bpf_core_type_exists(struct bpf_tracing_link))
 		return;
 	aux = BPF_CORE_READ(common, prog, aux);
-	if ((__u32)BPF_CORE_READ(tracing, trampoline, key) == BPF_CORE_READ(aux, attach_btf_id))
+	/* The highest bit says that the target is no program. */
+	if ((BPF_CORE_READ(tracing, trampoline, key) & 0x7fffffff) ==
+	    BPF_CORE_READ(aux, attach_btf_id))
 		bpf_probe_read_kernel_str(out->function, sizeof(out->function),
 					  BPF_CORE_READ(aux, attach_func_name));
 }

@@ -153,6 +153,8 @@ static __always_inline void removed_with(struct net *net)
 
 	if (!net || (__u64)net == walk.net.net || is_initial(net) || count >= WALK_ALSO_NETS)
 		return;
+	/* Linux 6.1 wants to see the mask, which the compiler would leave out. */
+	barrier_var(count);
 	walk_lasting.nets[count & (WALK_ALSO_NETS - 1)] = BPF_CORE_READ(net, ns.inum);
 	walk_lasting.count = count + 1;
 }

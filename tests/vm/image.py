@@ -26,6 +26,7 @@ NOT_OF_PYTHON = re.compile(
 MODULES = """crc32c_generic fuse veth dummy macvlan tun tap sch_ingress sch_htb sch_prio sch_tbf sch_sfq sch_fq_codel sch_netem cls_bpf
     cls_u32 cls_basic cls_matchall act_bpf act_gact ip_tables iptable_filter iptable_nat ip6_tables ip6table_filter
     ip6table_nat xt_bpf x_tables overlay nf_tables nft_compat nft_chain_nat nf_nat nf_conntrack
+    vxlan geneve ip_gre ip6_gre ipip sit ip_vti ip6_vti ip6_tunnel xfrm_interface
     unix af_packet algif_hash af_alg tcp_bbr tcp_dctcp tcp_bic hid uhid bonding kcm virtio_pci virtio_net""".split()
 ACCOUNTS = {
     "passwd": "root:x:0:0:root:/:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/sh\n",

@@ -240,7 +240,7 @@ def test_perf_events(env):
     expect(daemon, direct)
     link = perf_link(env, linked, EVERYONE, 1, 8, cookie=0)
     expect(daemon, linked, f"link={link.id} perf_event event_type=software config=8 cpu=0"
-           if KERNEL >= (6, 6) else f"link={link.id} perf_event event=software:cgroup-switches")
+           if KERNEL >= (6, 6) else f"link={link.id} perf_event event=software:emulation-faults")
     link.file.close()
 
 
