@@ -401,6 +401,9 @@ struct bpf_event_entry {
 
 struct sk_psock_progs {
 	struct bpf_prog *msg_parser, *stream_parser, *stream_verdict, *skb_verdict;
+	/* the links that attached these, since 6.10 */
+	struct bpf_link *msg_parser_link, *stream_parser_link, *stream_verdict_link,
+		*skb_verdict_link;
 } __pai;
 
 struct bpf_stab { /* a sockmap */

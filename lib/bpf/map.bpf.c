@@ -302,11 +302,17 @@ int walk_slots(void *ctx)
 
 /* ------------------------------------------------------------- sockmaps --- */
 
-static __always_inline void emit_attached(__u32 map, struct bpf_prog *prog, __u8 via)
-{
-	if (prog)
-		walk_edge(map, WALK_KIND_MAP, walk_prog_id(prog), WALK_KIND_PROG, via, 0);
-}
+/* The slot is 1 if a link attached the program. */
+#define emit_attached(id, progs, member, via)                                                  \
+	do {                                                                                   \
+		struct bpf_prog *prog_ = BPF_CORE_READ(progs, member);                         \
+		__u32 linked_ = bpf_core_field_exists((progs)->member##_link) &&               \
+				BPF_CORE_READ(progs, member##_link);                           \
+                                                                                               \
+		if (prog_)                                                                     \
+			walk_edge(id, WALK_KIND_MAP, walk_prog_id(prog_), WALK_KIND_PROG, via, \
+				  linked_);                                                    \
+	} while (0)
 
 SEC("iter/bpf_map")
 int walk_sockmaps(struct bpf_iter__bpf_map *ctx)
@@ -323,10 +329,10 @@ int walk_sockmaps(struct bpf_iter__bpf_map *ctx)
 	at = map->map_type == BPF_MAP_TYPE_SOCKMAP ? bpf_core_field_offset(struct bpf_stab, progs)
 						   : bpf_core_field_offset(struct bpf_shtab, progs);
 	progs = (void *)(walk_scalar(ctx->map) + at);
-	emit_attached(map->id, BPF_CORE_READ(progs, msg_parser), WALK_VIA_MSG_PARSER);
-	emit_attached(map->id, BPF_CORE_READ(progs, stream_parser), WALK_VIA_STREAM_PARSER);
-	emit_attached(map->id, BPF_CORE_READ(progs, stream_verdict), WALK_VIA_STREAM_VERDICT);
-	emit_attached(map->id, BPF_CORE_READ(progs, skb_verdict), WALK_VIA_SKB_VERDICT);
+	emit_attached(map->id, progs, msg_parser, WALK_VIA_MSG_PARSER);
+	emit_attached(map->id, progs, stream_parser, WALK_VIA_STREAM_PARSER);
+	emit_attached(map->id, progs, stream_verdict, WALK_VIA_STREAM_VERDICT);
+	emit_attached(map->id, progs, skb_verdict, WALK_VIA_SKB_VERDICT);
 	return 0;
 }
 

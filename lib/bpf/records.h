@@ -195,7 +195,7 @@ struct walk_edge {
 	__u8 via;	     /* enum walk_via */
 	__u8 pad;
 	__u32 target_id;
-	__u32 slot;	/* where key_size is 0 */
+	__u32 slot;	/* where key_size is 0; of a program of a sockmap: 1 if by a link */
 	__u32 key_size; /* of a hash of maps: the key follows, at most WALK_KEY_MAX bytes */
 	__u8 key[];
 };

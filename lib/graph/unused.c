@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * What is left over: objects that only pins, keeps or nothing leads to, and that run nowhere. What is
- * in use spreads from the references of processes, of attachments and of the kernel, and from links
- * that are attached, which the kernel counts no reference for.
+ * in use spreads from the references of processes, of attachments and of the kernel, from links that are
+ * attached, which the kernel counts no reference for, and from maps with timers or events that run programs.
  */
 #include <string.h>
 
+#include "bpf/records.h"
 #include "graph/graph.h"
 
 /* Whether a reference shows that its target is in use, rather than that something keeps it. */
@@ -25,6 +26,22 @@ static bool is_sockmap(const struct graph *graph, const struct edge *edge)
 	       !node_is_owner(graph, edge->from);
 }
 
+/* Whether a map has the kernel run a program by itself: what is in it is used, whoever leads to the map. */
+static bool is_run_by_map(const struct edge *edge)
+{
+	switch (edge->kind == EDGE_HELD && edge->ref->holder.kind == BPFREFS_KIND_MAP
+			? edge->ref->via
+			: 0) {
+	case WALK_VIA_TIMER:
+	case WALK_VIA_WQ:
+	case WALK_VIA_TASK_WORK:
+	case WALK_VIA_EVENT_ARRAY:
+		return true;
+	default:
+		return false;
+	}
+}
+
 static void mark_uses(struct mark *mark)
 {
 	const struct graph *graph = mark->graph;
@@ -34,6 +51,8 @@ static void mark_uses(struct mark *mark)
 
 		if (edge->ref && is_use(edge))
 			mark_node(mark, edge->to, edge, 1);
+		else if (edge->ref && is_run_by_map(edge))
+			mark_node(mark, edge->from, NULL, 1);
 		else if (!edge->ref && is_sockmap(graph, edge))
 			mark_node(mark, edge->from, NULL, 1);
 	}

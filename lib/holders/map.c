@@ -108,6 +108,12 @@ static bool has_slot(unsigned int via)
 	}
 }
 
+static bool is_sockmap(unsigned int via)
+{
+	return via == WALK_VIA_MSG_PARSER || via == WALK_VIA_STREAM_PARSER ||
+	       via == WALK_VIA_STREAM_VERDICT || via == WALK_VIA_SKB_VERDICT;
+}
+
 static void decode_edge(struct scan *scan, const void *record)
 {
 	const struct walk_edge *edge = record;
@@ -118,7 +124,10 @@ static void decode_edge(struct scan *scan, const void *record)
 		return;
 	ref = scan_add_held(scan, target, 1, 0,
 			    (struct bpfrefs_key){ BPFREFS_KIND_MAP, edge->rec.id }, edge->via);
-	if (!ref || !has_slot(edge->via))
+	if (!ref)
+		return;
+	ref->by_link = is_sockmap(edge->via) && edge->slot;
+	if (!has_slot(edge->via))
 		return;
 	if (edge->key_size)
 		set_key(scan, ref, edge);
@@ -208,30 +217,7 @@ static int proc(struct scan *scan)
  */
 static bool runs(const struct bpfrefs_ref *ref)
 {
-	return ref->via == WALK_VIA_MSG_PARSER || ref->via == WALK_VIA_STREAM_PARSER ||
-	       ref->via == WALK_VIA_STREAM_VERDICT || ref->via == WALK_VIA_SKB_VERDICT;
-}
-
-/* Whether the program is in the sockmap by a link, which then has it removed when it is freed. */
-static bool is_by_link(const struct bpfrefs_snapshot *snap, const struct bpfrefs_ref *ref)
-{
-	size_t first, count = bpfrefs_snapshot_holders(snap, ref->target, &first);
-	size_t first_of_map, count_of_map;
-
-	count_of_map = bpfrefs_snapshot_holders(snap, ref->holder, &first_of_map);
-	for (size_t i = 0; i < count; i++) {
-		const struct bpfrefs_ref *prog = bpfrefs_snapshot_ref_at(snap, first + i);
-
-		for (size_t j = 0; prog->via == WALK_VIA_PROG && j < count_of_map; j++) {
-			const struct bpfrefs_ref *map =
-				bpfrefs_snapshot_ref_at(snap, first_of_map + j);
-
-			if (map->via == WALK_VIA_TARGET &&
-			    bpfrefs_key_compare(map->holder, prog->holder) == 0)
-				return true;
-		}
-	}
-	return false;
+	return is_sockmap(ref->via) && !ref->by_link;
 }
 
 /* The names of bpftool-prog(8). Others are not programs of sockmaps. */
@@ -270,7 +256,7 @@ static void removes(struct removal *removal, const struct bpfrefs_ref *ref)
 	struct bpfrefs_key map = xsk ? ref->target : ref->holder;
 	const char *type = attach_type(ref->via);
 
-	if (type && is_by_link(removal->snap, ref)) {
+	if (type && ref->by_link) {
 		removal_set(removal, REMOVAL_FOLLOWS, "");
 	} else if (type) {
 		removal_words(removal, "bpftool", "prog", "detach", NULL);

@@ -278,6 +278,7 @@ struct bpfrefs_ref {
 	uint32_t owner;
 	uint8_t via;		       /* enum walk_via */
 	bool automatic;		       /* an automatic keep */
+	bool by_link;		       /* of a program of a sockmap: as long as its link */
 	uint8_t keys;		       /* the number of keys of the class */
 	uint8_t types[REF_FIELDS_MAX]; /* an enum bpfrefs_value_type for each field */
 	union {

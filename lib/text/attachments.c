@@ -23,7 +23,6 @@ struct attached {
 	struct attachments *all;
 	const struct bpfrefs_object *prog;
 	GHashTable *shared; /* tokens of what is written, or a link has */
-	GHashTable *maps;   /* ids of the maps that its links are attached to */
 	GHashTable *events; /* id of a link -> the reference of what it holds besides the program */
 };
 
@@ -278,9 +277,6 @@ static void add_direct(const struct attached *attached, const struct bpfrefs_ref
 /* Whether the reference is one of those whose attachment is written already, or has a link. */
 static bool is_written(const struct attached *attached, const struct bpfrefs_ref *ref)
 {
-	if (ref->holder.kind == BPFREFS_KIND_MAP &&
-	    g_hash_table_contains(attached->maps, GUINT_TO_POINTER(ref->holder.id)))
-		return true;
 	return ref->class->hook_shared &&
 	       !g_hash_table_add(attached->shared,
 				 GSIZE_TO_POINTER((size_t)bpfrefs_ref_value(ref, 0).num));
@@ -305,13 +301,6 @@ static void add_registered(const struct attached *attached, struct bpfrefs_key m
 
 /* ------------------------------------------------------------- programs --- */
 
-static int note_map(const struct bpfrefs_ref *ref, void *maps)
-{
-	if (ref->target.kind == BPFREFS_KIND_MAP)
-		g_hash_table_add(maps, GUINT_TO_POINTER(ref->target.id));
-	return 0;
-}
-
 /* What has a link is written as that of the link alone. */
 static void note_links(struct attached *attached, size_t first, size_t count)
 {
@@ -326,9 +315,6 @@ static void note_links(struct attached *attached, size_t first, size_t count)
 			g_hash_table_insert(attached->events, GUINT_TO_POINTER(ref->holder.id),
 					    (gpointer)(uintptr_t)ref);
 		}
-		if (ref->via == WALK_VIA_PROG)
-			bpfrefs_snapshot_holding(attached->all->snap, ref->holder, note_map,
-						 attached->maps);
 	}
 }
 
@@ -338,7 +324,6 @@ static void add_program(struct attached *attached)
 
 	count = bpfrefs_snapshot_holders(attached->all->snap, attached->prog->key, &first);
 	g_hash_table_remove_all(attached->shared);
-	g_hash_table_remove_all(attached->maps);
 	g_hash_table_remove_all(attached->events);
 	note_links(attached, first, count);
 	for (size_t i = 0; i < count && !attached->all->err; i++) {
@@ -359,7 +344,6 @@ int bpfrefs_snapshot_to_attachments(struct bpfrefs_ctx *ctx, const struct bpfref
 	struct attachments all = { .snap = snap, .sink = sink_begin(write, data) };
 	struct attached attached = { .all = &all,
 				     .shared = g_hash_table_new(NULL, NULL),
-				     .maps = g_hash_table_new(NULL, NULL),
 				     .events = g_hash_table_new(NULL, NULL) };
 
 	read_links(&all, ctx);
@@ -371,7 +355,6 @@ int bpfrefs_snapshot_to_attachments(struct bpfrefs_ctx *ctx, const struct bpfref
 	free_links(&all);
 	link_words_free(all.words);
 	g_hash_table_unref(attached.shared);
-	g_hash_table_unref(attached.maps);
 	g_hash_table_unref(attached.events);
 	sink_gaps(all.sink.out, snap);
 	return sink_end(&all.sink, all.err);

@@ -144,9 +144,11 @@ TEST_GRAPH(sockmap_with_a_link)
 	facts.raw.sockmap.attach_type = 38;
 	object(scan, map(12), "sockmap", true)->name = "socks";
 	hold(scan, "link", map(12), link_(7), "target", 1);
-	hold(scan, "map", prog(5), map(12), "skb_verdict", 0);
+	hold(scan, "map", prog(5), map(12), "skb_verdict", 0)->by_link = true;
+	hold(scan, "map", prog(5), map(12), "stream_parser", 0);
 	snap = freeze(scan);
-	check(snap, "prog/5 name=a\\040b link=7 sockmap map_id=12 attach_type=sk_skb_verdict\n");
+	check(snap, "prog/5 name=a\\040b link= sockmap map_id=12 map_name=socks via=stream_parser\n"
+		    "prog/5 name=a\\040b link=7 sockmap map_id=12 attach_type=sk_skb_verdict\n");
 }
 
 TEST_GRAPH(struct_ops)

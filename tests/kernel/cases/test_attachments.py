@@ -20,7 +20,7 @@ from test_perf import Event
 from test_sockets import (SO_ATTACH_REUSEPORT_EBPF, TUNSETFILTEREBPF, attach, registered, set_program,
                           tun)
 
-PROG_ATTACH, PROG_DETACH, SK_SKB_STREAM_VERDICT = 8, 9, 5
+PROG_ATTACH, PROG_DETACH, SK_SKB_STREAM_PARSER, SK_SKB_STREAM_VERDICT = 8, 9, 4, 5
 
 
 def expect(daemon, obj, *want):
@@ -291,6 +291,12 @@ def test_sockmaps(env):
     expect(daemon, prog, f"link={link.id} sockmap map_id={map_.id} attach_type=sk_skb_verdict")
     link.close()
     expect(daemon, prog)
+    prog = helper.make("prog", "sk_skb")
+    link = helper.make("link", "sockmap", prog, map_, attach="sk_skb_stream_verdict")
+    with taken(prog) as fd, taken(map_) as target:
+        bpf(PROG_ATTACH, struct.pack("=IIII", target, fd, SK_SKB_STREAM_PARSER, 0))
+    expect(daemon, prog, f"link={link.id} sockmap map_id={map_.id} attach_type=sk_skb_stream_verdict",
+           f"link= sockmap map_id={map_.id} map_name=socks via=stream_parser")
 
 
 # ------------------------------------------------------------- struct_ops ---

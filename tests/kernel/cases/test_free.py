@@ -318,6 +318,14 @@ def test_sockmap_programs(env):
         one.close()
     free(env, daemon, prog, f"\nunpin {env.bpffs}/link ")
     daemon.gone(link)
+    prog = helper.make("prog", "sk_skb")  # by a link and without one
+    link = make(helper, "link", "sockmap", prog, table, attach="sk_skb_stream_verdict")
+    helper.do("attach", prog.var, table.var, "sk_skb_stream_parser")
+    helper.do("pin", link.var, env.bpffs / "link")
+    for one in (prog, link):
+        one.close()
+    free(env, daemon, prog, f"\nunpin {env.bpffs}/link ",
+         f"\nbpftool prog detach id {prog.id} sk_skb_stream_parser id {table.id} ")
 
 
 def test_socket_in_a_sockmap(env):

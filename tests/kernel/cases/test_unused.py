@@ -5,10 +5,12 @@ import os
 import sys
 
 from harness import check, equal, eventually, fields, main, must, tool
-from made import private_net
+from made import private_net, update
 from test_cgroup import attach, detach
 from test_links import XDP, create
 from test_metrics import frozen, parse
+from test_objects import load
+from test_perf import PRESERVE_ELEMS, Event
 
 
 class Left:
@@ -115,6 +117,28 @@ def test_used_by_what_is_in_use(env):
     left.are("array inner tail")
     os.unlink(env.bpffs / "array")
     left.are("inner")
+
+
+def test_run_by_a_map(env):
+    """A timer, and a perf event in a slot, run their programs though only a pin leads to them."""
+    left = Left(env)
+    helper, (table, prog) = load(env, "objects-timer.bpf.o", "timer_hash", "set_hash")
+    helper.do("unload")
+    helper.do("run", prog.var)
+    helper.do("pin", table.var, env.bpffs / "timers")
+    counter = left.make("counter", "prog", "perf_event", pinned=False)
+    events = left.make("events", "map", "perf_event_array", max=3, flags=PRESERVE_ELEMS)
+    event = Event(env, counter)
+    update(events, 2, event.fd)
+    event.close()
+    left.names.update({table.key: "timers", prog.key: "timed"})
+    for obj in (prog, table, counter, events):
+        obj.close()
+    left.are("")
+    must(tool("bpftool"), "map", "delete", "id", table.id, "key", "5", "0", "0", "0")
+    must(tool("bpftool"), "map", "delete", "id", table.id, "key", "6", "0", "0", "0")
+    must(tool("bpftool"), "map", "delete", "id", events.id, "key", "2", "0", "0", "0")
+    left.are("events timers")
 
 
 def test_iterator(env):
