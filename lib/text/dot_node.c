@@ -171,7 +171,7 @@ bool dot_node_place(GString *out, const struct bpfrefs_ref *ref)
 	const struct bpfrefs_class *class_ = bpfrefs_ref_class(ref);
 	struct bpfrefs_value where = bpfrefs_ref_value(ref, class_->place);
 
-	/* Something else tells it from others then, such as the dispatcher of XDP. */
+	/* Something else distinguishes it then, such as the dispatcher of XDP. */
 	for (size_t i = ref->keys; where.type == BPFREFS_VALUE_ABSENT && i > 0; i--)
 		if (bpfrefs_ref_value(ref, i - 1).type == BPFREFS_VALUE_STR)
 			where = bpfrefs_ref_value(ref, i - 1);
