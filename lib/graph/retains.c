@@ -51,7 +51,7 @@ int bpfrefs_retains_all(const struct bpfrefs_snapshot *snap, const uint32_t *pid
 		g_hash_table_add(exited, GUINT_TO_POINTER(pids[i]));
 	mark_roots(after, exited);
 	for (uint32_t i = 0; !stop && i < graph->objects; i++) {
-		const struct bpfrefs_object *object = graph_object(graph, i);
+		const struct bpfrefs_object *object = bpfrefs_snapshot_object(snap, i);
 		uint32_t user = node_user(i), whole = node_object(i);
 
 		if (before->reached[whole] && !after->reached[whole])

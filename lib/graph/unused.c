@@ -110,6 +110,6 @@ int bpfrefs_unused(struct bpfrefs_ctx *ctx, const struct bpfrefs_snapshot *snap,
 	mark_attached_links(used, ctx);
 	for (uint32_t i = 0; !stop && i < graph->objects; i++)
 		if (!used->reached[node_object(i)])
-			stop = fn(graph_object(graph, i), data);
+			stop = fn(bpfrefs_snapshot_object(snap, i), data);
 	return stop;
 }

@@ -497,6 +497,8 @@ static int add_retained(const struct bpfrefs_object *object, enum bpfrefs_effect
 {
 	char key[BPFREFS_KEY_MAX];
 
+	/* The callback gets objects whose states are known, though no query computed states before. */
+	g_assert_nonnull(object->because);
 	g_string_append_printf(text, "%s:%s ", bpfrefs_key_format(object->key, key),
 			       bpfrefs_effect_name(effect));
 	return 0;

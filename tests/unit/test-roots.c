@@ -192,3 +192,37 @@ TEST_GRAPH(memlock)
 	g_assert_cmpuint(bpfrefs_memlock(ctx, snap, map(1)), ==, 344);
 	bpfrefs_ctx_close(ctx);
 }
+
+/* -------------------------------------------------------------- unused --- */
+
+static int with_state(const struct bpfrefs_object *object, void *text)
+{
+	char key[BPFREFS_KEY_MAX];
+
+	g_string_append_printf(text, "%s:%s:%s ", bpfrefs_key_format(object->key, key),
+			       bpfrefs_state_name(object->state), object->because);
+	return 0;
+}
+
+static void build_unused(struct scan *scan)
+{
+	array(scan, 1);
+	array(scan, 2);
+	fd(scan, map(2), 77);
+	pin(scan, map(1), 100);
+}
+
+/* The callback gets objects whose states are known, though no query computed states before. */
+TEST(unused_with_states)
+{
+	g_autoptr(GString) text = g_string_new(NULL);
+	struct fake fake = { .build = build_unused };
+	struct bpfrefs_ctx *ctx = fake_ctx_new(&fake);
+	struct bpfrefs_snapshot *taken = NULL;
+
+	g_assert_cmpint(bpfrefs_snapshot_take(ctx, &taken), ==, 0);
+	g_assert_cmpint(bpfrefs_unused(ctx, taken, with_state, text), ==, 0);
+	g_assert_true(g_str_has_prefix(text->str, "map/1:held:pinned"));
+	bpfrefs_snapshot_unref(taken);
+	bpfrefs_ctx_close(ctx);
+}
