@@ -18,6 +18,18 @@
  * - Threads: a struct bpfrefs_ctx and a struct bpfrefs_keeper may be used by several threads. The
  *   calls that read the kernel's objects take the lock of the context, so that they run one at a
  *   time. Snapshots are immutable, and any number of threads may read one.
+ * - Structures: later versions of the library may add members at the end of a structure. Use one
+ *   through the pointers that the library returns, or set its member size if it has one.
+ *   The following never change, as they are copied, filled or in arrays: struct bpfrefs_key,
+ *   bpfrefs_value, bpfrefs_mounted, bpfrefs_descriptor, bpfrefs_mount.
+ * - Callbacks: one may call any function of the library, unless its description says otherwise. It
+ *   must not free what that function got, or leave by longjmp(3) or an exception.
+ * - fork(2): the child must not use a context or a keeper of its parent, since both processes' BPF
+ *   programs would write to the same memory. It may read snapshots that no other thread used at the
+ *   time of fork(2), and open its own context. The child has copies of the descriptors of the
+ *   context, so that the objects of the library also have the child as a holder until it exits,
+ *   calls execve(2) (they are close-on-exec), or closes the context with bpfrefs_ctx_close(), which
+ *   it may call if no other thread used the context at the time of fork(2).
  * - Kernel: the BPF source requires Linux 6.1 with BTF (CONFIG_DEBUG_INFO_BTF), the procfs source
  *   requires Linux 5.10.
  */
@@ -105,7 +117,8 @@ const char *bpfrefs_source_name(enum bpfrefs_source source);
  * Options of bpfrefs_ctx_open(). Set all members to zero, then @ref size and what you need. Later
  * versions of the library add members at the end. A program that was built with another version
  * passes another size: members that it does not have are taken to be zero, and members that the
- * library does not know must be zero.
+ * library does not know must be zero. A size of more than 4096 bytes is invalid, as is one that is
+ * smaller than the member @ref size itself.
  */
 struct bpfrefs_options {
 	size_t size;		    /**< sizeof(struct bpfrefs_options) */
@@ -124,7 +137,8 @@ struct bpfrefs_options {
 	/**
 	 * If not NULL: when opening fails, *why is set to an owned sentence that explains why the
 	 * source could not be opened, to be freed with free(3); or to NULL if the error code is the
-	 * whole explanation.
+	 * whole explanation. It is set to NULL when opening succeeds, and left as it is if @ref size
+	 * is invalid.
 	 */
 	char **why;
 	/**
@@ -483,8 +497,9 @@ struct bpfrefs_snapshot *bpfrefs_snapshot_ref(struct bpfrefs_snapshot *snapshot)
 /** Drops a reference; dropping the last one frees the snapshot. NULL is allowed. Atomic. */
 void bpfrefs_snapshot_unref(struct bpfrefs_snapshot *snapshot);
 
-/** Returns the statistics on how the snapshot was taken. */
-struct bpfrefs_snapshot_stats bpfrefs_snapshot_stats(const struct bpfrefs_snapshot *snapshot);
+/** Returns the statistics on how the snapshot was taken, borrowed. */
+const struct bpfrefs_snapshot_stats *
+bpfrefs_snapshot_stats(const struct bpfrefs_snapshot *snapshot);
 /** Returns the number of objects. */
 size_t bpfrefs_snapshot_object_count(const struct bpfrefs_snapshot *snapshot);
 /** Returns object number @p index in the order of the keys, borrowed; NULL past the last. */
@@ -591,8 +606,8 @@ struct bpfrefs_self {
 	bool others;
 	bool left_out; /**< lists leave them out: bpfrefs_options.hide_self */
 };
-/** Returns what the process that took the snapshot holds for itself. */
-struct bpfrefs_self bpfrefs_snapshot_self(const struct bpfrefs_snapshot *snapshot);
+/** Returns what the process that took the snapshot holds for itself, borrowed. */
+const struct bpfrefs_self *bpfrefs_snapshot_self(const struct bpfrefs_snapshot *snapshot);
 /**
  * Returns whether lists leave out the object: the context was opened with
  * bpfrefs_options.hide_self, and @ref bpfrefs_object.self is set. All functions of the library
@@ -655,8 +670,8 @@ struct bpfrefs_selection;
  * @param snapshot the snapshot, which must exist longer than the selection
  * @param filter the filter, which is copied; NULL: everything
  * @param selection is set to the owned selection; free it with bpfrefs_selection_free()
- * @return -EINVAL if there is no such class, or if the filter has members that this version does not
- *	know; an error of bpfrefs_cgroup_processes()
+ * @return -EINVAL if there is no such class, if the size in the filter is invalid, or if a member that
+ *	this version does not know is not zero; an error of bpfrefs_cgroup_processes()
  */
 int bpfrefs_select(const struct bpfrefs_snapshot *snapshot, const struct bpfrefs_filter *filter,
 		   struct bpfrefs_selection **selection);
@@ -735,7 +750,7 @@ int bpfrefs_retains(const struct bpfrefs_snapshot *snapshot, uint32_t pid, bpfre
  * with the namespaces, bpffs and devices that only they keep. Reads nothing but the snapshot.
  *
  * @param pids the processes, in any order, borrowed during the call; those that hold nothing
- *	change nothing
+ *	change nothing. NULL is allowed if @p count is 0.
  * @param count the length of @p pids, may be 0
  * @return what @p fn returned last, 0 if there is nothing to report, -ENOMEM
  */
@@ -885,7 +900,10 @@ int bpfrefs_object_to_json(struct bpfrefs_ctx *ctx, const struct bpfrefs_snapsho
  */
 int bpfrefs_object_to_line(const struct bpfrefs_object *object, uint64_t memlock,
 			   bpfrefs_write_fn write, void *data);
-/** What bpfrefs_object_to_script() needs to know of the caller. */
+/**
+ * What bpfrefs_object_to_script() needs to know of the caller. Set all members to zero, then @ref size
+ * and the others. Later versions of the library add members at the end: see struct bpfrefs_options.
+ */
 struct bpfrefs_script_options {
 	size_t size;		/**< sizeof(struct bpfrefs_script_options) */
 	const char *mountpoint; /**< where bpfrefs is mounted: its keeps are released there */
@@ -897,9 +915,10 @@ struct bpfrefs_script_options {
 /**
  * Writes a script for sh(1) that frees one object: `.bpf/KIND/ID/free.sh`. It removes what leads to the
  * object, as far as that ends no process. Reads from procfs where namespaces and cgroups can be reached.
- * The text is not only ASCII: names are in it as they are, in quotes.
- * @return 0, the value of @p write, -ENOENT if the snapshot does not have the object, -EINVAL if the size in
- *	the options is smaller than that of this version, -ENOMEM
+ * The text is ASCII: printf(1) makes the other bytes of names in it.
+ * @return 0, the value of @p write, -ENOENT if the snapshot does not have the object, -EINVAL if the
+ *	size in the options is invalid, if they have no mountpoint, or if a member that this version
+ *	does not know is not zero; -ENOMEM
  */
 int bpfrefs_object_to_script(struct bpfrefs_ctx *ctx, const struct bpfrefs_snapshot *snapshot,
 			     struct bpfrefs_key key, const struct bpfrefs_script_options *options,
@@ -937,7 +956,7 @@ struct bpfrefs_baseline;
 /**
  * Makes a baseline of a snapshot, which may be released afterwards.
  *
- * @param limit the most bytes of the text of its records; 0: 1 GiB
+ * @param limit the most bytes of the text of its records; 0, or more than 2 GiB: 2 GiB
  * @param baseline is set to the owned baseline; free it with bpfrefs_baseline_free()
  * @return -ENOMEM if the text would be longer than @p limit
  */

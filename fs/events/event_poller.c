@@ -184,7 +184,7 @@ static void add_change(struct events *events, struct bpfrefs_baseline *now,
 
 static int sample_locked(struct events *events, const struct bpfrefs_snapshot *snap)
 {
-	uint64_t began = bpfrefs_snapshot_stats(snap).started_ns;
+	uint64_t began = bpfrefs_snapshot_stats(snap)->started_ns;
 	struct bpfrefs_baseline *now;
 	int err;
 

@@ -270,7 +270,7 @@ static void show_gap_counts(GString *out, const struct bpfrefs_snapshot *snap, u
 
 static void show_seconds(GString *out, const struct bpfrefs_snapshot *snap)
 {
-	uint64_t ns = bpfrefs_snapshot_stats(snap).took_ns;
+	uint64_t ns = bpfrefs_snapshot_stats(snap)->took_ns;
 
 	family(out, "scan_seconds", "Duration of the scan from which the other metrics are.");
 	g_string_append_printf(out, "bpfrefs_scan_seconds %" PRIu64 ".%09" PRIu64 "\n",
@@ -279,13 +279,13 @@ static void show_seconds(GString *out, const struct bpfrefs_snapshot *snap)
 
 static void show_self(GString *out, const struct bpfrefs_snapshot *snap)
 {
-	struct bpfrefs_self self = bpfrefs_snapshot_self(snap);
+	const struct bpfrefs_self *self = bpfrefs_snapshot_self(snap);
 
 	family(out, "self_objects",
 	       "Objects that only this bpfrefs holds, and for itself. The other metrics leave them "
 	       "out, unless it is mounted with self=show.");
 	g_string_append(out, "bpfrefs_self_objects");
-	number(out, self.objects);
+	number(out, self->objects);
 }
 
 static void show_keep_counts(GString *out, const struct fs *fs)

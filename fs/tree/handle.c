@@ -17,7 +17,7 @@
 
 static struct timespec wall_time(const struct bpfrefs_snapshot *snap)
 {
-	uint64_t ns = bpfrefs_snapshot_stats(snap).wall_ns;
+	uint64_t ns = bpfrefs_snapshot_stats(snap)->wall_ns;
 
 	return (struct timespec){ .tv_sec = (time_t)(ns / 1000000000u),
 				  .tv_nsec = (long)(ns % 1000000000u) };
@@ -39,7 +39,7 @@ static int render_text(struct where *w, struct handle *handle)
 	struct handle_text *text = handle->text;
 	int err;
 
-	text->started_ns = bpfrefs_snapshot_stats(w->snap).started_ns;
+	text->started_ns = bpfrefs_snapshot_stats(w->snap)->started_ns;
 	text->when = wall_time(w->snap);
 	g_string_truncate(text->text, 0);
 	err = w->row->show(w, text->text);
@@ -58,7 +58,7 @@ static int render_snapshot(struct where *w, struct handle *handle,
 	if (err)
 		return err;
 	w->snap = snap;
-	if (!handles_share(w->fs->handles, handle, bpfrefs_snapshot_stats(snap).started_ns))
+	if (!handles_share(w->fs->handles, handle, bpfrefs_snapshot_stats(snap)->started_ns))
 		err = render_text(w, handle);
 	if (err)
 		handles_rendered(w->fs->handles, handle);

@@ -150,7 +150,7 @@ static void scan_locked(struct view *view)
 	old = view->last;
 	view->last = snap;
 	view->found = (struct view_last){
-		.stats = bpfrefs_snapshot_stats(snap),
+		.stats = *bpfrefs_snapshot_stats(snap),
 		.objects = bpfrefs_snapshot_object_count(snap),
 		.references = bpfrefs_snapshot_ref_count(snap),
 	};

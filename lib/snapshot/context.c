@@ -111,18 +111,19 @@ int bpfrefs_ctx_open(const struct bpfrefs_options *options, struct bpfrefs_ctx *
 {
 	struct bpfrefs_options own = { .size = sizeof(own) };
 	struct bpfrefs_ctx *ctx;
-	int err;
+	int err = options ? options_copy(&own, sizeof(own), options, options->size) : 0;
 
-	if ((options && options_copy(&own, sizeof(own), options, options->size)) ||
-	    own.source >= SOURCE_COUNT)
+	if (own.why)
+		*own.why = NULL;
+	if (err || own.source >= SOURCE_COUNT)
 		return -EINVAL;
 	ctx = ctx_new(NULL);
 	ctx->memory = own.memory;
 	ctx->hide_self = own.hide_self;
 	err = ctx_setup(ctx, &own);
-	if (own.why)
-		*own.why = err ? g_steal_pointer(&ctx->why) : NULL;
 	if (err) {
+		if (own.why)
+			*own.why = g_steal_pointer(&ctx->why);
 		bpfrefs_ctx_close(ctx);
 		return err;
 	}
@@ -203,6 +204,8 @@ int bpfrefs_info_read(struct bpfrefs_ctx *ctx, struct bpfrefs_key key, struct bp
 
 	if (key.kind >= KIND_COUNT)
 		return -EINVAL;
+	if (key.id == 0)
+		return -ENOENT;
 	ctx_lock(ctx);
 	err = ctx->source->info(ctx, key, info);
 	if (!err && key.kind == BPFREFS_KIND_LINK) {

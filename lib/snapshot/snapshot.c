@@ -211,9 +211,9 @@ static void compute_states(const struct bpfrefs_snapshot *frozen)
 
 /* -------------------------------------------------------------- query --- */
 
-struct bpfrefs_snapshot_stats bpfrefs_snapshot_stats(const struct bpfrefs_snapshot *snap)
+const struct bpfrefs_snapshot_stats *bpfrefs_snapshot_stats(const struct bpfrefs_snapshot *snap)
 {
-	return snap->stats;
+	return &snap->stats;
 }
 
 size_t bpfrefs_snapshot_object_count(const struct bpfrefs_snapshot *snap)
@@ -287,10 +287,10 @@ const struct bpfrefs_process *bpfrefs_snapshot_find_pid(const struct bpfrefs_sna
 	return index == UINT32_MAX ? NULL : snap->processes->pdata[index];
 }
 
-struct bpfrefs_self bpfrefs_snapshot_self(const struct bpfrefs_snapshot *snap)
+const struct bpfrefs_self *bpfrefs_snapshot_self(const struct bpfrefs_snapshot *snap)
 {
 	compute_states(snap);
-	return snap->self;
+	return &snap->self;
 }
 
 bool bpfrefs_snapshot_hides(const struct bpfrefs_snapshot *snap,

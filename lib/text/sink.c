@@ -92,13 +92,13 @@ int bpfrefs_class_status_to_text(const struct bpfrefs_class_status *status, bpfr
 
 void sink_self(GString *out, const struct bpfrefs_snapshot *snap)
 {
-	struct bpfrefs_self self = bpfrefs_snapshot_self(snap);
+	const struct bpfrefs_self *self = bpfrefs_snapshot_self(snap);
 
-	if (self.left_out && self.objects)
+	if (self->left_out && self->objects)
 		g_string_append_printf(out,
 				       "# self: %zu objects of bpfrefs itself (pid %u) left out; "
 				       "mount with self=show\n",
-				       self.objects, self.pid);
+				       self->objects, self->pid);
 }
 
 int bpfrefs_self_to_text(const struct bpfrefs_snapshot *snap, bpfrefs_write_fn write, void *data)

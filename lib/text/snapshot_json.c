@@ -237,7 +237,7 @@ static int add_array(struct json *json, const char *key, struct text_sink *sink,
 /* Adds the time in UTC when the scan began: "2025-11-22T09:01:02.345Z". */
 static void add_time(struct json *json, const struct bpfrefs_snapshot *snap)
 {
-	uint64_t ns = bpfrefs_snapshot_stats(snap).wall_ns;
+	uint64_t ns = bpfrefs_snapshot_stats(snap)->wall_ns;
 	g_autoptr(GDateTime) when = g_date_time_new_from_unix_utc((gint64)(ns / 1000000000u));
 	g_autofree char *seconds = when ? g_date_time_format(when, "%Y-%m-%dT%H:%M:%S") : NULL;
 	g_autofree char *text = NULL;
@@ -250,12 +250,12 @@ static void add_time(struct json *json, const struct bpfrefs_snapshot *snap)
 /* Adds how many objects only this process holds, and whether they are left out. */
 static void add_self(struct json *json, const struct bpfrefs_snapshot *snap)
 {
-	struct bpfrefs_self self = bpfrefs_snapshot_self(snap);
+	const struct bpfrefs_self *self = bpfrefs_snapshot_self(snap);
 
 	json_begin(json, "self", '{');
-	json_number(json, "pid", self.pid);
-	json_number(json, "objects", self.objects);
-	json_bool(json, "left_out", self.left_out);
+	json_number(json, "pid", self->pid);
+	json_number(json, "objects", self->objects);
+	json_bool(json, "left_out", self->left_out);
 	json_end(json, '}');
 }
 

@@ -99,15 +99,20 @@ TEST(options_of_another_size)
 		uint64_t later;
 	} options = { .known = { .size = sizeof(options), .source = BPFREFS_SOURCE_PROC } };
 	struct bpfrefs_ctx *ctx = NULL;
+	char unset[] = "", *why = unset;
 	int err;
 
 	options.later = 1;
+	options.known.why = &why;
 	g_assert_cmpint(bpfrefs_ctx_open(&options.known, &ctx), ==, -EINVAL);
+	g_assert_null(why);
 	options.known.size = sizeof(options.known.size) - 1;
 	g_assert_cmpint(bpfrefs_ctx_open(&options.known, &ctx), ==, -EINVAL);
 	options.known.source = SOURCE_COUNT;
 	options.known.size = sizeof(options.known);
+	why = unset;
 	g_assert_cmpint(bpfrefs_ctx_open(&options.known, &ctx), ==, -EINVAL);
+	g_assert_null(why);
 	g_assert_null(ctx);
 
 	options.known.source = BPFREFS_SOURCE_PROC;
@@ -287,6 +292,8 @@ TEST(array_is_not_leaked)
 		check_holders(ctx, key, "prog ref=1 user=0 used_maps\n");
 		close(prog);
 		g_assert_true(is_gone_soon(key));
+		g_assert_cmpint(bpfrefs_info_read(ctx, key, &info), ==, -ENOENT);
+		key.id = 0; /* which would read any map */
 		g_assert_cmpint(bpfrefs_info_read(ctx, key, &info), ==, -ENOENT);
 	}
 	bpfrefs_ctx_close(ctx);

@@ -193,6 +193,18 @@ TEST(quotes)
 	}
 }
 
+TEST_SCANNED(options_without_a_mountpoint)
+{
+	struct bpfrefs_script_options options = { .size = offsetof(typeof(options), major) };
+	struct bpfrefs_snapshot *snap = NULL;
+
+	g_assert_cmpint(bpfrefs_snapshot_take(fake->fs.ctx, &snap), ==, 0);
+	g_assert_cmpint(
+		bpfrefs_object_to_script(fake->fs.ctx, snap, fake_map, &options, NULL, NULL), ==,
+		-EINVAL);
+	bpfrefs_snapshot_unref(snap);
+}
+
 TEST_SCANNED(removed)
 {
 	static const show_fn shows[] = { show_script };

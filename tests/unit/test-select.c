@@ -74,12 +74,17 @@ TEST(filter_of_another_size)
 		struct bpfrefs_filter known;
 		uint64_t later;
 	} filter = { .known = { .size = sizeof(filter), .class_ = "pin" } };
-	g_autofree char *newer = selected(&filter.known), *unknown = NULL, *older = NULL;
+	g_autofree char *newer = selected(&filter.known), *unknown = NULL, *older = NULL,
+			*huge = NULL;
 
 	g_assert_cmpstr(newer, ==, "prog/4 | prog/4 pin 0 ");
 	filter.later = 1;
 	unknown = selected(&filter.known);
 	g_assert_cmpstr(unknown, ==, "Invalid argument");
+	filter.later = 0;
+	filter.known.size = SIZE_MAX;
+	huge = selected(&filter.known);
+	g_assert_cmpstr(huge, ==, "Invalid argument");
 	filter.known.size = offsetof(struct bpfrefs_filter, class_);
 	older = selected(&filter.known);
 	g_assert_cmpstr(older, ==, ALL);

@@ -46,15 +46,15 @@ static void self_is(const struct bpfrefs_snapshot *snap, const char *expected)
 
 	for (size_t i = 0; (found = bpfrefs_snapshot_object(snap, i)); i++) {
 		g_assert_true(bpfrefs_snapshot_hides(snap, found) ==
-			      (found->self && bpfrefs_snapshot_self(snap).left_out));
+			      (found->self && bpfrefs_snapshot_self(snap)->left_out));
 		if (!found->self)
 			continue;
 		g_string_append_printf(text, "%s ", bpfrefs_key_format(found->key, key));
 		count++;
 	}
 	g_assert_cmpstr(text->str, ==, expected);
-	g_assert_cmpuint(bpfrefs_snapshot_self(snap).objects, ==, count);
-	g_assert_cmpuint(bpfrefs_snapshot_self(snap).pid, ==, (uint32_t)getpid());
+	g_assert_cmpuint(bpfrefs_snapshot_self(snap)->objects, ==, count);
+	g_assert_cmpuint(bpfrefs_snapshot_self(snap)->pid, ==, (uint32_t)getpid());
 }
 
 TEST_GRAPH(only_what_others_do_not_hold)
@@ -62,7 +62,7 @@ TEST_GRAPH(only_what_others_do_not_hold)
 	build(scan);
 	snap = freeze(scan);
 	self_is(snap, left_out);
-	g_assert_true(bpfrefs_snapshot_self(snap).others);
+	g_assert_true(bpfrefs_snapshot_self(snap)->others);
 }
 
 TEST_GRAPH(process_of_its_own)

@@ -69,7 +69,7 @@ TEST_FAKE(limit)
 
 	g_assert_cmpint(get(fake->fs.view, view_get), ==, 0);
 	view_scans(fake->fs.view, &before);
-	g_assert_cmpuint(bpfrefs_snapshot_stats(before).memory, >, 1000);
+	g_assert_cmpuint(bpfrefs_snapshot_stats(before)->memory, >, 1000);
 	fake->fs.ctx->memory = 1000;
 	g_assert_cmpint(get(fake->fs.view, view_get), ==, -ENOMEM);
 	g_assert_cmpint(get(fake->fs.view, view_recent), ==, 0);
