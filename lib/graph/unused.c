@@ -51,9 +51,7 @@ static void mark_uses(struct mark *mark)
 
 		if (edge->ref && is_use(edge))
 			mark_node(mark, edge->to, edge, 1);
-		else if (edge->ref && is_run_by_map(edge))
-			mark_node(mark, edge->from, NULL, 1);
-		else if (!edge->ref && is_sockmap(graph, edge))
+		else if (edge->ref ? is_run_by_map(edge) : is_sockmap(graph, edge))
 			mark_node(mark, edge->from, NULL, 1);
 	}
 	/* Something that was not found may use these. */
