@@ -559,8 +559,10 @@ const struct bpfrefs_process *bpfrefs_snapshot_find_pid(const struct bpfrefs_sna
 /**
  * Returns the path of the cgroup of the process @p pid in the v2 hierarchy, such as
  * "/system.slice/agent.service", or "/" for the root; borrowed from the snapshot. It is that of the
- * thread group leader, as the caller's cgroup namespace shows it (cgroup_namespaces(7)). The first
- * call for a process reads /proc/PID/cgroup, and the snapshot remembers the answer.
+ * thread group leader, as the caller's cgroup namespace shows it (cgroup_namespaces(7)). With the BPF
+ * source it is that of the scan if the caller has CAP_DAC_READ_SEARCH and sees the v2 hierarchy
+ * mounted. Otherwise the first call for a process reads /proc/PID/cgroup, and the snapshot remembers
+ * the answer.
  * @return NULL if it is unknown: the process had exited by then, or does not hold anything
  */
 const char *bpfrefs_process_cgroup(const struct bpfrefs_snapshot *snapshot, uint32_t pid);

@@ -20,9 +20,10 @@ struct steps {
 };
 
 /* The most that one step may need. A socket's own queue may take WALK_QUEUE_ROOM more. */
-#define STEP_ROOM                                                        \
-	(WALK_STEP * (WALK_USE_ROOM + WALK_HELD_ROOM + WALK_FILE_ROOM) + \
-	 sizeof(struct walk_task) + WALK_PLACES_ROOM + WALK_QUEUE_ROOM)
+#define STEP_ROOM                                                                      \
+	(WALK_STEP * (WALK_USE_ROOM + WALK_HELD_ROOM + WALK_FILE_ROOM) +               \
+	 sizeof(struct walk_task) + sizeof(struct walk_in_cgroup) + WALK_PLACES_ROOM + \
+	 WALK_QUEUE_ROOM)
 
 static __always_inline void emit_file(struct file *file, __u32 fd, __u32 kind)
 {
@@ -224,6 +225,22 @@ static __always_inline void emit_places(__u64 task, __u64 leader)
 		walk_emit_dirs(task);
 }
 
+/*
+ * Emits in which cgroup the process is, if it was emitted. Not with it, and a function of its own,
+ * because where files are emitted the stack is nearly full.
+ */
+int walk_emit_cgroup(__u64 address)
+{
+	struct walk_in_cgroup *out = walk_table.emitted ? walk_room() : NULL;
+	struct task_struct *leader = (void *)address;
+
+	if (!out || !bpf_core_field_exists(leader->cgroups)) /* without CONFIG_CGROUPS */
+		return 0;
+	out->cgroup = BPF_CORE_READ(leader, cgroups, dfl_cgrp, kn, id);
+	walk_emit(&out->rec, WALK_IN_CGROUP, sizeof(*out), walk_table.tgid);
+	return 0;
+}
+
 SEC("iter/task")
 int walk_tasks(struct bpf_iter__task *ctx)
 {
@@ -249,6 +266,7 @@ int walk_tasks(struct bpf_iter__task *ctx)
 	walk_read_table(walk_part(task, WALK_PART_FILES));
 	if (walk_table.steps > steps.first)
 		bpf_loop(walk_table.steps - steps.first, scan_step, &steps, 0);
+	walk_emit_cgroup(leader);
 	if (steps.stopped)
 		return walk_later(key, steps.stopped - 1);
 	walk_done();

@@ -50,10 +50,11 @@
 	X(WALK_CGROUP, walk_cgroup)   /* a cgroup, or one above a cgroup with programs */          \
 	X(WALK_CGROUP_PROG, walk_cgroup_prog) /* a program attached to the cgroup before */        \
 	X(WALK_STRUCT_OPS, walk_struct_ops)   /* a struct_ops map that is registered */            \
-	X(WALK_XSK, walk_xsk)		/* a slot of an xskmap that an AF_XDP socket is in */      \
-	X(WALK_HOLD, walk_hold)		/* a process keeps a namespace or a mount of bpffs */      \
-	X(WALK_NS_MOUNT, walk_ns_mount) /* a mount of a namespace's file */                        \
-	X(WALK_TUN_FILE, walk_tun_file) /* a descriptor of a tun device */
+	X(WALK_XSK, walk_xsk)		  /* a slot of an xskmap that an AF_XDP socket is in */    \
+	X(WALK_HOLD, walk_hold)		  /* a process keeps a namespace or a mount of bpffs */    \
+	X(WALK_NS_MOUNT, walk_ns_mount)	  /* a mount of a namespace's file */                      \
+	X(WALK_TUN_FILE, walk_tun_file)	  /* a descriptor of a tun device */                       \
+	X(WALK_IN_CGROUP, walk_in_cgroup) /* where the process before is */
 
 /*
  * Records of the walks over network namespaces. lib runs these walks for one namespace, device,
@@ -205,6 +206,11 @@ struct walk_task {
 	__u32 tid; /* 0: the thread group leader's table */
 	__u32 pad;
 	char comm[16]; /* of the leader */
+};
+
+struct walk_in_cgroup {
+	struct walk_rec rec; /* of the process, by its tgid */
+	__u64 cgroup;	     /* of the v2 hierarchy, by its id: that of the thread group leader */
 };
 
 struct walk_file {

@@ -8,6 +8,7 @@
 #include "kernel/bpf_source.h"
 #include "kernel/owner_records.h"
 #include "kernel/pin_tree.h"
+#include "snapshot/cgroup_paths.h"
 #include "uapi/newer.h"
 
 static bool is_mappable(const struct walk_map *map)
@@ -54,6 +55,14 @@ static void set_task(struct scan *scan, const struct walk_rec *rec)
 	state->tid = task->tid;
 	state->comm = object_record_name(scan, task->comm, sizeof(task->comm));
 	scan_process(scan, state->pid, state->comm);
+}
+
+static void set_cgroup(struct scan *scan, const struct walk_rec *rec)
+{
+	const struct walk_in_cgroup *place = walk_record(rec, walk_in_cgroup);
+
+	if (place)
+		cgroup_paths_add(scan, rec->id, place->cgroup);
 }
 
 void dispatch_gap(struct scan *scan, const struct walk_rec *rec)
@@ -105,6 +114,7 @@ void dispatch_record(const struct walk_rec *rec, void *data)
 	if (!state->one)
 		object_record_add(scan, rec);
 	set_task(scan, rec);
+	set_cgroup(scan, rec);
 	owners_store(scan, rec);
 	dispatch_note(scan, rec);
 	dispatch_gap(scan, rec);

@@ -15,8 +15,7 @@
 struct locations {
 	int proc_fd;	      /* borrowed */
 	GHashTable *netns;    /* number -> owned name; NULL: not read yet */
-	char *cgroup_root;    /* the mount point of the v2 hierarchy; NULL: not found yet */
-	int cgroup_fd;	      /* its descriptor, owned */
+	int cgroup_fd;	      /* the root of the v2 hierarchy, owned; -1: not opened yet */
 	struct idmap symbols; /* address -> name, in @text */
 	GStringChunk *text;   /* NULL: kallsyms was not read yet */
 };
@@ -38,7 +37,6 @@ void locations_free(struct locations *names)
 		g_hash_table_unref(names->netns);
 	if (names->cgroup_fd >= 0)
 		close(names->cgroup_fd);
-	g_free(names->cgroup_root);
 	idmap_clear(&names->symbols);
 	if (names->text)
 		g_string_chunk_free(names->text);
@@ -103,8 +101,6 @@ static int open_cgroups(struct locations *names)
 			continue;
 		names->cgroup_fd = open(mount->target, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 		err = names->cgroup_fd < 0 ? -errno : 0;
-		if (!err)
-			names->cgroup_root = g_strdup(mount->target);
 	}
 	g_ptr_array_unref(mounts);
 	return err;
@@ -123,9 +119,8 @@ static int open_cgroup(const struct locations *names, uint64_t id)
 	return fd < 0 ? -errno : fd;
 }
 
-static int path_of_cgroup(const struct locations *names, uint64_t id, char text[PATH_MAX])
+static int path_of_fd(const struct locations *names, int fd, char text[PATH_MAX])
 {
-	bpfrefs_autofd fd = open_cgroup(names, id);
 	char link[32];
 	ssize_t len;
 
@@ -141,21 +136,26 @@ static int path_of_cgroup(const struct locations *names, uint64_t id, char text[
 
 int locations_cgroup(struct locations *names, uint64_t id, char **path)
 {
-	char text[PATH_MAX];
+	char text[PATH_MAX], top[PATH_MAX];
+	bpfrefs_autofd fd = -1;
 	bpfrefs_autofd again = -1;
 	size_t root;
 	int err = open_cgroups(names);
 
-	if (!err)
-		err = path_of_cgroup(names, id, text);
+	if (err)
+		return err;
+	fd = open_cgroup(names, id);
+	err = path_of_fd(names, fd, text);
+	if (!err) /* read again each time: a mount can be moved */
+		err = path_of_fd(names, names->cgroup_fd, top);
 	if (err)
 		return err;
 	/* It was removed just now, unless this is how its name ends: then it still opens. */
 	again = g_str_has_suffix(text, DELETED) ? open_cgroup(names, id) : -1;
 	if (g_str_has_suffix(text, DELETED) && again < 0)
 		return again;
-	root = strlen(names->cgroup_root);
-	if (strncmp(text, names->cgroup_root, root) != 0 || (text[root] && text[root] != '/'))
+	root = strlen(top);
+	if (strncmp(text, top, root) != 0 || (text[root] && text[root] != '/'))
 		return -EXDEV;
 	*path = g_strdup(text[root] ? text + root : "/");
 	return 0;

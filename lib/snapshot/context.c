@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <time.h>
 
+#include "snapshot/cgroup_paths.h"
 #include "snapshot/options.h"
 #include "snapshot/snapshot.h"
 #include "uapi/link_words.h"
@@ -147,6 +148,7 @@ void bpfrefs_ctx_close(struct bpfrefs_ctx *ctx)
 	g_hash_table_unref(ctx->remainders);
 	idmap_clear(&ctx->memlock);
 	g_clear_pointer(&ctx->constant, g_hash_table_unref);
+	g_clear_pointer(&ctx->paths, cgroup_paths_unref);
 	g_clear_pointer(&ctx->proc, shared_fd_unref);
 	g_mutex_clear(&ctx->next);
 	g_mutex_clear(&ctx->lock);
@@ -300,6 +302,7 @@ static int scan_once(struct bpfrefs_ctx *ctx, const struct bpfrefs_key *one,
 	struct bpfrefs_snapshot *snap;
 	int err;
 
+	cgroup_paths_share(ctx, scan->snap);
 	if (one) {
 		err = ctx->source->collect_one(scan, *one);
 	} else {

@@ -205,10 +205,9 @@ struct bpfrefs_ctx {
 	 * keeps of mode fd. Protected by @lock.
 	 */
 	GHashTable *kept;
-	/*
-	 * The unexplained references of the last scan: new ones make the next snapshot scan again.
-	 */
+	/* the unexplained references of the last scan: new ones make the next one scan again */
 	GHashTable *remainders;
+	struct cgroup_paths *paths; /* of what scans have found. Protected by @lock. */
 	/* memory that cannot change: key -> bytes (memlock.c). Protected by @lock. */
 	struct idmap memlock;
 	GHashTable *constant; /* see constant.c; NULL before the first stable scan */
@@ -322,6 +321,8 @@ struct bpfrefs_snapshot {
 	gint indexed;	      /* by_holder and by_pid have been built */
 	gint has_descriptors; /* descriptors has been built */
 	int *proc; /* the procfs in which the cgroups are read, or NULL: they are unknown */
+	struct idmap placed; /* pid -> the path of its cgroup in @paths, if the scan has found it */
+	struct cgroup_paths *paths;
 	/* for each of @processes: its cgroup, NULL as long as nobody has needed it; or NULL */
 	const char **cgroups;
 	GStringChunk *cgroup_names;

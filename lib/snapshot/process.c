@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Facts about processes that no scan reads: cgroups and namespaces. They are read from procfs when
- * they are first needed; a snapshot remembers the cgroups, so that its answers agree.
+ * Facts about processes beyond what they hold: cgroups and namespaces. What no scan has found is read
+ * from procfs when it is first needed; a snapshot remembers the cgroups, so that its answers agree.
  */
 #include <fcntl.h>
 #include <stdio.h>
@@ -93,7 +93,7 @@ static const char *cgroup_of(struct bpfrefs_snapshot *snap, uint32_t index)
 {
 	const struct bpfrefs_process *process = snap->processes->pdata[index];
 	g_autofree char *text = NULL;
-	const char *path = NULL;
+	const char *path;
 	int err;
 
 	if (!snap->cgroups) {
@@ -104,11 +104,14 @@ static const char *cgroup_of(struct bpfrefs_snapshot *snap, uint32_t index)
 		return unreadable;
 	if (snap->cgroups[index])
 		return snap->cgroups[index];
-	text = snap->proc ? g_try_malloc(CGROUP_MAX) : NULL;
-	if (text)
+	path = idmap_get(&snap->placed, process->pid);
+	text = !path && snap->proc ? g_try_malloc(CGROUP_MAX) : NULL;
+	if (text) {
 		path = cgroup_read(*snap->proc, process->pid, text, &err);
-	snap->cgroups[index] =
-		path ? g_string_chunk_insert_const(snap->cgroup_names, path) : unreadable;
+		if (path)
+			path = g_string_chunk_insert_const(snap->cgroup_names, path);
+	}
+	snap->cgroups[index] = path ? path : unreadable;
 	return snap->cgroups[index];
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Snapshots: freezing and queries (index.c has more). Immutable once frozen, so shared without a lock. */
 #include "snapshot/snapshot.h"
+#include "snapshot/cgroup_paths.h"
 #include "snapshot/owner.h"
 
 #include <string.h>
@@ -65,6 +66,8 @@ void bpfrefs_snapshot_unref(struct bpfrefs_snapshot *snap)
 	g_hash_table_unref(snap->dirs);
 	g_clear_pointer(&snap->proc, shared_fd_unref);
 	g_clear_pointer(&snap->cgroup_names, g_string_chunk_free);
+	idmap_clear(&snap->placed);
+	g_clear_pointer(&snap->paths, cgroup_paths_unref);
 	g_free(snap->cgroups);
 	arena_free(snap->arena);
 	g_free(snap);

@@ -7,8 +7,9 @@
 
 /* Records that sources read themselves: about processes, bpffs, what keeps owners, and gaps. */
 static const enum walk_type of_sources[] = {
-	WALK_TASK,	  WALK_NS,   WALK_SB,	    WALK_MOUNT, WALK_INODE,   WALK_DENTRY,
-	WALK_PINNED_ITER, WALK_HOLD, WALK_NS_MOUNT, WALK_GAP,	WALK_MAPPING, WALK_MEMORY,
+	WALK_TASK,    WALK_NS,		WALK_SB,	WALK_MOUNT,    WALK_INODE,
+	WALK_DENTRY,  WALK_PINNED_ITER, WALK_HOLD,	WALK_NS_MOUNT, WALK_GAP,
+	WALK_MAPPING, WALK_MEMORY,	WALK_IN_CGROUP,
 };
 
 static void check_fields(const struct holder_class *class)

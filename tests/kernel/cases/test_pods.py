@@ -7,7 +7,9 @@ import errno
 import os
 import pathlib
 import signal
+import subprocess
 import sys
+import tempfile
 import time
 
 from harness import (MNT_DETACH, PATIENCE, Skip, check, equal, eventually, fails, fields, main, mount,
@@ -207,6 +209,38 @@ def test_processes(env):
     eventually(look)
     for pid in os.listdir(daemon.tree / "pid"):
         check(row_of(daemon, pid) or not os.path.exists(f"/proc/{pid}"), f"no line for {pid}")
+
+
+def opened_by(daemon, *names):
+    """What the daemon opens while these files are read."""
+    with tempfile.NamedTemporaryFile("r") as calls:
+        trace = subprocess.Popen(  # pylint: disable=consider-using-with
+            [tool("strace"), "-f", "-qq", "-e", "trace=openat", "-o", calls.name, "-p", str(daemon.pid)])
+        try:
+            eventually(lambda: check("TracerPid:\t0\n" not in pathlib.Path(
+                f"/proc/{daemon.pid}/status").read_text(), "not traced"))
+            for name in names:
+                daemon.read(name)
+        finally:
+            trace.send_signal(signal.SIGINT)
+            trace.wait()
+        return calls.read()
+
+
+def test_cost(env):
+    """The sentences of many processes cost no file of procfs each, and follow a process that moves."""
+    daemon, group = env.daemon(), env.cgroup()
+    units = [below(env, group, name) for name in ("one", "two")]
+    helper = member(env, units[0])
+    obj = helper.make("map", "array", name="here")
+    for unit in (*units, units[0]):
+        (unit / "cgroup.procs").write_text(str(helper.pid))
+        eventually(lambda u=unit: check(
+            f" in {path_of(u)} has a descriptor" in daemon.row(obj.key)["because"],
+            str(daemon.row(obj.key))))
+    # the last of them reads it always, so that it is known that this is seen
+    text = opened_by(daemon, "objects", "metrics/bpfrefs.prom", "processes", f"pid/{helper.pid}/cgroup")
+    equal(text.count(f'"{helper.pid}/cgroup"'), 1, text)
 
 
 def test_names(env):
