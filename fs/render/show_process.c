@@ -81,17 +81,29 @@ static bool is_class_of_processes(const struct bpfrefs_class *class_, const void
 	return false;
 }
 
+struct lines {
+	const struct where *w;
+	GString *out;
+	bool hides; /* leaves out what the daemon holds for itself */
+};
+
 static int append_line(const struct bpfrefs_ref *ref, void *data)
 {
-	return bpfrefs_ref_to_record(ref, show_write, data);
+	const struct lines *lines = data;
+
+	if (lines->hides && bpfrefs_snapshot_hides_ref(lines->w->snap, ref))
+		return 0;
+	return bpfrefs_ref_to_record(ref, show_write, lines->out);
 }
 
-static int show_held(const struct where *w, GString *out, const uint32_t *pids, size_t count)
+static int show_held(struct lines lines, const uint32_t *pids, size_t count)
 {
+	const struct where *w = lines.w;
+	GString *out = lines.out;
 	int err = 0;
 
 	for (size_t i = 0; !err && i < count; i++)
-		err = bpfrefs_snapshot_pid_holding(w->snap, pids[i], append_line, out);
+		err = bpfrefs_snapshot_pid_holding(w->snap, pids[i], append_line, &lines);
 	show_gaps(out, w->snap, is_class_of_processes, NULL);
 	return err;
 }
@@ -100,38 +112,35 @@ int show_pid_holding(const struct where *w, GString *out)
 {
 	if (!bpfrefs_snapshot_find_pid(w->snap, w->pid))
 		return -ENOENT;
-	return show_held(w, out, &w->pid, 1);
+	return show_held((struct lines){ w, out, false }, &w->pid, 1);
 }
 
 /* ------------------------------------------------------------- retains --- */
 
-struct retains {
-	const struct where *w;
-	GString *out;
-};
-
 static int show_retained(const struct bpfrefs_object *object, enum bpfrefs_effect effect,
 			 void *data)
 {
-	const struct retains *retains = data;
-	const struct where *w = retains->w;
+	const struct lines *lines = data;
+	const struct where *w = lines->w;
+	GString *out = lines->out;
 	char key[BPFREFS_KEY_MAX];
 
-	g_string_append_printf(retains->out, "%s name=", bpfrefs_key_format(object->key, key));
-	fmt_add_value(retains->out, object->name);
-	g_string_append_printf(retains->out, " effect=%s memlock=", bpfrefs_effect_name(effect));
-	fmt_add_number(retains->out, bpfrefs_memlock(w->fs->ctx, w->snap, object->key));
-	g_string_append_c(retains->out, '\n');
-	return text_room(retains->out);
+	if (lines->hides && bpfrefs_snapshot_hides(w->snap, object))
+		return 0;
+	g_string_append_printf(out, "%s name=", bpfrefs_key_format(object->key, key));
+	fmt_add_value(out, object->name);
+	g_string_append_printf(out, " effect=%s memlock=", bpfrefs_effect_name(effect));
+	fmt_add_number(out, bpfrefs_memlock(w->fs->ctx, w->snap, object->key));
+	g_string_append_c(out, '\n');
+	return text_room(out);
 }
 
-static int show_retained_by(const struct where *w, GString *out, const uint32_t *pids, size_t count)
+static int show_retained_by(struct lines lines, const uint32_t *pids, size_t count)
 {
-	struct retains retains = { w, out };
-	int err = bpfrefs_retains_all(w->snap, pids, count, show_retained, &retains);
+	int err = bpfrefs_retains_all(lines.w->snap, pids, count, show_retained, &lines);
 
 	if (!err)
-		show_gaps(out, w->snap, NULL, NULL);
+		show_gaps(lines.out, lines.w->snap, NULL, NULL);
 	return err;
 }
 
@@ -139,7 +148,7 @@ int show_retains(const struct where *w, GString *out)
 {
 	if (!bpfrefs_snapshot_find_pid(w->snap, w->pid))
 		return -ENOENT;
-	return show_retained_by(w, out, &w->pid, 1);
+	return show_retained_by((struct lines){ w, out, false }, &w->pid, 1);
 }
 
 /* ------------------------------------------------- processes of a cgroup --- */
@@ -164,8 +173,49 @@ void show_cgroup_gap(GString *out, const struct where *w)
 				       unknown);
 }
 
-typedef int (*show_pids_fn)(const struct where *w, GString *out, const uint32_t *pids,
-			    size_t count);
+typedef int (*show_pids_fn)(struct lines lines, const uint32_t *pids, size_t count);
+
+/* Ends a list with the line that says what is left out, if this daemon is one of its processes. */
+static void show_self(GString *out, const struct where *w, const uint32_t *pids, size_t count)
+{
+	uint32_t own = bpfrefs_snapshot_self(w->snap)->pid;
+
+	for (size_t i = 0; i < count; i++)
+		if (pids[i] == own)
+			bpfrefs_self_to_text(w->snap, show_write, out);
+}
+
+/* Returns the processes without this daemon if lists leave that out, owned. */
+static uint32_t *listed(const struct bpfrefs_snapshot *snap, const uint32_t *pids, size_t *count)
+{
+	uint32_t *found = g_new(uint32_t, *count + 1);
+	size_t n = 0;
+
+	for (size_t i = 0; i < *count; i++)
+		if (!bpfrefs_snapshot_hides_process(snap, pids[i]))
+			found[n++] = pids[i];
+	*count = n;
+	return found;
+}
+
+static int show_lines(struct lines lines, const uint32_t *pids, size_t count)
+{
+	const struct where *w = lines.w;
+	g_autofree uint32_t *shown = listed(w->snap, pids, &count);
+
+	return bpfrefs_snapshot_to_processes(w->fs->ctx, w->snap, shown, count, show_write,
+					     lines.out);
+}
+
+/* This daemon is in the picture of a cgroup where nobody else is. */
+static int show_picture(struct lines lines, const uint32_t *pids, size_t count)
+{
+	size_t others = count;
+	g_autofree uint32_t *shown = listed(lines.w->snap, pids, &others);
+
+	return bpfrefs_processes_to_dot(lines.w->snap, others ? shown : pids,
+					others ? others : count, show_write, lines.out);
+}
 
 static int show_cgroup(const struct where *w, GString *out, show_pids_fn show)
 {
@@ -175,16 +225,13 @@ static int show_cgroup(const struct where *w, GString *out, show_pids_fn show)
 
 	if (err)
 		return err;
-	err = show(w, out, pids, count);
-	free(pids);
+	err = show((struct lines){ w, out, true }, pids, count);
 	if (!err)
 		show_cgroup_gap(out, w);
+	if (!err && show != show_picture)
+		show_self(out, w, pids, count);
+	free(pids);
 	return err;
-}
-
-static int show_lines(const struct where *w, GString *out, const uint32_t *pids, size_t count)
-{
-	return bpfrefs_snapshot_to_processes(w->fs->ctx, w->snap, pids, count, show_write, out);
 }
 
 int show_cgroup_processes(const struct where *w, GString *out)
@@ -195,11 +242,6 @@ int show_cgroup_processes(const struct where *w, GString *out)
 int show_cgroup_holding(const struct where *w, GString *out)
 {
 	return show_cgroup(w, out, show_held);
-}
-
-static int show_picture(const struct where *w, GString *out, const uint32_t *pids, size_t count)
-{
-	return bpfrefs_processes_to_dot(w->snap, pids, count, show_write, out);
 }
 
 int show_cgroup_dot(const struct where *w, GString *out)

@@ -86,17 +86,21 @@ static char *prefix_of(const struct fs *fs, const char *path, uint64_t wanted)
 	return NULL;
 }
 
-/* Calls @fn for each different cgroup of the processes, until it returns a text. */
-static char *each_path(const struct bpfrefs_snapshot *snap,
+/*
+ * Calls @fn for each different cgroup of the processes, until it returns a text. @all: also of this
+ * daemon if lists leave it out.
+ */
+static char *each_path(const struct bpfrefs_snapshot *snap, bool all,
 		       char *(*fn)(const char *path, void *data), void *data)
 {
-	/* The snapshot has each path once, so that pointers can be compared. */
+	/* Most paths are in the snapshot once, so that comparing pointers saves most calls. */
 	g_autoptr(GHashTable) seen = g_hash_table_new(NULL, NULL);
 	const struct bpfrefs_process *process;
 	char *found = NULL;
 
 	for (size_t i = 0; !found && (process = bpfrefs_snapshot_process(snap, i)); i++) {
-		const char *path = bpfrefs_process_cgroup(snap, process->pid);
+		bool hidden = !all && bpfrefs_snapshot_hides_process(snap, process->pid);
+		const char *path = hidden ? NULL : bpfrefs_process_cgroup(snap, process->pid);
 
 		if (path && g_hash_table_add(seen, (gpointer)path))
 			found = fn(path, data);
@@ -120,7 +124,7 @@ char *cgroup_path(const struct fs *fs, const struct bpfrefs_snapshot *snap, uint
 {
 	struct wanted wanted = { fs, cgroup };
 
-	return cgroup == CGROUP_ROOT ? g_strdup("/") : each_path(snap, match, &wanted);
+	return cgroup == CGROUP_ROOT ? g_strdup("/") : each_path(snap, true, match, &wanted);
 }
 
 uint64_t cgroup_parent(struct fs *fs, uint64_t cgroup)
@@ -229,7 +233,7 @@ GArray *cgroup_children(const struct node *table, const struct fs *fs,
 
 	g_array_set_clear_func(found, clear_name);
 	if (path)
-		each_path(snap, add_child, &dir);
+		each_path(snap, false, add_child, &dir);
 	g_hash_table_iter_init(&iter, names);
 	while (g_hash_table_iter_next(&iter, &name, NULL)) {
 		struct cgroup_name child = { hash_child(fs, parent, name, strlen(name)),

@@ -3,6 +3,8 @@
 """self=hide: what only the daemon holds, and for itself, is in no list, and can be opened by number."""
 import json
 import os
+import pathlib
+import signal
 import sys
 import time
 
@@ -73,6 +75,65 @@ def test_accounts_stay_whole(env):
         refs = daemon.pairs("btf/1/refs")
         lines = [x for x in daemon.lines("holders")[0] if x.startswith("btf/1 ")]
         equal(sum(int(fields(x)["ref"]) for x in lines), int(refs["explained"]), "in holders")
+    eventually(look)
+
+
+def moved(env, daemon, *others):
+    """A cgroup below a new one to which the daemon and the others are moved: its path in .bpf."""
+    group = env.cgroup() / "self"
+    group.mkdir()
+    env.cleanup(group.rmdir)
+    for pid in (daemon.pid, *others):
+        (group / "cgroup.procs").write_text(str(pid))
+    env.cleanup(daemon.stop, signal.SIGTERM)
+    return f"cgroup/{str(group).split('/cgroup/', 1)[1]}"
+
+
+def test_its_cgroup(env):
+    """Files of a cgroup leave out the same; one where nobody else is, is not listed, and is there."""
+    daemon = env.daemon("-o", "self=hide")
+    path = moved(env, daemon)
+    parent = os.path.dirname(path)
+    notes = [x for x in daemon.read("objects").splitlines() if x.startswith("# self: ")]
+
+    def alone():
+        equal([daemon.read(f"{path}/{name}").splitlines() for name in ("processes", "holding", "retains")],
+              [notes] * 3)
+        check("digraph" in daemon.read(f"{path}/graph.dot"), "graph.dot")
+        check(os.path.basename(parent) not in os.listdir(daemon.tree / "cgroup"), "listed")
+        equal(sorted(os.listdir(daemon.tree / parent)), ["graph.dot", "holding", "processes", "retains"])
+    eventually(alone)
+    helper = env.helper()
+    env.cleanup(helper.end)
+    obj = helper.make("map", "array", name="other")
+    for where in (path, "cgroup"):
+        pathlib.Path(env.tmp / "cgroup" / path.split("/", 1)[1] / "cgroup.procs").write_text(
+            str(helper.pid))
+
+        def both(where=where):
+            lines = {name: daemon.read(f"{where}/{name}").splitlines()
+                     for name in ("processes", "holding", "retains")}
+            for name, found in lines.items():
+                equal([x for x in found if x.startswith("#")], notes, name)
+                check(found[-1] == notes[0], name)
+            pids = {x.split(" ", 1)[0] for x in lines["processes"][:-1]}
+            check(str(helper.pid) in pids and str(daemon.pid) not in pids, str(pids))
+            keys = {x.split(" ", 1)[0] for name in ("holding", "retains") for x in lines[name][:-1]}
+            equal(keys & (own_objects(daemon) | {obj.key}), {obj.key})
+        eventually(both)
+        check(os.path.basename(path) in os.listdir(daemon.tree / parent), "not listed")
+    check("# self" not in daemon.read(f"pid/{helper.pid}/holding"), "of one process")
+
+
+def test_its_cgroup_shown(env):
+    daemon = env.daemon("-o", "self=show")
+    path = moved(env, daemon)
+
+    def look():
+        equal([x.split(" ", 1)[0] for x in daemon.lines(f"{path}/processes")[0]], [str(daemon.pid)])
+        for name in ("holding", "retains"):
+            check(len(daemon.lines(f"{path}/{name}")[0]) > 40, name)
+        check(os.path.basename(path) in os.listdir(daemon.tree / os.path.dirname(path)), "not listed")
     eventually(look)
 
 
