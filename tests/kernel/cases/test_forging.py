@@ -37,7 +37,10 @@ FORMS = {
     "roots": rf"{RECORD} chain={KEY}(?:,{KEY})*|{GAP}",
     "free.sh": rf"|#!/bin/sh|# {TEXT}|#    {RECORD}(?: chain={KEY}(?:,{KEY})*)?|#kill [0-9]+|#umount [!-~]+"
                r"|[a-z]+ [\x20-\x7e]+ \|\| failed=\"\$failed [0-9]+\"|(?:kill -0 [0-9]+ 2>/dev/null && )?left=[\x20-\x7e]+"
-               r"|failed='' left=''|nl=[\x20-\x7e]+|\[ -z [\x20-\x7e]+|echo [\x20-\x7e]+|exit 1",
+               r"|failed='' left=''|nl=[\x20-\x7e]+|\[ [\x20-\x7e]+|echo [\x20-\x7e]+|exit 1"
+               r"|file=[!-~]+|unpin\(\) \{ # PATH DEVICE:INODE|\}|n=0|while \[ -e \"\$file\" \][\x20-\x7e]+"
+               r"|\t\{ echo 'free.sh: [\x20-\x7e]+; exit [01]; \}|\t\(cd -- [\x20-\x7e]+"
+               r"|\t\trm -- [\x20-\x7e]+|\t'[0-9a-f]{64}  -' \] \|\|",
     "info": PAIR, "refs": rf"{PAIR}|{GAP}", "status": rf"{PAIR}|{GAP}",
     "objects": rf"{OBJECT}|{GAP}", "at-risk": rf"{OBJECT}|{GAP}",
     "unused": rf"{OBJECT}|{GAP}",
