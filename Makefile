@@ -30,9 +30,12 @@ run:
 	@echo "$(SOURCE) is mirrored at $(MOUNTPOINT). Look at:"
 	@echo "  cat $(MOUNTPOINT)/.bpf/objects       every map, prog, link and btf, and its state"
 	@echo "  cat $(MOUNTPOINT)/.bpf/holders       what keeps each of them alive"
-	@echo "  cat $(MOUNTPOINT)/.bpf/map/*/refs    the kernel's counters against the holders found"
-	@echo "  ls $(MOUNTPOINT)/.bpf/pid            processes that hold BPF objects"
+	@echo "  cat $(MOUNTPOINT)/.bpf/at-risk       what an exit would break, or has broken"
+	@echo "  cat $(MOUNTPOINT)/.bpf/attachments   where each program runs"
+	@echo "  cat $(MOUNTPOINT)/.bpf/processes     which processes hold how much"
+	@echo "  cat $(MOUNTPOINT)/.bpf/unused        what is left over"
 	@echo "  cat $(MOUNTPOINT)/.bpf/status        what could be read, and from where"
+	@echo "docs/on-call.md has questions, and the commands that answer them."
 	@echo "Unmount with: sudo make stop"
 
 stop:
