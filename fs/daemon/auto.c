@@ -2,9 +2,9 @@
 /*
  * The threads behind automatic keeps. With keep=auto, one thread for each CPU sleeps until a
  * program is loaded there and immediately opens the program arrays it uses, without waiting for a
- * scan. Another thread keeps what was opened, and releases keeps. While there are automatic keeps it checks about once a
- * second whether a root still leads to their objects, because the kernel sends no event when the
- * last root is removed.
+ * scan. Another thread keeps what was opened, and releases keeps. While there are automatic keeps it
+ * checks about once a second whether a root still leads to their objects, because the kernel sends
+ * no event when the last root is removed.
  */
 #include <errno.h>
 #include <fcntl.h>

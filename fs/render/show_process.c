@@ -207,7 +207,7 @@ static int show_lines(struct lines lines, const uint32_t *pids, size_t count)
 					     lines.out);
 }
 
-/* This daemon is in the picture of a cgroup where nobody else is. */
+/* If no other process of the cgroup holds objects, the picture shows this daemon. */
 static int show_picture(struct lines lines, const uint32_t *pids, size_t count)
 {
 	size_t others = count;

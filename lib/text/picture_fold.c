@@ -2,9 +2,9 @@
 /*
  * Which nodes of a picture are drawn as one. Every node has a color, a number that two nodes share
  * if they are alike. A round makes new colors from what a node is and from the colors of its
- * neighbors. To begin with a color of its own for each node folds only what has the very same
- * neighbors; to begin with one color for all nodes of a type tells apart what a round after the
- * other finds different (color refinement).
+ * neighbors. If each node begins with a color of its own, only nodes with exactly the same neighbors
+ * are folded. If all nodes of a type begin with one color, each round separates more of those that
+ * differ (color refinement).
  */
 #include "text/picture.h"
 
