@@ -3,9 +3,9 @@
 
 #include <limits.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
+#include "procfs/locations.h"
 #include "procfs/procfs.h"
 
 struct enter {
@@ -44,22 +44,12 @@ static bool read_link(const struct enter *enter, const char *path, char text[PAT
 
 /* ------------------------------------------------- network namespaces --- */
 
-/* The number in "net:[4026531840]", or 0. */
-static uint32_t netns_number(const char *text)
-{
-	static const char prefix[] = "net:[";
-
-	if (!g_str_has_prefix(text, prefix))
-		return 0;
-	return (uint32_t)strtoul(text + strlen(prefix), NULL, 10);
-}
-
 bool enter_is_own_netns(struct enter *enter, uint32_t netns)
 {
 	char text[PATH_MAX];
 
 	if (!enter->own && read_link(enter, "self/ns/net", text))
-		enter->own = netns_number(text);
+		enter->own = locations_netns_number(text);
 	return enter->own && enter->own == netns;
 }
 
@@ -73,7 +63,7 @@ static void add_mounted(struct enter *enter)
 		return;
 	for (guint i = 0; i < mounts->len; i++) {
 		const struct bpffs_mount *mount = mounts->pdata[i];
-		uint32_t number = netns_number(mount->root);
+		uint32_t number = locations_netns_number(mount->root);
 
 		if (number && !mount->hidden)
 			g_hash_table_insert(enter->netns, GUINT_TO_POINTER(number),
@@ -94,7 +84,7 @@ static void add_of_processes(struct enter *enter)
 		uint32_t number;
 
 		snprintf(path, sizeof(path), "%u/ns/net", g_array_index(pids, uint32_t, i));
-		number = read_link(enter, path, text) ? netns_number(text) : 0;
+		number = read_link(enter, path, text) ? locations_netns_number(text) : 0;
 		if (number && !g_hash_table_contains(enter->netns, GUINT_TO_POINTER(number)))
 			g_hash_table_insert(enter->netns, GUINT_TO_POINTER(number),
 					    g_strconcat("/proc/", path, NULL));

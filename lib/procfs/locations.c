@@ -45,23 +45,31 @@ void locations_free(struct locations *names)
 
 /* ------------------------------------------------- network namespaces --- */
 
+uint32_t locations_netns_number(const char *text)
+{
+	static const char prefix[] = "net:[";
+
+	if (!g_str_has_prefix(text, prefix))
+		return 0;
+	return (uint32_t)strtoul(text + strlen(prefix), NULL, 10);
+}
+
 /*
  * ip-netns(8) mounts the namespace's file at /run/netns/NAME. Mountinfo shows such a mount with its
  * root, "net:[NUMBER]": the file itself is not touched, since anything may be mounted there.
  */
 static void add_netns(GHashTable *netns, const struct bpffs_mount *mount)
 {
-	static const char prefix[] = "net:[", dir[] = "/run/netns/";
+	static const char dir[] = "/run/netns/";
 	const char *name = mount->target;
-	unsigned long number;
+	uint32_t number = locations_netns_number(mount->root);
 
 	if (g_str_has_prefix(name, "/var/run/"))
 		name += strlen("/var");
-	if (mount->hidden || !g_str_has_prefix(mount->root, prefix) ||
-	    !g_str_has_prefix(name, dir) || strchr(name + strlen(dir), '/'))
+	if (mount->hidden || !number || !g_str_has_prefix(name, dir) ||
+	    strchr(name + strlen(dir), '/'))
 		return;
-	number = strtoul(mount->root + strlen(prefix), NULL, 10);
-	g_hash_table_insert(netns, GUINT_TO_POINTER((guint)number), g_strdup(name + strlen(dir)));
+	g_hash_table_insert(netns, GUINT_TO_POINTER(number), g_strdup(name + strlen(dir)));
 }
 
 const char *locations_netns(struct locations *names, uint32_t netns)

@@ -16,6 +16,8 @@ struct locations;
 struct locations *locations_new(int proc_fd); /* borrows @proc_fd */
 void locations_free(struct locations *names); /* NULL is allowed */
 
+/* The number in "net:[4026531840]", as links and mounts of namespaces show it; 0 if it is no such text. */
+uint32_t locations_netns_number(const char *text);
 /* The name in /run/netns of a network namespace, borrowed; NULL if it has none there. */
 const char *locations_netns(struct locations *names, uint32_t netns);
 /*
