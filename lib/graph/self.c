@@ -42,13 +42,13 @@ static bool holds_others(const struct bpfrefs_snapshot *snap)
 	return false;
 }
 
-int self_find(struct bpfrefs_snapshot *snap, const struct graph *graph)
+void self_find(struct bpfrefs_snapshot *snap, const struct graph *graph)
 {
 	mark_auto *own = mark_new(graph);
 	mark_auto *others = mark_new(graph);
 
 	if (!own || !others)
-		return -ENOMEM;
+		return;
 	mark_holders(own, true);
 	mark_holders(others, false);
 	for (uint32_t i = 0; i < graph->objects; i++) {
@@ -58,5 +58,4 @@ int self_find(struct bpfrefs_snapshot *snap, const struct graph *graph)
 		snap->self.objects += object->self;
 	}
 	snap->self.others = holds_others(snap);
-	return 0;
 }

@@ -145,9 +145,8 @@ static void judge(struct states *st, uint32_t index)
 /* The number of bytes that computing the states takes for each object, in addition to the graph. */
 #define JUDGING_BYTES 256
 
-static int judge_all(struct bpfrefs_snapshot *snap)
+static int judge_all(struct bpfrefs_snapshot *snap, struct graph *graph)
 {
-	graph_auto *graph = graph_new(snap);
 	mark_auto *certain = mark_new(graph);
 	mark_auto *doubt = mark_new(graph);
 	struct states st = { snap, graph, certain, doubt, graph_gap(snap), NULL, NULL };
@@ -172,16 +171,18 @@ static int judge_all(struct bpfrefs_snapshot *snap)
 	for (uint32_t i = 0; i < graph->objects; i++)
 		judge(&st, i);
 	err = risk_compute(&st);
-	if (!err)
-		err = self_find(snap, graph);
 	g_hash_table_unref(st.groups);
 	g_hash_table_unref(st.owned);
 	return err;
 }
 
-void states_find(struct bpfrefs_snapshot *snap)
+void states_find(struct bpfrefs_snapshot *snap, bool only_self)
 {
-	if (judge_all(snap) == 0)
+	graph_auto *graph = graph_new(snap);
+
+	if (graph && !snap->self_found)
+		self_find(snap, graph);
+	if (only_self || judge_all(snap, graph) == 0)
 		return;
 	for (guint i = 0; i < snap->objects->len; i++) {
 		struct bpfrefs_object *object = snap->objects->pdata[i];

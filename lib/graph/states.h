@@ -40,10 +40,10 @@ bool states_is_user(const struct states *st, const struct edge *edge);
  */
 void risk_add(struct states *st, uint32_t index);
 /*
- * Finds what only this process holds, and for itself: bpfrefs_object.self. -ENOMEM: it is not known
- * of any object.
+ * Finds what only this process holds, and for itself: bpfrefs_object.self. Without memory it is set
+ * for no object.
  */
-int self_find(struct bpfrefs_snapshot *snap, const struct graph *graph);
+void self_find(struct bpfrefs_snapshot *snap, const struct graph *graph);
 /* Sets the state of the recorded maps that are at risk. */
 int risk_compute(struct states *st); /* -ENOMEM: not all states are set */
 

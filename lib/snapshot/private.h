@@ -308,12 +308,13 @@ struct bpfrefs_snapshot {
 	struct idmap by_key; /* key -> object */
 	GHashTable *dirs;    /* (device, inode) -> path inside the instance */
 	struct bpfrefs_snapshot_stats stats;
-	struct bpfrefs_self self; /* @objects and @others are found with the states */
-	/* protects @judged, and the states of the objects while they are computed */
+	struct bpfrefs_self self; /* @objects and @others are found when they are needed */
+	/* protects what follows, and the states of the objects while they are computed */
 	GMutex judging;
-	gint judged; /* the states of the objects have been computed */
-	/* Finds the states: states_find(), set by the context. NULL: there are none. */
-	void (*find_states)(struct bpfrefs_snapshot *snap);
+	gint self_found; /* @self and bpfrefs_object.self have been found */
+	gint judged;	 /* so have the states of the objects */
+	/* Finds these: states_find(), set by the context. NULL: there are none. */
+	void (*find_states)(struct bpfrefs_snapshot *snap, bool only_self);
 	/* struct bpfrefs_descriptor, by process and number; built when needed */
 	GArray *descriptors;
 	/* protects by_holder, by_pid and descriptors while they are built, and the cgroups */
@@ -494,7 +495,10 @@ int proc_objects(struct scan *scan);
 
 /* -------------------------------------------------- graph (graph.c) --- */
 
-/* Sets state and because of all objects of a frozen snapshot. compute_states() calls it once. */
-void states_find(struct bpfrefs_snapshot *snap);
+/*
+ * Sets state, because and self of all objects of a frozen snapshot, or self alone, which takes a small
+ * part of the time. Called once for each.
+ */
+void states_find(struct bpfrefs_snapshot *snap, bool only_self);
 
 #endif /* BPFREFS_PRIVATE_H */

@@ -197,19 +197,32 @@ int snapshot_freeze(struct bpfrefs_snapshot *snap, int proc_fd)
  * Computing the states of the objects takes longer than many queries that do not need them, so the
  * first call that needs them computes them.
  */
-static void compute_states(const struct bpfrefs_snapshot *frozen)
+static void compute(const struct bpfrefs_snapshot *frozen, bool only_self)
 {
 	struct bpfrefs_snapshot *snap = (struct bpfrefs_snapshot *)(uintptr_t)frozen;
+	gint *found = only_self ? &snap->self_found : &snap->judged;
 
-	if (g_atomic_int_get(&snap->judged))
+	if (g_atomic_int_get(found))
 		return;
 	g_mutex_lock(&snap->judging);
-	if (!snap->judged) {
+	if (!*found) {
 		if (snap->find_states)
-			snap->find_states(snap);
-		g_atomic_int_set(&snap->judged, 1);
+			snap->find_states(snap, only_self);
+		g_atomic_int_set(&snap->self_found, 1);
+		g_atomic_int_set(found, 1);
 	}
 	g_mutex_unlock(&snap->judging);
+}
+
+static void compute_states(const struct bpfrefs_snapshot *snap)
+{
+	compute(snap, false);
+}
+
+/* Lists need only this, to leave out what this process holds for itself. */
+static void compute_self(const struct bpfrefs_snapshot *snap)
+{
+	compute(snap, true);
 }
 
 /* -------------------------------------------------------------- query --- */
@@ -292,7 +305,7 @@ const struct bpfrefs_process *bpfrefs_snapshot_find_pid(const struct bpfrefs_sna
 
 const struct bpfrefs_self *bpfrefs_snapshot_self(const struct bpfrefs_snapshot *snap)
 {
-	compute_states(snap);
+	compute_self(snap);
 	return &snap->self;
 }
 
@@ -301,7 +314,7 @@ bool bpfrefs_snapshot_hides(const struct bpfrefs_snapshot *snap,
 {
 	if (!snap->self.left_out)
 		return false;
-	compute_states(snap);
+	compute_self(snap);
 	return object->self;
 }
 
@@ -314,7 +327,7 @@ bool bpfrefs_snapshot_hides_process(const struct bpfrefs_snapshot *snap, uint32_
 {
 	if (!snap->self.left_out || snap->self.pid != pid)
 		return false;
-	compute_states(snap);
+	compute_self(snap);
 	return snap->self.objects && !snap->self.others;
 }
 

@@ -175,7 +175,7 @@ static struct bpfrefs_snapshot *walk(struct bpfrefs_ctx *ctx)
 		return NULL;
 	}
 	snapshot_freeze(snap, -1);
-	states_find(snap);
+	states_find(snap, false);
 	return snap;
 }
 
