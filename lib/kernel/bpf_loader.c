@@ -34,8 +34,16 @@ struct second {
 	struct walk__bss *bss; /* NULL if there is no second instance */
 };
 
+/* Descriptors of the skeleton's. */
+struct program {
+	int fd;	  /* negative: the program does not load on this kernel */
+	int link; /* negative: it is not attached */
+	uint32_t id;
+};
+
 struct bpf_loader {
 	struct walk *skeleton;
+	GHashTable *programs; /* by name: libbpf compares the names of all for each search */
 	struct second second;
 	bool second_tried;   /* the second instance was loaded, or could not be */
 	bool took_long;	     /* a run of PARALLEL_PROGRAM filled more than one buffer */
@@ -172,6 +180,30 @@ static void drop_image_pages(void)
 		madvise((void *)first, end - first, MADV_DONTNEED);
 }
 
+/* The id of a program, or 0. */
+static uint32_t id_of(int fd)
+{
+	struct bpf_prog_info info = { 0 };
+	uint32_t len = sizeof(info);
+
+	return bpf_obj_get_info_by_fd(fd, &info, &len) == 0 ? info.id : 0;
+}
+
+static void add_programs(struct bpf_loader *walkers)
+{
+	struct bpf_object_skeleton *skeleton = walkers->skeleton->skeleton;
+
+	for (int i = 0; i < skeleton->prog_cnt; i++) {
+		struct bpf_prog_skeleton *prog = &skeleton->progs[i];
+		struct program *program = g_new(struct program, 1);
+
+		program->fd = bpf_program__fd(*prog->prog);
+		program->id = id_of(program->fd);
+		program->link = prog->link && *prog->link ? bpf_link__fd(*prog->link) : -1;
+		g_hash_table_insert(walkers->programs, (gpointer)prog->name, program);
+	}
+}
+
 static void add_own_maps(struct bpf_loader *walkers, struct walk *skeleton)
 {
 	struct bpf_map *map;
@@ -203,6 +235,7 @@ int bpf_loader_load(struct bpf_loader **out, char **why)
 
 	walkers->missing = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
 	walkers->maps = g_hash_table_new(NULL, NULL);
+	walkers->programs = g_hash_table_new_full(g_str_hash, g_str_equal, NULL, g_free);
 	walkers->second = (struct second){ .link = -1, .map = -1 };
 	/* Before the load: a module that is loaded meanwhile then counts as newer. */
 	bpf_loader_outdated(walkers);
@@ -212,6 +245,7 @@ int bpf_loader_load(struct bpf_loader **out, char **why)
 		*why = reason(err);
 		bpf_loader_free(walkers);
 	} else {
+		add_programs(walkers);
 		add_own_maps(walkers, walkers->skeleton);
 		*out = walkers;
 	}
@@ -236,6 +270,7 @@ void bpf_loader_free(struct bpf_loader *walkers)
 	if (!walkers)
 		return;
 	free_second(&walkers->second);
+	g_hash_table_unref(walkers->programs); /* its names are the skeleton's */
 	walk__destroy(walkers->skeleton);
 	g_hash_table_unref(walkers->missing);
 	g_hash_table_unref(walkers->maps);
@@ -257,9 +292,9 @@ struct walk_listed *bpf_loader_list(struct bpf_loader *walkers)
 	return walkers->skeleton->bss->walk_list;
 }
 
-static struct bpf_program *program_of(struct bpf_loader *walkers, const char *name)
+static const struct program *program_of(const struct bpf_loader *walkers, const char *name)
 {
-	return bpf_object__find_program_by_name(walkers->skeleton->obj, name);
+	return g_hash_table_lookup(walkers->programs, name);
 }
 
 bool bpf_loader_lack(const struct bpf_loader *walkers, const char *program)
@@ -281,24 +316,14 @@ static uint32_t drain(struct bpf_loader *walkers, walk_fn fn, void *data)
 	return len;
 }
 
-static struct bpf_link *link_of(struct bpf_loader *walkers, const char *program)
-{
-	struct bpf_object_skeleton *skeleton = walkers->skeleton->skeleton;
-
-	for (int i = 0; i < skeleton->prog_cnt; i++)
-		if (strcmp(skeleton->progs[i].name, program) == 0)
-			return skeleton->progs[i].link ? *skeleton->progs[i].link : NULL;
-	return NULL;
-}
-
 int bpf_loader_open_iterator(struct bpf_loader *walkers, const char *program)
 {
-	struct bpf_link *link = link_of(walkers, program);
+	const struct program *prog = program_of(walkers, program);
 	int fd;
 
-	if (!link)
+	if (!prog || prog->link < 0)
 		return -ENOENT;
-	fd = bpf_iter_create(bpf_link__fd(link));
+	fd = bpf_iter_create(prog->link);
 	return fd < 0 ? -errno : fd;
 }
 
@@ -325,16 +350,16 @@ int bpf_loader_iterate(struct bpf_loader *walkers, const char *program, walk_fn 
 
 int bpf_loader_call(struct bpf_loader *walkers, const char *program, walk_fn fn, void *data)
 {
-	struct bpf_program *prog = program_of(walkers, program);
+	const struct program *prog = program_of(walkers, program);
 	LIBBPF_OPTS(bpf_test_run_opts, opts);
 	int err;
 
 	if (!prog)
 		return -ENOENT;
-	if (bpf_loader_lack(walkers, program))
+	if (prog->fd < 0)
 		return -ENOPKG;
 	bpf_loader_control(walkers)->len = 0;
-	err = bpf_prog_test_run_opts(bpf_program__fd(prog), &opts);
+	err = bpf_prog_test_run_opts(prog->fd, &opts);
 	if (err)
 		return -errno;
 	if (fn)
@@ -430,13 +455,13 @@ int bpf_loader_end(struct bpf_loader_walk *walk, walk_fn soon, walk_fn fn, void 
 
 bool bpf_loader_own_program(struct bpf_loader *walkers, uint32_t id)
 {
-	struct bpf_program *prog;
+	GHashTableIter iter;
+	gpointer prog;
 
-	bpf_object__for_each_program(prog, walkers->skeleton->obj)
-	{
-		if (bpf_loader_program_id(walkers, bpf_program__name(prog)) == id)
+	g_hash_table_iter_init(&iter, walkers->programs);
+	while (g_hash_table_iter_next(&iter, NULL, &prog))
+		if (((const struct program *)prog)->id == id)
 			return true;
-	}
 	return false;
 }
 
@@ -470,11 +495,7 @@ bool bpf_loader_own_map(const struct bpf_loader *walkers, uint32_t id)
 
 uint32_t bpf_loader_program_id(struct bpf_loader *walkers, const char *program)
 {
-	struct bpf_program *prog = program_of(walkers, program);
-	struct bpf_prog_info info = { 0 };
-	uint32_t len = sizeof(info);
+	const struct program *prog = program_of(walkers, program);
 
-	if (!prog || bpf_obj_get_info_by_fd(bpf_program__fd(prog), &info, &len))
-		return 0;
-	return info.id;
+	return prog ? prog->id : 0;
 }
