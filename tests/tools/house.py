@@ -181,6 +181,19 @@ def structures():
     return wrong
 
 
+# What is otherwise on another machine: the order of bytes, its name, and numbers of system calls.
+OF_ONE_MACHINE = re.compile(r"""["']little["']|["']big["']|pack\w*\(["'][<>]|uname\(\)\.machine|"""
+                            r"""syscall\((?:ctypes\.\w+\()?\d|\bPAGE\w* = 4096""")
+
+
+def machines():
+    """Tests run on every machine: what differs is in machine.py."""
+    return [f"{name}:{number}: {line}" for name in sources()
+            if re.match(r"tests/.*\.(py|[ch])$", name) and name not in
+            ("tests/kernel/cases/machine.py", "tests/tools/house.py")
+            for number, line in enumerate(lines(name), 1) if OF_ONE_MACHINE.search(line)]
+
+
 def class_names():
     listed = re.search(r"^classes = \[(.*?)\]", "\n".join(lines("lib/meson.build")), re.M | re.S)
     return re.findall(r"'(\w+)'", listed[1])
@@ -324,7 +337,7 @@ def hosts():
 
 
 def main():
-    tests = [spdx, sizes, tags, externs, includes, structures, words, classes, symbols,
+    tests = [spdx, sizes, tags, externs, includes, structures, machines, words, classes, symbols,
              threat_model, install, documents, hosts]
     print(f"1..{len(tests)}")
     failed = 0

@@ -208,7 +208,7 @@ TEST(slots)
 	LIBBPF_OPTS(bpf_map_create_opts, opts);
 	struct bpfrefs_ctx *ctx = is_skipped() ? NULL : open_ctx();
 	bpfrefs_autofd inner = -1, narrow = -1, wide = -1, array = -1, prog = -1;
-	uint64_t long_key = 0x0807060504030201;
+	const uint8_t long_key[8] = { 1, 2, 3, 4, 5, 6, 7, 8 };
 	uint32_t key = 7;
 
 	if (!ctx)
@@ -220,7 +220,7 @@ TEST(slots)
 	array = bpf_map_create(BPF_MAP_TYPE_PROG_ARRAY, "array", 4, 4, 8, NULL);
 	prog = load_user(array);
 	g_assert_cmpint(bpf_map_update_elem(narrow, &key, &inner, BPF_ANY), ==, 0);
-	g_assert_cmpint(bpf_map_update_elem(wide, &long_key, &inner, BPF_ANY), ==, 0);
+	g_assert_cmpint(bpf_map_update_elem(wide, long_key, &inner, BPF_ANY), ==, 0);
 	g_assert_cmpint(bpf_map_update_elem(array, &key, &prog, BPF_ANY), ==, 0);
 	check_holders(ctx, key_of(inner),
 		      key_of(narrow).id < key_of(wide).id

@@ -10,28 +10,20 @@ import socket
 import struct
 
 from harness import Skip, check, equal, fields, libc
+from machine import syscall
 
 CLONE_NEWNET = 0x40000000
 SIOCGIFFLAGS, SIOCSIFFLAGS, IFF_UP = 0x8913, 0x8914, 1
 MAP_UPDATE = 2
 SYS_PIDFD_GETFD = 438
-SYS_BPF = 321 if os.uname().machine == "x86_64" else 280
 
 # Who holds it, in a record.
 OURS = f"pid={os.getpid()} comm={pathlib.Path('/proc/self/comm').read_text().strip()}"
 
 
-def syscall(number, *args):
-    result = libc.syscall(ctypes.c_long(number), *args)
-    if result < 0:
-        code = ctypes.get_errno()
-        raise OSError(code, os.strerror(code))
-    return result
-
-
 def bpf(command, attr):
     data = ctypes.create_string_buffer(attr, len(attr))
-    return syscall(SYS_BPF, ctypes.c_int(command), data, ctypes.c_uint(len(attr)))
+    return syscall("bpf", ctypes.c_int(command), data, ctypes.c_uint(len(attr)))
 
 
 @contextlib.contextmanager

@@ -4,13 +4,14 @@
 flight, io_uring rings and asynchronous I/O. Each is made for real, compared with the kernel's
 counters, and seen to go."""
 import errno
+import mmap
 import os
 import sys
 import time
 
 from harness import Skip, check, equal, eventually, fields, main, over_a_map
 
-RINGBUF = {"max": 4096}
+RINGBUF = {"max": mmap.PAGESIZE}
 ARENA = 33
 BPF_F_MMAPABLE = 1 << 10
 DEPTH_MAX = 16

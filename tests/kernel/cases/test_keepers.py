@@ -14,6 +14,7 @@ import sys
 
 from harness import (CLONE_NEWNS, MNT_DETACH, MS_BIND, MS_PRIVATE, MS_REC, check, equal, eventually,
                      libc, main, mount, umount)
+from machine import NUMBERS
 
 SYS_OPEN_TREE, OPEN_TREE_CLONE, AT_RECURSIVE, AT_FDCWD = 428, 1, 0x8000, -100
 
@@ -202,8 +203,8 @@ def enter():
     time.sleep(1000)
 thread = threading.Thread(target=enter)
 thread.start()
-if len(sys.argv) > 2: # the main thread exits, and stays a zombie
-    libc.syscall(60 if os.uname().machine == "x86_64" else 93, 0)
+if len(sys.argv) > 2: # exit(2) of the main thread, which stays a zombie
+    libc.syscall(int(sys.argv[2]), 0)
 thread.join()
 """
 
@@ -213,7 +214,7 @@ def test_thread(env):
 
 
 def test_thread_of_a_zombie(env):
-    check_keeper(env, lambda env, helper, place: Script(env, THREAD, helper.pid, "exit"))
+    check_keeper(env, lambda env, helper, place: Script(env, THREAD, helper.pid, NUMBERS["exit"]))
 
 
 def opening(path, flags=os.O_RDONLY):
@@ -484,7 +485,7 @@ def test_procfs_thread(env):
 
 
 def test_procfs_thread_of_a_zombie(env):
-    check_procfs(env, lambda env, helper, place: Script(env, THREAD, helper.pid, "exit"))
+    check_procfs(env, lambda env, helper, place: Script(env, THREAD, helper.pid, NUMBERS["exit"]))
 
 
 def test_procfs_descriptor(env):

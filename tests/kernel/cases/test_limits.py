@@ -21,7 +21,7 @@ import threading
 import time
 
 from harness import Skip, check, equal, eventually, fails, main, records, sanitized, tool
-from made import syscall
+from machine import syscall
 
 OBJECTS = int(os.environ.get("LIMITS_OBJECTS", "2000"))
 FILES = 10000
@@ -307,14 +307,13 @@ def test_writers_that_flood(env):
 
 def drop_admin():
     """Gives CAP_SYS_ADMIN up, in this process."""
-    numbers = {"x86_64": (125, 126), "aarch64": (90, 91)}[os.uname().machine]
     header = ctypes.create_string_buffer(struct.pack("=Ii", 0x20080522, 0), 8)
     data = ctypes.create_string_buffer(24)
-    syscall(numbers[0], header, data)
+    syscall("capget", header, data)
     words = list(struct.unpack("=6I", data.raw))
     words[0] &= ~(1 << 21)
     data = ctypes.create_string_buffer(struct.pack("=6I", *words), 24)
-    syscall(numbers[1], header, data)
+    syscall("capset", header, data)
 
 
 def test_snapshot_beyond_its_share(env):

@@ -13,11 +13,11 @@ import subprocess
 import sys
 
 from harness import Skip, check, equal, main, run, tool
-from made import bpf, keep, netns, private_net, syscall, taken
+from machine import syscall
+from made import bpf, keep, netns, private_net, taken
 from test_objects import load
 
 OBJ_GET_INFO_BY_FD, RAW_TRACEPOINT_OPEN, LINK_CREATE, BTF_ID_VMLINUX = 15, 17, 28, "1"
-SYS_PERF_EVENT_OPEN = 298 if os.uname().machine == "x86_64" else 241
 KERNEL = tuple(int(x) for x in re.findall(r"\d+", os.uname().release)[:2])
 COOKIE, OFFSET, REF_CTR_OFFSET = 0x1122334455667788, 4537, 6146
 # The kernel has this function for tests.
@@ -236,7 +236,7 @@ EVERYONE, OURSELVES = (-1, 0), (os.getpid(), -1)  # a process and a processor, o
 def perf_link(env, obj, who, event_type, config=0, config1=0, config2=0, cookie=COOKIE):
     attr = struct.pack("=IIQQQQQIIQQ", event_type, 72, config, 1000000000, 0, 0, 0, 0, 0, config1,
                        config2)
-    event = syscall(SYS_PERF_EVENT_OPEN, ctypes.create_string_buffer(attr, 72),
+    event = syscall("perf_event_open", ctypes.create_string_buffer(attr, 72),
                     *(ctypes.c_int(x) for x in (*who, -1)), ctypes.c_ulong(8))
     keep(env, os.fdopen(event, "rb", buffering=0))
     return create(env, obj, event, PERF, struct.pack("=Q", cookie))

@@ -4,6 +4,7 @@
 import collections
 import ctypes
 import math
+import mmap
 import os
 import pathlib
 import re
@@ -13,10 +14,10 @@ import struct
 import sys
 import threading
 
-from harness import (PATIENCE, check, equal, eventually, fields, libc, main, must, records, run,
-                     tool)
+from harness import (PATIENCE, check, equal, eventually, fields, main, must, records, run, tool)
+from made import bpf
 
-SYS_BPF = {"x86_64": 321}.get(os.uname().machine, 280)
+OBJ_GET = 7
 
 NAMES = {
     "bpfrefs_objects": {"kind", "type", "state"}, "bpfrefs_memlock_bytes": {"kind", "type"},
@@ -66,10 +67,7 @@ def by_label(samples, name, label):
 def obj_get(path):
     """BPF_OBJ_GET: a descriptor of what is pinned there."""
     name = ctypes.create_string_buffer(os.fsencode(path))
-    attr = ctypes.create_string_buffer(struct.pack("QII", ctypes.addressof(name), 0, 0), 128)
-    fd = libc.syscall(ctypes.c_long(SYS_BPF), 7, attr, 128)
-    check(fd >= 0, os.strerror(ctypes.get_errno()))
-    return fd
+    return bpf(OBJ_GET, struct.pack("=QII", ctypes.addressof(name), 0, 0))
 
 
 def asleep(thread):
@@ -207,7 +205,7 @@ def test_alert_for_what_is_covered(env):
     """A thread that sleeps in poll(2) on a ring buffer keeps it, though its descriptor was closed, and
     nothing but its stack leads there: the very thing that nobody can explain."""
     daemon, helper = quiet(env), env.helper()
-    ring = helper.make("map", "ringbuf", max=4096)
+    ring = helper.make("map", "ringbuf", max=mmap.PAGESIZE)
     eventually(lambda: equal(alert(daemon, [ring.key]), 0), 4 * PATIENCE)
     helper.do("pin", ring.var, env.bpffs / "ring")
     fd = obj_get(env.bpffs / "ring")

@@ -4,6 +4,7 @@
 sockmaps, callbacks in maps' values, members and registrations of struct_ops."""
 import os
 import socket
+import sys
 
 from harness import Skip, check, equal, eventually, fields, main
 
@@ -261,7 +262,7 @@ def test_timer_in_hash(env):
 
 
 def test_timer_in_lru_hash(env):
-    key = (0x1122).to_bytes(8, "little" if socket.htons(1) != 1 else "big").hex()
+    key = (0x1122).to_bytes(8, sys.byteorder).hex()
     callbacks(env, "objects-timer.bpf.o", "timer_lru", "set_lru", plain_run, [("timer", f"0x{key}")])
 
 

@@ -10,19 +10,20 @@ import subprocess
 import sys
 
 from harness import Skip, check, equal, main, must, run
-from made import bpf, held, keep, only_mapped, shared, syscall, taken, update
+from machine import bit_field, syscall
+from made import bpf, held, keep, only_mapped, shared, taken, update
 
-PERF_EVENT_IOC_SET_BPF, PERF_TYPE_SOFTWARE, INHERIT = 0x40042408, 1, 2
+PERF_EVENT_IOC_SET_BPF, PERF_TYPE_SOFTWARE = 0x40042408, 1
+INHERIT = bit_field(1)  # in struct perf_event_attr
 LINK_CREATE, PERF_EVENT = 28, 41
 PRESERVE_ELEMS = 0x800
-SYS_PERF_EVENT_OPEN = 298 if os.uname().machine == "x86_64" else 241
 
 
 def perf_event(flags=0, config=0, kind=PERF_TYPE_SOFTWARE, config1=0):
     """An event of ours that counts, on whatever CPU."""
     attr = struct.pack("=IIQQQQQIIQ", kind, 64, config, 1000000000, 0, 0, flags, 0, 0, config1)
     data = ctypes.create_string_buffer(attr, 64)
-    return syscall(SYS_PERF_EVENT_OPEN, data, ctypes.c_int(0), ctypes.c_int(-1),
+    return syscall("perf_event_open", data, ctypes.c_int(0), ctypes.c_int(-1),
                    ctypes.c_int(-1), ctypes.c_ulong(8))
 
 

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Processes whose main thread has exited while other threads live: what they hold is read from a living
 thread. Each object is held by that process alone, so that it must go with the process."""
+import mmap
 import os
 import pathlib
 import sys
@@ -60,7 +61,7 @@ def test_leader_gone_mapped_array(env):
 
 
 def test_leader_gone_mapped_ringbuf(env):
-    mapped(env, lambda helper: helper.make("map", "ringbuf", max=4096), True)
+    mapped(env, lambda helper: helper.make("map", "ringbuf", max=mmap.PAGESIZE), True)
 
 
 def test_leader_gone_maps_later(env):
@@ -128,7 +129,7 @@ def test_leader_gone_mapped_event(env):
 def test_leader_gone_request(env):
     """A pending request of the older asynchronous I/O."""
     daemon, helper = env.daemon(), env.helper()
-    obj = helper.make("map", "ringbuf", max=4096)
+    obj = helper.make("map", "ringbuf", max=mmap.PAGESIZE)
     try:
         request = helper.do("aio_poll", obj.var)["request"]
     except OSError as error:

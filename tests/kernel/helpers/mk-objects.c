@@ -15,7 +15,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { RING_SIZE = 64, PAGE = 4096 };
+enum { RING_SIZE = 64 };
 
 /* Newer than our headers' floor. */
 enum { MAP_FLAG_LINK = 1 << 13, ATTACH_STRUCT_OPS = 44 };
@@ -128,8 +128,8 @@ static void *ring;
 /* ring XSK: maps the socket's ring; unring: ends that */
 static int cmd_ring(char **args)
 {
-	void *at = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, var_get(args[0]),
-			XDP_PGOFF_RX_RING);
+	void *at = mmap(NULL, (size_t)getpagesize(), PROT_READ | PROT_WRITE, MAP_SHARED,
+			var_get(args[0]), XDP_PGOFF_RX_RING);
 
 	if (at == MAP_FAILED)
 		return -errno;
@@ -140,7 +140,7 @@ static int cmd_ring(char **args)
 static int cmd_unring(char **args)
 {
 	(void)args;
-	return munmap(ring, PAGE) < 0 ? -errno : 0;
+	return munmap(ring, (size_t)getpagesize()) < 0 ? -errno : 0;
 }
 
 static struct bpf_object *loaded;
