@@ -144,7 +144,8 @@ void view_invalidate(struct view *view);
 bool view_drop_stale(struct view *view);
 /* What the last successful scan found. It is kept when the snapshot is freed. */
 struct view_last {
-	struct bpfrefs_snapshot_stats stats;
+	uint64_t wall_ns, took_ns, memory;
+	uint32_t attempts;
 	size_t objects, references;
 };
 /* Returns false if there was no scan yet. */

@@ -18,10 +18,12 @@
  * - Threads: a struct bpfrefs_ctx and a struct bpfrefs_keeper may be used by several threads. The
  *   calls that read the kernel's objects take the lock of the context, so that they run one at a
  *   time. Snapshots are immutable, and any number of threads may read one.
- * - Structures: later versions of the library may add members at the end of a structure. Use one
- *   through the pointers that the library returns, or set its member size if it has one.
- *   The following never change, as they are copied, filled or in arrays: struct bpfrefs_key,
- *   bpfrefs_value, bpfrefs_mounted, bpfrefs_descriptor, bpfrefs_mount.
+ * - Structures: each begins with its size, and later versions of the library only add members at
+ *   the end. In one that the library returns, the size is that of the library that is running: read
+ *   it through the pointer, do not copy it, and ask BPFREFS_HAS() for a member that was added after
+ *   the oldest version that the program shall run with. In one that the caller fills, the size is
+ *   the caller's: see struct bpfrefs_options. The exceptions are struct bpfrefs_key and struct
+ *   bpfrefs_value, which are passed by value and therefore never change.
  * - Callbacks: one may call any function of the library, unless its description says otherwise. It
  *   must not free what that function got, or leave by longjmp(3) or an exception.
  * - fork(2): the child must not use a context or a keeper of its parent, since both processes' BPF
@@ -52,6 +54,14 @@ extern "C" {
 
 /** Returns the version of the library, "MAJOR.MINOR.PATCH". The string is static. */
 const char *bpfrefs_version(void);
+
+/**
+ * Whether the structure that @p pointer points to has the member @p member. The version of the
+ * header that a program was built with may have members that the library which is running does not
+ * know: it may be older.
+ */
+#define BPFREFS_HAS(pointer, member) \
+	((pointer)->size >= offsetof(__typeof__(*(pointer)), member) + sizeof((pointer)->member))
 
 /* ---------------------------------------------------------------- keys --- */
 
@@ -114,11 +124,11 @@ enum bpfrefs_source {
 const char *bpfrefs_source_name(enum bpfrefs_source source);
 
 /**
- * Options of bpfrefs_ctx_open(). Set all members to zero, then @ref size and what you need. Later
- * versions of the library add members at the end. A program that was built with another version
- * passes another size: members that it does not have are taken to be zero, and members that the
- * library does not know must be zero. A size of more than 4096 bytes is invalid, as is one that is
- * smaller than the member @ref size itself.
+ * Options of bpfrefs_ctx_open(). Set all members to zero, then @ref size and what you need. A program
+ * that was built with another version of the library passes another size: members that it does not
+ * have are taken to be zero, and members that the library does not know must be zero (-E2BIG). A
+ * size of more than 4096 bytes is invalid, as is one that is smaller than the member @ref size
+ * itself (-EINVAL).
  */
 struct bpfrefs_options {
 	size_t size;		    /**< sizeof(struct bpfrefs_options) */
@@ -128,6 +138,11 @@ struct bpfrefs_options {
 	 * number: /proc is opened.
 	 */
 	int proc_fd;
+	/**
+	 * Whether the texts about a whole snapshot leave out what this process holds for itself, as
+	 * the files of a mount with self=hide do: bpfrefs_snapshot_hides().
+	 */
+	bool hide_self;
 	/**
 	 * The number of bytes that a snapshot may allocate while it is taken. One that requires
 	 * more fails with -ENOMEM, which does not affect snapshots that were taken before. 0: no
@@ -141,11 +156,6 @@ struct bpfrefs_options {
 	 * is invalid.
 	 */
 	char **why;
-	/**
-	 * Whether the texts about a whole snapshot leave out what this process holds for itself, as
-	 * the files of a mount with self=hide do: bpfrefs_snapshot_hides().
-	 */
-	bool hide_self;
 };
 
 /** A context: the loaded BPF programs, descriptors that are kept open, and caches. */
@@ -160,8 +170,8 @@ struct bpfrefs_ctx;
  * @param options the options, or NULL for the defaults; not used after the call returns
  * @param ctx is set to the owned context; close it with bpfrefs_ctx_close()
  * @return -EPERM without CAP_SYS_ADMIN or outside the initial pid namespace; -EINVAL if the
- *	size or the source in the options is invalid, or a member that this version does not know
- *	is not zero; the error of open(2) if there is no procfs;
+ *	size or the source in the options is invalid; -E2BIG if a member that this version does not
+ *	know is not zero; the error of open(2) if there is no procfs;
  *	with BPFREFS_SOURCE_BPF, the error of loading the BPF programs
  */
 int bpfrefs_ctx_open(const struct bpfrefs_options *options, struct bpfrefs_ctx **ctx);
@@ -210,27 +220,25 @@ int bpfrefs_next_id(struct bpfrefs_ctx *ctx, enum bpfrefs_kind kind, uint32_t st
  */
 int bpfrefs_exists(struct bpfrefs_ctx *ctx, struct bpfrefs_key key);
 
-/** How often a filesystem is mounted, in all mount namespaces together. */
-struct bpfrefs_mounted {
-	uint32_t mounts; /**< the mounts of the filesystem, also those that were unmounted lazily */
-	uint32_t covered; /**< those of them that have another mount on a directory of theirs */
-};
-
 /**
- * Counts the mounts of a filesystem that was registered after bpffs, such as FUSE, without reading
- * mountinfo. Requires the BPF source.
- * @param major the device of the filesystem, as stat(2) shows it, with @p minor
- * @param mounted is set to the counts
+ * Counts the mounts of a filesystem that was registered after bpffs, such as FUSE, in all mount
+ * namespaces together, without reading mountinfo. Requires the BPF source.
+ * @param major the major number of the device of the filesystem, as stat(2) shows it
+ * @param minor its minor number
+ * @param mounts is set to the number of mounts, with those that were unmounted lazily
+ * @param covered is set to the number of those of them that have another mount on one of their
+ *	directories
  * @return -EOPNOTSUPP with the procfs source, -EAGAIN if there is no such filesystem, or if its mounts
  *	changed while they were counted, or if there are very many; otherwise the error of bpf(2)
  */
-int bpfrefs_mounted(struct bpfrefs_ctx *ctx, uint32_t major, uint32_t minor,
-		    struct bpfrefs_mounted *mounted);
+int bpfrefs_mounted(struct bpfrefs_ctx *ctx, uint32_t major, uint32_t minor, uint32_t *mounts,
+		    uint32_t *covered);
 
 /* ---------------------------------------------------------------- info --- */
 
 /** One fact about an object: a name, and either a number or a string. */
 struct bpfrefs_field {
+	size_t size; /**< the size of this structure in the library */
 	/**
 	 * The name of the member in struct bpf_*_info; "kind", "attached"; "charged" and
 	 * "charged_state" of a map; or a word that says where a link is attached: bpfrefs(5) lists these.
@@ -296,11 +304,9 @@ enum bpfrefs_state {
  */
 const char *bpfrefs_state_name(enum bpfrefs_state state);
 
-/**
- * One object of a snapshot. Later versions of the library add members at the end, so use this
- * structure only through the pointers that the library returns.
- */
+/** One object of a snapshot. */
 struct bpfrefs_object {
+	size_t size;		 /**< the size of this structure in the library */
 	struct bpfrefs_key key;	 /**< its kind and id */
 	const char *name;	 /**< the kernel's name, "" if it has none; NULL: unknown */
 	const char *type;	 /**< the UAPI's name of the type, else its number; NULL: unknown */
@@ -312,21 +318,14 @@ struct bpfrefs_object {
 	uint64_t pins;
 	/**
 	 * The number of bytes charged for the object ("memlock" in fdinfo), or BPFREFS_UNKNOWN if
-	 * the scan did not read it: bpfrefs_memlock() does. 0
-	 * for links and BTFs, for which the kernel charges nobody.
+	 * the scan did not read it: bpfrefs_memlock() does. 0 for links and BTFs, for which the
+	 * kernel charges nobody.
 	 */
 	uint64_t memlock;
 	enum bpfrefs_state state; /**< the state; bpfrefs(5) defines each */
 	const char *because;	  /**< one sentence that explains @ref state */
 	bool changing;		  /**< the counters changed during the scan, in every attempt */
 	bool user_state; /**< maps: has a user state, which is cleared when usercnt becomes 0 */
-	uint32_t max_entries; /**< maps: bpf_map.max_entries; other kinds: 0 */
-	uint32_t type_number; /**< the UAPI's number of @ref type */
-	/**
-	 * BTFs of the kernel: the part of the unexplained references that has been unexplained in
-	 * every scan with this context. Other objects: 0.
-	 */
-	uint64_t constant;
 	/**
 	 * Only this process holds it, and for itself: it is one of the BPF programs with which the
 	 * library reads the kernel, or what belongs to them. All that leads to it is a reference of
@@ -335,6 +334,13 @@ struct bpfrefs_object {
 	 * that uses the library holds.
 	 */
 	bool self;
+	uint32_t max_entries; /**< maps: bpf_map.max_entries; other kinds: 0 */
+	uint32_t type_number; /**< the UAPI's number of @ref type */
+	/**
+	 * BTFs of the kernel: the part of the unexplained references that has been unexplained in
+	 * every scan with this context. Other objects: 0.
+	 */
+	uint64_t constant;
 };
 
 /** The type of the value of a field of a reference. */
@@ -354,6 +360,7 @@ struct bpfrefs_value {
 
 /** A class of holders: everything that holds references in the same way. Static and immutable. */
 struct bpfrefs_class {
+	size_t size;		 /**< the size of this structure in the library */
 	const char *name;	 /**< the name in bpfrefs(5): "fd", "pin", "map" ... */
 	const char *const *keys; /**< names of the fields of its references, NULL at the end */
 	unsigned int kinds; /**< the kinds that it can hold: 1 << enum bpfrefs_kind; 0: all kinds */
@@ -413,6 +420,7 @@ const char *bpfrefs_coverage_name(enum bpfrefs_coverage coverage);
 
 /** The result of reading one class in one snapshot. */
 struct bpfrefs_class_status {
+	size_t size;			    /**< the size of this structure in the library */
 	const struct bpfrefs_class *class_; /**< the class */
 	const char *source; /**< where its references were read: "BPF walk", "procfs", "bpf(2)" */
 	enum bpfrefs_coverage coverage; /**< how much was read */
@@ -424,21 +432,23 @@ struct bpfrefs_class_status {
 
 /** A mount of an instance of bpffs. */
 struct bpfrefs_mount {
+	size_t size;	  /**< the size of this structure in the library */
 	uint32_t mnt_ns;  /**< the inode number of the mount namespace */
 	uint32_t pid;	  /**< a process in that mount namespace, 0: unknown */
-	const char *path; /**< the mount point as that process sees it; NULL: unknown */
 	bool here;	  /**< it is in the mount namespace of the caller */
 	bool covered;	  /**< another mount covers it, so that @ref path leads elsewhere */
+	const char *path; /**< the mount point as that process sees it; NULL: unknown */
 };
 
 /** An instance (a super block) of bpffs. */
 struct bpfrefs_bpffs {
+	size_t size;	/**< the size of this structure in the library */
 	uint32_t major; /**< the major device number, as in st_dev of its files */
 	uint32_t minor; /**< the minor device number */
 	uint64_t pins;	/**< pinned inodes, including those that were unlinked */
 	bool attached;	/**< a mount namespace has a mount of it; else it is detached */
-	const struct bpfrefs_mount *mounts; /**< array of its mounts */
-	size_t mount_count;		    /**< the number of these */
+	const struct bpfrefs_mount *const *mounts; /**< array of pointers to its mounts */
+	size_t mount_count;			   /**< the number of these */
 	const uint32_t *pids; /**< detached: array of the processes that keep it alive */
 	size_t pid_count;     /**< the number of these */
 	/**
@@ -450,6 +460,7 @@ struct bpfrefs_bpffs {
 
 /** A process that holds BPF objects. */
 struct bpfrefs_process {
+	size_t size;	  /**< the size of this structure in the library */
 	uint32_t pid;	  /**< its id (tgid) in the initial pid namespace */
 	const char *comm; /**< the name of the thread group leader; NULL: unknown */
 };
@@ -459,6 +470,7 @@ struct bpfrefs_snapshot;
 
 /** Statistics on how a snapshot was taken. */
 struct bpfrefs_snapshot_stats {
+	size_t size;	     /**< the size of this structure in the library */
 	uint64_t started_ns; /**< CLOCK_MONOTONIC when it was started, in nanoseconds */
 	uint64_t took_ns;    /**< how long it took, in nanoseconds */
 	uint64_t wall_ns;    /**< CLOCK_REALTIME when it was started, in nanoseconds */
@@ -538,18 +550,25 @@ int bpfrefs_snapshot_pid_holding(const struct bpfrefs_snapshot *snapshot, uint32
 				 int (*fn)(const struct bpfrefs_ref *ref, void *data), void *data);
 /** A descriptor by which a process holds an object. */
 struct bpfrefs_descriptor {
+	size_t size;		/**< the size of this structure in the library */
 	uint32_t pid;		/**< the process */
 	uint32_t fd;		/**< the number of the descriptor */
-	struct bpfrefs_key key; /**< of an iterator: the program that it runs */
+	struct bpfrefs_key key; /**< the object; of an iterator: the program that it runs */
 };
 /**
- * Sets @p first and @p count to the descriptors by which the process @p pid holds objects, in
- * ascending order; borrowed from the snapshot. Those in a table that only one of its threads has
- * are left out: another file may have the same number there.
+ * Finds the descriptors by which the process @p pid holds objects, in ascending order. Those in a
+ * table that only one of its threads has are left out: another file may have the same number there.
+ *
+ * @param from the lowest descriptor to find
+ * @param first is set to the index of the first one for bpfrefs_snapshot_descriptor_at()
+ * @param count is set to the number of them
  * @return 0 or -ENOMEM
  */
 int bpfrefs_snapshot_descriptors(const struct bpfrefs_snapshot *snapshot, uint32_t pid,
-				 const struct bpfrefs_descriptor **first, size_t *count);
+				 uint32_t from, size_t *first, size_t *count);
+/** Returns descriptor number @p index of the whole snapshot, borrowed; NULL past the last. */
+const struct bpfrefs_descriptor *
+bpfrefs_snapshot_descriptor_at(const struct bpfrefs_snapshot *snapshot, size_t index);
 /** Returns process number @p index in the order of the pids, borrowed; NULL past the last. */
 const struct bpfrefs_process *bpfrefs_snapshot_process(const struct bpfrefs_snapshot *snapshot,
 						       size_t index);
@@ -602,11 +621,12 @@ const struct bpfrefs_class_status *bpfrefs_snapshot_class(const struct bpfrefs_s
 							  size_t index);
 /** What this process holds for itself: see @ref bpfrefs_object.self. */
 struct bpfrefs_self {
-	uint32_t pid;	/**< the process that took the snapshot */
-	size_t objects; /**< the number of objects that only it holds, and for itself */
+	size_t size;  /**< the size of this structure in the library */
+	uint32_t pid; /**< the process that took the snapshot */
 	/** It holds something else, too: an object, or a bpffs or namespace with a user's pins. */
 	bool others;
-	bool left_out; /**< lists leave them out: bpfrefs_options.hide_self */
+	bool left_out;	/**< lists leave them out: bpfrefs_options.hide_self */
+	size_t objects; /**< the number of objects that only it holds, and for itself */
 };
 /** Returns what the process that took the snapshot holds for itself, borrowed. */
 const struct bpfrefs_self *bpfrefs_snapshot_self(const struct bpfrefs_snapshot *snapshot);
@@ -648,8 +668,7 @@ const char *bpfrefs_snapshot_pin_path(const struct bpfrefs_snapshot *snapshot,
 
 /**
  * Selects objects and references. Set all members to zero, then @ref size and what you need; what is
- * zero selects everything. Later versions of the library add members at the end: see struct
- * bpfrefs_options.
+ * zero selects everything. Another size than that of this version: see struct bpfrefs_options.
  */
 struct bpfrefs_filter {
 	size_t size;	     /**< sizeof(struct bpfrefs_filter) */
@@ -672,8 +691,8 @@ struct bpfrefs_selection;
  * @param snapshot the snapshot, which must exist longer than the selection
  * @param filter the filter, which is copied; NULL: everything
  * @param selection is set to the owned selection; free it with bpfrefs_selection_free()
- * @return -EINVAL if there is no such class, if the size in the filter is invalid, or if a member that
- *	this version does not know is not zero; an error of bpfrefs_cgroup_processes()
+ * @return -EINVAL if there is no such class, or if the size in the filter is invalid; -E2BIG if a
+ *	member that this version does not know is not zero; an error of bpfrefs_cgroup_processes()
  */
 int bpfrefs_select(const struct bpfrefs_snapshot *snapshot, const struct bpfrefs_filter *filter,
 		   struct bpfrefs_selection **selection);
@@ -688,6 +707,7 @@ void bpfrefs_selection_free(struct bpfrefs_selection *selection);
 
 /** A root that leads to an object. Borrowed, and valid only while the callback runs. */
 struct bpfrefs_root {
+	size_t size; /**< the size of this structure in the library */
 	/**
 	 * The reference of the root. If @ref owner is set, the root is a process that keeps a
 	 * namespace, a bpffs, a socket or a tun device, and this is an attachment or a pin that
@@ -904,7 +924,7 @@ int bpfrefs_object_to_line(const struct bpfrefs_object *object, uint64_t memlock
 			   bpfrefs_write_fn write, void *data);
 /**
  * What bpfrefs_object_to_script() needs to know of the caller. Set all members to zero, then @ref size
- * and the others. Later versions of the library add members at the end: see struct bpfrefs_options.
+ * and the others. Another size than that of this version: see struct bpfrefs_options.
  */
 struct bpfrefs_script_options {
 	size_t size;		/**< sizeof(struct bpfrefs_script_options) */
@@ -919,8 +939,8 @@ struct bpfrefs_script_options {
  * object, as far as that ends no process. Reads from procfs where namespaces and cgroups can be reached.
  * The text is ASCII: printf(1) makes the other bytes of names in it.
  * @return 0, the value of @p write, -ENOENT if the snapshot does not have the object, -EINVAL if the
- *	size in the options is invalid, if they have no mountpoint, or if a member that this version
- *	does not know is not zero; -ENOMEM
+ *	size in the options is invalid, or if they have no mountpoint; -E2BIG if a member that this
+ *	version does not know is not zero; -ENOMEM
  */
 int bpfrefs_object_to_script(struct bpfrefs_ctx *ctx, const struct bpfrefs_snapshot *snapshot,
 			     struct bpfrefs_key key, const struct bpfrefs_script_options *options,
@@ -1004,10 +1024,7 @@ enum bpfrefs_change_type {
 	BPFREFS_CHANGE_COVERAGE, /**< a class is read more or less completely than before */
 };
 
-/**
- * An item of a change. Borrowed, and valid only while the callback runs. Later versions of the
- * library add members at the end.
- */
+/** An item of a change. Borrowed, and valid only while the callback runs. */
 struct bpfrefs_change_item {
 	size_t size;			    /**< the size of this structure in the library */
 	enum bpfrefs_change_type type;	    /**< what it reports */

@@ -75,7 +75,7 @@ static void notify_status(const struct service *service, const char *prefix)
 				       " scans, the last one found %zu objects and "
 				       "%zu references in %.1f ms",
 				       view_scans(fs->view, NULL), last.objects, last.references,
-				       (double)last.stats.took_ns / 1e6);
+				       (double)last.took_ns / 1e6);
 	g_string_append(text, "; see .bpf/status");
 	notify(service, text->str);
 }

@@ -259,10 +259,11 @@ static void search_all(struct mount_search *search)
 void overmount_show_over(GString *out, const struct fs *fs)
 {
 	struct mount_search search = { .out = out, .mirror = fs->mount_dev };
-	struct bpfrefs_mounted mounted;
+	uint32_t mounts, covered;
 
-	if (bpfrefs_mounted(fs->ctx, major(search.mirror), minor(search.mirror), &mounted) ||
-	    mounted.covered)
+	if (bpfrefs_mounted(fs->ctx, major(search.mirror), minor(search.mirror), &mounts,
+			    &covered) ||
+	    covered)
 		search_all(&search);
 }
 

@@ -58,7 +58,7 @@ static int show_instance(GString *out, const struct bpfrefs_bpffs *bpffs)
 	g_string_append_printf(out, " state=%s", bpffs->attached ? "attached" : "detached");
 	show_mount_options(out, bpffs);
 	for (size_t i = 0; i < bpffs->mount_count; i++) {
-		const struct bpfrefs_mount *mount = &bpffs->mounts[i];
+		const struct bpfrefs_mount *mount = bpffs->mounts[i];
 
 		g_string_append_printf(out, " mnt_ns=%" PRIu32 " pid=", mount->mnt_ns);
 		fmt_add_number(out, mount->pid ? mount->pid : BPFREFS_UNKNOWN);
@@ -172,16 +172,15 @@ static void show_class_states(GString *out, const struct bpfrefs_snapshot *snap)
 
 static void show_scan(GString *out, const struct view_last *last)
 {
-	struct bpfrefs_snapshot_stats stats = last->stats;
-	struct timespec when = { .tv_sec = (time_t)(stats.wall_ns / 1000000000u),
-				 .tv_nsec = (long)(stats.wall_ns % 1000000000u) };
+	struct timespec when = { .tv_sec = (time_t)(last->wall_ns / 1000000000u),
+				 .tv_nsec = (long)(last->wall_ns % 1000000000u) };
 
 	g_string_append(out, "last_scan: ");
 	show_time(out, when);
 	g_string_append_printf(out, "\nlast_scan_ms: %" PRIu64 ".%03" PRIu64 "\n",
-			       stats.took_ns / 1000000, stats.took_ns / 1000 % 1000);
-	show_pair_number(out, "attempts", stats.attempts);
-	show_pair_number(out, "last_scan_bytes", stats.memory);
+			       last->took_ns / 1000000, last->took_ns / 1000 % 1000);
+	show_pair_number(out, "attempts", last->attempts);
+	show_pair_number(out, "last_scan_bytes", last->memory);
 	show_pair_number(out, "objects", last->objects);
 	show_pair_number(out, "references", last->references);
 }

@@ -4,37 +4,32 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "tree/node.h"
 
-static int compare_fd(const void *key, const void *member)
-{
-	int64_t fd = *(const int64_t *)key;
-	const struct bpfrefs_descriptor *found = member;
-
-	return fd < found->fd ? -1 : fd > found->fd;
-}
-
 /* Returns 0, -ENOENT or -ENOMEM according to the snapshot. */
 static int snapshot_holds(const struct bpfrefs_snapshot *snap, uint32_t pid, int64_t fd,
 			  struct bpfrefs_key *target)
 {
-	const struct bpfrefs_descriptor *all, *found;
-	size_t count;
+	const struct bpfrefs_descriptor *found;
+	size_t first, count;
 	int err;
 
 	if (fd < 0)
 		return bpfrefs_snapshot_find_pid(snap, pid) ? 0 : -ENOENT;
-	err = bpfrefs_snapshot_descriptors(snap, pid, &all, &count);
+	err = fd > UINT32_MAX
+		      ? -ENOENT
+		      : bpfrefs_snapshot_descriptors(snap, pid, (uint32_t)fd, &first, &count);
 	if (err)
 		return err;
-	found = count ? bsearch(&fd, all, count, sizeof(*all), compare_fd) : NULL;
-	if (found && target)
+	found = count ? bpfrefs_snapshot_descriptor_at(snap, first) : NULL;
+	if (!found || found->fd != fd)
+		return -ENOENT;
+	if (target)
 		*target = found->key;
-	return found ? 0 : -ENOENT;
+	return 0;
 }
 
 /*
@@ -90,14 +85,17 @@ static bool is_object(int dir_fd, const char *name)
 /*
  * Reading the directory and the symlinks in it reaches no file of the process (see pid_is_shown()).
  */
-bool pid_is_unchanged(uint32_t pid, const struct bpfrefs_descriptor *fds, size_t count)
+bool pid_is_unchanged(const struct bpfrefs_snapshot *snap, uint32_t pid)
 {
+	const struct bpfrefs_descriptor *next;
 	char path[32];
 	struct dirent *found;
-	size_t seen = 0;
+	size_t first, count, seen = 0;
 	bool agrees = true;
 	DIR *dir;
 
+	if (bpfrefs_snapshot_descriptors(snap, pid, 0, &first, &count) != 0)
+		return false;
 	snprintf(path, sizeof(path), "/proc/%" PRIu32 "/fd", pid);
 	dir = opendir(path);
 	if (!dir)
@@ -108,8 +106,9 @@ bool pid_is_unchanged(uint32_t pid, const struct bpfrefs_descriptor *fds, size_t
 
 		if (*found->d_name == '.')
 			continue;
-		agrees = seen == count || fd <= fds[seen].fd;
-		if (seen < count && fd == fds[seen].fd)
+		next = bpfrefs_snapshot_descriptor_at(snap, first + seen);
+		agrees = seen == count || fd <= next->fd;
+		if (seen < count && fd == next->fd)
 			seen++;
 		else
 			agrees = agrees && !is_object(dirfd(dir), found->d_name);

@@ -195,33 +195,31 @@ static int list_cgroups(struct listing *list, struct where *w, int64_t after)
 /* The snapshot for a process's descriptors: one of the last second if nothing has changed since. */
 static int fds_snapshot(const struct listing *list, struct bpfrefs_snapshot **snap)
 {
-	const struct bpfrefs_descriptor *fds;
 	struct view *view = list->dir.fs->view;
-	size_t count;
 	int err = view_recent(view, snap);
 
 	if (err || list->after >= COOKIE_IDS)
 		return err;
-	err = bpfrefs_snapshot_descriptors(*snap, list->dir.pid, &fds, &count);
-	if (!err && pid_is_unchanged(list->dir.pid, fds, count))
+	if (pid_is_unchanged(*snap, list->dir.pid))
 		return 0;
 	bpfrefs_snapshot_unref(*snap);
-	return err ? err : view_get(view, snap);
+	return view_get(view, snap);
 }
 
 static int list_fds(struct listing *list, struct where *w, int64_t after)
 {
-	const struct bpfrefs_descriptor *fds;
 	struct bpfrefs_snapshot *snap;
-	size_t count = 0;
+	size_t first, count = 0;
 	int err = fds_snapshot(list, &snap);
 
 	if (err)
 		return err;
-	err = bpfrefs_snapshot_descriptors(snap, w->pid, &fds, &count);
+	if (after < UINT32_MAX)
+		err = bpfrefs_snapshot_descriptors(snap, w->pid, (uint32_t)(after + 1), &first,
+						   &count);
 	for (size_t i = 0; !err && i < count; i++) {
-		w->fd = fds[i].fd;
-		if (w->fd > after && w->fd <= NODE_FD_MAX && !list_number(list, w, w->fd))
+		w->fd = bpfrefs_snapshot_descriptor_at(snap, first + i)->fd;
+		if (w->fd > NODE_FD_MAX || !list_number(list, w, w->fd))
 			break;
 	}
 	bpfrefs_snapshot_unref(snap);

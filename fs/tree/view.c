@@ -130,6 +130,7 @@ static void ones_end(struct view *view, struct bpfrefs_snapshot *snap, int err)
 /* Called with the lock held. Drops it during the scan, and returns with it held. */
 static void scan_locked(struct view *view)
 {
+	const struct bpfrefs_snapshot_stats *stats;
 	struct bpfrefs_snapshot *snap = NULL, *old;
 	gint64 begun = g_get_monotonic_time();
 	uint64_t number = ++view->begun;
@@ -147,10 +148,14 @@ static void scan_locked(struct view *view)
 	ones_end(view, snap, err);
 	if (err)
 		return;
+	stats = bpfrefs_snapshot_stats(snap);
 	old = view->last;
 	view->last = snap;
 	view->found = (struct view_last){
-		.stats = *bpfrefs_snapshot_stats(snap),
+		.wall_ns = stats->wall_ns,
+		.took_ns = stats->took_ns,
+		.memory = stats->memory,
+		.attempts = stats->attempts,
 		.objects = bpfrefs_snapshot_object_count(snap),
 		.references = bpfrefs_snapshot_ref_count(snap),
 	};

@@ -198,7 +198,9 @@ static struct bpfrefs_root root_of(const struct root_search *search, const struc
 				   struct bpfrefs_key *keys)
 {
 	const struct graph *graph = search->graph;
-	struct bpfrefs_root root = { .ref = ref_of(search, chain), .chain = keys };
+	struct bpfrefs_root root = { .size = sizeof(root),
+				     .ref = ref_of(search, chain),
+				     .chain = keys };
 	const struct bpfrefs_process *process;
 
 	root.count = chain_keys(search, chain, keys);

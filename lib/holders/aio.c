@@ -37,7 +37,7 @@ static int walk(struct scan *scan)
 }
 
 const struct holder_class holder_aio = {
-	.pub = { "aio", keys },
+	.pub = { HOLDER_PUB("aio") },
 	.id = CLASS_AIO,
 	.no_hook = true,
 	.removes = removal_by_process,

@@ -78,7 +78,7 @@ static void end(void *data)
 }
 
 const struct holder_class holder_btf = {
-	.pub = { "btf", keys, 1u << BPFREFS_KIND_BTF, .holders = 1u << BPFREFS_KIND_BTF },
+	.pub = { HOLDER_PUB("btf"), 1u << BPFREFS_KIND_BTF, .holders = 1u << BPFREFS_KIND_BTF },
 	.id = CLASS_BTF,
 	.no_hook = true,
 	.removes = removal_by_process,

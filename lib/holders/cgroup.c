@@ -255,7 +255,7 @@ static void removes(struct removal *removal, const struct bpfrefs_ref *ref)
 }
 
 const struct holder_class holder_cgroup = {
-	.pub = { "cgroup", keys, 1u << BPFREFS_KIND_PROG },
+	.pub = { HOLDER_PUB("cgroup"), 1u << BPFREFS_KIND_PROG },
 	.id = CLASS_CGROUP,
 	.hook = "cgroup",
 	.hook_words = { [CGROUP_PATH] = "cgroup", [CGROUP_ID] = "cgroup_id" },

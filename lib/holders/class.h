@@ -41,6 +41,8 @@ struct holder_gap {
 #define HOLDER_FIELDS(LIST)                \
 	enum { LIST(HOLDER_FIELD_INDEX) }; \
 	static const char *const keys[] = { LIST(HOLDER_FIELD_NAME) NULL }
+/* The first members of struct bpfrefs_class. */
+#define HOLDER_PUB(name) sizeof(struct bpfrefs_class), name, keys
 
 /*
  * A holder class: everything about it. Each is defined in a file of its own, listed in

@@ -41,7 +41,7 @@ static int walk(struct scan *scan)
 }
 
 const struct holder_class holder_fanout = {
-	.pub = { "fanout", keys, 1u << BPFREFS_KIND_PROG },
+	.pub = { HOLDER_PUB("fanout"), 1u << BPFREFS_KIND_PROG },
 	.id = CLASS_FANOUT,
 	.hook = "fanout",
 	.hook_words = { [SOCKET_HOLDER_SHARE] = "" },

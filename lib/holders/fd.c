@@ -110,7 +110,7 @@ static int proc(struct scan *scan)
 }
 
 const struct holder_class holder_fd = {
-	.pub = { "fd", keys, .flags = BPFREFS_CLASS_DESCRIPTOR },
+	.pub = { HOLDER_PUB("fd"), .flags = BPFREFS_CLASS_DESCRIPTOR },
 	.id = CLASS_FD,
 	.no_hook = true,
 	.removes = removal_by_process,

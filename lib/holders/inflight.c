@@ -44,7 +44,7 @@ static int walk(struct scan *scan)
 }
 
 const struct holder_class holder_inflight = {
-	.pub = { "inflight", keys },
+	.pub = { HOLDER_PUB("inflight") },
 	.id = CLASS_INFLIGHT,
 	.no_hook = true,
 	.removes = removal_by_process,

@@ -73,7 +73,7 @@ static int walk(struct scan *scan)
 }
 
 const struct holder_class holder_io_uring = {
-	.pub = { "io_uring", keys },
+	.pub = { HOLDER_PUB("io_uring") },
 	.id = CLASS_IO_URING,
 	.no_hook = true,
 	.removes = removal_by_process,

@@ -70,7 +70,7 @@ static int proc(struct scan *scan)
 }
 
 const struct holder_class holder_iter = {
-	.pub = { "iter", keys, .flags = BPFREFS_CLASS_DESCRIPTOR },
+	.pub = { HOLDER_PUB("iter"), .flags = BPFREFS_CLASS_DESCRIPTOR },
 	.id = CLASS_ITER,
 	.no_hook = true,
 	.removes = removal_by_process,

@@ -137,7 +137,7 @@ static void removes(struct removal *removal, const struct bpfrefs_ref *ref)
 }
 
 const struct holder_class holder_keep = {
-	.pub = { "keep", keys, .flags = BPFREFS_CLASS_KEEP, .place = KEEP_PATH },
+	.pub = { HOLDER_PUB("keep"), .flags = BPFREFS_CLASS_KEEP, .place = KEEP_PATH },
 	.id = CLASS_KEEP,
 	.no_hook = true,
 	.removes = removes,

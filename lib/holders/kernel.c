@@ -97,7 +97,7 @@ static void removes(struct removal *removal, const struct bpfrefs_ref *ref)
 }
 
 const struct holder_class holder_kernel = {
-	.pub = { "kernel", keys, 1u << BPFREFS_KIND_BTF },
+	.pub = { HOLDER_PUB("kernel"), 1u << BPFREFS_KIND_BTF },
 	.id = CLASS_KERNEL,
 	.no_hook = true,
 	.removes = removes,

@@ -76,7 +76,7 @@ static void removes(struct removal *removal, const struct bpfrefs_ref *ref)
 }
 
 const struct holder_class holder_link = {
-	.pub = { "link", keys, .holders = 1u << BPFREFS_KIND_LINK },
+	.pub = { HOLDER_PUB("link"), .holders = 1u << BPFREFS_KIND_LINK },
 	.id = CLASS_LINK,
 	.no_hook = true,
 	.removes = removes,

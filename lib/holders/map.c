@@ -271,7 +271,7 @@ static void removes(struct removal *removal, const struct bpfrefs_ref *ref)
 }
 
 const struct holder_class holder_map = {
-	.pub = { "map", keys, .holders = 1u << BPFREFS_KIND_MAP },
+	.pub = { HOLDER_PUB("map"), .holders = 1u << BPFREFS_KIND_MAP },
 	.id = CLASS_MAP,
 	.hook = "sockmap",
 	.runs = runs,

@@ -37,7 +37,7 @@ static int walk(struct scan *scan)
 }
 
 const struct holder_class holder_mmap = {
-	.pub = { "mmap", keys },
+	.pub = { HOLDER_PUB("mmap") },
 	.id = CLASS_MMAP,
 	.no_hook = true,
 	.removes = removal_by_process,

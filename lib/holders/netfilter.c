@@ -275,7 +275,7 @@ static void removes(struct removal *removal, const struct bpfrefs_ref *ref)
 }
 
 const struct holder_class holder_netfilter = {
-	.pub = { "netfilter", keys, 1u << BPFREFS_KIND_PROG },
+	.pub = { HOLDER_PUB("netfilter"), 1u << BPFREFS_KIND_PROG },
 	.id = CLASS_NETFILTER,
 	.hook = "netfilter",
 	.removes = removes,

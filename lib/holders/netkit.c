@@ -30,7 +30,7 @@ static void removes(struct removal *removal, const struct bpfrefs_ref *ref)
 }
 
 const struct holder_class holder_netkit = {
-	.pub = { "netkit", keys, 1u << BPFREFS_KIND_PROG },
+	.pub = { HOLDER_PUB("netkit"), 1u << BPFREFS_KIND_PROG },
 	.id = CLASS_NETKIT,
 	.hook = "netkit",
 	.removes = removes,

@@ -37,7 +37,7 @@ static void removes(struct removal *removal, const struct bpfrefs_ref *ref)
 }
 
 const struct holder_class holder_netns = {
-	.pub = { "netns", keys, 1u << BPFREFS_KIND_PROG },
+	.pub = { HOLDER_PUB("netns"), 1u << BPFREFS_KIND_PROG },
 	.id = CLASS_NETNS,
 	.hook = "netns",
 	.removes = removes,

@@ -258,7 +258,7 @@ static void removes(struct removal *removal, const struct bpfrefs_ref *ref)
 }
 
 const struct holder_class holder_perf = {
-	.pub = { "perf", keys, 1u << BPFREFS_KIND_PROG },
+	.pub = { HOLDER_PUB("perf"), 1u << BPFREFS_KIND_PROG },
 	.id = CLASS_PERF,
 	.hook = "perf_event",
 	.runs = runs,

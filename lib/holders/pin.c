@@ -482,7 +482,7 @@ static void removes(struct removal *removal, const struct bpfrefs_ref *ref)
 }
 
 const struct holder_class holder_pin = {
-	.pub = { "pin", keys, .flags = BPFREFS_CLASS_PIN },
+	.pub = { HOLDER_PUB("pin"), .flags = BPFREFS_CLASS_PIN },
 	.id = CLASS_PIN,
 	.no_hook = true,
 	.removes = removes,

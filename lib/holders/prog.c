@@ -101,7 +101,7 @@ static int proc(struct scan *scan)
 }
 
 const struct holder_class holder_prog = {
-	.pub = { "prog", keys, .holders = 1u << BPFREFS_KIND_PROG },
+	.pub = { HOLDER_PUB("prog"), .holders = 1u << BPFREFS_KIND_PROG },
 	.id = CLASS_PROG,
 	.no_hook = true,
 	.removes = removal_by_process,

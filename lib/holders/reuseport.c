@@ -39,7 +39,7 @@ static int walk(struct scan *scan)
 }
 
 const struct holder_class holder_reuseport = {
-	.pub = { "reuseport", keys, 1u << BPFREFS_KIND_PROG },
+	.pub = { HOLDER_PUB("reuseport"), 1u << BPFREFS_KIND_PROG },
 	.id = CLASS_REUSEPORT,
 	.hook = "reuseport",
 	.hook_words = { [SOCKET_HOLDER_SHARE] = "" },

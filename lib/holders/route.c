@@ -167,7 +167,7 @@ static void removes(struct removal *removal, const struct bpfrefs_ref *ref)
 }
 
 const struct holder_class holder_route = {
-	.pub = { "route", keys, 1u << BPFREFS_KIND_PROG },
+	.pub = { HOLDER_PUB("route"), 1u << BPFREFS_KIND_PROG },
 	.id = CLASS_ROUTE,
 	.hook = "route",
 	.removes = removes,

@@ -326,7 +326,7 @@ static void removes(struct removal *removal, const struct bpfrefs_ref *ref)
 }
 
 const struct holder_class holder_socket = {
-	.pub = { "socket", keys },
+	.pub = { HOLDER_PUB("socket") },
 	.id = CLASS_SOCKET,
 	.hook = "socket",
 	.runs = runs,

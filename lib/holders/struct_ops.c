@@ -230,7 +230,7 @@ static void removes(struct removal *removal, const struct bpfrefs_ref *ref)
 }
 
 const struct holder_class holder_struct_ops = {
-	.pub = { "struct_ops", keys },
+	.pub = { HOLDER_PUB("struct_ops") },
 	.id = CLASS_STRUCT_OPS,
 	.hook = "struct_ops",
 	.runs = runs,

@@ -197,7 +197,7 @@ static void removes(struct removal *removal, const struct bpfrefs_ref *ref)
 }
 
 const struct holder_class holder_tc = {
-	.pub = { "tc", keys, 1u << BPFREFS_KIND_PROG },
+	.pub = { HOLDER_PUB("tc"), 1u << BPFREFS_KIND_PROG },
 	.id = CLASS_TC,
 	.hook = "tc",
 	.removes = removes,

@@ -40,7 +40,7 @@ static void removes(struct removal *removal, const struct bpfrefs_ref *ref)
 }
 
 const struct holder_class holder_tcx = {
-	.pub = { "tcx", keys, 1u << BPFREFS_KIND_PROG },
+	.pub = { HOLDER_PUB("tcx"), 1u << BPFREFS_KIND_PROG },
 	.id = CLASS_TCX,
 	.hook = "tcx",
 	.removes = removes,

@@ -98,7 +98,7 @@ static void removes(struct removal *removal, const struct bpfrefs_ref *ref)
 }
 
 const struct holder_class holder_tun = {
-	.pub = { "tun", keys, 1u << BPFREFS_KIND_PROG },
+	.pub = { HOLDER_PUB("tun"), 1u << BPFREFS_KIND_PROG },
 	.id = CLASS_TUN,
 	.hook = "tun",
 	.hook_words = { [SOCKET_HOLDER_SHARE] = "" },

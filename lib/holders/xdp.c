@@ -149,7 +149,7 @@ static void removes(struct removal *removal, const struct bpfrefs_ref *ref)
 }
 
 const struct holder_class holder_xdp = {
-	.pub = { "xdp", keys, 1u << BPFREFS_KIND_PROG },
+	.pub = { HOLDER_PUB("xdp"), 1u << BPFREFS_KIND_PROG },
 	.id = CLASS_XDP,
 	.hook = "xdp",
 	.runs = runs,

@@ -88,8 +88,8 @@ static int source_map_usercnt(struct bpfrefs_ctx *ctx, uint32_t id, uint64_t *us
 	return err;
 }
 
-static int source_mounted(struct bpfrefs_ctx *ctx, uint32_t major, uint32_t minor,
-			  struct bpfrefs_mounted *mounted)
+static int source_mounted(struct bpfrefs_ctx *ctx, uint32_t major, uint32_t minor, uint32_t *mounts,
+			  uint32_t *covered)
 {
 	struct walk_control *control = bpf_loader_control(ctx->source_data);
 	int err;
@@ -98,7 +98,8 @@ static int source_mounted(struct bpfrefs_ctx *ctx, uint32_t major, uint32_t mino
 	err = bpf_loader_call(ctx->source_data, "walk_mounted", NULL, NULL);
 	if (!err && control->ended != WALK_DONE)
 		err = -EAGAIN;
-	*mounted = (struct bpfrefs_mounted){ control->mounted, control->mounted_on };
+	*mounts = control->mounted;
+	*covered = control->mounted_on;
 	return err;
 }
 

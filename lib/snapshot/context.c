@@ -116,8 +116,10 @@ int bpfrefs_ctx_open(const struct bpfrefs_options *options, struct bpfrefs_ctx *
 
 	if (own.why)
 		*own.why = NULL;
-	if (err || own.source >= SOURCE_COUNT)
-		return -EINVAL;
+	if (!err && own.source >= SOURCE_COUNT)
+		err = -EINVAL;
+	if (err)
+		return err;
 	ctx = ctx_new(NULL);
 	ctx->memory = own.memory;
 	ctx->hide_self = own.hide_self;
@@ -222,15 +224,15 @@ int bpfrefs_info_read(struct bpfrefs_ctx *ctx, struct bpfrefs_key key, struct bp
 	return err;
 }
 
-int bpfrefs_mounted(struct bpfrefs_ctx *ctx, uint32_t major, uint32_t minor,
-		    struct bpfrefs_mounted *mounted)
+int bpfrefs_mounted(struct bpfrefs_ctx *ctx, uint32_t major, uint32_t minor, uint32_t *mounts,
+		    uint32_t *covered)
 {
 	int err;
 
 	if (!ctx->source->mounted)
 		return -EOPNOTSUPP;
 	ctx_lock(ctx);
-	err = ctx->source->mounted(ctx, major, minor, mounted);
+	err = ctx->source->mounted(ctx, major, minor, mounts, covered);
 	g_mutex_unlock(&ctx->lock);
 	return err;
 }
@@ -334,7 +336,8 @@ static void pause_before_retry(unsigned int attempt)
 
 int bpfrefs_snapshot_take(struct bpfrefs_ctx *ctx, struct bpfrefs_snapshot **out)
 {
-	struct bpfrefs_snapshot_stats stats = { .started_ns = now_ns(CLOCK_MONOTONIC),
+	struct bpfrefs_snapshot_stats stats = { .size = sizeof(stats),
+						.started_ns = now_ns(CLOCK_MONOTONIC),
 						.wall_ns = now_ns(CLOCK_REALTIME) };
 	struct bpfrefs_snapshot *snap = NULL;
 	bool done = false;
@@ -376,7 +379,8 @@ static bool is_exact(const struct bpfrefs_snapshot *snap, struct bpfrefs_key key
 int bpfrefs_snapshot_take_one(struct bpfrefs_ctx *ctx, struct bpfrefs_key key,
 			      struct bpfrefs_snapshot **out)
 {
-	struct bpfrefs_snapshot_stats stats = { .started_ns = now_ns(CLOCK_MONOTONIC),
+	struct bpfrefs_snapshot_stats stats = { .size = sizeof(stats),
+						.started_ns = now_ns(CLOCK_MONOTONIC),
 						.wall_ns = now_ns(CLOCK_REALTIME),
 						.attempts = 1 };
 	struct bpfrefs_snapshot *snap = NULL;

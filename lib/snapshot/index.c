@@ -131,7 +131,8 @@ static int by_descriptor(const void *a, const void *b)
 static void add_descriptor(GArray *all, const struct bpfrefs_ref *ref)
 {
 	struct bpfrefs_value fd = bpfrefs_ref_get(ref, "fd");
-	struct bpfrefs_descriptor found = { ref->pid, (uint32_t)fd.num, ref->target };
+	struct bpfrefs_descriptor found = { sizeof(found), ref->pid, (uint32_t)fd.num,
+					    ref->target };
 
 	if (ref->class->pub.flags & BPFREFS_CLASS_DESCRIPTOR && fd.type == BPFREFS_VALUE_NUM &&
 	    fd.num <= UINT32_MAX && bpfrefs_ref_get(ref, "tid").type == BPFREFS_VALUE_ABSENT)
@@ -249,15 +250,17 @@ int bpfrefs_snapshot_pid_holding(const struct bpfrefs_snapshot *snap, uint32_t p
 	return err ? err : each_equal(snap->by_pid, &probe, by_pid, fn, data);
 }
 
-/* Returns the index of the first descriptor of the process @pid or a higher one. */
-static size_t first_descriptor(const GArray *all, uint32_t pid)
+/* Returns the index of the descriptor @fd of the process @pid, or of the next one. */
+static size_t first_descriptor(const GArray *all, uint32_t pid, uint32_t fd)
 {
 	size_t low = 0, high = all->len;
 
 	while (low < high) {
 		size_t middle = low + (high - low) / 2;
+		const struct bpfrefs_descriptor *at =
+			&g_array_index(all, struct bpfrefs_descriptor, middle);
 
-		if (g_array_index(all, struct bpfrefs_descriptor, middle).pid < pid)
+		if (at->pid < pid || (at->pid == pid && at->fd < fd))
 			low = middle + 1;
 		else
 			high = middle;
@@ -265,17 +268,22 @@ static size_t first_descriptor(const GArray *all, uint32_t pid)
 	return low;
 }
 
-int bpfrefs_snapshot_descriptors(const struct bpfrefs_snapshot *snap, uint32_t pid,
-				 const struct bpfrefs_descriptor **first, size_t *count)
+int bpfrefs_snapshot_descriptors(const struct bpfrefs_snapshot *snap, uint32_t pid, uint32_t from,
+				 size_t *first, size_t *count)
 {
-	const GArray *all = snap->descriptors;
 	int err = index_once(to_index(snap), &to_index(snap)->has_descriptors, build_descriptors);
-	size_t start;
 
 	if (err)
 		return err;
-	start = first_descriptor(all, pid);
-	*first = &g_array_index(all, struct bpfrefs_descriptor, start);
-	*count = first_descriptor(all, pid + 1) - start;
+	*first = first_descriptor(snap->descriptors, pid, from);
+	*count = first_descriptor(snap->descriptors, pid + 1, 0) - *first;
 	return 0;
+}
+
+const struct bpfrefs_descriptor *bpfrefs_snapshot_descriptor_at(const struct bpfrefs_snapshot *snap,
+								size_t index)
+{
+	return index < snap->descriptors->len
+		       ? &g_array_index(snap->descriptors, struct bpfrefs_descriptor, index)
+		       : NULL;
 }

@@ -22,7 +22,7 @@ static inline int options_copy(void *to, size_t known, const void *from, size_t 
 	memcpy(to, from, MIN(known, size));
 	for (size_t i = known; i < size; i++)
 		if (((const char *)from)[i])
-			return -EINVAL;
+			return -E2BIG;
 	return 0;
 }
 

@@ -78,6 +78,7 @@ void owner_process(struct scan *scan, uint32_t pid, const char *comm)
 	process = arena_alloc(scan->snap->arena, sizeof(*process));
 	if (!process)
 		return;
+	process->size = sizeof(*process);
 	process->pid = pid;
 	process->comm = scan_str(scan, comm);
 	g_ptr_array_add(keepers, process);

@@ -185,6 +185,7 @@ static struct bpfrefs_process *new_process(struct bpfrefs_snapshot *snap, int pr
 
 	if (!process)
 		return NULL;
+	process->size = sizeof(*process);
 	process->pid = pid;
 	if (proc_comm(proc_fd, pid, comm))
 		process->comm = arena_str(snap->arena, comm);

@@ -179,8 +179,8 @@ struct source {
 	 */
 	int (*map_usercnt)(struct bpfrefs_ctx *ctx, uint32_t id, uint64_t *usercnt);
 	/* Like bpfrefs_mounted(), with ctx->lock held. NULL if the source cannot count mounts. */
-	int (*mounted)(struct bpfrefs_ctx *ctx, uint32_t major, uint32_t minor,
-		       struct bpfrefs_mounted *mounted);
+	int (*mounted)(struct bpfrefs_ctx *ctx, uint32_t major, uint32_t minor, uint32_t *mounts,
+		       uint32_t *covered);
 };
 
 extern const struct source source_bpf, source_proc;

@@ -23,10 +23,12 @@ struct scan *scan_new(struct bpfrefs_ctx *ctx, const struct holder_class *const 
 	scan->snap = snapshot_new();
 	arena_limit(scan->snap->arena, ctx ? ctx->memory : 0);
 	if (ctx)
-		scan->snap->self =
-			(struct bpfrefs_self){ .pid = ctx->self, .left_out = ctx->hide_self };
+		scan->snap->self = (struct bpfrefs_self){ .size = sizeof(struct bpfrefs_self),
+							  .pid = ctx->self,
+							  .left_out = ctx->hide_self };
 	for (unsigned int i = 0; classes[i]; i++) {
 		struct bpfrefs_class_status status = {
+			.size = sizeof(status),
 			.class_ = &classes[i]->pub,
 			.source = "?",
 		};
@@ -183,6 +185,7 @@ struct bpfrefs_object *scan_object_add(struct scan *scan, struct bpfrefs_key key
 		return &scan->spare.pub;
 	object = &added->pub;
 	idmap_fill(by_key, place, key_number(key), object);
+	object->size = sizeof(*object);
 	object->key = key;
 	object->refcnt = BPFREFS_UNKNOWN;
 	object->usercnt = key.kind == BPFREFS_KIND_MAP ? BPFREFS_UNKNOWN : 0;
@@ -291,6 +294,7 @@ void scan_process(struct scan *scan, uint32_t pid, const char *comm)
 	process = arena_alloc(scan->snap->arena, sizeof(*process));
 	if (!process)
 		return;
+	process->size = sizeof(*process);
 	process->pid = pid;
 	process->comm = scan_str(scan, comm);
 	g_ptr_array_add(all, process);
@@ -317,6 +321,7 @@ void scan_bpffs(struct scan *scan, uint32_t major, uint32_t minor, uint64_t pins
 		bpffs = arena_alloc(scan->snap->arena, sizeof(*bpffs));
 		if (!bpffs)
 			return;
+		bpffs->size = sizeof(*bpffs);
 		bpffs->major = major;
 		bpffs->minor = minor;
 		g_ptr_array_add(scan->snap->bpffs, bpffs);
@@ -330,21 +335,27 @@ void scan_bpffs_mount(struct scan *scan, uint32_t major, uint32_t minor,
 {
 	struct bpfrefs_bpffs *bpffs = bpffs_find(scan, major, minor);
 	size_t count = bpffs ? bpffs->mount_count : 0;
-	struct bpfrefs_mount *mounts;
+	const struct bpfrefs_mount **mounts;
+	struct bpfrefs_mount *copy;
 
 	if (!bpffs)
 		return;
-	mounts = (struct bpfrefs_mount *)bpffs->mounts;
+	mounts = (const struct bpfrefs_mount **)bpffs->mounts;
 	if ((count & (count - 1)) == 0) { /* full: there is room for 1, 2, 4 and so on */
 		mounts = arena_alloc(scan->snap->arena, MAX(2 * count, 1) * sizeof(*mounts));
 		if (!mounts)
 			return;
 		if (count)
 			memcpy(mounts, bpffs->mounts, count * sizeof(*mounts));
+		bpffs->mounts = mounts;
 	}
-	mounts[count] = *mount;
-	mounts[count].path = scan_str(scan, mount->path);
-	bpffs->mounts = mounts;
+	copy = arena_alloc(scan->snap->arena, sizeof(*copy));
+	if (!copy)
+		return;
+	*copy = *mount;
+	copy->size = sizeof(*copy);
+	copy->path = scan_str(scan, mount->path);
+	mounts[count] = copy;
 	bpffs->mount_count++;
 }
 

@@ -38,10 +38,9 @@ static int add_line(GString *out, struct bpfrefs_ctx *ctx, const struct sink_obj
 {
 	const struct bpfrefs_snapshot *snap = objects->snap;
 	struct holding holding = { .memlock = objects->memlock };
-	const struct bpfrefs_descriptor *first;
 	uint64_t mnt_ns, net_ns;
-	size_t fds;
-	int err = bpfrefs_snapshot_descriptors(snap, process->pid, &first, &fds);
+	size_t first, fds;
+	int err = bpfrefs_snapshot_descriptors(snap, process->pid, 0, &first, &fds);
 
 	if (!err)
 		err = bpfrefs_snapshot_pid_holding(snap, process->pid, add_held, &holding);

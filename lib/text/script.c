@@ -401,7 +401,9 @@ int bpfrefs_object_to_script(struct bpfrefs_ctx *ctx, const struct bpfrefs_snaps
 	struct bpfrefs_script_options own = { 0 };
 	int err = options_copy(&own, sizeof(own), options, options->size);
 
-	if (err || !own.mountpoint)
+	if (err)
+		return err;
+	if (!own.mountpoint)
 		return -EINVAL;
 	if (!object)
 		return -ENOENT;

@@ -40,7 +40,7 @@ const struct bpfrefs_field *bpfrefs_info_field(const struct bpfrefs_info *info, 
 
 void info_num(struct bpfrefs_info *info, const char *key, uint64_t num)
 {
-	struct bpfrefs_field field = { .num = num };
+	struct bpfrefs_field field = { .size = sizeof(field), .num = num };
 
 	field.key = g_string_chunk_insert_const(info->strings, key);
 	g_array_append_val(info->fields, field);
@@ -48,7 +48,7 @@ void info_num(struct bpfrefs_info *info, const char *key, uint64_t num)
 
 void info_str(struct bpfrefs_info *info, const char *key, const char *str)
 {
-	struct bpfrefs_field field = { .num = 0 };
+	struct bpfrefs_field field = { .size = sizeof(field) };
 
 	field.key = g_string_chunk_insert_const(info->strings, key);
 	field.str = g_string_chunk_insert(info->strings, str);

@@ -247,6 +247,27 @@ def symbols():
             [f"has no comment for its manual page: {x}" for x in sorted(declared - pages())])
 
 
+def grow():
+    """A public structure begins with its size, so that a later version can add members at the end. It
+    has no padding there, where a new member would be inside the size of an older version."""
+    copied = {"bpfrefs_key", "bpfrefs_value"}  # passed by value: see the first comment of the header
+    code = re.sub(r"/\*.*?\*/", "", (TOP / "lib" / "bpfrefs.h").read_text(), flags=re.S)
+    found = re.findall(r"^struct (\w+) \{(.*?)^\};", code, re.M | re.S)
+    wrong = [] if {name for name, _ in found} > copied and len(found) > 10 else ["too few structures"]
+    asserts = ["#include <bpfrefs.h>"]
+    for name, body in found:
+        members = re.findall(r"(\w+)(?:\[\w*\])?;", body)
+        if name not in copied and not re.match(r"\s*size_t size;", body):
+            wrong.append(f"struct {name} does not begin with size_t size")
+        if name not in copied:
+            last = members[-1]
+            asserts.append(f"_Static_assert(offsetof(struct {name}, {last}) + sizeof(((struct {name} *)0)->{last})"
+                           f" == sizeof(struct {name}), \"struct {name} ends with padding\");")
+    done = subprocess.run(["cc", "-fsyntax-only", "-x", "c", "-I", str(TOP / "lib"), "-"], text=True,
+                          input="\n".join(asserts) + "\n", capture_output=True, check=False)
+    return wrong + [x for x in done.stderr.splitlines() if "error: " in x]
+
+
 def pages():
     """The functions that have a manual page."""
     out = subprocess.run([sys.executable, str(TOP / "docs" / "man3.py"),
@@ -338,7 +359,7 @@ def hosts():
 
 def main():
     tests = [spdx, sizes, tags, externs, includes, structures, machines, words, classes, symbols,
-             threat_model, install, documents, hosts]
+             grow, threat_model, install, documents, hosts]
     print(f"1..{len(tests)}")
     failed = 0
     for number, test in enumerate(tests, 1):

@@ -50,7 +50,7 @@ static void removes(struct removal *removal, const struct bpfrefs_ref *ref)
 }
 
 const struct holder_class holder_toy = {
-	.pub = { "toy", keys, 1u << BPFREFS_KIND_MAP },
+	.pub = { HOLDER_PUB("toy"), 1u << BPFREFS_KIND_MAP },
 	.id = CLASS_TOY,
 	.no_hook = true,
 	.removes = removes,

@@ -568,12 +568,14 @@ static void add_references(struct scan *scan, const struct fake *fake)
 
 static void add_bpffs(struct scan *scan)
 {
-	struct bpfrefs_mount mount = { 4026531841, 1, "/sys/fs/bpf", true };
+	struct bpfrefs_mount mount = {
+		.mnt_ns = 4026531841, .pid = 1, .here = true, .path = "/sys/fs/bpf"
+	};
 
 	scan_bpffs(scan, MAJOR, MINOR, 3, true);
 	scan_bpffs_options(scan, MAJOR, MINOR, "rw,gidx=7,mode=700,delegate_maps=hash:array");
 	scan_bpffs_mount(scan, MAJOR, MINOR, &mount);
-	mount = (struct bpfrefs_mount){ 4026532000, 0, NULL, false };
+	mount = (struct bpfrefs_mount){ .mnt_ns = 4026532000 };
 	scan_bpffs_mount(scan, MAJOR, MINOR, &mount);
 	scan_bpffs(scan, MAJOR, MINOR + 1, 0, false);
 	scan_bpffs_dir(scan, MAJOR, MINOR, 1, "/");

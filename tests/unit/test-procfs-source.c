@@ -104,7 +104,7 @@ TEST(options_of_another_size)
 
 	options.later = 1;
 	options.known.why = &why;
-	g_assert_cmpint(bpfrefs_ctx_open(&options.known, &ctx), ==, -EINVAL);
+	g_assert_cmpint(bpfrefs_ctx_open(&options.known, &ctx), ==, -E2BIG);
 	g_assert_null(why);
 	options.known.size = sizeof(options.known.size) - 1;
 	g_assert_cmpint(bpfrefs_ctx_open(&options.known, &ctx), ==, -EINVAL);

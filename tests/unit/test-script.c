@@ -193,15 +193,22 @@ TEST(quotes)
 	}
 }
 
-TEST_SCANNED(options_without_a_mountpoint)
+TEST_SCANNED(options_that_are_refused)
 {
 	struct bpfrefs_script_options options = { .size = offsetof(typeof(options), major) };
+	struct {
+		struct bpfrefs_script_options known;
+		uint64_t later;
+	} newer = { { .size = sizeof(newer), .mountpoint = "/m" }, .later = 1 };
 	struct bpfrefs_snapshot *snap = NULL;
 
 	g_assert_cmpint(bpfrefs_snapshot_take(fake->fs.ctx, &snap), ==, 0);
 	g_assert_cmpint(
 		bpfrefs_object_to_script(fake->fs.ctx, snap, fake_map, &options, NULL, NULL), ==,
 		-EINVAL);
+	g_assert_cmpint(
+		bpfrefs_object_to_script(fake->fs.ctx, snap, fake_map, &newer.known, NULL, NULL),
+		==, -E2BIG);
 	bpfrefs_snapshot_unref(snap);
 }
 

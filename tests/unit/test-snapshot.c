@@ -110,10 +110,9 @@ static void add_descriptor(struct scan *scan, struct bpfrefs_key key, uint32_t p
 TEST(descriptors_are_found)
 {
 	static const uint32_t fds[] = { 3, 9, 700 };
-	const struct bpfrefs_descriptor *found;
 	struct scan *scan = begin();
 	struct bpfrefs_snapshot *snap;
-	size_t count;
+	size_t first, count;
 
 	set_class(scan, "fd");
 	add_descriptor(scan, map12, 100, 700);
@@ -128,18 +127,65 @@ TEST(descriptors_are_found)
 	add_descriptor(scan, map12, 100, 11);
 	snap = end(scan);
 
-	g_assert_cmpint(bpfrefs_snapshot_descriptors(snap, 100, &found, &count), ==, 0);
+	g_assert_cmpint(bpfrefs_snapshot_descriptors(snap, 100, 0, &first, &count), ==, 0);
 	g_assert_cmpuint(count, ==, 3);
 	for (size_t i = 0; i < count; i++)
-		g_assert_cmpuint(found[i].fd, ==, fds[i]);
-	g_assert_cmpint(found[1].key.kind, ==, BPFREFS_KIND_PROG);
-	g_assert_cmpint(bpfrefs_snapshot_descriptors(snap, 99, &found, &count), ==, 0);
+		g_assert_cmpuint(bpfrefs_snapshot_descriptor_at(snap, first + i)->fd, ==, fds[i]);
+	g_assert_cmpint(bpfrefs_snapshot_descriptor_at(snap, first + 1)->key.kind, ==,
+			BPFREFS_KIND_PROG);
+	g_assert_cmpint(bpfrefs_snapshot_descriptors(snap, 100, 9, &first, &count), ==, 0);
+	g_assert_cmpuint(count, ==, 2);
+	g_assert_cmpuint(bpfrefs_snapshot_descriptor_at(snap, first)->fd, ==, 9);
+	g_assert_cmpint(bpfrefs_snapshot_descriptors(snap, 100, 10, &first, &count), ==, 0);
 	g_assert_cmpuint(count, ==, 1);
-	g_assert_cmpuint(found->fd, ==, 5);
-	g_assert_cmpint(bpfrefs_snapshot_descriptors(snap, 98, &found, &count), ==, 0);
+	g_assert_cmpint(bpfrefs_snapshot_descriptors(snap, 100, 701, &first, &count), ==, 0);
 	g_assert_cmpuint(count, ==, 0);
-	g_assert_cmpint(bpfrefs_snapshot_descriptors(snap, 101, &found, &count), ==, 0);
+	g_assert_null(bpfrefs_snapshot_descriptor_at(snap, first));
+	g_assert_cmpint(bpfrefs_snapshot_descriptors(snap, 99, 0, &first, &count), ==, 0);
+	g_assert_cmpuint(count, ==, 1);
+	g_assert_cmpuint(bpfrefs_snapshot_descriptor_at(snap, first)->fd, ==, 5);
+	g_assert_cmpint(bpfrefs_snapshot_descriptors(snap, 98, 0, &first, &count), ==, 0);
 	g_assert_cmpuint(count, ==, 0);
+	g_assert_cmpint(bpfrefs_snapshot_descriptors(snap, 101, 0, &first, &count), ==, 0);
+	g_assert_cmpuint(count, ==, 0);
+	bpfrefs_snapshot_unref(snap);
+}
+
+#define ASSERT_SIZED(structure) g_assert_cmpuint((structure)->size, ==, sizeof(*(structure)))
+
+/* A caller asks the size whether the library which is running has a member. */
+TEST_SCANNED(structures_begin_with_their_size)
+{
+	struct bpfrefs_process older = { .size = offsetof(struct bpfrefs_process, comm) };
+	const struct bpfrefs_bpffs *bpffs;
+	struct bpfrefs_snapshot *snap = NULL;
+	struct bpfrefs_info *info = NULL;
+	size_t first, count;
+
+	g_assert_true(BPFREFS_HAS(&older, pid));
+	g_assert_false(BPFREFS_HAS(&older, comm));
+	g_assert_cmpint(bpfrefs_snapshot_take(fake->fs.ctx, &snap), ==, 0);
+	ASSERT_SIZED(bpfrefs_snapshot_stats(snap));
+	ASSERT_SIZED(bpfrefs_snapshot_self(snap));
+	for (size_t i = 0; bpfrefs_snapshot_object(snap, i); i++)
+		ASSERT_SIZED(bpfrefs_snapshot_object(snap, i));
+	for (size_t i = 0; bpfrefs_snapshot_process(snap, i); i++)
+		ASSERT_SIZED(bpfrefs_snapshot_process(snap, i));
+	for (size_t i = 0; bpfrefs_snapshot_class(snap, i); i++) {
+		ASSERT_SIZED(bpfrefs_snapshot_class(snap, i));
+		ASSERT_SIZED(bpfrefs_snapshot_class(snap, i)->class_);
+	}
+	bpffs = bpfrefs_snapshot_bpffs(snap, 0);
+	ASSERT_SIZED(bpffs);
+	g_assert_cmpuint(bpffs->mount_count, ==, 2);
+	for (size_t i = 0; i < bpffs->mount_count; i++)
+		ASSERT_SIZED(bpffs->mounts[i]);
+	g_assert_cmpint(bpfrefs_snapshot_descriptors(snap, 0, 0, &first, &count), ==, 0);
+	ASSERT_SIZED(bpfrefs_snapshot_descriptor_at(snap, first));
+	g_assert_cmpint(bpfrefs_info_read(fake->fs.ctx, fake_map, &info), ==, 0);
+	for (size_t i = 0; bpfrefs_info_field(info, i); i++)
+		ASSERT_SIZED(bpfrefs_info_field(info, i));
+	bpfrefs_info_free(info);
 	bpfrefs_snapshot_unref(snap);
 }
 
