@@ -181,6 +181,19 @@ def structures():
     return wrong
 
 
+def copies():
+    """No program has a variable of a kernel structure's type: a copy would have the layout of our
+    declaration, not that of the kernel (tests/kernel/helpers/programs-fields.c rests on this)."""
+    tags = set(re.findall(r"^(?:struct|union) (\w+) \{", (TOP / "lib/bpf/kernel.h").read_text(), re.M))
+    wrong = [] if len(tags) > 100 else ["too few structures were found"]
+    for name in sources():
+        for number, line in enumerate(lines(name) if re.match(r"lib/bpf/.*\.bpf\.", name) else [], 1):
+            said = re.search(r"\b(?:struct|union) (\w+) \w+\s*[=;,[]", line)
+            if said and said[1] in tags:
+                wrong.append(f"{name}:{number}: {line}")
+    return wrong
+
+
 # What is otherwise on another machine: the order of bytes, its name, and numbers of system calls.
 OF_ONE_MACHINE = re.compile(r"""["']little["']|["']big["']|pack\w*\(["'][<>]|uname\(\)\.machine|"""
                             r"""syscall\((?:ctypes\.\w+\()?\d|\bPAGE\w* = 4096""")
@@ -358,8 +371,8 @@ def hosts():
 
 
 def main():
-    tests = [spdx, sizes, tags, externs, includes, structures, machines, words, classes, symbols,
-             grow, threat_model, install, documents, hosts]
+    tests = [spdx, sizes, tags, externs, includes, structures, copies, machines, words, classes,
+             symbols, grow, threat_model, install, documents, hosts]
     print(f"1..{len(tests)}")
     failed = 0
     for number, test in enumerate(tests, 1):
