@@ -3,21 +3,22 @@
  * The congestion control that a network namespace gives to new sockets, which it holds as a socket
  * does (tcp_set_default_congestion_control(), tcp_sk_init()).
  */
+#include "bpf/net.bpf.h"
 #include "bpf/struct_ops.bpf.h"
-#include "bpf/walk.bpf.h"
 
-SEC("syscall")
-int walk_default_ops(void *ctx)
+static __always_inline bool default_begin(void)
 {
 	struct net *net = (struct net *)walk.net.net;
 	const struct tcp_congestion_ops *ops = BPF_CORE_READ(net, ipv4.tcp_congestion_control);
 	struct bpf_map *map = ops ? map_of_ops(ops, BPF_CORE_READ(ops, owner)) : NULL;
 	struct walk_sock *out = walk_room();
 
-	walk.ended = WALK_DONE;
-	walk.net.gone = BPF_CORE_READ(net, ns.inum) != walk.net.inum;
-	if (!map || !out || walk.net.gone)
-		return 0;
+	if (!net_is_there() || !map)
+		return false;
+	if (!out) {
+		walk.ended = WALK_FULL;
+		return false;
+	}
 	__builtin_memset(out, 0, sizeof(*out));
 	out->use.what = (__u64)&net->ipv4.tcp_congestion_control;
 	out->use.fd = WALK_NO_FD;
@@ -25,7 +26,9 @@ int walk_default_ops(void *ctx)
 	out->use.count = 1;
 	out->netns = walk.net.inum;
 	walk_emit(&out->use.rec, WALK_SOCK, sizeof(*out), BPF_CORE_READ(map, id));
-	return 0;
+	return false;
 }
+
+NET_PROGRAM(walk_default_ops, default_begin, net_no_step)
 
 char LICENSE[] SEC("license") = "GPL";

@@ -52,7 +52,7 @@ __attribute__((noinline)) int walk_tree_go(__u64 node, __u64 parent, __u64 left,
 }
 
 /* at[0]: a node; at[1]: the node visited before; at[2]: a route of the node at[0]. */
-static int tree6_step(__u32 index, void *ctx)
+static __always_inline int tree6_step(void)
 {
 	struct fib6_node *node = (void *)walk.net.at[0];
 	struct fib6_info *route = (void *)walk.net.at[2];
@@ -76,23 +76,21 @@ static int tree6_step(__u32 index, void *ctx)
 	return walk.ended != WALK_DONE ? 1 : 0;
 }
 
-/* Emits the routes with programs of the IPv6 table walk.net.object, whose id is walk.net.arg. */
-SEC("syscall")
-int walk_fib6(void *ctx)
+static __always_inline bool fib6_begin(void)
 {
 	struct fib6_table *table = (void *)walk.net.object;
 
 	if (!net_is_there())
-		return 0;
+		return false;
 	walk.net.gone = BPF_CORE_READ(table, tb6_id) != walk.net.arg;
-	if (walk.net.gone)
-		return 0;
 	if (!walk.net.at[0] && !walk.net.at[1])
 		walk.net.at[0] =
 			walk.net.object + bpf_core_field_offset(struct fib6_table, tb6_root);
-	run_steps(tree6_step);
-	return 0;
+	return !walk.net.gone;
 }
+
+/* Emits the routes with programs of the IPv6 table walk.net.object, whose id is walk.net.arg. */
+NET_PROGRAM(walk_fib6, fib6_begin, tree6_step)
 
 static __always_inline void emit_nexthop(struct nexthop *nexthop)
 {
@@ -109,7 +107,7 @@ static __always_inline void emit_nexthop(struct nexthop *nexthop)
 	walk_emit(&out->rec, WALK_ROUTE, sizeof(*out), 0);
 }
 
-static int nexthop_step(__u32 index, void *ctx)
+static __always_inline int nexthop_step(void)
 {
 	struct rb_node *node = (void *)walk.net.at[0];
 	__u64 parent;
@@ -126,18 +124,18 @@ static int nexthop_step(__u32 index, void *ctx)
 	return walk.ended != WALK_DONE ? 1 : 0;
 }
 
-/* Emits the nexthop objects with programs of a namespace. */
-SEC("syscall")
-int walk_nexthops(void *ctx)
+static __always_inline bool nexthops_begin(void)
 {
 	struct net *net = (void *)walk.net.net;
 
 	if (!net_is_there())
-		return 0;
+		return false;
 	if (!walk.net.at[0] && !walk.net.at[1])
 		walk.net.at[0] = (__u64)BPF_CORE_READ(net, nexthop.rb_root.rb_node);
-	run_steps(nexthop_step);
-	return 0;
+	return true;
 }
+
+/* Emits the nexthop objects with programs of a namespace. */
+NET_PROGRAM(walk_nexthops, nexthops_begin, nexthop_step)
 
 char LICENSE[] SEC("license") = "GPL";

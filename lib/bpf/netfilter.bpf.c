@@ -157,7 +157,7 @@ static __always_inline struct nf_hook_entries *hook_entries_at(__u64 place)
  * at[0]: a place; at[1]: a hook there; at[2]: the hooks of NAT for the hook before; at[3]: the
  * index in these.
  */
-static int hook_step(__u32 index, void *ctx)
+static __always_inline int hook_step(void)
 {
 	struct nf_hook_entries *nat = (void *)walk.net.at[2], *behind;
 	struct nf_hook_ops *ops;
@@ -190,12 +190,6 @@ static int hook_step(__u32 index, void *ctx)
 }
 
 /* Emits the tables of a namespace that have hooks, each once for each of its hooks. */
-SEC("syscall")
-int walk_rulesets(void *ctx)
-{
-	if (net_is_there())
-		run_steps(hook_step);
-	return 0;
-}
+NET_PROGRAM(walk_rulesets, net_is_there, hook_step)
 
 char LICENSE[] SEC("license") = "GPL";

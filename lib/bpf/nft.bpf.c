@@ -71,7 +71,7 @@ static __always_inline void expr_step(struct nft_rule *rule)
  * at[0]: the next chain; at[1]: a rule of the chain at[3], 0: none; at[2]: the offset of an
  * expression in the rule.
  */
-static int nft_step(__u32 index, void *ctx)
+static __always_inline int nft_step(void)
 {
 	struct list_head *node = (void *)walk.net.at[0];
 	struct nft_chain *chain = chain_at(walk.net.at[0]);
@@ -103,22 +103,20 @@ static int nft_step(__u32 index, void *ctx)
 	return list_go((void *)walk.net.at[1], &walk.net.at[1]) ? 0 : 1;
 }
 
-/* Emits the rules with programs of the table walk.net.object. */
-SEC("syscall")
-int walk_nft(void *ctx)
+static __always_inline bool nft_begin(void)
 {
 	struct nft_table *table = (void *)walk.net.object;
 
-	if (!net_is_there() || !bpf_core_type_exists(struct nft_table))
-		return 0;
+	if (!net_is_there())
+		return false;
 	walk.net.gone = !node_fits((void *)table + bpf_core_field_offset(struct nft_table, list));
-	if (walk.net.gone)
-		return 0;
-	if (!walk.net.at[0])
+	if (!walk.net.gone && !walk.net.at[0])
 		walk.net.at[0] = (__u64)BPF_CORE_READ(table, chains.next);
-	run_steps(nft_step);
-	return 0;
+	return !walk.net.gone;
 }
+
+/* Emits the rules with programs of the table walk.net.object. */
+NET_PROGRAM_IF(bpf_core_type_exists(struct nft_table), walk_nft, nft_begin, nft_step)
 
 /* --------------------------------------------------------- all tables --- */
 
@@ -153,7 +151,7 @@ static __always_inline __u32 nft_search_init(struct net *net, struct nft_search 
  * at[0]: a node of the list of tables. Its head is not in a table, but in what nftables has for the
  * namespace.
  */
-static int head_step(__u32 index, void *ctx)
+static __always_inline int head_step(void)
 {
 	struct nft_search search = { .node = walk.net.at[0] };
 	__u32 count = nft_search_init((void *)walk.net.net, &search);
@@ -166,31 +164,32 @@ static int head_step(__u32 index, void *ctx)
 			       ? 0
 			       : 1;
 	out = walk_room();
-	if (out) {
-		__builtin_memset(out, 0, sizeof(*out));
-		walk_emit(&out->rec, WALK_RULESET, sizeof(*out), search.found);
+	if (!out) {
+		walk.ended = WALK_FULL;
+		return 1;
 	}
+	__builtin_memset(out, 0, sizeof(*out));
+	walk_emit(&out->rec, WALK_RULESET, sizeof(*out), search.found);
 	return 1;
 }
 
-/* Emits, as the id of a record, the number by which a namespace leads to its tables of nftables. */
-SEC("syscall")
-int walk_nft_head(void *ctx)
+static __always_inline bool head_begin(void)
 {
 	struct nft_table *table = (void *)walk.net.object;
 
-	if (!net_is_there() || !bpf_core_type_exists(struct nftables_pernet))
-		return 0;
+	if (!net_is_there())
+		return false;
 	walk.net.at[0] = (__u64)table + bpf_core_field_offset(struct nft_table, list);
 	walk.net.at[1] = walk.net.at[0];
 	walk.net.gone = !node_fits((void *)walk.net.at[0]);
-	if (!walk.net.gone)
-		bpf_loop(STEPS_MAX, head_step, NULL, 0);
-	return 0;
+	return !walk.net.gone;
 }
 
+/* Emits, as the id of a record, the number by which a namespace leads to its tables of nftables. */
+NET_PROGRAM_IF(bpf_core_type_exists(struct nftables_pernet), walk_nft_head, head_begin, head_step)
+
 /* at[0]: a table; at[1]: the list's head. */
-static int table_step(__u32 index, void *ctx)
+static __always_inline int table_step(void)
 {
 	struct list_head *node = (void *)walk.net.at[0];
 	struct nft_table *table = (void *)node - bpf_core_field_offset(struct nft_table, list);
@@ -211,27 +210,28 @@ static int table_step(__u32 index, void *ctx)
 	return list_go(node, &walk.net.at[0]) ? 0 : 1;
 }
 
-/* Emits all tables of nftables of a namespace; walk.net.arg is the number from walk_nft_head. */
-SEC("syscall")
-int walk_nft_tables(void *ctx)
+static __always_inline bool tables_begin(void)
 {
 	struct nft_search search = {};
 	struct list_head *head = NULL;
 
-	if (!net_is_there() || !bpf_core_type_exists(struct nftables_pernet))
-		return 0;
+	if (!net_is_there())
+		return false;
 	if (walk.net.arg >= nft_search_init((void *)walk.net.net, &search))
-		return 0;
+		return false;
 	bpf_probe_read_kernel(&head, sizeof(head),
 			      (void *)search.gen + walk.net.arg * sizeof(head));
 	if (!head)
-		return 0;
+		return false;
 	head = (void *)head + bpf_core_field_offset(struct nftables_pernet, tables);
 	walk.net.at[1] = (__u64)head;
 	if (!walk.net.at[0])
 		walk.net.at[0] = (__u64)BPF_CORE_READ(head, next);
-	run_steps(table_step);
-	return 0;
+	return true;
 }
+
+/* Emits all tables of nftables of a namespace; walk.net.arg is the number from walk_nft_head. */
+NET_PROGRAM_IF(bpf_core_type_exists(struct nftables_pernet), walk_nft_tables, tables_begin,
+	       table_step)
 
 char LICENSE[] SEC("license") = "GPL";

@@ -215,7 +215,7 @@ static __always_inline __u64 kind_part(struct Qdisc *qdisc, __u64 part)
 	return 0;
 }
 
-static int packet_step(__u32 index, void *ctx)
+static __always_inline int packet_step(void)
 {
 	struct Qdisc *qdisc = (struct Qdisc *)walk.net.object;
 	struct sk_buff *skb = (void *)walk.net.at[1];
@@ -239,22 +239,20 @@ static int packet_step(__u32 index, void *ctx)
 	return 0;
 }
 
-/* Emits what closed sockets hold that have packets in the qdisc walk.net.object of kind walk.net.arg. */
-SEC("syscall")
-int walk_packets(void *ctx)
+static __always_inline bool packets_begin(void)
 {
 	struct Qdisc *qdisc = (struct Qdisc *)walk.net.object;
 
 	if (!net_is_there())
-		return 0;
+		return false;
 	walk.net.gone = (__u64)BPF_CORE_READ(qdisc, dev_queue, dev, nd_net.net) != walk.net.net;
-	if (walk.net.gone)
-		return 0;
 	walk_table.emitted = 1; /* what is found is no process's */
 	walk_packet_sock = 0;
-	run_steps(packet_step);
-	return 0;
+	return !walk.net.gone;
 }
+
+/* Emits what closed sockets hold that have packets in the qdisc walk.net.object of kind walk.net.arg. */
+NET_PROGRAM(walk_packets, packets_begin, packet_step)
 
 /* ------------------------------------------------------------------ TCP --- */
 
@@ -298,7 +296,7 @@ int walk_tcp_chain(__u64 first, __u64 bucket, __u64 count)
 }
 
 /* at[0]: the first bucket of the next so many, all of which are walked again where one was not done. */
-static int buckets_step(__u32 index, void *ctx)
+static __always_inline int buckets_step(void)
 {
 	struct inet_hashinfo *table = (struct inet_hashinfo *)walk_tcp_table;
 	__u64 count = (__u64)BPF_CORE_READ(table, ehash_mask) + 1, at = walk.net.at[0];
@@ -320,27 +318,28 @@ static int buckets_step(__u32 index, void *ctx)
 	return 0;
 }
 
-/*
- * Emits what closed TCP sockets hold, of the table of the namespace walk.net.net; walk.net.arg: unless
- * it is the one that was walked last.
- */
-SEC("syscall")
-int walk_tcp(void *ctx)
+static __always_inline bool tcp_begin(void)
 {
 	struct net *net = (void *)walk.net.net;
 	__u64 table;
 
-	if (!net_is_there() || !bpf_core_type_exists(struct inet_timewait_death_row))
-		return 0;
+	if (!net_is_there())
+		return false;
 	table = (__u64)BPF_CORE_READ(net, ipv4.tcp_death_row.hashinfo);
-	if (!table || (walk.net.arg && table == walk_tcp_table && !walk.net.at[1]))
-		return 0;
+	if (!table || (walk.list_at && table == walk_tcp_table && !walk.net.at[1]))
+		return false;
 	walk_tcp_table = table;
 	walk.net.at[1] = 1; /* begun */
 	walk_table.emitted = 1;
 	walk_packet_sock = 0;
-	run_steps(buckets_step);
-	return 0;
+	return true;
 }
+
+/*
+ * Emits what closed TCP sockets hold, of the table of the namespace walk.net.net; walk.net.arg: unless
+ * it is the one that was walked last.
+ */
+NET_PROGRAM_IF(bpf_core_type_exists(struct inet_timewait_death_row), walk_tcp, tcp_begin,
+	       buckets_step)
 
 char LICENSE[] SEC("license") = "GPL";

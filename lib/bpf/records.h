@@ -75,7 +75,8 @@
 	X(WALK_ACTION, walk_action)	/* an action of tc of kind "bpf" */           \
 	X(WALK_BACKLOG, walk_backlog)	/* a qdisc that has packets */                \
 	X(WALK_LOCATION, walk_location) /* where a link is attached */                \
-	X(WALK_PAYER, walk_payer)	/* a cgroup that pays for a map */
+	X(WALK_PAYER, walk_payer)	/* a cgroup that pays for a map */            \
+	X(WALK_START, walk_start)	/* the records of the next object follow */
 
 #define WALK_ENUM(type, structure) type,
 enum walk_type { WALK_NO_TYPE, WALK_RECORDS(WALK_ENUM) WALK_TYPES };
@@ -505,6 +506,14 @@ struct walk_ns_mount {
 
 /* -------------------------------------------------- network namespaces --- */
 
+/*
+ * The id is the number of the object in walk_net_list. A second record with the same number means that those
+ * behind the first are not valid: the object was removed, or its list changed.
+ */
+struct walk_start {
+	struct walk_rec rec;
+};
+
 struct walk_net {
 	struct walk_rec rec;
 	__u64 net;
@@ -773,10 +782,23 @@ struct walk_table {
 
 #define WALK_NET_CURSOR 4
 
-/* What to walk over, and how far the walk has come. */
-struct walk_net_at {
+#define WALK_NETS_MAX 1024
+
+/*
+ * One of the objects that a program walks over: what is at @object in a namespace, or the namespace
+ * itself. @arg is an argument of the program.
+ */
+struct walk_in_net {
 	__u64 net, object;
 	__u32 inum, arg;
+};
+
+/* Where a walk over network namespaces is. */
+struct walk_net_at {
+	__u64 net, object; /* those of the object in walk_net_list, and so are inum and arg */
+	__u32 inum, arg;
+	/* the object was begun; since the program began it was seen that it is still there */
+	__u32 begun, checked;
 	__u32 gone;   /* what was to be walked over was removed */
 	__u32 missed; /* things that could not be followed */
 	__u64 at[WALK_NET_CURSOR];
@@ -793,7 +815,7 @@ struct walk_control {
 	__u32 filter_id, self_prog, counts_prog, pad;
 	/* the address of the only map whose holders are emitted, 0: all */
 	__u64 filter_map;
-	/* the number of objects in walk_list, and where walk_slots continues in it */
+	/* the number of objects in walk_list or walk_net_list, and where a program continues in it */
 	__u32 listed, list_at;
 	/* the descriptor of the iterator that runs a walk of tasks: it exists only for the walk */
 	__u32 self_pid, self_fd;

@@ -30,7 +30,7 @@ static __always_inline bool emit_fib(struct hlist_node *node, bool v6)
 }
 
 /* at[0]: the next bucket, first of IPv4, then of IPv6; at[1]: the node in the bucket before. */
-static int fib_step(__u32 index, void *ctx)
+static __always_inline int fib_step(void)
 {
 	struct hlist_node *node = (void *)walk.net.at[1], *self = NULL;
 	struct net *net = (void *)walk.net.net;
@@ -60,13 +60,7 @@ static int fib_step(__u32 index, void *ctx)
 }
 
 /* Emits the routing tables of a namespace. */
-SEC("syscall")
-int walk_fibs(void *ctx)
-{
-	if (net_is_there())
-		run_steps(fib_step);
-	return 0;
-}
+NET_PROGRAM(walk_fibs, net_is_there, fib_step)
 
 /* ----------------------------------------------------------------- IPv4 --- */
 
@@ -148,7 +142,7 @@ static __always_inline bool trie_up(struct key_vector *node)
 }
 
 /* at[0]: an inner node; at[1]: its next child; at[2]: a route of the leaf at[3]. */
-static int trie_step(__u32 index, void *ctx)
+static __always_inline int trie_step(void)
 {
 	struct hlist_node *alias = (void *)walk.net.at[2], *self = NULL;
 	struct key_vector *node = (void *)walk.net.at[0], *child = NULL;
@@ -186,22 +180,20 @@ static int trie_step(__u32 index, void *ctx)
 	return 0;
 }
 
-/* Emits the routes with programs of the IPv4 table walk.net.object, whose id is walk.net.arg. */
-SEC("syscall")
-int walk_fib4(void *ctx)
+static __always_inline bool fib4_begin(void)
 {
 	struct fib_table *table = (void *)walk.net.object;
 
 	if (!net_is_there())
-		return 0;
+		return false;
 	walk.net.gone = BPF_CORE_READ(table, tb_id) != walk.net.arg;
-	if (walk.net.gone)
-		return 0;
-	if (!walk.net.at[0])
+	if (!walk.net.gone && !walk.net.at[0])
 		walk.net.at[0] = (__u64)BPF_CORE_READ(table, tb_data) +
 				 bpf_core_field_offset(struct trie, kv);
-	run_steps(trie_step);
-	return 0;
+	return !walk.net.gone;
 }
+
+/* Emits the routes with programs of the IPv4 table walk.net.object, whose id is walk.net.arg. */
+NET_PROGRAM(walk_fib4, fib4_begin, trie_step)
 
 char LICENSE[] SEC("license") = "GPL";

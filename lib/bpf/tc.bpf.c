@@ -154,7 +154,7 @@ static __always_inline void enter_place(struct net_device *dev, __u64 place)
 		walk.net.at[0] = place + 1;
 }
 
-static int qdisc_step(__u32 index, void *ctx)
+static __always_inline int qdisc_step(void)
 {
 	struct hlist_node *node = (void *)walk.net.at[1], *self = NULL;
 
@@ -172,28 +172,27 @@ static int qdisc_step(__u32 index, void *ctx)
 	return walk.ended != WALK_DONE ? 1 : 0;
 }
 
-/*
- * Emits the qdiscs of the device walk.net.object that can have filters or hold a map; with walk.net.arg
- * those that have packets.
- */
-SEC("syscall")
-int walk_qdiscs(void *ctx)
+static __always_inline bool qdiscs_begin(void)
 {
 	struct net_device *dev = (void *)walk.net.object;
 
 	if (!net_is_there())
-		return 0;
+		return false;
 	walk.net.gone =
 		(__u64)BPF_CORE_READ(dev, nd_net.net) != walk.net.net ||
 		!node_fits((void *)dev + bpf_core_field_offset(struct net_device, dev_list));
-	if (walk.net.gone || !bpf_core_field_exists(((struct net_device *)0)->qdisc_hash))
-		return 0;
-	run_steps(qdisc_step);
-	return 0;
+	return !walk.net.gone;
 }
 
+/*
+ * Emits the qdiscs of the device walk.net.object that can have filters or hold a map; with walk.net.arg
+ * those that have packets.
+ */
+NET_PROGRAM_IF(bpf_core_field_exists(((struct net_device *)0)->qdisc_hash), walk_qdiscs,
+	       qdiscs_begin, qdisc_step)
+
 /* at[0]: the next bucket; at[1]: the node in the bucket before. */
-static int class_step(__u32 index, void *ctx)
+static __always_inline int class_step(void)
 {
 	struct hlist_node *node = (void *)walk.net.at[1], *self = NULL;
 	struct Qdisc_class_hash *hash = (void *)walk.net.object;
@@ -224,13 +223,6 @@ static int class_step(__u32 index, void *ctx)
 }
 
 /* Emits the classes in the hash walk.net.object; walk.net.arg is the offset of their block. */
-SEC("syscall")
-int walk_classes(void *ctx)
-{
-	if (!net_is_there())
-		return 0;
-	run_steps(class_step);
-	return 0;
-}
+NET_PROGRAM(walk_classes, net_is_there, class_step)
 
 char LICENSE[] SEC("license") = "GPL";

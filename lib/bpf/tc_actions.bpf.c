@@ -116,12 +116,14 @@ static __always_inline int root_step(void)
  * That is done after each node, so that a tree that grows or shrinks during the walk is still
  * walked by its places.
  */
-static int action_step(__u32 index, void *ctx)
+static __always_inline int action_step(void)
 {
 	struct xa_node *node = (void *)walk.net.at[2];
 	__u64 entry = 0, at = walk.net.at[1];
 	__u32 shift, slot;
 
+	if (!bpf_core_type_exists(struct tcf_bpf))
+		return 1; /* actions_begin() says so */
 	if (!node)
 		return root_step();
 	shift = shift_of(node);
@@ -139,9 +141,7 @@ static int action_step(__u32 index, void *ctx)
 	return walk.ended != WALK_DONE ? 1 : 0;
 }
 
-/* Emits the actions of kind "bpf" of the namespace walk.net.net. */
-SEC("syscall")
-int walk_actions(void *ctx)
+static __always_inline bool actions_begin(void)
 {
 	struct net *net = (void *)walk.net.net;
 	struct net_generic *gen;
@@ -149,19 +149,21 @@ int walk_actions(void *ctx)
 
 	/* without this type the kernel has no actions (CONFIG_NET_CLS_ACT) */
 	if (!net_is_there() || !bpf_core_type_exists(struct tc_action_net))
-		return 0;
+		return false;
 	gen = BPF_CORE_READ(net, gen);
 	count = BPF_CORE_READ(gen, s.len);
 	if (!walk.net.at[0])
 		bpf_loop(count < GENERIC_MAX ? count : GENERIC_MAX, find_step, &gen, 0);
 	if (!walk.net.at[0] || !BPF_CORE_READ(tree(), xa_head))
-		return 0;
+		return false;
 	if (!bpf_core_type_exists(struct tcf_bpf)) {
 		walk.net.missed++; /* its module was loaded after our programs */
-		return 0;
+		return false;
 	}
-	run_steps(action_step);
-	return 0;
+	return true;
 }
+
+/* Emits the actions of kind "bpf" of the namespace walk.net.net. */
+NET_PROGRAM(walk_actions, actions_begin, action_step)
 
 char LICENSE[] SEC("license") = "GPL";

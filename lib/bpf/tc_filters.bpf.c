@@ -74,7 +74,7 @@ static __always_inline void proto_step(struct tcf_proto *tp)
 /*
  * at[0]: a chain; at[1]: a classifier of the chain before it; at[2]: a filter of that classifier.
  */
-static int block_step(__u32 index, void *ctx)
+static __always_inline int block_step(void)
 {
 	struct list_head *node = (void *)walk.net.at[0];
 	struct tcf_proto *tp = (void *)walk.net.at[1];
@@ -95,21 +95,20 @@ static int block_step(__u32 index, void *ctx)
 	return walk.ended != WALK_DONE ? 1 : 0;
 }
 
-/* Emits the filters of the block walk.net.object. */
-SEC("syscall")
-int walk_block(void *ctx)
+static __always_inline bool block_begin(void)
 {
 	struct tcf_block *block = (void *)walk.net.object;
 
-	if (!net_is_there() || !bpf_core_field_exists(block->chain_list))
-		return 0;
+	if (!net_is_there())
+		return false;
 	walk.net.gone = (__u64)BPF_CORE_READ(block, net) != walk.net.net;
-	if (walk.net.gone)
-		return 0;
-	if (!walk.net.at[0])
+	if (!walk.net.gone && !walk.net.at[0])
 		walk.net.at[0] = (__u64)BPF_CORE_READ(block, chain_list.next);
-	run_steps(block_step);
-	return 0;
+	return !walk.net.gone;
 }
+
+/* Emits the filters of the block walk.net.object. */
+NET_PROGRAM_IF(bpf_core_field_exists(((struct tcf_block *)0)->chain_list), walk_block, block_begin,
+	       block_step)
 
 char LICENSE[] SEC("license") = "GPL";

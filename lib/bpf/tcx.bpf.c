@@ -5,17 +5,21 @@
  */
 #include "bpf/net.bpf.h"
 
-static int mprog_step(__u32 index, void *ctx)
+/* at[0]: the position. */
+static __always_inline int mprog_step(void)
 {
 	struct bpf_mprog_entry *entry = (void *)walk.net.object;
 	struct walk_mprog *out = walk_room();
 	struct bpf_mprog_bundle *bundle;
 	struct bpf_mprog_fp *item;
 	struct bpf_mprog_cp *side;
+	__u64 index = walk.net.at[0];
 	struct bpf_prog *prog;
 
+	if (index >= BPF_MPROG_MAX)
+		return 1;
 	if (!out) {
-		walk.ended = WALK_FULL; /* the next call starts again, with an empty buffer */
+		walk.ended = WALK_FULL;
 		return 1;
 	}
 	item = (void *)entry + bpf_core_field_offset(struct bpf_mprog_entry, fp_items) +
@@ -30,26 +34,23 @@ static int mprog_step(__u32 index, void *ctx)
 	out->count = BPF_CORE_READ(bundle, count);
 	out->linked = BPF_CORE_READ(side, link) != NULL;
 	walk_emit(&out->rec, WALK_MPROG, sizeof(*out), walk_prog_id(prog));
+	walk.net.at[0]++;
 	return 0;
 }
 
-/* Emits the programs of the entry walk.net.object. */
-SEC("syscall")
-int walk_mprogs(void *ctx)
+static __always_inline bool mprogs_begin(void)
 {
 	struct bpf_mprog_entry *entry = (void *)walk.net.object;
 	__u64 bundle;
 
-	walk.ended = WALK_DONE;
-	if (!bpf_core_type_exists(struct bpf_mprog_entry))
-		return 0;
 	bundle = (__u64)BPF_CORE_READ(entry, parent);
 	walk.net.gone =
 		(__u64)entry != bundle + bpf_core_field_offset(struct bpf_mprog_bundle, a) &&
 		(__u64)entry != bundle + bpf_core_field_offset(struct bpf_mprog_bundle, b);
-	if (!walk.net.gone)
-		bpf_loop(BPF_MPROG_MAX, mprog_step, NULL, 0);
-	return 0;
+	return !walk.net.gone;
 }
+
+/* Emits the programs of the entry walk.net.object. */
+NET_PROGRAM_IF(bpf_core_type_exists(struct bpf_mprog_entry), walk_mprogs, mprogs_begin, mprog_step)
 
 char LICENSE[] SEC("license") = "GPL";

@@ -97,26 +97,29 @@ static __always_inline bool is_tun(struct net_device *dev)
 	return kind[0] == 't' && kind[1] == 'u' && kind[2] == 'n' && !kind[3];
 }
 
-/* Emits the programs of one device: a persistent one holds them with or without a file. */
-SEC("syscall")
-int walk_tun_device(void *ctx)
+static __always_inline bool device_begin(void)
 {
 	struct net_device *dev = (void *)walk.net.object;
 	struct tun_struct *tun;
 
 	if (!net_is_there())
-		return 0;
+		return false;
 	walk.net.gone = (__u64)BPF_CORE_READ(dev, nd_net.net) != walk.net.net;
 	if (walk.net.gone || !is_tun(dev))
-		return 0;
-	if (!bpf_core_type_exists(struct tun_struct)) {
+		return false;
+	if (walk_full(WALK_USE_ROOM)) {
+		walk.ended = WALK_FULL;
+	} else if (!bpf_core_type_exists(struct tun_struct)) {
 		walk_emit_gap(WALK_GAP_TUN);
-		return 0;
+	} else {
+		tun = netdev_private(dev);
+		if (BPF_CORE_READ(tun, dev) == dev && BPF_CORE_READ(tun, flags) & IFF_PERSIST)
+			emit_programs(tun, WALK_NO_FD);
 	}
-	tun = netdev_private(dev);
-	if (BPF_CORE_READ(tun, dev) == dev && BPF_CORE_READ(tun, flags) & IFF_PERSIST)
-		emit_programs(tun, WALK_NO_FD);
-	return 0;
+	return false;
 }
+
+/* Emits the programs of one device: a persistent one holds them with or without a file. */
+NET_PROGRAM(walk_tun_device, device_begin, net_no_step)
 
 char LICENSE[] SEC("license") = "GPL";

@@ -11,6 +11,8 @@
 
 #define LOOPBACK 1 /* LOOPBACK_IFINDEX */
 
+struct walk_in_net walk_net_list[WALK_NETS_MAX];
+
 static __always_inline void *net_ops(struct net *net)
 {
 	return (void *)BPF_CORE_READ(net, ns.ops);
@@ -46,7 +48,7 @@ static __always_inline bool emit_net(struct net *net)
 }
 
 /* at[0]: the list node; at[1]: the first node, at which the walk has come around the list. */
-static int net_step(__u32 index, void *ctx)
+static __always_inline int net_step(void)
 {
 	struct list_head *node = (void *)walk.net.at[0];
 	struct net *net = (void *)node - bpf_core_field_offset(struct net, list);
@@ -60,20 +62,19 @@ static int net_step(__u32 index, void *ctx)
 	return walk.net.at[0] == walk.net.at[1] ? 1 : 0;
 }
 
-/* Emits all namespaces, beginning with our own. */
-SEC("syscall")
-int walk_nets(void *ctx)
+static __always_inline bool nets_begin(void)
 {
 	struct task_struct *task = (void *)bpf_get_current_task();
 	struct net *own = BPF_CORE_READ(task, nsproxy, net_ns);
 
-	walk.ended = WALK_DONE;
 	walk.net.at[1] = (__u64)own + bpf_core_field_offset(struct net, list);
 	if (!walk.net.at[0])
 		walk.net.at[0] = walk.net.at[1];
-	run_steps(net_step);
-	return 0;
+	return true;
 }
+
+/* Emits all namespaces, beginning with our own: the only object in walk_net_list is zeroed. */
+NET_PROGRAM(walk_nets, nets_begin, net_step)
 
 /* -------------------------------------------------------------- devices --- */
 
@@ -295,7 +296,7 @@ static __always_inline bool emit_device(void *address)
 }
 
 /* at[0]: the list node. */
-static int device_step(__u32 index, void *ctx)
+static __always_inline int device_step(void)
 {
 	struct list_head *node = (void *)walk.net.at[0];
 	void *dev = (void *)node - bpf_core_field_offset(struct net_device, dev_list);
@@ -311,18 +312,18 @@ static int device_step(__u32 index, void *ctx)
 	return list_go(node, &walk.net.at[0]) ? 0 : 1;
 }
 
-/* Emits the devices of a namespace. */
-SEC("syscall")
-int walk_netdevs(void *ctx)
+static __always_inline bool devices_begin(void)
 {
 	struct net *net = (void *)walk.net.net;
 
 	if (!net_is_there())
-		return 0;
+		return false;
 	if (!walk.net.at[0])
 		walk.net.at[0] = (__u64)BPF_CORE_READ(net, dev_base_head.next);
-	run_steps(device_step);
-	return 0;
+	return true;
 }
+
+/* Emits the devices of a namespace. */
+NET_PROGRAM(walk_netdevs, devices_begin, device_step)
 
 char LICENSE[] SEC("license") = "GPL";

@@ -105,7 +105,7 @@ static __always_inline bool emit_match(void *address)
 /*
  * at[0]: the offset of a rule; at[1]: the offset of a match in it, 0: not begun; at[2]: the rules.
  */
-static int xt_step(__u32 index, void *ctx)
+static __always_inline int xt_step(void)
 {
 	struct xt_table_info *info = (void *)walk.net.at[2];
 	void *entries = (void *)info + bpf_core_field_offset(struct xt_table_info, entries);
@@ -138,31 +138,34 @@ static int xt_step(__u32 index, void *ctx)
 	return 0;
 }
 
-/* Emits the rules with programs of the table walk.net.object of the family walk.net.arg. */
-SEC("syscall")
-int walk_xt(void *ctx)
+static __always_inline bool xt_begin(void)
 {
 	struct xt_table *table = (void *)walk.net.object;
 
-	/*
-	 * this comes first: while ip_tables is not loaded, none of its structures can be relocated
-	 */
-	if (!bpf_core_type_exists(struct xt_table) || !net_is_there())
-		return 0;
+	if (!net_is_there())
+		return false;
 	walk.net.gone = BPF_CORE_READ(table, af) != walk.net.arg ||
 			!node_fits((void *)table + bpf_core_field_offset(struct xt_table, list));
-	if (walk.net.gone)
-		return 0;
-	if (!walk.net.at[2])
+	if (!walk.net.gone && !walk.net.at[2])
 		walk.net.at[2] = (__u64)BPF_CORE_READ(table, private);
-	run_steps(xt_step);
-	/*
-	 * it was replaced by another set of rules during the walk: what was read may have been
-	 * freed
-	 */
+	return !walk.net.gone;
+}
+
+/*
+ * If the table was replaced by another set of rules during the walk, what was read may have been freed.
+ */
+static __always_inline int checked_step(void)
+{
+	struct xt_table *table = (void *)walk.net.object;
+
+	if (!xt_step())
+		return 0;
 	if ((__u64)BPF_CORE_READ(table, private) != walk.net.at[2])
 		walk.ended = WALK_TORN;
-	return 0;
+	return 1;
 }
+
+/* Emits the rules with programs of the table walk.net.object of the family walk.net.arg. */
+NET_PROGRAM_IF(bpf_core_type_exists(struct xt_table), walk_xt, xt_begin, checked_step)
 
 char LICENSE[] SEC("license") = "GPL";

@@ -23,22 +23,14 @@
 	X(NF_VIA, "via")
 HOLDER_FIELDS(FIELDS);
 
+/* What is known of all namespaces. */
 struct rules {
-	struct scan *scan;
-	const struct walk_net *net;
-	const struct walk_ruleset *ruleset;
+	const struct walk_ruleset *ruleset; /* the one whose rules are being read */
 	GHashTable *seen; /* addresses of tables: each is emitted once for each of its hooks */
 	/*
 	 * The id by which net_generic() finds the nftables tables of a namespace; 0
 	 * until it was read.
 	 */
-	uint32_t *number;
-	int err;
-};
-
-/* The state for all namespaces. */
-struct all_rules {
-	GHashTable *seen;
 	uint32_t number;
 };
 
@@ -74,7 +66,8 @@ static const char *chain_name(uint32_t family, uint32_t hook, const char *named)
 	return hook < G_N_ELEMENTS(ip) ? ip[hook] : named;
 }
 
-static void one_rule(const struct walk_rec *rec, void *data)
+static int one_rule(struct scan *scan, const struct net_object *object, const struct walk_rec *rec,
+		    void *data)
 {
 	const struct walk_rule *rule = walk_record(rec, walk_rule);
 	struct bpfrefs_key prog = { BPFREFS_KIND_PROG, rec->id };
@@ -84,86 +77,68 @@ static void one_rule(const struct walk_rec *rec, void *data)
 	struct bpfrefs_ref *ref;
 
 	/* classic BPF programs have no id */
-	ref = rule && prog.id ? scan_add(rules->scan, prog, 1, 0) : NULL;
+	ref = rule && prog.id ? scan_add(scan, prog, 1, 0) : NULL;
 	if (!ref)
-		return;
+		return 0;
 	memcpy(named, rule->chain, sizeof(rule->chain));
 	memcpy(table, ruleset->name, sizeof(ruleset->name));
-	ref_set_num(ref, NF_NETNS, rules->net->inum);
-	owner_set_ref(ref, net_owner(rules->scan, rules->net));
+	ref_set_num(ref, NF_NETNS, object->net->inum);
+	owner_set_ref(ref, net_owner(scan, object->net));
 	ref_set_static(ref, NF_FAMILY, family_name(ruleset->family));
-	ref_set_str(rules->scan, ref, NF_TABLE, table);
-	ref_set_str(rules->scan, ref, NF_CHAIN, chain_name(ruleset->family, rule->hook, named));
+	ref_set_str(scan, ref, NF_TABLE, table);
+	ref_set_str(scan, ref, NF_CHAIN, chain_name(ruleset->family, rule->hook, named));
 	if (ruleset->nft)
 		ref_set_num(ref, NF_HANDLE, rule->handle);
 	else
 		ref_set_num(ref, NF_RULE, rule->number);
 	ref_set_via(ref, NF_VIA, ruleset->nft ? WALK_VIA_NFT_COMPAT : WALK_VIA_XT_BPF);
+	return 0;
 }
 
-static void read_number(const struct walk_rec *rec, void *data)
+static int read_number(struct scan *scan, const struct net_object *object,
+		       const struct walk_rec *rec, void *data)
 {
-	uint32_t *number = data;
-
-	*number = rec->id;
-}
-
-static void one_ruleset(const struct walk_rec *rec, void *data)
-{
-	const struct walk_ruleset *ruleset = walk_record(rec, walk_ruleset);
 	struct rules *rules = data;
 
-	if (!ruleset || rules->err ||
-	    !g_hash_table_add(rules->seen, GSIZE_TO_POINTER(ruleset->table)))
-		return;
+	(void)scan;
+	(void)object;
+	rules->number = rec->id;
+	return 0;
+}
+
+static int one_ruleset(struct scan *scan, const struct net_object *object,
+		       const struct walk_rec *rec, void *data)
+{
+	const struct walk_ruleset *ruleset = walk_record(rec, walk_ruleset);
+	struct net_object table = { .net = object->net };
+	struct rules *rules = data;
+	int err = 0;
+
+	if (!ruleset || !g_hash_table_add(rules->seen, GSIZE_TO_POINTER(ruleset->table)))
+		return 0;
 	rules->ruleset = ruleset;
-	if (ruleset->nft && !*rules->number)
-		rules->err = net_walk_object(rules->scan, "walk_nft_head",
-					     (struct net_object){ rules->net, ruleset->table, 0 },
-					     read_number, rules->number);
-	if (!rules->err)
-		rules->err = net_walk_object(
-			rules->scan, ruleset->nft ? "walk_nft" : "walk_xt",
-			(struct net_object){ rules->net, ruleset->table, ruleset->family },
-			one_rule, rules);
-}
-
-static int hooked(struct scan *scan, const struct walk_net *net, void *data)
-{
-	struct all_rules *all = data;
-	struct rules rules = {
-		.scan = scan, .net = net, .seen = all->seen, .number = &all->number
-	};
-	int err = net_walk_object(scan, "walk_rulesets", (struct net_object){ net, 0, 0 },
-				  one_ruleset, &rules);
-
-	return err ? err : rules.err;
-}
-
-static int hookless(struct scan *scan, const struct walk_net *net, void *data)
-{
-	struct all_rules *all = data;
-	struct rules rules = {
-		.scan = scan, .net = net, .seen = all->seen, .number = &all->number
-	};
-	int err = net_walk_object(scan, "walk_nft_tables",
-				  (struct net_object){ net, 0, all->number }, one_ruleset, &rules);
-
-	return err ? err : rules.err;
+	table.address = ruleset->table;
+	if (ruleset->nft && !rules->number)
+		err = net_walk_object(scan, "walk_nft_head", table, read_number, rules);
+	table.arg = ruleset->family;
+	if (!err)
+		err = net_walk_object(scan, ruleset->nft ? "walk_nft" : "walk_xt", table, one_rule,
+				      rules);
+	return err;
 }
 
 static int walk(struct scan *scan)
 {
-	struct all_rules all = { 0 };
+	struct rules rules = { 0 };
 	int err;
 
 	if (!net_loaded(scan, NET_TYPE(SOCKET_FILTER)))
 		return 0;
-	all.seen = g_hash_table_new(NULL, NULL);
-	err = net_each(scan, hooked, &all);
-	if (!err && all.number)
-		err = net_each(scan, hookless, &all);
-	g_hash_table_unref(all.seen);
+	rules.seen = g_hash_table_new(NULL, NULL);
+	err = net_walk_all(scan, "walk_rulesets", 0, one_ruleset, &rules);
+	if (!err && rules.number)
+		err = net_walk_all(scan, "walk_nft_tables", rules.number, one_ruleset, &rules);
+	g_hash_table_unref(rules.seen);
 	return err;
 }
 

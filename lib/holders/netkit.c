@@ -8,17 +8,24 @@
 
 HOLDER_FIELDS(NETDEV_MPROG_FIELDS);
 
-static int device(struct scan *scan, const struct walk_net *net, const struct walk_netdev *dev,
-		  void *data)
-{
-	(void)data;
-	return netdev_mprogs(scan, net, dev, dev->netkit,
-			     dev->netkit_primary ? "netkit_primary" : "netkit_peer");
-}
-
 static int walk(struct scan *scan)
 {
-	return net_loaded(scan, NET_TYPE(SCHED_CLS)) ? netdev_each(scan, device, NULL) : 0;
+	const GArray *devices;
+	int err;
+
+	if (!net_loaded(scan, NET_TYPE(SCHED_CLS)))
+		return 0;
+	err = netdev_list(scan, &devices);
+	if (err)
+		return err;
+	net_each(devices, device)
+	{
+		err = netdev_mprogs(scan, device, device->dev->netkit,
+				    device->dev->netkit_primary ? "netkit_primary" : "netkit_peer");
+		if (err)
+			return err;
+	}
+	return 0;
 }
 
 static void removes(struct removal *removal, const struct bpfrefs_ref *ref)

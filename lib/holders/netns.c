@@ -9,23 +9,30 @@
 #define FIELDS(X) X(NETNS_NETNS, "netns") X(NETNS_ATTACH_TYPE, "attach_type")
 HOLDER_FIELDS(FIELDS);
 
-static int netns(struct scan *scan, const struct walk_net *net, void *data)
+static void dissector(struct scan *scan, const struct walk_net *net)
 {
 	struct bpfrefs_key prog = { BPFREFS_KIND_PROG, net->flow_dissector };
 	struct bpfrefs_ref *ref = prog.id ? scan_add(scan, prog, 1, 0) : NULL;
 
-	(void)data;
 	if (!ref)
-		return 0;
+		return;
 	ref_set_num(ref, NETNS_NETNS, net->inum);
 	ref_set_static(ref, NETNS_ATTACH_TYPE, "flow_dissector");
 	owner_set_ref(ref, net_owner(scan, net));
-	return 0;
 }
 
 static int walk(struct scan *scan)
 {
-	return net_loaded(scan, NET_TYPE(FLOW_DISSECTOR)) ? net_each(scan, netns, NULL) : 0;
+	const GArray *nets;
+	int err;
+
+	if (!net_loaded(scan, NET_TYPE(FLOW_DISSECTOR)))
+		return 0;
+	err = net_list(scan, &nets);
+	if (err)
+		return err;
+	net_each(nets, object) dissector(scan, object->net);
+	return 0;
 }
 
 static void removes(struct removal *removal, const struct bpfrefs_ref *ref)

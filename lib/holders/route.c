@@ -28,13 +28,6 @@ static const uint8_t hooks[WALK_LWT_HOOKS] = {
 	[WALK_LWT_SEG6] = WALK_VIA_SEG6LOCAL,
 };
 
-struct routes {
-	struct scan *scan;
-	const struct walk_net *net;
-	GHashTable *seen; /* hooks of tunnels that have been counted, by address */
-	int err;
-};
-
 /* As ip-route(8) writes it, except that the default route has its prefix instead of a word. */
 static void set_dst(struct scan *scan, struct bpfrefs_ref *ref, const struct walk_route *route)
 {
@@ -51,7 +44,9 @@ static void set_dst(struct scan *scan, struct bpfrefs_ref *ref, const struct wal
 	ref_set_str(scan, ref, ROUTE_DST, text);
 }
 
-static void hook(struct routes *routes, const struct walk_route *route, unsigned int index)
+/* @seen has the hooks of tunnels that have been counted, by address. */
+static void hook(struct scan *scan, const struct walk_net *net, const struct walk_route *route,
+		 unsigned int index, GHashTable *seen)
 {
 	struct bpfrefs_key prog = { BPFREFS_KIND_PROG, route->prog[index] };
 	/*
@@ -64,55 +59,47 @@ static void hook(struct routes *routes, const struct walk_route *route, unsigned
 
 	if (!prog.id)
 		return;
-	ref = scan_add(routes->scan, prog, g_hash_table_add(routes->seen, identity), 0);
+	ref = scan_add(scan, prog, g_hash_table_add(seen, identity), 0);
 	if (!ref)
 		return;
-	ref_set_num(ref, ROUTE_NETNS, routes->net->inum);
-	owner_set_ref(ref, net_owner(routes->scan, routes->net));
+	ref_set_num(ref, ROUTE_NETNS, net->inum);
+	owner_set_ref(ref, net_owner(scan, net));
 	if (route->nexthop) {
 		ref_set_num(ref, ROUTE_NEXTHOP, route->nexthop);
 	} else {
 		ref_set_num(ref, ROUTE_TABLE, route->table);
-		set_dst(routes->scan, ref, route);
+		set_dst(scan, ref, route);
 		ref_set_num(ref, ROUTE_METRIC, route->metric);
 		if (route->hops > 1)
 			ref_set_num(ref, ROUTE_HOPS, route->hops);
 	}
 	memcpy(ifname, route->ifname, sizeof(route->ifname));
 	if (ifname[0])
-		ref_set_str(routes->scan, ref, ROUTE_IFNAME, ifname);
+		ref_set_str(scan, ref, ROUTE_IFNAME, ifname);
 	ref_set_via(ref, ROUTE_VIA, hooks[index]);
 }
 
-static void one_route(const struct walk_rec *rec, void *data)
+static int one_route(struct scan *scan, const struct net_object *object, const struct walk_rec *rec,
+		     void *seen)
 {
 	const struct walk_route *route = walk_record(rec, walk_route);
 
 	for (unsigned int i = 0; route && i < WALK_LWT_HOOKS; i++)
-		hook(data, route, i);
+		hook(scan, object->net, route, i, seen);
+	return 0;
 }
 
-static void one_table(const struct walk_rec *rec, void *data)
+static int one_table(struct scan *scan, const struct net_object *object, const struct walk_rec *rec,
+		     void *seen)
 {
 	const struct walk_fib *fib = walk_record(rec, walk_fib);
-	struct routes *routes = data;
+	struct net_object table = { .net = object->net };
 
-	if (fib && !routes->err)
-		routes->err = net_walk_object(
-			routes->scan, fib->v6 ? "walk_fib6" : "walk_fib4",
-			(struct net_object){ routes->net, fib->table, fib->id }, one_route, routes);
-}
-
-static int routes_of(struct scan *scan, const struct walk_net *net, void *data)
-{
-	struct routes routes = { .scan = scan, .net = net, .seen = data };
-	int err = net_walk_object(scan, "walk_nexthops", (struct net_object){ net, 0, 0 },
-				  one_route, &routes);
-
-	if (!err)
-		err = net_walk_object(scan, "walk_fibs", (struct net_object){ net, 0, 0 },
-				      one_table, &routes);
-	return err ? err : routes.err;
+	if (!fib)
+		return 0;
+	table.address = fib->table;
+	table.arg = fib->id;
+	return net_walk_object(scan, fib->v6 ? "walk_fib6" : "walk_fib4", table, one_route, seen);
 }
 
 static int walk(struct scan *scan)
@@ -124,7 +111,9 @@ static int walk(struct scan *scan)
 				      NET_TYPE(LWT_SEG6LOCAL)))
 		return 0;
 	seen = g_hash_table_new(NULL, NULL);
-	err = net_each(scan, routes_of, seen);
+	err = net_walk_all(scan, "walk_nexthops", 0, one_route, seen);
+	if (!err)
+		err = net_walk_all(scan, "walk_fibs", 0, one_table, seen);
 	g_hash_table_unref(seen);
 	return err;
 }

@@ -91,116 +91,76 @@ static void decode(struct scan *scan, const void *record)
 		add(scan, sock);
 }
 
-struct default_ops {
-	struct scan *scan;
-	const struct walk_net *net;
-};
-
-static void one_default(const struct walk_rec *rec, void *data)
+static int one_default(struct scan *scan, const struct net_object *object,
+		       const struct walk_rec *rec, void *data)
 {
 	const struct walk_sock *sock = walk_record(rec, walk_sock);
-	const struct default_ops *ops = data;
-	struct bpfrefs_ref *ref = sock ? socket_holder_add(ops->scan, &sock->use) : NULL;
-
-	if (!ref)
-		return;
-	ref_set_via(ref, SOCKET_VIA, via_of(sock->use.use));
-	ref_set_num(ref, SOCKET_NETNS, sock->netns);
-	owner_set_ref(ref, net_owner(ops->scan, ops->net));
-}
-
-static int default_ops(struct scan *scan, const struct walk_net *net, void *data)
-{
-	struct default_ops ops = { scan, net };
+	struct bpfrefs_ref *ref = sock ? socket_holder_add(scan, &sock->use) : NULL;
 
 	(void)data;
-	return net_walk_object(scan, "walk_default_ops", (struct net_object){ net, 0, 0 },
-			       one_default, &ops);
+	if (!ref)
+		return 0;
+	ref_set_via(ref, SOCKET_VIA, via_of(sock->use.use));
+	ref_set_num(ref, SOCKET_NETNS, sock->netns);
+	owner_set_ref(ref, net_owner(scan, object->net));
+	return 0;
 }
 
 /* -------------------------------- closed sockets that packets keep --- */
 
 struct packets {
-	struct scan *scan;
-	const struct walk_netdev *dev; /* NULL for TCP's table */
-	GHashTable *found;	       /* the sockets that were added, each once */
-	GArray *queues;		       /* struct walk_backlog, of one device */
-	guint unknown;		       /* the number of queues that cannot be read */
-	bool again;		       /* this is not the first network namespace */
+	GHashTable *found; /* the sockets that were added, each once */
+	guint unknown;	   /* the number of queues that cannot be read */
 };
 
-static void take_closed(const struct walk_rec *rec, void *data)
+/* Only a socket with a packet in a queue has a device. */
+static int take_closed(struct scan *scan, const struct net_object *object,
+		       const struct walk_rec *rec, void *data)
 {
 	const struct walk_sock *sock = walk_record(rec, walk_sock);
+	const struct walk_netdev *dev = object->dev;
 	struct packets *packets = data;
-	char name[sizeof(packets->dev->name) + 1] = "";
+	char name[sizeof(dev->name) + 1] = "";
 	struct bpfrefs_ref *ref;
 
 	if (!sock || !via_of(sock->use.use) ||
 	    !g_hash_table_add(packets->found, GSIZE_TO_POINTER(sock->use.what)))
-		return;
-	packets->scan->ctx->closed_sockets = true;
-	ref = add(packets->scan, sock);
-	if (!ref || !packets->dev)
-		return;
-	memcpy(name, packets->dev->name, sizeof(packets->dev->name));
-	ref_set_str(packets->scan, ref, SOCKET_IFNAME, name);
-	ref_set_num(ref, SOCKET_IFINDEX, packets->dev->ifindex);
+		return 0;
+	scan->ctx->closed_sockets = true;
+	ref = add(scan, sock);
+	if (!ref || !dev)
+		return 0;
+	memcpy(name, dev->name, sizeof(dev->name));
+	ref_set_str(scan, ref, SOCKET_IFNAME, name);
+	ref_set_num(ref, SOCKET_IFINDEX, dev->ifindex);
+	return 0;
 }
 
-static void take_queue(const struct walk_rec *rec, void *data)
+static int take_queue(struct scan *scan, const struct net_object *device,
+		      const struct walk_rec *rec, void *data)
 {
 	const struct walk_backlog *queue = walk_record(rec, walk_backlog);
+	struct net_object object = { device->net, device->dev, 0, 0 };
 	struct packets *packets = data;
 
 	if (!queue)
-		return;
-	g_array_append_vals(packets->queues, queue, 1);
+		return 0;
 	packets->unknown += queue->kind == WALK_PACKETS_UNKNOWN;
-}
-
-static int queues_of(struct scan *scan, const struct walk_net *net, const struct walk_netdev *dev,
-		     void *data)
-{
-	struct packets *packets = data;
-	int err;
-
-	packets->dev = dev;
-	g_array_set_size(packets->queues, 0);
-	err = net_walk_object(scan, "walk_qdiscs", (struct net_object){ net, dev->dev, 1 },
-			      take_queue, packets);
-	for (guint i = 0; i < packets->queues->len && !err; i++) {
-		const struct walk_backlog *queue =
-			&g_array_index(packets->queues, struct walk_backlog, i);
-
-		err = net_walk_object(scan, "walk_packets",
-				      (struct net_object){ net, queue->qdisc, queue->kind },
-				      take_closed, packets);
-	}
-	return err;
-}
-
-static int tcp_of(struct scan *scan, const struct walk_net *net, void *data)
-{
-	struct packets *packets = data;
-	struct net_object object = { net, 0, packets->again };
-
-	packets->again = true;
-	return net_walk_object(scan, "walk_tcp", object, take_closed, packets);
+	object.address = queue->qdisc;
+	object.arg = queue->kind;
+	return net_walk_object(scan, "walk_packets", object, take_closed, packets);
 }
 
 static int walk_closed(struct scan *scan)
 {
 	g_autoptr(GHashTable) found = g_hash_table_new(NULL, NULL);
-	g_autoptr(GArray) queues = g_array_new(FALSE, FALSE, sizeof(struct walk_backlog));
-	struct packets packets = { .scan = scan, .found = found, .queues = queues };
+	struct packets packets = { .found = found };
 	int err;
 
 	scan->ctx->closed_sockets = false;
-	err = netdev_each(scan, queues_of, &packets);
-	packets.dev = NULL;
+	err = netdev_walk_all(scan, "walk_qdiscs", 1, take_queue, &packets);
 	if (!err)
-		err = net_each(scan, tcp_of, &packets);
+		err = net_walk_all(scan, "walk_tcp", 0, take_closed, &packets);
 	*(uint32_t *)scan_state(scan, &holder_socket) = packets.unknown;
 	return err;
 }
@@ -243,7 +203,7 @@ static int walk(struct scan *scan)
 
 	kernel_ids_has(scan, WALK_OTHER_SOCKET);
 	if (net_loaded(scan, NET_TYPE(STRUCT_OPS)))
-		err = net_each(scan, default_ops, NULL);
+		err = net_walk_all(scan, "walk_default_ops", 0, one_default, NULL);
 	if (!err && !walk_state_of(scan)->one && may_be_closed(scan))
 		err = walk_closed(scan);
 	return err ? err : dispatch_tasks(scan);

@@ -99,45 +99,31 @@ static struct bpfrefs_ref *add_qdisc(struct scan *scan, uint32_t map, const char
 	return ref;
 }
 
-struct qdisc_device {
-	struct scan *scan;
-	const struct walk_net *net;
-	const struct walk_netdev *dev;
-};
-
-static void one_qdisc(const struct walk_rec *rec, void *data)
+static int one_qdisc(struct scan *scan, const struct net_object *device, const struct walk_rec *rec,
+		     void *data)
 {
 	const struct walk_qdisc *qdisc = walk_record(rec, walk_qdisc);
-	const struct qdisc_device *location = data;
 	g_autofree char *ifname = NULL;
 	struct bpfrefs_ref *ref;
 	const char *name;
 	char text[16];
 
-	if (!qdisc || !qdisc->ops_map)
-		return;
-	name = g_hash_table_lookup(qdiscs_of(location->scan), GUINT_TO_POINTER(qdisc->ops_map));
-	ref = add_qdisc(location->scan, qdisc->ops_map, name ? name : "");
-	if (!ref)
-		return;
-	ifname = text_of(location->dev->name, sizeof(location->dev->name));
-	ref_set_str(location->scan, ref, OPS_IFNAME, ifname);
-	ref_set_num(ref, OPS_IFINDEX, location->dev->ifindex);
-	ref_set_num(ref, OPS_NETNS, location->net->inum);
-	g_snprintf(text, sizeof(text), "%x:%x", qdisc->parent >> 16, qdisc->parent & 0xffff);
-	ref_set_str(location->scan, ref, OPS_PARENT, qdisc->parent == TC_H_ROOT ? "root" : text);
-	g_snprintf(text, sizeof(text), "%x:", qdisc->handle >> 16);
-	ref_set_str(location->scan, ref, OPS_HANDLE, text);
-}
-
-static int device(struct scan *scan, const struct walk_net *net, const struct walk_netdev *dev,
-		  void *data)
-{
-	struct qdisc_device location = { scan, net, dev };
-
 	(void)data;
-	return net_walk_object(scan, "walk_qdiscs", (struct net_object){ net, dev->dev, 0 },
-			       one_qdisc, &location);
+	if (!qdisc || !qdisc->ops_map)
+		return 0;
+	name = g_hash_table_lookup(qdiscs_of(scan), GUINT_TO_POINTER(qdisc->ops_map));
+	ref = add_qdisc(scan, qdisc->ops_map, name ? name : "");
+	if (!ref)
+		return 0;
+	ifname = text_of(device->dev->name, sizeof(device->dev->name));
+	ref_set_str(scan, ref, OPS_IFNAME, ifname);
+	ref_set_num(ref, OPS_IFINDEX, device->dev->ifindex);
+	ref_set_num(ref, OPS_NETNS, device->net->inum);
+	g_snprintf(text, sizeof(text), "%x:%x", qdisc->parent >> 16, qdisc->parent & 0xffff);
+	ref_set_str(scan, ref, OPS_PARENT, qdisc->parent == TC_H_ROOT ? "root" : text);
+	g_snprintf(text, sizeof(text), "%x:", qdisc->handle >> 16);
+	ref_set_str(scan, ref, OPS_HANDLE, text);
+	return 0;
 }
 
 /*
@@ -175,7 +161,7 @@ static void derive(struct scan *scan)
 
 	if (!qdiscs)
 		return;
-	err = netdev_each(scan, device, NULL);
+	err = netdev_walk_all(scan, "walk_qdiscs", 0, one_qdisc, NULL);
 	if (err)
 		scan_gap(scan, 1, "runs of its BPF programs that failed", -err);
 	default_qdisc(scan, qdiscs);

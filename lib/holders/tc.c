@@ -18,14 +18,10 @@
 	X(TC_INDEX, "index")
 HOLDER_FIELDS(FIELDS);
 
-/* The device and qdisc whose filters are being added. */
+/* The qdisc whose filters are being added. */
 struct filter_walk {
-	struct scan *scan;
-	const struct walk_net *net;
-	const struct walk_netdev *dev;
 	GHashTable *seen; /* addresses of filters that have been counted */
 	const char *parent;
-	int err;
 };
 
 /* The handle as tc(8) writes it. */
@@ -38,7 +34,8 @@ static const char *handle_name(char *text, size_t size, uint32_t handle)
 	return text;
 }
 
-static void one_filter(const struct walk_rec *rec, void *data)
+static int one_filter(struct scan *scan, const struct net_object *block, const struct walk_rec *rec,
+		      void *data)
 {
 	const struct walk_filter *filter = walk_record(rec, walk_filter);
 	struct bpfrefs_key prog = { BPFREFS_KIND_PROG, rec->id };
@@ -47,102 +44,87 @@ static void one_filter(const struct walk_rec *rec, void *data)
 	char handle[16];
 
 	if (!filter || !prog.id)
-		return;
-	ref = scan_add(filters->scan, prog,
+		return 0;
+	ref = scan_add(scan, prog,
 		       g_hash_table_add(filters->seen, GSIZE_TO_POINTER(filter->filter)), 0);
 	if (!ref)
-		return;
-	netdev_fields(filters->scan, ref, filters->net, filters->dev);
-	ref_set_str(filters->scan, ref, TC_PARENT, filters->parent);
+		return 0;
+	netdev_fields(scan, ref, block);
+	ref_set_str(scan, ref, TC_PARENT, filters->parent);
 	if (filter->block_index)
 		ref_set_num(ref, TC_BLOCK, filter->block_index);
 	ref_set_num(ref, TC_CHAIN, filter->chain);
 	ref_set_num(ref, TC_PRIORITY, filter->priority);
 	g_snprintf(handle, sizeof(handle), "0x%x", filter->handle);
-	ref_set_str(filters->scan, ref, TC_HANDLE, handle);
+	ref_set_str(scan, ref, TC_HANDLE, handle);
+	return 0;
 }
 
-static void block(struct filter_walk *filters, uint64_t address, const char *parent)
+/* The object is what has the block. */
+static int block(struct scan *scan, const struct net_object *object, GHashTable *seen,
+		 uint64_t address, const char *parent)
 {
-	if (!address || filters->err)
-		return;
-	filters->parent = parent;
-	filters->err = net_walk_object(filters->scan, "walk_block",
-				       (struct net_object){ filters->net, address, 0 }, one_filter,
-				       filters);
+	struct net_object block = { object->net, object->dev, address, 0 };
+	struct filter_walk filters = { seen, parent };
+
+	return address ? net_walk_object(scan, "walk_block", block, one_filter, &filters) : 0;
 }
 
-static void one_class(const struct walk_rec *rec, void *data)
+static int one_class(struct scan *scan, const struct net_object *hash, const struct walk_rec *rec,
+		     void *data)
 {
 	const struct walk_class *class = walk_record(rec, walk_class);
 	char parent[16];
 
-	if (class)
-		block(data, class->block, handle_name(parent, sizeof(parent), class->classid));
+	return class ? block(scan, hash, data, class->block,
+			     handle_name(parent, sizeof(parent), class->classid))
+		     : 0;
 }
 
-static void one_qdisc(const struct walk_rec *rec, void *data)
+static int one_qdisc(struct scan *scan, const struct net_object *device, const struct walk_rec *rec,
+		     void *data)
 {
 	const struct walk_qdisc *qdisc = walk_record(rec, walk_qdisc);
-	struct filter_walk *filters = data;
+	struct net_object classes = { device->net, device->dev, 0, 0 };
 	char parent[16];
+	int err;
 
-	if (!qdisc || filters->err)
-		return;
+	if (!qdisc)
+		return 0;
 	if (qdisc->unknown)
-		scan_gap(filters->scan, 1, "qdiscs of a kind that bpfrefs does not know", 0);
+		scan_gap(scan, 1, "qdiscs of a kind that bpfrefs does not know", 0);
 	if (qdisc->sides == WALK_QDISC_ROOT) {
-		block(filters, qdisc->block[0], handle_name(parent, sizeof(parent), qdisc->handle));
+		err = block(scan, device, data, qdisc->block[0],
+			    handle_name(parent, sizeof(parent), qdisc->handle));
 	} else {
-		block(filters, qdisc->block[0], "ingress");
-		block(filters, qdisc->block[1], "egress");
+		err = block(scan, device, data, qdisc->block[0], "ingress");
+		if (!err)
+			err = block(scan, device, data, qdisc->block[1], "egress");
 	}
-	if (qdisc->classes && !filters->err)
-		filters->err = net_walk_object(
-			filters->scan, "walk_classes",
-			(struct net_object){ filters->net, qdisc->classes, qdisc->class_block },
-			one_class, filters);
+	classes.address = qdisc->classes;
+	classes.arg = qdisc->class_block;
+	if (!err && qdisc->classes)
+		err = net_walk_object(scan, "walk_classes", classes, one_class, data);
+	return err;
 }
 
-static int device(struct scan *scan, const struct walk_net *net, const struct walk_netdev *dev,
-		  void *data)
-{
-	struct filter_walk filters = { .scan = scan, .net = net, .dev = dev, .seen = data };
-	int err = net_walk_object(scan, "walk_qdiscs", (struct net_object){ net, dev->dev, 0 },
-				  one_qdisc, &filters);
-
-	return err ? err : filters.err;
-}
-
-struct actions {
-	struct scan *scan;
-	const struct walk_net *net;
-};
-
-static void one_action(const struct walk_rec *rec, void *data)
+static int one_action(struct scan *scan, const struct net_object *object,
+		      const struct walk_rec *rec, void *data)
 {
 	const struct walk_action *action = walk_record(rec, walk_action);
-	const struct actions *actions = data;
 	struct bpfrefs_ref *ref;
 
+	(void)data;
 	if (!action || !rec->id)
-		return;
-	ref = scan_add(actions->scan, (struct bpfrefs_key){ BPFREFS_KIND_PROG, rec->id }, 1, 0);
+		return 0;
+	ref = scan_add(scan, (struct bpfrefs_key){ BPFREFS_KIND_PROG, rec->id }, 1, 0);
 	if (!ref)
-		return;
-	ref_set_num(ref, NETDEV_NETNS, actions->net->inum);
-	owner_set_ref(ref, net_owner(actions->scan, actions->net));
+		return 0;
+	ref_set_num(ref, NETDEV_NETNS, object->net->inum);
+	owner_set_ref(ref, net_owner(scan, object->net));
 	ref_set_static(ref, TC_KIND, "action");
 	ref_set_num(ref, TC_INDEX, action->index);
-}
-
-static int actions_of(struct scan *scan, const struct walk_net *net, void *data)
-{
-	struct actions actions = { scan, net };
-
-	(void)data;
-	return net_walk_object(scan, "walk_actions", (struct net_object){ net, 0, 0 }, one_action,
-			       &actions);
+	return 0;
 }
 
 static int walk(struct scan *scan)
@@ -151,11 +133,11 @@ static int walk(struct scan *scan)
 	int err = 0;
 
 	if (net_loaded(scan, NET_TYPE(SCHED_ACT)))
-		err = net_each(scan, actions_of, NULL);
+		err = net_walk_all(scan, "walk_actions", 0, one_action, NULL);
 	if (err || !net_loaded(scan, NET_TYPE(SCHED_CLS)))
 		return err;
 	seen = g_hash_table_new(NULL, NULL);
-	err = netdev_each(scan, device, seen);
+	err = netdev_walk_all(scan, "walk_qdiscs", 0, one_qdisc, seen);
 	g_hash_table_unref(seen);
 	return err;
 }

@@ -8,18 +8,25 @@
 
 HOLDER_FIELDS(NETDEV_MPROG_FIELDS);
 
-static int device(struct scan *scan, const struct walk_net *net, const struct walk_netdev *dev,
-		  void *data)
-{
-	int err = netdev_mprogs(scan, net, dev, dev->tcx[0], "tcx_ingress");
-
-	(void)data;
-	return err ? err : netdev_mprogs(scan, net, dev, dev->tcx[1], "tcx_egress");
-}
-
 static int walk(struct scan *scan)
 {
-	return net_loaded(scan, NET_TYPE(SCHED_CLS)) ? netdev_each(scan, device, NULL) : 0;
+	const GArray *devices;
+	int err;
+
+	if (!net_loaded(scan, NET_TYPE(SCHED_CLS)))
+		return 0;
+	err = netdev_list(scan, &devices);
+	if (err)
+		return err;
+	net_each(devices, device)
+	{
+		err = netdev_mprogs(scan, device, device->dev->tcx[0], "tcx_ingress");
+		if (!err)
+			err = netdev_mprogs(scan, device, device->dev->tcx[1], "tcx_egress");
+		if (err)
+			return err;
+	}
+	return 0;
 }
 
 /* bpftool (since 7.5) detaches whatever program is the last one. */

@@ -50,31 +50,17 @@ static void decode(struct scan *scan, const void *record)
 	add_program(scan, record);
 }
 
-struct tun_device {
-	struct scan *scan;
-	const struct walk_net *net;
-	const struct walk_netdev *dev;
-};
-
-static void take(const struct walk_rec *rec, void *data)
+static int take(struct scan *scan, const struct net_object *device, const struct walk_rec *rec,
+		void *data)
 {
-	const struct tun_device *device = data;
 	const struct walk_tun *tun = walk_record(rec, walk_tun);
-	struct bpfrefs_ref *ref = tun ? add_program(device->scan, tun) : NULL;
-
-	if (ref)
-		owner_set_ref(ref, netdev_owner(device->scan, device->net, device->dev));
-	dispatch_gap(device->scan, rec);
-}
-
-static int device(struct scan *scan, const struct walk_net *net, const struct walk_netdev *dev,
-		  void *data)
-{
-	struct tun_device device = { scan, net, dev };
+	struct bpfrefs_ref *ref = tun ? add_program(scan, tun) : NULL;
 
 	(void)data;
-	return net_walk_object(scan, "walk_tun_device", (struct net_object){ net, dev->dev, 0 },
-			       take, &device);
+	if (ref)
+		owner_set_ref(ref, netdev_owner(scan, device->net, device->dev));
+	dispatch_gap(scan, rec);
+	return 0;
 }
 
 static int walk(struct scan *scan)
@@ -83,7 +69,7 @@ static int walk(struct scan *scan)
 
 	kernel_ids_has(scan, WALK_OTHER_TUN);
 	if (net_loaded(scan, NET_TYPE(SOCKET_FILTER)))
-		err = netdev_each(scan, device, NULL);
+		err = netdev_walk_all(scan, "walk_tun_device", 0, take, NULL);
 	return err ? err : dispatch_tasks(scan);
 }
 

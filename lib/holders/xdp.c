@@ -59,9 +59,11 @@ static void held_by_link(struct bpfrefs_ref *ref, uint32_t link)
 	ref_set_num(ref, XDP_LINK, link);
 }
 
-static int device(struct scan *scan, const struct walk_net *net, const struct walk_netdev *dev,
-		  void *data)
+static void add_programs(struct scan *scan, const struct net_object *device,
+			 struct dispatched *dispatched)
 {
+	const struct walk_netdev *dev = device->dev;
+
 	for (unsigned int mode = 0; mode < WALK_XDP_MODES; mode++) {
 		struct bpfrefs_key prog = { BPFREFS_KIND_PROG, dev->xdp_prog[mode] };
 		uint32_t link = dev->xdp_link[mode];
@@ -70,16 +72,15 @@ static int device(struct scan *scan, const struct walk_net *net, const struct wa
 
 		if (!ref)
 			continue;
-		netdev_fields(scan, ref, net, dev);
+		netdev_fields(scan, ref, device);
 		ref_set_static(ref, XDP_MODE, modes[mode]);
 		held_by_link(ref, link);
 		if (mode == MODE_HARDWARE)
 			continue;
-		dispatch(data, prog.id, link);
+		dispatch(dispatched, prog.id, link);
 		if (!link)
-			add_device(scan, prog.id, netdev_owner(scan, net, dev));
+			add_device(scan, prog.id, netdev_owner(scan, device->net, dev));
 	}
-	return 0;
 }
 
 static void add_dispatched(struct scan *scan, const struct dispatched *dispatched)
@@ -110,16 +111,19 @@ static void add_dispatched(struct scan *scan, const struct dispatched *dispatche
 static int walk(struct scan *scan)
 {
 	struct dispatched dispatched;
+	const GArray *devices;
 	int err;
 
 	if (!net_loaded(scan, NET_TYPE(XDP)))
 		return 0;
+	err = netdev_list(scan, &devices);
+	if (err)
+		return err;
 	dispatched.links = g_hash_table_new(NULL, NULL);
-	err = netdev_each(scan, device, &dispatched);
-	if (!err)
-		add_dispatched(scan, &dispatched);
+	net_each(devices, device) add_programs(scan, device, &dispatched);
+	add_dispatched(scan, &dispatched);
 	g_hash_table_unref(dispatched.links);
-	return err;
+	return 0;
 }
 
 /* The dispatcher, which has no device, runs the programs of the devices. */

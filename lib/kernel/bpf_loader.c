@@ -34,10 +34,8 @@ struct second {
 	struct walk__bss *bss; /* NULL if there is no second instance */
 };
 
-/* Descriptors of the skeleton's. */
 struct program {
-	int fd;	  /* negative: the program does not load on this kernel */
-	int link; /* negative: it is not attached */
+	int fd, link; /* the skeleton's; negative: it does not load on this kernel, has no link */
 	uint32_t id;
 };
 
@@ -124,9 +122,7 @@ static int load_once(struct bpf_loader *walkers)
 									bpf_program__name(prog)))
 		bpf_program__set_autoload(prog, false);
 	err = walk__load(walkers->skeleton);
-	/*
-	 * The kernel lacks arrays that can be mapped (Linux 5.5), or libbpf could not detect them.
-	 */
+	/* The kernel lacks arrays that can be mapped (Linux 5.5), or libbpf does not detect them. */
 	if (!err && !walkers->skeleton->bss)
 		err = -ENOTSUP;
 	if (!err)
@@ -287,6 +283,11 @@ struct walk_control *bpf_loader_control(struct bpf_loader *walkers)
 	return &walkers->skeleton->bss->walk;
 }
 
+struct walk_in_net *bpf_loader_net_list(struct bpf_loader *walkers)
+{
+	return walkers->skeleton->bss->walk_net_list;
+}
+
 struct walk_listed *bpf_loader_list(struct bpf_loader *walkers)
 {
 	return walkers->skeleton->bss->walk_list;
@@ -354,10 +355,8 @@ int bpf_loader_call(struct bpf_loader *walkers, const char *program, walk_fn fn,
 	LIBBPF_OPTS(bpf_test_run_opts, opts);
 	int err;
 
-	if (!prog)
-		return -ENOENT;
-	if (prog->fd < 0)
-		return -ENOPKG;
+	if (!prog || prog->fd < 0)
+		return prog ? -ENOPKG : -ENOENT;
 	bpf_loader_control(walkers)->len = 0;
 	err = bpf_prog_test_run_opts(prog->fd, &opts);
 	if (err)

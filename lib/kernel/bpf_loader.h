@@ -79,6 +79,9 @@ int bpf_loader_end(struct bpf_loader_walk *walk, walk_fn soon, walk_fn fn, void 
  */
 struct walk_listed *bpf_loader_list(struct bpf_loader *walkers);
 
+/* The same of WALK_NETS_MAX: what programs of network namespaces walk over. */
+struct walk_in_net *bpf_loader_net_list(struct bpf_loader *walkers);
+
 /* Runs a syscall program once; @fn may be NULL if the program emits no records. */
 int bpf_loader_call(struct bpf_loader *walkers, const char *program, walk_fn fn, void *data);
 

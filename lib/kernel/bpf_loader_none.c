@@ -52,6 +52,12 @@ int bpf_loader_own_fd(struct bpf_loader *walkers, enum bpfrefs_kind kind)
 	return -EOPNOTSUPP;
 }
 
+struct walk_in_net *bpf_loader_net_list(struct bpf_loader *walkers)
+{
+	(void)walkers;
+	return NULL;
+}
+
 int bpf_loader_open_iterator(struct bpf_loader *walkers, const char *program)
 {
 	(void)walkers;

@@ -62,6 +62,7 @@ struct walk_state {
 	const char *comm;
 	GHashTable *roots;	/* owner_records.c: mount namespace -> GArray of struct walk_root */
 	struct walk_kept holds; /* owner_records.c: records of what holds owners */
+	struct net_lists *nets; /* net_namespaces.c: the namespaces and devices that were read */
 	struct pin_tree *pins;	/* lib/holders/pin.c: the inodes that were read */
 	int pins_err;		/* the error of pin_tree_prepare() */
 	GHashTable *mapped;	/* mappings.c: rings and sockets -> what they were found by */
@@ -109,9 +110,10 @@ struct walk_calls {
  */
 bool object_records_go_on(struct walk_control *control, struct walk_calls *calls);
 /*
- * Replaces @records with those of a program, which is called until the buffer was large enough for the
- * rest. walk_control.ended then says whether the walk was torn. Returns 0 or -errno.
+ * Appends to @records, or replaces them with, those of a program, which is called until the buffer was
+ * large enough for the rest. walk_control.ended then says whether the walk was torn. Returns 0 or -errno.
  */
+int object_records_append(struct bpf_loader *walkers, const char *program, GByteArray *records);
 int object_records_read_all(struct bpf_loader *walkers, const char *program, GByteArray *records);
 
 /*

@@ -6,6 +6,7 @@
 #include <linux/bpf.h>
 
 #include "kernel/bpf_source.h"
+#include "kernel/net_namespaces.h"
 #include "kernel/owner_records.h"
 #include "kernel/pin_tree.h"
 #include "snapshot/cgroup_paths.h"
@@ -339,6 +340,7 @@ void dispatch_end(struct scan *scan)
 	if (state->non_fd_walked)
 		scan->ctx->non_fd_nested = state->non_fd_nested;
 	pin_tree_free(state->pins);
+	net_lists_free(state->nets);
 	g_hash_table_unref(state->roots);
 	g_hash_table_unref(state->runs);
 	g_clear_pointer(&state->holds.bytes, g_byte_array_unref);

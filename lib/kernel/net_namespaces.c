@@ -10,118 +10,282 @@
 /* A list that changes while it is read is read again at most so often. */
 #define TORN_MAX 8
 
+/* What net_list() and netdev_list() have read; NULL: not yet. */
+struct net_lists {
+	GArray *net_records;	/* struct walk_net */
+	GArray *device_records; /* struct walk_netdev */
+	GArray *nets, *devices; /* struct net_object, which point to these */
+};
+
 bool net_loaded(struct scan *scan, uint64_t types)
 {
 	return walk_state_of(scan)->prog_types & types;
 }
 
-/*
- * @at is what to walk over. What the program cannot follow, and a list that changes
- * each time, is a gap.
- */
-static int walk_records(struct scan *scan, const char *program, const struct walk_net_at *at,
-			GByteArray *records)
+/* ----------------------------------------------------------- programs --- */
+
+/* Discards the records of the object that the program is at, and goes on with the next one. */
+static int give_up(struct walk_control *control, GByteArray *records)
 {
-	struct bpf_loader *walkers = walk_state_of(scan)->walkers;
-	struct walk_control *control = bpf_loader_control(walkers);
+	const struct walk_start none = {
+		.rec = { .type = WALK_START, .size = sizeof(none), .id = control->list_at },
+	};
 
-	control->ended = WALK_TORN;
-	for (unsigned int i = 0; i < TORN_MAX && control->ended == WALK_TORN; i++) {
-		int err;
-
-		control->net = *at;
-		err = object_records_read_all(walkers, program, records);
-		if (err)
-			return err;
-		if (control->net.gone) {
-			g_byte_array_set_size(records, 0);
-			return 0;
-		}
-	}
-	if (control->net.missed)
-		scan_gap(scan, control->net.missed, "structures that cannot be followed", 0);
-	if (control->ended == WALK_TORN) {
-		g_byte_array_set_size(records, 0);
-		scan_gap(scan, 1, "lists that changed whenever they were read", EAGAIN);
-	}
+	if (!memory_can_grow(records->len, sizeof(none)))
+		return -ENOMEM;
+	g_byte_array_append(records, (const void *)&none, sizeof(none));
+	control->list_at++;
 	return 0;
 }
 
-int net_walk_object(struct scan *scan, const char *program, struct net_object object, walk_fn fn,
-		    void *data)
+/* Appends the records of the objects in the list, and adds the gaps. */
+static int read_listed(struct scan *scan, const char *program, GByteArray *records)
 {
-	struct walk_net_at at = {
-		.net = object.net->net,
-		.inum = object.net->inum,
-		.object = object.address,
-		.arg = object.arg,
-	};
-	g_autoptr(GByteArray) records = g_byte_array_new();
-	int err = walk_records(scan, program, &at, records);
+	struct bpf_loader *walkers = walk_state_of(scan)->walkers;
+	struct walk_control *control = bpf_loader_control(walkers);
+	unsigned int torn = 0, lost = 0;
+	uint32_t torn_at = 0;
+	int err;
 
-	if (!err)
-		walk_each(records->data, records->len, fn, data);
+	control->list_at = 0;
+	control->net = (struct walk_net_at){ 0 };
+	while (!(err = object_records_append(walkers, program, records)) &&
+	       control->ended == WALK_TORN) {
+		control->net.begun = 0;
+		torn = control->list_at == torn_at ? torn + 1 : 1;
+		torn_at = control->list_at;
+		if (torn < TORN_MAX)
+			continue;
+		lost++;
+		err = give_up(control, records);
+		if (err || control->list_at >= control->listed)
+			break;
+	}
+	if (control->net.missed)
+		scan_gap(scan, control->net.missed, "structures that cannot be followed", 0);
+	if (lost)
+		scan_gap(scan, lost, "lists that changed whenever they were read", EAGAIN);
 	return err;
 }
 
-/* --------------------------------------------- namespaces and devices --- */
-
-struct each {
+/* The objects that a program was run for, and those of their records that are valid. */
+struct net_walk {
 	struct scan *scan;
-	const struct walk_net *net;
-	net_fn fn;
-	netdev_fn dev_fn;
+	const struct net_object *objects, *current;
+	size_t count;
+	const struct walk_start **last; /* the last record of each that its records follow */
+	net_record_fn fn;
 	void *data;
 	int err;
 };
 
-static void one_net(const struct walk_rec *rec, void *data)
+static void find_last(const struct walk_rec *rec, void *data)
 {
-	const struct walk_net *net = walk_record(rec, walk_net);
-	struct each *each = data;
+	const struct walk_start *start = walk_record(rec, walk_start);
+	struct net_walk *walk = data;
 
-	if (net && !each->err)
-		each->err = each->fn(each->scan, net, each->data);
+	if (start && rec->id < walk->count)
+		walk->last[rec->id] = start;
 }
 
-int net_each(struct scan *scan, net_fn fn, void *data)
+static void take_record(const struct walk_rec *rec, void *data)
 {
-	struct each each = { .scan = scan, .fn = fn, .data = data };
+	const struct walk_start *start = walk_record(rec, walk_start);
+	struct net_walk *walk = data;
+
+	if (start)
+		walk->current = rec->id < walk->count && walk->last[rec->id] == start
+					? &walk->objects[rec->id]
+					: NULL;
+	else if (walk->current && !walk->err)
+		walk->err = walk->fn(walk->scan, walk->current, rec, walk->data);
+}
+
+/* Appends to @records, which later calls leave alone, at most WALK_NETS_MAX objects' records. */
+static int walk_some(struct net_walk *walk, const char *program, GByteArray *records)
+{
+	struct bpf_loader *walkers = walk_state_of(walk->scan)->walkers;
+	struct walk_in_net *list = bpf_loader_net_list(walkers);
+	g_autofree const struct walk_start **last = g_new0(const struct walk_start *, walk->count);
+	size_t first = records->len;
+	int err;
+
+	for (size_t i = 0; i < walk->count; i++) {
+		const struct net_object *object = &walk->objects[i];
+
+		list[i] = (struct walk_in_net){
+			.net = object->net ? object->net->net : 0,
+			.inum = object->net ? object->net->inum : 0,
+			.object = object->address,
+			.arg = object->arg,
+		};
+	}
+	bpf_loader_control(walkers)->listed = (uint32_t)walk->count;
+	err = read_listed(walk->scan, program, records);
+	if (err)
+		return err;
+	walk->last = last;
+	walk_each(records->data + first, records->len - first, find_last, walk);
+	walk_each(records->data + first, records->len - first, take_record, walk);
+	return walk->err;
+}
+
+static int walk_objects(struct scan *scan, const char *program, const struct net_object *objects,
+			size_t count, net_record_fn fn, void *data)
+{
 	g_autoptr(GByteArray) records = g_byte_array_new();
-	struct walk_net_at at = { 0 };
-	int err = walk_records(scan, "walk_nets", &at, records);
+	int err = 0;
+
+	for (size_t at = 0; !err && at < count; at += WALK_NETS_MAX) {
+		struct net_walk walk = {
+			.scan = scan, .objects = objects + at, .fn = fn, .data = data
+		};
+
+		walk.count = MIN(count - at, (size_t)WALK_NETS_MAX);
+		g_byte_array_set_size(records, 0);
+		err = walk_some(&walk, program, records);
+	}
+	return err;
+}
+
+int net_walk_object(struct scan *scan, const char *program, struct net_object object,
+		    net_record_fn fn, void *data)
+{
+	return walk_objects(scan, program, &object, 1, fn, data);
+}
+
+/* --------------------------------------------- namespaces and devices --- */
+
+static void clear_array(GArray **array)
+{
+	g_clear_pointer(array, g_array_unref);
+}
+
+void net_lists_free(struct net_lists *lists)
+{
+	if (!lists)
+		return;
+	clear_array(&lists->net_records);
+	clear_array(&lists->device_records);
+	clear_array(&lists->nets);
+	clear_array(&lists->devices);
+	g_free(lists);
+}
+
+static struct net_lists *lists_of(struct scan *scan)
+{
+	struct walk_state *state = walk_state_of(scan);
+
+	if (!state->nets)
+		state->nets = g_new0(struct net_lists, 1);
+	return state->nets;
+}
+
+static int keep_net(struct scan *scan, const struct net_object *object, const struct walk_rec *rec,
+		    void *data)
+{
+	const struct walk_net *net = walk_record(rec, walk_net);
+
+	(void)object;
+	if (net)
+		g_array_append_vals(data, net, 1);
+	return scan_failed(scan);
+}
+
+int net_list(struct scan *scan, const GArray **nets)
+{
+	struct net_lists *lists = lists_of(scan);
+	const struct net_object all = { 0 };
+	GArray *records = lists->net_records;
+	int err;
+
+	if (!lists->nets) {
+		clear_array(&lists->net_records);
+		records = lists->net_records = g_array_new(FALSE, FALSE, sizeof(struct walk_net));
+		err = walk_objects(scan, "walk_nets", &all, 1, keep_net, records);
+		if (err)
+			return err;
+		lists->nets =
+			g_array_sized_new(FALSE, TRUE, sizeof(struct net_object), records->len);
+		g_array_set_size(lists->nets, records->len);
+		for (guint i = 0; i < records->len; i++)
+			g_array_index(lists->nets, struct net_object, i).net =
+				&g_array_index(records, struct walk_net, i);
+	}
+	*nets = lists->nets;
+	return 0;
+}
+
+static int keep_device(struct scan *scan, const struct net_object *object,
+		       const struct walk_rec *rec, void *data)
+{
+	const struct walk_netdev *dev = walk_record(rec, walk_netdev);
+	struct net_lists *lists = data;
+	struct net_object device = { .net = object->net };
+
+	if (!dev)
+		return 0;
+	device.address = dev->dev;
+	g_array_append_vals(lists->device_records, dev, 1);
+	g_array_append_val(lists->devices, device);
+	return scan_failed(scan);
+}
+
+static int read_devices(struct scan *scan, struct net_lists *lists)
+{
+	const GArray *nets;
+	int err = net_list(scan, &nets);
 
 	if (err)
 		return err;
-	walk_each(records->data, records->len, one_net, &each);
-	return each.err;
+	lists->device_records = g_array_new(FALSE, FALSE, sizeof(struct walk_netdev));
+	lists->devices = g_array_new(FALSE, FALSE, sizeof(struct net_object));
+	err = walk_objects(scan, "walk_netdevs", &g_array_index(nets, struct net_object, 0),
+			   nets->len, keep_device, lists);
+	for (guint i = 0; i < lists->devices->len; i++)
+		g_array_index(lists->devices, struct net_object, i).dev =
+			&g_array_index(lists->device_records, struct walk_netdev, i);
+	return err;
 }
 
-static void one_device(const struct walk_rec *rec, void *data)
+int netdev_list(struct scan *scan, const GArray **devices)
 {
-	const struct walk_netdev *dev = walk_record(rec, walk_netdev);
-	struct each *each = data;
+	struct net_lists *lists = lists_of(scan);
+	int err = lists->devices ? 0 : read_devices(scan, lists);
 
-	if (dev && !each->err)
-		each->err = each->dev_fn(each->scan, each->net, dev, each->data);
+	if (err) {
+		clear_array(&lists->devices);
+		clear_array(&lists->device_records);
+	}
+	*devices = lists->devices;
+	return err;
 }
 
-static int devices_of(struct scan *scan, const struct walk_net *net, void *data)
+static int walk_list(struct scan *scan, const char *program, const GArray *list, uint32_t arg,
+		     net_record_fn fn, void *data)
 {
-	struct each *each = data;
-	int err;
+	g_autofree struct net_object *objects = g_memdup2(list->data, list->len * sizeof(*objects));
 
-	each->net = net;
-	err = net_walk_object(scan, "walk_netdevs", (struct net_object){ net, 0, 0 }, one_device,
-			      each);
-	return err ? err : each->err;
+	for (guint i = 0; i < list->len; i++)
+		objects[i].arg = arg;
+	return walk_objects(scan, program, objects, list->len, fn, data);
 }
 
-int netdev_each(struct scan *scan, netdev_fn fn, void *data)
+int net_walk_all(struct scan *scan, const char *program, uint32_t arg, net_record_fn fn, void *data)
 {
-	struct each each = { .scan = scan, .dev_fn = fn, .data = data };
+	const GArray *nets;
+	int err = net_list(scan, &nets);
 
-	return net_each(scan, devices_of, &each);
+	return err ? err : walk_list(scan, program, nets, arg, fn, data);
+}
+
+int netdev_walk_all(struct scan *scan, const char *program, uint32_t arg, net_record_fn fn,
+		    void *data)
+{
+	const GArray *devices;
+	int err = netdev_list(scan, &devices);
+
+	return err ? err : walk_list(scan, program, devices, arg, fn, data);
 }
 
 uint32_t net_owner(struct scan *scan, const struct walk_net *net)
@@ -158,51 +322,44 @@ uint32_t netdev_owner(struct scan *scan, const struct walk_net *net, const struc
 
 enum { NETDEV_MPROG_FIELDS(HOLDER_FIELD_INDEX) };
 
-void netdev_fields(struct scan *scan, struct bpfrefs_ref *ref, const struct walk_net *net,
-		   const struct walk_netdev *dev)
+void netdev_fields(struct scan *scan, struct bpfrefs_ref *ref, const struct net_object *device)
 {
+	const struct walk_netdev *dev = device->dev;
 	char name[sizeof(dev->name) + 1] = "";
 
 	memcpy(name, dev->name, sizeof(dev->name));
 	ref_set_str(scan, ref, NETDEV_IFNAME, name);
 	ref_set_num(ref, NETDEV_IFINDEX, dev->ifindex);
-	ref_set_num(ref, NETDEV_NETNS, net->inum);
-	owner_set_ref(ref, netdev_owner(scan, net, dev));
+	ref_set_num(ref, NETDEV_NETNS, device->net->inum);
+	owner_set_ref(ref, netdev_owner(scan, device->net, dev));
 }
 
 /* ---------------------------------------------------- tcx and netkit --- */
 
-struct mprogs {
-	struct scan *scan;
-	const struct walk_net *net;
-	const struct walk_netdev *dev;
-	const char *attach_type;
-};
-
-static void one_mprog(const struct walk_rec *rec, void *data)
+static int one_mprog(struct scan *scan, const struct net_object *entry, const struct walk_rec *rec,
+		     void *attach_type)
 {
 	const struct walk_mprog *mprog = walk_record(rec, walk_mprog);
-	struct mprogs *mprogs = data;
 	struct bpfrefs_ref *ref;
 
 	if (!mprog || mprog->linked)
-		return; /* It is held by a link, which is a holder of its own. */
-	ref = scan_add(mprogs->scan, (struct bpfrefs_key){ BPFREFS_KIND_PROG, rec->id }, 1, 0);
+		return 0; /* It is held by a link, which is a holder of its own. */
+	ref = scan_add(scan, (struct bpfrefs_key){ BPFREFS_KIND_PROG, rec->id }, 1, 0);
 	if (!ref)
-		return;
-	netdev_fields(mprogs->scan, ref, mprogs->net, mprogs->dev);
-	ref_set_static(ref, NETDEV_ATTACH_TYPE, mprogs->attach_type);
+		return 0;
+	netdev_fields(scan, ref, entry);
+	ref_set_static(ref, NETDEV_ATTACH_TYPE, attach_type);
 	ref_set_num(ref, NETDEV_POSITION, mprog->position);
 	ref_set_num(ref, NETDEV_COUNT, mprog->count);
+	return 0;
 }
 
-int netdev_mprogs(struct scan *scan, const struct walk_net *net, const struct walk_netdev *dev,
-		  uint64_t entry, const char *attach_type)
+int netdev_mprogs(struct scan *scan, const struct net_object *device, uint64_t entry,
+		  const char *attach_type)
 {
-	struct mprogs mprogs = { scan, net, dev, attach_type };
+	struct net_object object = { device->net, device->dev, entry, 0 };
 
-	if (!entry)
-		return 0;
-	return net_walk_object(scan, "walk_mprogs", (struct net_object){ net, entry, 0 }, one_mprog,
-			       &mprogs);
+	return entry ? net_walk_object(scan, "walk_mprogs", object, one_mprog,
+				       (void *)(uintptr_t)attach_type)
+		     : 0;
 }

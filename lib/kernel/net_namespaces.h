@@ -18,34 +18,44 @@ bool net_loaded(struct scan *scan, uint64_t types);
 #define NET_TYPE(name) ((uint64_t)1 << BPF_PROG_TYPE_##name)
 
 /*
- * What a program walks over: a namespace, or the object at @address in it; @arg is
- * passed to the program.
+ * What a program walks over: a namespace, or the object at @address in it; @arg is passed to the
+ * program. @dev, which may be NULL, is the device that it belongs to.
  */
 struct net_object {
 	const struct walk_net *net;
+	const struct walk_netdev *dev;
 	uint64_t address;
 	uint32_t arg;
 };
 
+/* Called for each record of an object. Returns 0 or a negative errno, at which the walk ends. */
+typedef int (*net_record_fn)(struct scan *scan, const struct net_object *object,
+			     const struct walk_rec *rec, void *data);
+
 /*
- * Runs a program over one object of a namespace, and calls @fn for each record when all are there.
- * A list that changed meanwhile is read again; if it changes each time, that is a gap. If the
- * object has been freed, there are no records.
+ * Run a program over one object, all namespaces, or all devices, and call @fn for each record when all
+ * are there; the programs of many objects are run together. A list that changed meanwhile is read again; if
+ * it changes each time, that is a gap. Of an object that has been freed there are no records.
  */
-int net_walk_object(struct scan *scan, const char *program, struct net_object object, walk_fn fn,
+int net_walk_object(struct scan *scan, const char *program, struct net_object object,
+		    net_record_fn fn, void *data);
+int net_walk_all(struct scan *scan, const char *program, uint32_t arg, net_record_fn fn,
+		 void *data);
+int netdev_walk_all(struct scan *scan, const char *program, uint32_t arg, net_record_fn fn,
 		    void *data);
 
 /*
- * Called for a namespace, or for a device and its namespace. The pointers are valid
- * during the call only.
+ * The namespaces (without a device), and the devices, with their namespaces and addresses: arrays of
+ * struct net_object, read once in a scan and valid as long as it. Return 0 or a negative errno.
  */
-typedef int (*net_fn)(struct scan *scan, const struct walk_net *net, void *data);
-typedef int (*netdev_fn)(struct scan *scan, const struct walk_net *net,
-			 const struct walk_netdev *dev, void *data);
-
-/* Calls @fn for each namespace or device until it returns an error, which is returned. */
-int net_each(struct scan *scan, net_fn fn, void *data);
-int netdev_each(struct scan *scan, netdev_fn fn, void *data);
+int net_list(struct scan *scan, const GArray **nets);
+int netdev_list(struct scan *scan, const GArray **devices);
+#define net_each(list, object)                                                             \
+	for (const struct net_object *object = &g_array_index(list, struct net_object, 0); \
+	     object < &g_array_index(list, struct net_object, (list)->len); object++)
+/* Frees what the two have read. */
+struct net_lists;
+void net_lists_free(struct net_lists *lists);
 
 /*
  * The owner of what is attached in a namespace or to a device; OWNER_NONE if that is not freed with
@@ -67,12 +77,11 @@ uint32_t netdev_owner(struct scan *scan, const struct walk_net *net, const struc
 	X(NETDEV_COUNT, "count")
 
 /* Sets NETDEV_FIELDS of a reference, and makes the device its owner. */
-void netdev_fields(struct scan *scan, struct bpfrefs_ref *ref, const struct walk_net *net,
-		   const struct walk_netdev *dev);
+void netdev_fields(struct scan *scan, struct bpfrefs_ref *ref, const struct net_object *device);
 
 /* Adds the programs of a tcx or netkit entry. */
-int netdev_mprogs(struct scan *scan, const struct walk_net *net, const struct walk_netdev *dev,
-		  uint64_t entry, const char *attach_type);
+int netdev_mprogs(struct scan *scan, const struct net_object *device, uint64_t entry,
+		  const char *attach_type);
 
 /* The procfs half of these classes. */
 #define NET_PROC_GAP "only the BPF source can read all network namespaces"

@@ -231,17 +231,22 @@ bool object_records_go_on(struct walk_control *control, struct walk_calls *calls
 	return false;
 }
 
-int object_records_read_all(struct bpf_loader *walkers, const char *program, GByteArray *records)
+int object_records_append(struct bpf_loader *walkers, const char *program, GByteArray *records)
 {
 	struct walk_control *control = bpf_loader_control(walkers);
 	struct walk_calls calls = { 0 };
 	struct walk_kept kept = { .bytes = records };
 	int err;
 
-	g_byte_array_set_size(records, 0);
 	do {
 		err = bpf_loader_call(walkers, program, object_records_collect, &kept);
 		err = err ? err : kept.err;
 	} while (!err && object_records_go_on(control, &calls));
 	return err;
+}
+
+int object_records_read_all(struct bpf_loader *walkers, const char *program, GByteArray *records)
+{
+	g_byte_array_set_size(records, 0);
+	return object_records_append(walkers, program, records);
 }

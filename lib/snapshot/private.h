@@ -309,10 +309,8 @@ struct bpfrefs_snapshot {
 	GHashTable *dirs;    /* (device, inode) -> path inside the instance */
 	struct bpfrefs_snapshot_stats stats;
 	struct bpfrefs_self self; /* @objects and @others are found when they are needed */
-	/* protects what follows, and the states of the objects while they are computed */
-	GMutex judging;
-	gint self_found; /* @self and bpfrefs_object.self have been found */
-	gint judged;	 /* so have the states of the objects */
+	GMutex judging;		 /* protects what follows, and the states while they are computed */
+	gint self_found, judged; /* bpfrefs_object.self, the states have been found */
 	/* Finds these: states_find(), set by the context. NULL: there are none. */
 	void (*find_states)(struct bpfrefs_snapshot *snap, bool only_self);
 	/* struct bpfrefs_descriptor, by process and number; built when needed */
@@ -495,10 +493,7 @@ int proc_objects(struct scan *scan);
 
 /* -------------------------------------------------- graph (graph.c) --- */
 
-/*
- * Sets state, because and self of all objects of a frozen snapshot, or self alone, which takes a small
- * part of the time. Called once for each.
- */
+/* Sets state, because and self of all objects of a frozen snapshot; or self alone, in less time. */
 void states_find(struct bpfrefs_snapshot *snap, bool only_self);
 
 #endif /* BPFREFS_PRIVATE_H */

@@ -30,6 +30,7 @@ struct bpf_loader {
 	size_t size;
 	size_t *next; /* for each program, the offset from which to search its next chunk */
 	struct walk_listed list[WALK_LIST_MAX];
+	struct walk_in_net net_list[WALK_NETS_MAX];
 };
 
 void (*world_pinned)(int dir_fd, const char *name);
@@ -182,10 +183,57 @@ static int count_listed(struct bpf_loader *loader)
 	return 0;
 }
 
+struct walk_in_net *bpf_loader_net_list(struct bpf_loader *loader)
+{
+	return loader->net_list;
+}
+
+static const char *const net_programs[] = {
+	"walk_nets",	   "walk_netdevs",    "walk_mprogs",
+	"walk_qdiscs",	   "walk_classes",    "walk_block",
+	"walk_actions",	   "walk_fibs",	      "walk_fib4",
+	"walk_fib6",	   "walk_nexthops",   "walk_rulesets",
+	"walk_xt",	   "walk_nft",	      "walk_nft_head",
+	"walk_nft_tables", "walk_tun_device", "walk_default_ops",
+	"walk_tcp",	   "walk_packets",    NULL,
+};
+
+static void start_object(const struct bpf_loader *loader, walk_fn fn, void *data)
+{
+	const struct walk_start start = {
+		.rec = { .type = WALK_START, .size = sizeof(start), .id = loader->control.list_at },
+	};
+
+	fn(&start.rec, data);
+}
+
+/* One chunk for each object, as net_go() would emit them (lib/bpf/net.bpf.h). */
+static int walk_net_objects(struct bpf_loader *loader, const char *program, walk_fn fn, void *data)
+{
+	struct walk_control *control = &loader->control;
+	int err = 0;
+
+	must(control->listed <= WALK_NETS_MAX);
+	for (control->ended = WALK_DONE; control->list_at < control->listed; control->list_at++) {
+		if (!control->net.begun)
+			start_object(loader, fn, data);
+		control->net.begun = 1;
+		err = answer(loader, program, fn, data);
+		if (err || control->ended != WALK_DONE)
+			break;
+		if (control->net.gone)
+			start_object(loader, fn, data);
+		control->net.begun = 0;
+	}
+	return err;
+}
+
 int bpf_loader_call(struct bpf_loader *loader, const char *program, walk_fn fn, void *data)
 {
 	if (strcmp(program, "walk_counts") == 0)
 		return count_listed(loader);
+	if (g_strv_contains(net_programs, program))
+		return walk_net_objects(loader, program, fn, data);
 	return answer(loader, program, fn, data);
 }
 
