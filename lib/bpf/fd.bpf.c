@@ -225,10 +225,6 @@ static __always_inline void emit_places(__u64 task, __u64 leader)
 		walk_emit_dirs(task);
 }
 
-/*
- * Emits in which cgroup the process is, if it was emitted. Not with it, and a function of its own,
- * because where files are emitted the stack is nearly full.
- */
 int walk_emit_cgroup(__u64 address)
 {
 	struct walk_in_cgroup *out = walk_table.emitted ? walk_room() : NULL;

@@ -301,23 +301,25 @@ static __always_inline bool is_same(void)
  * Fills in the process. Each of its threads that lives is counted in signal->live, and counts in
  * mm_users: where that is more, another process may have the same memory (CLONE_VM).
  */
-static __always_inline void fill_owner(struct walk_mapping *out, struct mm_struct *mm)
+static __always_inline struct task_struct *fill_owner(struct walk_mapping *out,
+						      struct mm_struct *mm)
 {
 	struct task_struct *owner;
 
 	out->rec.id = 0;
 	__builtin_memset(out->comm, 0, sizeof(out->comm));
 	if (!bpf_core_field_exists(mm->owner))
-		return;
+		return NULL;
 	owner = BPF_CORE_READ(mm, owner);
 	if (!owner || BPF_CORE_READ(owner, mm) != mm ||
 	    BPF_CORE_READ(mm, mm_users.counter) != BPF_CORE_READ(owner, signal, live.counter))
-		return;
+		return NULL;
 	out->rec.id = BPF_CORE_READ(owner, tgid);
 	BPF_CORE_READ_INTO(&out->comm, owner, group_leader, comm);
+	return owner;
 }
 
-#define MAPPING_ROOM (sizeof(struct walk_mapping) + WALK_HELD_ROOM)
+#define MAPPING_ROOM (sizeof(struct walk_mapping) + WALK_HELD_ROOM + sizeof(struct walk_in_cgroup))
 
 /* Emits the mapping at hand. Returns false if the buffer is full. */
 static __always_inline bool emit_mapping(void)
@@ -327,6 +329,7 @@ static __always_inline bool emit_mapping(void)
 	struct mm_struct *mm = (void *)at.mm;
 	__u64 release = file ? walk_release(at.file) : 0;
 	struct walk_mapping *out;
+	struct task_struct *owner;
 
 	/* a process that has just exited, or our own mapping of a map that we have open */
 	if (!mm || at.mm == walk_tree.own_mm || BPF_CORE_READ(mm, mm_users.counter) == 0)
@@ -344,9 +347,12 @@ static __always_inline bool emit_mapping(void)
 		return false;
 	out->mm = at.mm;
 	out->start = at.start;
-	fill_owner(out, mm);
-	walk_emit(&out->rec, WALK_MAPPING, sizeof(*out), out->rec.id);
+	owner = fill_owner(out, mm);
+	walk_table.tgid = out->rec.id;
+	walk_emit(&out->rec, WALK_MAPPING, sizeof(*out), walk_table.tgid);
 	walk_emit_held(at.file, at.start, at.end, WALK_HOW_MMAP);
+	if (owner)
+		walk_emit_cgroup((__u64)BPF_CORE_READ(owner, group_leader));
 	return true;
 }
 

@@ -188,6 +188,11 @@ static __always_inline void walk_emit_task(void)
  */
 int walk_emit_held(__u64 file, __u64 at, __u64 end, __u32 how);
 int walk_emit_gap(__u32 kind);
+/*
+ * Emits in which cgroup the process walk_table.tgid is, whose leader is @task, if it was
+ * emitted. Not with it, and a function of its own, because where files are emitted the stack is nearly full.
+ */
+int walk_emit_cgroup(__u64 task);
 #define WALK_HELD_ROOM \
 	(sizeof(struct walk_held) + sizeof(struct walk_carried) + sizeof(struct walk_task))
 /*
