@@ -362,7 +362,7 @@ static void add_head(struct script *script, gsize start)
 	g_autoptr(GString) text = g_string_new(NULL);
 
 	removal_check(text, &out->str[start], script->removal.options->mountpoint, script->key);
-	g_string_append(text, head);
+	g_string_insert(out, (gssize)start, head);
 	g_string_insert(out, (gssize)start, text->str);
 }
 
