@@ -16,6 +16,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "daemon/log.h"
 #include "daemon/mountpoint.h"
 #include "daemon/options.h"
 #include "daemon/session.h"
@@ -25,7 +26,7 @@
 
 static int complain(char *why)
 {
-	fprintf(stderr, "bpfrefs: %s\n", why ? why : "failed");
+	log_message(LOG_ERR, "%s", why ? why : "failed");
 	g_free(why);
 	return -EINVAL;
 }
@@ -113,14 +114,14 @@ static int wait_for_mount(pid_t child, int fd, const char *mountpoint)
 	while (len < 0 && errno == EINTR);
 	if (len != 1) {
 		if (waitpid(child, &status, 0) == child && WIFSIGNALED(status))
-			fprintf(stderr, "bpfrefs: %s ended the daemon before the mount worked\n",
-				strsignal(WTERMSIG(status)));
+			log_message(LOG_ERR, "%s ended the daemon before the mount worked",
+				    strsignal(WTERMSIG(status)));
 		return -EIO;
 	}
 	err = see_mount(mountpoint);
 	if (err)
-		fprintf(stderr, "bpfrefs: %s: the mount does not work: %s\n", mountpoint,
-			g_strerror(-err));
+		log_message(LOG_ERR, "%s: the mount does not work: %s", mountpoint,
+			    g_strerror(-err));
 	return err;
 }
 
@@ -172,7 +173,7 @@ static int run_in_background(const struct options *options, struct mountpoint *p
 	child = fork();
 	if (child < 0) {
 		err = -errno;
-		fprintf(stderr, "bpfrefs: fork: %s\n", g_strerror(-err));
+		log_message(LOG_ERR, "fork: %s", g_strerror(-err));
 		return err;
 	}
 	if (child == 0) {

@@ -109,7 +109,7 @@ static int open_context(struct fs *fs, enum bpfrefs_source source)
 
 	view_return_memory(); /* loading BPF programs takes more memory than anything later */
 	if (err && reason)
-		fprintf(stderr, "bpfrefs: --source=%s: %s\n", bpfrefs_source_name(source), reason);
+		log_message(LOG_ERR, "--source=%s: %s", bpfrefs_source_name(source), reason);
 	if (err && reason && err != -EPERM)
 		return err;
 	if (err == -EPERM)

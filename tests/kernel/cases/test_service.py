@@ -5,6 +5,7 @@ import ctypes
 import os
 import signal
 import socket
+import subprocess
 import sys
 import time
 
@@ -150,6 +151,13 @@ def test_levels_in_the_journal(env):
     daemon = env.daemon()
     equal(manager.message()[0], "READY=1")
     check(f"<6>{env.bpffs} is mirrored at {env.mnt} (source " in daemon.log_text(), daemon.log_text())
+
+    # a start that fails, too
+    with open(log, "wb") as output:
+        stat = os.fstat(output.fileno())
+        journal = dict(os.environ, JOURNAL_STREAM=f"{stat.st_dev}:{stat.st_ino}")
+        subprocess.run([env.bpfrefs, "-f", "/etc", str(env.tmp)], stderr=output, env=journal, check=False)
+    check(log.read_text().startswith("<3>/etc is not on a bpffs: "), log.read_text())
 
 
 if __name__ == "__main__":
