@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-or-later
 # What distros.sh does inside the root of another Debian, in a mount namespace of its own, with a copy of
-# the source in /src: distro.sh unit|configurations|contact|packages.
+# the source in /src: distro.sh unit|configurations|contact|packages|service.
 set -eu
 export DEBIAN_FRONTEND=noninteractive LC_ALL=C
 bpf=/sys/fs/bpf
@@ -134,6 +134,12 @@ upgrade() {
 
 configurations() {
 	tests/tools/configurations.sh /tmp/configurations
+}
+
+# What the container of the service needs beside the packages.
+service() {
+	[ -f build/build.ninja ] || meson setup build
+	ninja -C build tests/loader tests/vm/initial.so
 }
 
 cd /src

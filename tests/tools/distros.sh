@@ -1,8 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-or-later
 # Tries this source on other releases of Debian: distros.sh SUITE... (bookworm, trixie, sid). The unit tests, each
-# configuration, `sudo make run` and `meson install`, and the packages, or those of these PARTS in the
-# environment: see distro.sh. Warnings are errors. Each suite has a root made by debootstrap(8), which
+# configuration, `sudo make run` and `meson install`, the packages, and the service, or those of these PARTS in
+# the environment: see distro.sh. Warnings are errors. Each suite has a root made by debootstrap(8), which
 # is kept in the cache and upgraded at each run.
 set -eu
 
@@ -36,16 +36,21 @@ make_root() {
 	mv "$2.new" "$2"
 }
 
-# Runs a command in the root, in a mount namespace of its own, whose mounts are removed with it.
+# Runs a command in a mount namespace of its own with this root, whose mounts are removed with it. Not
+# by chroot(8): who enters a mount namespace, as tests do, leaves that for the root of the namespace.
 inside() {
 	# shellcheck disable=SC2016 # the inner shell expands "$root"
 	unshare --mount sh -eu -c '
 		root=$1
 		shift
+		mount --bind "$root" "$root"
 		mount -t proc proc "$root/proc"
 		mount --rbind /sys "$root/sys"
 		mount --rbind /dev "$root/dev"
-		exec chroot "$root" "$@"
+		cd "$root"
+		pivot_root . mnt
+		umount -l mnt
+		exec "$@"
 	' sh "$@"
 }
 
@@ -68,6 +73,16 @@ prepare() {
 		pkg-config --modversion fuse3 libbpf glib-2.0 | paste -sd " "'
 }
 
+# The part "service" makes a container of the packages that "packages" has built.
+run_part() {
+	root=$cache/$1
+	inside "$root" /src/tests/tools/distro.sh "$2" || return 1
+	[ "$2" != service ] ||
+		SUITE=$1 "$source/tests/vm/service.sh" "$root/tmp/deb1" "$root/src/build/tests/loader" \
+			"$root/src/build/tests/vm/initial.so" | tee "$root/tmp/service.tap"
+	[ "$2" != service ] || ! grep -E '^not ok|^Bail out|SKIP' "$root/tmp/service.tap"
+}
+
 # try SUITE PART...: stops at the first part that fails.
 try() {
 	suite=$1
@@ -80,12 +95,12 @@ try() {
 	grep -hE '^gcc |clang version|^[0-9.]+ [0-9.]+ [0-9.]+$' "$cache/$suite.log" | sed "s/^/$suite: /"
 	for part in "$@"; do
 		log=$cache/$suite.$part.log
-		inside "$cache/$suite" /src/tests/tools/distro.sh "$part" >"$log" 2>&1 || {
+		run_part "$suite" "$part" >"$log" 2>&1 || {
 			tail -n 60 "$log" >&2
 			echo "$suite: $part: failed" >&2
 			return 1
 		}
-		grep -hE '^(Ok|Fail|Skipped):|: built$' "$log" | sed "s/^/$suite: /" || :
+		grep -hE '^(Ok|Fail|Skipped):|: built$|^# back with|^ok [0-9]' "$log" | sed "s/^/$suite: /" || :
 		echo "$suite: $part: passed"
 	done
 }
@@ -94,7 +109,7 @@ mkdir -p "$cache"
 failed=
 for suite in "$@"; do
 	# shellcheck disable=SC2086 # a list of words
-	try "$suite" ${PARTS:-unit contact configurations packages} || failed="$failed $suite"
+	try "$suite" ${PARTS:-unit contact configurations packages service} || failed="$failed $suite"
 done
 [ -z "$failed" ] || {
 	echo "failed:$failed" >&2
