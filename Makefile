@@ -8,7 +8,7 @@ MARK = /run/bpfrefs-make-run.source
 # Under sudo all is built as the user who called it: `make` without sudo works afterwards, too.
 AS := $(shell .ci/caller $(BUILD))
 
-.PHONY: all run stop check lint format words check-vm check-distros check-prometheus check-sanitizers fuzz fuzz-merge bench deb rpm dist
+.PHONY: all run stop check lint format words check-vm check-distros check-prometheus check-sanitizers check-service fuzz fuzz-merge bench deb rpm dist
 
 all:
 	@.ci/install
@@ -87,6 +87,13 @@ check-vm: all
 	@meson test -C $(BUILD) --no-rebuild --setup=vm --print-errorlogs \
 		$(if $(KERNEL),vm-$(KERNEL),--suite=vm --suite=vm-more) || true
 	@python3 tests/tools/summary.py $(BUILD) testlog-vm.json
+
+# bpfrefs.service under systemd in a container on this kernel, from the packages of what is committed.
+check-service: all
+	@docs/packaging/deb.sh $(BUILD)/deb
+	@rm -f $(BUILD)/meson-logs/testlog-service.json
+	@meson test -C $(BUILD) --no-rebuild --setup=service --suite=service --print-errorlogs || true
+	@python3 tests/tools/summary.py $(BUILD) testlog-service.json
 
 # Runs the whole suite in builds with sanitizers: `make check-sanitizers SANITIZE="clang:thread"`.
 check-sanitizers: all

@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-or-later
-# Runs in the machine of service.sh, under systemd: how bpfrefs.service starts, dies, restarts, stops
-# and is upgraded. Writes TAP, and powers the machine off.
+# Runs in the machine or container of service.sh, under systemd: how bpfrefs.service starts, dies, hangs,
+# restarts, stops, fails and is upgraded. Writes TAP, and powers the machine off.
 mount=/run/bpfrefs/.bpf
 count=0
 
@@ -10,6 +10,7 @@ check() {
 	name=$1
 	shift
 	count=$((count + 1))
+	systemctl reset-failed bpfrefs # the limit of starts in a while is not what is tested
 	if "$@" >/tmp/out 2>&1; then
 		echo "ok $count - $name"
 	else
@@ -18,14 +19,21 @@ check() {
 	fi
 }
 
-# Tries a command for SECONDS, on an emulated machine.
+# Tries a command for SECONDS: the machine may be an emulated one.
 within() {
 	end=$(($(cut -d . -f 1 /proc/uptime) + $1))
 	shift
 	until "$@"; do
 		[ "$(cut -d . -f 1 /proc/uptime)" -lt $end ] || return 1
-		sleep 0.1
+		sleep 0.02
 	done
+}
+
+# How long it takes until the keep is there again, in the notes.
+until_kept() {
+	start=$(date +%s%N)
+	within 300 has_keep || return 1
+	echo "# back with its keep $((($(date +%s%N) - start) / 1000000)) ms after $1" >>/tmp/notes
 }
 
 answers() { timeout 60 cat $mount/status >/dev/null 2>&1; }
@@ -33,8 +41,9 @@ pid() { systemctl show -P MainPID bpfrefs; }
 status() { systemctl status --no-pager -l bpfrefs; }
 described() { status | grep -q 'Status: "/sys/fs/bpf is mirrored at /run/bpfrefs (source bpf)'; }
 mounted() { grep -q ' fuse.bpfrefs ' /proc/self/mountinfo; }
-kept() { [ "$(cat "$mount/$array/keep")" = pin ] && [ "$(loader run /sys/fs/bpf/entry)" = "first=1 second=2" ]; }
-unharmed() { ! journalctl -u bpfrefs -p err --no-pager -q | grep -v 'Failed with result\|Main process exited'; }
+has_keep() { [ "$(cat "$mount/$array/keep" 2>/dev/null)" = pin ]; }
+kept() { has_keep && [ "$(loader run /sys/fs/bpf/entry)" = "first=1 second=2" ]; }
+unharmed() { ! journalctl -u bpfrefs -p err --no-pager -q | grep -v 'Failed with result\|Main process exited\|Watchdog timeout'; }
 
 # A loader that has exited, and the array that is kept for it.
 keep() {
@@ -50,12 +59,27 @@ keep() {
 }
 
 killed() {
+	for _ in 1 2 3; do
+		before=$(pid)
+		kill -9 "$before"
+		until_kept "kill -9" && [ "$(pid)" != "$before" ] && kept || return 1
+	done
+}
+
+# A daemon that answers no request is killed by the watchdog; the time is shorter here.
+hangs() {
+	mkdir /run/systemd/system/bpfrefs.service.d
+	printf '[Service]\nWatchdogSec=1s\nTimeoutAbortSec=1s\n' >/run/systemd/system/bpfrefs.service.d/short.conf
+	systemctl daemon-reload
+	systemctl restart bpfrefs
+	answers || return 1
 	before=$(pid)
-	start=$(cut -d ' ' -f 1 /proc/uptime)
-	kill -9 "$before"
-	within 300 back_again
-	echo "# back after kill -9: from $start to $(cut -d ' ' -f 1 /proc/uptime) s, emulated" >>/tmp/notes
-	[ "$(pid)" != "$before" ] && kept
+	kill -STOP "$before"
+	until_kept "SIGSTOP, by a watchdog of 1 s" || return 1
+	rm -r /run/systemd/system/bpfrefs.service.d
+	systemctl daemon-reload
+	systemctl restart bpfrefs
+	journalctl -u bpfrefs --no-pager -q | grep 'Watchdog timeout' && [ "$(pid)" != "$before" ] && kept
 }
 back_again() { [ "$(pid)" != "$before" ] && [ "$(pid)" != 0 ] && answers; }
 
@@ -84,18 +108,42 @@ stopped() {
 	[ "$(systemctl show -P Result bpfrefs)" = success ] && ! mounted && [ "$(loader run /sys/fs/bpf/entry)" = "first=1 second=2" ]
 }
 
-modprobe fuse
+# run-bpfrefs.mount in the place of the service.
+mount_unit() {
+	systemctl stop bpfrefs
+	systemctl start run-bpfrefs.mount || return 1
+	answers && kept || return 1
+	systemctl stop run-bpfrefs.mount
+	! mounted
+}
+
+# A setting that is wrong: the service gives up, and the journal has a line at the level of errors.
+fails() {
+	cp /etc/default/bpfrefs /tmp/default
+	echo 'SOURCE=/etc' >>/etc/default/bpfrefs
+	systemctl restart bpfrefs
+	within 300 failed
+	mv /tmp/default /etc/default/bpfrefs
+	journalctl _COMM=bpfrefs -p err --no-pager -q -o cat | grep '^/etc is not on a bpffs' && ! mounted
+}
+failed() { [ "$(systemctl is-failed bpfrefs)" = failed ]; }
+
+systemd-detect-virt -q --container || modprobe fuse
 echo "# $(uname -r), $(systemctl --version | head -n 1)"
 check starts_at_boot within 600 answers
 check status_is_described described
 check keeps keep
 check killed_and_back_with_its_keeps killed
+check hangs_and_is_back hangs
 check restarted_under_readers restarted
 check upgraded upgraded
 check stopped stopped
 check started_again systemctl start bpfrefs
 check keeps_are_found_again kept
 check no_errors_in_the_journal unharmed
+check mount_unit mount_unit
+check wrong_setting fails
+check started_after_that systemctl start bpfrefs
 cat /tmp/notes
 systemd-analyze security --no-pager bpfrefs.service | tail -n 1 | sed 's/^/# /'
 status | sed 's/^/# /'
