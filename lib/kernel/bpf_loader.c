@@ -11,7 +11,7 @@
 #include "kernel/load_error.h"
 #include "kernel/min_core_btf.h"
 #include "kernel/pipeline.h"
-#include "walk.skel.h"
+#include "kernel/skeleton.h"
 
 /* Without these programs there is nothing to start from, and the procfs source does better. */
 static const char *const needed[] = { "walk_maps",	"walk_progs",  "walk_links", "walk_tasks",

@@ -23,7 +23,11 @@
 #include <unistd.h>
 
 #include "bound.h"
+/* see kernel/skeleton.h */
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wcast-align"
 #include "bound.skel.h"
+#pragma GCC diagnostic pop
 
 static char buffer[1 << 20];
 

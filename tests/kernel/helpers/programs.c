@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 #include "kernel/min_core_btf.h"
-#include "walk.skel.h"
+#include "kernel/skeleton.h"
 
 static const char *reason_to_skip(void)
 {
