@@ -136,7 +136,7 @@ configurations() {
 	tests/tools/configurations.sh /tmp/configurations
 }
 
-# What the container of the service needs beside the packages.
+# What the container of the service needs, apart from the packages.
 service() {
 	[ -f build/build.ninja ] || meson setup build
 	ninja -C build tests/loader tests/vm/initial.so
