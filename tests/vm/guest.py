@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Within a virtual machine: runs the programs of the plan one after the other, and prints their
-output to a serial line. vm.py reads it: lines that begin with @ are ours."""
+output to a virtual serial line. vm.py reads it: lines that begin with @ are ours."""
 import json
 import os
 import pathlib
@@ -13,7 +13,8 @@ import time
 
 PLAN = pathlib.Path("/bpfrefs/plan.json")
 # In the kernel's log: what no test may cause.
-ALARM = re.compile(r"\bBUG:|\bWARNING:|\bOops\b|general protection|Call Trace|refcount_t:")
+ALARM = re.compile(r"\bBUG:|\bWARNING:|\bOops\b|general protection|Call [Tt]race|Internal error|"
+                   r"refcount_t:")
 
 
 def say(line):

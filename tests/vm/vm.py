@@ -3,7 +3,7 @@
 """Runs the kernel tests on another kernel, in a virtual machine of qemu's software emulation, and
 prints TAP: each case is named PROGRAM: CASE.
 
-Usage: vm.py MACHINE (of those below), from meson, which gives the environment of the kernel tests. With WHOLE=1 all
+Usage: vm.py MACHINE (of machines.py), from meson, which gives the environment of the kernel tests. With WHOLE=1 all
 cases run, else those that shorter.txt does not leave out; with CASES="net:* perf:perf_link" of both
 only those of the Python tests.
 """
@@ -17,34 +17,26 @@ import subprocess
 import sys
 import threading
 
-import kernels
+import debian
 from image import Image
+from machines import ARCHITECTURES, MACHINES
 
 HERE = pathlib.Path(__file__).resolve().parent
 SOURCE = HERE.parents[1]
 BUILD = pathlib.Path(os.environ["MESON_BUILD_ROOT"])
+# What the programs in the machine come from: this machine, or what cross.py made.
+ROOT = pathlib.Path(os.environ.get("ROOT", "/"))
 WHOLE = bool(os.environ.get("WHOLE"))
 # No output for so long: it hangs. One program, the whole machine.
 SILENT, PROGRAM, MACHINE = 900, 3000, 14000
 MEMORY = "1500M"
-# Name: the kernel, its processors, what is mounted of cgroups, more words for the kernel, and the
-# tests that run (None: all).
-WITHOUT = ["without", "mirror", "place", "session"]
-MACHINES = {
-    "5.10": ("5.10", 2, "v1", "", None),
-    "6.1": ("6.1", 2, "hybrid", "", None),
-    "6.12": ("6.12", 2, "v2", "", None),
-    "newest": ("newest", 4, "none", "", None),
-    # may not read the kernel's memory by BPF programs: as if they could not be loaded
-    "lockdown": ("6.12", 2, "v2", "lockdown=confidentiality", WITHOUT),
-}
 APPLETS = """sh echo grep insmod kill losetup mknod mkfifo modprobe poweroff stty true uname rmmod
     sleep dmesg ln chmod chown touch rmdir mv env id test readlink""".split()
 CASE = re.compile(r"^(not )?ok\b\s*\d*\s*(?:-\s*)?([^#]*)(?:#\s*SKIP\S*\s*(.*))?$", re.I)
 
 
 def table(name):
-    """The (kernels, pattern, reason) of a list of cases."""
+    """The (machines, pattern, reason) of a list of cases."""
     found = []
     for line in (HERE / name).read_text().splitlines():
         text, _, reason = (part.strip() for part in line.partition("#"))
@@ -54,10 +46,10 @@ def table(name):
     return found
 
 
-def listed(rows, kernel, label):
+def listed(rows, name, label):
     """The reason for which a case is in a list, or None."""
     for which, pattern, reason in rows:
-        if ("*" in which or kernel in which) and fnmatch.fnmatchcase(label, pattern):
+        if MACHINES[name].names(name) & set(which) and fnmatch.fnmatchcase(label, pattern):
             return reason
     return None
 
@@ -86,8 +78,8 @@ class Tap:
 class Results:
     """Judges what the machine prints."""
 
-    def __init__(self, tap, kernel):
-        self.tap, self.kernel = tap, kernel
+    def __init__(self, tap, name):
+        self.tap, self.name = tap, name
         self.skips = table("skips.txt")
         self.program, self.cases, self.plan, self.bad = None, 0, None, 0
         self.alarms, self.done = [], False
@@ -123,7 +115,7 @@ class Results:
 
     def judge(self, case):
         label = f"{self.program}: {case[2].strip()}"
-        reason = listed(self.skips, self.kernel, label)
+        reason = listed(self.skips, self.name, label)
         self.bad += bool(case[1])
         if case[3] is not None and reason is None:
             self.tap.case(False, label)
@@ -154,43 +146,44 @@ class Results:
                 self.tap.note("  " + line)
 
 
-def chosen(name, kernel):
+def chosen(program, name):
     """The functions of a test file that run, or None for all."""
     rows = [] if WHOLE else table("shorter.txt")
-    text = (SOURCE / f"tests/kernel/cases/test_{name}.py").read_text()
+    text = (SOURCE / f"tests/kernel/cases/test_{program}.py").read_text()
     cases = re.findall(r"^def test_(\w+)\(", text, re.M)
     only = os.environ.get("CASES", "*").split()
-    left = [case for case in cases if listed(rows, kernel, f"{name}: {case}") is None
-            and any(fnmatch.fnmatchcase(f"{name}:{case}", pattern) for pattern in only)]
+    left = [case for case in cases if listed(rows, name, f"{program}: {case}") is None
+            and any(fnmatch.fnmatchcase(f"{program}:{case}", pattern) for pattern in only)]
     return None if left == cases else [f"test_{case}" for case in left]
 
 
-def programs(image, kernel):
+def programs(image, python, machine):
     """The plan's programs."""
     found = []
-    only = MACHINES[kernel][4]
+    only = MACHINES[machine].tests
     for name in only or os.environ["KERNEL_TESTS"].split(","):
-        cases = chosen(name, kernel)
+        cases = chosen(name, machine)
         if cases == []:
             continue
         script = image.within(SOURCE / f"tests/kernel/cases/test_{name}.py")
-        command = [sys.executable, "-B", script, *(cases or [])]
+        command = [python, script, *(cases or [])]
         found.append({"name": name, "command": [str(word) for word in command], "env": {}})
     for name in os.environ["RANDOM_TESTERS"].split(","):
         label = f"random-{name}"
         if only or "CASES" in os.environ:
             continue
-        if WHOLE or listed(table("shorter.txt"), kernel, f"{label}: all") is None:
+        if WHOLE or listed(table("shorter.txt"), machine, f"{label}: all") is None:
             command = [str(image.within(os.environ["RANDOM_PROGRAM"])), name]
             found.append({"name": label, "command": command, "env": {}})
     return found
 
 
 def make_image(kernel, name, place):
-    image = Image(place / "root", SOURCE, BUILD)
+    triplet = ARCHITECTURES[MACHINES[name].arch].triplet
+    image = Image(place / "root", SOURCE, BUILD, ROOT, triplet)
     image.busybox(APPLETS)
     image.tools()
-    image.python()
+    python = image.python()
     image.modules(kernel)
     image.add(HERE / "init", "/init")
     image.add(HERE / "guest.py")
@@ -207,46 +200,56 @@ def make_image(kernel, name, place):
             for part in path.glob("*.bpf.o"):
                 image.add(part)
         env[key] = str(image.within(value)) if path.is_absolute() else value
+    # Python may write what it compiles: only the first that imports a file waits for that.
+    env.pop("PYTHONDONTWRITEBYTECODE", None)
     image.program(os.environ["RANDOM_PROGRAM"])
-    image.plan({"env": env, "limit": PROGRAM, "programs": programs(image, name)})
+    image.plan({"env": env, "limit": PROGRAM, "programs": programs(image, python, name)})
     image.pack(place / "initramfs")
     return place / "initramfs"
 
 
-def device():
+def device(bus):
     """A virtio_net device with several queues where that can be had, which is in a network namespace
     of the emulator's own; else with one. Nothing is at its other end."""
-    card = "virtio-net-pci,netdev=net"
+    card = f"virtio-net-{bus},netdev=net"
     if os.geteuid() == 0 and os.path.exists("/dev/net/tun") and shutil.which("unshare"):
+        vectors = ",vectors=10" if bus == "pci" else ""
         return (["-netdev", "tap,id=net,queues=4,script=no,downscript=no", "-device",
-                 f"{card},mq=on,vectors=10"], ["unshare", "--net"])
+                 f"{card},mq=on{vectors}"], ["unshare", "--net"])
     return ["-netdev", "user,id=net,restrict=on", "-device", card], []
 
 
 def boot(name, kernel, initramfs, console, results):
     """Runs the machine; why it ended."""
-    _, processors, cgroups, more, _ = MACHINES[name]
-    network, alone = device()
+    machine = MACHINES[name]
+    arch = ARCHITECTURES[machine.arch]
+    network, alone = device(arch.bus)
     # A busy host stalls an emulated processor: that is no lockup of the guest's kernel.
-    words = ("console=ttyS0 quiet panic=-1 oops=panic nowatchdog no_timer_check audit=0 "
-             f"mitigations=off init_on_alloc=0 lsm=lockdown,yama,bpf bpfrefs_cgroups={cgroups} {more}")
+    words = (f"console={arch.console} quiet panic=-1 oops=panic nowatchdog no_timer_check audit=0 "
+             "mitigations=off init_on_alloc=0 lsm=lockdown,yama,bpf "
+             f"bpfrefs_cgroups={machine.cgroups} {machine.words}")
     process = subprocess.Popen(
-        [*alone, "qemu-system-x86_64", "-accel", "tcg,thread=single,tb-size=1024", "-cpu", "max",
-         "-smp", str(processors), "-m", MEMORY, "-display", "none", "-monitor", "none", *network,
-         "-no-reboot", "-serial", f"file:{console}", "-serial", "stdio", "-kernel",
-         str(kernel.image), "-initrd", str(initramfs), "-append", words],
+        [*alone, *arch.qemu, "-smp", str(machine.processors), "-m", MEMORY, "-display", "none",
+         "-monitor", "none", *network, "-no-reboot", "-serial", f"file:{console}",
+         "-chardev", "file,id=results,path=/dev/stdout", "-device", f"virtio-serial-{arch.bus}",
+         "-device", "virtserialport,chardev=results", "-kernel", str(kernel.image),
+         "-initrd", str(initramfs), "-append", words],
         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, errors="replace")
     ends = []
 
     def end(why):
         ends.append(why)
         process.kill()
-    whole = threading.Timer(MACHINE, end, [f"not done after {MACHINE} s"])
-    whole.start()
+
+    def alarm(seconds, why):
+        timer = threading.Timer(seconds, end, [f"{why} {seconds} s"])
+        timer.daemon = True
+        timer.start()
+        return timer
+    whole = alarm(MACHINE, "not done after")
     try:
         while True:
-            silence = threading.Timer(SILENT, end, [f"silent for {SILENT} s"])
-            silence.start()
+            silence = alarm(SILENT, "silent for")
             line = process.stdout.readline()
             silence.cancel()
             if not line:
@@ -262,12 +265,13 @@ def boot(name, kernel, initramfs, console, results):
 def main():
     name = sys.argv[1]
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # and the machine ends with us
-    if not shutil.which("qemu-system-x86_64") or not shutil.which("cpio"):
-        print("1..0 # SKIP the kernel itself: qemu-system-x86_64 or cpio is not installed")
-        return 0
+    for tool in (ARCHITECTURES[MACHINES[name].arch].qemu[0], "cpio", "readelf"):
+        if not shutil.which(tool):
+            print(f"1..0 # SKIP the kernel itself: {tool} is not installed")
+            return 0
     try:
-        kernel = kernels.get(MACHINES[name][0])
-    except kernels.Unreachable as error:
+        kernel = debian.Kernel(name, MACHINES[name])
+    except debian.Unreachable as error:
         print(f"1..0 # SKIP the kernel itself: {error}")
         return 0
     place = BUILD / "tests" / f"vm-{name}"
