@@ -203,7 +203,8 @@ def machines():
     """Tests run on every machine: what differs is in machine.py."""
     return [f"{name}:{number}: {line}" for name in sources()
             if re.match(r"tests/.*\.(py|[ch])$", name) and name not in
-            ("tests/kernel/cases/machine.py", "tests/tools/house.py", "tests/tools/cross.py")
+            ("tests/kernel/cases/machine.py", "tests/vm/machines.py", "tests/tools/house.py",
+             "tests/tools/cross.py")
             for number, line in enumerate(lines(name), 1) if OF_ONE_MACHINE.search(line)]
 
 
