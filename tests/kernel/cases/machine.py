@@ -38,3 +38,8 @@ def bit_field(place, size=64):
 def integer(data):
     """The integer that the kernel has written so."""
     return int.from_bytes(data, sys.byteorder)
+
+
+def key(value):
+    """A key of four bytes as bpftool wants it: its bytes."""
+    return " ".join(str(byte) for byte in value.to_bytes(4, sys.byteorder))

@@ -13,6 +13,7 @@ import sys
 import time
 
 from harness import Skip, check, equal, eventually, libc, main, must, names, over_a_map, run, tool
+from machine import key
 from made import bpf, private_net, taken, update
 from test_cgroup import attach as attach_to_cgroup
 from test_cgroup import socket_in
@@ -260,7 +261,7 @@ def test_entries(env):
         prog = make(helper, "prog", "xdp", attach=f"xdp_{kind.split('_', maxsplit=1)[0]}")
         helper.do("entry", table.var, 0, value, prog.var)
         prog.close()
-        free(env, daemon, prog, f"\nbpftool map delete id {table.id} key 0 0 0 0 ")
+        free(env, daemon, prog, f"\nbpftool map delete id {table.id} key {key(0)} ")
 
 
 def test_xskmap(env):
@@ -270,7 +271,7 @@ def test_xskmap(env):
     helper.do("ring", xsk.var)
     xsk.close()
     table.close()
-    free(env, daemon, table, f"\nbpftool map delete id {table.id} key 33 0 0 0 ")
+    free(env, daemon, table, f"\nbpftool map delete id {table.id} key {key(33)} ")
 
 
 def test_perf_event_array(env):
@@ -281,7 +282,7 @@ def test_perf_event_array(env):
     update(table, 2, event.fd)
     event.close()
     obj.close()
-    free(env, daemon, obj, f"\nbpftool map delete id {table.id} key 2 0 0 0 ")
+    free(env, daemon, obj, f"\nbpftool map delete id {table.id} key {key(2)} ")
 
 
 def test_timers(env):
@@ -291,7 +292,7 @@ def test_timers(env):
     daemon = env.daemon()
     helper.do("run", prog.var)
     prog.close()
-    free(env, daemon, prog, f"\nbpftool map delete id {table.id} key 5 0 0 0 ")
+    free(env, daemon, prog, f"\nbpftool map delete id {table.id} key {key(5)} ")
     helper, (table, prog) = load(env, "objects-timer.bpf.o", "timer_array", "set_array")
     helper.do("unload")
     helper.do("run", prog.var)
