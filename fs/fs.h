@@ -14,6 +14,14 @@
 
 #include "bpfrefs.h"
 
+static inline void selection_clear(struct bpfrefs_selection **selection)
+{
+	bpfrefs_selection_free(*selection);
+}
+
+/* A selection that is freed at the end of its scope. */
+#define selection_auto __attribute__((cleanup(selection_clear))) struct bpfrefs_selection
+
 /* --------------------------------------------------------------- text.c --- */
 
 /*

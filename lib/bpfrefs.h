@@ -388,7 +388,7 @@ struct bpfrefs_key bpfrefs_ref_target(const struct bpfrefs_ref *ref);
 struct bpfrefs_key bpfrefs_ref_holder(const struct bpfrefs_ref *ref);
 /** Returns the class of the holder. Static. */
 const struct bpfrefs_class *bpfrefs_ref_class(const struct bpfrefs_ref *ref);
-/** Returns the index of that class in output order, as in bpfrefs_snapshot_class(). */
+/** Returns the index of that class in output order, as in bpfrefs_select_classes(). */
 size_t bpfrefs_ref_class_index(const struct bpfrefs_ref *ref);
 /**
  * Returns how many references of the target's refcnt this one explains. 0 if the kernel counts it
@@ -514,9 +514,6 @@ const struct bpfrefs_snapshot_stats *
 bpfrefs_snapshot_stats(const struct bpfrefs_snapshot *snapshot);
 /** Returns the number of objects. */
 size_t bpfrefs_snapshot_object_count(const struct bpfrefs_snapshot *snapshot);
-/** Returns object number @p index in the order of the keys, borrowed; NULL past the last. */
-const struct bpfrefs_object *bpfrefs_snapshot_object(const struct bpfrefs_snapshot *snapshot,
-						     size_t index);
 /** Returns the object with the key @p key, borrowed; NULL if the snapshot does not have it. */
 const struct bpfrefs_object *bpfrefs_snapshot_find(const struct bpfrefs_snapshot *snapshot,
 						   struct bpfrefs_key key);
@@ -528,50 +525,12 @@ bool bpfrefs_snapshot_has(const struct bpfrefs_snapshot *snapshot, struct bpfref
 /** Returns the number of references. */
 size_t bpfrefs_snapshot_ref_count(const struct bpfrefs_snapshot *snapshot);
 /**
- * Returns reference number @p index, borrowed; NULL past the last. They are sorted by target, then
- * by class, then in the order in which they were found.
+ * Finds the object that the process @p pid holds by the descriptor @p fd: see bpfrefs_select_descriptors().
+ * @param key if not NULL: is set to the key of the object
+ * @return -ENOENT if there is none, -ENOMEM
  */
-const struct bpfrefs_ref *bpfrefs_snapshot_ref_at(const struct bpfrefs_snapshot *snapshot,
-						  size_t index);
-/**
- * Returns the number of references to the object @p key, which follow each other, and sets @p first
- * to the index of the first one for bpfrefs_snapshot_ref_at().
- */
-size_t bpfrefs_snapshot_holders(const struct bpfrefs_snapshot *snapshot, struct bpfrefs_key key,
-				size_t *first);
-/**
- * Calls @p fn for each reference that the object @p holder holds, until @p fn returns non-zero.
- * @return what @p fn returned last, 0 if there is no such reference, or -ENOMEM
- */
-int bpfrefs_snapshot_holding(const struct bpfrefs_snapshot *snapshot, struct bpfrefs_key holder,
-			     int (*fn)(const struct bpfrefs_ref *ref, void *data), void *data);
-/** Like bpfrefs_snapshot_holding(), for each reference that the process @p pid holds. */
-int bpfrefs_snapshot_pid_holding(const struct bpfrefs_snapshot *snapshot, uint32_t pid,
-				 int (*fn)(const struct bpfrefs_ref *ref, void *data), void *data);
-/** A descriptor by which a process holds an object. */
-struct bpfrefs_descriptor {
-	size_t size;		/**< the size of this structure in the library */
-	uint32_t pid;		/**< the process */
-	uint32_t fd;		/**< the number of the descriptor */
-	struct bpfrefs_key key; /**< the object; of an iterator: the program that it runs */
-};
-/**
- * Finds the descriptors by which the process @p pid holds objects, in ascending order. Those in a
- * table that only one of its threads has are left out: another file may have the same number there.
- *
- * @param from the lowest descriptor to find
- * @param first is set to the index of the first one for bpfrefs_snapshot_descriptor_at()
- * @param count is set to the number of them
- * @return 0 or -ENOMEM
- */
-int bpfrefs_snapshot_descriptors(const struct bpfrefs_snapshot *snapshot, uint32_t pid,
-				 uint32_t from, size_t *first, size_t *count);
-/** Returns descriptor number @p index of the whole snapshot, borrowed; NULL past the last. */
-const struct bpfrefs_descriptor *
-bpfrefs_snapshot_descriptor_at(const struct bpfrefs_snapshot *snapshot, size_t index);
-/** Returns process number @p index in the order of the pids, borrowed; NULL past the last. */
-const struct bpfrefs_process *bpfrefs_snapshot_process(const struct bpfrefs_snapshot *snapshot,
-						       size_t index);
+int bpfrefs_snapshot_find_fd(const struct bpfrefs_snapshot *snapshot, uint32_t pid, uint32_t fd,
+			     struct bpfrefs_key *key);
 /** Returns the process @p pid, borrowed; NULL if it does not hold anything. */
 const struct bpfrefs_process *bpfrefs_snapshot_find_pid(const struct bpfrefs_snapshot *snapshot,
 							uint32_t pid);
@@ -585,18 +544,6 @@ const struct bpfrefs_process *bpfrefs_snapshot_find_pid(const struct bpfrefs_sna
  * @return NULL if it is unknown: the process had exited by then, or does not hold anything
  */
 const char *bpfrefs_process_cgroup(const struct bpfrefs_snapshot *snapshot, uint32_t pid);
-/**
- * Finds the processes that hold objects in a cgroup and in all cgroups below it. Reads the cgroup of
- * each process of the snapshot: see bpfrefs_process_cgroup().
- *
- * @param cgroup a path as bpfrefs_process_cgroup() returns it; "/" has all processes, also those
- *	whose cgroup is unknown
- * @param pids is set to an owned array in ascending order; free it with free(3)
- * @param count is set to the length of that array, 0 if there is no such cgroup
- * @return -ENOMEM
- */
-int bpfrefs_cgroup_processes(const struct bpfrefs_snapshot *snapshot, const char *cgroup,
-			     uint32_t **pids, size_t *count);
 /**
  * Returns whether the cgroup @p path is @p cgroup or below it. A NULL @p path, which is an unknown
  * cgroup, is below "/" alone.
@@ -616,9 +563,6 @@ int bpfrefs_cgroup_read(struct bpfrefs_ctx *ctx, uint32_t pid, char **path);
  */
 void bpfrefs_process_namespaces(const struct bpfrefs_ctx *ctx, uint32_t pid, uint64_t *mnt_ns,
 				uint64_t *net_ns);
-/** Returns the status of class number @p index in output order, borrowed; NULL past the last. */
-const struct bpfrefs_class_status *bpfrefs_snapshot_class(const struct bpfrefs_snapshot *snapshot,
-							  size_t index);
 /** What this process holds for itself: see @ref bpfrefs_object.self. */
 struct bpfrefs_self {
 	size_t size;  /**< the size of this structure in the library */
@@ -648,9 +592,6 @@ bool bpfrefs_snapshot_hides_ref(const struct bpfrefs_snapshot *snapshot,
  * it holds.
  */
 bool bpfrefs_snapshot_hides_process(const struct bpfrefs_snapshot *snapshot, uint32_t pid);
-/** Returns bpffs instance number @p index, borrowed; NULL past the last. */
-const struct bpfrefs_bpffs *bpfrefs_snapshot_bpffs(const struct bpfrefs_snapshot *snapshot,
-						   size_t index);
 /**
  * Returns the path of a pin relative to a directory of its bpffs, such as "app/conns", borrowed.
  *
@@ -667,8 +608,10 @@ const char *bpfrefs_snapshot_pin_path(const struct bpfrefs_snapshot *snapshot,
 /* ------------------------------------------------------------ selection --- */
 
 /**
- * Selects objects and references. Set all members to zero, then @ref size and what you need; what is
- * zero selects everything. Another size than that of this version: see struct bpfrefs_options.
+ * Selects items. Set all members to zero, then @ref size and what you need; what is zero selects
+ * everything. Another size than that of this version: see struct bpfrefs_options. The description of a
+ * question says which members apply to it. Another one that is set is an error, as is a bit of @ref
+ * kinds or @ref states for which there is no kind or state, and a @ref class_ that does not exist.
  */
 struct bpfrefs_filter {
 	size_t size;	     /**< sizeof(struct bpfrefs_filter) */
@@ -678,34 +621,107 @@ struct bpfrefs_filter {
 	const char *name;    /**< a pattern for the names of objects (fnmatch(3), without flags) */
 	const char *class_;  /**< the name of the class of references, such as "pin" */
 	uint32_t pid;	     /**< the process that holds the reference */
-	const char *cgroup;  /**< a cgroup: the process is in it or below it */
+	bool hide_self;	     /**< leaves out what lists leave out: bpfrefs_snapshot_hides() */
+	/** A cgroup: the process is in it or below it. "/": also processes whose cgroup is unknown. */
+	const char *cgroup;
+	struct bpfrefs_key object; /**< this object, or the references to it; id 0: all */
+	struct bpfrefs_key holder; /**< the references that this object holds; id 0: all */
 };
 
-/** What a filter selects. Not thread-safe, as it has a position. */
-struct bpfrefs_selection;
 /**
- * Begins to go through what a filter selects. The members of the filter about objects also apply to
- * the targets of references; those about references also to objects, of which one reference at least
- * must match.
+ * The items that answer a question, of which a filter selects some. Each question has a function that
+ * begins a selection, and each type of items a function that returns the next one:
  *
- * @param snapshot the snapshot, which must exist longer than the selection
- * @param filter the filter, which is copied; NULL: everything
- * @param selection is set to the owned selection; free it with bpfrefs_selection_free()
- * @return -EINVAL if there is no such class, or if the size in the filter is invalid; -E2BIG if a
- *	member that this version does not know is not zero; an error of bpfrefs_cgroup_processes()
+ *	struct bpfrefs_filter filter = { .size = sizeof(filter), .object = key };
+ *	struct bpfrefs_selection *holders;
+ *	const struct bpfrefs_ref *ref;
+ *
+ *	if (bpfrefs_select_refs(snapshot, &filter, &holders) == 0)
+ *		while ((ref = bpfrefs_next_ref(holders)))
+ *			printf("%s\n", bpfrefs_ref_class(ref)->name);
+ *	bpfrefs_selection_free(holders);
+ *
+ * What can fail is done when a selection begins: NULL is always the end. The function then returns
+ * -EINVAL or -E2BIG if the filter is not as struct bpfrefs_filter requires, -ENOMEM, or what its
+ * description says, and sets the selection to NULL, which the other functions allow. The filter is copied. A
+ * selection has a reference to its snapshot. Any number of threads may go through selections of one
+ * snapshot; one selection has a position and is not thread-safe.
+ *
+ * There is no access by an index: to call a function for each item costs the same, and what a binding
+ * wants as a whole it gets from bpfrefs_snapshot_to_json() in a few calls.
  */
-int bpfrefs_select(const struct bpfrefs_snapshot *snapshot, const struct bpfrefs_filter *filter,
-		   struct bpfrefs_selection **selection);
-/** Returns the next object in the order of the keys, borrowed from the snapshot; NULL at the end. */
-const struct bpfrefs_object *bpfrefs_selection_object(struct bpfrefs_selection *selection);
-/** Returns the next reference, in the order of bpfrefs_snapshot_ref_at(); NULL at the end. */
-const struct bpfrefs_ref *bpfrefs_selection_ref(struct bpfrefs_selection *selection);
-/** Frees a selection. NULL is allowed. */
+struct bpfrefs_selection;
+/** Frees a selection. NULL is allowed. Items that belong to the snapshot stay valid as long as that. */
 void bpfrefs_selection_free(struct bpfrefs_selection *selection);
+
+/**
+ * Selects objects, in the order of the keys. All members of the filter apply. By those about references
+ * it selects the objects of which one reference at least matches.
+ */
+int bpfrefs_select_objects(const struct bpfrefs_snapshot *snapshot,
+			   const struct bpfrefs_filter *filter,
+			   struct bpfrefs_selection **selection);
+/** Returns the next object, borrowed from the snapshot; NULL at the end, or if items are others. */
+const struct bpfrefs_object *bpfrefs_next_object(struct bpfrefs_selection *selection);
+
+/**
+ * Selects references, the edges of the graph: sorted by target, then by class, then in the order in which
+ * they were found. All members of the filter apply, those about objects to the targets. With an object,
+ * a holder or a process in the filter only these references are looked at.
+ */
+int bpfrefs_select_refs(const struct bpfrefs_snapshot *snapshot,
+			const struct bpfrefs_filter *filter, struct bpfrefs_selection **selection);
+/** Returns the next reference, borrowed from the snapshot; NULL at the end, or if items are others. */
+const struct bpfrefs_ref *bpfrefs_next_ref(struct bpfrefs_selection *selection);
+
+/**
+ * Selects processes that hold objects, or a namespace or bpffs that keeps some, in the order of the pids.
+ * All members of the filter apply. By those about objects and references it selects the processes that
+ * hold one such reference at least.
+ */
+int bpfrefs_select_processes(const struct bpfrefs_snapshot *snapshot,
+			     const struct bpfrefs_filter *filter,
+			     struct bpfrefs_selection **selection);
+/** Returns the next process, borrowed from the snapshot; NULL at the end, or if items are others. */
+const struct bpfrefs_process *bpfrefs_next_process(struct bpfrefs_selection *selection);
+
+/** A descriptor by which a process holds an object. */
+struct bpfrefs_descriptor {
+	size_t size;		/**< the size of this structure in the library */
+	uint32_t pid;		/**< the process */
+	uint32_t fd;		/**< the number of the descriptor */
+	struct bpfrefs_key key; /**< the object; of an iterator: the program that it runs */
+};
+/**
+ * Selects the descriptors by which processes hold objects, in the order of the pids and then of the
+ * descriptors. Those in a table that only one of the threads has are left out: another file may have
+ * the same number there. The members of the filter about objects and processes apply.
+ */
+int bpfrefs_select_descriptors(const struct bpfrefs_snapshot *snapshot,
+			       const struct bpfrefs_filter *filter,
+			       struct bpfrefs_selection **selection);
+/** Returns the next descriptor, borrowed from the snapshot; NULL at the end, or if items are others. */
+const struct bpfrefs_descriptor *bpfrefs_next_descriptor(struct bpfrefs_selection *selection);
+
+/**
+ * Selects classes of holders with how completely they were read, in output order. Of the filter, @ref
+ * bpfrefs_filter.class_ applies, and @ref bpfrefs_filter.kinds, by which it selects those that can hold such objects.
+ */
+int bpfrefs_select_classes(const struct bpfrefs_snapshot *snapshot,
+			   const struct bpfrefs_filter *filter,
+			   struct bpfrefs_selection **selection);
+/** Returns the next class, borrowed from the snapshot; NULL at the end, or if items are others. */
+const struct bpfrefs_class_status *bpfrefs_next_class(struct bpfrefs_selection *selection);
+
+/** Selects the instances of bpffs, in the order in which they were found. No member of the filter applies. */
+int bpfrefs_select_bpffs(const struct bpfrefs_snapshot *snapshot,
+			 const struct bpfrefs_filter *filter, struct bpfrefs_selection **selection);
+/** Returns the next instance, borrowed from the snapshot; NULL at the end, or if items are others. */
+const struct bpfrefs_bpffs *bpfrefs_next_bpffs(struct bpfrefs_selection *selection);
 
 /* ------------------------------------------------------------- answers --- */
 
-/** A root that leads to an object. Borrowed, and valid only while the callback runs. */
+/** A root that leads to an object. Valid until the next item. */
 struct bpfrefs_root {
 	size_t size; /**< the size of this structure in the library */
 	/**
@@ -728,22 +744,23 @@ struct bpfrefs_root {
 	size_t ways;
 };
 
-/** The callback of bpfrefs_snapshot_roots(), called with one root. */
-typedef int (*bpfrefs_root_fn)(const struct bpfrefs_root *root, void *data);
-
 /**
- * Calls @p fn for each root that leads to an object, until @p fn returns non-zero. The nearest root
- * comes first. Each root has one shortest chain: a process is one root, however many descriptors it
- * has. Processes, pins, attachments and the kernel itself are roots. An automatic keep is not a
- * root. If a pin or an attachment lasts only as long as processes keep its bpffs, namespace or
- * device, those processes are the roots.
+ * Selects the roots that lead to an object. The nearest root comes first. Each root has one shortest
+ * chain: a process is one root, however many descriptors it has. Processes, pins, attachments and the
+ * kernel itself are roots. An automatic keep is not a root. If a pin or an attachment lasts only as long
+ * as processes keep its bpffs, namespace or device, those processes are the roots.
  *
- * @return what @p fn returned last, -ENOENT if there is no such object, -ENOMEM
+ * The members of the filter about processes apply to the process of the root, those about objects and the
+ * class to @ref bpfrefs_root.ref and its target; bpfrefs_filter.holder does not apply.
+ *
+ * @return -ENOENT if there is no such object; see struct bpfrefs_selection
  */
-int bpfrefs_snapshot_roots(const struct bpfrefs_snapshot *snapshot, struct bpfrefs_key key,
-			   bpfrefs_root_fn fn, void *data);
+int bpfrefs_select_roots(const struct bpfrefs_snapshot *snapshot, struct bpfrefs_key key,
+			 const struct bpfrefs_filter *filter, struct bpfrefs_selection **selection);
+/** Returns the next root, valid until the next call; NULL at the end, or if items are others. */
+const struct bpfrefs_root *bpfrefs_next_root(struct bpfrefs_selection *selection);
 
-/** What happens to an object when a process exits. */
+/** What happens to an object when processes exit. */
 enum bpfrefs_effect {
 	BPFREFS_EFFECT_FREED,	/**< nothing holds the object any more, and it is freed */
 	BPFREFS_EFFECT_CLEARED, /**< the object stays, but its user state is cleared */
@@ -752,51 +769,65 @@ enum bpfrefs_effect {
 /** Returns "freed" or "cleared", and "?" for any other value. The string is static. */
 const char *bpfrefs_effect_name(enum bpfrefs_effect effect);
 
-/** The callback of bpfrefs_retains(), called with one object that the exit would affect. */
-typedef int (*bpfrefs_retain_fn)(const struct bpfrefs_object *object, enum bpfrefs_effect effect,
-				 void *data);
+/** An object that the exit of processes would affect. Valid until the next item. */
+struct bpfrefs_retained {
+	size_t size;			     /**< the size of this structure in the library */
+	enum bpfrefs_effect effect;	     /**< what would happen to it */
+	const struct bpfrefs_object *object; /**< the object, borrowed from the snapshot */
+};
 
 /**
- * Calls @p fn for each object that would be freed or cleared if the process @p pid exited now, in
- * the order of the keys, until @p fn returns non-zero. The answer is computed from the snapshot. An
- * unexplained reference counts as a holder that stays. An object that would be held only by
- * automatic keeps counts as freed, since bpfrefs then releases these.
- *
- * @return what @p fn returned last, 0 for a process that holds nothing, -ENOMEM
- */
-int bpfrefs_retains(const struct bpfrefs_snapshot *snapshot, uint32_t pid, bpfrefs_retain_fn fn,
-		    void *data);
-/**
- * The same if all of these processes exited, such as those of a cgroup
- * (bpfrefs_cgroup_processes()): also what only several of them together hold, and what is removed
- * with the namespaces, bpffs and devices that only they keep. Reads nothing but the snapshot.
+ * Selects the objects that would be freed or cleared if a process exited now, or several together, such as
+ * those of a cgroup (bpfrefs_select_processes()): then also what only several of them together hold, and
+ * what is removed with the namespaces, bpffs and devices that only they keep. In the order of the keys.
+ * All members of the filter apply, as to bpfrefs_select_objects(). Reads nothing but the snapshot. An
+ * unexplained reference counts as a holder that stays. An object that would be held only by automatic
+ * keeps counts as freed, since bpfrefs then releases these.
  *
  * @param pids the processes, in any order, borrowed during the call; those that hold nothing
  *	change nothing. NULL is allowed if @p count is 0.
  * @param count the length of @p pids, may be 0
- * @return what @p fn returned last, 0 if there is nothing to report, -ENOMEM
  */
-int bpfrefs_retains_all(const struct bpfrefs_snapshot *snapshot, const uint32_t *pids, size_t count,
-			bpfrefs_retain_fn fn, void *data);
+int bpfrefs_select_retained(const struct bpfrefs_snapshot *snapshot, const uint32_t *pids,
+			    size_t count, const struct bpfrefs_filter *filter,
+			    struct bpfrefs_selection **selection);
+/** Returns the next object with its effect, valid until the next call; NULL at the end, or if items are others. */
+const struct bpfrefs_retained *bpfrefs_next_retained(struct bpfrefs_selection *selection);
 
-/** The callback of bpfrefs_unused(), called with one object. */
-typedef int (*bpfrefs_object_fn)(const struct bpfrefs_object *object, void *data);
+/** Why an object still exists that is not used. */
+enum bpfrefs_unused_reason {
+	BPFREFS_UNUSED_PINNED, /**< a pin leads to it */
+	BPFREFS_UNUSED_KEPT,   /**< it has no pin, and bpfrefs keeps it */
+	BPFREFS_UNUSED_HELD,   /**< it has neither, and other objects that are not used hold it */
+	BPFREFS_UNUSED_ALONE,  /**< nothing was found that holds it */
+};
+
+/** Returns "pinned", "kept", "held" or "alone", and "?" for any other value. The string is static. */
+const char *bpfrefs_unused_name(enum bpfrefs_unused_reason reason);
+
+/** An object that is left over. Valid until the next item. */
+struct bpfrefs_unused {
+	size_t size;			     /**< the size of this structure in the library */
+	enum bpfrefs_unused_reason reason;   /**< why it still exists */
+	const struct bpfrefs_object *object; /**< the object, borrowed from the snapshot */
+};
 
 /**
- * Calls @p fn for each object that is left over, in the order of the keys, until @p fn returns
- * non-zero: only pins, keeps or nothing leads to it, no process holds it, it is attached nowhere,
- * and nothing that is in use uses it. A link that is attached is in use, and so is an iterator,
- * which runs when its pin is read. An object with an unexplained reference, or with counters that
- * were changing, may be in use and is left out; unknown counters (procfs source) do not count. If a
- * class was not read completely, some of the objects may be in use: see bpfrefs_class_status.
+ * Selects the objects that are left over, in the order of the keys: only pins, keeps or nothing leads to
+ * it, no process holds it, it is attached nowhere, and nothing that is in use uses it. A link that is
+ * attached is in use, and so is an iterator, which runs when its pin is read. An object with an
+ * unexplained reference, or with counters that were changing, may be in use and is left out; unknown
+ * counters (procfs source) do not count. If a class was not read completely, some of the objects may be
+ * in use: see bpfrefs_class_status. All members of the filter apply, as to bpfrefs_select_objects().
  *
- * Whether a link is attached is read from the kernel now, for the links that nothing else leads to
- * (bpfrefs_info_read(), about 10 us each).
- *
- * @return what @p fn returned last, -ENOMEM
+ * Whether a link is attached is read from the kernel when the selection begins, for the links that nothing
+ * else leads to (bpfrefs_info_read(), about 10 us each). What such an object takes: bpfrefs_memlock().
  */
-int bpfrefs_unused(struct bpfrefs_ctx *ctx, const struct bpfrefs_snapshot *snapshot,
-		   bpfrefs_object_fn fn, void *data);
+int bpfrefs_select_unused(struct bpfrefs_ctx *ctx, const struct bpfrefs_snapshot *snapshot,
+			  const struct bpfrefs_filter *filter,
+			  struct bpfrefs_selection **selection);
+/** Returns the next unused object, valid until the next call; NULL at the end, or if items are others. */
+const struct bpfrefs_unused *bpfrefs_next_unused(struct bpfrefs_selection *selection);
 
 /**
  * Returns the number of bytes of memory that are charged for an object. What the snapshot does not
@@ -813,7 +844,7 @@ uint64_t bpfrefs_memlock(struct bpfrefs_ctx *ctx, const struct bpfrefs_snapshot 
  * depends on what they contain, are opened again the next time: about 10 us each.
  *
  * @param bytes is set to an owned array with a number for each object, in the order of
- *	bpfrefs_snapshot_object(); free it with free(3)
+ *	bpfrefs_select_objects() without a filter; free it with free(3)
  * @return -ENOMEM
  */
 int bpfrefs_snapshot_memlock(struct bpfrefs_ctx *ctx, const struct bpfrefs_snapshot *snapshot,
@@ -849,7 +880,7 @@ int bpfrefs_snapshot_to_json(struct bpfrefs_ctx *ctx, const struct bpfrefs_snaps
 			     bpfrefs_write_fn write, void *data);
 /**
  * Writes every reference as a record on a line of its own, in the order of
- * bpfrefs_snapshot_ref_at(): `.bpf/holders`.
+ * bpfrefs_select_refs(): `.bpf/holders`.
  * @return 0, the value of @p write
  */
 int bpfrefs_snapshot_to_records(const struct bpfrefs_snapshot *snapshot, bpfrefs_write_fn write,
@@ -1223,14 +1254,14 @@ int bpfrefs_keep_count(struct bpfrefs_keeper *keeper, enum bpfrefs_keep_mode mod
 int bpfrefs_keep_release(struct bpfrefs_keeper *keeper);
 
 /**
- * Lists the automatic keeps of a snapshot that no root leads to.
+ * Selects the automatic keeps of a snapshot that no root leads to; the items are objects, for
+ * bpfrefs_next_object(). All members of the filter apply, as to bpfrefs_select_objects().
  *
- * @param keys is set to an owned array; free it with free(3)
- * @param count is set to the length of that array
- * @return -EAGAIN if a class was not read completely, since a root may have been missed; -ENOMEM
+ * @return -EAGAIN if a class was not read completely, since a root may have been missed
  */
-int bpfrefs_graph_garbage(const struct bpfrefs_snapshot *snapshot, struct bpfrefs_key **keys,
-			  size_t *count);
+int bpfrefs_select_garbage(const struct bpfrefs_snapshot *snapshot,
+			   const struct bpfrefs_filter *filter,
+			   struct bpfrefs_selection **selection);
 
 /** A subscription to the kernel's events for program loads and unloads. Not thread-safe. */
 struct bpfrefs_watch;

@@ -19,17 +19,19 @@ static int print(const char *text, size_t length, void *data)
 
 static int show(struct bpfrefs_ctx *ctx, struct bpfrefs_key key)
 {
+	struct bpfrefs_filter filter = { .size = sizeof(filter), .object = key };
 	struct bpfrefs_snapshot *snapshot;
+	struct bpfrefs_selection *holders;
 	const struct bpfrefs_object *object;
+	const struct bpfrefs_ref *ref;
 	int err = bpfrefs_snapshot_take(ctx, &snapshot);
-	size_t first, count;
 
 	if (err)
 		return err;
-	count = bpfrefs_snapshot_holders(snapshot, key, &first);
-	for (size_t i = 0; i < count && !err; i++)
-		err = bpfrefs_ref_to_record(bpfrefs_snapshot_ref_at(snapshot, first + i), print,
-					    stdout);
+	err = bpfrefs_select_refs(snapshot, &filter, &holders);
+	while (!err && (ref = bpfrefs_next_ref(holders)))
+		err = bpfrefs_ref_to_record(ref, print, stdout);
+	bpfrefs_selection_free(holders);
 	object = bpfrefs_snapshot_find(snapshot, key);
 	if (object)
 		printf("%s: %s\n", bpfrefs_state_name(object->state), object->because);
@@ -45,13 +47,10 @@ int main(int argc, char **argv)
 	struct bpfrefs_key key;
 	int err = dir < 0 ? -errno : bpfrefs_ctx_open(NULL, &ctx);
 
-	if (!err)
-		err = bpfrefs_pin_identify(ctx, dir, basename(name), &key);
-	if (!err)
-		err = show(ctx, key);
+	err = err ? err : bpfrefs_pin_identify(ctx, dir, basename(name), &key);
+	err = err ? err : show(ctx, key);
 	if (err)
-		fprintf(stderr, "holders: %s: %s\n", argc > 1 ? argv[1] : "no path",
-			strerror(-err));
+		fprintf(stderr, "holders: %s\n", strerror(-err));
 	bpfrefs_ctx_close(ctx);
 	close(dir);
 	free(path);

@@ -211,10 +211,12 @@ static bool is_keep(const struct where *w, const struct bpfrefs_snapshot *snap,
 		    struct bpfrefs_key key, const char *path)
 {
 	const struct fs *fs = w->fs;
-	size_t first, count = bpfrefs_snapshot_holders(snap, key, &first);
+	struct bpfrefs_filter filter = { .size = sizeof(filter), .object = key };
+	const struct bpfrefs_ref *ref;
+	selection_auto *refs = NULL;
 
-	for (size_t i = 0; i < count; i++) {
-		const struct bpfrefs_ref *ref = bpfrefs_snapshot_ref_at(snap, first + i);
+	bpfrefs_select_refs(snap, &filter, &refs);
+	while ((ref = bpfrefs_next_ref(refs))) {
 		const char *kept;
 
 		if (!(bpfrefs_ref_class(ref)->flags & BPFREFS_CLASS_KEEP))

@@ -9,9 +9,16 @@
 /* The approximate length of a record. */
 #define LINE_MEAN 80
 
-static int append_line(const struct bpfrefs_ref *ref, void *data)
+int show_records(GString *out, const struct bpfrefs_snapshot *snap,
+		 const struct bpfrefs_filter *filter)
 {
-	return bpfrefs_ref_to_record(ref, show_write, data);
+	selection_auto *refs = NULL;
+	const struct bpfrefs_ref *ref;
+	int err = bpfrefs_select_refs(snap, filter, &refs);
+
+	while (!err && (ref = bpfrefs_next_ref(refs)))
+		err = bpfrefs_ref_to_record(ref, show_write, out);
+	return err;
 }
 
 /* --------------------------------------------------------------- gaps --- */
@@ -21,8 +28,10 @@ void show_gaps(GString *out, const struct bpfrefs_snapshot *snap,
 	       const void *data)
 {
 	const struct bpfrefs_class_status *status;
+	selection_auto *classes = NULL;
 
-	for (size_t i = 0; (status = bpfrefs_snapshot_class(snap, i)); i++) {
+	bpfrefs_select_classes(snap, NULL, &classes);
+	while ((status = bpfrefs_next_class(classes))) {
 		if (status->coverage == BPFREFS_COVERAGE_COMPLETE)
 			continue;
 		if (affects && !affects(status->class_, data))
@@ -52,25 +61,24 @@ static bool can_hold(const struct bpfrefs_class *class_, const void *data)
 
 int show_holders(const struct where *w, GString *out)
 {
-	size_t first, count;
-	int err = 0;
+	struct bpfrefs_filter filter = { .size = sizeof(filter), .object = w->key };
+	int err;
 
 	if (!bpfrefs_snapshot_has(w->snap, w->key))
 		return -ENOENT;
-	count = bpfrefs_snapshot_holders(w->snap, w->key, &first);
-	for (size_t i = 0; !err && i < count; i++)
-		err = append_line(bpfrefs_snapshot_ref_at(w->snap, first + i), out);
+	err = show_records(out, w->snap, &filter);
 	show_gaps(out, w->snap, can_hold, &w->key);
 	return err;
 }
 
 int show_holding(const struct where *w, GString *out)
 {
+	struct bpfrefs_filter filter = { .size = sizeof(filter), .holder = w->key };
 	int err;
 
 	if (!bpfrefs_snapshot_has(w->snap, w->key))
 		return -ENOENT;
-	err = bpfrefs_snapshot_holding(w->snap, w->key, append_line, out);
+	err = show_records(out, w->snap, &filter);
 	show_gaps(out, w->snap, is_class_of, &w->key);
 	return err;
 }
@@ -100,13 +108,6 @@ bool show_has_slots(const struct where *w)
 				field->num == BPF_MAP_TYPE_HASH_OF_MAPS;
 	bpfrefs_info_free(info);
 	return found;
-}
-
-static int collect_slot(const struct bpfrefs_ref *ref, void *data)
-{
-	if (bpfrefs_ref_get(ref, "slot").type != BPFREFS_VALUE_ABSENT)
-		g_ptr_array_add(data, (gpointer)ref);
-	return 0;
 }
 
 /* Sorts by index, or by text for the keys of a hash that are not numbers. */
@@ -140,12 +141,18 @@ static void show_slot(GString *out, const struct bpfrefs_snapshot *snap,
 
 int show_slots(const struct where *w, GString *out)
 {
+	struct bpfrefs_filter filter = { .size = sizeof(filter), .holder = w->key };
 	g_autoptr(GPtrArray) slots = g_ptr_array_new();
-	int err = 0;
+	selection_auto *refs = NULL;
+	const struct bpfrefs_ref *ref;
+	int err;
 
 	if (!bpfrefs_snapshot_has(w->snap, w->key))
 		return -ENOENT;
-	err = bpfrefs_snapshot_holding(w->snap, w->key, collect_slot, slots);
+	err = bpfrefs_select_refs(w->snap, &filter, &refs);
+	while ((ref = bpfrefs_next_ref(refs)))
+		if (bpfrefs_ref_get(ref, "slot").type != BPFREFS_VALUE_ABSENT)
+			g_ptr_array_add(slots, (gpointer)ref);
 	g_ptr_array_sort(slots, by_slot);
 	for (guint i = 0; !err && i < slots->len; i++) {
 		show_slot(out, w->snap, slots->pdata[i]);

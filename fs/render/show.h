@@ -46,6 +46,9 @@ void show_gaps(GString *out, const struct bpfrefs_snapshot *snap,
 	       bool (*affects)(const struct bpfrefs_class *class_, const void *data),
 	       const void *data);
 
+/* Appends the record of each reference that the filter selects. */
+int show_records(GString *out, const struct bpfrefs_snapshot *snap,
+		 const struct bpfrefs_filter *filter);
 int show_holders(const struct where *w, GString *out);
 int show_holding(const struct where *w, GString *out);
 int show_slots(const struct where *w, GString *out);
@@ -71,13 +74,6 @@ int show_fd_link(const struct where *w, GString *out);
 int show_pid_holding(const struct where *w, GString *out);
 int show_retains(const struct where *w, GString *out);
 int show_processes(const struct where *w, GString *out);
-/*
- * Sets @pids to the processes of the snapshot in the cgroup of *w and below it, in ascending order;
- * an array to be freed with free(3). -ENOENT: there are none.
- */
-int show_cgroup_pids(const struct where *w, uint32_t **pids, size_t *count);
-/* Appends a line if processes whose cgroup is unknown may be among these. */
-void show_cgroup_gap(GString *out, const struct where *w);
 int show_cgroup_processes(const struct where *w, GString *out);
 int show_cgroup_holding(const struct where *w, GString *out);
 int show_cgroup_retains(const struct where *w, GString *out);

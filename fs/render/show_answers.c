@@ -14,9 +14,8 @@
 
 /* --------------------------------------------------------------- roots --- */
 
-static int show_root(const struct bpfrefs_root *root, void *data)
+static int show_root(GString *out, const struct bpfrefs_root *root)
 {
-	GString *out = data;
 	char key[BPFREFS_KEY_MAX];
 
 	bpfrefs_ref_to_record(root->ref, show_write, out);
@@ -37,8 +36,12 @@ static int show_root(const struct bpfrefs_root *root, void *data)
 
 int show_roots(const struct where *w, GString *out)
 {
-	int err = bpfrefs_snapshot_roots(w->snap, w->key, show_root, out);
+	selection_auto *roots = NULL;
+	const struct bpfrefs_root *root;
+	int err = bpfrefs_select_roots(w->snap, w->key, NULL, &roots);
 
+	while (!err && (root = bpfrefs_next_root(roots)))
+		err = show_root(out, root);
 	if (!err)
 		show_gaps(out, w->snap, NULL, NULL);
 	return err;
@@ -66,19 +69,26 @@ static bool is_prog_array(const struct bpfrefs_object *object)
 	       object->type_number == BPF_MAP_TYPE_PROG_ARRAY;
 }
 
+static int show_line(const struct where *w, GString *out, const struct bpfrefs_object *object)
+{
+	return bpfrefs_object_to_line(object, bpfrefs_memlock(w->fs->ctx, w->snap, object->key),
+				      show_write, out);
+}
+
 static int show_risky(const struct where *w, GString *out, bool arrays)
 {
+	struct bpfrefs_filter filter = {
+		.size = sizeof(filter),
+		.states = 1u << BPFREFS_STATE_AT_RISK | 1u << BPFREFS_STATE_CLEARED,
+		.hide_self = true,
+	};
 	const struct bpfrefs_object *object;
-	int err = 0;
+	selection_auto *objects = NULL;
+	int err = bpfrefs_select_objects(w->snap, &filter, &objects);
 
-	for (size_t i = 0; !err && (object = bpfrefs_snapshot_object(w->snap, i)); i++) {
-		if ((object->state == BPFREFS_STATE_AT_RISK ||
-		     object->state == BPFREFS_STATE_CLEARED) &&
-		    is_prog_array(object) == arrays && !bpfrefs_snapshot_hides(w->snap, object))
-			err = bpfrefs_object_to_line(
-				object, bpfrefs_memlock(w->fs->ctx, w->snap, object->key),
-				show_write, out);
-	}
+	while (!err && (object = bpfrefs_next_object(objects)))
+		if (is_prog_array(object) == arrays)
+			err = show_line(w, out, object);
 	return err;
 }
 
@@ -96,26 +106,15 @@ int show_at_risk(const struct where *w, GString *out)
 
 /* -------------------------------------------------------------- unused --- */
 
-struct unused {
-	const struct where *w;
-	GString *out;
-};
-
 /* What the daemon holds for itself is held by a process, so it is none of these. */
-static int show_one_unused(const struct bpfrefs_object *object, void *data)
-{
-	const struct unused *unused = data;
-	const struct where *w = unused->w;
-
-	return bpfrefs_object_to_line(object, bpfrefs_memlock(w->fs->ctx, w->snap, object->key),
-				      show_write, unused->out);
-}
-
 int show_unused(const struct where *w, GString *out)
 {
-	struct unused unused = { w, out };
-	int err = bpfrefs_unused(w->fs->ctx, w->snap, show_one_unused, &unused);
+	const struct bpfrefs_unused *unused;
+	selection_auto *all = NULL;
+	int err = bpfrefs_select_unused(w->fs->ctx, w->snap, NULL, &all);
 
+	while (!err && (unused = bpfrefs_next_unused(all)))
+		err = show_line(w, out, unused->object);
 	show_gaps(out, w->snap, NULL, NULL);
 	bpfrefs_self_to_text(w->snap, show_write, out);
 	return err;

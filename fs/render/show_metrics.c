@@ -138,12 +138,6 @@ static void show_unused_count(GString *out, const struct object_group *group)
 	show_sum(out, "unused_objects", group, group->unused);
 }
 
-static int count_unused(const struct bpfrefs_object *object, void *groups)
-{
-	group_of(groups, object)->unused++;
-	return 0;
-}
-
 static void show_family(GString *out, const GArray *groups, const char *name, const char *help,
 			void (*show)(GString *out, const struct object_group *group))
 {
@@ -152,14 +146,15 @@ static void show_family(GString *out, const GArray *groups, const char *name, co
 		show(out, &g_array_index(groups, struct object_group, i));
 }
 
-static int show_groups(GString *out, struct bpfrefs_ctx *ctx, const struct bpfrefs_snapshot *snap)
+/* @memlock: of each object of the snapshot. */
+static int count_objects(GArray *groups, const struct bpfrefs_snapshot *snap,
+			 const uint64_t *memlock)
 {
-	g_autoptr(GArray) groups = g_array_new(FALSE, FALSE, sizeof(struct object_group));
 	const struct bpfrefs_object *object;
-	g_autofree uint64_t *memlock = NULL;
-	int err = bpfrefs_snapshot_memlock(ctx, snap, &memlock);
+	selection_auto *objects = NULL;
+	int err = bpfrefs_select_objects(snap, NULL, &objects);
 
-	for (size_t i = 0; !err && (object = bpfrefs_snapshot_object(snap, i)); i++) {
+	for (size_t i = 0; (object = bpfrefs_next_object(objects)); i++) {
 		struct object_group *group;
 
 		if (bpfrefs_snapshot_hides(snap, object))
@@ -168,8 +163,23 @@ static int show_groups(GString *out, struct bpfrefs_ctx *ctx, const struct bpfre
 		group->count[object->state]++;
 		add_memlock(group, memlock[i]);
 	}
+	return err;
+}
+
+static int show_groups(GString *out, struct bpfrefs_ctx *ctx, const struct bpfrefs_snapshot *snap)
+{
+	g_autoptr(GArray) groups = g_array_new(FALSE, FALSE, sizeof(struct object_group));
+	const struct bpfrefs_unused *unused;
+	g_autofree uint64_t *memlock = NULL;
+	selection_auto *left_over = NULL;
+	int err = bpfrefs_snapshot_memlock(ctx, snap, &memlock);
+
 	if (!err)
-		err = bpfrefs_unused(ctx, snap, count_unused, groups);
+		err = count_objects(groups, snap, memlock);
+	if (!err)
+		err = bpfrefs_select_unused(ctx, snap, NULL, &left_over);
+	while ((unused = bpfrefs_next_unused(left_over)))
+		group_of(groups, unused->object)->unused++;
 	g_array_sort(groups, by_kind_and_type);
 	show_family(out, groups, "objects", "BPF objects, by kind, type and state.", show_group);
 	show_family(out, groups, "memlock_bytes",
@@ -188,27 +198,34 @@ static int show_groups(GString *out, struct bpfrefs_ctx *ctx, const struct bpfre
 /* Shows how many references of the kernel's counters each class explains. */
 static void show_references(GString *out, const struct bpfrefs_snapshot *snap)
 {
+	struct bpfrefs_filter listed = { .size = sizeof(listed), .hide_self = true };
 	g_autoptr(GHashTable) counts = g_hash_table_new_full(NULL, NULL, NULL, g_free);
+	selection_auto *classes = NULL, *refs = NULL;
 	const struct bpfrefs_class_status *status;
 	const struct bpfrefs_ref *ref;
 
-	for (size_t i = 0; (status = bpfrefs_snapshot_class(snap, i)); i++)
-		g_hash_table_insert(counts, (gpointer)status->class_, g_new0(uint64_t, 1));
-	for (size_t i = 0; (ref = bpfrefs_snapshot_ref_at(snap, i)); i++) {
-		uint64_t *count = g_hash_table_lookup(counts, bpfrefs_ref_class(ref));
+	bpfrefs_select_refs(snap, &listed, &refs);
+	while ((ref = bpfrefs_next_ref(refs))) {
+		gpointer class_ = (gpointer)bpfrefs_ref_class(ref);
+		uint64_t *count = g_hash_table_lookup(counts, class_);
 
-		if (!bpfrefs_snapshot_hides_ref(snap, ref))
-			*count += bpfrefs_ref_count(ref);
+		if (!count) {
+			count = g_new0(uint64_t, 1);
+			g_hash_table_insert(counts, class_, count);
+		}
+		*count += bpfrefs_ref_count(ref);
 	}
 	family(out, "references",
 	       "References to BPF objects that were found, by class of holder: the sum of ref=. "
 	       "NaN if the class could not be read.");
-	for (size_t i = 0; (status = bpfrefs_snapshot_class(snap, i)); i++) {
+	bpfrefs_select_classes(snap, NULL, &classes);
+	while ((status = bpfrefs_next_class(classes))) {
 		const uint64_t *count = g_hash_table_lookup(counts, status->class_);
 
 		labelled(out, "references", "class", status->class_->name,
 			 status->coverage == BPFREFS_COVERAGE_UNAVAILABLE ? BPFREFS_UNKNOWN
-									  : *count);
+			 : count					  ? *count
+									  : 0);
 	}
 }
 
@@ -218,12 +235,13 @@ static void show_references(GString *out, const struct bpfrefs_snapshot *snap)
  */
 static uint64_t show_unexplained(GString *out, const struct bpfrefs_snapshot *snap)
 {
-	const struct bpfrefs_object *object;
+	struct bpfrefs_filter listed = { .size = sizeof(listed), .hide_self = true };
 	uint64_t sum = 0, constant = 0, known = 0, unknown = 0, one;
+	const struct bpfrefs_object *object;
+	selection_auto *objects = NULL;
 
-	for (size_t i = 0; (object = bpfrefs_snapshot_object(snap, i)); i++) {
-		if (bpfrefs_snapshot_hides(snap, object))
-			continue;
+	bpfrefs_select_objects(snap, &listed, &objects);
+	while ((object = bpfrefs_next_object(objects))) {
 		one = bpfrefs_object_unexplained(object);
 		if (one == BPFREFS_UNKNOWN) {
 			unknown++;
@@ -257,11 +275,13 @@ static uint64_t count_gaps(const struct bpfrefs_class_status *status)
 static void show_gap_counts(GString *out, const struct bpfrefs_snapshot *snap, uint64_t counters)
 {
 	const struct bpfrefs_class_status *status;
+	selection_auto *classes = NULL;
 
 	family(out, "gaps",
 	       "Parts that could not be read, by class of holder: 0 if the class is complete. "
 	       "Class refcnt: objects whose counters could not be read, or were changing.");
-	for (size_t i = 0; (status = bpfrefs_snapshot_class(snap, i)); i++)
+	bpfrefs_select_classes(snap, NULL, &classes);
+	while ((status = bpfrefs_next_class(classes)))
 		labelled(out, "gaps", "class", status->class_->name, count_gaps(status));
 	labelled(out, "gaps", "class", "refcnt", counters);
 }

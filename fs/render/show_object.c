@@ -56,23 +56,24 @@ static void show_remainder(GString *out, const char *key, struct remainder rest)
 /* Appends "CLASS: ref=N user=N" for each class that holds the object. */
 static void show_classes(GString *out, const struct bpfrefs_snapshot *snap, struct bpfrefs_key key)
 {
-	size_t first, count = bpfrefs_snapshot_holders(snap, key, &first), i = 0;
+	struct bpfrefs_filter filter = { .size = sizeof(filter), .object = key };
+	const struct bpfrefs_class *class_ = NULL;
+	uint64_t counts = 0, users = 0;
+	selection_auto *refs = NULL;
+	const struct bpfrefs_ref *ref;
 
-	while (i < count) {
-		const struct bpfrefs_ref *ref = bpfrefs_snapshot_ref_at(snap, first + i);
-		const struct bpfrefs_class *class_ = bpfrefs_ref_class(ref);
-		uint64_t refs = 0, users = 0;
-
-		for (; i < count; i++) {
-			ref = bpfrefs_snapshot_ref_at(snap, first + i);
-			if (bpfrefs_ref_class(ref) != class_)
-				break;
-			refs += bpfrefs_ref_count(ref);
-			users += bpfrefs_ref_user(ref);
+	bpfrefs_select_refs(snap, &filter, &refs);
+	do {
+		ref = bpfrefs_next_ref(refs);
+		if (class_ && (!ref || bpfrefs_ref_class(ref) != class_)) {
+			g_string_append_printf(out, "%s: ref=%" PRIu64 " user=%" PRIu64 "\n",
+					       class_->name, counts, users);
+			counts = users = 0;
 		}
-		g_string_append_printf(out, "%s: ref=%" PRIu64 " user=%" PRIu64 "\n", class_->name,
-				       refs, users);
-	}
+		class_ = ref ? bpfrefs_ref_class(ref) : NULL;
+		counts += ref ? bpfrefs_ref_count(ref) : 0;
+		users += ref ? bpfrefs_ref_user(ref) : 0;
+	} while (ref);
 }
 
 int show_refs(const struct where *w, GString *out)
@@ -122,15 +123,16 @@ static bool is_pin_class(const struct bpfrefs_class *class_, const void *data)
 /* Shows the object's pins below SOURCE, in the form that pin and unpin take. */
 int show_pins(const struct where *w, GString *out)
 {
+	struct bpfrefs_filter filter = { .size = sizeof(filter), .object = w->key };
 	const struct fs *fs = w->fs;
-	size_t first, count;
-	int err = 0;
+	const struct bpfrefs_ref *ref;
+	selection_auto *refs = NULL;
+	int err;
 
 	if (!bpfrefs_snapshot_has(w->snap, w->key))
 		return -ENOENT;
-	count = bpfrefs_snapshot_holders(w->snap, w->key, &first);
-	for (size_t i = 0; !err && i < count; i++) {
-		const struct bpfrefs_ref *ref = bpfrefs_snapshot_ref_at(w->snap, first + i);
+	err = bpfrefs_select_refs(w->snap, &filter, &refs);
+	while (!err && (ref = bpfrefs_next_ref(refs))) {
 		const char *path;
 
 		if (!is_pin_class(bpfrefs_ref_class(ref), NULL))

@@ -81,91 +81,106 @@ static bool is_class_of_processes(const struct bpfrefs_class *class_, const void
 	return false;
 }
 
-struct lines {
-	const struct where *w;
-	GString *out;
-	bool hides; /* leaves out what the daemon holds for itself */
-};
+/* A function that shows something about processes; of a cgroup, without what lists leave out. */
+typedef int (*show_pids_fn)(const struct where *w, GString *out, const GArray *pids, bool hides);
 
-static int append_line(const struct bpfrefs_ref *ref, void *data)
+static uint32_t pid_at(const GArray *pids, guint index)
 {
-	const struct lines *lines = data;
-
-	if (lines->hides && bpfrefs_snapshot_hides_ref(lines->w->snap, ref))
-		return 0;
-	return bpfrefs_ref_to_record(ref, show_write, lines->out);
+	return g_array_index(pids, uint32_t, index);
 }
 
-static int show_held(struct lines lines, const uint32_t *pids, size_t count)
+static int show_held(const struct where *w, GString *out, const GArray *pids, bool hides)
 {
-	const struct where *w = lines.w;
-	GString *out = lines.out;
+	struct bpfrefs_filter filter = { .size = sizeof(filter), .hide_self = hides };
 	int err = 0;
 
-	for (size_t i = 0; !err && i < count; i++)
-		err = bpfrefs_snapshot_pid_holding(w->snap, pids[i], append_line, &lines);
+	for (guint i = 0; !err && i < pids->len; i++) {
+		filter.pid = pid_at(pids, i);
+		err = show_records(out, w->snap, &filter);
+	}
 	show_gaps(out, w->snap, is_class_of_processes, NULL);
 	return err;
 }
 
-int show_pid_holding(const struct where *w, GString *out)
+static int show_one(const struct where *w, GString *out, show_pids_fn show)
 {
+	g_autoptr(GArray) pids = g_array_new(FALSE, FALSE, sizeof(uint32_t));
+
 	if (!bpfrefs_snapshot_find_pid(w->snap, w->pid))
 		return -ENOENT;
-	return show_held((struct lines){ w, out, false }, &w->pid, 1);
+	g_array_append_val(pids, w->pid);
+	return show(w, out, pids, false);
+}
+
+int show_pid_holding(const struct where *w, GString *out)
+{
+	return show_one(w, out, show_held);
 }
 
 /* ------------------------------------------------------------- retains --- */
 
-static int show_retained(const struct bpfrefs_object *object, enum bpfrefs_effect effect,
-			 void *data)
+static int show_retained(const struct where *w, GString *out,
+			 const struct bpfrefs_retained *retained)
 {
-	const struct lines *lines = data;
-	const struct where *w = lines->w;
-	GString *out = lines->out;
+	const struct bpfrefs_object *object = retained->object;
 	char key[BPFREFS_KEY_MAX];
 
-	if (lines->hides && bpfrefs_snapshot_hides(w->snap, object))
-		return 0;
 	g_string_append_printf(out, "%s name=", bpfrefs_key_format(object->key, key));
 	fmt_add_value(out, object->name);
-	g_string_append_printf(out, " effect=%s memlock=", bpfrefs_effect_name(effect));
+	g_string_append_printf(out, " effect=%s memlock=", bpfrefs_effect_name(retained->effect));
 	fmt_add_number(out, bpfrefs_memlock(w->fs->ctx, w->snap, object->key));
 	g_string_append_c(out, '\n');
 	return text_room(out);
 }
 
-static int show_retained_by(struct lines lines, const uint32_t *pids, size_t count)
+static int show_retained_by(const struct where *w, GString *out, const GArray *pids, bool hides)
 {
-	int err = bpfrefs_retains_all(lines.w->snap, pids, count, show_retained, &lines);
+	struct bpfrefs_filter filter = { .size = sizeof(filter), .hide_self = hides };
+	const struct bpfrefs_retained *retained;
+	selection_auto *all = NULL;
+	int err = bpfrefs_select_retained(w->snap, (const uint32_t *)(const void *)pids->data,
+					  pids->len, &filter, &all);
 
+	while (!err && (retained = bpfrefs_next_retained(all)))
+		err = show_retained(w, out, retained);
 	if (!err)
-		show_gaps(lines.out, lines.w->snap, NULL, NULL);
+		show_gaps(out, w->snap, NULL, NULL);
 	return err;
 }
 
 int show_retains(const struct where *w, GString *out)
 {
-	if (!bpfrefs_snapshot_find_pid(w->snap, w->pid))
-		return -ENOENT;
-	return show_retained_by((struct lines){ w, out, false }, &w->pid, 1);
+	return show_one(w, out, show_retained_by);
 }
 
 /* ------------------------------------------------- processes of a cgroup --- */
 
-int show_cgroup_pids(const struct where *w, uint32_t **pids, size_t *count)
+/* Returns the processes of the cgroup, owned; without this daemon if lists leave that out and @hides. */
+static GArray *cgroup_pids(const struct where *w, const char *path, bool hides)
 {
-	g_autofree char *path = cgroup_path(w->fs, w->snap, w->cgroup);
+	struct bpfrefs_filter filter = { .size = sizeof(filter),
+					 .cgroup = path,
+					 .hide_self = hides };
+	/* An empty array is an array, too: NULL would stand for all processes. */
+	GArray *pids = g_array_sized_new(FALSE, FALSE, sizeof(uint32_t), 1);
+	const struct bpfrefs_process *process;
+	selection_auto *processes = NULL;
 
-	return path ? bpfrefs_cgroup_processes(w->snap, path, pids, count) : -ENOENT;
+	bpfrefs_select_processes(w->snap, &filter, &processes);
+	while ((process = bpfrefs_next_process(processes)))
+		g_array_append_val(pids, process->pid);
+	return pids;
 }
 
-void show_cgroup_gap(GString *out, const struct where *w)
+/* Appends a line if processes whose cgroup is unknown may be among these. */
+static void show_cgroup_gap(GString *out, const struct where *w)
 {
 	const struct bpfrefs_process *process;
+	selection_auto *processes = NULL;
 	size_t unknown = 0;
 
-	for (size_t i = 0; (process = bpfrefs_snapshot_process(w->snap, i)); i++)
+	bpfrefs_select_processes(w->snap, NULL, &processes);
+	while ((process = bpfrefs_next_process(processes)))
 		unknown += !bpfrefs_process_cgroup(w->snap, process->pid);
 	/* The root has all processes. */
 	if (unknown && w->cgroup)
@@ -173,83 +188,66 @@ void show_cgroup_gap(GString *out, const struct where *w)
 				       unknown);
 }
 
-typedef int (*show_pids_fn)(struct lines lines, const uint32_t *pids, size_t count);
-
 /* Ends a list with the line that says what is left out, if this daemon is one of its processes. */
-static void show_self(GString *out, const struct where *w, const uint32_t *pids, size_t count)
+static void show_self(GString *out, const struct where *w, const GArray *pids)
 {
 	uint32_t own = bpfrefs_snapshot_self(w->snap)->pid;
 
-	for (size_t i = 0; i < count; i++)
-		if (pids[i] == own)
+	for (guint i = 0; i < pids->len; i++)
+		if (pid_at(pids, i) == own)
 			bpfrefs_self_to_text(w->snap, show_write, out);
 }
 
-/* Returns the processes without this daemon if lists leave that out, owned. */
-static uint32_t *listed(const struct bpfrefs_snapshot *snap, const uint32_t *pids, size_t *count)
+static int show_lines(const struct where *w, GString *out, const GArray *pids, bool hides)
 {
-	uint32_t *found = g_new(uint32_t, *count + 1);
-	size_t n = 0;
-
-	for (size_t i = 0; i < *count; i++)
-		if (!bpfrefs_snapshot_hides_process(snap, pids[i]))
-			found[n++] = pids[i];
-	*count = n;
-	return found;
+	(void)hides;
+	return bpfrefs_snapshot_to_processes(w->fs->ctx, w->snap,
+					     (const uint32_t *)(const void *)pids->data, pids->len,
+					     show_write, out);
 }
 
-static int show_lines(struct lines lines, const uint32_t *pids, size_t count)
+static int show_picture(const struct where *w, GString *out, const GArray *pids, bool hides)
 {
-	const struct where *w = lines.w;
-	g_autofree uint32_t *shown = listed(w->snap, pids, &count);
-
-	return bpfrefs_snapshot_to_processes(w->fs->ctx, w->snap, shown, count, show_write,
-					     lines.out);
+	(void)hides;
+	return bpfrefs_processes_to_dot(w->snap, (const uint32_t *)(const void *)pids->data,
+					pids->len, show_write, out);
 }
 
-/* If no other process of the cgroup holds objects, the picture shows this daemon. */
-static int show_picture(struct lines lines, const uint32_t *pids, size_t count)
+/* @listed: it shows a line for each process, without this daemon if lists leave that out. */
+static int show_cgroup(const struct where *w, GString *out, show_pids_fn show, bool listed)
 {
-	size_t others = count;
-	g_autofree uint32_t *shown = listed(lines.w->snap, pids, &others);
+	g_autofree char *path = cgroup_path(w->fs, w->snap, w->cgroup);
+	g_autoptr(GArray) all = path ? cgroup_pids(w, path, false) : NULL;
+	g_autoptr(GArray) others = path && listed ? cgroup_pids(w, path, true) : NULL;
+	int err;
 
-	return bpfrefs_processes_to_dot(lines.w->snap, others ? shown : pids,
-					others ? others : count, show_write, lines.out);
-}
-
-static int show_cgroup(const struct where *w, GString *out, show_pids_fn show)
-{
-	uint32_t *pids;
-	size_t count;
-	int err = show_cgroup_pids(w, &pids, &count);
-
-	if (err)
-		return err;
-	err = show((struct lines){ w, out, true }, pids, count);
+	if (!path)
+		return -ENOENT;
+	/* If no other process of the cgroup holds objects, the picture shows this daemon. */
+	err = show(w, out, others && (others->len || show != show_picture) ? others : all, true);
 	if (!err)
 		show_cgroup_gap(out, w);
 	if (!err && show != show_picture)
-		show_self(out, w, pids, count);
-	free(pids);
+		show_self(out, w, all);
 	return err;
 }
 
 int show_cgroup_processes(const struct where *w, GString *out)
 {
-	return show_cgroup(w, out, show_lines);
+	return show_cgroup(w, out, show_lines, true);
 }
 
 int show_cgroup_holding(const struct where *w, GString *out)
 {
-	return show_cgroup(w, out, show_held);
+	return show_cgroup(w, out, show_held, false);
 }
 
 int show_cgroup_dot(const struct where *w, GString *out)
 {
-	return show_cgroup(w, out, show_picture);
+	return show_cgroup(w, out, show_picture, true);
 }
 
 int show_cgroup_retains(const struct where *w, GString *out)
 {
-	return show_cgroup(w, out, show_retained_by);
+	return show_cgroup(w, out, show_retained_by, false);
 }

@@ -76,9 +76,10 @@ static int show_instance(GString *out, const struct bpfrefs_bpffs *bpffs)
 int show_bpffs(const struct where *w, GString *out)
 {
 	const struct bpfrefs_bpffs *bpffs;
-	int err = 0;
+	selection_auto *all = NULL;
+	int err = bpfrefs_select_bpffs(w->snap, NULL, &all);
 
-	for (size_t i = 0; !err && (bpffs = bpfrefs_snapshot_bpffs(w->snap, i)); i++)
+	while (!err && (bpffs = bpfrefs_next_bpffs(all)))
 		err = show_instance(out, bpffs);
 	show_gaps(out, w->snap, is_pin_class, NULL);
 	return err;
@@ -162,8 +163,10 @@ static void show_source(GString *out, const struct fs *fs)
 static void show_class_states(GString *out, const struct bpfrefs_snapshot *snap)
 {
 	const struct bpfrefs_class_status *status;
+	selection_auto *classes = NULL;
 
-	for (size_t i = 0; (status = bpfrefs_snapshot_class(snap, i)); i++) {
+	bpfrefs_select_classes(snap, NULL, &classes);
+	while ((status = bpfrefs_next_class(classes))) {
 		g_string_append_printf(out, "class %s: %s: ", status->class_->name, status->source);
 		bpfrefs_class_status_to_text(status, show_write, out);
 		g_string_append_c(out, '\n');

@@ -95,12 +95,14 @@ static char *each_path(const struct bpfrefs_snapshot *snap, bool all,
 {
 	/* Most paths are in the snapshot once, so that comparing pointers saves most calls. */
 	g_autoptr(GHashTable) seen = g_hash_table_new(NULL, NULL);
+	struct bpfrefs_filter filter = { .size = sizeof(filter), .hide_self = !all };
 	const struct bpfrefs_process *process;
+	selection_auto *processes = NULL;
 	char *found = NULL;
 
-	for (size_t i = 0; !found && (process = bpfrefs_snapshot_process(snap, i)); i++) {
-		bool hidden = !all && bpfrefs_snapshot_hides_process(snap, process->pid);
-		const char *path = hidden ? NULL : bpfrefs_process_cgroup(snap, process->pid);
+	bpfrefs_select_processes(snap, &filter, &processes);
+	while (!found && (process = bpfrefs_next_process(processes))) {
+		const char *path = bpfrefs_process_cgroup(snap, process->pid);
 
 		if (path && g_hash_table_add(seen, (gpointer)path))
 			found = fn(path, data);
@@ -151,15 +153,14 @@ uint64_t cgroup_parent(struct fs *fs, uint64_t cgroup)
 /* Whether /proc still shows one of the processes that hold objects there. */
 static bool is_populated(const struct bpfrefs_snapshot *snap, const char *path)
 {
-	uint32_t *pids;
+	struct bpfrefs_filter filter = { .size = sizeof(filter), .cgroup = path };
+	const struct bpfrefs_process *process;
+	selection_auto *processes = NULL;
 	bool found = false;
-	size_t count;
 
-	if (bpfrefs_cgroup_processes(snap, path, &pids, &count) != 0)
-		return false;
-	for (size_t i = 0; !found && i < count; i++)
-		found = pid_is_shown(pids[i], -1);
-	free(pids);
+	bpfrefs_select_processes(snap, &filter, &processes);
+	while (!found && (process = bpfrefs_next_process(processes)))
+		found = pid_is_shown(process->pid, -1);
 	return found;
 }
 

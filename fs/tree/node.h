@@ -98,9 +98,9 @@ int pid_holds(struct fs *fs, uint32_t pid, int64_t fd, struct bpfrefs_key *targe
 /* Returns whether /proc shows the process (@fd negative), or its descriptor @fd. */
 bool pid_is_shown(uint32_t pid, int64_t fd);
 /*
- * Returns whether the process has just the descriptors of BPF objects that it had in @snap, which is
- * of the last second. That is then as good as a new one for a listing: which objects the descriptors
- * are of is looked up later.
+ * Returns whether the process has just the descriptors of BPF objects that a snapshot of the last
+ * second has. That is then as good as a new one for a listing: which objects the descriptors are of is
+ * looked up later.
  */
 bool pid_is_unchanged(const struct bpfrefs_snapshot *snap, uint32_t pid);
 

@@ -13,23 +13,11 @@
 static int snapshot_holds(const struct bpfrefs_snapshot *snap, uint32_t pid, int64_t fd,
 			  struct bpfrefs_key *target)
 {
-	const struct bpfrefs_descriptor *found;
-	size_t first, count;
-	int err;
-
 	if (fd < 0)
 		return bpfrefs_snapshot_find_pid(snap, pid) ? 0 : -ENOENT;
-	err = fd > UINT32_MAX
-		      ? -ENOENT
-		      : bpfrefs_snapshot_descriptors(snap, pid, (uint32_t)fd, &first, &count);
-	if (err)
-		return err;
-	found = count ? bpfrefs_snapshot_descriptor_at(snap, first) : NULL;
-	if (!found || found->fd != fd)
+	if (fd > UINT32_MAX)
 		return -ENOENT;
-	if (target)
-		*target = found->key;
-	return 0;
+	return bpfrefs_snapshot_find_fd(snap, pid, (uint32_t)fd, target);
 }
 
 /*
@@ -87,32 +75,31 @@ static bool is_object(int dir_fd, const char *name)
  */
 bool pid_is_unchanged(const struct bpfrefs_snapshot *snap, uint32_t pid)
 {
+	struct bpfrefs_filter filter = { .size = sizeof(filter), .pid = pid };
 	const struct bpfrefs_descriptor *next;
-	char path[32];
+	selection_auto *fds = NULL;
 	struct dirent *found;
-	size_t first, count, seen = 0;
 	bool agrees = true;
+	char path[32];
 	DIR *dir;
 
-	if (bpfrefs_snapshot_descriptors(snap, pid, 0, &first, &count) != 0)
-		return false;
 	snprintf(path, sizeof(path), "/proc/%" PRIu32 "/fd", pid);
-	dir = opendir(path);
+	dir = bpfrefs_select_descriptors(snap, &filter, &fds) == 0 ? opendir(path) : NULL;
 	if (!dir)
 		return false;
+	next = bpfrefs_next_descriptor(fds);
 	/* procfs lists descriptors in ascending order (proc_readfd_common()) */
 	while (agrees && (found = readdir(dir))) {
 		uint64_t fd = g_ascii_strtoull(found->d_name, NULL, 10);
 
 		if (*found->d_name == '.')
 			continue;
-		next = bpfrefs_snapshot_descriptor_at(snap, first + seen);
-		agrees = seen == count || fd <= next->fd;
-		if (seen < count && fd == next->fd)
-			seen++;
+		agrees = !next || fd <= next->fd;
+		if (next && fd == next->fd)
+			next = bpfrefs_next_descriptor(fds);
 		else
 			agrees = agrees && !is_object(dirfd(dir), found->d_name);
 	}
 	closedir(dir);
-	return agrees && seen == count;
+	return agrees && !next;
 }

@@ -155,20 +155,22 @@ static int list_snapshot(const struct listing *list, struct bpfrefs_snapshot **s
 
 static int list_pids(struct listing *list, struct where *w, int64_t after)
 {
+	struct bpfrefs_filter filter = { .size = sizeof(filter), .hide_self = true };
 	const struct bpfrefs_process *process;
+	selection_auto *processes = NULL;
 	struct bpfrefs_snapshot *snap;
 	int err = list_snapshot(list, &snap);
 
 	if (err)
 		return err;
-	for (size_t i = 0; (process = bpfrefs_snapshot_process(snap, i)); i++) {
+	err = bpfrefs_select_processes(snap, &filter, &processes);
+	while ((process = bpfrefs_next_process(processes))) {
 		w->pid = process->pid;
-		if (w->pid > after && w->pid <= NODE_PID_MAX &&
-		    !bpfrefs_snapshot_hides_process(snap, w->pid) && !list_number(list, w, w->pid))
+		if (w->pid > after && w->pid <= NODE_PID_MAX && !list_number(list, w, w->pid))
 			break;
 	}
 	bpfrefs_snapshot_unref(snap);
-	return 0;
+	return err;
 }
 
 static int list_cgroups(struct listing *list, struct where *w, int64_t after)
@@ -198,28 +200,26 @@ static int fds_snapshot(const struct listing *list, struct bpfrefs_snapshot **sn
 	struct view *view = list->dir.fs->view;
 	int err = view_recent(view, snap);
 
-	if (err || list->after >= COOKIE_IDS)
+	if (err || list->after >= COOKIE_IDS || pid_is_unchanged(*snap, list->dir.pid))
 		return err;
-	if (pid_is_unchanged(*snap, list->dir.pid))
-		return 0;
 	bpfrefs_snapshot_unref(*snap);
 	return view_get(view, snap);
 }
 
 static int list_fds(struct listing *list, struct where *w, int64_t after)
 {
+	struct bpfrefs_filter filter = { .size = sizeof(filter), .pid = w->pid };
+	const struct bpfrefs_descriptor *found;
 	struct bpfrefs_snapshot *snap;
-	size_t first, count = 0;
+	selection_auto *fds = NULL;
 	int err = fds_snapshot(list, &snap);
 
 	if (err)
 		return err;
-	if (after < UINT32_MAX)
-		err = bpfrefs_snapshot_descriptors(snap, w->pid, (uint32_t)(after + 1), &first,
-						   &count);
-	for (size_t i = 0; !err && i < count; i++) {
-		w->fd = bpfrefs_snapshot_descriptor_at(snap, first + i)->fd;
-		if (w->fd > NODE_FD_MAX || !list_number(list, w, w->fd))
+	err = bpfrefs_select_descriptors(snap, &filter, &fds);
+	while ((found = bpfrefs_next_descriptor(fds))) {
+		w->fd = found->fd;
+		if (w->fd > after && w->fd <= NODE_FD_MAX && !list_number(list, w, w->fd))
 			break;
 	}
 	bpfrefs_snapshot_unref(snap);

@@ -109,7 +109,7 @@ static int add_lines(struct bpfrefs_baseline *state, const struct bpfrefs_snapsh
 	const struct bpfrefs_ref *ref;
 	int err = 0;
 
-	for (size_t i = 0; !err && (ref = bpfrefs_snapshot_ref_at(snap, i)); i++) {
+	for (size_t i = 0; !err && (ref = snapshot_ref_at(snap, i)); i++) {
 		if (bpfrefs_snapshot_hides_ref(snap, ref))
 			continue;
 		add_line(state, ref);
@@ -149,7 +149,7 @@ static void add_gaps(struct bpfrefs_baseline *state, const struct bpfrefs_snapsh
 {
 	const struct bpfrefs_class_status *status;
 
-	for (size_t i = 0; (status = bpfrefs_snapshot_class(snap, i)); i++) {
+	for (size_t i = 0; (status = snapshot_class(snap, i)); i++) {
 		g_autoptr(GString) gap = g_string_new(NULL);
 
 		if (status->coverage != BPFREFS_COVERAGE_COMPLETE)
@@ -173,7 +173,7 @@ int bpfrefs_baseline_new(const struct bpfrefs_snapshot *snap, size_t limit,
 	add_gaps(state, snap);
 	/* Places in the text have 32 bits, and hidden lines are added later. */
 	err = add_lines(state, snap, MIN(limit ? limit : SIZE_MAX, G_MAXUINT32 / 2));
-	for (size_t i = 0; !err && (object = bpfrefs_snapshot_object(snap, i)); i++) {
+	for (size_t i = 0; !err && (object = snapshot_object(snap, i)); i++) {
 		struct object_in_state one = { object->key, object->state };
 
 		if (!bpfrefs_snapshot_hides(snap, object))
@@ -340,7 +340,7 @@ static void compare_gaps(struct bpfrefs_change *change, const struct bpfrefs_bas
 
 		if (g_strcmp0(GAP(then, i), GAP(now, i)) == 0)
 			continue;
-		one.class_ = bpfrefs_snapshot_class(snap, i)->class_;
+		one.class_ = snapshot_class(snap, i)->class_;
 		one.before = gap_ref(GAP(then, i));
 		one.after = gap_ref(GAP(now, i));
 		g_array_append_val(change->gaps, one);

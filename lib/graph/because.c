@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* The sentence of an object's state: what leads to it, in words (bpfrefs(5), "The graph"). */
 #include "graph/states.h"
+#include "snapshot/index.h"
 
 #include <string.h>
 

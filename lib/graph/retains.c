@@ -4,7 +4,7 @@
  * to without these processes, nor through the namespaces, bpffs and devices that only they keep. An
  * unexplained reference counts as a holder that stays.
  */
-#include "graph/graph.h"
+#include "graph/answer.h"
 
 const char *bpfrefs_effect_name(enum bpfrefs_effect effect)
 {
@@ -35,35 +35,71 @@ static void mark_roots(struct mark *mark, GHashTable *exited)
 	mark_spread(mark);
 }
 
-int bpfrefs_retains_all(const struct bpfrefs_snapshot *snap, const uint32_t *pids, size_t count,
-			bpfrefs_retain_fn fn, void *data)
+struct processes {
+	const uint32_t *pids;
+	size_t count;
+};
+
+static int begin(struct bpfrefs_selection *selection, const void *args)
 {
-	graph_auto *graph = graph_new(snap);
-	mark_auto *before = mark_new(graph);
-	mark_auto *after = mark_new(graph);
+	const struct processes *processes = args;
+	struct graph_answer *answer = answer_new(selection);
 	g_autoptr(GHashTable) exited = g_hash_table_new(NULL, NULL);
-	int stop = 0;
 
-	if (!before || !after)
+	answer->before = mark_new(answer->graph);
+	if (!answer->before || !answer->mark)
 		return -ENOMEM;
-	mark_roots(before, exited);
-	for (size_t i = 0; i < count; i++)
-		g_hash_table_add(exited, GUINT_TO_POINTER(pids[i]));
-	mark_roots(after, exited);
-	for (uint32_t i = 0; !stop && i < graph->objects; i++) {
-		const struct bpfrefs_object *object = bpfrefs_snapshot_object(snap, i);
-		uint32_t user = node_user(i), whole = node_object(i);
-
-		if (before->reached[whole] && !after->reached[whole])
-			stop = fn(object, BPFREFS_EFFECT_FREED, data);
-		else if (object->user_state && before->reached[user] && !after->reached[user])
-			stop = fn(object, BPFREFS_EFFECT_CLEARED, data);
-	}
-	return stop;
+	mark_roots(answer->before, exited);
+	for (size_t i = 0; i < processes->count; i++)
+		g_hash_table_add(exited, GUINT_TO_POINTER(processes->pids[i]));
+	mark_roots(answer->mark, exited);
+	return 0;
 }
 
-int bpfrefs_retains(const struct bpfrefs_snapshot *snap, uint32_t pid, bpfrefs_retain_fn fn,
-		    void *data)
+static const void *next(struct bpfrefs_selection *selection)
 {
-	return bpfrefs_retains_all(snap, &pid, 1, fn, data);
+	struct graph_answer *answer = selection->state;
+	const uint8_t *before = answer->before->reached, *after = answer->mark->reached;
+
+	while (selection->at < answer->graph->objects) {
+		uint32_t i = (uint32_t)selection->at++;
+		const struct bpfrefs_object *object = snapshot_object(selection->snap, i);
+		bool freed = before[node_object(i)] && !after[node_object(i)];
+
+		if (!freed && !(object->user_state && before[node_user(i)] && !after[node_user(i)]))
+			continue;
+		answer->item.retained = (struct bpfrefs_retained){
+			.size = sizeof(answer->item.retained),
+			.object = object,
+			.effect = freed ? BPFREFS_EFFECT_FREED : BPFREFS_EFFECT_CLEARED,
+		};
+		return &answer->item;
+	}
+	return NULL;
+}
+
+static bool matches(const struct bpfrefs_selection *selection, const void *item)
+{
+	return select_held_object(selection, ((const struct bpfrefs_retained *)item)->object);
+}
+
+int bpfrefs_select_retained(const struct bpfrefs_snapshot *snap, const uint32_t *pids, size_t count,
+			    const struct bpfrefs_filter *filter, struct bpfrefs_selection **out)
+{
+	static const struct select_question question = {
+		.item = SELECT_RETAINED,
+		.members = SELECT_BY_OBJECT | SELECT_BY_REF,
+		.begin = begin,
+		.next = next,
+		.matches = matches,
+		.clear = answer_free,
+	};
+	const struct processes processes = { pids, count };
+
+	return select_new(&question, snap, snap->classes, filter, &processes, out);
+}
+
+const struct bpfrefs_retained *bpfrefs_next_retained(struct bpfrefs_selection *selection)
+{
+	return select_next(selection, SELECT_RETAINED);
 }

@@ -4,9 +4,8 @@
  * backwards and breadth first, so that each node is visited only once: there may be exponentially
  * many chains.
  */
-#include <stdlib.h>
-
 #include "graph/graph.h"
+#include "snapshot/select.h"
 
 struct chain {
 	const struct edge *root;
@@ -17,7 +16,7 @@ struct chain {
 };
 
 struct root_search {
-	const struct graph *graph;
+	struct graph *graph;
 	/*
 	 * For each node: the next node on the way to the object; the node itself if there is none.
 	 */
@@ -25,6 +24,11 @@ struct root_search {
 	const struct edge **way; /* for each owner: the edge to that next node */
 	uint32_t *length;	 /* for each node: the number of objects on that way */
 	uint32_t *queue, head, tail;
+	GArray *chains; /* struct chain, nearest first */
+	/* how many chains each root has that was not returned yet: count_ways() */
+	GHashTable *ways;
+	struct bpfrefs_key *keys; /* the chain of @root */
+	struct bpfrefs_root root; /* the last one that was returned */
 };
 
 /* The end of the way; no node has this number. */
@@ -177,8 +181,9 @@ static struct pair root_identity(const struct root_search *search, const struct 
 }
 
 /* How many chains each root has: owned struct pair -> number. NULL: there is no memory. */
-static GHashTable *count_ways(const struct root_search *search, const GArray *chains)
+static GHashTable *count_ways(const struct root_search *search)
 {
+	const GArray *chains = search->chains;
 	GHashTable *ways;
 
 	if (!memory_available(chains->len * 4 * sizeof(struct pair)))
@@ -195,15 +200,18 @@ static GHashTable *count_ways(const struct root_search *search, const GArray *ch
 }
 
 static struct bpfrefs_root root_of(const struct root_search *search, const struct chain *chain,
-				   struct bpfrefs_key *keys)
+				   size_t ways)
 {
 	const struct graph *graph = search->graph;
-	struct bpfrefs_root root = { .size = sizeof(root),
-				     .ref = ref_of(search, chain),
-				     .chain = keys };
+	struct bpfrefs_root root = {
+		.size = sizeof(root),
+		.ref = ref_of(search, chain),
+		.chain = search->keys,
+		.count = chain_keys(search, chain, search->keys),
+		.ways = ways,
+	};
 	const struct bpfrefs_process *process;
 
-	root.count = chain_keys(search, chain, keys);
 	if (chain->root->ref)
 		return root;
 	root.owner = owner_name(graph_owner(graph, chain->root->to)->kind);
@@ -213,57 +221,98 @@ static struct bpfrefs_root root_of(const struct root_search *search, const struc
 	return root;
 }
 
-static int call_all(const struct root_search *search, bpfrefs_root_fn fn, void *data)
+/* ------------------------------------------------------------ selection --- */
+
+static void root_search_free(void *state)
 {
-	/* Sorting needs as much memory again. */
-	g_autoptr(GArray) chains =
-		memory_available(3 * sizeof(struct chain) * (size_t)search->graph->outsides)
-			? chains_found(search)
-			: NULL;
-	g_autofree struct bpfrefs_key *keys =
-		memory_try(2 * (size_t)search->graph->objects, sizeof(*keys));
-	g_autoptr(GHashTable) ways = chains ? count_ways(search, chains) : NULL;
-	int stop = 0;
+	struct root_search *search = state;
 
-	if (!ways || !keys)
-		return -ENOMEM;
-	g_array_sort(chains, nearest_first);
-	for (guint i = 0; !stop && i < chains->len; i++) {
-		const struct chain *chain = &g_array_index(chains, struct chain, i);
-		struct pair key = root_identity(search, chain);
-		gpointer count = g_hash_table_lookup(ways, &key);
-		struct bpfrefs_root root;
-
-		/* The nearest one has been shown. */
-		if (!count)
-			continue;
-		g_hash_table_remove(ways, &key);
-		root = root_of(search, chain, keys);
-		root.ways = GPOINTER_TO_UINT(count);
-		stop = fn(&root, data);
-	}
-	return stop;
+	g_free(search->next);
+	g_free(search->way);
+	g_free(search->length);
+	g_free(search->queue);
+	g_free(search->keys);
+	g_clear_pointer(&search->chains, g_array_unref);
+	g_clear_pointer(&search->ways, g_hash_table_unref);
+	graph_free(search->graph);
+	g_free(search);
 }
 
-int bpfrefs_snapshot_roots(const struct bpfrefs_snapshot *snap, struct bpfrefs_key key,
-			   bpfrefs_root_fn fn, void *data)
+static int begin(struct bpfrefs_selection *selection, const void *key)
 {
-	uint32_t index = graph_index(snap, key);
-	graph_auto *graph = index == UINT32_MAX ? NULL : graph_new(snap);
-	size_t nodes = graph ? graph->nodes : 0;
-	g_autofree uint32_t *next = memory_try(nodes, sizeof(*next));
-	g_autofree uint32_t *length = memory_try(nodes, sizeof(*length));
-	g_autofree uint32_t *queue = memory_try(nodes, sizeof(*queue));
-	g_autofree const struct edge **way =
-		memory_try(graph ? graph->owners : 0, sizeof(const struct edge *));
-	struct root_search search = { graph, next, way, length, queue, 0, 0 };
+	uint32_t index = graph_index(selection->snap, *(const struct bpfrefs_key *)key);
+	struct root_search *search;
+	struct graph *graph;
 
 	if (index == UINT32_MAX)
 		return -ENOENT;
-	if (!graph || !next || !length || !queue || !way)
+	search = selection->state = g_new0(struct root_search, 1);
+	graph = search->graph = graph_new(selection->snap);
+	if (!graph)
 		return -ENOMEM;
-	for (uint32_t i = 0; i < nodes; i++)
-		next[i] = i;
-	search_from(&search, index);
-	return call_all(&search, fn, data);
+	search->next = memory_try(graph->nodes, sizeof(*search->next));
+	search->length = memory_try(graph->nodes, sizeof(*search->length));
+	search->queue = memory_try(graph->nodes, sizeof(*search->queue));
+	search->way = memory_try(graph->owners, sizeof(const struct edge *));
+	search->keys = memory_try(2 * (size_t)graph->objects, sizeof(*search->keys));
+	/* Sorting the chains needs as much memory again. */
+	if (!search->next || !search->length || !search->queue || !search->way || !search->keys ||
+	    !memory_available(3 * sizeof(struct chain) * (size_t)graph->outsides))
+		return -ENOMEM;
+	for (uint32_t i = 0; i < graph->nodes; i++)
+		search->next[i] = i;
+	search_from(search, index);
+	search->chains = chains_found(search);
+	g_array_sort(search->chains, nearest_first);
+	search->ways = count_ways(search);
+	return search->ways ? 0 : -ENOMEM;
+}
+
+static const void *next(struct bpfrefs_selection *selection)
+{
+	struct root_search *search = selection->state;
+
+	while (selection->at < search->chains->len) {
+		const struct chain *chain =
+			&g_array_index(search->chains, struct chain, selection->at++);
+		struct pair key = root_identity(search, chain);
+		gpointer count = g_hash_table_lookup(search->ways, &key);
+
+		/* Else the nearest one was returned before. */
+		if (count) {
+			g_hash_table_remove(search->ways, &key);
+			search->root = root_of(search, chain, GPOINTER_TO_UINT(count));
+			return &search->root;
+		}
+	}
+	return NULL;
+}
+
+static bool matches(const struct bpfrefs_selection *selection, const void *item)
+{
+	const struct bpfrefs_root *root = item;
+
+	return select_object(selection, root->ref->object) &&
+	       select_class(selection, &root->ref->class->pub) &&
+	       select_pid(selection, root->owner ? root->pid : root->ref->pid);
+}
+
+int bpfrefs_select_roots(const struct bpfrefs_snapshot *snap, struct bpfrefs_key key,
+			 const struct bpfrefs_filter *filter, struct bpfrefs_selection **out)
+{
+	static const struct select_question question = {
+		.item = SELECT_ROOT,
+		.members = SELECT_BY_OBJECT | SELECT_BY_CLASS | SELECT_BY_PROCESS,
+		.begin = begin,
+		.next = next,
+		.matches = matches,
+		.clear = root_search_free,
+	};
+
+	return select_new(&question, snap, snap->classes, filter, &key, out);
+}
+
+const struct bpfrefs_root *bpfrefs_next_root(struct bpfrefs_selection *selection)
+{
+	return select_next(selection, SELECT_ROOT);
 }

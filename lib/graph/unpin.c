@@ -3,38 +3,60 @@
  * The effects of a removal: which automatic keeps no root leads to, and what removing one pin would
  * do.
  */
-#include <stdlib.h>
+#include "graph/answer.h"
 
-#include "graph/graph.h"
-
-int bpfrefs_graph_garbage(const struct bpfrefs_snapshot *snap, struct bpfrefs_key **keys,
-			  size_t *count)
+/* A gap may hide a root. */
+static int begin(struct bpfrefs_selection *selection, const void *args)
 {
-	graph_auto *graph = NULL;
-	mark_auto *mark = NULL;
-	struct bpfrefs_key *found;
-	size_t n = 0;
+	struct graph_answer *answer;
 
-	if (graph_gap(snap))
+	(void)args;
+	if (graph_gap(selection->snap))
 		return -EAGAIN;
-	graph = graph_new(snap);
-	mark = mark_new(graph);
-	if (!mark)
+	answer = answer_new(selection);
+	if (!answer->mark)
 		return -ENOMEM;
-	mark_kind(mark, EDGE_ROOT, 1);
-	mark_kind(mark, EDGE_PROCESS, 1);
-	mark_uncertain(mark, 1);
-	mark_spread(mark);
-	found = malloc((graph->objects + 1) * sizeof(*found));
-	if (!found)
-		return -ENOMEM;
-	for (uint32_t i = 0; i < graph->objects; i++)
-		if (graph->kept_auto[i] && !mark->reached[node_object(i)])
-			found[n++] = graph_object(graph, i)->key;
-	*keys = found;
-	*count = n;
+	mark_kind(answer->mark, EDGE_ROOT, 1);
+	mark_kind(answer->mark, EDGE_PROCESS, 1);
+	mark_uncertain(answer->mark, 1);
+	mark_spread(answer->mark);
 	return 0;
 }
+
+static const void *next(struct bpfrefs_selection *selection)
+{
+	const struct graph_answer *answer = selection->state;
+
+	while (selection->at < answer->graph->objects) {
+		uint32_t i = (uint32_t)selection->at++;
+
+		if (answer->graph->kept_auto[i] && !answer->mark->reached[node_object(i)])
+			return snapshot_object(selection->snap, i);
+	}
+	return NULL;
+}
+
+static bool matches(const struct bpfrefs_selection *selection, const void *item)
+{
+	return select_held_object(selection, item);
+}
+
+int bpfrefs_select_garbage(const struct bpfrefs_snapshot *snap, const struct bpfrefs_filter *filter,
+			   struct bpfrefs_selection **out)
+{
+	static const struct select_question question = {
+		.item = SELECT_OBJECT,
+		.members = SELECT_BY_OBJECT | SELECT_BY_REF,
+		.begin = begin,
+		.next = next,
+		.matches = matches,
+		.clear = answer_free,
+	};
+
+	return select_new(&question, snap, snap->classes, filter, NULL, out);
+}
+
+/* ------------------------------------------------------------------ pins --- */
 
 struct pin {
 	uint32_t major, minor;

@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "bpf/records.h"
-#include "graph/graph.h"
+#include "graph/answer.h"
 
 /* Whether a reference shows that its target is in use, rather than that something keeps it. */
 static bool is_use(const struct edge *edge)
@@ -93,21 +93,91 @@ static void mark_attached_links(struct mark *mark, struct bpfrefs_ctx *ctx)
 	mark_spread(mark);
 }
 
-int bpfrefs_unused(struct bpfrefs_ctx *ctx, const struct bpfrefs_snapshot *snap,
-		   bpfrefs_object_fn fn, void *data)
-{
-	graph_auto *graph = graph_new(snap);
-	mark_auto *used = mark_new(graph);
-	int stop = 0;
+/* ------------------------------------------------------------ selection --- */
 
-	if (!used)
+const char *bpfrefs_unused_name(enum bpfrefs_unused_reason reason)
+{
+	static const char *const names[] = {
+		[BPFREFS_UNUSED_PINNED] = "pinned",
+		[BPFREFS_UNUSED_KEPT] = "kept",
+		[BPFREFS_UNUSED_HELD] = "held",
+		[BPFREFS_UNUSED_ALONE] = "alone",
+	};
+
+	return reason < G_N_ELEMENTS(names) ? names[reason] : "?";
+}
+
+/* Pins come first, since they are what somebody can remove. */
+static enum bpfrefs_unused_reason reason_of(const struct bpfrefs_snapshot *snap,
+					    const struct bpfrefs_object *object)
+{
+	struct ref_range refs = index_holders(snap, object->key);
+	enum bpfrefs_unused_reason reason = BPFREFS_UNUSED_ALONE;
+	const struct bpfrefs_ref *ref;
+
+	while ((ref = ref_range_next(&refs)))
+		reason = MIN(reason,
+			     ref->class->pub.flags & BPFREFS_CLASS_PIN	  ? BPFREFS_UNUSED_PINNED
+			     : ref->class->pub.flags & BPFREFS_CLASS_KEEP ? BPFREFS_UNUSED_KEPT
+									  : BPFREFS_UNUSED_HELD);
+	return reason;
+}
+
+static int begin(struct bpfrefs_selection *selection, const void *ctx)
+{
+	struct graph_answer *answer = answer_new(selection);
+	struct graph *graph = answer->graph;
+
+	if (!answer->mark)
 		return -ENOMEM;
 	/* A map that is in use is used with what is in it, such as the slots of a program array. */
 	memset(graph->kept_auto, true, graph->objects * sizeof(*graph->kept_auto));
-	mark_uses(used);
-	mark_attached_links(used, ctx);
-	for (uint32_t i = 0; !stop && i < graph->objects; i++)
-		if (!used->reached[node_object(i)])
-			stop = fn(bpfrefs_snapshot_object(snap, i), data);
-	return stop;
+	mark_uses(answer->mark);
+	mark_attached_links(answer->mark, (void *)(uintptr_t)ctx);
+	return 0;
+}
+
+static const void *next(struct bpfrefs_selection *selection)
+{
+	struct graph_answer *answer = selection->state;
+
+	while (selection->at < answer->graph->objects) {
+		uint32_t i = (uint32_t)selection->at++;
+		const struct bpfrefs_object *object = snapshot_object(selection->snap, i);
+
+		if (answer->mark->reached[node_object(i)])
+			continue;
+		answer->item.unused = (struct bpfrefs_unused){
+			.size = sizeof(answer->item.unused),
+			.object = object,
+			.reason = reason_of(selection->snap, object),
+		};
+		return &answer->item;
+	}
+	return NULL;
+}
+
+static bool matches(const struct bpfrefs_selection *selection, const void *item)
+{
+	return select_held_object(selection, ((const struct bpfrefs_unused *)item)->object);
+}
+
+int bpfrefs_select_unused(struct bpfrefs_ctx *ctx, const struct bpfrefs_snapshot *snap,
+			  const struct bpfrefs_filter *filter, struct bpfrefs_selection **out)
+{
+	static const struct select_question question = {
+		.item = SELECT_UNUSED,
+		.members = SELECT_BY_OBJECT | SELECT_BY_REF,
+		.begin = begin,
+		.next = next,
+		.matches = matches,
+		.clear = answer_free,
+	};
+
+	return select_new(&question, snap, snap->classes, filter, ctx, out);
+}
+
+const struct bpfrefs_unused *bpfrefs_next_unused(struct bpfrefs_selection *selection)
+{
+	return select_next(selection, SELECT_UNUSED);
 }

@@ -12,6 +12,7 @@
 
 #include "holders/holders.h"
 #include "kernel/net_namespaces.h"
+#include "snapshot/index.h"
 
 #define FIELDS(X)              \
 	X(NF_NETNS, "netns")   \
@@ -200,15 +201,14 @@ static void remove_by_number(struct removal *removal, const struct bpfrefs_ref *
  */
 static void remove_rules(struct removal *removal, const struct bpfrefs_ref *ref)
 {
-	size_t first, count = bpfrefs_snapshot_holders(removal->snap, ref->target, &first);
+	struct ref_range rules = index_holders(removal->snap, ref->target);
 	struct bpfrefs_value table = bpfrefs_ref_value(ref, NF_TABLE);
 	g_autofree char *line =
 		g_strconcat("*", table.type == BPFREFS_VALUE_STR ? table.str : "TABLE", NULL);
 
 	removal_word(removal, line);
-	for (size_t i = count; i > 0; i--) {
-		const struct bpfrefs_ref *other =
-			bpfrefs_snapshot_ref_at(removal->snap, first + i - 1);
+	for (size_t i = rules.end; i > rules.at; i--) {
+		const struct bpfrefs_ref *other = snapshot_ref_at(removal->snap, i - 1);
 
 		if (is_same_table(ref, other))
 			remove_by_number(removal, other);
@@ -218,12 +218,12 @@ static void remove_rules(struct removal *removal, const struct bpfrefs_ref *ref)
 
 static bool is_first_of_table(const struct removal *removal, const struct bpfrefs_ref *ref)
 {
-	size_t first;
+	struct ref_range rules = index_holders(removal->snap, ref->target);
+	const struct bpfrefs_ref *first;
 
-	bpfrefs_snapshot_holders(removal->snap, ref->target, &first);
-	while (!is_same_table(ref, bpfrefs_snapshot_ref_at(removal->snap, first)))
-		first++;
-	return bpfrefs_snapshot_ref_at(removal->snap, first) == ref;
+	while ((first = ref_range_next(&rules)) && !is_same_table(ref, first))
+		continue;
+	return first == ref;
 }
 
 static void removes(struct removal *removal, const struct bpfrefs_ref *ref)

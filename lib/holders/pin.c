@@ -11,6 +11,7 @@
 #include "holders/holders.h"
 #include "kernel/mount_cache.h"
 #include "kernel/pin_tree.h"
+#include "snapshot/index.h"
 #include "snapshot/owner.h"
 
 HOLDER_FIELDS(PIN_FIELDS);

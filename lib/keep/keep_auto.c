@@ -317,15 +317,20 @@ int bpfrefs_keep_pending(struct bpfrefs_keeper *keeper, int *wait_ms)
 
 /* ----------------------------------------------------------- releasing --- */
 
-/* Takes a snapshot and lists the automatic keeps that no root leads to. */
-static int garbage(struct bpfrefs_ctx *ctx, struct bpfrefs_key **keys, size_t *count)
+/* Takes a snapshot and returns the automatic keeps that no root leads to, in the order of the keys. */
+static int garbage(struct bpfrefs_ctx *ctx, GArray *keys)
 {
+	struct bpfrefs_selection *selection = NULL;
+	const struct bpfrefs_object *object;
 	struct bpfrefs_snapshot *snap;
 	int err = bpfrefs_snapshot_take(ctx, &snap);
 
 	if (err)
 		return err;
-	err = bpfrefs_graph_garbage(snap, keys, count);
+	err = bpfrefs_select_garbage(snap, NULL, &selection);
+	while ((object = bpfrefs_next_object(selection)))
+		g_array_append_val(keys, object->key);
+	bpfrefs_selection_free(selection);
 	bpfrefs_snapshot_unref(snap);
 	return err;
 }
@@ -339,22 +344,23 @@ static int key_order(const void *a, const void *b)
  * Unlinks the pins of @keys in the directory of this keeper: all at once, since the objects may
  * hold each other. Returns how many.
  */
-static int unlink_all(struct bpfrefs_keeper *keeper, const struct bpfrefs_key *keys, size_t count)
+static int unlink_all(struct bpfrefs_keeper *keeper, const GArray *keys)
 {
 	bpfrefs_autofd dir = keep_dirs_open(keeper->source_fd, BPFREFS_KEEP_AUTO, false);
 	int removed = 0, err = 0;
 
 	if (dir < 0)
 		return dir == -ENOENT ? 0 : dir;
-	for (size_t i = 0; i < count; i++) {
+	for (guint i = 0; i < keys->len; i++) {
+		struct bpfrefs_key key = g_array_index(keys, struct bpfrefs_key, i);
 		char name[KEEP_NAME_MAX];
-		int has = keep_dirs_has(dir, keys[i]);
+		int has = keep_dirs_has(dir, key);
 
 		if (has <= 0) {
 			err = has ? has : err;
 			continue;
 		}
-		if (unlinkat(dir, keep_name(keys[i], name), 0) == 0)
+		if (unlinkat(dir, keep_name(key, name), 0) == 0)
 			removed++;
 		else if (errno != ENOENT)
 			err = -errno;
@@ -365,26 +371,27 @@ static int unlink_all(struct bpfrefs_keeper *keeper, const struct bpfrefs_key *k
 	return removed ? removed : err;
 }
 
-static int release(struct bpfrefs_keeper *keeper, struct bpfrefs_key **first,
-		   struct bpfrefs_key **second)
+static int release(struct bpfrefs_keeper *keeper)
 {
+	g_autoptr(GArray) first = g_array_new(FALSE, FALSE, sizeof(struct bpfrefs_key));
+	g_autoptr(GArray) both = g_array_new(FALSE, FALSE, sizeof(struct bpfrefs_key));
 	int err = bpfrefs_keep_count(keeper, BPFREFS_KEEP_AUTO);
-	size_t count, again, agreed = 0;
 
 	if (err <= 0)
 		return err; /* there are none, so no snapshot is needed */
-	err = garbage(keeper->ctx, first, &count);
-	if (err || count == 0)
+	err = garbage(keeper->ctx, first);
+	if (err || first->len == 0)
 		return err;
-	err = garbage(keeper->ctx, second, &again);
+	err = garbage(keeper->ctx, both);
 	if (err)
 		return err;
-	for (size_t i = 0; i < again; i++)
-		if (bsearch(&(*second)[i], *first, count, sizeof(**first), key_order))
-			(*second)[agreed++] = (*second)[i];
+	for (guint i = both->len; i-- > 0;)
+		if (!g_array_binary_search(first, &g_array_index(both, struct bpfrefs_key, i),
+					   key_order, NULL))
+			g_array_remove_index(both, i);
 	g_mutex_lock(&keeper->lock);
 	ctx_lock(keeper->ctx);
-	err = unlink_all(keeper, *second, agreed);
+	err = unlink_all(keeper, both);
 	g_mutex_unlock(&keeper->ctx->lock);
 	g_mutex_unlock(&keeper->lock);
 	return err;
@@ -392,11 +399,8 @@ static int release(struct bpfrefs_keeper *keeper, struct bpfrefs_key **first,
 
 int bpfrefs_keep_release(struct bpfrefs_keeper *keeper)
 {
-	struct bpfrefs_key *first = NULL, *second = NULL;
-	int count = release(keeper, &first, &second);
+	int count = release(keeper);
 
-	free(first);
-	free(second);
 	/* a class was not read completely, so a root may have been missed: nothing is released */
 	return count == -EAGAIN ? 0 : count;
 }

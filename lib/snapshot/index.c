@@ -199,91 +199,79 @@ static size_t lower_bound(const GPtrArray *refs, const struct bpfrefs_ref *probe
 	return low;
 }
 
-size_t bpfrefs_snapshot_holders(const struct bpfrefs_snapshot *snap, struct bpfrefs_key key,
-				size_t *first)
+/* The references that compare equal to @probe. */
+static struct ref_range range_of(const GPtrArray *refs, const struct bpfrefs_ref *probe,
+				 GCompareFunc compare)
+{
+	struct ref_range range = { refs, lower_bound(refs, probe, compare), 0 };
+
+	for (range.end = range.at; range.end < refs->len; range.end++)
+		if (compare(&refs->pdata[range.end], &probe) != 0)
+			break;
+	return range;
+}
+
+struct ref_range index_holders(const struct bpfrefs_snapshot *snap, struct bpfrefs_key key)
 {
 	struct bpfrefs_ref probe = { .target = key };
-	size_t start = lower_bound(snap->refs, &probe, by_target);
-	size_t end = start;
 
-	while (end < snap->refs->len) {
-		const struct bpfrefs_ref *ref = g_ptr_array_index(snap->refs, end);
-
-		if (bpfrefs_key_compare(ref->target, key) != 0)
-			break;
-		end++;
-	}
-	*first = start;
-	return end - start;
+	return range_of(snap->refs, &probe, by_target);
 }
 
-static int each_equal(const GPtrArray *refs, const struct bpfrefs_ref *probe, GCompareFunc compare,
-		      int (*fn)(const struct bpfrefs_ref *ref, void *data), void *data)
-{
-	for (size_t i = lower_bound(refs, probe, compare); i < refs->len; i++) {
-		int stop;
-
-		if (compare(&refs->pdata[i], &probe) != 0)
-			break;
-		stop = fn(refs->pdata[i], data);
-		if (stop)
-			return stop;
-	}
-	return 0;
-}
-
-int bpfrefs_snapshot_holding(const struct bpfrefs_snapshot *snap, struct bpfrefs_key holder,
-			     int (*fn)(const struct bpfrefs_ref *ref, void *data), void *data)
+int index_holding(const struct bpfrefs_snapshot *snap, struct bpfrefs_key holder,
+		  struct ref_range *range)
 {
 	struct bpfrefs_ref probe = { .holder = holder };
 	int err = index_once(to_index(snap), &to_index(snap)->indexed, build_index);
 
-	return err ? err : each_equal(snap->by_holder, &probe, by_holder, fn, data);
+	*range = err ? (struct ref_range){ 0 } : range_of(snap->by_holder, &probe, by_holder);
+	return err;
 }
 
-int bpfrefs_snapshot_pid_holding(const struct bpfrefs_snapshot *snap, uint32_t pid,
-				 int (*fn)(const struct bpfrefs_ref *ref, void *data), void *data)
+int index_pid_holding(const struct bpfrefs_snapshot *snap, uint32_t pid, struct ref_range *range)
 {
 	struct bpfrefs_ref probe = { .pid = pid };
 	int err = index_once(to_index(snap), &to_index(snap)->indexed, build_index);
 
-	return err ? err : each_equal(snap->by_pid, &probe, by_pid, fn, data);
+	*range = err ? (struct ref_range){ 0 } : range_of(snap->by_pid, &probe, by_pid);
+	return err;
 }
 
-/* Returns the index of the descriptor @fd of the process @pid, or of the next one. */
-static size_t first_descriptor(const GArray *all, uint32_t pid, uint32_t fd)
+int index_descriptors(const struct bpfrefs_snapshot *snap, uint32_t pid, uint32_t fd, size_t *first)
 {
+	const GArray *all = snap->descriptors;
+	int err = index_once(to_index(snap), &to_index(snap)->has_descriptors, build_descriptors);
 	size_t low = 0, high = all->len;
 
-	while (low < high) {
+	while (!err && low < high) {
 		size_t middle = low + (high - low) / 2;
-		const struct bpfrefs_descriptor *at =
+		const struct bpfrefs_descriptor *found =
 			&g_array_index(all, struct bpfrefs_descriptor, middle);
 
-		if (at->pid < pid || (at->pid == pid && at->fd < fd))
+		if (found->pid < pid || (found->pid == pid && found->fd < fd))
 			low = middle + 1;
 		else
 			high = middle;
 	}
-	return low;
+	*first = low;
+	return err;
 }
 
-int bpfrefs_snapshot_descriptors(const struct bpfrefs_snapshot *snap, uint32_t pid, uint32_t from,
-				 size_t *first, size_t *count)
+int bpfrefs_snapshot_find_fd(const struct bpfrefs_snapshot *snap, uint32_t pid, uint32_t fd,
+			     struct bpfrefs_key *key)
 {
-	int err = index_once(to_index(snap), &to_index(snap)->has_descriptors, build_descriptors);
+	const struct bpfrefs_descriptor *found;
+	size_t index;
+	int err = index_descriptors(snap, pid, fd, &index);
 
 	if (err)
 		return err;
-	*first = first_descriptor(snap->descriptors, pid, from);
-	*count = first_descriptor(snap->descriptors, pid + 1, 0) - *first;
+	if (index == snap->descriptors->len)
+		return -ENOENT;
+	found = &g_array_index(snap->descriptors, struct bpfrefs_descriptor, index);
+	if (found->pid != pid || found->fd != fd)
+		return -ENOENT;
+	if (key)
+		*key = found->key;
 	return 0;
-}
-
-const struct bpfrefs_descriptor *bpfrefs_snapshot_descriptor_at(const struct bpfrefs_snapshot *snap,
-								size_t index)
-{
-	return index < snap->descriptors->len
-		       ? &g_array_index(snap->descriptors, struct bpfrefs_descriptor, index)
-		       : NULL;
 }

@@ -327,15 +327,6 @@ struct bpfrefs_snapshot {
 	GStringChunk *cgroup_names;
 };
 
-/* ---------------------------------------------- processes (process.c) --- */
-
-/*
- * Returns "pid 12 (cilium) in /kubepods/a", owned; without a cgroup if that is the root or unknown.
- */
-char *process_text(const struct bpfrefs_snapshot *snap, uint32_t pid);
-/* Returns the index of a process in snap->processes, or UINT32_MAX (snapshot.c). */
-uint32_t snapshot_process_index(const struct bpfrefs_snapshot *snap, uint32_t pid);
-
 /* A scan: a snapshot that is being taken. */
 struct scan {
 	struct bpfrefs_ctx *ctx;

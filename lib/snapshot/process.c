@@ -5,11 +5,10 @@
  */
 #include <fcntl.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "procfs/fdinfo.h"
-#include "snapshot/private.h"
+#include "snapshot/index.h"
 
 /* A line for each hierarchy of version 1, of which there are at most 16, and one for version 2. */
 #define CGROUP_MAX (64 * 1024)
@@ -136,25 +135,6 @@ bool bpfrefs_cgroup_contains(const char *cgroup, const char *path)
 	if (strcmp(cgroup, "/") == 0)
 		return true;
 	return path && strncmp(path, cgroup, len) == 0 && (!path[len] || path[len] == '/');
-}
-
-int bpfrefs_cgroup_processes(const struct bpfrefs_snapshot *snap, const char *cgroup,
-			     uint32_t **pids, size_t *count)
-{
-	uint32_t *found = malloc(((size_t)snap->processes->len + 1) * sizeof(*found));
-	size_t n = 0;
-
-	if (!found)
-		return -ENOMEM;
-	for (guint i = 0; i < snap->processes->len; i++) {
-		uint32_t pid = ((const struct bpfrefs_process *)snap->processes->pdata[i])->pid;
-
-		if (bpfrefs_cgroup_contains(cgroup, bpfrefs_process_cgroup(snap, pid)))
-			found[n++] = pid;
-	}
-	*pids = found;
-	*count = n;
-	return 0;
 }
 
 char *process_text(const struct bpfrefs_snapshot *snap, uint32_t pid)

@@ -242,8 +242,7 @@ static const void *item(const GPtrArray *array, size_t index)
 	return index < array->len ? array->pdata[index] : NULL;
 }
 
-const struct bpfrefs_object *bpfrefs_snapshot_object(const struct bpfrefs_snapshot *snap,
-						     size_t index)
+const struct bpfrefs_object *snapshot_object(const struct bpfrefs_snapshot *snap, size_t index)
 {
 	compute_states(snap);
 	return item(snap->objects, index);
@@ -266,13 +265,12 @@ size_t bpfrefs_snapshot_ref_count(const struct bpfrefs_snapshot *snap)
 	return snap->refs->len;
 }
 
-const struct bpfrefs_ref *bpfrefs_snapshot_ref_at(const struct bpfrefs_snapshot *snap, size_t index)
+const struct bpfrefs_ref *snapshot_ref_at(const struct bpfrefs_snapshot *snap, size_t index)
 {
 	return item(snap->refs, index);
 }
 
-const struct bpfrefs_process *bpfrefs_snapshot_process(const struct bpfrefs_snapshot *snap,
-						       size_t index)
+const struct bpfrefs_process *snapshot_process(const struct bpfrefs_snapshot *snap, size_t index)
 {
 	return item(snap->processes, index);
 }
@@ -331,16 +329,14 @@ bool bpfrefs_snapshot_hides_process(const struct bpfrefs_snapshot *snap, uint32_
 	return snap->self.objects && !snap->self.others;
 }
 
-const struct bpfrefs_class_status *bpfrefs_snapshot_class(const struct bpfrefs_snapshot *snap,
-							  size_t index)
+const struct bpfrefs_class_status *snapshot_class(const struct bpfrefs_snapshot *snap, size_t index)
 {
 	if (index >= snap->classes->len)
 		return NULL;
 	return &g_array_index(snap->classes, struct bpfrefs_class_status, index);
 }
 
-const struct bpfrefs_bpffs *bpfrefs_snapshot_bpffs(const struct bpfrefs_snapshot *snap,
-						   size_t index)
+const struct bpfrefs_bpffs *snapshot_bpffs(const struct bpfrefs_snapshot *snap, size_t index)
 {
 	return item(snap->bpffs, index);
 }

@@ -3,7 +3,7 @@
 #ifndef BPFREFS_SNAPSHOT_H
 #define BPFREFS_SNAPSHOT_H
 
-#include "snapshot/private.h"
+#include "snapshot/index.h"
 
 /* A directory of a bpffs instance, as the key of a hash table. */
 struct dir_key {

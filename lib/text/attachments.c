@@ -26,11 +26,6 @@ struct attached {
 	GHashTable *events; /* id of a link -> the reference of what it holds besides the program */
 };
 
-static const struct bpfrefs_ref *ref_at(const struct attachments *all, size_t index)
-{
-	return g_ptr_array_index(all->snap->refs, index);
-}
-
 static void begin_line(const struct attached *attached, uint32_t link, const char *hook)
 {
 	GString *out = attached->all->sink.out;
@@ -287,11 +282,10 @@ static bool is_written(const struct attached *attached, const struct bpfrefs_ref
 /* The programs of a struct_ops map run where the map is registered, by a link or without. */
 static void add_registered(const struct attached *attached, struct bpfrefs_key map)
 {
-	size_t first, count = bpfrefs_snapshot_holders(attached->all->snap, map, &first);
+	struct ref_range refs = index_holders(attached->all->snap, map);
+	const struct bpfrefs_ref *ref;
 
-	for (size_t i = 0; i < count; i++) {
-		const struct bpfrefs_ref *ref = ref_at(attached->all, first + i);
-
+	while ((ref = ref_range_next(&refs))) {
 		if (ref->holder.kind == BPFREFS_KIND_LINK && ref->via == WALK_VIA_STRUCT_OPS)
 			add_link(attached, ref->holder.id);
 		else if (is_attachment(ref))
@@ -302,11 +296,11 @@ static void add_registered(const struct attached *attached, struct bpfrefs_key m
 /* ------------------------------------------------------------- programs --- */
 
 /* What has a link is written as that of the link alone. */
-static void note_links(struct attached *attached, size_t first, size_t count)
+static void note_links(struct attached *attached, struct ref_range refs)
 {
-	for (size_t i = 0; i < count; i++) {
-		const struct bpfrefs_ref *ref = ref_at(attached->all, first + i);
+	const struct bpfrefs_ref *ref;
 
+	while ((ref = ref_range_next(&refs))) {
 		if (ref->holder.kind != BPFREFS_KIND_LINK)
 			continue;
 		if (ref->class->hook_shared) {
@@ -320,15 +314,13 @@ static void note_links(struct attached *attached, size_t first, size_t count)
 
 static void add_program(struct attached *attached)
 {
-	size_t first, count;
+	struct ref_range refs = index_holders(attached->all->snap, attached->prog->key);
+	const struct bpfrefs_ref *ref;
 
-	count = bpfrefs_snapshot_holders(attached->all->snap, attached->prog->key, &first);
 	g_hash_table_remove_all(attached->shared);
 	g_hash_table_remove_all(attached->events);
-	note_links(attached, first, count);
-	for (size_t i = 0; i < count && !attached->all->err; i++) {
-		const struct bpfrefs_ref *ref = ref_at(attached->all, first + i);
-
+	note_links(attached, refs);
+	while (!attached->all->err && (ref = ref_range_next(&refs))) {
 		if (ref->holder.kind == BPFREFS_KIND_LINK && ref->via == WALK_VIA_PROG)
 			add_link(attached, ref->holder.id);
 		else if (ref->holder.kind == BPFREFS_KIND_MAP && ref->via == WALK_VIA_STRUCT_OPS)

@@ -62,7 +62,7 @@ static void add_item(GString *out, const void *data, size_t index, bool first)
 	const struct sink_objects *objects = data;
 
 	(void)first;
-	add_line(out, bpfrefs_snapshot_object(objects->snap, index), objects->memlock[index]);
+	add_line(out, snapshot_object(objects->snap, index), objects->memlock[index]);
 }
 
 int bpfrefs_snapshot_to_objects(struct bpfrefs_ctx *ctx, const struct bpfrefs_snapshot *snap,

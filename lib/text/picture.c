@@ -126,7 +126,7 @@ static int add_all(struct picture *picture, const struct graph *graph)
 	for (uint32_t i = 0; i < graph->objects; i++)
 		picture->node[picture->nodes++] = (struct picture_node){
 			.what = PICTURE_OBJECT,
-			.object = bpfrefs_snapshot_object(picture->snap, i),
+			.object = snapshot_object(picture->snap, i),
 		};
 	for (uint32_t i = 0; i < graph->owners; i++)
 		picture->node[picture->nodes++] = (struct picture_node){

@@ -7,6 +7,7 @@
 #define BPFREFS_PICTURE_H
 
 #include "graph/graph.h"
+#include "snapshot/index.h"
 
 enum picture_what {
 	PICTURE_OBJECT,

@@ -11,20 +11,18 @@ struct holding {
 };
 
 /* The references of a process are sorted by their targets. */
-static int add_held(const struct bpfrefs_ref *ref, void *data)
+static void add_held(struct holding *holding, const struct bpfrefs_ref *ref)
 {
-	struct holding *holding = data;
 	uint64_t bytes = holding->memlock[object_inner(ref->object)->index];
 
 	if (ref->object == holding->last)
-		return 0;
+		return;
 	holding->last = ref->object;
 	holding->objects[ref->target.kind]++;
 	if (bytes == BPFREFS_UNKNOWN || holding->bytes == BPFREFS_UNKNOWN)
 		holding->bytes = BPFREFS_UNKNOWN;
 	else
 		holding->bytes += bytes;
-	return 0;
 }
 
 static void add_pair(GString *out, const char *key, uint64_t number)
@@ -38,14 +36,20 @@ static int add_line(GString *out, struct bpfrefs_ctx *ctx, const struct sink_obj
 {
 	const struct bpfrefs_snapshot *snap = objects->snap;
 	struct holding holding = { .memlock = objects->memlock };
+	const struct bpfrefs_ref *ref;
+	struct ref_range refs;
 	uint64_t mnt_ns, net_ns;
-	size_t first, fds;
-	int err = bpfrefs_snapshot_descriptors(snap, process->pid, 0, &first, &fds);
+	size_t first, end;
+	int err = index_pid_holding(snap, process->pid, &refs);
 
 	if (!err)
-		err = bpfrefs_snapshot_pid_holding(snap, process->pid, add_held, &holding);
+		err = index_descriptors(snap, process->pid, 0, &first);
+	if (!err)
+		err = index_descriptors(snap, process->pid + 1, 0, &end);
 	if (err)
 		return err;
+	while ((ref = ref_range_next(&refs)))
+		add_held(&holding, ref);
 	bpfrefs_process_namespaces(ctx, process->pid, &mnt_ns, &net_ns);
 	fmt_add_number(out, process->pid);
 	g_string_append(out, " comm=");
@@ -54,7 +58,7 @@ static int add_line(GString *out, struct bpfrefs_ctx *ctx, const struct sink_obj
 	fmt_add_value(out, bpfrefs_process_cgroup(snap, process->pid));
 	add_pair(out, "mnt_ns", mnt_ns);
 	add_pair(out, "net_ns", net_ns);
-	add_pair(out, "fds", fds);
+	add_pair(out, "fds", end - first);
 	add_pair(out, "maps", holding.objects[BPFREFS_KIND_MAP]);
 	add_pair(out, "progs", holding.objects[BPFREFS_KIND_PROG]);
 	add_pair(out, "links", holding.objects[BPFREFS_KIND_LINK]);
@@ -76,8 +80,7 @@ int bpfrefs_snapshot_to_processes(struct bpfrefs_ctx *ctx, const struct bpfrefs_
 
 	for (size_t i = 0; !err && i < lines; i++) {
 		const struct bpfrefs_process *process =
-			pids ? bpfrefs_snapshot_find_pid(snap, pids[i])
-			     : bpfrefs_snapshot_process(snap, i);
+			pids ? bpfrefs_snapshot_find_pid(snap, pids[i]) : snapshot_process(snap, i);
 
 		if (process && (pids || !bpfrefs_snapshot_hides_process(snap, process->pid)))
 			err = add_line(sink.out, ctx, &objects, process);

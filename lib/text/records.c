@@ -98,14 +98,14 @@ static char *copy_record(char *at, const struct bpfrefs_ref *ref, const struct r
 
 static void add_record(GString *out, const void *snap, size_t index, bool first)
 {
-	const struct bpfrefs_ref *ref = bpfrefs_snapshot_ref_at(snap, index);
+	const struct bpfrefs_ref *ref = snapshot_ref_at(snap, index);
 	const struct record_form *form = form_of(ref);
 	struct bpfrefs_value values[REF_FIELDS_MAX];
 	size_t room = record_values(ref, form, values);
 
 	(void)first;
 	/* references are scattered in memory */
-	__builtin_prefetch(bpfrefs_snapshot_ref_at(snap, index + 4));
+	__builtin_prefetch(snapshot_ref_at(snap, index + 4));
 	fmt_end(out, copy_record(fmt_begin(out, room), ref, form, values));
 }
 

@@ -49,17 +49,17 @@ int sink_list(struct text_sink *sink, const struct sink_items *items)
 
 bool sink_hides_object(const struct bpfrefs_snapshot *snap, size_t index)
 {
-	return bpfrefs_snapshot_hides(snap, bpfrefs_snapshot_object(snap, index));
+	return bpfrefs_snapshot_hides(snap, snapshot_object(snap, index));
 }
 
 bool sink_hides_ref(const struct bpfrefs_snapshot *snap, size_t index)
 {
-	return bpfrefs_snapshot_hides_ref(snap, bpfrefs_snapshot_ref_at(snap, index));
+	return bpfrefs_snapshot_hides_ref(snap, snapshot_ref_at(snap, index));
 }
 
 bool sink_hides_process(const struct bpfrefs_snapshot *snap, size_t index)
 {
-	return bpfrefs_snapshot_hides_process(snap, bpfrefs_snapshot_process(snap, index)->pid);
+	return bpfrefs_snapshot_hides_process(snap, snapshot_process(snap, index)->pid);
 }
 
 /* ---------------------------------------------------------------- gaps --- */
@@ -113,7 +113,7 @@ void sink_gaps(GString *out, const struct bpfrefs_snapshot *snap)
 {
 	const struct bpfrefs_class_status *status;
 
-	for (size_t i = 0; (status = bpfrefs_snapshot_class(snap, i)); i++) {
+	for (size_t i = 0; (status = snapshot_class(snap, i)); i++) {
 		if (status->coverage == BPFREFS_COVERAGE_COMPLETE)
 			continue;
 		g_string_append_printf(out, "# %s: ", status->class_->name);

@@ -6,7 +6,7 @@
 #ifndef BPFREFS_SINK_H
 #define BPFREFS_SINK_H
 
-#include "snapshot/private.h"
+#include "snapshot/index.h"
 #include "text/fmt.h"
 
 /* Where a text goes. Its functions append to @out. */

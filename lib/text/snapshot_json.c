@@ -45,7 +45,7 @@ static void add_gaps(struct json *json, const struct bpfrefs_snapshot *snap)
 	const struct bpfrefs_class_status *status;
 
 	json_begin(json, "gaps", '[');
-	for (size_t i = 0; (status = bpfrefs_snapshot_class(snap, i)); i++) {
+	for (size_t i = 0; (status = snapshot_class(snap, i)); i++) {
 		if (status->coverage == BPFREFS_COVERAGE_COMPLETE)
 			continue;
 		json_begin(json, NULL, '{');
@@ -119,10 +119,8 @@ static void add_info(struct json *json, struct bpfrefs_ctx *ctx, struct bpfrefs_
 	bpfrefs_info_free(info);
 }
 
-static int add_root(const struct bpfrefs_root *root, void *data)
+static void add_root(struct json *json, const struct bpfrefs_root *root)
 {
-	struct json *json = data;
-
 	json_begin(json, NULL, '{');
 	add_fields(json, root->ref);
 	if (root->owner) {
@@ -137,27 +135,36 @@ static int add_root(const struct bpfrefs_root *root, void *data)
 		json_key(json, NULL, root->chain[i]);
 	json_end(json, ']');
 	json_end(json, '}');
-	return 0;
+}
+
+static void add_records(struct json *json, const char *name, struct ref_range refs)
+{
+	const struct bpfrefs_ref *ref;
+
+	json_begin(json, name, '[');
+	while ((ref = ref_range_next(&refs)))
+		add_record(ref, json);
+	json_end(json, ']');
 }
 
 /* Adds what holds the object, what it holds, and the roots that lead to it. */
 static int add_references(struct json *json, const struct bpfrefs_snapshot *snap,
 			  struct bpfrefs_key key)
 {
-	size_t first, count = bpfrefs_snapshot_holders(snap, key, &first);
-	int err;
+	struct bpfrefs_selection *roots = NULL;
+	const struct bpfrefs_root *root;
+	struct ref_range holding;
+	int err = index_holding(snap, key, &holding);
 
-	json_begin(json, "holders", '[');
-	for (size_t i = first; i < first + count; i++)
-		add_record(bpfrefs_snapshot_ref_at(snap, i), json);
-	json_end(json, ']');
-	json_begin(json, "holding", '[');
-	err = bpfrefs_snapshot_holding(snap, key, add_record, json);
-	json_end(json, ']');
-	json_begin(json, "roots", '[');
+	add_records(json, "holders", index_holders(snap, key));
+	add_records(json, "holding", holding);
 	if (!err)
-		err = bpfrefs_snapshot_roots(snap, key, add_root, json);
+		err = bpfrefs_select_roots(snap, key, NULL, &roots);
+	json_begin(json, "roots", '[');
+	while ((root = bpfrefs_next_root(roots)))
+		add_root(json, root);
 	json_end(json, ']');
+	bpfrefs_selection_free(roots);
 	return err;
 }
 
@@ -197,7 +204,7 @@ static void add_object_item(GString *out, const void *data, size_t index, bool f
 	struct json json = item_json(out, first);
 
 	json_begin(&json, NULL, '{');
-	add_object(&json, bpfrefs_snapshot_object(objects->snap, index), objects->memlock[index]);
+	add_object(&json, snapshot_object(objects->snap, index), objects->memlock[index]);
 	json_end(&json, '}');
 }
 
@@ -206,13 +213,13 @@ static void add_holder_item(GString *out, const void *snap, size_t index, bool f
 	struct json json = item_json(out, first);
 
 	/* references are scattered in memory */
-	__builtin_prefetch(bpfrefs_snapshot_ref_at(snap, index + 4));
-	add_record(bpfrefs_snapshot_ref_at(snap, index), &json);
+	__builtin_prefetch(snapshot_ref_at(snap, index + 4));
+	add_record(snapshot_ref_at(snap, index), &json);
 }
 
 static void add_process_item(GString *out, const void *snap, size_t index, bool first)
 {
-	const struct bpfrefs_process *process = bpfrefs_snapshot_process(snap, index);
+	const struct bpfrefs_process *process = snapshot_process(snap, index);
 	struct json json = item_json(out, first);
 
 	json_begin(&json, NULL, '{');

@@ -83,14 +83,15 @@ static void check_json(const GString *text)
 /* The counters of an object are the sums over its lines. */
 static void check_account(const struct bpfrefs_snapshot *snap, const struct bpfrefs_object *object)
 {
-	size_t first, count = bpfrefs_snapshot_holders(snap, object->key, &first);
-	uint64_t ref = 0, user = 0;
+	struct ref_range refs = index_holders(snap, object->key);
+	const struct bpfrefs_ref *ref;
+	uint64_t count = 0, user = 0;
 
-	for (size_t i = 0; i < count; i++) {
-		ref += bpfrefs_ref_count(bpfrefs_snapshot_ref_at(snap, first + i));
-		user += bpfrefs_ref_user(bpfrefs_snapshot_ref_at(snap, first + i));
+	while ((ref = ref_range_next(&refs))) {
+		count += bpfrefs_ref_count(ref);
+		user += bpfrefs_ref_user(ref);
 	}
-	must(ref == object->explained && user == object->user_explained);
+	must(count == object->explained && user == object->user_explained);
 }
 
 /* --------------------------------------------------------------- files --- */
@@ -126,14 +127,14 @@ static void show_objects_of(const struct where *all, const struct bpfrefs_snapsh
 	for (guint i = 0; i < MIN(snap->objects->len, 8u); i++) {
 		const struct bpfrefs_object *object = g_ptr_array_index(snap->objects, i);
 		struct where w = *all;
+		struct ref_range refs = index_holders(snap, object->key);
 		g_autoptr(GString) holders = NULL;
-		size_t first;
 
 		w.key = object->key;
 		check_account(snap, object);
 		holders = shown(&w, show_holders);
 		check_text(holders);
-		check_records(holders, bpfrefs_snapshot_holders(snap, object->key, &first));
+		check_records(holders, refs.end - refs.at);
 		for (size_t text = 0; text < G_N_ELEMENTS(texts); text++)
 			show_one(&w, texts[text], false);
 		show_one(&w, show_json, true);

@@ -92,7 +92,8 @@ int main(void)
 	struct walk_state state = { 0 };
 	struct walk_toy toy = { .rec = { WALK_TOY, sizeof(toy), map.id }, .name = 5 };
 	struct bpfrefs_snapshot *snap;
-	size_t first, count;
+	const struct bpfrefs_ref *ref;
+	struct ref_range refs;
 
 	scan_object_add(scan, map);
 	dispatch_begin(scan, &state);
@@ -101,10 +102,8 @@ int main(void)
 	snap = scan_finish(scan);
 	if (snapshot_freeze(snap, -1))
 		return 1;
-	count = bpfrefs_snapshot_holders(snap, map, &first);
-	for (size_t i = first; i < first + count; i++) {
-		const struct bpfrefs_ref *ref = bpfrefs_snapshot_ref_at(snap, i);
-
+	refs = index_holders(snap, map);
+	while ((ref = ref_range_next(&refs))) {
 		printf("map/12 %s ref=%u name=%d via=%s\\n", bpfrefs_ref_class(ref)->name,
 		       bpfrefs_ref_count(ref), (int)bpfrefs_ref_get(ref, "name").num,
 		       bpfrefs_ref_get(ref, "via").str);

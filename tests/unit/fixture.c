@@ -468,9 +468,8 @@ void state_is(const struct bpfrefs_snapshot *snap, struct bpfrefs_key key, enum 
 	g_assert_cmpstr(found->because, ==, because);
 }
 
-int add_root(const struct bpfrefs_root *root, void *data)
+static void add_root(GString *text, const struct bpfrefs_root *root)
 {
-	GString *text = data;
 	char key[BPFREFS_KEY_MAX];
 
 	g_string_append(text, bpfrefs_ref_class(root->ref)->name);
@@ -482,33 +481,18 @@ int add_root(const struct bpfrefs_root *root, void *data)
 		g_string_append_printf(text, "%s%s", i ? "," : ":",
 				       bpfrefs_key_format(root->chain[i], key));
 	g_string_append_c(text, ' ');
-	return 0;
 }
 
 void roots_are(const struct bpfrefs_snapshot *snap, struct bpfrefs_key key, const char *expected)
 {
 	g_autoptr(GString) text = g_string_new(NULL);
 
-	g_assert_cmpint(bpfrefs_snapshot_roots(snap, key, add_root, text), ==, 0);
-	g_assert_cmpstr(text->str, ==, expected);
-}
+	selection_auto *roots = NULL;
+	const struct bpfrefs_root *root;
 
-static int add_retained(const struct bpfrefs_object *object, enum bpfrefs_effect effect, void *text)
-{
-	char key[BPFREFS_KEY_MAX];
-
-	/* The callback gets objects whose states are known, though no query computed states before. */
-	g_assert_nonnull(object->because);
-	g_string_append_printf(text, "%s:%s ", bpfrefs_key_format(object->key, key),
-			       bpfrefs_effect_name(effect));
-	return 0;
-}
-
-void retained_is(const struct bpfrefs_snapshot *snap, uint32_t pid, const char *expected)
-{
-	g_autoptr(GString) text = g_string_new(NULL);
-
-	g_assert_cmpint(bpfrefs_retains(snap, pid, add_retained, text), ==, 0);
+	g_assert_cmpint(bpfrefs_select_roots(snap, key, NULL, &roots), ==, 0);
+	while ((root = bpfrefs_next_root(roots)))
+		add_root(text, root);
 	g_assert_cmpstr(text->str, ==, expected);
 }
 
@@ -516,9 +500,24 @@ void retained_by_all(const struct bpfrefs_snapshot *snap, const uint32_t *pids, 
 		     const char *expected)
 {
 	g_autoptr(GString) text = g_string_new(NULL);
+	const struct bpfrefs_retained *retained;
+	selection_auto *all = NULL;
+	char key[BPFREFS_KEY_MAX];
 
-	g_assert_cmpint(bpfrefs_retains_all(snap, pids, count, add_retained, text), ==, 0);
+	g_assert_cmpint(bpfrefs_select_retained(snap, pids, count, NULL, &all), ==, 0);
+	while ((retained = bpfrefs_next_retained(all))) {
+		/* The states are known, though no query computed states before. */
+		g_assert_nonnull(retained->object->because);
+		g_string_append_printf(text, "%s:%s ",
+				       bpfrefs_key_format(retained->object->key, key),
+				       bpfrefs_effect_name(retained->effect));
+	}
 	g_assert_cmpstr(text->str, ==, expected);
+}
+
+void retained_is(const struct bpfrefs_snapshot *snap, uint32_t pid, const char *expected)
+{
+	retained_by_all(snap, &pid, 1, expected);
 }
 
 /* -------------------------------------------------------------- fake daemon --- */
@@ -658,7 +657,7 @@ void fake_scan(struct fake *fake)
 {
 	bpfrefs_snapshot_unref(fake->snap);
 	g_assert_cmpint(view_fresh(fake->fs.view, &fake->snap), ==, 0);
-	bpfrefs_snapshot_object(fake->snap, 0); /* the first query evaluates the graph */
+	snapshot_object(fake->snap, 0); /* the first query evaluates the graph */
 	for (size_t i = 0; i < fake->snap->objects->len; i++) {
 		struct bpfrefs_object *found = fake->snap->objects->pdata[i];
 

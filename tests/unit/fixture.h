@@ -13,7 +13,7 @@
 
 #include "mirror/source.h"
 #include "render/show.h"
-#include "snapshot/private.h"
+#include "snapshot/index.h"
 #include "tree/node.h"
 
 /* ---------------------------------------------------------------- cases --- */
@@ -174,7 +174,6 @@ void state_is(const struct bpfrefs_snapshot *snap, struct bpfrefs_key key, enum 
 	      const char *because);
 /* "CLASS(PID)[OWNER PID]:CHAIN " of each root. */
 void roots_are(const struct bpfrefs_snapshot *snap, struct bpfrefs_key key, const char *expected);
-int add_root(const struct bpfrefs_root *root, void *text);
 /* "OBJECT:EFFECT " of each object that the process retains. */
 void retained_is(const struct bpfrefs_snapshot *snap, uint32_t pid, const char *expected);
 /* The same of several processes together. */

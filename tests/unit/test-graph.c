@@ -34,14 +34,13 @@ static void build_rings(struct scan *scan)
 static void garbage_is(const struct bpfrefs_snapshot *snap, const char *expected)
 {
 	g_autoptr(GString) text = g_string_new(NULL);
-	struct bpfrefs_key *keys = NULL;
-	size_t count = 0;
+	const struct bpfrefs_object *object;
+	selection_auto *garbage = NULL;
 	char buf[BPFREFS_KEY_MAX];
 
-	g_assert_cmpint(bpfrefs_graph_garbage(snap, &keys, &count), ==, 0);
-	for (size_t i = 0; i < count; i++)
-		g_string_append_printf(text, "%s ", bpfrefs_key_format(keys[i], buf));
-	free(keys);
+	g_assert_cmpint(bpfrefs_select_garbage(snap, NULL, &garbage), ==, 0);
+	while ((object = bpfrefs_next_object(garbage)))
+		g_string_append_printf(text, "%s ", bpfrefs_key_format(object->key, buf));
 	g_assert_cmpstr(text->str, ==, expected);
 }
 
@@ -79,15 +78,14 @@ TEST_GRAPH(rings_with_roots)
 
 TEST_GRAPH(gap)
 {
-	struct bpfrefs_key *keys = NULL;
-	size_t count = 0;
+	struct bpfrefs_selection *garbage;
 
 	build_rings(scan);
 	set_class(scan, "fd");
 	scan_gap(scan, 3, "processes", EACCES);
 	snap = freeze(scan);
-	g_assert_cmpint(bpfrefs_graph_garbage(snap, &keys, &count), ==, -EAGAIN);
-	g_assert_null(keys);
+	g_assert_cmpint(bpfrefs_select_garbage(snap, NULL, &garbage), ==, -EAGAIN);
+	g_assert_null(garbage);
 	state_is(snap, map(1), BPFREFS_STATE_UNKNOWN,
 		 "nothing leads to it, but class fd is partial");
 	state_is(snap, map(4), BPFREFS_STATE_HELD, "prog/15 uses it");

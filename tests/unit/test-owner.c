@@ -62,7 +62,7 @@ static void processes_are(const struct bpfrefs_snapshot *snap, const char *expec
 	g_autoptr(GString) text = g_string_new(NULL);
 	const struct bpfrefs_process *process;
 
-	for (size_t i = 0; (process = bpfrefs_snapshot_process(snap, i)); i++) {
+	for (size_t i = 0; (process = snapshot_process(snap, i)); i++) {
 		g_string_append_printf(text, "%u ", process->pid);
 		g_assert_true(bpfrefs_snapshot_find_pid(snap, process->pid) == process);
 	}
@@ -160,8 +160,7 @@ TEST_GRAPH(pins)
 {
 	uint32_t bpffs = owner_add(scan, OWNER_BPFFS, owner_bpffs_id(MAJOR, MINOR));
 	uint32_t mnt_ns = owner_add(scan, OWNER_MNT_NS, 5);
-	struct bpfrefs_key *keys;
-	size_t count;
+	selection_auto *garbage = NULL;
 
 	for (uint32_t id = 1; id <= 4; id++) {
 		array(scan, id);
@@ -199,9 +198,8 @@ TEST_GRAPH(pins)
 	g_assert_cmpint(bpfrefs_unpin_check(snap, map(2), MAJOR, MINOR, 102), ==, -EBUSY);
 	g_assert_cmpint(bpfrefs_unpin_check(snap, map(1), MAJOR, MINOR, 101), ==, -EBUSY);
 	g_assert_cmpint(bpfrefs_unpin_check(snap, map(1), MAJOR, MINOR, 7), ==, 0);
-	g_assert_cmpint(bpfrefs_graph_garbage(snap, &keys, &count), ==, 0);
-	g_assert_cmpuint(count, ==, 0);
-	free(keys);
+	g_assert_cmpint(bpfrefs_select_garbage(snap, NULL, &garbage), ==, 0);
+	g_assert_null(bpfrefs_next_object(garbage));
 }
 
 /*

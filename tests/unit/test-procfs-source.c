@@ -165,12 +165,12 @@ static void check_holders(struct bpfrefs_ctx *ctx, struct bpfrefs_key key, const
 {
 	g_autoptr(GString) text = g_string_new(NULL);
 	struct bpfrefs_snapshot *snap = NULL;
-	size_t first, count;
+	const struct bpfrefs_ref *ref;
+	struct ref_range refs;
 
 	g_assert_cmpint(bpfrefs_snapshot_take(ctx, &snap), ==, 0);
-	count = bpfrefs_snapshot_holders(snap, key, &first);
-	for (size_t i = first; i < first + count; i++) {
-		const struct bpfrefs_ref *ref = bpfrefs_snapshot_ref_at(snap, i);
+	refs = index_holders(snap, key);
+	while ((ref = ref_range_next(&refs))) {
 		struct bpfrefs_value via = bpfrefs_ref_get(ref, "via");
 		struct bpfrefs_value slot = bpfrefs_ref_get(ref, "slot");
 

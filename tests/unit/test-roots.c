@@ -11,6 +11,10 @@
  */
 TEST_GRAPH(chains)
 {
+	struct bpfrefs_filter filter = { .size = sizeof(filter), .pid = 79 };
+	selection_auto *roots = NULL, *none = NULL;
+	const struct bpfrefs_root *root;
+
 	for (uint32_t id = 1; id <= 3; id++)
 		array(scan, id);
 	for (uint32_t id = 11; id <= 14; id++)
@@ -45,7 +49,14 @@ TEST_GRAPH(chains)
 	roots_are(snap, link_(21), "fd(77):link/21 ");
 	roots_are(snap, map(3), "");
 	roots_are(snap, prog(14), "");
-	g_assert_cmpint(bpfrefs_snapshot_roots(snap, map(99), add_root, NULL), ==, -ENOENT);
+	g_assert_cmpint(bpfrefs_select_roots(snap, map(99), NULL, &none), ==, -ENOENT);
+	g_assert_null(none);
+	g_assert_cmpint(bpfrefs_select_roots(snap, map(1), &filter, &roots), ==, 0);
+	root = bpfrefs_next_root(roots);
+	g_assert_cmpuint(bpfrefs_ref_pid(root->ref), ==, 79);
+	g_assert_null(bpfrefs_next_root(roots));
+	filter.holder = prog(11);
+	g_assert_cmpint(bpfrefs_select_roots(snap, map(1), &filter, &none), ==, -EINVAL);
 }
 
 /* With an automatic keep, what leads to the array leads to its slots too. */
@@ -80,21 +91,17 @@ static void build_ladder(struct scan *scan)
 	pin(scan, map(1), 100);
 }
 
-static int count_one(const struct bpfrefs_root *root, void *data)
-{
-	*(size_t *)data += root->count;
-	return 5;
-}
-
 TEST_GRAPH(ladder)
 {
-	size_t count = 0;
+	const struct bpfrefs_root *root;
+	selection_auto *roots = NULL;
 
 	build_ladder(scan);
 	snap = freeze(scan);
-	/* The result is what the callback returned. */
-	g_assert_cmpint(bpfrefs_snapshot_roots(snap, prog(140), count_one, &count), ==, 5);
-	g_assert_cmpuint(count, ==, 80);
+	g_assert_cmpint(bpfrefs_select_roots(snap, prog(140), NULL, &roots), ==, 0);
+	root = bpfrefs_next_root(roots);
+	g_assert_nonnull(root);
+	g_assert_cmpuint(root->count, ==, 80);
 }
 
 /* ------------------------------------------------------------- retains --- */
@@ -195,34 +202,52 @@ TEST_GRAPH(memlock)
 
 /* -------------------------------------------------------------- unused --- */
 
-static int with_state(const struct bpfrefs_object *object, void *text)
-{
-	char key[BPFREFS_KEY_MAX];
-
-	g_string_append_printf(text, "%s:%s:%s ", bpfrefs_key_format(object->key, key),
-			       bpfrefs_state_name(object->state), object->because);
-	return 0;
-}
-
 static void build_unused(struct scan *scan)
 {
 	array(scan, 1);
 	array(scan, 2);
 	fd(scan, map(2), 77);
 	pin(scan, map(1), 100);
+	program(scan, 3);
+	pin(scan, prog(3), 101);
+	array(scan, 4);
+	uses(scan, 3, 4);
+	array(scan, 5);
+	keep(scan, 5, "pin");
+	array(scan, 6);
 }
 
-/* The callback gets objects whose states are known, though no query computed states before. */
-TEST(unused_with_states)
+static char *unused(struct bpfrefs_ctx *ctx, const struct bpfrefs_snapshot *snap,
+		    const struct bpfrefs_filter *filter)
 {
 	g_autoptr(GString) text = g_string_new(NULL);
+	const struct bpfrefs_unused *one;
+	selection_auto *all = NULL;
+	char key[BPFREFS_KEY_MAX];
+
+	g_assert_cmpint(bpfrefs_select_unused(ctx, snap, filter, &all), ==, 0);
+	while ((one = bpfrefs_next_unused(all))) {
+		/* The states are known, though no query computed states before. */
+		g_assert_nonnull(one->object->because);
+		g_string_append_printf(text, "%s:%s ", bpfrefs_key_format(one->object->key, key),
+				       bpfrefs_unused_name(one->reason));
+	}
+	return g_strdup(text->str);
+}
+
+TEST(unused_with_reasons)
+{
+	struct bpfrefs_filter filter = { .size = sizeof(filter), .class_ = "pin" };
 	struct fake fake = { .build = build_unused };
 	struct bpfrefs_ctx *ctx = fake_ctx_new(&fake);
 	struct bpfrefs_snapshot *taken = NULL;
+	g_autofree char *all = NULL, *pinned = NULL;
 
 	g_assert_cmpint(bpfrefs_snapshot_take(ctx, &taken), ==, 0);
-	g_assert_cmpint(bpfrefs_unused(ctx, taken, with_state, text), ==, 0);
-	g_assert_true(g_str_has_prefix(text->str, "map/1:held:pinned"));
+	all = unused(ctx, taken, NULL);
+	g_assert_cmpstr(all, ==, "map/1:pinned map/4:held map/5:kept map/6:alone prog/3:pinned ");
+	pinned = unused(ctx, taken, &filter);
+	g_assert_cmpstr(pinned, ==, "map/1:pinned prog/3:pinned ");
 	bpfrefs_snapshot_unref(taken);
 	bpfrefs_ctx_close(ctx);
 }

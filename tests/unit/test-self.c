@@ -44,7 +44,7 @@ static void self_is(const struct bpfrefs_snapshot *snap, const char *expected)
 	char key[BPFREFS_KEY_MAX];
 	size_t count = 0;
 
-	for (size_t i = 0; (found = bpfrefs_snapshot_object(snap, i)); i++) {
+	for (size_t i = 0; (found = snapshot_object(snap, i)); i++) {
 		g_assert_true(bpfrefs_snapshot_hides(snap, found) ==
 			      (found->self && bpfrefs_snapshot_self(snap)->left_out));
 		if (!found->self)

@@ -88,9 +88,8 @@ TEST(records_of_a_large_snapshot)
 	struct got each = { .text = g_string_new(NULL) };
 
 	for (size_t i = 0; i < REFERENCES; i++)
-		g_assert_cmpint(
-			bpfrefs_ref_to_record(bpfrefs_snapshot_ref_at(snap, i), take, &each), ==,
-			0);
+		g_assert_cmpint(bpfrefs_ref_to_record(snapshot_ref_at(snap, i), take, &each), ==,
+				0);
 	g_assert_cmpuint(each.calls, ==, REFERENCES);
 	g_assert_cmpstr(text, ==, each.text->str);
 	g_string_free(each.text, TRUE);
@@ -104,8 +103,8 @@ TEST(objects_of_a_large_snapshot)
 	struct got each = { .text = g_string_new(NULL) };
 
 	for (size_t i = 0; i < OBJECTS; i++)
-		g_assert_cmpint(bpfrefs_object_to_line(bpfrefs_snapshot_object(snap, i),
-						       BPFREFS_UNKNOWN, take, &each),
+		g_assert_cmpint(bpfrefs_object_to_line(snapshot_object(snap, i), BPFREFS_UNKNOWN,
+						       take, &each),
 				==, 0);
 	g_assert_cmpstr(text, ==, each.text->str);
 	g_string_free(each.text, TRUE);
@@ -132,8 +131,8 @@ TEST(json_of_a_large_snapshot)
 				"a\xef\xbf\xbd b");
 	}
 	for (guint i = 0; i < REFERENCES; i++) {
-		g_autofree char *key = g_strdup_printf(
-			"map/%u", bpfrefs_ref_target(bpfrefs_snapshot_ref_at(snap, i)).id);
+		g_autofree char *key =
+			g_strdup_printf("map/%u", bpfrefs_ref_target(snapshot_ref_at(snap, i)).id);
 		JsonObject *holder = json_array_get_object_element(holders, i);
 
 		g_assert_cmpstr(json_object_get_string_member(holder, "object"), ==, key);

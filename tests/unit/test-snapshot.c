@@ -36,25 +36,29 @@ TEST(objects_are_sorted_and_found)
 	g_assert_true(scan_object_add(scan, map12) == scan_object(scan, map12));
 	snap = end(scan);
 	g_assert_cmpuint(bpfrefs_snapshot_object_count(snap), ==, 3);
-	g_assert_cmpuint(bpfrefs_snapshot_object(snap, 0)->key.id, ==, 3);
-	g_assert_cmpuint(bpfrefs_snapshot_object(snap, 1)->key.id, ==, 12);
-	g_assert_cmpint(bpfrefs_snapshot_object(snap, 2)->key.kind, ==, BPFREFS_KIND_PROG);
-	g_assert_null(bpfrefs_snapshot_object(snap, 3));
+	g_assert_cmpuint(snapshot_object(snap, 0)->key.id, ==, 3);
+	g_assert_cmpuint(snapshot_object(snap, 1)->key.id, ==, 12);
+	g_assert_cmpint(snapshot_object(snap, 2)->key.kind, ==, BPFREFS_KIND_PROG);
+	g_assert_null(snapshot_object(snap, 3));
 	g_assert_null(bpfrefs_snapshot_find(snap, (struct bpfrefs_key){ BPFREFS_KIND_BTF, 12 }));
 	g_assert_true(bpfrefs_snapshot_find(snap, map12)->refcnt == BPFREFS_UNKNOWN);
 	bpfrefs_snapshot_unref(snap);
 }
 
-static int count(const struct bpfrefs_ref *ref, void *data)
+/* "CLASS(PID) " of the references that the filter selects. */
+static void refs_are(const struct bpfrefs_snapshot *snap, struct bpfrefs_filter filter,
+		     const char *expected)
 {
-	++*(int *)data;
-	return 0;
-}
+	g_autoptr(GString) text = g_string_new(NULL);
+	const struct bpfrefs_ref *ref;
+	selection_auto *refs = NULL;
 
-static int stop_at_once(const struct bpfrefs_ref *ref, void *data)
-{
-	++*(int *)data;
-	return 42;
+	filter.size = sizeof(filter);
+	g_assert_cmpint(bpfrefs_select_refs(snap, &filter, &refs), ==, 0);
+	while ((ref = bpfrefs_next_ref(refs)))
+		g_string_append_printf(text, "%s(%u) ", bpfrefs_ref_class(ref)->name,
+				       bpfrefs_ref_pid(ref));
+	g_assert_cmpstr(text->str, ==, expected);
 }
 
 /* References are grouped by target and class, in whatever order they were added. */
@@ -62,8 +66,6 @@ TEST(references_are_grouped)
 {
 	struct scan *scan = begin();
 	struct bpfrefs_snapshot *snap;
-	size_t first;
-	int n = 0;
 
 	set_class(scan, "map");
 	scan_add_held(scan, prog5, 1, 0, map12, WALK_VIA_SLOT);
@@ -76,23 +78,30 @@ TEST(references_are_grouped)
 	snap = end(scan);
 
 	g_assert_cmpuint(bpfrefs_snapshot_ref_count(snap), ==, 4);
-	g_assert_cmpuint(bpfrefs_snapshot_holders(snap, map12, &first), ==, 3);
-	g_assert_cmpstr(bpfrefs_ref_class(bpfrefs_snapshot_ref_at(snap, first))->name, ==, "fd");
-	g_assert_cmpuint(bpfrefs_ref_pid(bpfrefs_snapshot_ref_at(snap, first)), ==, 100);
-	g_assert_cmpuint(bpfrefs_ref_pid(bpfrefs_snapshot_ref_at(snap, first + 1)), ==, 200);
-	g_assert_cmpstr(bpfrefs_ref_class(bpfrefs_snapshot_ref_at(snap, first + 2))->name, ==,
-			"prog");
-	g_assert_cmpuint(bpfrefs_snapshot_holders(snap, map3, &first), ==, 0);
+	refs_are(snap, (struct bpfrefs_filter){ .object = map12 }, "fd(100) fd(200) prog(0) ");
+	refs_are(snap, (struct bpfrefs_filter){ .object = map3 }, "");
 	g_assert_cmpuint(bpfrefs_snapshot_find(snap, map12)->explained, ==, 2);
 	g_assert_cmpuint(bpfrefs_snapshot_find(snap, map12)->user_explained, ==, 1);
 
-	g_assert_cmpint(bpfrefs_snapshot_holding(snap, prog5, count, &n), ==, 0);
-	g_assert_cmpint(n, ==, 1);
-	g_assert_cmpint(bpfrefs_snapshot_pid_holding(snap, 200, stop_at_once, &n), ==, 42);
-	g_assert_cmpint(n, ==, 2);
-	g_assert_cmpint(bpfrefs_snapshot_pid_holding(snap, 150, count, &n), ==, 0);
-	g_assert_cmpint(n, ==, 2);
+	refs_are(snap, (struct bpfrefs_filter){ .holder = prog5 }, "prog(0) ");
+	refs_are(snap, (struct bpfrefs_filter){ .pid = 200 }, "fd(200) ");
+	refs_are(snap, (struct bpfrefs_filter){ .pid = 150 }, "");
 	bpfrefs_snapshot_unref(snap);
+}
+
+/* "PID:FD:KIND " of the descriptors of the process; 0: of all. */
+static void descriptors_are(const struct bpfrefs_snapshot *snap, uint32_t pid, const char *expected)
+{
+	struct bpfrefs_filter filter = { .size = sizeof(filter), .pid = pid };
+	g_autoptr(GString) text = g_string_new(NULL);
+	const struct bpfrefs_descriptor *fd;
+	selection_auto *fds = NULL;
+
+	g_assert_cmpint(bpfrefs_select_descriptors(snap, &filter, &fds), ==, 0);
+	while ((fd = bpfrefs_next_descriptor(fds)))
+		g_string_append_printf(text, "%u:%u:%s ", fd->pid, fd->fd,
+				       bpfrefs_kind_name(fd->key.kind));
+	g_assert_cmpstr(text->str, ==, expected);
 }
 
 static void add_descriptor(struct scan *scan, struct bpfrefs_key key, uint32_t pid, uint64_t fd)
@@ -109,10 +118,9 @@ static void add_descriptor(struct scan *scan, struct bpfrefs_key key, uint32_t p
  */
 TEST(descriptors_are_found)
 {
-	static const uint32_t fds[] = { 3, 9, 700 };
 	struct scan *scan = begin();
 	struct bpfrefs_snapshot *snap;
-	size_t first, count;
+	struct bpfrefs_key key;
 
 	set_class(scan, "fd");
 	add_descriptor(scan, map12, 100, 700);
@@ -127,27 +135,15 @@ TEST(descriptors_are_found)
 	add_descriptor(scan, map12, 100, 11);
 	snap = end(scan);
 
-	g_assert_cmpint(bpfrefs_snapshot_descriptors(snap, 100, 0, &first, &count), ==, 0);
-	g_assert_cmpuint(count, ==, 3);
-	for (size_t i = 0; i < count; i++)
-		g_assert_cmpuint(bpfrefs_snapshot_descriptor_at(snap, first + i)->fd, ==, fds[i]);
-	g_assert_cmpint(bpfrefs_snapshot_descriptor_at(snap, first + 1)->key.kind, ==,
-			BPFREFS_KIND_PROG);
-	g_assert_cmpint(bpfrefs_snapshot_descriptors(snap, 100, 9, &first, &count), ==, 0);
-	g_assert_cmpuint(count, ==, 2);
-	g_assert_cmpuint(bpfrefs_snapshot_descriptor_at(snap, first)->fd, ==, 9);
-	g_assert_cmpint(bpfrefs_snapshot_descriptors(snap, 100, 10, &first, &count), ==, 0);
-	g_assert_cmpuint(count, ==, 1);
-	g_assert_cmpint(bpfrefs_snapshot_descriptors(snap, 100, 701, &first, &count), ==, 0);
-	g_assert_cmpuint(count, ==, 0);
-	g_assert_null(bpfrefs_snapshot_descriptor_at(snap, first));
-	g_assert_cmpint(bpfrefs_snapshot_descriptors(snap, 99, 0, &first, &count), ==, 0);
-	g_assert_cmpuint(count, ==, 1);
-	g_assert_cmpuint(bpfrefs_snapshot_descriptor_at(snap, first)->fd, ==, 5);
-	g_assert_cmpint(bpfrefs_snapshot_descriptors(snap, 98, 0, &first, &count), ==, 0);
-	g_assert_cmpuint(count, ==, 0);
-	g_assert_cmpint(bpfrefs_snapshot_descriptors(snap, 101, 0, &first, &count), ==, 0);
-	g_assert_cmpuint(count, ==, 0);
+	descriptors_are(snap, 100, "100:3:prog 100:9:prog 100:700:map ");
+	descriptors_are(snap, 99, "99:5:map ");
+	descriptors_are(snap, 98, "");
+	descriptors_are(snap, 101, "");
+	descriptors_are(snap, 0, "99:5:map 100:3:prog 100:9:prog 100:700:map ");
+	g_assert_cmpint(bpfrefs_snapshot_find_fd(snap, 100, 9, &key), ==, 0);
+	g_assert_cmpint(bpfrefs_key_compare(key, prog5), ==, 0);
+	g_assert_cmpint(bpfrefs_snapshot_find_fd(snap, 100, 4, &key), ==, -ENOENT);
+	g_assert_cmpint(bpfrefs_snapshot_find_fd(snap, 100, 701, NULL), ==, -ENOENT);
 	bpfrefs_snapshot_unref(snap);
 }
 
@@ -160,28 +156,30 @@ TEST_SCANNED(structures_begin_with_their_size)
 	const struct bpfrefs_bpffs *bpffs;
 	struct bpfrefs_snapshot *snap = NULL;
 	struct bpfrefs_info *info = NULL;
-	size_t first, count;
+	const struct bpfrefs_descriptor *fd;
+	selection_auto *fds = NULL;
 
 	g_assert_true(BPFREFS_HAS(&older, pid));
 	g_assert_false(BPFREFS_HAS(&older, comm));
 	g_assert_cmpint(bpfrefs_snapshot_take(fake->fs.ctx, &snap), ==, 0);
 	ASSERT_SIZED(bpfrefs_snapshot_stats(snap));
 	ASSERT_SIZED(bpfrefs_snapshot_self(snap));
-	for (size_t i = 0; bpfrefs_snapshot_object(snap, i); i++)
-		ASSERT_SIZED(bpfrefs_snapshot_object(snap, i));
-	for (size_t i = 0; bpfrefs_snapshot_process(snap, i); i++)
-		ASSERT_SIZED(bpfrefs_snapshot_process(snap, i));
-	for (size_t i = 0; bpfrefs_snapshot_class(snap, i); i++) {
-		ASSERT_SIZED(bpfrefs_snapshot_class(snap, i));
-		ASSERT_SIZED(bpfrefs_snapshot_class(snap, i)->class_);
+	for (size_t i = 0; snapshot_object(snap, i); i++)
+		ASSERT_SIZED(snapshot_object(snap, i));
+	for (size_t i = 0; snapshot_process(snap, i); i++)
+		ASSERT_SIZED(snapshot_process(snap, i));
+	for (size_t i = 0; snapshot_class(snap, i); i++) {
+		ASSERT_SIZED(snapshot_class(snap, i));
+		ASSERT_SIZED(snapshot_class(snap, i)->class_);
 	}
-	bpffs = bpfrefs_snapshot_bpffs(snap, 0);
+	bpffs = snapshot_bpffs(snap, 0);
 	ASSERT_SIZED(bpffs);
 	g_assert_cmpuint(bpffs->mount_count, ==, 2);
 	for (size_t i = 0; i < bpffs->mount_count; i++)
 		ASSERT_SIZED(bpffs->mounts[i]);
-	g_assert_cmpint(bpfrefs_snapshot_descriptors(snap, 0, 0, &first, &count), ==, 0);
-	ASSERT_SIZED(bpfrefs_snapshot_descriptor_at(snap, first));
+	g_assert_cmpint(bpfrefs_select_descriptors(snap, NULL, &fds), ==, 0);
+	fd = bpfrefs_next_descriptor(fds);
+	ASSERT_SIZED(fd);
 	g_assert_cmpint(bpfrefs_info_read(fake->fs.ctx, fake_map, &info), ==, 0);
 	for (size_t i = 0; bpfrefs_info_field(info, i); i++)
 		ASSERT_SIZED(bpfrefs_info_field(info, i));
@@ -245,7 +243,7 @@ TEST(gaps_add_up)
 	scan_unavailable(scan, "no bpffs", ENODEV);
 	scan_gap(scan, 1, "mounts", EIO);
 	snap = end(scan);
-	for (size_t i = 0; (status = bpfrefs_snapshot_class(snap, i)); i++) {
+	for (size_t i = 0; (status = snapshot_class(snap, i)); i++) {
 		if (strcmp(status->class_->name, "fd") == 0) {
 			g_assert_cmpint(status->coverage, ==, BPFREFS_COVERAGE_PARTIAL);
 			g_assert_cmpuint(status->count, ==, 3);
@@ -299,8 +297,8 @@ TEST(processes_are_listed_once)
 	scan_process(scan, 10, "a");
 	snap = end(scan);
 	for (uint32_t i = 0; i < 3; i++)
-		g_assert_cmpuint(bpfrefs_snapshot_process(snap, i)->pid, ==, 10 * (i + 1));
-	g_assert_null(bpfrefs_snapshot_process(snap, 3));
+		g_assert_cmpuint(snapshot_process(snap, i)->pid, ==, 10 * (i + 1));
+	g_assert_null(snapshot_process(snap, 3));
 	g_assert_cmpstr(bpfrefs_snapshot_find_pid(snap, 10)->comm, ==, "a");
 	g_assert_null(bpfrefs_snapshot_find_pid(snap, 15));
 	bpfrefs_snapshot_unref(snap);

@@ -2,7 +2,7 @@
 /*
  * Random graphs of program arrays and programs, held by several processes through descriptors of
  * their own and shared ones, through sockets and by pins. Before each process is killed,
- * bpfrefs_retains() predicts what will be freed and cleared; then just that must have happened. A step
+ * bpfrefs_select_retained() predicts what will be freed and cleared; then just that must have happened. A step
  * is the end of one process.
  */
 #include <bpf/bpf.h>
@@ -151,21 +151,30 @@ static bool is_ours(const struct bpfrefs_ref *ref)
 	return !pid || (pid == (uint32_t)getpid() && test.fd[0] >= 0);
 }
 
-static int count_slot(const struct bpfrefs_ref *ref, void *data)
+/* The references to an object, or those that it holds; to be freed. */
+static struct bpfrefs_selection *refs_of(const struct bpfrefs_snapshot *snap,
+					 struct bpfrefs_key key, bool held)
 {
-	(void)ref;
-	++*(unsigned int *)data;
-	return 0;
+	struct bpfrefs_filter filter = { .size = sizeof(filter) };
+	struct bpfrefs_selection *refs;
+
+	*(held ? &filter.holder : &filter.object) = key;
+	bpfrefs_select_refs(snap, &filter, &refs);
+	return refs;
 }
 
 static struct standing stand(const struct bpfrefs_snapshot *snap, int i)
 {
 	const struct bpfrefs_object *object = bpfrefs_snapshot_find(snap, test.key[i]);
 	struct standing standing = { .freed = !object };
+	struct bpfrefs_selection *slots;
 
 	if (!object || i >= ARRAYS)
 		return standing;
-	bpfrefs_snapshot_holding(snap, test.key[i], count_slot, &standing.slots);
+	slots = refs_of(snap, test.key[i], true);
+	while (bpfrefs_next_ref(slots))
+		standing.slots++;
+	bpfrefs_selection_free(slots);
 	standing.cleared = object->usercnt == 0;
 	return standing;
 }
@@ -188,32 +197,36 @@ static bool adds_up(const struct bpfrefs_snapshot *snap, int i)
 static bool as_expected(const struct bpfrefs_snapshot *snap, int *wrong)
 {
 	for (int i = 0; i < OBJECTS; i++) {
+		struct bpfrefs_selection *refs = refs_of(snap, test.key[i], false);
 		struct standing now = stand(snap, i);
-		size_t first, count = bpfrefs_snapshot_holders(snap, test.key[i], &first);
+		const struct bpfrefs_ref *ref;
+		bool ours = true;
 
+		while ((ref = bpfrefs_next_ref(refs)))
+			ours &= is_ours(ref);
+		bpfrefs_selection_free(refs);
 		*wrong = i;
-		if (!same(&now, &test.standing[i]) || !adds_up(snap, i))
+		if (!ours || !same(&now, &test.standing[i]) || !adds_up(snap, i))
 			return false;
-		for (size_t r = first; r < first + count; r++)
-			if (!is_ours(bpfrefs_snapshot_ref_at(snap, r)))
-				return false;
 	}
 	return true;
 }
 
 static void print_object(const struct bpfrefs_snapshot *snap, int i)
 {
-	size_t first, count = bpfrefs_snapshot_holders(snap, test.key[i], &first);
+	struct bpfrefs_selection *refs = refs_of(snap, test.key[i], false);
 	struct standing now = stand(snap, i), *want = &test.standing[i];
+	const struct bpfrefs_ref *ref;
 	char key[BPFREFS_KEY_MAX];
 
 	printf("# %s: freed %d, cleared %d, slots %u; expected %d, %d, %u\n",
 	       bpfrefs_key_format(test.key[i], key), now.freed, now.cleared, now.slots, want->freed,
 	       want->cleared, want->slots);
-	for (size_t r = first; r < first + count; r++) {
-		print_holder(bpfrefs_snapshot_ref_at(snap, r));
-		test.lab.disturbed |= !is_ours(bpfrefs_snapshot_ref_at(snap, r));
+	while ((ref = bpfrefs_next_ref(refs))) {
+		print_holder(ref);
+		test.lab.disturbed |= !is_ours(ref);
 	}
+	bpfrefs_selection_free(refs);
 }
 
 /* A snapshot in which everything is as expected, or NULL. Owned. */
@@ -278,11 +291,17 @@ static void kill_holder(int h)
 static enum outcome predict_end(struct run *run, pid_t pid)
 {
 	struct bpfrefs_snapshot *snap = await(run);
+	const struct bpfrefs_retained *retained;
+	struct bpfrefs_selection *all;
+	uint32_t ending = (uint32_t)pid;
 	int err;
 
 	if (!snap)
 		return WRONG;
-	err = bpfrefs_retains(snap, (uint32_t)pid, predict, run);
+	err = bpfrefs_select_retained(snap, &ending, 1, NULL, &all);
+	while (!err && (retained = bpfrefs_next_retained(all)))
+		err = predict(retained->object, retained->effect, run);
+	bpfrefs_selection_free(all);
 	bpfrefs_snapshot_unref(snap);
 	return err ? wrong(run, "retains: %s", strerror(-err)) : GOOD;
 }
@@ -331,7 +350,8 @@ static enum outcome answers_round(struct run *run)
 static enum outcome answers_begin(struct run *run)
 {
 	enum outcome outcome = lab_mount(run, &test.lab);
-	const struct bpfrefs_class_status *status;
+	struct bpfrefs_filter filter = { .size = sizeof(filter), .class_ = "socket" };
+	struct bpfrefs_selection *classes;
 	struct bpfrefs_snapshot *snap;
 	int err;
 
@@ -343,10 +363,8 @@ static enum outcome answers_begin(struct run *run)
 	err = bpfrefs_snapshot_take(test.lab.ctx, &snap);
 	if (err)
 		return wrong(run, "snapshot: %s", strerror(-err));
-	test.holds = SOCKET;
-	for (size_t i = 0; (status = bpfrefs_snapshot_class(snap, i)); i++)
-		if (strcmp(status->class_->name, "socket") == 0)
-			test.holds = HOLDS;
+	test.holds = bpfrefs_select_classes(snap, &filter, &classes) ? SOCKET : HOLDS;
+	bpfrefs_selection_free(classes);
 	bpfrefs_snapshot_unref(snap);
 	return GOOD;
 }

@@ -101,18 +101,21 @@ static bool is_foreign(const struct bpfrefs_ref *ref)
 
 static void print_holders(struct bpfrefs_key key)
 {
+	struct bpfrefs_filter filter = { .size = sizeof(filter), .object = key };
+	struct bpfrefs_selection *refs;
 	struct bpfrefs_snapshot *snap;
+	const struct bpfrefs_ref *ref;
 	char text[BPFREFS_KEY_MAX];
-	size_t first, count;
 
 	if (bpfrefs_snapshot_take(test.lab.ctx, &snap))
 		return;
 	printf("# %s:\n", bpfrefs_key_format(key, text));
-	count = bpfrefs_snapshot_holders(snap, key, &first);
-	for (size_t i = first; i < first + count; i++) {
-		print_holder(bpfrefs_snapshot_ref_at(snap, i));
-		test.lab.disturbed |= is_foreign(bpfrefs_snapshot_ref_at(snap, i));
+	bpfrefs_select_refs(snap, &filter, &refs);
+	while ((ref = bpfrefs_next_ref(refs))) {
+		print_holder(ref);
+		test.lab.disturbed |= is_foreign(ref);
 	}
+	bpfrefs_selection_free(refs);
 	bpfrefs_snapshot_unref(snap);
 }
 
@@ -272,19 +275,22 @@ static enum outcome keep_round(struct run *run)
 static enum outcome check_classes(struct run *run)
 {
 	const struct bpfrefs_class_status *status;
+	struct bpfrefs_selection *classes;
 	struct bpfrefs_snapshot *snap;
 	enum outcome outcome = GOOD;
 	int err = bpfrefs_snapshot_take(test.lab.ctx, &snap);
 
 	if (err)
 		return wrong(run, "snapshot: %s", strerror(-err));
-	for (size_t i = 0; (status = bpfrefs_snapshot_class(snap, i)); i++) {
+	bpfrefs_select_classes(snap, NULL, &classes);
+	while ((status = bpfrefs_next_class(classes))) {
 		if (status->coverage == BPFREFS_COVERAGE_COMPLETE)
 			continue;
 		outcome = wrong(run, "class %s is %s: %s", status->class_->name,
 				bpfrefs_coverage_name(status->coverage),
 				status->what ? status->what : "?");
 	}
+	bpfrefs_selection_free(classes);
 	bpfrefs_snapshot_unref(snap);
 	return outcome;
 }
