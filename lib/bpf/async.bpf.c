@@ -42,9 +42,8 @@ static __always_inline struct bpf_prog *callback_prog(__u64 callback, __u32 via)
 int walk_callback(__u64 place, __u32 map, __u32 via, __u64 key, __u32 size)
 {
 	struct bpf_prog *prog = NULL;
-	__u64 callback = 0;
+	__u64 callback = walk_pointer(place);
 
-	bpf_probe_read_kernel(&callback, sizeof(callback), (void *)place);
 	if (callback)
 		prog = callback_prog(callback, via);
 	if (prog)

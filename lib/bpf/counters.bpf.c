@@ -56,6 +56,11 @@ __u32 walk_id(__u64 address, __u32 kind)
 	return walk_load(btf, address, id);
 }
 
+__u64 walk_pointer(__u64 address)
+{
+	return walk_address(walk_load(list_head, address, next));
+}
+
 /* The objects that walk_counts, walk_used and walk_slots are to read. */
 struct walk_listed walk_list[WALK_LIST_MAX];
 

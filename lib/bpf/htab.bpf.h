@@ -27,9 +27,8 @@ static __always_inline __u32 walk_rounds(__u64 at, __u64 count)
 
 static __always_inline __u64 htab_first(__u64 buckets, __u64 index)
 {
-	struct bucket *bucket = (void *)(buckets + index * bpf_core_type_size(struct bucket));
-
-	return (__u64)BPF_CORE_READ(bucket, head.first);
+	return walk_pointer(buckets + index * bpf_core_type_size(struct bucket) +
+			    bpf_core_field_offset(struct bucket, head.first));
 }
 
 /*
@@ -43,7 +42,7 @@ static __always_inline bool htab_ends(__u64 node)
 
 static __always_inline __u64 htab_next(__u64 node)
 {
-	return (__u64)BPF_CORE_READ((struct hlist_nulls_node *)node, next);
+	return walk_pointer(node + bpf_core_field_offset(struct hlist_nulls_node, next));
 }
 
 static __always_inline __u64 htab_key(__u64 node)

@@ -119,6 +119,8 @@ static __always_inline __u32 walk_prog_id(const struct bpf_prog *prog)
 
 /* The id of the object of that kind (map, program, link, BTF) at @address. */
 __u32 walk_id(__u64 address, __u32 kind);
+/* The pointer at @address. */
+__u64 walk_pointer(__u64 address);
 /* A pointer in a task; what its threads share where that is the same. */
 enum walk_part { WALK_PART_LEADER, WALK_PART_MM, WALK_PART_FILES, WALK_PART_FS, WALK_PART_NSPROXY };
 __u64 walk_part(__u64 task, __u32 part);
