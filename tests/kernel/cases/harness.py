@@ -263,6 +263,13 @@ class Helper:
                    else v.var if isinstance(v, Object) else v for k, v in options.items()}
         return Object(self, var, self.do(command, var, *words, **options))
 
+    def sleeps(self):
+        """Waits until it waits for the next command: on a busy machine that may be long after its answer."""
+        def look():
+            stat = pathlib.Path(f"/proc/{self.pid}/stat").read_text(encoding="utf-8")
+            check(stat.rsplit(")", 1)[1].split()[0] == "S", "it runs")
+        eventually(look)
+
     def end(self):
         if self.process.poll() is None:
             self.process.stdin.close()

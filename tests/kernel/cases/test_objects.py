@@ -282,7 +282,8 @@ def test_wq(env):
 
 
 def test_task_work(env):
-    sleeper = env.helper()  # it waits for a command, so the work waits for it
+    sleeper = env.helper()
+    sleeper.sleeps()  # it waits for a command, so the work waits for it
     callbacks(env, "objects-work.bpf.o", "works", "set_work",
               lambda helper, prog: helper.do("run", prog.var, f"ctx={sleeper.pid}"), [("task_work", 1)])
 
@@ -291,6 +292,7 @@ def test_task_work_done(env):
     helper, (table, prog) = load(env, "objects-work.bpf.o", "works", "set_work")
     helper.do("unload")
     sleeper, daemon = env.helper(), env.daemon()
+    sleeper.sleeps()
     helper.do("run", prog.var, f"ctx={sleeper.pid}")
     daemon.expect(prog, [prog.held(), by_map(prog, table, "task_work", 1)])
     sleeper.do("fork")
