@@ -79,13 +79,16 @@ fuzz-merge: all
 	@python3 tests/fuzz/fuzz.py $(BUILD) tests/fuzz/corpus --merge $(TARGETS)
 
 # Runs the kernel tests on other kernels, in virtual machines: 5.10, 6.1, 6.12 and newest, or KERNEL
-# alone. KERNEL=service is bpfrefs.service under systemd, from the packages of what is committed. The kernels are Debian's, downloaded once to /var/cache/bpfrefs-vm, or below
+# alone. KERNEL=service is bpfrefs.service under systemd, from the packages of what is committed. With
+# ARCH=arm64 the machines are of that architecture, for which all is built here: 6.1, 6.12, 6.12-16k.
+# Kernels and packages are Debian's, downloaded once to /var/cache/bpfrefs-vm, or below
 # $XDG_CACHE_HOME.
 check-vm: all
-	$(if $(filter service,$(or $(KERNEL),service)),@docs/packaging/deb.sh $(BUILD)/deb)
+	$(if $(filter service,$(or $(KERNEL),$(ARCH),service)),@docs/packaging/deb.sh $(BUILD)/deb)
+	@test ! -f .ci/packages-$(ARCH) || .ci/install $(ARCH)
 	@rm -f $(BUILD)/meson-logs/testlog-vm.json
 	@meson test -C $(BUILD) --no-rebuild --setup=vm --print-errorlogs \
-		$(if $(KERNEL),vm-$(KERNEL),--suite=vm --suite=vm-more) || true
+		$(if $(KERNEL),vm-$(ARCH:%=%-)$(KERNEL),$(if $(ARCH),--suite=vm-$(ARCH),--suite=vm --suite=vm-more)) || true
 	@python3 tests/tools/summary.py $(BUILD) testlog-vm.json
 
 # bpfrefs.service under systemd in a container on this kernel, from the packages of what is committed.

@@ -12,6 +12,7 @@ import pathlib
 import re
 import shutil
 import subprocess
+import sys
 
 # What an image package of a kernel has its parts in, besides itself.
 PARTS = re.compile(r"linux-(image|modules|binary)-\S+")
@@ -135,6 +136,11 @@ def merge(root):
                 path.unlink()
                 path.symlink_to(os.path.relpath(f"{root}{target}", folder))
     (root / "usr/bin/awk").symlink_to("mawk")
+    # Python's library is compiled when it is configured: here, if that is the same Python.
+    library = root / "usr/lib/python{}.{}".format(*sys.version_info)
+    if library.is_dir():
+        call(sys.executable, "-m", "compileall", "-q", "-x", "lib2to3|/test|idlelib|tkinter",
+             "-s", root, "-p", "/", library)
 
 
 def made(name, make):
@@ -165,13 +171,13 @@ class Kernel:
 
 def root(arch, suites):
     """The directory with the programs and libraries of another architecture, as in a system's /."""
-    names = DEVELOPMENT + RUN
+    names = " ".join(DEVELOPMENT + RUN)
     place = cache() / f"root-{arch}"
-    if place.exists() and (place / UNPACKED).read_text().split() != names:
+    if place.exists() and (place / UNPACKED).read_text() != names:
         shutil.rmtree(place)
 
     def make(new):
-        Apt(cache() / f"apt-root-{arch}", arch, suites).programs(names, new)
+        Apt(cache() / f"apt-root-{arch}", arch, suites).programs(names.split(), new)
         merge(new)
-        (new / UNPACKED).write_text(" ".join(names))
+        (new / UNPACKED).write_text(names)
     return made(place.name, make)
