@@ -17,7 +17,7 @@ import sysconfig
 # Found in PATH and copied; what of them is not installed here is missing there as well.
 TOOLS = """bash dash bpftool ip tc mount umount unshare nsenter setpriv prlimit jq rsync fusermount3 sysctl
     awk cat chroot cp cut dd diff du find grep head install ls mkdir rm sed sleep sort
-    stat stdbuf tail tar tee timeout wc printf""".split()
+    sha256sum stat stdbuf tail tar tee timeout wc printf""".split()
 # Parts of Python's library that no test uses, half of its size.
 NOT_OF_PYTHON = re.compile(
     r"(test|tests|idlelib|tkinter|lib2to3|ensurepip|site-packages|dist-packages|turtledemo|"
