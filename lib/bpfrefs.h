@@ -26,6 +26,12 @@
  *   bpfrefs_value, which are passed by value and therefore never change.
  * - Callbacks: one may call any function of the library, unless its description says otherwise. It
  *   must not free what that function got, or leave by longjmp(3) or an exception.
+ * - Process: the library changes nothing that belongs to the whole process, such as signal handlers
+ *   and masks, umask, limits, the directory, the locale, settings of malloc(3), and callbacks of
+ *   libbpf. It prints nothing: bpfrefs_options.log gets what it has to say. Its descriptors are
+ *   close-on-exec. A thread that it starts blocks all signals, and ends before the call returns that
+ *   needed it. It ends the process only as GLib does, if malloc(3) fails for a few bytes: what grows
+ *   with the system is bounded, and fails with -ENOMEM.
  * - fork(2): the child must not use a context or a keeper of its parent, since both processes' BPF
  *   programs would write to the same memory. It may read snapshots that no other thread used at the
  *   time of fork(2), and open its own context. The child has copies of the descriptors of the
@@ -123,6 +129,26 @@ enum bpfrefs_source {
 /** Returns "auto", "bpf" or "proc", and "?" for any other value. The string is static. */
 const char *bpfrefs_source_name(enum bpfrefs_source source);
 
+/** How important a message is: the numbers of syslog(3). Later versions may use others of them. */
+enum bpfrefs_log_level {
+	BPFREFS_LOG_WARNING = 4, /**< answers are less complete than they could be, and why */
+	BPFREFS_LOG_INFO = 6,	 /**< what the library did by itself, and details of warnings */
+	BPFREFS_LOG_DEBUG = 7,	 /**< what libbpf prints: see bpfrefs_libbpf_print() */
+};
+
+/**
+ * Is called with what the library reports. The library prints nothing by itself, and reports no
+ * error that it returns. It calls this in the thread that called the library, perhaps with the lock
+ * of the context held: the callback must not call any function of the library with that context, and
+ * should return soon. Several threads may be in it at the same time.
+ *
+ * @param level how important the message is
+ * @param message one line without a newline; valid only during the call. Like other strings it can
+ *	have names of the kernel in it.
+ * @param data bpfrefs_options.log_data
+ */
+typedef void (*bpfrefs_log_fn)(enum bpfrefs_log_level level, const char *message, void *data);
+
 /**
  * Options of bpfrefs_ctx_open(). Set all members to zero, then @ref size and what you need. A program
  * that was built with another version of the library passes another size: members that it does not
@@ -143,6 +169,8 @@ struct bpfrefs_options {
 	 * the files of a mount with self=hide do: bpfrefs_snapshot_hides().
 	 */
 	bool hide_self;
+	/** The least important level that @ref log is called with; 0: BPFREFS_LOG_INFO. */
+	enum bpfrefs_log_level log_level;
 	/**
 	 * The number of bytes that a snapshot may allocate while it is taken. One that requires
 	 * more fails with -ENOMEM, which does not affect snapshots that were taken before. 0: no
@@ -156,6 +184,9 @@ struct bpfrefs_options {
 	 * is invalid.
 	 */
 	char **why;
+	bpfrefs_log_fn
+		log;	/**< is called with what the library reports; NULL: nothing is reported */
+	void *log_data; /**< the last argument of @ref log */
 };
 
 /** A context: the loaded BPF programs, descriptors that are kept open, and caches. */
@@ -177,15 +208,17 @@ struct bpfrefs_ctx;
 int bpfrefs_ctx_open(const struct bpfrefs_options *options, struct bpfrefs_ctx **ctx);
 
 /**
- * Call this first in the application's libbpf_set_print(3) callback. It records what libbpf reports
- * in a thread that opens a context or takes a snapshot, which says which BPF program the kernel's
- * verifier rejects, and why. The library then leaves out that program, and the holder class that
- * needs it is unavailable. There is one such callback in a process, so that the library does not
- * set it. If it is not called, libbpf prints to stderr, and one rejected program means that the BPF
- * source cannot be used at all; bpfrefs_ctx_source() then returns the reason. May be called by any
- * thread.
+ * Call this first in the application's libbpf_set_print(3) callback. It takes what libbpf prints while
+ * the library loads its BPF programs, and passes it to bpfrefs_options.log with the level
+ * BPFREFS_LOG_DEBUG. A process has one such callback, so that the library does not set it. If it is
+ * not called, libbpf prints its warnings to stderr, and a program that libbpf cannot prepare for
+ * this kernel means that the BPF source cannot be used at all. A program that the kernel's verifier
+ * refuses is left out in either case, and the holder class that needs it is unavailable. May be
+ * called by any thread.
  *
  * @param level an enum libbpf_print_level
+ * @param format the format of the message
+ * @param args its arguments, which are used only if the message belongs to the library
  * @return true if the message belongs to the library, in which case the caller does not print
  *	it
  */

@@ -96,6 +96,13 @@ static int fail(const char *what, int err)
 	return err;
 }
 
+/* What the library says by itself, such as why BPF programs do not load. */
+static void log_of_library(enum bpfrefs_log_level level, const char *message, void *data)
+{
+	(void)data;
+	log_message((int)level, "%s", message); /* its levels are those of syslog(3) */
+}
+
 static int open_context(struct fs *fs, enum bpfrefs_source source)
 {
 	g_autofree char *reason = NULL;
@@ -103,8 +110,8 @@ static int open_context(struct fs *fs, enum bpfrefs_source source)
 					   .source = source,
 					   .memory = fs->scan_bytes_max,
 					   .hide_self = !fs->opt.self_show,
-					   .why = &reason };
-	const char *why;
+					   .why = &reason,
+					   .log = log_of_library };
 	int err = bpfrefs_ctx_open(&options, &fs->ctx);
 
 	view_return_memory(); /* loading BPF programs takes more memory than anything later */
@@ -117,10 +124,6 @@ static int open_context(struct fs *fs, enum bpfrefs_source source)
 			    err);
 	if (err)
 		return fail("opening the kernel's BPF objects", err);
-	if (source == BPFREFS_SOURCE_AUTO &&
-	    bpfrefs_ctx_source(fs->ctx, &why) == BPFREFS_SOURCE_PROC)
-		log_message(LOG_WARNING, "going on with procfs, without counters: %s",
-			    why ? why : "BPF programs cannot be loaded");
 	return 0;
 }
 

@@ -353,16 +353,19 @@ static int unlink_all(struct bpfrefs_keeper *keeper, const GArray *keys)
 		return dir == -ENOENT ? 0 : dir;
 	for (guint i = 0; i < keys->len; i++) {
 		struct bpfrefs_key key = g_array_index(keys, struct bpfrefs_key, i);
-		char name[KEEP_NAME_MAX];
+		char name[KEEP_NAME_MAX], word[BPFREFS_KEY_MAX];
 		int has = keep_dirs_has(dir, key);
 
 		if (has <= 0) {
 			err = has ? has : err;
 			continue;
 		}
-		if (unlinkat(dir, keep_name(key, name), 0) == 0)
+		if (unlinkat(dir, keep_name(key, name), 0) == 0) {
 			removed++;
-		else if (errno != ENOENT)
+			ctx_log(keeper->ctx, BPFREFS_LOG_INFO,
+				"released the automatic keep of %s, which no root leads to",
+				bpfrefs_key_format(key, word));
+		} else if (errno != ENOENT)
 			err = -errno;
 	}
 	/*

@@ -40,53 +40,18 @@ struct program {
 };
 
 struct bpf_loader {
+	const struct bpfrefs_ctx *ctx; /* whose log says what happens; may be NULL */
 	struct walk *skeleton;
 	GHashTable *programs; /* by name: libbpf compares the names of all for each search */
 	struct second second;
-	bool second_tried;   /* the second instance was loaded, or could not be */
-	bool took_long;	     /* a run of PARALLEL_PROGRAM filled more than one buffer */
-	GHashTable *maps;    /* the ids of our maps */
-	GHashTable *missing; /* the names, owned, of programs that do not load on this kernel */
+	bool second_tried; /* the second instance was loaded, or could not be */
+	bool took_long;	   /* a run of PARALLEL_PROGRAM filled more than one buffer */
+	GHashTable *maps;  /* the ids of our maps */
+	/* the programs that do not load on this kernel, by name: why; owned */
+	GHashTable *missing;
+	const char *lacked;  /* see bpf_loader_lacked() */
 	uint32_t newest_btf; /* the highest id of all BTFs when the programs were loaded */
 };
-
-/*
- * What libbpf has printed in this thread while it loaded our programs. The first short warning
- * names the program that was rejected. It is a variable of the thread, since libbpf's callback gets
- * no argument of its caller's.
- */
-static _Thread_local struct {
-	bool loading;
-	char *warning;
-} said;
-
-G_GNUC_PRINTF(2, 0)
-bool bpfrefs_libbpf_print(int level, const char *format, va_list args)
-{
-	char *line;
-
-	if (!said.loading)
-		return false;
-	if (level != LIBBPF_WARN || said.warning)
-		return true;
-	line = g_strdup_vprintf(format, args);
-	/*
-	 * The first line names the program; the log of the verifier, which follows,
-	 * is too long to show.
-	 */
-	g_strdelimit(g_strstrip(line), "\n", ' ');
-	if (strlen(line) > 200)
-		g_free(line);
-	else
-		said.warning = line;
-	return true;
-}
-
-static void load_end(void)
-{
-	said.loading = false;
-	g_clear_pointer(&said.warning, g_free);
-}
 
 /*
  * Opens the skeleton and gives it the reduced BTF of the kernel, as a file that the load reads. If
@@ -121,6 +86,7 @@ static int load_once(struct bpf_loader *walkers)
 		prog, walkers->skeleton->obj) if (g_hash_table_contains(walkers->missing,
 									bpf_program__name(prog)))
 		bpf_program__set_autoload(prog, false);
+	load_error_watch(walkers->skeleton->obj);
 	err = walk__load(walkers->skeleton);
 	/* The kernel lacks arrays that can be mapped (Linux 5.5), or libbpf does not detect them. */
 	if (!err && !walkers->skeleton->bss)
@@ -130,36 +96,34 @@ static int load_once(struct bpf_loader *walkers)
 	return err;
 }
 
-/* The program that libbpf's warning is about ("prog 'NAME': ..."), owned by the caller, or NULL. */
-static char *rejected_program(void)
-{
-	const char *start = said.warning ? strstr(said.warning, "prog '") : NULL, *end;
-
-	if (!start)
-		return NULL;
-	start += strlen("prog '");
-	end = strchr(start, '\'');
-	return end ? g_strndup(start, (gsize)(end - start)) : NULL;
-}
-
 /*
- * Loads the programs that this kernel accepts. If its verifier rejects one, only the holder class
- * of that program becomes unavailable. Each round leaves out one more program, so the loop ends. Without a JIT
- * it rejects nearly all of them.
+ * Loads the programs that this kernel accepts. If its verifier refuses one, only the holder class
+ * of that program becomes unavailable. Each round leaves out one more program, so the loop ends.
+ * Without a JIT it refuses nearly all of them. Sets @why if it fails.
  */
-static int load(struct bpf_loader *walkers)
+static int load(struct bpf_loader *walkers, char **why)
 {
 	for (;;) {
-		int err = load_once(walkers);
-		g_autofree char *rejected = err ? rejected_program() : NULL;
+		int err = load_once(walkers), jit = err ? load_error_jit() : 1;
+		g_autofree char *refused = err && walkers->skeleton
+						   ? load_error_program(walkers->skeleton->obj)
+						   : NULL;
+		char *says;
 
-		if (!rejected || load_error_jit() <= 0 || g_strv_contains(needed, rejected) ||
-		    g_hash_table_contains(walkers->missing, rejected))
+		if (!err)
+			return 0;
+		load_error_log(err, refused);
+		if (!refused || jit <= 0 || load_error_is_lack(err) ||
+		    g_strv_contains(needed, refused) ||
+		    g_hash_table_contains(walkers->missing, refused)) {
+			*why = load_error_reason(err, jit, refused);
 			return err;
-		g_hash_table_add(walkers->missing, g_steal_pointer(&rejected));
+		}
+		says = load_error_says(err, refused);
+		ctx_log(walkers->ctx, BPFREFS_LOG_WARNING, "a BPF program is left out: %s", says);
+		g_hash_table_insert(walkers->missing, g_steal_pointer(&refused), says);
 		walk__destroy(walkers->skeleton);
 		walkers->skeleton = NULL;
-		g_clear_pointer(&said.warning, g_free);
 	}
 }
 
@@ -214,38 +178,28 @@ static void add_own_maps(struct bpf_loader *walkers, struct walk *skeleton)
 	}
 }
 
-static char *reason(int err)
-{
-	int jit = load_error_jit();
-	g_autofree char *text = load_error_text(err, jit);
-
-	if (said.warning && jit > 0)
-		return g_strdup_printf("the BPF programs did not load: %s: %s", text, said.warning);
-	return g_strdup_printf("the BPF programs did not load: %s", text);
-}
-
-int bpf_loader_load(struct bpf_loader **out, char **why)
+int bpf_loader_load(const struct bpfrefs_ctx *ctx, struct bpf_loader **out, char **why)
 {
 	struct bpf_loader *walkers = g_new0(struct bpf_loader, 1);
 	int err;
 
-	walkers->missing = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+	walkers->ctx = ctx;
+	walkers->missing = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
 	walkers->maps = g_hash_table_new(NULL, NULL);
 	walkers->programs = g_hash_table_new_full(g_str_hash, g_str_equal, NULL, g_free);
 	walkers->second = (struct second){ .link = -1, .map = -1 };
 	/* Before the load: a module that is loaded meanwhile then counts as newer. */
 	bpf_loader_outdated(walkers);
-	said.loading = true;
-	err = load(walkers);
+	load_error_begin(ctx);
+	err = load(walkers, why);
 	if (err) {
-		*why = reason(err);
 		bpf_loader_free(walkers);
 	} else {
 		add_programs(walkers);
 		add_own_maps(walkers, walkers->skeleton);
 		*out = walkers;
 	}
-	load_end();
+	load_error_end();
 	drop_image_pages();
 	return err;
 }
@@ -298,9 +252,18 @@ static const struct program *program_of(const struct bpf_loader *walkers, const 
 	return g_hash_table_lookup(walkers->programs, name);
 }
 
-bool bpf_loader_lack(const struct bpf_loader *walkers, const char *program)
+const char *bpf_loader_lack(struct bpf_loader *walkers, const char *program)
 {
-	return g_hash_table_contains(walkers->missing, program);
+	const char *why = g_hash_table_lookup(walkers->missing, program);
+
+	if (why)
+		walkers->lacked = why;
+	return why;
+}
+
+const char *bpf_loader_lacked(struct bpf_loader *walkers)
+{
+	return g_steal_pointer(&walkers->lacked);
 }
 
 /*
@@ -355,8 +318,10 @@ int bpf_loader_call(struct bpf_loader *walkers, const char *program, walk_fn fn,
 	LIBBPF_OPTS(bpf_test_run_opts, opts);
 	int err;
 
-	if (!prog || prog->fd < 0)
-		return prog ? -ENOPKG : -ENOENT;
+	if (!prog)
+		return -ENOENT;
+	if (prog->fd < 0)
+		return bpf_loader_lack(walkers, program) ? -ENOPKG : -ENOENT;
 	bpf_loader_control(walkers)->len = 0;
 	err = bpf_prog_test_run_opts(prog->fd, &opts);
 	if (err)
@@ -408,7 +373,7 @@ void bpf_loader_prepare(struct bpf_loader *walkers)
 		return;
 	walkers->second_tried = true;
 	types = memfd_create("bpfrefs-types", MFD_CLOEXEC);
-	said.loading = true;
+	load_error_begin(walkers->ctx);
 	skeleton = open_skeleton(types);
 	err = skeleton ? load_one(skeleton, PARALLEL_PROGRAM) : -errno;
 	if (!err)
@@ -419,7 +384,7 @@ void bpf_loader_prepare(struct bpf_loader *walkers)
 		free_second(&walkers->second); /* the first instance does everything, as before */
 	}
 	walk__destroy(skeleton);
-	load_end();
+	load_error_end();
 	drop_image_pages();
 }
 

@@ -13,9 +13,10 @@ struct bpf_loader;
 
 /*
  * Loads and attaches all programs. On failure @why is set to a sentence, which the caller frees. A
- * program that the verifier of this kernel rejects is left out; to run it then returns -ENOPKG.
+ * program that the verifier of this kernel refuses is left out; to run it then returns -ENOPKG. @ctx,
+ * whose log says which, must exist as long as @walkers; NULL: no log.
  */
-int bpf_loader_load(struct bpf_loader **walkers, char **why);
+int bpf_loader_load(const struct bpfrefs_ctx *ctx, struct bpf_loader **walkers, char **why);
 void bpf_loader_free(struct bpf_loader *walkers); /* NULL is allowed */
 
 /*
@@ -48,8 +49,10 @@ static inline void walk_each(const void *buf, size_t len, walk_fn fn, void *data
 	}
 }
 
-/* Returns true if this program was left out because the kernel rejects it. */
-bool bpf_loader_lack(const struct bpf_loader *walkers, const char *program);
+/* Why this program was left out, in the words of the verifier or libbpf; NULL: it was not. */
+const char *bpf_loader_lack(struct bpf_loader *walkers, const char *program);
+/* The same of the last program that was to be run though it was left out; each is returned once. */
+const char *bpf_loader_lacked(struct bpf_loader *walkers);
 
 /* Runs one iterator program to its end, and calls @fn for each record. */
 int bpf_loader_iterate(struct bpf_loader *walkers, const char *program, walk_fn fn, void *data);

@@ -6,8 +6,9 @@
  */
 #include "kernel/bpf_loader.h"
 
-int bpf_loader_load(struct bpf_loader **walkers, char **why)
+int bpf_loader_load(const struct bpfrefs_ctx *ctx, struct bpf_loader **walkers, char **why)
 {
+	(void)ctx;
 	*walkers = NULL;
 	*why = g_strdup("this library was built without its BPF programs");
 	return -EOPNOTSUPP;
@@ -24,11 +25,16 @@ struct walk_control *bpf_loader_control(struct bpf_loader *walkers)
 	return NULL;
 }
 
-bool bpf_loader_lack(const struct bpf_loader *walkers, const char *program)
+const char *bpf_loader_lack(struct bpf_loader *walkers, const char *program)
 {
 	(void)walkers;
 	(void)program;
-	return true;
+	return NULL;
+}
+
+const char *bpf_loader_lacked(struct bpf_loader *walkers)
+{
+	return bpf_loader_lack(walkers, NULL);
 }
 
 int bpf_loader_iterate(struct bpf_loader *walkers, const char *program, walk_fn fn, void *data)

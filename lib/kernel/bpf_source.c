@@ -18,11 +18,11 @@
 #include "uapi/info.h"
 #include "uapi/syscalls.h"
 
-static struct bpf_loader *load(char **why, int *err)
+static struct bpf_loader *load(const struct bpfrefs_ctx *ctx, char **why, int *err)
 {
 	struct bpf_loader *walkers = NULL;
 
-	*err = bpf_loader_load(&walkers, why);
+	*err = bpf_loader_load(ctx, &walkers, why);
 	if (!*err)
 		*err = kernel_ids_probe(walkers, why);
 	if (!*err)
@@ -35,7 +35,7 @@ static int source_open(struct bpfrefs_ctx *ctx, char **why)
 {
 	int err;
 
-	ctx->source_data = load(why, &err);
+	ctx->source_data = load(ctx, why, &err);
 	if (!err)
 		ctx->object_cache = object_cache_new();
 	return err;
@@ -54,9 +54,14 @@ static void reload_outdated(struct bpfrefs_ctx *ctx)
 
 	if (!bpf_loader_outdated(ctx->source_data))
 		return;
-	walkers = load(&why, &err);
-	if (!walkers)
+	ctx_log(ctx, BPFREFS_LOG_INFO,
+		"a kernel module was loaded: the BPF programs are loaded again");
+	walkers = load(ctx, &why, &err);
+	if (!walkers) {
+		ctx_log(ctx, BPFREFS_LOG_WARNING, "what needs that module stays incomplete: %s",
+			why ? why : g_strerror(-err));
 		return;
+	}
 	bpf_loader_free(ctx->source_data);
 	ctx->source_data = walkers;
 }

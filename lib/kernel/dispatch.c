@@ -161,6 +161,8 @@ int dispatch_program(struct scan *scan, const char *program, bool worth)
 		run->err = worth ? bpf_loader_iterate(walk_state_of(scan)->walkers, program,
 						      dispatch_record, scan)
 				 : lack(scan, program);
+	else if (run->err == -ENOPKG)
+		lack(scan, program); /* this class lacks it, too */
 	run->done = true;
 	return run->err;
 }
@@ -269,13 +271,19 @@ int dispatch_places(struct scan *scan, const char *program, const GArray *places
 
 static void walk_class(struct scan *scan, const struct holder_class *class)
 {
+	struct bpf_loader *walkers = walk_state_of(scan)->walkers;
+	g_autofree char *why = NULL;
 	int err;
 
 	scan_set_class(scan, class);
 	scan_source(scan, "BPF walk");
+	bpf_loader_lacked(walkers);
 	err = class->walk ? class->walk(scan) : 0;
 	if (err == -ENOPKG)
-		scan_unavailable(scan, "its BPF program does not load on this kernel", 0);
+		why = g_strdup_printf("its BPF program does not load on this kernel: %s",
+				      bpf_loader_lacked(walkers));
+	if (why)
+		scan_unavailable(scan, why, 0);
 	else if (err)
 		scan_gap(scan, 1, "runs of its BPF programs that failed", -err);
 }

@@ -8,6 +8,7 @@
 #define BPFREFS_MOUNT_CACHE_H
 
 #include "kernel/owner_records.h"
+#include "procfs/procfs.h"
 
 struct mount_cache;
 void mount_cache_free(struct mount_cache *cache); /* NULL is allowed */

@@ -3,6 +3,7 @@
 
 #include <pthread.h>
 #include <sched.h>
+#include <signal.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -136,6 +137,7 @@ struct pipeline *pipeline_begin(pipeline_fn read, void *data, bool parallel)
 {
 	struct pipeline *pipeline = g_new0(struct pipeline, 1);
 	pthread_attr_t attributes;
+	sigset_t signals;
 
 	pipeline->read = read;
 	pipeline->data = data;
@@ -144,6 +146,8 @@ struct pipeline *pipeline_begin(pipeline_fn read, void *data, bool parallel)
 	if (!parallel || pthread_attr_init(&attributes) != 0)
 		return pipeline;
 	avoid_this_cpu(&attributes);
+	sigfillset(&signals); /* the application's handlers run in its own threads */
+	pthread_attr_setsigmask_np(&attributes, &signals);
 	pipeline->parallel = pthread_create(&pipeline->thread, &attributes, run, pipeline) == 0;
 	pthread_attr_destroy(&attributes);
 	return pipeline;

@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "procfs/procfs.h"
+
 /* enum fid_type of include/linux/exportfs.h: the id of a node of kernfs, such as a cgroup's */
 #define FILEID_KERNFS 0xfe
 /* What d_path() adds to the path of what was removed. */

@@ -9,7 +9,7 @@
 #include <string.h>
 #include <sys/sysmacros.h>
 
-#include "snapshot/private.h"
+#include "procfs/procfs.h"
 
 /*
  * The depth of mounts that is followed. The kernel allows 100,000 mounts in a namespace

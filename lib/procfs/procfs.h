@@ -9,6 +9,39 @@
 #include "snapshot/private.h"
 #include "uapi/info.h"
 
+/* ------------------------------------------------- mounts (mounts.c) --- */
+
+/* A mount of a bpffs, or of another type of filesystem, in a mount namespace. */
+struct bpffs_mount {
+	uint32_t major, minor;
+	char *root;    /* the directory of the instance that is mounted: "/" */
+	char *target;  /* the mount point, as seen in that namespace */
+	char *options; /* of the instance, as mountinfo shows them; mode, uid and gid are of @root */
+	bool hidden;   /* another mount covers it, or a directory on the way to it */
+	/* a FUSE or network filesystem is on the way to it: a lookup may block for ever */
+	bool remote;
+	/* paths at which other mounts cover parts of it, NULL at the end; NULL: none */
+	char **over;
+};
+
+/*
+ * Reads the mounts of bpffs that a process sees (pid 0: this process), with libmount. Sets @mounts
+ * to an owned array, which owns its elements.
+ */
+int mounts_read(int proc_fd, uint32_t pid, GPtrArray **mounts);
+/* The same for the mounts of another type of filesystem, such as "nsfs". */
+int mounts_read_type(int proc_fd, uint32_t pid, const char *type, GPtrArray **mounts);
+/*
+ * Returns the path of @inner in an instance through these mounts, owned; NULL if no mount leads
+ * there.
+ */
+char *mounts_path(const GPtrArray *mounts, uint32_t major, uint32_t minor, const char *inner);
+/*
+ * Whether one of these mounts contains @inner. If mounts_path() is NULL then, another mount covers
+ * it.
+ */
+bool mounts_have(const GPtrArray *mounts, uint32_t major, uint32_t minor, const char *inner);
+
 /*
  * What could not be read of one sort, and the first error: a positive errno, 0 if it was no error.
  */

@@ -81,6 +81,8 @@ static int open_source(struct bpfrefs_ctx *ctx, enum bpfrefs_source want)
 		ctx->source = NULL;
 		if (want == BPFREFS_SOURCE_BPF)
 			return err;
+		ctx_log(ctx, BPFREFS_LOG_WARNING, "going on with procfs, without counters: %s",
+			ctx->why);
 	} else {
 		ctx->why = g_strdup("the procfs source was requested");
 	}
@@ -123,6 +125,9 @@ int bpfrefs_ctx_open(const struct bpfrefs_options *options, struct bpfrefs_ctx *
 	ctx = ctx_new(NULL);
 	ctx->memory = own.memory;
 	ctx->hide_self = own.hide_self;
+	ctx->log = own.log;
+	ctx->log_data = own.log_data;
+	ctx->log_level = own.log_level ? own.log_level : BPFREFS_LOG_INFO;
 	err = ctx_setup(ctx, &own);
 	if (err) {
 		if (own.why)
@@ -355,8 +360,10 @@ int bpfrefs_snapshot_take(struct bpfrefs_ctx *ctx, struct bpfrefs_snapshot **out
 		if (!done)
 			ctx->force_full_scan = ctx->force_mappings = true;
 	}
-	if (!err)
+	if (!err) {
 		constant_update(ctx, snap, done);
+		ctx_log_classes(ctx, snap);
+	}
 	g_mutex_unlock(&ctx->lock);
 	if (err)
 		return err;

@@ -194,6 +194,11 @@ struct bpfrefs_ctx {
 	uint32_t self;	 /* the pid of this process */
 	uint64_t memory; /* the limit for a snapshot that is being taken, in bytes; 0: no limit */
 	bool hide_self;	 /* bpfrefs_options.hide_self */
+	bpfrefs_log_fn log; /* see ctx_log(); NULL: none */
+	void *log_data;
+	enum bpfrefs_log_level log_level; /* the least important level that is wanted */
+	uint64_t unavailable; /* a bit for each class that the last snapshot could not read */
+	bool taken;	      /* there was a snapshot */
 	/*
 	 * @lock is held during every scan, and while a descriptor of an object is open for a
 	 * moment. It is taken by ctx_lock(), with @next held, which makes it fair: a GMutex alone
@@ -242,6 +247,14 @@ static inline void ctx_lock(struct bpfrefs_ctx *ctx)
 	g_mutex_lock(&ctx->lock);
 	g_mutex_unlock(&ctx->next);
 }
+
+/* Whether ctx_log() does something with messages of this level; @ctx may be NULL. */
+bool ctx_logs(const struct bpfrefs_ctx *ctx, enum bpfrefs_log_level level);
+/* Passes one line to the application's callback, if it wants this level. @ctx may be NULL. */
+void ctx_log(const struct bpfrefs_ctx *ctx, enum bpfrefs_log_level level, const char *format, ...)
+	G_GNUC_PRINTF(3, 4);
+/* Reports which classes a snapshot could not read, and the one before could, or the other way round. */
+void ctx_log_classes(struct bpfrefs_ctx *ctx, const struct bpfrefs_snapshot *snap);
 
 /* For tests: opens a context with any source. */
 int ctx_open_with(const struct source *source, void *source_data, struct bpfrefs_ctx **ctx);
@@ -443,39 +456,6 @@ enum bpfrefs_keep_mode keep_of_path(const char *inner, struct bpfrefs_key key);
 
 /* Reads /proc/PID/comm; false if there is no such process. */
 bool proc_comm(int proc_fd, uint32_t pid, char comm[32]);
-
-/* ---------------------------------------------- mounts (procfs/mounts.c) --- */
-
-/* A mount of a bpffs, or of another type of filesystem, in a mount namespace. */
-struct bpffs_mount {
-	uint32_t major, minor;
-	char *root;    /* the directory of the instance that is mounted: "/" */
-	char *target;  /* the mount point, as seen in that namespace */
-	char *options; /* of the instance, as mountinfo shows them; mode, uid and gid are of @root */
-	bool hidden;   /* another mount covers it, or a directory on the way to it */
-	/* a FUSE or network filesystem is on the way to it: a lookup may block for ever */
-	bool remote;
-	/* paths at which other mounts cover parts of it, NULL at the end; NULL: none */
-	char **over;
-};
-
-/*
- * Reads the mounts of bpffs that a process sees (pid 0: this process), with libmount. Sets @mounts
- * to an owned array, which owns its elements.
- */
-int mounts_read(int proc_fd, uint32_t pid, GPtrArray **mounts);
-/* The same for the mounts of another type of filesystem, such as "nsfs". */
-int mounts_read_type(int proc_fd, uint32_t pid, const char *type, GPtrArray **mounts);
-/*
- * Returns the path of @inner in an instance through these mounts, owned; NULL if no mount leads
- * there.
- */
-char *mounts_path(const GPtrArray *mounts, uint32_t major, uint32_t minor, const char *inner);
-/*
- * Whether one of these mounts contains @inner. If mounts_path() is NULL then, another mount covers
- * it.
- */
-bool mounts_have(const GPtrArray *mounts, uint32_t major, uint32_t minor, const char *inner);
 
 /* ---------------------------------------------------------- procfs (procfs) --- */
 

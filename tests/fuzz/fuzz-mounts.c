@@ -4,7 +4,7 @@
 #include <sys/stat.h>
 
 #include "fuzz.h"
-#include "snapshot/private.h"
+#include "procfs/procfs.h"
 
 static int proc_fd, self_fd;
 

@@ -237,7 +237,7 @@ int bpf_loader_call(struct bpf_loader *loader, const char *program, walk_fn fn, 
 	return answer(loader, program, fn, data);
 }
 
-int bpf_loader_load(struct bpf_loader **loader, char **why)
+int bpf_loader_load(const struct bpfrefs_ctx *ctx, struct bpf_loader **loader, char **why)
 {
 	*why = g_strdup("a test's");
 	return -EOPNOTSUPP;
@@ -252,9 +252,14 @@ bool bpf_loader_outdated(struct bpf_loader *loader)
 	return false;
 }
 
-bool bpf_loader_lack(const struct bpf_loader *loader, const char *program)
+const char *bpf_loader_lack(struct bpf_loader *loader, const char *program)
 {
-	return false;
+	return NULL;
+}
+
+const char *bpf_loader_lacked(struct bpf_loader *loader)
+{
+	return NULL;
 }
 
 int bpf_loader_own_fd(struct bpf_loader *loader, enum bpfrefs_kind kind)

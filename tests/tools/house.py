@@ -261,6 +261,25 @@ def symbols():
             [f"has no comment for its manual page: {x}" for x in sorted(declared - pages())])
 
 
+# Functions that change the process, print, or end it.
+PROCESS_WIDE = re.compile(
+    r"abort|_?exit|_Exit|quick_exit|atexit|pthread_(atfork|sigmask|kill|exit)|__assert_fail|g_abort|g_assert\w*|"
+    r"g_return_if_fail_warning|g_log|g_logv|g_warn_message|g_print(err)?|v?f?printf|__v?f?printf_chk|puts|"
+    r"fputs|perror|psignal|stdout|stderr|syslog|libbpf_set_\w+|mallopt|malloc_trim|signal|sigaction|sigprocmask|"
+    r"raise|kill|umask|chdir|fchdir|chroot|setrlimit|setenv|putenv|unsetenv|clearenv|setlocale|tzset|prctl|"
+    r"personality|nice|setpriority|sched_setaffinity|sched_setscheduler|unshare|setns|set[er]?[ug]id|"
+    r"setres[ug]id|setgroups|setfs[ug]id|capset|dup2|dup3|fork|vfork|exec\w+|posix_spawnp?|system|popen")
+
+
+def process_wide():
+    """The library imports no function that has an effect on the whole process."""
+    out = subprocess.run(["nm", "-D", "--undefined-only", str(BUILD / "lib" / "libbpfrefs.so")],
+                         capture_output=True, text=True, check=True).stdout
+    imports = {line.split()[-1].split("@")[0] for line in out.splitlines()}
+    return ([] if "pthread_create" in imports else ["too few symbols"]) + \
+        [f"libbpfrefs.so imports {x}" for x in sorted(imports) if PROCESS_WIDE.fullmatch(x)]
+
+
 def grow():
     """A public structure begins with its size, so that a later version can add members at the end. It
     has no padding there, where a new member would be inside the size of an older version."""
@@ -373,7 +392,7 @@ def hosts():
 
 def main():
     tests = [spdx, sizes, tags, externs, includes, structures, copies, machines, words, classes,
-             symbols, grow, threat_model, install, documents, hosts]
+             symbols, process_wide, grow, threat_model, install, documents, hosts]
     print(f"1..{len(tests)}")
     failed = 0
     for number, test in enumerate(tests, 1):

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Mounts of bpffs as mountinfo lists them: bind mounts, hidden mounts, escapes. */
 #include "fixture.h"
+#include "procfs/procfs.h"
 
 #define ROOT "1 0 254:0 / / rw - ext4 /dev/vda rw\n"
 

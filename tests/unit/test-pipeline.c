@@ -3,6 +3,7 @@
 #include "fixture.h"
 #include "kernel/pipeline.h"
 
+#include <signal.h>
 #include <string.h>
 
 #define BUFFERS 200
@@ -115,4 +116,28 @@ TEST(nothing_at_all)
 TEST(ended_early)
 {
 	check((struct input){ .reads = BUFFERS, .end = -ELOOP }, 0, NULL, -ELOOP);
+}
+
+static int read_mask(void *data, const void **records, uint32_t *len)
+{
+	pthread_sigmask(SIG_BLOCK, NULL, data);
+	return 0;
+}
+
+/* An application's signal handler does not run in a thread of the library. */
+TEST(signals_are_blocked_in_the_thread)
+{
+	struct sink sink = { g_array_new(FALSE, FALSE, sizeof(uint32_t)), NULL, 0 };
+	sigset_t before, after, inside;
+	struct pipeline *pipeline;
+
+	pthread_sigmask(SIG_BLOCK, NULL, &before);
+	sigemptyset(&inside);
+	pipeline = pipeline_begin(read_mask, &inside, true);
+	g_assert_cmpint(pipeline_end(pipeline, NULL, note, &sink), ==, 0);
+	pthread_sigmask(SIG_BLOCK, NULL, &after);
+	g_assert_false(sigismember(&before, SIGTERM));
+	g_assert_true(sigismember(&inside, SIGTERM) && sigismember(&inside, SIGUSR1));
+	g_assert_false(sigismember(&after, SIGTERM));
+	g_array_unref(sink.seen);
 }

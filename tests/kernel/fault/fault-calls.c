@@ -13,10 +13,13 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/bpf.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/fsuid.h>
@@ -31,6 +34,41 @@
 #include <sys/syscall.h>
 #include <sys/utsname.h>
 #include <unistd.h>
+
+/*
+ * FAULT_REFUSE names programs, each followed by a comma: they begin by reading a register that has no
+ * value, so that the kernel's own verifier refuses them.
+ */
+static bool is_refused(const union bpf_attr *attr, long size)
+{
+	const char *names = getenv("FAULT_REFUSE");
+	char name[sizeof(attr->prog_name) + 1];
+
+	if (!names || size < (long)offsetof(union bpf_attr, prog_ifindex))
+		return false;
+	snprintf(name, sizeof(name), "%.*s,", (int)sizeof(attr->prog_name) - 1, attr->prog_name);
+	return attr->prog_name[0] && strstr(names, name);
+}
+
+static long load_broken(long (*next)(long, ...), const union bpf_attr *attr, long size)
+{
+	static const struct bpf_insn broken = { .code = BPF_ALU64 | BPF_MOV | BPF_X,
+						.dst_reg = BPF_REG_0,
+						.src_reg = BPF_REG_9 };
+	union bpf_attr copy = { 0 };
+	struct bpf_insn *insns = calloc(attr->insn_cnt, sizeof(*insns));
+	long fd;
+
+	if (!insns)
+		return -1;
+	memcpy(&copy, attr, (size_t)size < sizeof(copy) ? (size_t)size : sizeof(copy));
+	memcpy(insns, (const void *)(uintptr_t)attr->insns, attr->insn_cnt * sizeof(*insns));
+	insns[0] = broken;
+	copy.insns = (uintptr_t)insns;
+	fd = next(SYS_bpf, (long)BPF_PROG_LOAD, (long)&copy, size);
+	free(insns);
+	return fd;
+}
 
 long syscall(long number, ...)
 {
@@ -51,6 +89,10 @@ long syscall(long number, ...)
 		if (fails(name))
 			return -1;
 	}
+	if (number == SYS_bpf && arg[0] == BPF_PROG_LOAD &&
+	    is_refused((const void *)arg[1], arg[2])) /* NOLINT(performance-no-int-to-ptr) */
+		return load_broken(next, (const void *)arg[1],
+				   arg[2]); /* NOLINT(performance-no-int-to-ptr) */
 	return next(number, arg[0], arg[1], arg[2], arg[3], arg[4], arg[5]);
 }
 

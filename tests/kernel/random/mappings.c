@@ -442,7 +442,7 @@ int main(int argc, char **argv)
 
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	printf("1..2\n# seed %llu\n", (unsigned long long)seed);
-	if (geteuid() != 0 || !open_files() || (err = bpf_loader_load(&walkers, &why)) != 0 ||
+	if (geteuid() != 0 || !open_files() || (err = bpf_loader_load(NULL, &walkers, &why)) != 0 ||
 	    (err = kernel_ids_probe(walkers, &why)) != 0) {
 		printf("ok 1 # SKIP not root, or this kernel lacks something: %s\n",
 		       why ? why : "");
