@@ -24,7 +24,8 @@ def build(env, program, *command):
     out = env.tmp / program
     done = subprocess.run([str(out) if x == "OUT" else x for x in command], cwd=EXAMPLES, capture_output=True, text=True,
                           env={**os.environ, **LIBRARY, "GO111MODULE": "off",
-                               "GOCACHE": str(env.tmp / "cache"), "HOME": str(env.tmp)}, check=False)
+                               "GOCACHE": str(env.tmp / "cache"), "GOPATH": str(env.tmp / "go"),
+                               "BINDINGS": str(env.tmp / "bpfrefs.rs")}, check=False)
     check(not done.returncode, f"{command}: {done.stderr}")
     return out
 
@@ -81,6 +82,22 @@ def test_go_events(env):
                 f'msg=removed text="{obj.key} pin '):
             check(line, "it ended")
         process.kill()
+
+
+def test_rust_what_is_at_risk(env):
+    """A program that is pinned uses an array that a process alone holds."""
+    names = ["--allowlist-function", "bpfrefs_.*", "--allowlist-type", "bpfrefs_.*"]
+    build(env, "bpfrefs.rs", "bindgen", str(TOP / "lib" / "bpfrefs.h"), "--no-prepend-enum-name", *names,
+          "-o", "OUT")
+    program = build(env, "at_risk", "rustc", "at_risk.rs", "-L", str(BUILD / "lib"), "-l", "bpfrefs",
+                    "-o", "OUT")
+    helper = env.helper()
+    array = helper.make("map", "prog_array", name="jmp")
+    prog = helper.make("prog", "socket_filter", maps=array)
+    helper.do("pin", prog.var, env.bpffs / "entry")
+    done = run(program)
+    equal((done.returncode, done.stderr), (1, ""), done.stdout)
+    check(any(x.startswith(f"{array.key} jmp: at-risk: ") for x in done.stdout.splitlines()), done.stdout)
 
 
 if __name__ == "__main__":
