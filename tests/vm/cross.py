@@ -20,10 +20,17 @@ SOURCE = pathlib.Path(__file__).resolve().parents[2]
 BUILD = pathlib.Path(os.environ["MESON_BUILD_ROOT"])
 
 
-def cross_file(arch, root):
+BPFTOOL = """#!/bin/sh
+exec qemu-{cpu} -L {root} {root}/usr/sbin/bpftool "$@"
+"""
+
+
+def cross_file(arch, root, build):
     """The text of meson's cross file."""
     triplet, cpu, endian = arch.triplet, arch.cpu, arch.endian
     ccache = [path for path in [shutil.which("ccache")] if path]
+    # Debian 12's cannot link for the other byte order: the architecture's own can, by qemu-user
+    bpftool = f"bpftool = '{build}/bpftool'" if endian != sys.byteorder else ""
     libdir = [f"{root}/usr/{name}/pkgconfig" for name in (f"lib/{triplet}", "share")]
     return f"""[binaries]
 c = {[*ccache, f"{triplet}-gcc", f"--sysroot={root}"]}
@@ -31,7 +38,7 @@ ar = '{triplet}-ar'
 strip = '{triplet}-strip'
 pkgconfig = 'pkg-config'
 pkg-config = 'pkg-config'
-
+{bpftool}
 [properties]
 sys_root = '{root}'
 pkg_config_libdir = {libdir}
@@ -41,6 +48,9 @@ system = 'linux'
 cpu_family = '{cpu}'
 cpu = '{cpu}'
 endian = '{endian}'
+
+[built-in options]
+c_link_args = ['-L{root}/usr/lib/{triplet}']
 """
 
 
@@ -56,12 +66,15 @@ def run(*command):
 
 def configure(arch, root, build):
     """Configures the build, or configures it anew if it would not be the same."""
-    file, text = build / "cross.ini", cross_file(arch, root)
+    file, text = build / "cross.ini", cross_file(arch, root, build)
     if (build / "build.ninja").exists() and file.read_text() == text:
         return
     shutil.rmtree(build)
     build.mkdir()
     file.write_text(text)
+    if arch.endian != sys.byteorder:
+        (build / "bpftool").write_text(BPFTOOL.format(cpu=arch.cpu, root=root))
+        (build / "bpftool").chmod(0o755)
     run("meson", "setup", "--cross-file", file, "-Dbpf=enabled", "-Dman=disabled", SOURCE, build)
 
 
@@ -79,7 +92,8 @@ def built(arch, name):
 def main():
     name = sys.argv[1]
     arch = ARCHITECTURES[MACHINES[name].arch]
-    for tool in (arch.qemu[0], f"{arch.triplet}-gcc"):
+    for tool in (arch.qemu[0], f"{arch.triplet}-gcc",
+                 *([f"qemu-{arch.cpu}"] if arch.endian != sys.byteorder else [])):
         if not shutil.which(tool):
             print(f"1..0 # SKIP the kernel itself: {tool} is not installed")
             return 0

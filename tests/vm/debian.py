@@ -104,7 +104,11 @@ class Apt:
                     todo.append(package)
         if not found:
             raise Unreachable(f"{meta} depends on no kernel")
-        call("apt-get", *self.options, "-q", "download", *found, cwd=place)
+        self.packages(found, place)
+
+    def packages(self, names, place):
+        """Unpacks packages alone."""
+        call("apt-get", *self.options, "-q", "download", *names, cwd=place)
         unpack(place, place)
 
     def programs(self, names, place):
@@ -156,16 +160,21 @@ def made(name, make):
     return place
 
 
+def kernel(name, machine):
+    """The directory with a machine's kernel of Debian."""
+    name = machine.kernel or name
+    return made(name, lambda new: Apt(cache() / f"apt-{name}", machine.arch, machine.suites)
+                .kernel(machine.package, new))
+
+
 class Kernel:
     """An unpacked one: its image and its modules. Since 7.x both are below usr/lib/modules."""
 
-    def __init__(self, name, machine):
-        name = machine.kernel or name
-        place = made(name, lambda new: Apt(cache() / f"apt-{name}", machine.arch, machine.suites)
-                     .kernel(machine.package, new))
+    def __init__(self, place):
         (modules,) = [path for path in place.glob("**/lib/modules/*") if (path / "kernel").is_dir()]
         self.modules, self.release = modules, modules.name
-        images = (modules / "vmlinuz", place / "boot" / f"vmlinuz-{self.release}")
+        images = (modules / "vmlinuz", *(place / "boot" / f"{image}-{self.release}"
+                                         for image in ("vmlinuz", "vmlinux")))
         self.image = next(path for path in images if path.is_file())
 
 

@@ -15,9 +15,12 @@ class Architecture(typing.NamedTuple):
     console: str  # the serial line that Linux prints to
     bus: str  # what qemu's virtio devices are attached to
     endian: str = "little"
+    linux: str = ""  # for a kernel that linux.py builds: Linux's name of it,
+    image: str = ""  # and what make calls the image
 
 
 BOOKWORM = (("bookworm",), ("bookworm-security",))
+TRIXIE = (("trixie",), ())
 # One thread emulates all processors of x86-64: with a thread for each, qemu 7.2 does not always see
 # code that another processor has changed, and kernels change their code while they run. Elsewhere a
 # processor says itself when code has changed.
@@ -29,7 +32,20 @@ ARCHITECTURES = {
     "arm64": Architecture("aarch64-linux-gnu", "aarch64", BOOKWORM,
                           ("qemu-system-aarch64", "-M", "virt", "-cpu", "max,pauth-impdef=on",
                            "-accel", "tcg,thread=multi,tb-size=1024"), "ttyAMA0", "pci"),
+    # of which Debian 12 has none
+    "riscv64": Architecture("riscv64-linux-gnu", "riscv64", TRIXIE,
+                            ("qemu-system-riscv64", "-M", "virt", "-accel",
+                             "tcg,thread=multi,tb-size=1024"), "ttyS0", "pci"),
+    # With two processors qemu 7.2 loses a flush of the TLB now and then.
+    "s390x": Architecture("s390x-linux-gnu", "s390x", BOOKWORM,
+                          ("qemu-system-s390x", "-M", "s390-ccw-virtio", "-cpu", "max", "-accel",
+                           "tcg,thread=single,tb-size=1024"), "ttyS0", "ccw", "big", "s390",
+                          "bzImage"),
 }
+
+
+# The tests that need no walkers.
+PROCFS = ("without", "mirror", "place", "session")
 
 
 class Machine(typing.NamedTuple):
@@ -43,6 +59,7 @@ class Machine(typing.NamedTuple):
     tests: tuple = ()  # that run; empty: all
     arch: str = "amd64"
     kernel: str = ""  # the machine whose kernel it has, if not its own
+    config: str = ""  # the package is the kernel's source, which linux.py builds with this file
 
     def names(self, name):
         """By which a list of cases can mean it."""
@@ -56,10 +73,15 @@ MACHINES = {
     "newest": Machine("newest", (("unstable",), ()), "linux-image-amd64", 4, "none"),
     # may not read the kernel's memory by BPF programs: as if they could not be loaded
     "lockdown": Machine("6.12", BOOKWORM, "linux-image-6.12-amd64", 2, "v2",
-                        "lockdown=confidentiality", ("without", "mirror", "place", "session"),
+                        "lockdown=confidentiality", PROCFS,
                         kernel="6.12"),
     "arm64-6.1": Machine("6.1", BOOKWORM, "linux-image-arm64", 2, "hybrid", arch="arm64"),
     "arm64-6.12": Machine("6.12", BOOKWORM, "linux-image-6.12-arm64", 2, "v2", arch="arm64"),
     "arm64-6.12-16k": Machine("6.12", BOOKWORM, "linux-image-6.12-arm64-16k", 2, "v2",
                               arch="arm64"),
+    "riscv64-6.12": Machine("6.12", TRIXIE, "linux-image-riscv64", 2, "v2", arch="riscv64"),
+    # Debian's has neither a BPF JIT nor BTF: the procfs source. The other has both.
+    "s390x-6.1": Machine("6.1", BOOKWORM, "linux-image-s390x", 1, "hybrid", "", PROCFS, "s390x"),
+    "s390x-jit": Machine("6.12", BOOKWORM, "linux-source-6.12", 1, "v2", arch="s390x",
+                         config="s390x.config"),
 }

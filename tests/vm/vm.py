@@ -18,6 +18,7 @@ import sys
 import threading
 
 import debian
+import linux
 from image import Image
 from machines import ARCHITECTURES, MACHINES
 
@@ -168,6 +169,13 @@ def programs(image, python, machine):
         script = image.within(SOURCE / f"tests/kernel/cases/test_{name}.py")
         command = [python, script, *(cases or [])]
         found.append({"name": name, "command": [str(word) for word in command], "env": {}})
+    for path in os.environ["TEST_PROGRAMS"].split(","):
+        name = pathlib.Path(path).name
+        patterns = os.environ.get("CASES", "*").split()
+        if not (only and name == "programs") and any(fnmatch.fnmatchcase(f"{name}:all", pattern) for pattern in patterns):
+            image.program(path)
+            found.append({"name": name, "command": [str(image.within(path)), "--tap", "-k"],
+                          "env": {}})
     for name in os.environ["RANDOM_TESTERS"].split(","):
         label = f"random-{name}"
         if only or "CASES" in os.environ:
@@ -270,7 +278,8 @@ def main():
             print(f"1..0 # SKIP the kernel itself: {tool} is not installed")
             return 0
     try:
-        kernel = debian.Kernel(name, MACHINES[name])
+        machine = MACHINES[name]
+        kernel = debian.Kernel((linux if machine.config else debian).kernel(name, machine))
     except debian.Unreachable as error:
         print(f"1..0 # SKIP the kernel itself: {error}")
         return 0

@@ -7,6 +7,7 @@
 
 #include <bpf/libbpf.h>
 #include <sys/mman.h>
+#include <sys/utsname.h>
 #include <unistd.h>
 
 #include "kernel/min_core_btf.h"
@@ -14,9 +15,14 @@
 
 static const char *reason_to_skip(void)
 {
+	struct utsname system;
+
 	if (geteuid() != 0)
 		return "needs root";
-	return access("/sys/kernel/btf/vmlinux", R_OK) ? "this kernel has no BTF" : NULL;
+	if (access("/sys/kernel/btf/vmlinux", R_OK))
+		return "this kernel has no BTF";
+	uname(&system);
+	return strverscmp(system.release, "5.17") < 0 ? "the programs need Linux 5.17" : NULL;
 }
 
 /* Opens the programs with the reduced BTF of the kernel, as the daemon does; @types gets that. */
