@@ -23,7 +23,8 @@
  *   it through the pointer, do not copy it, and ask BPFREFS_HAS() for a member that was added after
  *   the oldest version that the program shall run with. In one that the caller fills, the size is
  *   the caller's: see struct bpfrefs_options. The exceptions are struct bpfrefs_key and struct
- *   bpfrefs_value, which are passed by value and therefore never change.
+ *   bpfrefs_value, which are passed by value and therefore never change. Enumerations may get more
+ *   values: the functions that name them return "?" for one that they do not know.
  * - Callbacks: one may call any function of the library, unless its description says otherwise. It
  *   must not free what that function got, or leave by longjmp(3) or an exception.
  * - Process: the library changes nothing that belongs to the whole process, such as signal handlers
@@ -38,8 +39,11 @@
  *   context, so that the objects of the library also have the child as a holder until it exits,
  *   calls execve(2) (they are close-on-exec), or closes the context with bpfrefs_ctx_close(), which
  *   it may call if no other thread used the context at the time of fork(2).
+ * - Privilege: a function that takes a context requires CAP_SYS_ADMIN in the initial user namespace,
+ *   as bpf(2) does for reading objects by their ids. Reading a snapshot requires none.
  * - Kernel: the BPF source requires Linux 6.1 with BTF (CONFIG_DEBUG_INFO_BTF), the procfs source
- *   requires Linux 5.10.
+ *   requires Linux 5.10. With either source every function works, unless its description says that it
+ *   requires the BPF source; what the kernel does not show is BPFREFS_UNKNOWN, NULL or a gap.
  */
 #ifndef BPFREFS_H
 #define BPFREFS_H
@@ -133,14 +137,14 @@ const char *bpfrefs_source_name(enum bpfrefs_source source);
 enum bpfrefs_log_level {
 	BPFREFS_LOG_WARNING = 4, /**< answers are less complete than they could be, and why */
 	BPFREFS_LOG_INFO = 6,	 /**< what the library did by itself, and details of warnings */
-	BPFREFS_LOG_DEBUG = 7,	 /**< what libbpf prints: see bpfrefs_libbpf_print() */
+	BPFREFS_LOG_DEBUG = 7,	 /**< what cannot be read from the start on; what libbpf prints */
 };
 
 /**
  * Is called with what the library reports. The library prints nothing by itself, and reports no
  * error that it returns. It calls this in the thread that called the library, perhaps with the lock
- * of the context held: the callback must not call any function of the library with that context, and
- * should return soon. Several threads may be in it at the same time.
+ * of the context held: the callback must not call any function of the library with that context or a
+ * keeper of it, and should return soon. Several threads may be in it at the same time.
  *
  * @param level how important the message is
  * @param message one line without a newline; valid only during the call. Like other strings it can
@@ -184,8 +188,8 @@ struct bpfrefs_options {
 	 * is invalid.
 	 */
 	char **why;
-	bpfrefs_log_fn
-		log;	/**< is called with what the library reports; NULL: nothing is reported */
+	/** Is called with what the library reports; NULL: nothing is reported. */
+	bpfrefs_log_fn log;
 	void *log_data; /**< the last argument of @ref log */
 };
 
@@ -324,11 +328,11 @@ const char *bpfrefs_enum_name(enum bpfrefs_enum what, uint32_t value);
 
 /** The state of an object in the graph of references. bpfrefs(5) defines each state. */
 enum bpfrefs_state {
-	BPFREFS_STATE_HELD,
-	BPFREFS_STATE_AT_RISK,
-	BPFREFS_STATE_CLEARED,
-	BPFREFS_STATE_UNROOTED,
-	BPFREFS_STATE_UNKNOWN,
+	BPFREFS_STATE_HELD,	/**< a root leads to it */
+	BPFREFS_STATE_AT_RISK,	/**< the exit of processes would break a program that uses it */
+	BPFREFS_STATE_CLEARED,	/**< its user state was cleared, and a program that stays uses it */
+	BPFREFS_STATE_UNROOTED, /**< all its references are explained, and no root leads to it */
+	BPFREFS_STATE_UNKNOWN,	/**< no root was found, but something could not be read */
 };
 
 /**
@@ -518,8 +522,8 @@ struct bpfrefs_snapshot_stats {
  * library takes meanwhile are released before it returns.
  *
  * @param snapshot is set to an owned reference; drop it with bpfrefs_snapshot_unref()
- * @return -EPERM; -ENOMEM if there is not enough memory or it would take more than
- *	bpfrefs_options.memory. It is no error if a class could not be read: see
+ * @return -EPERM if the process no longer has CAP_SYS_ADMIN; -ENOMEM if there is not enough memory
+ *	or it would take more than bpfrefs_options.memory. It is no error if a class could not be read: see
  *	bpfrefs_class_status.
  */
 int bpfrefs_snapshot_take(struct bpfrefs_ctx *ctx, struct bpfrefs_snapshot **snapshot);

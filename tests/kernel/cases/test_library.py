@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The library in a process of its own, by ctypes: what it says, and that it changes nothing of the process."""
 import ctypes
+import errno
 import json
 import os
 import pathlib
@@ -27,11 +28,11 @@ class Options(ctypes.Structure):
 class Context:
     """A context of the library, and what it has logged: pairs of a level and a line."""
 
-    def __init__(self, level=INFO, source=0):
+    def __init__(self, level=INFO, source=0, memory=0):
         self.lib = ctypes.CDLL(LIBRARY)
         self.said, self.handle, why = [], ctypes.c_void_p(), ctypes.c_char_p()
         self.log = LOG(lambda level, text, data: self.said.append([level, text.decode()]))
-        options = Options(size=ctypes.sizeof(Options), source=source, log=self.log, log_level=level,
+        options = Options(size=ctypes.sizeof(Options), source=source, log=self.log, log_level=level, memory=memory,
                           why=ctypes.pointer(why))
         self.error = -self.lib.bpfrefs_ctx_open(ctypes.byref(options), ctypes.byref(self.handle))
         self.why = why.value.decode() if why.value else None
@@ -116,6 +117,27 @@ def test_nothing_to_say(env):
     (error, why, said, _, _, records), printed = child(opened, INFO, 0)
     equal((error, why, said, printed), (0, None, [], ""))
     check(records, "no records")
+
+
+# ------------------------------------------------------------- limits ---
+
+def bounded():
+    """What taking a snapshot returns if it may allocate ever more, until it succeeds."""
+    found, memory = [], 1024
+    while not found or found[-1]:
+        ctx, snap = Context(memory=memory), ctypes.c_void_p()
+        found.append(-ctx.lib.bpfrefs_snapshot_take(ctx.handle, ctypes.byref(snap)))
+        ctx.lib.bpfrefs_snapshot_unref(snap)
+        ctx.close()
+        memory *= 4
+    return found
+
+
+def test_memory_is_bounded(env):
+    """A snapshot that would need more is an error, and not the end of the process, wherever it ends."""
+    found, printed = child(bounded)
+    check(len(found) > 2, f"{found}")
+    equal((set(found[:-1]), printed), ({errno.ENOMEM}, ""))
 
 
 # -------------------------------------------------------- the process ---
