@@ -19,8 +19,8 @@ PARTS = re.compile(r"linux-(image|modules|binary)-\S+")
 # Of another architecture. To build with:
 DEVELOPMENT = """libc6-dev libbpf-dev libfuse3-dev libglib2.0-dev libmount-dev libcap-ng-dev
     libjson-glib-dev""".split()
-# and to run: what image.py looks for.
-RUN = """python3 bash dash busybox-static iproute2 mount util-linux fuse3 jq rsync bpftool coreutils
+# and to run: what image.py looks for. The shell of busybox-static would prefer its own programs.
+RUN = """python3 bash dash busybox iproute2 mount util-linux fuse3 jq rsync bpftool coreutils
     diffutils findutils grep sed mawk procps tar libgcc-s1""".split()
 UNPACKED = "unpacked"  # has the names of the packages that were
 

@@ -3,9 +3,9 @@
 """Runs the kernel tests on another kernel, in a virtual machine of qemu's software emulation, and
 prints TAP: each case is named PROGRAM: CASE.
 
-Usage: vm.py MACHINE (of machines.py), from meson, which gives the environment of the kernel tests. With WHOLE=1 all
-cases run, else those that shorter.txt does not leave out; with CASES="net:* perf:perf_link" of both
-only those of the Python tests.
+Usage: vm.py MACHINE (of machines.py), from meson, which gives the environment of the kernel tests.
+With WHOLE=1 all cases run, and on another architecture the unit tests, else those that shorter.txt
+does not leave out; with CASES="net:* perf:perf_link unit-*:*" of these only those that match.
 """
 import fnmatch
 import os
@@ -147,14 +147,19 @@ class Results:
                 self.tap.note("  " + line)
 
 
+def wanted(case):
+    """Whether CASES has it."""
+    patterns = os.environ.get("CASES", "*").split()
+    return any(fnmatch.fnmatchcase(case, pattern) for pattern in patterns)
+
+
 def chosen(program, name):
     """The functions of a test file that run, or None for all."""
     rows = [] if WHOLE else table("shorter.txt")
     text = (SOURCE / f"tests/kernel/cases/test_{program}.py").read_text()
     cases = re.findall(r"^def test_(\w+)\(", text, re.M)
-    only = os.environ.get("CASES", "*").split()
     left = [case for case in cases if listed(rows, name, f"{program}: {case}") is None
-            and any(fnmatch.fnmatchcase(f"{program}:{case}", pattern) for pattern in only)]
+            and wanted(f"{program}:{case}")]
     return None if left == cases else [f"test_{case}" for case in left]
 
 
@@ -178,11 +183,23 @@ def programs(image, python, machine):
                           "env": {}})
     for name in os.environ["RANDOM_TESTERS"].split(","):
         label = f"random-{name}"
-        if only or "CASES" in os.environ:
+        if only or not wanted(f"{label}:all"):
             continue
         if WHOLE or listed(table("shorter.txt"), machine, f"{label}: all") is None:
             command = [str(image.within(os.environ["RANDOM_PROGRAM"])), name]
             found.append({"name": label, "command": command, "env": {}})
+    return found
+
+
+def unit_tests(image):
+    """More programs of the plan: all of another architecture, where no other test runs them."""
+    found = []
+    other = WHOLE and ROOT != pathlib.Path("/")
+    for path in os.environ["UNIT_PROGRAMS"].split(",") if other else []:
+        name = f"unit-{pathlib.Path(path).name.removeprefix('test-')}"
+        if wanted(f"{name}:all"):
+            image.program(path)
+            found.append({"name": name, "command": [str(image.within(path)), "--tap"], "env": {}})
     return found
 
 
@@ -211,7 +228,8 @@ def make_image(kernel, name, place):
     # Python may write what it compiles: only the first that imports a file waits for that.
     env.pop("PYTHONDONTWRITEBYTECODE", None)
     image.program(os.environ["RANDOM_PROGRAM"])
-    image.plan({"env": env, "limit": PROGRAM, "programs": programs(image, python, name)})
+    image.plan({"env": env, "limit": PROGRAM,
+                "programs": unit_tests(image) + programs(image, python, name)})
     image.pack(place / "initramfs")
     return place / "initramfs"
 
