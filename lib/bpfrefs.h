@@ -1079,7 +1079,7 @@ struct bpfrefs_change *bpfrefs_change_new(struct bpfrefs_ctx *ctx,
 void bpfrefs_change_free(struct bpfrefs_change *change);
 /** Returns the number that bpfrefs_change_new() got. */
 uint64_t bpfrefs_change_number(const struct bpfrefs_change *change);
-/** Returns how many items bpfrefs_change_each() has. It can be 0. */
+/** Returns how many items bpfrefs_select_changes() has. It can be 0. */
 size_t bpfrefs_change_count(const struct bpfrefs_change *change);
 /** Returns the number of bytes of memory that a change takes. */
 size_t bpfrefs_change_bytes(const struct bpfrefs_change *change);
@@ -1092,7 +1092,7 @@ enum bpfrefs_change_type {
 	BPFREFS_CHANGE_COVERAGE, /**< a class is read more or less completely than before */
 };
 
-/** An item of a change. Borrowed, and valid only while the callback runs. */
+/** An item of a change. Valid until the next item. */
 struct bpfrefs_change_item {
 	size_t size;			    /**< the size of this structure in the library */
 	enum bpfrefs_change_type type;	    /**< what it reports */
@@ -1108,14 +1108,18 @@ struct bpfrefs_change_item {
 	size_t length; /**< the length of @ref text in bytes */
 };
 
-/** The callback of bpfrefs_change_each(), called with one item. */
-typedef int (*bpfrefs_change_fn)(const struct bpfrefs_change_item *item, void *data);
 /**
- * Calls @p fn for each item of a change, until @p fn returns non-zero: references by target, class
- * and text, then objects, then classes.
- * @return what @p fn returned last, or 0
+ * Selects the items of a change: references by target, class and text, then objects, then classes. Of
+ * the filter apply @ref bpfrefs_filter.kinds and @ref bpfrefs_filter.object to the object of an item,
+ * @ref bpfrefs_filter.states to its state now, so that they select changes of states alone, and @ref
+ * bpfrefs_filter.class_.
+ * @param change the change, which must exist longer than the selection
  */
-int bpfrefs_change_each(const struct bpfrefs_change *change, bpfrefs_change_fn fn, void *data);
+int bpfrefs_select_changes(const struct bpfrefs_change *change, const struct bpfrefs_filter *filter,
+			   struct bpfrefs_selection **selection);
+/** Returns the next item, valid until the next call; NULL at the end, or if items are others. */
+const struct bpfrefs_change_item *bpfrefs_next_change(struct bpfrefs_selection *selection);
+
 /**
  * Writes the lines of `.bpf/events` for a sequence of changes. What one of them added and a later
  * one removed is left out, as is a state that is the same at the end as before.

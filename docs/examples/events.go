@@ -8,13 +8,6 @@ package main
 #include <bpfrefs.h>
 #include <poll.h>
 
-extern int logItem(struct bpfrefs_change_item *item, void *data);
-
-static int each(const struct bpfrefs_change *change)
-{
-	return bpfrefs_change_each(change, (bpfrefs_change_fn)logItem, NULL);
-}
-
 static void wait(const struct bpfrefs_monitor *monitor)
 {
 	struct pollfd fd = { .fd = bpfrefs_monitor_fd(monitor), .events = POLLIN };
@@ -29,21 +22,23 @@ import (
 	"fmt"
 	"log"
 	"syscall"
-	"unsafe"
 )
 
 var words = []string{"added", "removed", "state", "coverage"}
-
-//export logItem
-func logItem(item *C.struct_bpfrefs_change_item, _ unsafe.Pointer) C.int {
-	fmt.Printf("msg=%s text=%q\n", words[item._type], C.GoStringN(item.text, C.int(item.length)))
-	return 0
-}
 
 func check(err C.int) {
 	if err < 0 {
 		log.Fatalln("events:", syscall.Errno(-err))
 	}
+}
+
+func logItems(change *C.struct_bpfrefs_change) {
+	var items *C.struct_bpfrefs_selection
+	check(C.bpfrefs_select_changes(change, nil, &items))
+	for item := C.bpfrefs_next_change(items); item != nil; item = C.bpfrefs_next_change(items) {
+		fmt.Printf("msg=%s text=%q\n", words[item._type], C.GoStringN(item.text, C.int(item.length)))
+	}
+	C.bpfrefs_selection_free(items)
 }
 
 func main() {
@@ -55,7 +50,7 @@ func main() {
 	for fmt.Println("msg=ready"); ; C.bpfrefs_change_free(change) {
 		C.wait(monitor)
 		if check(C.bpfrefs_monitor_next(monitor, &change)); change != nil {
-			check(C.each(change))
+			logItems(change)
 		}
 	}
 }

@@ -369,6 +369,7 @@ struct bpfrefs_change *bpfrefs_change_new(struct bpfrefs_ctx *ctx,
 	change->lines = g_array_new(FALSE, FALSE, sizeof(struct line_change));
 	change->objects = g_array_new(FALSE, FALSE, sizeof(struct object_change));
 	change->gaps = g_array_new(FALSE, FALSE, sizeof(struct gap_change));
+	change->classes = g_array_ref(snap->classes);
 	g_array_set_clear_func(change->gaps, gap_change_clear);
 	compare_lines(change, then, now, carried);
 	compare_objects(ctx, change, then, now, snap);
@@ -388,6 +389,7 @@ void bpfrefs_change_free(struct bpfrefs_change *change)
 	g_array_unref(change->lines);
 	g_array_unref(change->objects);
 	g_array_unref(change->gaps);
+	g_array_unref(change->classes);
 	g_free(change);
 }
 

@@ -59,6 +59,7 @@ struct bpfrefs_change {
 	GArray *lines;	 /* struct line_change, sorted */
 	GArray *objects; /* struct object_change, sorted by key */
 	GArray *gaps;	 /* struct gap_change, in output order */
+	GArray *classes; /* those of the snapshot; a reference */
 };
 
 /* What these functions do is in bpfrefs.h. */

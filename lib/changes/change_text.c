@@ -7,6 +7,8 @@
 
 #include <string.h>
 
+#include "snapshot/select.h"
+
 /* A sequence of changes, oldest first. */
 struct changes {
 	const struct bpfrefs_change *const *changes;
@@ -236,70 +238,115 @@ int bpfrefs_changes_to_text(const struct bpfrefs_change *const *changes, size_t 
 
 /* --------------------------------------------------------------- items --- */
 
-static int each_line(const struct bpfrefs_change *change, bpfrefs_change_fn fn, void *data)
+struct items {
+	const struct bpfrefs_change *change;
+	struct bpfrefs_change_item item; /* the last one that was returned */
+};
+
+static struct bpfrefs_change_item item_of_line(const struct bpfrefs_change *change,
+					       const struct line_change *one)
 {
-	int stop = 0;
-
-	for (guint i = 0; !stop && i < change->lines->len; i++) {
-		const struct line_change *one =
-			&g_array_index(change->lines, struct line_change, i);
-		struct bpfrefs_change_item item = {
-			.size = sizeof(item),
-			.type = one->sign > 0 ? BPFREFS_CHANGE_ADDED : BPFREFS_CHANGE_REMOVED,
-			.key = one->line.target,
-			.class_ = one->line.class_,
-			.text = change->text->str + one->line.at,
-			.length = one->line.length,
-		};
-
-		/* One that a gap hid for a while was not removed, and is not new. */
-		if (one->sign < 0 || !one->line.hidden)
-			stop = fn(&item, data);
-	}
-	return stop;
+	return (struct bpfrefs_change_item){
+		.size = sizeof(struct bpfrefs_change_item),
+		.type = one->sign > 0 ? BPFREFS_CHANGE_ADDED : BPFREFS_CHANGE_REMOVED,
+		.key = one->line.target,
+		.class_ = one->line.class_,
+		.text = change->text->str + one->line.at,
+		.length = one->line.length,
+	};
 }
 
-static int each_object(const struct bpfrefs_change *change, bpfrefs_change_fn fn, void *data)
+static struct bpfrefs_change_item item_of_object(const struct bpfrefs_change *change,
+						 const struct object_change *one)
 {
-	int stop = 0;
-
-	for (guint i = 0; !stop && i < change->objects->len; i++) {
-		const struct object_change *one =
-			&g_array_index(change->objects, struct object_change, i);
-		struct bpfrefs_change_item item = {
-			.size = sizeof(item),
-			.type = BPFREFS_CHANGE_STATE,
-			.key = one->key,
-			.before = one->before,
-			.after = one->after,
-			.text = change->text->str + one->at,
-			.length = one->length - 1,
-		};
-
-		stop = fn(&item, data);
-	}
-	return stop;
+	return (struct bpfrefs_change_item){
+		.size = sizeof(struct bpfrefs_change_item),
+		.type = BPFREFS_CHANGE_STATE,
+		.key = one->key,
+		.before = one->before,
+		.after = one->after,
+		.text = change->text->str + one->at,
+		.length = one->length - 1,
+	};
 }
 
-int bpfrefs_change_each(const struct bpfrefs_change *change, bpfrefs_change_fn fn, void *data)
+static struct bpfrefs_change_item item_of_gap(const struct gap_change *one)
 {
-	int stop = each_line(change, fn, data);
+	const char *text = one->after ? one->after : "complete";
 
-	if (!stop)
-		stop = each_object(change, fn, data);
-	for (guint i = 0; !stop && i < change->gaps->len; i++) {
-		const struct gap_change *one = &g_array_index(change->gaps, struct gap_change, i);
-		const char *text = one->after ? one->after : "complete";
-		struct bpfrefs_change_item item = {
-			.size = sizeof(item),
-			.type = BPFREFS_CHANGE_COVERAGE,
-			.key.kind = BPFREFS_KIND_NONE,
-			.class_ = one->class_,
-			.text = text,
-			.length = strlen(text),
-		};
+	return (struct bpfrefs_change_item){
+		.size = sizeof(struct bpfrefs_change_item),
+		.type = BPFREFS_CHANGE_COVERAGE,
+		.key.kind = BPFREFS_KIND_NONE,
+		.class_ = one->class_,
+		.text = text,
+		.length = strlen(text),
+	};
+}
 
-		stop = fn(&item, data);
+static int begin(struct bpfrefs_selection *selection, const void *change)
+{
+	struct items *items = selection->state = g_new0(struct items, 1);
+
+	items->change = change;
+	return 0;
+}
+
+static const void *next(struct bpfrefs_selection *selection)
+{
+	struct items *items = selection->state;
+	const struct bpfrefs_change *change = items->change;
+	const struct line_change *line;
+	size_t at = selection->at++;
+
+	/* One that a gap hid for a while was not removed, and is not new. */
+	for (; at < change->lines->len; at = selection->at++) {
+		line = &g_array_index(change->lines, struct line_change, at);
+		if (line->sign < 0 || !line->line.hidden) {
+			items->item = item_of_line(change, line);
+			return &items->item;
+		}
 	}
-	return stop;
+	at -= change->lines->len;
+	if (at < change->objects->len) {
+		items->item = item_of_object(
+			change, &g_array_index(change->objects, struct object_change, at));
+		return &items->item;
+	}
+	at -= change->objects->len;
+	if (at >= change->gaps->len)
+		return NULL;
+	items->item = item_of_gap(&g_array_index(change->gaps, struct gap_change, at));
+	return &items->item;
+}
+
+/* Only an item about an object has a kind, only one about its state has that. */
+static bool matches(const struct bpfrefs_selection *selection, const void *data)
+{
+	const struct bpfrefs_change_item *item = data;
+	unsigned int states = selection->filter.states;
+
+	if (states && (item->type != BPFREFS_CHANGE_STATE || !(states & 1u << item->after)))
+		return false;
+	return select_key(selection, item->key) && select_class(selection, item->class_);
+}
+
+int bpfrefs_select_changes(const struct bpfrefs_change *change, const struct bpfrefs_filter *filter,
+			   struct bpfrefs_selection **out)
+{
+	static const struct select_question question = {
+		.item = SELECT_CHANGE,
+		.members = SELECT_BY_KIND | SELECT_BY_STATE | SELECT_BY_KEY | SELECT_BY_CLASS,
+		.begin = begin,
+		.next = next,
+		.matches = matches,
+		.clear = g_free,
+	};
+
+	return select_new(&question, NULL, change->classes, filter, change, out);
+}
+
+const struct bpfrefs_change_item *bpfrefs_next_change(struct bpfrefs_selection *selection)
+{
+	return select_next(selection, SELECT_CHANGE);
 }

@@ -385,11 +385,10 @@ TEST_HISTORY(gap_after_the_open)
 
 /* ---------------------------------------------------------------- items --- */
 
-static int add_item(const struct bpfrefs_change_item *item, void *data)
+static void add_item(GString *out, const struct bpfrefs_change_item *item)
 {
 	static const char signs[] = { '+', '-', '!', '#' };
 	char key[BPFREFS_KEY_MAX];
-	GString *out = data;
 
 	g_assert_cmpuint(item->size, ==, sizeof(*item));
 	g_string_append_printf(out, "%c", signs[item->type]);
@@ -404,28 +403,30 @@ static int add_item(const struct bpfrefs_change_item *item, void *data)
 		g_string_append_printf(out, " %zu", item->length);
 	g_assert_null(memchr(item->text, '\n', item->length));
 	g_string_append_c(out, '\n');
-	return 0;
 }
 
-static char *items_of(const struct bpfrefs_change *change)
+static char *items_of(const struct bpfrefs_change *change, const struct bpfrefs_filter *filter)
 {
 	GString *out = g_string_new(NULL);
+	const struct bpfrefs_change_item *item;
+	selection_auto *items = NULL;
 
-	g_assert_cmpint(bpfrefs_change_each(change, add_item, out), ==, 0);
+	g_assert_cmpint(bpfrefs_select_changes(change, filter, &items), ==, 0);
+	while ((item = bpfrefs_next_change(items)))
+		add_item(out, item);
 	return g_string_free(out, FALSE);
-}
-
-static int stop_at_once(const struct bpfrefs_change_item *item, void *data)
-{
-	(*(int *)data)++;
-	return item->type == BPFREFS_CHANGE_ADDED ? 7 : 0;
 }
 
 TEST_HISTORY(items)
 {
 	g_autofree char *first = NULL, *second = NULL;
 	const struct bpfrefs_change *change;
-	int calls = 0;
+	struct bpfrefs_filter pins = { .size = sizeof(pins), .class_ = "pin" };
+	struct bpfrefs_filter risk = { .size = sizeof(risk),
+				       .states = 1u << BPFREFS_STATE_AT_RISK };
+	struct bpfrefs_filter pid = { .size = sizeof(pid), .pid = 1 };
+	g_autofree char *pinned = NULL, *risky = NULL;
+	struct bpfrefs_selection *none;
 
 	begin(state);
 	now.third = true;
@@ -433,14 +434,17 @@ TEST_HISTORY(items)
 	now.used_by_pinned = true;
 	g_free(step(state));
 	change = g_queue_peek_tail(&state->changes);
-	first = items_of(change);
+	first = items_of(change, NULL);
 	g_assert_cmpstr(first, ==,
 			"+ map/2 fd 53\n+ map/3 fd 53\n+ map/3 prog 48\n+ prog/4 pin 50\n"
 			"! map/3 held at-risk\n");
 	g_assert_cmpuint(bpfrefs_change_count(change), ==, 5);
 	g_assert_cmpuint(bpfrefs_change_number(change), ==, 1);
-	g_assert_cmpint(bpfrefs_change_each(change, stop_at_once, &calls), ==, 7);
-	g_assert_cmpint(calls, ==, 1);
+	pinned = items_of(change, &pins);
+	g_assert_cmpstr(pinned, ==, "+ prog/4 pin 50\n");
+	risky = items_of(change, &risk);
+	g_assert_cmpstr(risky, ==, "! map/3 held at-risk\n");
+	g_assert_cmpint(bpfrefs_select_changes(change, &pid, &none), ==, -EINVAL);
 	now.third = false;
 	now.gap = 2;
 	g_free(step(state));
@@ -448,7 +452,7 @@ TEST_HISTORY(items)
 	now.gap = 0;
 	g_free(step(state));
 	/* The gap hid a record, which is neither removed nor added. */
-	second = items_of(g_queue_peek_tail(&state->changes));
+	second = items_of(g_queue_peek_tail(&state->changes), NULL);
 	g_assert_cmpstr(second, ==, "# fd 8\n");
 }
 
@@ -469,7 +473,7 @@ static int next_items(struct bpfrefs_monitor *monitor, char **items)
 	struct bpfrefs_change *change;
 	int changed = bpfrefs_monitor_next(monitor, &change);
 
-	*items = change ? items_of(change) : NULL;
+	*items = change ? items_of(change, NULL) : NULL;
 	bpfrefs_change_free(change);
 	return changed;
 }
