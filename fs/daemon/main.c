@@ -228,11 +228,13 @@ int main(int argc, char **argv)
 	libbpf_set_print(print_libbpf);
 	options_init(&options);
 	err = options_read(&options, argc, argv, &why);
-	if (!err && !options.version)
+	if (!err && !options.version && !options.help)
 		err = check_options(&options, &why);
 	if (err) {
 		complain(why);
 		code = EXIT_FAILURE;
+	} else if (options.help) {
+		fputs(options.help, stdout);
 	} else if (options.version) {
 		printf("bpfrefs %s\n", bpfrefs_version());
 	} else if (!options.fake && mount_and_serve(&options) != 0) {

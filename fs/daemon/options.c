@@ -183,6 +183,7 @@ void options_clear(struct options *options)
 	g_free(options->fs.source);
 	g_free(options->fs.mountpoint);
 	g_free(options->mount_ns);
+	g_free(options->help);
 }
 
 /* The last -N counts. */
@@ -224,7 +225,7 @@ static int take_arguments(struct options *options, char **rest, char **why)
 {
 	guint count = rest ? g_strv_length(rest) : 0;
 
-	if (options->version)
+	if (options->version || options->help)
 		return 0;
 	if (count < 1 || count > 2)
 		return refuse(why, "usage: bpfrefs [OPTIONS] [SOURCE] MOUNTPOINT (see --help)");
@@ -244,21 +245,29 @@ static int take_source(struct options *options, const char *name, char **why)
 	return refuse(why, "--source=%s: the value must be auto, bpf or proc", name);
 }
 
+static const char summary[] =
+	"Mounts at MOUNTPOINT a mirror of SOURCE, a directory of a bpffs (" DEFAULT_SOURCE " if\n"
+	"left out). A virtual tree .bpf in its root shows for every map, program, link and\n"
+	"BTF in the kernel what keeps it alive. See bpfrefs(8) and bpfrefs(5).";
+
 static int read_own(struct options *options, int argc, char **argv, char **why)
 {
 	g_auto(GStrv) lists = NULL, rest = NULL;
 	g_autofree char *source = NULL;
-	gboolean foreground = FALSE, version = FALSE, mount_bpffs = FALSE;
+	gboolean foreground = FALSE, version = FALSE, help = FALSE, mount_bpffs = FALSE;
+	/* each sentence as in bpfrefs(8): tests/kernel/cases/test_session.py */
 	const GOptionEntry entries[] = {
-		{ "options", 'o', 0, G_OPTION_ARG_FILENAME_ARRAY, &lists,
-		  "Mount options, see bpfrefs(8)", "LIST" },
-		{ "foreground", 'f', 0, G_OPTION_ARG_NONE, &foreground, "Stay in the foreground",
+		{ "foreground", 'f', 0, G_OPTION_ARG_NONE, &foreground, "Stay in the foreground.",
 		  NULL },
+		{ "options", 'o', 0, G_OPTION_ARG_FILENAME_ARRAY, &lists,
+		  "Use these mount options, separated by commas.", "LIST" },
 		{ "source", 0, 0, G_OPTION_ARG_STRING, &source,
-		  "Where facts come from: auto, bpf or proc", "NAME" },
+		  "Take the facts from NAME: auto, bpf or proc.", "NAME" },
 		{ "mount-bpffs", 0, 0, G_OPTION_ARG_NONE, &mount_bpffs,
-		  "Mount a bpffs on SOURCE if it is not on one", NULL },
-		{ "version", 'V', 0, G_OPTION_ARG_NONE, &version, "Show the version", NULL },
+		  "If SOURCE is not on a bpffs, mount a new one there first.", NULL },
+		{ "version", 'V', 0, G_OPTION_ARG_NONE, &version, "Print the version.", NULL },
+		{ "help", 'h', 0, G_OPTION_ARG_NONE, &help, "Print a summary of the options.",
+		  NULL },
 		{ G_OPTION_REMAINING, 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &rest, NULL, NULL },
 		{ NULL }
 	};
@@ -266,12 +275,13 @@ static int read_own(struct options *options, int argc, char **argv, char **why)
 	g_autoptr(GError) error = NULL;
 	int err = 0;
 
-	g_option_context_set_summary(context, "Shows what keeps every BPF object alive, in a file "
-					      "system over the bpffs directory SOURCE\n"
-					      "(" DEFAULT_SOURCE " when left out).");
+	g_option_context_set_help_enabled(context, FALSE); /* its words are not ours */
+	g_option_context_set_summary(context, summary);
 	g_option_context_add_main_entries(context, entries, NULL);
 	if (!g_option_context_parse(context, &argc, &argv, &error))
 		return refuse(why, "%s", error->message);
+	if (help)
+		options->help = g_option_context_get_help(context, TRUE, NULL);
 	options->foreground = foreground;
 	options->version = version;
 	options->mount_bpffs = mount_bpffs;

@@ -13,11 +13,12 @@ struct options {
 	bool helper;	/* called as a helper of mount(8), whose exit codes are to be used */
 	bool fake;	/* -f of mount(8): do everything but the mount */
 	char *mount_ns; /* -N of mount(8) */
+	char *help;	/* what --help prints */
 };
 
 /*
- * Parses a command line. Returns 0, or -EINVAL and an owned message in *why. With --help it
- * prints the help and exits. options_clear() frees the strings of @options.
+ * Parses a command line. Returns 0, or -EINVAL and an owned message in *why. options_clear() frees
+ * the strings of @options.
  */
 int options_read(struct options *options, int argc, char **argv, char **why);
 /* Parses one list of -o, in which a backslash escapes a comma. Unit tests call it too. */

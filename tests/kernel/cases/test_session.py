@@ -351,6 +351,21 @@ def test_mount_helper(env):
     must(tool("umount"), env.mnt)
 
 
+def test_help(env):
+    """Each sentence of --help is in bpfrefs(8), and each option of the one is in the other."""
+    page = (pathlib.Path(__file__).resolve().parents[3] / "docs/bpfrefs.8.rst").read_text()
+    page = " ".join(re.sub(r"[*`\\]+", "", page).split())
+    options = page.split(" OPTIONS ===")[1].split(" Mount options ---")[0]
+    code, out, err = run(env.bpfrefs, "--help")
+    equal((code, err), (0, ""))
+    found = re.findall(r"(?m)^  (?:-\w, )?(--[\w-]+)(?:=[A-Z]+)?  +(\S.*\.)$", out)
+    check(len(found) == 6, out)
+    equal({name for name, _ in found}, set(re.findall(r"--[\w-]+", options)) - {"--"}, options)
+    summary = " ".join(out.split("\n\n")[1].split()).removeprefix("Mounts").rsplit(" See ", 1)[0]
+    for sentence in [text for _, text in found] + re.split(r"(?<=\.) (?=[A-Z])", summary):
+        check(sentence in page, f"{sentence!r} is not in bpfrefs(8)")
+
+
 def test_remount_after_a_crash_while_a_reader_waits(env):
     daemon = env.daemon()
     reader = subprocess.Popen([tool("sleep"), "30"], cwd=daemon.mnt)
