@@ -27,6 +27,7 @@ NAMES = {
     "bpfrefs_gaps": {"class"},
     "bpfrefs_scan_seconds": set(), "bpfrefs_keeps": {"mode"}, "bpfrefs_build_info": {"version"},
 }
+PACKAGING = pathlib.Path(__file__).resolve().parents[3] / "docs/packaging"
 NAME = r"[a-zA-Z_:][a-zA-Z0-9_:]*"
 LABEL = r'([a-zA-Z_][a-zA-Z0-9_]*)="((?:[^"\\\n]|\\[\\"n])*)"'
 SAMPLE = re.compile(rf"({NAME})(?:{{((?:{LABEL})(?:,{LABEL})*)}})? (NaN|[0-9]+(?:\.[0-9]+)?)")
@@ -93,6 +94,22 @@ def test_names_and_format(env):
     version = must(env.bpfrefs, "--version").split()[1]
     equal(samples["bpfrefs_build_info", frozenset({("version", version)})], 1)
     check(0 < samples["bpfrefs_scan_seconds", frozenset()] < 600, "scan_seconds")
+
+
+def test_dashboard_and_rules_name_these(env):
+    """Each metric and label value of the dashboard and of the rules is one of the file's; the dashboard shows
+    what the rules alert to."""
+    text = env.daemon().read("metrics/bpfrefs.prom")
+    announced = set(re.findall(r"(?m)^# TYPE (\w+) ", text))
+    named = {}
+    for name in ("bpfrefs.dashboard.json", "bpfrefs.rules.yml", "bpfrefs.rules.test.yml"):
+        wanted = (PACKAGING / name).read_text()
+        named[name] = set(re.findall(r"\bbpfrefs_\w+", wanted))
+        check(named[name] and named[name] <= announced, f"{name}: {named[name] - announced} of {announced}")
+        states = set(re.findall(r'\bstate=~?\\?"([\w|-]+)', wanted))
+        check(states and {state for some in states for state in some.split("|")} <= STATES, f"{name}: {states}")
+    missing = named["bpfrefs.rules.yml"] - named["bpfrefs.dashboard.json"]
+    check(not missing, f"not in the dashboard: {missing}")
 
 
 def test_same_as_other_files(env):
