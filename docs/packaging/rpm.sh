@@ -22,12 +22,16 @@ mkdir -m 0700 "$work" "$work/SOURCES" "$work/SPECS"
 trap 'rm -rf "$work"' EXIT
 git archive --prefix="bpfrefs-$version/" HEAD | xz >"$work/SOURCES/bpfrefs-$version.tar.xz"
 git show HEAD:docs/packaging/bpfrefs.spec | sed "s/@VERSION@/$version/" >"$work/SPECS/bpfrefs.spec"
-# Debian has these macros in no package.
+# Debian has these macros in no package; systemd's call its helper just so.
+helper=/usr/lib/systemd/systemd-update-helper
+scriptlet() { echo "systemd_$1() if [ \$1 $2 ] && [ -x $helper ]; then $helper $3 %1 || :; fi"; }
 if rpm --eval '%{?_unitdir}' | grep -q .; then
 	set --
 else
-	set -- --nodeps --define '_unitdir /usr/lib/systemd/system' --define 'systemd_post() %{nil}' \
-		--define 'systemd_preun() %{nil}' --define 'systemd_postun_with_restart() %{nil}'
+	set -- --nodeps --define '_unitdir /usr/lib/systemd/system' \
+		--define "$(scriptlet post '-eq 1' install-system-units)" \
+		--define "$(scriptlet preun '-eq 0' remove-system-units)" \
+		--define "$(scriptlet postun_with_restart '-ge 1' mark-restart-system-units)"
 fi
 rpmbuild --define "_topdir $work" --define 'use_source_date_epoch_as_buildtime 1' \
 	--define 'clamp_mtime_to_source_date_epoch 1' --define '_buildhost bpfrefs' "$@" -ba "$work/SPECS/bpfrefs.spec"
