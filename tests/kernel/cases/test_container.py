@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The daemon as docs/packaging/kubernetes.yaml runs it: with its namespaces, volumes, propagation of
-mounts, read-only root, probes and memory limit. The node is the mount namespace of the test; the
-image is made of this machine's /usr and this build."""
+mounts, read-only root, probes and memory limit; and as kubernetes-narrow.yaml does, with its
+capabilities. The node is the mount namespace of the test. The image is made of this machine's /usr and
+this build, or IMAGE is its root: `make check-container` builds that from docs/packaging/Containerfile."""
 import os
 import pathlib
 import signal
@@ -10,44 +11,61 @@ import subprocess
 import sys
 import time
 
-from harness import MNT_DETACH, PATIENCE, Skip, check, equal, eventually, is_mounted, main, mount, umount
+from harness import MNT_DETACH, PATIENCE, Skip, check, equal, eventually, is_mounted, main, mount, tool, umount
 
-MANIFEST = pathlib.Path(__file__).resolve().parents[3] / "docs/packaging/kubernetes.yaml"
+PACKAGING = pathlib.Path(__file__).resolve().parents[3] / "docs/packaging"
+IMAGE = os.environ.get("IMAGE")
 NODE, MS_SHARED = "/run/bpfrefs/mnt", 1 << 20
 PROPAGATION = {"Bidirectional": "rshared", "HostToContainer": "rslave", None: "rprivate"}
 # As a runtime does it: the volumes that are shared stay peers of the node's mounts.
 RUN = """
+{image}
+mount -t proc proc proc
+mount -t sysfs sys sys
+mount --rbind /dev dev
+{volumes}
+mount -o remount,bind,ro .
+pivot_root . mnt
+umount -l mnt
+"""
+FROM_HERE = """
 mount -t tmpfs image "$root"
 cd "$root"
 for name in bin sbin lib lib32 lib64 usr etc; do
 	if [ -L /$name ]; then cp -P /$name $name; elif [ -d /$name ]; then mkdir $name; mount --rbind /$name $name; fi
 done
-mkdir -p proc sys dev run tmp old ".$build"
-mount -t proc proc proc
-mount -t sysfs sys sys
-mount --rbind /dev dev
+mkdir -p proc sys dev run tmp mnt ".$build"
 mount --bind "$build" ".$build"
-{volumes}
-mount -o remount,bind,ro .
-pivot_root . old
-umount -l old
 export PATH="$programs:/usr/sbin:/usr/bin:/sbin:/bin"
+"""
+# As a runtime does it: a layer for what is written, here the places to mount on.
+FROM_IMAGE = """
+mount -t tmpfs layer "$root"
+mkdir "$root/upper" "$root/work" "$root/merged"
+mount -t overlay -o "lowerdir=$IMAGE,upperdir=$root/upper,workdir=$root/work" image "$root/merged"
+cd "$root/merged"
+export PATH=/usr/sbin:/usr/bin:/sbin:/bin
+unset LD_LIBRARY_PATH
 """
 
 
-def manifest():
+def manifest(name="kubernetes"):
     try:
         import yaml  # pylint: disable=import-outside-toplevel
     except ImportError as error:
         raise Skip("python3-yaml is not installed") from error
-    return yaml.safe_load(MANIFEST.read_text())["spec"]["template"]["spec"]
+    return yaml.safe_load((PACKAGING / f"{name}.yaml").read_text())["spec"]["template"]["spec"]
 
 
 def volumes(pod):
     """The commands that mount the volumes of the one container."""
-    host = {volume["name"]: volume["hostPath"] for volume in pod["volumes"]}
+    host = {volume["name"]: volume.get("hostPath") for volume in pod["volumes"]}
     for volume in pod["containers"][0]["volumeMounts"]:
-        path, target = host[volume["name"]]["path"], "." + volume["mountPath"]
+        target = "." + volume["mountPath"]
+        if not host[volume["name"]]:
+            yield f"mkdir -p {target}; mount -t tmpfs empty {target}"
+            continue
+        path = host[volume["name"]]["path"]
         if host[volume["name"]]["type"] == "DirectoryOrCreate":
             os.makedirs(path, exist_ok=True)
         yield f"mkdir -p {target}; mount --rbind {path} {target}"
@@ -71,13 +89,23 @@ def memory_cgroup(env, limit):
     return group
 
 
+def privileges(container):
+    """The command that leaves what the runtime gives a container of these capabilities."""
+    context = container["securityContext"]
+    if context.get("privileged"):
+        return []
+    equal(context["capabilities"]["drop"], ["ALL"])
+    names = "".join(f",+{name.lower()}" for name in context["capabilities"]["add"])
+    return [tool("setpriv"), f"--bounding-set=-all{names}", "--inh-caps=-all"]
+
+
 class Container:
     def __init__(self, env, pod, group=None):
         self.spec = pod["containers"][0]
         root = env.tmp / "image"
         root.mkdir(exist_ok=True)
         build = pathlib.Path(env.bpfrefs).parents[1]
-        script = "set -eu\n" + RUN.format(volumes="\n".join(volumes(pod))) + 'exec "$@"\n'
+        script = "set -eu\n" + RUN.format(image=FROM_IMAGE if IMAGE else FROM_HERE, volumes="\n".join(volumes(pod))) + 'exec "$@"\n'
         if group:
             script = f"echo $$ >{group}/cgroup.procs\n" + script
         environ = dict(os.environ, root=str(root), build=str(build), programs=os.path.dirname(env.bpfrefs))
@@ -87,7 +115,7 @@ class Container:
         with open(self.log, "ab") as log:
             self.process = subprocess.Popen(
                 ["unshare", "--mount", "--propagation", "unchanged", "sh", "-c", script, "sh",
-                 *self.spec["command"]], env=environ, stdout=log, stderr=log)
+                 *privileges(self.spec), *self.spec["command"]], env=environ, stdout=log, stderr=log)
         env.cleanup(self.end)
 
     def probe(self, name):
@@ -147,6 +175,31 @@ def test_node_sees_the_mount(env):
     equal([reader.wait(60) for reader in readers], [0] * 32, "readers within the memory limit")
     container.end()
     check(not is_mounted(NODE), "the node still has the mount of a container that has ended")
+
+
+def test_narrow(env):
+    """With its capabilities alone it reads all classes; the mount is its own."""
+    pod = manifest("kubernetes-narrow")
+    check("mountPropagation: Bidirectional" not in (PACKAGING / "kubernetes-narrow.yaml").read_text(), "propagation")
+    node(env)
+    container = Container(env, pod)
+    eventually(lambda: check(container.probe("readinessProbe"), container.log.read_text()), 4 * PATIENCE)
+    check(container.probe("livenessProbe"), "liveness")
+    helper = env.helper()
+    array = helper.make("map", "array", name="of_the_node")
+    helper.do("pin", array.var, "/sys/fs/bpf/array")
+    time.sleep(1.1)  # max_age
+    check(not is_mounted(NODE), "the node sees the mount")
+    tree = pathlib.Path(f"/proc/{container.process.pid}/root{NODE}/.bpf")
+    status = (tree / "status").read_text()
+    classes = [line for line in status.splitlines() if line.startswith("class ")]
+    check(classes and all(line.endswith(" BPF walk: complete") for line in classes), status)
+    given = {f"cap_{name.lower()}" for name in pod["containers"][0]["securityContext"]["capabilities"]["add"]}
+    kept = set(status.split("\ncapabilities: ")[1].split("\n")[0].split(","))
+    check(kept and kept <= given, f"{kept} of {given}")
+    held = (tree / array.key / "holders").read_text()
+    check(f" pid={helper.pid} comm=mkobj " in held and " path=/sys/fs/bpf/array " in held, held)
+    container.end()
 
 
 def test_dead_and_hanging(env):
