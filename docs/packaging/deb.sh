@@ -1,20 +1,11 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-or-later
 # Builds the Debian packages from what is committed: deb.sh DIRECTORY, which gets the packages. The
-# same commit gives the same bytes (SOURCE_DATE_EPOCH is the commit's time).
+# same commit gives the same bytes (SOURCE_DATE_EPOCH is the commit's time). `.ci/install deb` installs what it needs.
 set -eu
 
 target=$(mkdir -p "$1" && cd "$1" && pwd)
 cd "$(dirname "$0")/../.."
-for package in build-essential debhelper dpkg-dev fakeroot lintian; do
-	dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null | grep -qx installed ||
-		missing="${missing-} $package"
-done
-if [ -n "${missing-}" ]; then
-	# shellcheck disable=SC2086 # a list of words
-	DEBIAN_FRONTEND=noninteractive apt-get -q -y --no-install-recommends install $missing
-fi
-
 version=$(sed -n "s/^  version: '\(.*\)',$/\1/p" meson.build)
 SOURCE_DATE_EPOCH=$(git log -1 --format=%ct)
 export SOURCE_DATE_EPOCH

@@ -53,7 +53,23 @@ contact() {
 	$as make
 	$as sudo make stop
 	! grep ' fuse.bpfrefs ' /proc/self/mountinfo || fail "make stop"
+	readme
 	installed
+}
+
+# The commands of README.md's "Install" that need no systemd; `make check` is the other parts.
+readme() {
+	# shellcheck disable=SC2016 # three backquotes of Markdown
+	sed -n '/^## Install/,$p' README.md | sed -n '/^```$/,/^```$/p' | grep -v '^```$\|systemctl\|make check' >/tmp/readme
+	grep 'make deb' /tmp/readme || fail "README.md installs no packages"
+	git config --global --add safe.directory '*'
+	while read -r line; do
+		yes | runuser -u builder -- env HOME=/home/builder sh -euxc "$line" || fail "README.md: $line"
+	done </tmp/readme
+	answers /run/bpfrefs || fail "the last command of README.md"
+	$as sudo make stop
+	[ -z "$(find . ! -user builder)" ] || fail "files of root's: $(find . ! -user builder | head)"
+	apt-get -q -y purge bpfrefs libbpfrefs0 libbpfrefs-dev
 }
 
 # `meson install` names each further step in a line that begins with two blanks.
