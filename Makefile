@@ -8,7 +8,7 @@ MARK = /run/bpfrefs-make-run.source
 # Under sudo all is built as the user who called it: `make` without sudo works afterwards, too.
 AS := $(shell .ci/caller $(BUILD))
 
-.PHONY: all run stop check lint format words check-vm check-distros check-prometheus check-sanitizers check-service fuzz fuzz-merge bench deb rpm dist
+.PHONY: all run stop check lint format words check-vm check-distros check-prometheus check-sanitizers check-service check-container check-rpm fuzz fuzz-merge bench deb rpm dist
 
 all:
 	@.ci/install
@@ -98,6 +98,16 @@ check-service: all
 	@meson test -C $(BUILD) --no-rebuild --setup=service --suite=service --print-errorlogs || true
 	@python3 tests/tools/summary.py $(BUILD) testlog-service.json
 
+# Builds docs/packaging/Containerfile by buildah(1), without a registry, and runs the image as the manifests
+# do; the manifests are checked against the API of Kubernetes by packages of npm.
+IMAGE ?= $(or $(XDG_CACHE_HOME),/var/cache)/bpfrefs-image
+check-container: all
+	@tests/tools/manifests.sh $(IMAGE)/npm docs/packaging/kubernetes.yaml docs/packaging/kubernetes-narrow.yaml
+	@tests/tools/image.sh $(IMAGE)
+	@rm -f $(BUILD)/meson-logs/testlog-service.json
+	@IMAGE=$(IMAGE)/root meson test -C $(BUILD) --no-rebuild --setup=service container capabilities --print-errorlogs || true
+	@python3 tests/tools/summary.py $(BUILD) testlog-service.json
+
 # Runs the whole suite in builds with sanitizers: `make check-sanitizers SANITIZE="clang:thread"`.
 check-sanitizers: all
 	@tests/tools/sanitizers.sh $(SANITIZE)
@@ -121,11 +131,16 @@ bench: all
 
 # Debian packages of what is committed, in $(BUILD)/deb.
 deb:
-	@docs/packaging/deb.sh $(BUILD)/deb
+	@.ci/install deb
+	@$(AS) docs/packaging/deb.sh $(BUILD)/deb
 
 # RPM packages of what is committed, in $(BUILD)/rpm.
 rpm:
 	@docs/packaging/rpm.sh $(BUILD)/rpm
+
+# Installs, uses and removes them in a root of its own.
+check-rpm: rpm
+	@tests/tools/rpms.sh $(BUILD)/rpm
 
 # The archive of a release, from what is committed: $(BUILD)/meson-dist. CHANGELOG.md has its version.
 dist: all

@@ -42,6 +42,7 @@ contact() {
 	home=/home/builder/bpfrefs
 	rm -rf $home
 	cp -r /src $home
+	rm -rf $home/build # of another part
 	chown -R builder: $home
 	cd $home
 	mount -t tmpfs run /run
