@@ -215,7 +215,7 @@ def make_image(kernel, name, place):
     for path in (SOURCE / "tests/kernel/cases").glob("*.py"):
         image.add(path)
     # an emulated processor does in 20 ms what another does in one
-    env = {"PATIENCE": "120", "CHURN_LIFE_US": "20000"}
+    env = {"PATIENCE": "120", "CHURN_LIFE_US": "20000", "ALONE": "1"}
     for key in os.environ["KERNEL_ENV"].split(","):
         value = os.environ[key]
         path = pathlib.Path(value)

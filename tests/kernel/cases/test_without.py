@@ -5,14 +5,16 @@ what the daemon finds for itself; elsewhere an option says so. The mirror and th
 and bpf(2) give is shown, and all else is reported as unknown."""
 import errno
 import os
+import pathlib
 import re
 import socket
 import sys
 
-from harness import check, compare, equal, eventually, fails, main
+from harness import Skip, check, compare, equal, eventually, fails, main
 from made import taken
 
 SO_ATTACH_BPF = 50
+JIT = pathlib.Path("/proc/sys/net/core/bpf_jit_enable")
 CLASS = re.compile(r"class (\w+): (procfs|bpf\(2\)): "
                    r"(complete|partial: \d.*|partial: \w.*|unavailable: \w.*)")
 # What procfs and bpf(2) give everywhere; the rest may be partial or unavailable, but not complete.
@@ -72,6 +74,30 @@ def test_what_is_shown(env):
     listed = {f"{kind}/{name}" for kind in ("map", "prog", "link")
               for name in os.listdir(daemon.tree / kind)}
     check({o.key for o in (array, prog, inner, outer, raw, link)} <= listed, f"{listed}")
+
+
+def reason(env):
+    status = env.daemon().pairs("status")
+    equal(status["source"], "proc")
+    return status["source_why"]
+
+
+def test_jit(env):
+    """Without a BPF JIT the programs do not load, and the reason says so."""
+    if not JIT.exists():
+        equal(reason(env), "this kernel has no BPF JIT")
+        return
+    before = JIT.read_text()
+    if "ALONE" not in os.environ:
+        raise Skip("others on this machine need the BPF JIT")
+    try:
+        JIT.write_text("0")
+    except OSError as error:
+        raise Skip("the BPF JIT is always on (CONFIG_BPF_JIT_ALWAYS_ON)") from error
+    try:
+        equal(reason(env), "the BPF JIT is off (sysctl net.core.bpf_jit_enable=1)")
+    finally:
+        JIT.write_text(before)
 
 
 def test_facts_that_a_kernel_does_not_give(env):

@@ -23,6 +23,7 @@ struct fields {
 	const struct btf *ours, *kernel;
 	GHashTable
 		*sized; /* "type:path" of those whose size the programs read from the relocation */
+	GHashTable *names; /* of the kernel's types */
 	GHashTable *parts; /* our structures of which the programs read members by relocations */
 	unsigned int same, absent;
 };
@@ -41,13 +42,33 @@ static const struct btf_type *resolve(const struct btf *btf, uint32_t id)
 	return type;
 }
 
-/* The name without a flavour (libbpf's bpf_core_essential_name_len()). */
-static bool names_match(const char *ours, const char *kernel)
+/* The ids of all types of a name, for each name. */
+static GHashTable *index_names(const struct btf *btf)
+{
+	GHashTable *names =
+		g_hash_table_new_full(g_str_hash, g_str_equal, NULL, (GDestroyNotify)g_array_unref);
+
+	for (uint32_t id = 1; id < btf__type_cnt(btf); id++) {
+		const char *name = name_of(btf, btf__type_by_id(btf, id)->name_off);
+		GArray *ids = g_hash_table_lookup(names, name);
+
+		if (!ids) {
+			ids = g_array_new(false, false, sizeof(id));
+			g_hash_table_insert(names, (char *)name, ids);
+		}
+		g_array_append_val(ids, id);
+	}
+	return names;
+}
+
+/* The kernel's types of a name of ours, which may have a flavour; NULL if there are none. */
+static const GArray *types_named(struct fields *fields, const char *ours)
 {
 	const char *flavour = strstr(ours, "___");
-	size_t len = flavour ? (size_t)(flavour - ours) : strlen(ours);
+	g_autofree char *name =
+		flavour ? g_strndup(ours, (size_t)(flavour - ours)) : g_strdup(ours);
 
-	return strlen(kernel) == len && strncmp(ours, kernel, len) == 0;
+	return g_hash_table_lookup(fields->names, name);
 }
 
 /* A member, also one in a member without a name; 0 if there is none. @bits: its size as a bitfield. */
@@ -158,14 +179,14 @@ static void check_field(struct fields *fields, uint32_t type_id, const char *pat
 {
 	const struct btf_type *type = btf__type_by_id(fields->ours, type_id);
 	const char *name = name_of(fields->ours, type->name_off), *reason;
+	const GArray *ids = types_named(fields, name);
 	bool found = false;
 
-	for (uint32_t id = 1; id < btf__type_cnt(fields->kernel); id++) {
-		const struct btf_type *theirs = btf__type_by_id(fields->kernel, id);
-		uint32_t our_id = type_id, kernel_id = id, bits = 0;
+	for (guint i = 0; ids && i < ids->len; i++) {
+		uint32_t our_id = type_id, kernel_id = g_array_index(ids, uint32_t, i), bits = 0;
+		const struct btf_type *theirs = btf__type_by_id(fields->kernel, kernel_id);
 
 		if (btf_kind(theirs) != btf_kind(type) ||
-		    !names_match(name, name_of(fields->kernel, theirs->name_off)) ||
 		    !follow(fields, path, &our_id, &kernel_id, &bits))
 			continue;
 		reason = difference(fields, our_id, kernel_id, true, sized);
@@ -263,6 +284,7 @@ void programs_check_fields(const void *elf, size_t size, const struct btf *ours,
 
 	g_assert(ext); /* which the compiler knows to end the program, unlike g_assert_nonnull() */
 	fields.sized = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+	fields.names = index_names(kernel);
 	fields.parts = g_hash_table_new(NULL, NULL);
 	each_relo(&fields, ext, note_sized);
 	each_relo(&fields, ext, note_parts);
@@ -270,5 +292,6 @@ void programs_check_fields(const void *elf, size_t size, const struct btf *ours,
 	g_test_message("%u fields as expected, %u not in this kernel", fields.same, fields.absent);
 	g_assert_cmpuint(fields.same, >, 500);
 	g_hash_table_unref(fields.sized);
+	g_hash_table_unref(fields.names);
 	g_hash_table_unref(fields.parts);
 }
