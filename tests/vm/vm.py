@@ -4,8 +4,8 @@
 prints TAP: each case is named PROGRAM: CASE.
 
 Usage: vm.py MACHINE (of machines.py), from meson, which gives the environment of the kernel tests.
-With WHOLE=1 all cases run, and on another architecture the unit tests, else those that shorter.txt
-does not leave out; with CASES="net:* perf:perf_link unit-*:*" of these only those that match.
+With WHOLE=1 all cases run, else those that shorter.txt does not leave out; with CASES="net:*
+perf:perf_link test-*:*" of both only those that match.
 """
 import fnmatch
 import os
@@ -163,6 +163,12 @@ def chosen(program, name):
     return None if left == cases else [f"test_{case}" for case in left]
 
 
+def alone(program, name):
+    """Whether a program runs whose cases cannot be chosen."""
+    rows = [] if WHOLE else table("shorter.txt")
+    return listed(rows, name, f"{program}: all") is None and wanted(f"{program}:all")
+
+
 def programs(image, python, machine):
     """The plan's programs."""
     found = []
@@ -176,30 +182,15 @@ def programs(image, python, machine):
         found.append({"name": name, "command": [str(word) for word in command], "env": {}})
     for path in os.environ["TEST_PROGRAMS"].split(","):
         name = pathlib.Path(path).name
-        patterns = os.environ.get("CASES", "*").split()
-        if not (only and name == "programs") and any(fnmatch.fnmatchcase(f"{name}:all", pattern) for pattern in patterns):
+        if not (only and name == "programs") and alone(name, machine):
             image.program(path)
             found.append({"name": name, "command": [str(image.within(path)), "--tap", "-k"],
                           "env": {}})
     for name in os.environ["RANDOM_TESTERS"].split(","):
         label = f"random-{name}"
-        if only or not wanted(f"{label}:all"):
-            continue
-        if WHOLE or listed(table("shorter.txt"), machine, f"{label}: all") is None:
+        if not only and alone(label, machine):
             command = [str(image.within(os.environ["RANDOM_PROGRAM"])), name]
             found.append({"name": label, "command": command, "env": {}})
-    return found
-
-
-def unit_tests(image):
-    """More programs of the plan: all of another architecture, where no other test runs them."""
-    found = []
-    other = WHOLE and ROOT != pathlib.Path("/")
-    for path in os.environ["UNIT_PROGRAMS"].split(",") if other else []:
-        name = f"unit-{pathlib.Path(path).name.removeprefix('test-')}"
-        if wanted(f"{name}:all"):
-            image.program(path)
-            found.append({"name": name, "command": [str(image.within(path)), "--tap"], "env": {}})
     return found
 
 
@@ -229,7 +220,7 @@ def make_image(kernel, name, place):
     env.pop("PYTHONDONTWRITEBYTECODE", None)
     image.program(os.environ["RANDOM_PROGRAM"])
     image.plan({"env": env, "limit": PROGRAM,
-                "programs": unit_tests(image) + programs(image, python, name)})
+                "programs": programs(image, python, name)})
     image.pack(place / "initramfs")
     return place / "initramfs"
 
