@@ -8,7 +8,7 @@ MARK = /run/bpfrefs-make-run.source
 # Under sudo all is built as the user who called it: `make` without sudo works afterwards, too.
 AS := $(shell .ci/caller $(BUILD))
 
-.PHONY: all run stop check lint format words check-vm check-distros check-prometheus check-sanitizers check-service check-container check-rpm fuzz fuzz-merge bench deb rpm dist
+.PHONY: all run stop check lint abi format words check-vm check-distros check-prometheus check-sanitizers check-service check-container check-rpm fuzz fuzz-merge bench deb rpm dist
 
 all:
 	@.ci/install
@@ -58,6 +58,11 @@ check: all
 # minutes: see tests/tools/lint.py.
 lint: all
 	@python3 tests/tools/lint.py . $(BUILD) --analyze
+
+# Writes the interface of the library to tests/tools/libbpfrefs.abi, with which `make lint` compares it:
+# after an addition.
+abi: all
+	@python3 tests/tools/lint.py . $(BUILD) --abi
 
 # Formats the C sources, those of BPF programs too, by .clang-format.
 format:

@@ -2,14 +2,14 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Runs the linters of .ci/packages over the source, and prints one TAP case for each: format
 (clang-format), tidy (clang-tidy), shell (shellcheck), spelling (codespell), python (pyflakes),
-header (doxygen).
+header (doxygen), abi (abidiff).
 
-Usage: lint.py SOURCE BUILD [--analyze] [CASE...], or lint.py SOURCE --format.
+Usage: lint.py SOURCE BUILD [--analyze] [CASE...], lint.py SOURCE --format, or lint.py SOURCE BUILD --abi.
 
 The cases judge the working tree as it is, not what is committed. The path-sensitive checks of
 clang-tidy (clang-analyzer-*) need about ten times the processor time of all others together.
 `make check` leaves them out; `make lint` runs them (--analyze). --format lays out every C file in
-place instead of running any case.
+place instead of running any case, and --abi writes the interface that abidiff compares with.
 """
 import concurrent.futures
 import json
@@ -24,6 +24,7 @@ import tempfile
 # Other versions lay out differently and have other checks, so only the floor's version judges.
 CLANG = "14"
 FOLDERS = (".ci", "lib", "fs", "docs", "tests")
+ABI = "tests/tools/libbpfrefs.abi"  # the interface of the library: make abi
 
 
 class Skip(Exception):
@@ -115,14 +116,45 @@ def header(top, _build, _analyze):
         return run([program, "-"], top, "\n".join([*settings, f"OUTPUT_DIRECTORY={place}"]))
 
 
+def describe(top, build):
+    """The interface that bpfrefs.h declares, as abidw writes it: from a directory with that header alone."""
+    program, library = tool("abidw"), build / "lib" / "libbpfrefs.so"
+    if b".debug_info" not in library.read_bytes():
+        raise Skip("the library was built without debug information")
+    with tempfile.TemporaryDirectory() as place:
+        shutil.copy(top / "lib" / "bpfrefs.h", place)
+        return subprocess.run([program, "--headers-dir", place, "--drop-private-types", "--no-corpus-path",
+                               "--no-comp-dir-path", "--no-show-locs", "--no-elf-needed",
+                               "--drop-undefined-syms", library],
+                              capture_output=True, text=True, check=True).stdout
+
+
+def abi(top, build, _analyze):
+    """What a program that was built with an older version relies on stays as it is."""
+    text = describe(top, build)
+    machine, ours = (re.search(r"architecture='[^']*'", x)[0] for x in (text, (top / ABI).read_text()))
+    if machine != ours:
+        raise Skip(f"{ABI} has {ours}, and this machine {machine}")
+    with tempfile.NamedTemporaryFile("w", suffix=".abi") as now:
+        now.write(text)
+        now.flush()
+        lines = run([tool("abidiff"), "--harmless", ABI, now.name], top)
+    return lines and [
+        *lines, f"The interface of the library is not that of {ABI}. If it has only new functions, types and "
+        "constants, and new members at the end of structures that begin with their size, run `make "
+        "abi`, and commit that file. All else breaks programs that use the library: undo it."]
+
+
 def main():
     top = pathlib.Path(sys.argv[1]).resolve()
     if "--format" in sys.argv:
         return subprocess.run([clang_tool("clang-format"), "-i", *sources(top, r"\.[ch]$")],
                               cwd=top, check=False).returncode
+    if "--abi" in sys.argv:
+        return not (top / ABI).write_text(describe(top, pathlib.Path(sys.argv[2]).resolve()))
     build, wanted = pathlib.Path(sys.argv[2]).resolve(), set(sys.argv[3:]) - {"--analyze"}
     cases = [(function.__name__.strip("_"), function)
-             for function in (format_, tidy, shell, spelling, python, header)]
+             for function in (format_, tidy, shell, spelling, python, header, abi)]
     cases = [case for case in cases if not wanted or case[0] in wanted]
     print(f"1..{len(cases)}", flush=True)
     failed = False
