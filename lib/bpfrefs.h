@@ -13,8 +13,16 @@
  *   failure. The value of errno itself is undefined afterwards.
  * - Ownership: a "borrowed" pointer is valid as long as the object that it was read from. An
  *   "owned" pointer or descriptor belongs to the caller, who frees or closes it.
- * - Strings: names and paths are the bytes that the kernel has, which need not be valid UTF-8.
- *   Escape them before you print them; bpfrefs(5), "VALUE", describes the escapes of bpfrefs.
+ * - Strings: names of objects, processes, devices and functions are the bytes that the kernel has,
+ *   which need not be valid UTF-8, and so are paths, each as seen from the place that the description
+ *   of its field names, such as a mount namespace. They end with a NUL, and contain none. The texts
+ *   escape them: a backslash, and bytes outside 0x21 to 0x7e, in octal as in /proc/self/mountinfo
+ *   ("VALUE" in bpfrefs(5)); JSON and DOT are UTF-8. The words of the library itself, which are the
+ *   names of kinds, types, states, classes, fields, hooks and values of enumerations, are ASCII, and do
+ *   not change. Its sentences (bpfrefs_object.because, @p why, bpfrefs_class_status.what) are English,
+ *   may quote such names, change between versions, and are not to be parsed.
+ * - Numbers: memory is in bytes, times are in the unit that the name says (_ns, _ms), devices are major
+ *   and minor numbers, namespaces inode numbers as in /proc/PID/ns. BPFREFS_UNKNOWN is unknown.
  * - Threads: a struct bpfrefs_ctx and a struct bpfrefs_keeper may be used by several threads. The
  *   calls that read the kernel's objects take the lock of the context, so that they run one at a
  *   time. Snapshots are immutable, and any number of threads may read one.
@@ -534,7 +542,8 @@ int bpfrefs_snapshot_take(struct bpfrefs_ctx *ctx, struct bpfrefs_snapshot **sna
  * it is meaningless.
  *
  * @param snapshot is set to an owned reference; drop it with bpfrefs_snapshot_unref()
- * @return -ENOENT if there is no such object; -EAGAIN if only bpfrefs_snapshot_take() can find
+ * @return -EINVAL for an invalid kind; -ENOENT for id 0, or if there is no such object; -EAGAIN if
+ *	only bpfrefs_snapshot_take() can find
  *	all references, which is so for most kinds of objects, for some types of maps, and if a
  *	reference is unexplained; -ENOMEM
  */
@@ -866,6 +875,72 @@ int bpfrefs_select_unused(struct bpfrefs_ctx *ctx, const struct bpfrefs_snapshot
 /** Returns the next unused object, valid until the next call; NULL at the end, or if items are others. */
 const struct bpfrefs_unused *bpfrefs_next_unused(struct bpfrefs_selection *selection);
 
+/** How the kernel runs a program. The values are stable, and later ones are added at the end. */
+enum bpfrefs_hook {
+	BPFREFS_HOOK_OTHER, /**< by a link of a type that this version of the library does not know */
+	BPFREFS_HOOK_CGROUP,
+	BPFREFS_HOOK_FANOUT,
+	BPFREFS_HOOK_FREPLACE,
+	BPFREFS_HOOK_KPROBE,
+	BPFREFS_HOOK_KPROBE_MULTI,
+	BPFREFS_HOOK_KRETPROBE,
+	BPFREFS_HOOK_LSM,
+	BPFREFS_HOOK_NETFILTER,
+	BPFREFS_HOOK_NETKIT,
+	BPFREFS_HOOK_NETNS,
+	BPFREFS_HOOK_PERF_EVENT,
+	BPFREFS_HOOK_RAW_TRACEPOINT,
+	BPFREFS_HOOK_REUSEPORT,
+	BPFREFS_HOOK_ROUTE,
+	BPFREFS_HOOK_SOCKET,
+	BPFREFS_HOOK_SOCKMAP,
+	BPFREFS_HOOK_STRUCT_OPS,
+	BPFREFS_HOOK_TC,
+	BPFREFS_HOOK_TCX,
+	BPFREFS_HOOK_TRACEPOINT,
+	BPFREFS_HOOK_TRACING,
+	BPFREFS_HOOK_TUN,
+	BPFREFS_HOOK_UPROBE,
+	BPFREFS_HOOK_UPROBE_MULTI,
+	BPFREFS_HOOK_URETPROBE,
+	BPFREFS_HOOK_XDP,
+};
+
+/** Returns the word in `.bpf/attachments`, such as "tcx", and "?" for any other value. The string is static. */
+const char *bpfrefs_hook_name(enum bpfrefs_hook hook);
+
+/** A place where the kernel runs a program. Valid until the next item. */
+struct bpfrefs_attachment {
+	size_t size;		/**< the size of this structure in the library */
+	enum bpfrefs_hook hook; /**< how it is run */
+	struct bpfrefs_key
+		link; /**< the link that attaches it; its kind is BPFREFS_KIND_NONE if none does */
+	const struct bpfrefs_object *prog; /**< the program, borrowed from the snapshot */
+	/** bpfrefs_hook_name(); for BPFREFS_HOOK_OTHER the type of the link, or NULL. */
+	const char *hook_name;
+	/**
+	 * The names of what says where it is, NULL at the end: such as "ifname", "ifindex", "netns",
+	 * "netns_name", "cgroup", "attach_type", "function", "path", "offset", "priority", "position".
+	 * bpfrefs(5), "attachments", lists them.
+	 */
+	const char *const *keys;
+	const struct bpfrefs_value
+		*values; /**< a value for each of @ref keys, none of them absent */
+};
+
+/**
+ * Selects the places where the kernel runs programs, with a link or without, in the order of the programs. A
+ * link to many functions is a place for each of them. The members of the filter about objects apply to the
+ * program, and @ref bpfrefs_filter.holder to the link. Where links are attached is read from the kernel
+ * when the selection begins, with the lock of the context: about 10 us for each link of the snapshot, or
+ * only for the one in the filter. A link that was removed or detached since the snapshot has no place.
+ */
+int bpfrefs_select_attachments(struct bpfrefs_ctx *ctx, const struct bpfrefs_snapshot *snapshot,
+			       const struct bpfrefs_filter *filter,
+			       struct bpfrefs_selection **selection);
+/** Returns the next place, valid until the next call; NULL at the end, or if items are others. */
+const struct bpfrefs_attachment *bpfrefs_next_attachment(struct bpfrefs_selection *selection);
+
 /**
  * Returns the number of bytes of memory that are charged for an object. What the snapshot does not
  * have is read now, from "memlock" in the fdinfo of a descriptor that is opened for the moment, with
@@ -930,10 +1005,7 @@ int bpfrefs_snapshot_to_records(const struct bpfrefs_snapshot *snapshot, bpfrefs
 int bpfrefs_snapshot_to_objects(struct bpfrefs_ctx *ctx, const struct bpfrefs_snapshot *snapshot,
 				bpfrefs_write_fn write, void *data);
 /**
- * Writes a line for each place where the kernel runs a program, with a link or without, in the order
- * of the programs: `.bpf/attachments`. Where the links of the snapshot are attached is read from the
- * kernel now, with the lock of the context: see bpfrefs_info_read(). A link that was removed or
- * detached since the snapshot has no line.
+ * Writes a line for each item of bpfrefs_select_attachments() without a filter: `.bpf/attachments`.
  * @return 0, the value of @p write, -ENOMEM
  */
 int bpfrefs_snapshot_to_attachments(struct bpfrefs_ctx *ctx,

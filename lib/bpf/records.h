@@ -752,14 +752,14 @@ struct walk_cgroups {
  * The kernel's types that its objects may be cast to (bpf_rdonly_cast()). A read is then a plain
  * load with an exception entry, which takes a fifth of the time of bpf_probe_read_kernel().
  */
-#define WALK_CAST_TYPES(X)                                                                \
-	X(file)                                                                           \
-	X(bpf_map)                                                                        \
-	X(bpf_prog)                                                                       \
-	X(bpf_link)                                                                       \
-	X(btf)                                                                            \
-	X(socket) X(sock) X(inode) X(task_struct) X(files_struct) X(fs_struct) X(nsproxy) \
-		X(list_head)
+#define WALK_CAST_TYPES(X) \
+	X(file)            \
+	X(bpf_map)         \
+	X(bpf_prog)        \
+	X(bpf_link)        \
+	X(btf)             \
+	X(socket)          \
+	X(sock) X(inode) X(task_struct) X(files_struct) X(fs_struct) X(nsproxy) X(list_head)
 
 #define WALK_CAST_ENUM(name) WALK_CAST_##name,
 enum walk_cast { WALK_CAST_TYPES(WALK_CAST_ENUM) WALK_CASTS };

@@ -257,7 +257,7 @@ static void removes(struct removal *removal, const struct bpfrefs_ref *ref)
 const struct holder_class holder_cgroup = {
 	.pub = { HOLDER_PUB("cgroup"), 1u << BPFREFS_KIND_PROG },
 	.id = CLASS_CGROUP,
-	.hook = "cgroup",
+	.hook = BPFREFS_HOOK_CGROUP,
 	.hook_words = { [CGROUP_PATH] = "cgroup", [CGROUP_ID] = "cgroup_id" },
 	.removes = removes,
 	.state = sizeof(struct cgroups),

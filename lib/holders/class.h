@@ -71,11 +71,11 @@ struct holder_class {
 	char *(*says)(const struct bpfrefs_snapshot *snap, const struct bpfrefs_ref *ref,
 		      bool owned);
 	/*
-	 * `.bpf/attachments`: the word for how the kernel runs a program that has one of its
-	 * references, if a link does not have it too; NULL with @no_hook, if that is nothing which
-	 * runs a program by itself.
+	 * `.bpf/attachments`: how the kernel runs a program that has one of its references, if a
+	 * link does not have it too; 0 with @no_hook, if that is nothing which runs a program by
+	 * itself.
 	 */
-	const char *hook;
+	enum bpfrefs_hook hook;
 	bool no_hook;
 	/* Whether this reference is such an attachment; NULL: each is. */
 	bool (*runs)(const struct bpfrefs_ref *ref);

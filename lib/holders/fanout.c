@@ -43,7 +43,7 @@ static int walk(struct scan *scan)
 const struct holder_class holder_fanout = {
 	.pub = { HOLDER_PUB("fanout"), 1u << BPFREFS_KIND_PROG },
 	.id = CLASS_FANOUT,
-	.hook = "fanout",
+	.hook = BPFREFS_HOOK_FANOUT,
 	.hook_words = { [SOCKET_HOLDER_SHARE] = "" },
 	.hook_shared = true,
 	.removes = removal_by_process,

@@ -273,7 +273,7 @@ static void removes(struct removal *removal, const struct bpfrefs_ref *ref)
 const struct holder_class holder_map = {
 	.pub = { HOLDER_PUB("map"), .holders = 1u << BPFREFS_KIND_MAP },
 	.id = CLASS_MAP,
-	.hook = "sockmap",
+	.hook = BPFREFS_HOOK_SOCKMAP,
 	.runs = runs,
 	.hook_words = { [HELD_ID] = "map_id", [HELD_NAME] = "map_name" },
 	.removes = removes,

@@ -252,7 +252,7 @@ static void removes(struct removal *removal, const struct bpfrefs_ref *ref)
 const struct holder_class holder_netfilter = {
 	.pub = { HOLDER_PUB("netfilter"), 1u << BPFREFS_KIND_PROG },
 	.id = CLASS_NETFILTER,
-	.hook = "netfilter",
+	.hook = BPFREFS_HOOK_NETFILTER,
 	.removes = removes,
 	.walk = walk,
 	.parallel = true,

@@ -39,7 +39,7 @@ static void removes(struct removal *removal, const struct bpfrefs_ref *ref)
 const struct holder_class holder_netkit = {
 	.pub = { HOLDER_PUB("netkit"), 1u << BPFREFS_KIND_PROG },
 	.id = CLASS_NETKIT,
-	.hook = "netkit",
+	.hook = BPFREFS_HOOK_NETKIT,
 	.removes = removes,
 	.walk = walk,
 	.parallel = true,

@@ -46,7 +46,7 @@ static void removes(struct removal *removal, const struct bpfrefs_ref *ref)
 const struct holder_class holder_netns = {
 	.pub = { HOLDER_PUB("netns"), 1u << BPFREFS_KIND_PROG },
 	.id = CLASS_NETNS,
-	.hook = "netns",
+	.hook = BPFREFS_HOOK_NETNS,
 	.removes = removes,
 	.walk = walk,
 	.parallel = true,

@@ -260,7 +260,7 @@ static void removes(struct removal *removal, const struct bpfrefs_ref *ref)
 const struct holder_class holder_perf = {
 	.pub = { HOLDER_PUB("perf"), 1u << BPFREFS_KIND_PROG },
 	.id = CLASS_PERF,
-	.hook = "perf_event",
+	.hook = BPFREFS_HOOK_PERF_EVENT,
 	.runs = runs,
 	.hook_words = { [SOCKET_HOLDER_SHARE] = "",
 			[SOCKET_HOLDER_PID] = "holder",

@@ -41,7 +41,7 @@ static int walk(struct scan *scan)
 const struct holder_class holder_reuseport = {
 	.pub = { HOLDER_PUB("reuseport"), 1u << BPFREFS_KIND_PROG },
 	.id = CLASS_REUSEPORT,
-	.hook = "reuseport",
+	.hook = BPFREFS_HOOK_REUSEPORT,
 	.hook_words = { [SOCKET_HOLDER_SHARE] = "" },
 	.hook_shared = true,
 	.removes = removal_by_process,

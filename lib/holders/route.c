@@ -158,7 +158,7 @@ static void removes(struct removal *removal, const struct bpfrefs_ref *ref)
 const struct holder_class holder_route = {
 	.pub = { HOLDER_PUB("route"), 1u << BPFREFS_KIND_PROG },
 	.id = CLASS_ROUTE,
-	.hook = "route",
+	.hook = BPFREFS_HOOK_ROUTE,
 	.removes = removes,
 	.walk = walk,
 	.parallel = true,

@@ -288,7 +288,7 @@ static void removes(struct removal *removal, const struct bpfrefs_ref *ref)
 const struct holder_class holder_socket = {
 	.pub = { HOLDER_PUB("socket") },
 	.id = CLASS_SOCKET,
-	.hook = "socket",
+	.hook = BPFREFS_HOOK_SOCKET,
 	.runs = runs,
 	.hook_words = { [SOCKET_HOLDER_SHARE] = "" },
 	.hook_shared = true,

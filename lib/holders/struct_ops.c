@@ -218,7 +218,7 @@ static void removes(struct removal *removal, const struct bpfrefs_ref *ref)
 const struct holder_class holder_struct_ops = {
 	.pub = { HOLDER_PUB("struct_ops") },
 	.id = CLASS_STRUCT_OPS,
-	.hook = "struct_ops",
+	.hook = BPFREFS_HOOK_STRUCT_OPS,
 	.runs = runs,
 	.removes = removes,
 	.says = says,

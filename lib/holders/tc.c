@@ -181,7 +181,7 @@ static void removes(struct removal *removal, const struct bpfrefs_ref *ref)
 const struct holder_class holder_tc = {
 	.pub = { HOLDER_PUB("tc"), 1u << BPFREFS_KIND_PROG },
 	.id = CLASS_TC,
-	.hook = "tc",
+	.hook = BPFREFS_HOOK_TC,
 	.removes = removes,
 	.walk = walk,
 	.parallel = true,

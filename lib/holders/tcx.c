@@ -49,7 +49,7 @@ static void removes(struct removal *removal, const struct bpfrefs_ref *ref)
 const struct holder_class holder_tcx = {
 	.pub = { HOLDER_PUB("tcx"), 1u << BPFREFS_KIND_PROG },
 	.id = CLASS_TCX,
-	.hook = "tcx",
+	.hook = BPFREFS_HOOK_TCX,
 	.removes = removes,
 	.walk = walk,
 	.parallel = true,

@@ -86,7 +86,7 @@ static void removes(struct removal *removal, const struct bpfrefs_ref *ref)
 const struct holder_class holder_tun = {
 	.pub = { HOLDER_PUB("tun"), 1u << BPFREFS_KIND_PROG },
 	.id = CLASS_TUN,
-	.hook = "tun",
+	.hook = BPFREFS_HOOK_TUN,
 	.hook_words = { [SOCKET_HOLDER_SHARE] = "" },
 	.hook_shared = true,
 	.removes = removes,

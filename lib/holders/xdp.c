@@ -155,7 +155,7 @@ static void removes(struct removal *removal, const struct bpfrefs_ref *ref)
 const struct holder_class holder_xdp = {
 	.pub = { HOLDER_PUB("xdp"), 1u << BPFREFS_KIND_PROG },
 	.id = CLASS_XDP,
-	.hook = "xdp",
+	.hook = BPFREFS_HOOK_XDP,
 	.runs = runs,
 	.removes = removes,
 	.walk = walk,

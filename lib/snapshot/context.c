@@ -393,6 +393,10 @@ int bpfrefs_snapshot_take_one(struct bpfrefs_ctx *ctx, struct bpfrefs_key key,
 	struct bpfrefs_snapshot *snap = NULL;
 	int err = -EAGAIN;
 
+	if (key.kind >= KIND_COUNT)
+		return -EINVAL;
+	if (key.id == 0)
+		return -ENOENT;
 	ctx_lock(ctx);
 	if (ctx->source->collect_one)
 		err = scan_once(ctx, &key, &snap);

@@ -167,3 +167,37 @@ gboolean key_equal(gconstpointer a, gconstpointer b)
 	return bpfrefs_key_compare(*(const struct bpfrefs_key *)a,
 				   *(const struct bpfrefs_key *)b) == 0;
 }
+
+const char *bpfrefs_hook_name(enum bpfrefs_hook hook)
+{
+	static const char *const names[] = {
+		[BPFREFS_HOOK_CGROUP] = "cgroup",
+		[BPFREFS_HOOK_FANOUT] = "fanout",
+		[BPFREFS_HOOK_FREPLACE] = "freplace",
+		[BPFREFS_HOOK_KPROBE] = "kprobe",
+		[BPFREFS_HOOK_KPROBE_MULTI] = "kprobe_multi",
+		[BPFREFS_HOOK_KRETPROBE] = "kretprobe",
+		[BPFREFS_HOOK_LSM] = "lsm",
+		[BPFREFS_HOOK_NETFILTER] = "netfilter",
+		[BPFREFS_HOOK_NETKIT] = "netkit",
+		[BPFREFS_HOOK_NETNS] = "netns",
+		[BPFREFS_HOOK_PERF_EVENT] = "perf_event",
+		[BPFREFS_HOOK_RAW_TRACEPOINT] = "raw_tracepoint",
+		[BPFREFS_HOOK_REUSEPORT] = "reuseport",
+		[BPFREFS_HOOK_ROUTE] = "route",
+		[BPFREFS_HOOK_SOCKET] = "socket",
+		[BPFREFS_HOOK_SOCKMAP] = "sockmap",
+		[BPFREFS_HOOK_STRUCT_OPS] = "struct_ops",
+		[BPFREFS_HOOK_TC] = "tc",
+		[BPFREFS_HOOK_TCX] = "tcx",
+		[BPFREFS_HOOK_TRACEPOINT] = "tracepoint",
+		[BPFREFS_HOOK_TRACING] = "tracing",
+		[BPFREFS_HOOK_TUN] = "tun",
+		[BPFREFS_HOOK_UPROBE] = "uprobe",
+		[BPFREFS_HOOK_UPROBE_MULTI] = "uprobe_multi",
+		[BPFREFS_HOOK_URETPROBE] = "uretprobe",
+		[BPFREFS_HOOK_XDP] = "xdp",
+	};
+
+	return hook < G_N_ELEMENTS(names) && names[hook] ? names[hook] : "?";
+}

@@ -278,10 +278,8 @@ static void add_word(struct bpfrefs_info *info, const char *key, const struct va
 {
 	const char *word = value < G_N_ELEMENTS(words->words) ? words->words[value] : NULL;
 
-	if (word)
-		info_str(info, key, word);
-	else
-		info_num(info, key, value);
+	info_num(info, key, value);
+	g_array_index(info->fields, struct bpfrefs_field, info->fields->len - 1).str = word;
 }
 
 static void add_row(struct bpfrefs_info *info, const struct row *row, const char *base)

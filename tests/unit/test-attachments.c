@@ -224,3 +224,35 @@ TEST_GRAPH(iterator)
 	snap = freeze(scan);
 	check(snap, "");
 }
+
+/* ---------------------------------------------------------------- items --- */
+
+TEST_GRAPH(items)
+{
+	struct bpfrefs_ctx ctx = { .source = &kernel, .proc_fd = -1 };
+	struct bpfrefs_filter filter = { .size = sizeof(filter), .holder = link_(7) };
+	const struct bpfrefs_attachment *item;
+	selection_auto *all = NULL;
+
+	linked(scan, UAPI_LINK_UPROBE_MULTI, "/bin/sh");
+	facts.raw.uprobe_multi.count = 2;
+	on_device(scan, "xdp");
+	snap = freeze(scan);
+	g_assert_cmpint(bpfrefs_select_attachments(&ctx, snap, &filter, &all), ==, 0);
+	item = bpfrefs_next_attachment(all);
+	g_assert_cmpuint(item->size, ==, sizeof(*item));
+	g_assert_cmpint(item->hook, ==, BPFREFS_HOOK_UPROBE_MULTI);
+	g_assert_cmpint(bpfrefs_key_compare(item->prog->key, prog(5)), ==, 0);
+	g_assert_cmpint(bpfrefs_key_compare(item->link, link_(7)), ==, 0);
+	g_assert_cmpstr(item->keys[0], ==, "path");
+	g_assert_cmpint(item->values[0].type, ==, BPFREFS_VALUE_STR);
+	g_assert_nonnull(bpfrefs_next_attachment(all));
+	g_assert_null(bpfrefs_next_attachment(all));
+	bpfrefs_selection_free(all);
+	filter = (struct bpfrefs_filter){ .size = sizeof(filter), .object = prog(6) };
+	g_assert_cmpint(bpfrefs_select_attachments(&ctx, snap, &filter, &all), ==, 0);
+	g_assert_null(bpfrefs_next_attachment(all));
+	bpfrefs_selection_free(all);
+	filter = (struct bpfrefs_filter){ .size = sizeof(filter), .pid = 1 };
+	g_assert_cmpint(bpfrefs_select_attachments(&ctx, snap, &filter, &all), ==, -EINVAL);
+}

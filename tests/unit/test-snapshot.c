@@ -391,3 +391,13 @@ TEST(whatever_grows_counts)
 		bpfrefs_snapshot_unref(snap);
 	}
 }
+
+TEST_SCANNED(one_object_that_cannot_be)
+{
+	struct bpfrefs_key none = { BPFREFS_KIND_NONE, 1 };
+	struct bpfrefs_snapshot *snap = NULL;
+
+	g_assert_cmpint(bpfrefs_snapshot_take_one(fake->fs.ctx, none, &snap), ==, -EINVAL);
+	g_assert_cmpint(bpfrefs_snapshot_take_one(fake->fs.ctx, map(0), &snap), ==, -ENOENT);
+	g_assert_null(snap);
+}
