@@ -241,7 +241,8 @@ def test_socket_struct_ops(env):
 
     def counts(want):
         def look():
-            equal({int(x["fd"]): int(x["ref"]) for x in ours()}, want)
+            lines = ours()
+            equal({int(x.get("fd", -1)): int(x["ref"]) for x in lines}, want, f"{lines}")
         eventually(look)
     counts({})
     server = keep(env, socket.socket())
