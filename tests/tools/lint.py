@@ -125,7 +125,7 @@ def describe(top, build):
         shutil.copy(top / "lib" / "bpfrefs.h", place)
         return subprocess.run([program, "--headers-dir", place, "--drop-private-types", "--no-corpus-path",
                                "--no-comp-dir-path", "--no-show-locs", "--no-elf-needed",
-                               "--drop-undefined-syms", library],
+                               "--drop-undefined-syms", "--type-id-style", "hash", library],
                               capture_output=True, text=True, check=True).stdout
 
 
