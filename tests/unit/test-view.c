@@ -194,8 +194,10 @@ static void share_walks(struct fake *fake, const struct bpfrefs_key *keys, guint
 		g_assert_cmpint(readers[i].err, ==, 0);
 		g_assert_true(bpfrefs_snapshot_has(readers[i].snap, keys[i]));
 		g_assert_true(i == 0 || readers[i].snap != readers[0].snap);
-		bpfrefs_snapshot_unref(readers[i].snap);
 	}
+	/* not before: another reader's snapshot could get the address of the first one */
+	for (guint i = 0; i < count; i++)
+		bpfrefs_snapshot_unref(readers[i].snap);
 }
 
 TEST_FAKE(one)
