@@ -245,7 +245,7 @@ class Helper:
         said = dict(word.split("=", 1) for word in line[1:] if "=" in word)
         if line[0] == "ok":
             return said
-        number = getattr(errno, line[1])
+        number = int(line[1]) if line[1].isdigit() else getattr(errno, line[1])
         raise OSError(number, os.strerror(number))
 
     def do(self, *words, **options):

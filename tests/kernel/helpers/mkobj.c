@@ -160,6 +160,16 @@ static int run(char *line)
 	return cmd->run(words + 1);
 }
 
+/* glibc has no name for what the kernel should not have returned, as ENOTSUPP: then its number. */
+static const char *error_word(int error)
+{
+	static char number[16];
+	const char *name = strerrorname_np(error);
+
+	snprintf(number, sizeof(number), "%d", error);
+	return name ? name : number;
+}
+
 void serve(void)
 {
 	char line[8192];
@@ -169,7 +179,7 @@ void serve(void)
 		answer_begin();
 		error = run(line);
 		if (error)
-			printf("err %s%s\n", strerrorname_np(-error), answer);
+			printf("err %s%s\n", error_word(-error), answer);
 		else
 			printf("ok%s\n", answer);
 	}
@@ -200,6 +210,6 @@ int main(int argc, char **argv)
 	}
 	error = cmd && argc - 2 >= cmd->args ? cmd->run(argv + 2) : -EINVAL;
 	if (error)
-		fprintf(stderr, "%s\n", strerrorname_np(-error));
+		fprintf(stderr, "%s\n", error_word(-error));
 	return error != 0;
 }
