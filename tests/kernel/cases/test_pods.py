@@ -359,7 +359,7 @@ def test_who_pays(env):
     info = daemon.pairs(f"{paid.key}/info")
     equal((info["charged"], info.get("charged_state")), (path, None), str(info))
     check(path.endswith(f"/{above.name}/{group.name}"), path)
-    check(kernel_memory(group) >= 8000000, f"{group} uses {kernel_memory(group)}")
+    check(kernel_memory(group) >= 7900000, f"{group} uses {kernel_memory(group)}")
     maker.end()
     remove(group)
     # The kernel hands its maps on later.
@@ -368,10 +368,10 @@ def test_who_pays(env):
         equal(info.get("charged_state"), "dying", str(info))
         check(time.monotonic() < end, f"still charged: {info}")
     equal((info["charged"], info.get("charged_state")), (os.path.dirname(path), None), str(info))
-    check(kernel_memory(above) - before >= 8000000, f"{above} uses {kernel_memory(above)}")
+    check(kernel_memory(above) - before >= 7900000, f"{above} uses {kernel_memory(above)}")
     other.do("close", "paid")
     daemon.gone(paid)
-    eventually(lambda: check(kernel_memory(above) - before < 8000000, "still charged"))
+    eventually(lambda: check(kernel_memory(above) - before < 7900000, "still charged"))
 
 
 def test_who_pays_is_unknown(env):
@@ -381,6 +381,8 @@ def test_who_pays_is_unknown(env):
     root = env.helpers[-1].make("map", "array")
     equal(daemon.pairs(f"{root.key}/info")["charged"], "/", "made by a process in the root")
     for _ in range(70):
+        if (deep / "cgroup.subtree_control").exists():  # version 2
+            (deep / "cgroup.subtree_control").write_text("+memory")
         deep = deep / "d"
         deep.mkdir()
         env.cleanup(remove, deep)
