@@ -14,6 +14,7 @@ from harness import Skip, check, compare, equal, eventually, fails, main
 from made import taken
 
 SO_ATTACH_BPF = 50
+REFUSED = "the BPF programs did not load: "
 JIT = pathlib.Path("/proc/sys/net/core/bpf_jit_enable")
 CLASS = re.compile(r"class (\w+): (procfs|bpf\(2\)): "
                    r"(complete|partial: \d.*|partial: \w.*|unavailable: \w.*)")
@@ -85,7 +86,7 @@ def reason(env):
 def test_jit(env):
     """Without a BPF JIT the programs do not load, and the reason says so."""
     if not JIT.exists():
-        equal(reason(env), "this kernel has no BPF JIT")
+        equal(reason(env), f"{REFUSED}this kernel has no BPF JIT")
         return
     before = JIT.read_text()
     if "ALONE" not in os.environ:
@@ -95,7 +96,7 @@ def test_jit(env):
     except OSError as error:
         raise Skip("the BPF JIT is always on (CONFIG_BPF_JIT_ALWAYS_ON)") from error
     try:
-        equal(reason(env), "the BPF JIT is off (sysctl net.core.bpf_jit_enable=1)")
+        equal(reason(env), f"{REFUSED}the BPF JIT is off (sysctl net.core.bpf_jit_enable=1)")
     finally:
         JIT.write_text(before)
 
