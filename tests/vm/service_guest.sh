@@ -32,7 +32,7 @@ within() {
 # How long it takes until the keep is there again, in the notes.
 until_kept() {
 	start=$(date +%s%N)
-	within 300 has_keep || return 1
+	within 300 has_keep_again || return 1
 	echo "# back with its keep $((($(date +%s%N) - start) / 1000000)) ms after $1" >>/tmp/notes
 }
 
@@ -41,6 +41,7 @@ pid() { systemctl show -P MainPID bpfrefs; }
 status() { systemctl status --no-pager -l bpfrefs; }
 described() { status | grep -q 'Status: "/sys/fs/bpf is mirrored at /run/bpfrefs (source bpf)'; }
 mounted() { grep -q ' fuse.bpfrefs ' /proc/self/mountinfo; }
+has_keep_again() { [ "$(pid)" != "$before" ] && has_keep; }
 has_keep() { [ "$(cat "$mount/$array/keep" 2>/dev/null)" = pin ]; }
 kept() { has_keep && [ "$(loader run /sys/fs/bpf/entry)" = "first=1 second=2" ]; }
 unharmed() { ! journalctl -u bpfrefs -p err --no-pager -q | grep -v 'Failed with result\|Main process exited\|Watchdog timeout'; }
