@@ -31,7 +31,7 @@ struct elements {
 };
 
 /* A reference that is an attachment without a link, or the id of a link. */
-struct place {
+struct hooked {
 	const struct bpfrefs_ref *ref;
 	uint32_t link;
 };
@@ -326,7 +326,7 @@ static const struct bpfrefs_attachment *of_ref(struct attachments *all,
 
 static void add_link(struct attachments *all, uint32_t id)
 {
-	struct place place = { NULL, id };
+	struct hooked place = { NULL, id };
 
 	if (attached_link(all, id))
 		g_array_append_val(all->places, place);
@@ -334,13 +334,13 @@ static void add_link(struct attachments *all, uint32_t id)
 
 static void add_ref(struct attachments *all, const struct bpfrefs_ref *ref)
 {
-	struct place place = { ref, 0 };
+	struct hooked place = { ref, 0 };
 
 	g_array_append_val(all->places, place);
 }
 
-/* Whether the reference is one of those whose attachment is known already, or has a link. */
-static bool is_known(struct attachments *all, const struct bpfrefs_ref *ref)
+/* Whether the reference is one of those whose attachment is noted already, or has a link. */
+static bool is_noted(struct attachments *all, const struct bpfrefs_ref *ref)
 {
 	return ref->class->hook_shared &&
 	       !g_hash_table_add(all->shared,
@@ -367,7 +367,7 @@ static void note_links(struct attachments *all, struct ref_range refs)
 
 	while ((ref = ref_range_next(&refs)))
 		if (ref->holder.kind == BPFREFS_KIND_LINK && ref->class->hook_shared) {
-			is_known(all, ref);
+			is_noted(all, ref);
 			g_hash_table_insert(all->events, GUINT_TO_POINTER(ref->holder.id),
 					    (gpointer)(uintptr_t)ref);
 		}
@@ -388,7 +388,7 @@ static void find_places(struct attachments *all, const struct bpfrefs_snapshot *
 			add_link(all, ref->holder.id);
 		else if (ref->holder.kind == BPFREFS_KIND_MAP && ref->via == WALK_VIA_STRUCT_OPS)
 			add_registered(all, index_holders(snap, ref->holder));
-		else if (is_attachment(ref) && !is_known(all, ref))
+		else if (is_attachment(ref) && !is_noted(all, ref))
 			add_ref(all, ref);
 	}
 }
@@ -417,7 +417,7 @@ static int begin(struct bpfrefs_selection *selection, const void *ctx)
 	struct attachments *all = selection->state = g_new0(struct attachments, 1);
 
 	all->ctx = (struct bpfrefs_ctx *)(uintptr_t)ctx;
-	all->places = g_array_new(FALSE, FALSE, sizeof(struct place));
+	all->places = g_array_new(FALSE, FALSE, sizeof(struct hooked));
 	all->values = g_array_new(FALSE, FALSE, sizeof(struct bpfrefs_value));
 	all->keys = g_ptr_array_new();
 	all->shared = g_hash_table_new(NULL, NULL);
@@ -439,9 +439,9 @@ static const void *next(struct bpfrefs_selection *selection)
 		    select_object(selection, all->item.prog))
 			find_places(all, selection->snap);
 	}
-	if (g_array_index(all->places, struct place, all->place).ref)
-		return of_ref(all, g_array_index(all->places, struct place, all->place).ref);
-	return of_link(all, g_array_index(all->places, struct place, all->place).link);
+	if (g_array_index(all->places, struct hooked, all->place).ref)
+		return of_ref(all, g_array_index(all->places, struct hooked, all->place).ref);
+	return of_link(all, g_array_index(all->places, struct hooked, all->place).link);
 }
 
 static bool matches(const struct bpfrefs_selection *selection, const void *item)
