@@ -16,16 +16,13 @@ static int walk(struct scan *scan)
 	if (!net_loaded(scan, NET_TYPE(SCHED_CLS)))
 		return 0;
 	err = netdev_list(scan, &devices);
-	if (err)
-		return err;
-	net_each(devices, device)
-	{
+	for (guint i = 0; !err && i < devices->len; i++) {
+		const struct net_object *device = net_at(devices, i);
+
 		err = netdev_mprogs(scan, device, device->dev->netkit,
 				    device->dev->netkit_primary ? "netkit_primary" : "netkit_peer");
-		if (err)
-			return err;
 	}
-	return 0;
+	return err;
 }
 
 static void removes(struct removal *removal, const struct bpfrefs_ref *ref)

@@ -31,7 +31,8 @@ static int walk(struct scan *scan)
 	err = net_list(scan, &nets);
 	if (err)
 		return err;
-	net_each(nets, object) dissector(scan, object->net);
+	for (guint i = 0; i < nets->len; i++)
+		dissector(scan, net_at(nets, i)->net);
 	return 0;
 }
 

@@ -16,17 +16,14 @@ static int walk(struct scan *scan)
 	if (!net_loaded(scan, NET_TYPE(SCHED_CLS)))
 		return 0;
 	err = netdev_list(scan, &devices);
-	if (err)
-		return err;
-	net_each(devices, device)
-	{
+	for (guint i = 0; !err && i < devices->len; i++) {
+		const struct net_object *device = net_at(devices, i);
+
 		err = netdev_mprogs(scan, device, device->dev->tcx[0], "tcx_ingress");
 		if (!err)
 			err = netdev_mprogs(scan, device, device->dev->tcx[1], "tcx_egress");
-		if (err)
-			return err;
 	}
-	return 0;
+	return err;
 }
 
 /* bpftool (since 7.5) detaches whatever program is the last one. */

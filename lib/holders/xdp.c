@@ -120,7 +120,8 @@ static int walk(struct scan *scan)
 	if (err)
 		return err;
 	dispatched.links = g_hash_table_new(NULL, NULL);
-	net_each(devices, device) add_programs(scan, device, &dispatched);
+	for (guint i = 0; i < devices->len; i++)
+		add_programs(scan, net_at(devices, i), &dispatched);
 	add_dispatched(scan, &dispatched);
 	g_hash_table_unref(dispatched.links);
 	return 0;

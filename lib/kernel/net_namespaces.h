@@ -50,9 +50,11 @@ int netdev_walk_all(struct scan *scan, const char *program, uint32_t arg, net_re
  */
 int net_list(struct scan *scan, const GArray **nets);
 int netdev_list(struct scan *scan, const GArray **devices);
-#define net_each(list, object)                                                             \
-	for (const struct net_object *object = &g_array_index(list, struct net_object, 0); \
-	     object < &g_array_index(list, struct net_object, (list)->len); object++)
+static inline const struct net_object *net_at(const GArray *list, guint index)
+{
+	return &g_array_index(list, struct net_object, index);
+}
+
 /* Frees what the two have read. */
 struct net_lists;
 void net_lists_free(struct net_lists *lists);
