@@ -144,13 +144,16 @@ static int list_objects(struct listing *list, struct where *w, uint32_t after)
 }
 
 /*
- * The first part of a listing uses a new snapshot. The next parts may use one of the last second.
+ * The first part of the listing of all processes, or of the root of the cgroups, uses a new snapshot. The
+ * next parts, and the cgroups below, may use one of the last second: a walk over the whole hierarchy would
+ * scan twice for each of its directories.
  */
 static int list_snapshot(const struct listing *list, struct bpfrefs_snapshot **snap)
 {
 	struct view *view = list->dir.fs->view;
+	bool first = list->after == 0 && list->dir.cgroup == 0;
 
-	return list->after < COOKIE_IDS ? view_get(view, snap) : view_recent(view, snap);
+	return first ? view_get(view, snap) : view_recent(view, snap);
 }
 
 static int list_pids(struct listing *list, struct where *w, int64_t after)
