@@ -101,13 +101,13 @@ static void take_record(const struct walk_rec *rec, void *data)
 		walk->err = walk->fn(walk->scan, walk->current, rec, walk->data);
 }
 
-/* Appends to @records, which later calls leave alone, at most WALK_NETS_MAX objects' records. */
-static int walk_some(struct net_walk *walk, const char *program, GByteArray *records)
+/* Walks over at most WALK_NETS_MAX objects. */
+static int walk_some(struct net_walk *walk, const char *program)
 {
+	g_autoptr(GByteArray) records = g_byte_array_new();
 	struct bpf_loader *walkers = walk_state_of(walk->scan)->walkers;
 	struct walk_in_net *list = bpf_loader_net_list(walkers);
 	g_autofree const struct walk_start **last = g_new0(const struct walk_start *, walk->count);
-	size_t first = records->len;
 	int err;
 
 	for (size_t i = 0; i < walk->count; i++) {
@@ -125,15 +125,14 @@ static int walk_some(struct net_walk *walk, const char *program, GByteArray *rec
 	if (err)
 		return err;
 	walk->last = last;
-	walk_each(records->data + first, records->len - first, find_last, walk);
-	walk_each(records->data + first, records->len - first, take_record, walk);
+	walk_each(records->data, records->len, find_last, walk);
+	walk_each(records->data, records->len, take_record, walk);
 	return walk->err;
 }
 
 static int walk_objects(struct scan *scan, const char *program, const struct net_object *objects,
 			size_t count, net_record_fn fn, void *data)
 {
-	g_autoptr(GByteArray) records = g_byte_array_new();
 	int err = 0;
 
 	for (size_t at = 0; !err && at < count; at += WALK_NETS_MAX) {
@@ -142,8 +141,7 @@ static int walk_objects(struct scan *scan, const char *program, const struct net
 		};
 
 		walk.count = MIN(count - at, (size_t)WALK_NETS_MAX);
-		g_byte_array_set_size(records, 0);
-		err = walk_some(&walk, program, records);
+		err = walk_some(&walk, program);
 	}
 	return err;
 }
@@ -240,8 +238,8 @@ static int read_devices(struct scan *scan, struct net_lists *lists)
 		return err;
 	lists->device_records = g_array_new(FALSE, FALSE, sizeof(struct walk_netdev));
 	lists->devices = g_array_new(FALSE, FALSE, sizeof(struct net_object));
-	err = walk_objects(scan, "walk_netdevs", &g_array_index(nets, struct net_object, 0),
-			   nets->len, keep_device, lists);
+	err = walk_objects(scan, "walk_netdevs", (const void *)nets->data, nets->len, keep_device,
+			   lists);
 	for (guint i = 0; i < lists->devices->len; i++)
 		g_array_index(lists->devices, struct net_object, i).dev =
 			&g_array_index(lists->device_records, struct walk_netdev, i);
