@@ -82,7 +82,8 @@ static void hand_on(const struct walk_rec *rec, void *data)
 	const struct exact *exact = data;
 	struct walk_rec *copy = exact_copy(rec, rec->size);
 
-	exact->fn(copy, exact->data);
+	if (exact->fn) /* NULL: the program emits no records */
+		exact->fn(copy, exact->data);
 	free(copy);
 }
 
