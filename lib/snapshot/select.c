@@ -322,11 +322,12 @@ static int begin_descriptors(struct bpfrefs_selection *selection, const void *ar
 static const void *next_descriptor(struct bpfrefs_selection *selection)
 {
 	const GArray *all = selection->snap->descriptors;
-	const struct bpfrefs_descriptor *found =
-		&g_array_index(all, struct bpfrefs_descriptor, selection->at);
+	const struct bpfrefs_descriptor *found;
 
-	if (selection->at >= all->len ||
-	    (selection->filter.pid && found->pid != selection->filter.pid))
+	if (selection->at >= all->len)
+		return NULL;
+	found = &g_array_index(all, struct bpfrefs_descriptor, selection->at);
+	if (selection->filter.pid && found->pid != selection->filter.pid)
 		return NULL;
 	selection->at++;
 	return found;
