@@ -8,21 +8,17 @@
 
 HOLDER_FIELDS(NETDEV_MPROG_FIELDS);
 
+/* A device has only the entry of its own side. */
+static uint64_t entry_of(const struct walk_netdev *dev, unsigned int side)
+{
+	return side == (dev->netkit_primary ? 0 : 1) ? dev->netkit : 0;
+}
+
 static int walk(struct scan *scan)
 {
-	const GArray *devices;
-	int err;
+	static const char *const attach_types[NETDEV_SIDES] = { "netkit_primary", "netkit_peer" };
 
-	if (!net_loaded(scan, NET_TYPE(SCHED_CLS)))
-		return 0;
-	err = netdev_list(scan, &devices);
-	for (guint i = 0; !err && i < devices->len; i++) {
-		const struct net_object *device = net_at(devices, i);
-
-		err = netdev_mprogs(scan, device, device->dev->netkit,
-				    device->dev->netkit_primary ? "netkit_primary" : "netkit_peer");
-	}
-	return err;
+	return netdev_mprogs(scan, attach_types, entry_of);
 }
 
 static void removes(struct removal *removal, const struct bpfrefs_ref *ref)

@@ -8,22 +8,16 @@
 
 HOLDER_FIELDS(NETDEV_MPROG_FIELDS);
 
+static uint64_t entry_of(const struct walk_netdev *dev, unsigned int side)
+{
+	return dev->tcx[side];
+}
+
 static int walk(struct scan *scan)
 {
-	const GArray *devices;
-	int err;
+	static const char *const attach_types[NETDEV_SIDES] = { "tcx_ingress", "tcx_egress" };
 
-	if (!net_loaded(scan, NET_TYPE(SCHED_CLS)))
-		return 0;
-	err = netdev_list(scan, &devices);
-	for (guint i = 0; !err && i < devices->len; i++) {
-		const struct net_object *device = net_at(devices, i);
-
-		err = netdev_mprogs(scan, device, device->dev->tcx[0], "tcx_ingress");
-		if (!err)
-			err = netdev_mprogs(scan, device, device->dev->tcx[1], "tcx_egress");
-	}
-	return err;
+	return netdev_mprogs(scan, attach_types, entry_of);
 }
 
 /* bpftool (since 7.5) detaches whatever program is the last one. */

@@ -334,8 +334,9 @@ void netdev_fields(struct scan *scan, struct bpfrefs_ref *ref, const struct net_
 
 /* ---------------------------------------------------- tcx and netkit --- */
 
+/* net_object.arg of an entry is its side. */
 static int one_mprog(struct scan *scan, const struct net_object *entry, const struct walk_rec *rec,
-		     void *attach_type)
+		     void *attach_types)
 {
 	const struct walk_mprog *mprog = walk_record(rec, walk_mprog);
 	struct bpfrefs_ref *ref;
@@ -346,18 +347,31 @@ static int one_mprog(struct scan *scan, const struct net_object *entry, const st
 	if (!ref)
 		return 0;
 	netdev_fields(scan, ref, entry);
-	ref_set_static(ref, NETDEV_ATTACH_TYPE, attach_type);
+	ref_set_static(ref, NETDEV_ATTACH_TYPE, ((const char *const *)attach_types)[entry->arg]);
 	ref_set_num(ref, NETDEV_POSITION, mprog->position);
 	ref_set_num(ref, NETDEV_COUNT, mprog->count);
 	return 0;
 }
 
-int netdev_mprogs(struct scan *scan, const struct net_object *device, uint64_t entry,
-		  const char *attach_type)
+int netdev_mprogs(struct scan *scan, const char *const attach_types[NETDEV_SIDES],
+		  uint64_t (*entry_of)(const struct walk_netdev *dev, unsigned int side))
 {
-	struct net_object object = { device->net, device->dev, entry, 0 };
+	g_autoptr(GArray) entries = g_array_new(FALSE, FALSE, sizeof(struct net_object));
+	const GArray *devices;
+	int err;
 
-	return entry ? net_walk_object(scan, "walk_mprogs", object, one_mprog,
-				       (void *)(uintptr_t)attach_type)
-		     : 0;
+	if (!net_loaded(scan, NET_TYPE(SCHED_CLS)))
+		return 0;
+	err = netdev_list(scan, &devices);
+	for (guint i = 0; !err && i < NETDEV_SIDES * devices->len; i++) {
+		struct net_object entry = *net_at(devices, i / NETDEV_SIDES);
+
+		entry.arg = i % NETDEV_SIDES;
+		entry.address = entry_of(entry.dev, entry.arg);
+		if (entry.address)
+			g_array_append_val(entries, entry);
+	}
+	return err ? err
+		   : walk_objects(scan, "walk_mprogs", (const void *)entries->data, entries->len,
+				  one_mprog, (void *)(uintptr_t)attach_types);
 }

@@ -81,9 +81,13 @@ uint32_t netdev_owner(struct scan *scan, const struct walk_net *net, const struc
 /* Sets NETDEV_FIELDS of a reference, and makes the device its owner. */
 void netdev_fields(struct scan *scan, struct bpfrefs_ref *ref, const struct net_object *device);
 
-/* Adds the programs of a tcx or netkit entry. */
-int netdev_mprogs(struct scan *scan, const struct net_object *device, uint64_t entry,
-		  const char *attach_type);
+/*
+ * Adds the programs of tcx or netkit of all devices. A device has two entries of programs at most, one
+ * for each of @attach_types, of which @entry_of returns the address, or 0.
+ */
+#define NETDEV_SIDES 2
+int netdev_mprogs(struct scan *scan, const char *const attach_types[NETDEV_SIDES],
+		  uint64_t (*entry_of)(const struct walk_netdev *dev, unsigned int side));
 
 /* The procfs half of these classes. */
 #define NET_PROC_GAP "only the BPF source can read all network namespaces"
