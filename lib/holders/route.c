@@ -119,10 +119,6 @@ static int walk(struct scan *scan)
 }
 
 /*
- * All nexthops of a route are removed with it. Several routes may lead to one destination, by other metrics
- * or devices; but with a device, a route with several nexthops is not found.
- */
-/*
  * ip(8) removes the first route with these words, whatever its gateway, its type of service or its
  * program: so this must be the only one.
  */
@@ -132,6 +128,10 @@ static const char delete_only[] =
 	"if [ \"$n\" = 1 ]; then ip \"$family\" route del \"$@\"; "
 	"else echo \"free.sh: $n routes are like this one: none is removed\" >&2; false; fi";
 
+/*
+ * All nexthops of a route are removed with it. Several routes may lead to one destination, by other metrics
+ * or devices; but with a device, a route with several nexthops is not found.
+ */
 static void removes(struct removal *removal, const struct bpfrefs_ref *ref)
 {
 	struct bpfrefs_value dst = bpfrefs_ref_value(ref, ROUTE_DST);
