@@ -33,6 +33,8 @@ SILENT, PROGRAM, MACHINE = 900, 3000, 14000
 MEMORY = "1500M"
 APPLETS = """sh echo grep insmod kill losetup mknod mkfifo modprobe poweroff stty true uname rmmod
     sleep dmesg ln chmod chown touch rmdir mv env id test readlink""".split()
+# What the kernel tests are, and what they read.
+READ = ("tests/kernel/cases/*.py", "docs/bpfrefs.8.rst", "docs/packaging/*.yml", "docs/packaging/*.json")
 CASE = re.compile(r"^(not )?ok\b\s*\d*\s*(?:-\s*)?([^#]*)(?:#\s*SKIP\S*\s*(.*))?$", re.I)
 
 
@@ -203,8 +205,9 @@ def make_image(kernel, name, place):
     image.modules(kernel)
     image.add(HERE / "init", "/init")
     image.add(HERE / "guest.py")
-    for path in (SOURCE / "tests/kernel/cases").glob("*.py"):
-        image.add(path)
+    for pattern in READ:
+        for path in SOURCE.glob(pattern):
+            image.add(path)
     # an emulated processor does in 20 ms what another does in one
     env = {"PATIENCE": "120", "CHURN_LIFE_US": "20000", "ALONE": "1"}
     for key in os.environ["KERNEL_ENV"].split(","):
@@ -219,6 +222,7 @@ def make_image(kernel, name, place):
     # Python may write what it compiles: only the first that imports a file waits for that.
     env.pop("PYTHONDONTWRITEBYTECODE", None)
     image.program(os.environ["RANDOM_PROGRAM"])
+    image.program(BUILD / "lib/libbpfrefs.so")
     image.plan({"env": env, "limit": PROGRAM,
                 "programs": programs(image, python, name)})
     image.pack(place / "initramfs")
