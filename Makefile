@@ -7,6 +7,7 @@ MOUNTPOINT ?= /run/bpfrefs
 MARK = /run/bpfrefs-make-run.source
 # Under sudo all is built as the user who called it: `make` without sudo works afterwards, too.
 AS := $(shell .ci/caller $(BUILD))
+export PYTHONDONTWRITEBYTECODE = 1
 
 .PHONY: all run stop check lint abi format words check-vm check-distros check-prometheus check-sanitizers check-service check-container check-rpm fuzz fuzz-merge bench deb rpm dist
 

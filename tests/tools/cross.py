@@ -11,6 +11,8 @@ import shutil
 import subprocess
 import sys
 
+from tap import Failure, Skip, run_functions
+
 SOURCE, OUTER, CLANG, BPFTOOL = (pathlib.Path(x).resolve() for x in sys.argv[1:5])
 PLACE = OUTER / "cross"
 CROSS_FILE = """
@@ -32,10 +34,6 @@ STAND_IN = """#!/bin/sh
 [ "$2" != object ] || cp "$4" "$3"
 """
 ELF_BIG = 2  # EI_DATA
-
-
-class Failure(Exception):
-    pass
 
 
 def check(condition, text):
@@ -87,28 +85,14 @@ def other_order_without_bpftool():
 def narrow():
     if subprocess.run(["cc", "-m32", "-c", "-xc", "/dev/null", "-o", "/dev/null"],
                       capture_output=True, check=False).returncode:
-        return "this machine's compiler knows no -m32"
+        raise Skip("this machine's compiler knows no -m32")
     good, said, _ = setup("narrow", "x86", "little", c="['cc', '-m32']")
     check(not good, "configured for 32 bits")
     check("bpfrefs needs a machine of 64 bits" in said, said[-3000:])
-    return None
 
 
 def main():
-    cases = [same_order, other_order, other_order_without_bpftool, narrow]
-    print(f"1..{len(cases)}", flush=True)
-    failed = 0
-    for number, case in enumerate(cases, 1):
-        try:
-            reason = case()
-        except Failure as error:
-            failed += 1
-            print(f"not ok {number} - {case.__name__}")
-            print("\n".join(f"#   {line}" for line in str(error).splitlines()), flush=True)
-            continue
-        print(f"ok {number} - {case.__name__}" + (f" # SKIP {reason}" if reason else ""),
-              flush=True)
-    return 1 if failed else 0
+    return run_functions([same_order, other_order, other_order_without_bpftool, narrow])
 
 
 if __name__ == "__main__":

@@ -14,6 +14,8 @@ import subprocess
 import sys
 import tempfile
 
+import tap
+
 TOP, BUILD = (pathlib.Path(x).resolve() for x in sys.argv[1:3])
 FILE_LINES, FUNCTION_LINES = 500, 60
 # Lists, not code: they may be as long as what they list.
@@ -391,17 +393,9 @@ def hosts():
 
 
 def main():
-    tests = [spdx, sizes, tags, externs, includes, structures, copies, machines, words, classes,
-             symbols, process_wide, grow, threat_model, install, documents, hosts]
-    print(f"1..{len(tests)}")
-    failed = 0
-    for number, test in enumerate(tests, 1):
-        wrong = test()
-        failed += bool(wrong)
-        print(f"{'not ok' if wrong else 'ok'} {number} - {test.__name__}")
-        for line in wrong:
-            print(f"#   {line}")
-    return 1 if failed else 0
+    return tap.run_functions([
+        spdx, sizes, tags, externs, includes, structures, copies, machines, words, classes, symbols,
+        process_wide, grow, threat_model, install, documents, hosts])
 
 
 if __name__ == "__main__":

@@ -12,6 +12,8 @@ import re
 import subprocess
 import sys
 
+import tap
+
 TOP, BUILD = (pathlib.Path(x).resolve() for x in sys.argv[1:3])
 PARTS = {"lib": BUILD / "lib" / "libcore.a.p", "fs": BUILD / "fs" / "libfscore.a.p"}
 
@@ -130,17 +132,10 @@ def main():
         for name, others in sorted(between_folders(found).items()):
             print(f"{name}: {' '.join(sorted(others))}")
         return 0
-    tests = {"objects_are_found": lambda _: [] if len(found) > 100 else ["too few calls found"],
-             "no_circle_of_files": check_circles, "calls_between_folders": check_picture}
-    print(f"1..{len(tests)}")
-    failed = 0
-    for number, (name, test) in enumerate(tests.items(), 1):
-        wrong = test(found)
-        failed += bool(wrong)
-        print(f"{'not ok' if wrong else 'ok'} {number} - {name}")
-        for line in wrong:
-            print(f"#   {line}")
-    return 1 if failed else 0
+    return tap.run([
+        ("objects_are_found", lambda: [] if len(found) > 100 else ["too few calls found"]),
+        ("no_circle_of_files", lambda: check_circles(found)),
+        ("calls_between_folders", lambda: check_picture(found))])
 
 
 if __name__ == "__main__":

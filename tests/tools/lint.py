@@ -12,6 +12,7 @@ clang-tidy (clang-analyzer-*) need about ten times the processor time of all oth
 place instead of running any case, and --abi writes the interface that abidiff compares with.
 """
 import concurrent.futures
+import functools
 import json
 import os
 import pathlib
@@ -21,14 +22,13 @@ import subprocess
 import sys
 import tempfile
 
+import tap
+from tap import Skip
+
 # Other versions lay out differently and have other checks, so only the floor's version judges.
 CLANG = "14"
 FOLDERS = (".ci", "lib", "fs", "docs", "tests")
 ABI = "tests/tools/libbpfrefs.abi"  # the interface of the library: make abi
-
-
-class Skip(Exception):
-    """Why a case cannot run here."""
 
 
 def sources(top, pattern):
@@ -156,19 +156,8 @@ def main():
     cases = [(function.__name__.strip("_"), function)
              for function in (format_, tidy, shell, spelling, python, header, abi)]
     cases = [case for case in cases if not wanted or case[0] in wanted]
-    print(f"1..{len(cases)}", flush=True)
-    failed = False
-    for number, (name, function) in enumerate(cases, 1):
-        try:
-            lines = function(top, build, "--analyze" in sys.argv)
-            failed = failed or bool(lines)
-            print(f"{'not ok' if lines else 'ok'} {number} - {name}")
-            for line in lines:
-                print(f"#   {line}")
-        except Skip as reason:
-            print(f"ok {number} - {name} # SKIP {reason}")
-        sys.stdout.flush()
-    return 1 if failed or not cases else 0
+    return tap.run([(name, functools.partial(function, top, build, "--analyze" in sys.argv))
+                    for name, function in cases])
 
 
 if __name__ == "__main__":

@@ -12,6 +12,8 @@ import re
 import subprocess
 import sys
 
+from tap import Failure, run_functions
+
 TOP, BUILD = (pathlib.Path(x).resolve() for x in sys.argv[1:3])
 COPY = BUILD / "recipe" / "source"
 OUT = BUILD / "recipe" / "build"
@@ -135,10 +137,6 @@ int main(void)
 	return g_test_run();
 }
 '''
-
-
-class Failure(Exception):
-    pass
 
 
 def run(*command):
@@ -352,20 +350,8 @@ def each_step_is_needed():
 
 
 def main():
-    cases = [classes_are_whole, toy_is_built, toy_is_in_the_answer, each_member_is_needed, each_step_is_needed]
-    print(f"1..{len(cases)}", flush=True)
-    failed = 0
-    for number, case in enumerate(cases, 1):
-        try:
-            case()
-        except Failure as error:
-            failed += 1
-            print(f"not ok {number} - {case.__name__}")
-            for line in str(error).splitlines():
-                print(f"#   {line}")
-        else:
-            print(f"ok {number} - {case.__name__}", flush=True)
-    return 1 if failed else 0
+    return run_functions([classes_are_whole, toy_is_built, toy_is_in_the_answer, each_member_is_needed,
+                          each_step_is_needed])
 
 
 if __name__ == "__main__":

@@ -12,12 +12,10 @@ import pathlib
 import subprocess
 import sys
 
+from tap import Failure, Skip, run_functions
+
 SOURCE, OUTER, WITHOUT = (pathlib.Path(x).resolve() for x in sys.argv[1:4])
 BUILD = OUTER / "without-bpf"
-
-
-class Failure(Exception):
-    pass
 
 
 def must(*command, **kwargs):
@@ -61,27 +59,12 @@ def run_units():
 
 def run_daemon():
     if os.geteuid() != 0:
-        return "not root"
+        raise Skip("not root")
     must(sys.executable, WITHOUT, env={**inner_env(), "BPFREFS": str(BUILD / "fs" / "bpfrefs")})
-    return None
 
 
 def main():
-    cases = [configure, build, run_units, run_daemon]
-    print(f"1..{len(cases)}", flush=True)
-    failed = False
-    for number, case in enumerate(cases, 1):
-        reason = "the case before failed" if failed else None
-        try:
-            reason = reason or case()
-        except Failure as error:
-            failed = True
-            print(f"not ok {number} - {case.__name__}")
-            print("\n".join(f"#   {line}" for line in str(error).splitlines()), flush=True)
-            continue
-        print(f"ok {number} - {case.__name__}" + (f" # SKIP {reason}" if reason else ""),
-              flush=True)
-    return 1 if failed else 0
+    return run_functions([configure, build, run_units, run_daemon], in_turn=True)
 
 
 if __name__ == "__main__":

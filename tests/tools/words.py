@@ -12,6 +12,8 @@ import pathlib
 import re
 import sys
 
+import tap
+
 # The folders and files that have been rewritten, and stay so. Add yours when `make words` is silent.
 DONE = [".ci", "Makefile", "CONTRIBUTING.md", "CHANGELOG.md", "README.md", "docs", "lib", "fs",
         "tests/unit", "tests/fuzz", "tests/tools", "tests/kernel", "tests/vm", "tests/bench"]
@@ -81,27 +83,21 @@ def check(top, path, allowed, used):
     return wrong
 
 
-def tap(top, allowed):
-    print(f"1..{len(DONE) + 1}")
-    failed, used = False, set()
+def check_all(top, allowed):
+    used = set()
     for path in EVERYTHING if allowed else []:
         check(top, path, allowed, used)
     cases = [(path, check(top, path, allowed, set()) if files(top, path) else ["no such path"])
              for path in DONE]
     cases.append(("exceptions are needed",
                   [": ".join(exception) for exception in allowed if exception not in used]))
-    for number, (name, wrong) in enumerate(cases, 1):
-        failed = failed or bool(wrong)
-        print(f"{'not ok' if wrong else 'ok'} {number} - {name}")
-        for line in wrong:
-            print(f"#   {line}")
-    return 1 if failed else 0
+    return tap.run([(name, lambda wrong=wrong: wrong) for name, wrong in cases])
 
 
 def main():
     top = pathlib.Path(sys.argv[1]).resolve()
     if "--tap" in sys.argv:
-        return tap(top, exceptions(top))
+        return check_all(top, exceptions(top))
     wrong = [line for path in sys.argv[2:] or EVERYTHING
              for line in check(top, path, exceptions(top), set())]
     for line in wrong:
