@@ -5,6 +5,7 @@ import os
 import sys
 
 from harness import check, equal, eventually, fields, main, must, tool
+from machine import key
 from made import private_net, update
 from test_cgroup import attach, detach
 from test_links import XDP, create
@@ -135,9 +136,8 @@ def test_run_by_a_map(env):
     for obj in (prog, table, counter, events):
         obj.close()
     left.are("")
-    must(tool("bpftool"), "map", "delete", "id", table.id, "key", "5", "0", "0", "0")
-    must(tool("bpftool"), "map", "delete", "id", table.id, "key", "6", "0", "0", "0")
-    must(tool("bpftool"), "map", "delete", "id", events.id, "key", "2", "0", "0", "0")
+    for obj, place in (table, 5), (table, 6), (events, 2):
+        must(tool("bpftool"), "map", "delete", "id", obj.id, "key", *key(place).split())
     left.are("events timers")
 
 
