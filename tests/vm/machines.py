@@ -63,7 +63,8 @@ class Machine(typing.NamedTuple):
 
     def names(self, name):
         """By which a list of cases can mean it."""
-        return {"*", name, self.version, self.arch}
+        return {"*", name, self.version, self.arch} | (
+            set() if self.config else {f"debian-{self.version}"})
 
 
 MACHINES = {

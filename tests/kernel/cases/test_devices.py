@@ -44,7 +44,8 @@ def virtio():
         driver = path / "device/driver"
         if driver.exists() and driver.resolve().name == "virtio_net":
             said = must(tool("ip"), "-d", "link", "show", path.name)
-            return path.name, int(re.search(r"numrxqueues (\d+)", said)[1])
+            # as many as queues to receive, of which a kernel without CONFIG_RPS says nothing
+            return path.name, int(re.search(r"numtxqueues (\d+)", said)[1])
     raise Skip("no device of virtio_net")
 
 
