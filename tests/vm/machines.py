@@ -21,26 +21,20 @@ class Architecture(typing.NamedTuple):
 
 BOOKWORM = (("bookworm",), ("bookworm-security",))
 TRIXIE = (("trixie",), ())
-# One thread emulates all processors of x86-64: with a thread for each, qemu 7.2 does not always see
-# code that another processor has changed, and kernels change their code while they run. Elsewhere a
-# processor says itself when code has changed.
 ARCHITECTURES = {
     "amd64": Architecture("x86_64-linux-gnu", "x86_64", BOOKWORM,
-                          ("qemu-system-x86_64", "-cpu", "max", "-accel",
-                           "tcg,thread=single,tb-size=1024"), "ttyS0", "pci"),
+                          ("qemu-system-x86_64", "-cpu", "max"), "ttyS0", "pci"),
     # the architecture's own way to sign pointers takes most of the time in emulation
     "arm64": Architecture("aarch64-linux-gnu", "aarch64", BOOKWORM,
-                          ("qemu-system-aarch64", "-M", "virt", "-cpu", "max,pauth-impdef=on",
-                           "-accel", "tcg,thread=multi,tb-size=1024"), "ttyAMA0", "pci"),
+                          ("qemu-system-aarch64", "-M", "virt", "-cpu", "max,pauth-impdef=on"),
+                          "ttyAMA0", "pci"),
     # of which Debian 12 has none
     "riscv64": Architecture("riscv64-linux-gnu", "riscv64", TRIXIE,
-                            ("qemu-system-riscv64", "-M", "virt", "-accel",
-                             "tcg,thread=multi,tb-size=1024"), "ttyS0", "pci"),
+                            ("qemu-system-riscv64", "-M", "virt"), "ttyS0", "pci"),
     # With two processors qemu 7.2 loses a flush of the TLB now and then.
     "s390x": Architecture("s390x-linux-gnu", "s390x", BOOKWORM,
-                          ("qemu-system-s390x", "-M", "s390-ccw-virtio", "-cpu", "max", "-accel",
-                           "tcg,thread=single,tb-size=1024"), "ttyS0", "ccw", "big", "s390",
-                          "bzImage"),
+                          ("qemu-system-s390x", "-M", "s390-ccw-virtio", "-cpu", "max"), "ttyS0",
+                          "ccw", "big", "s390", "bzImage"),
 }
 
 
