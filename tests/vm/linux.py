@@ -41,8 +41,9 @@ def build(name, machine, options, place):
     for tool in (*TOOLS, f"{arch.triplet}-gcc"):
         if not shutil.which(tool):
             raise debian.Unreachable(f"{tool} is not installed, which building a kernel needs")
-    debian.Apt(debian.cache() / f"apt-{name}", machine.arch, machine.suites).packages(
-        [machine.package], place)
+    # It is the same for all; an archive may have none of an older suite for another architecture.
+    debian.Apt(debian.cache() / f"apt-{name}", debian.call("dpkg", "--print-architecture").strip(),
+               machine.suites).packages([machine.package], place)
     (tar,) = place.glob("usr/src/*.tar.xz")
     run(place, log, "tar", "xf", tar)
     (source,) = place.glob("linux-source-*")
