@@ -249,9 +249,10 @@ def boot(name, kernel, initramfs, console, results):
     machine = MACHINES[name]
     arch = ARCHITECTURES[machine.arch]
     network, alone = device(arch.bus)
-    # A busy host stalls an emulated processor: that is no lockup of the guest's kernel.
+    # A busy host stalls an emulated processor, and the verifier may be busy for a minute: that is no
+    # lockup of the guest's kernel.
     words = (f"console={arch.console} quiet panic=-1 oops=panic nowatchdog no_timer_check audit=0 "
-             "mitigations=off init_on_alloc=0 lsm=lockdown,yama,bpf "
+             "rcupdate.rcu_cpu_stall_timeout=300 mitigations=off init_on_alloc=0 lsm=lockdown,yama,bpf "
              f"bpfrefs_cgroups={machine.cgroups} {machine.words}")
     process = subprocess.Popen(
         [*alone, *arch.qemu, "-accel", ACCELERATOR, "-smp", str(machine.processors), "-m", MEMORY,

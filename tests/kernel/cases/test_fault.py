@@ -108,6 +108,7 @@ def start_faults(env, *options):
     tried = refused = 0
     for fault in faults.faults(start, ERRORS):
         start.fault = fault
+        print(f"# {fault}", flush=True)  # one alone takes minutes where the processor is emulated
         answered = faults.run(start, fault)
         where = f"{fault} ({faults.control.name.decode()})"
         check(not isinstance(answered, OSError), f"{where}: {answered}")
