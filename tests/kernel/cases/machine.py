@@ -20,6 +20,10 @@ _NUMBERS = {
 }
 NUMBERS = _NUMBERS.get(os.uname().machine, _NUMBERS["generic"])
 
+# Where in a function a kprobe can be. The kernel of riscv64 has no CONFIG_KPROBES_ON_FTRACE: it refuses one
+# at the first instruction, which is one of eight bytes that are ftrace's.
+ENTRY = 8 if os.uname().machine == "riscv64" else 0
+
 
 def syscall(number, *args):
     """By its number, or by its name in the table."""

@@ -10,7 +10,7 @@ import subprocess
 import sys
 
 from harness import Skip, check, equal, main, must, run
-from machine import bit_field, syscall
+from machine import ENTRY, bit_field, syscall
 from made import bpf, held, keep, only_mapped, shared, taken, update
 
 PERF_EVENT_IOC_SET_BPF, PERF_TYPE_SOFTWARE = 0x40042408, 1
@@ -19,10 +19,10 @@ LINK_CREATE, PERF_EVENT = 28, 41
 PRESERVE_ELEMS = 0x800
 
 
-def perf_event(flags=0, config=0, kind=PERF_TYPE_SOFTWARE, config1=0):
+def perf_event(flags=0, config=0, kind=PERF_TYPE_SOFTWARE, config1=0, config2=0):
     """An event of ours that counts, on whatever CPU."""
-    attr = struct.pack("=IIQQQQQIIQ", kind, 64, config, 1000000000, 0, 0, flags, 0, 0, config1)
-    data = ctypes.create_string_buffer(attr, 64)
+    attr = struct.pack("=IIQQQQQIIQQ", kind, 72, config, 1000000000, 0, 0, flags, 0, 0, config1, config2)
+    data = ctypes.create_string_buffer(attr, 72)
     return syscall("perf_event_open", data, ctypes.c_int(0), ctypes.c_int(-1),
                    ctypes.c_int(-1), ctypes.c_ulong(8))
 
@@ -139,13 +139,13 @@ def test_perf_kprobe(env):
     daemon, helper = env.daemon(), env.helper()
     obj, linked = helper.make("prog", "kprobe"), helper.make("prog", "kprobe")
     function = ctypes.create_string_buffer(b"vfs_statx")
-    event = Event(env, obj, kind=kind, config1=ctypes.addressof(function))
+    where = {"kind": kind, "config1": ctypes.addressof(function), "config2": ENTRY}
+    event = Event(env, obj, **where)
     line = held(obj, "perf", "event=*vfs_statx", event.fd, 1)
     daemon.expect(obj, [obj.held(), line])
     obj.close()
     daemon.expect(obj, [line])
-    check_link(env, daemon, linked, Event(env, kind=kind, config1=ctypes.addressof(function)),
-               "*vfs_statx")
+    check_link(env, daemon, linked, Event(env, **where), "*vfs_statx")
     event.close()
     daemon.gone(obj)
 

@@ -158,8 +158,8 @@ def test_keeps_are_pins(env):
         left.daemon.write(f"{obj.key}/keep", mode)
         obj.close()
     left.are("fd pin")
-    for key in left.names:
-        left.daemon.write(f"{key}/keep", "off")
+    for name in left.names:
+        left.daemon.write(f"{name}/keep", "off")
     left.are("")
 
 
