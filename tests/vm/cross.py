@@ -50,6 +50,8 @@ cpu = '{cpu}'
 endian = '{endian}'
 
 [built-in options]
+# not the default on riscv64: test_fault tells places apart by backtraces
+c_args = ['-fasynchronous-unwind-tables']
 c_link_args = ['-L{root}/usr/lib/{triplet}']
 """
 
