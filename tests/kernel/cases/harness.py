@@ -22,6 +22,7 @@ import traceback
 
 CLONE_NEWNS = 0x00020000
 MS_BIND, MS_REC, MS_PRIVATE, MNT_DETACH = 4096, 16384, 1 << 18, 2
+ENOTSUPP = 524  # of include/linux/errno.h, which the UAPI does not have
 SUSPICIOUS = re.compile(r"CRITICAL|WARNING \*\*|ERROR \*\*|Sanitizer|runtime error|assertion|abort",
                         re.I)
 # Deferred frees (RCU, work queues) and other processes' short looks pass within this, on a machine

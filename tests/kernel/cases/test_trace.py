@@ -5,9 +5,8 @@ attached and after; and what holds a module's BTF."""
 import os
 import sys
 
-from harness import Skip, check, equal, eventually, main, stable
+from harness import ENOTSUPP, Skip, check, equal, eventually, main, stable
 
-ENOTSUPP = 524  # of include/linux/errno.h, which the UAPI does not have
 # The kernel has the first for tests of this.
 FUNCTION, FUNCTION_OF_MODULE = "bpf_fentry_test1", ("veth", "veth_xmit")
 
