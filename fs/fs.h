@@ -143,6 +143,12 @@ int view_fresh(struct view *view, struct bpfrefs_snapshot **snap);
  * new one if the name is not found.
  */
 int view_recent(struct view *view, struct bpfrefs_snapshot **snap);
+/*
+ * Returns the error if this daemon lacked memory or descriptors while it took the snapshot, else 0. A
+ * directory cannot show a gap: rather than that something is missing from it, looking fails. What the
+ * daemon may not read is missing, as procfs leaves it out; .bpf/status says so.
+ */
+int view_shortage(const struct bpfrefs_snapshot *snap);
 /* Called after a control: older snapshots are not used any more. */
 void view_invalidate(struct view *view);
 /*

@@ -471,8 +471,12 @@ struct bpfrefs_class_status {
 	enum bpfrefs_coverage coverage; /**< how much was read */
 	uint32_t count;			/**< partial: the number of items that could not be read */
 	const char *what; /**< partial: what the items are; unavailable: the reason, or NULL */
-	int error;	  /**< the first error, a positive errno; 0: @ref what explains it */
-	uint32_t refs;	  /**< the number of references that were found */
+	/**
+	 * The first error by which this process lacked memory or descriptors (ENOMEM, EMFILE, ENFILE),
+	 * else the first error, a positive errno; 0: @ref what explains it.
+	 */
+	int error;
+	uint32_t refs; /**< the number of references that were found */
 };
 
 /** A mount of an instance of bpffs. */

@@ -185,8 +185,9 @@ int cgroup_exists(struct fs *fs, uint64_t cgroup)
 	if (err)
 		return err;
 	fresh = cgroup_path(fs, snap, cgroup);
+	err = fresh ? 0 : view_shortage(snap);
 	bpfrefs_snapshot_unref(snap);
-	return fresh ? 0 : -ENOENT;
+	return fresh || err ? err : -ENOENT;
 }
 
 /* ------------------------------------------------------------- listing --- */

@@ -143,6 +143,16 @@ static int list_objects(struct listing *list, struct where *w, uint32_t after)
 	return err;
 }
 
+/* Returns 0, or an error of view_shortage() and drops the snapshot. */
+static int whole(struct bpfrefs_snapshot *snap)
+{
+	int err = view_shortage(snap);
+
+	if (err)
+		bpfrefs_snapshot_unref(snap);
+	return err;
+}
+
 /*
  * The first part of the listing of all processes, or of the root of the cgroups, uses a new snapshot. The
  * next parts, and the cgroups below, may use one of the last second: a walk over the whole hierarchy would
@@ -152,8 +162,9 @@ static int list_snapshot(const struct listing *list, struct bpfrefs_snapshot **s
 {
 	struct view *view = list->dir.fs->view;
 	bool first = list->after == 0 && list->dir.cgroup == 0;
+	int err = first ? view_get(view, snap) : view_recent(view, snap);
 
-	return first ? view_get(view, snap) : view_recent(view, snap);
+	return err ? err : whole(*snap);
 }
 
 static int list_pids(struct listing *list, struct where *w, int64_t after)
@@ -206,7 +217,8 @@ static int fds_snapshot(const struct listing *list, struct bpfrefs_snapshot **sn
 	if (err || list->after >= COOKIE_IDS || pid_is_unchanged(*snap, list->dir.pid))
 		return err;
 	bpfrefs_snapshot_unref(*snap);
-	return view_get(view, snap);
+	err = view_get(view, snap);
+	return err ? err : whole(*snap);
 }
 
 static int list_fds(struct listing *list, struct where *w, int64_t after)

@@ -417,3 +417,15 @@ void view_touch(struct view *view)
 	touch_locked(view);
 	g_mutex_unlock(&view->lock);
 }
+
+int view_shortage(const struct bpfrefs_snapshot *snap)
+{
+	const struct bpfrefs_class_status *status;
+	selection_auto *classes = NULL;
+	int err = bpfrefs_select_classes(snap, NULL, &classes);
+
+	while (!err && (status = bpfrefs_next_class(classes)))
+		if (status->error == ENOMEM || status->error == EMFILE || status->error == ENFILE)
+			err = -status->error;
+	return err;
+}

@@ -415,7 +415,8 @@ void ref_set_location(struct scan *scan, struct bpfrefs_ref *ref, struct pin_loc
 
 /*
  * Records that scan->class could not read @count items (@what, such as "processes"), with a
- * positive errno or 0.
+ * positive errno or 0. The first error is shown, or the first by which this process lacked memory or
+ * descriptors.
  */
 void scan_gap(struct scan *scan, uint32_t count, const char *what, int error);
 /* Records that scan->class could not be read at all. */

@@ -5,6 +5,7 @@
  */
 #include "snapshot/private.h"
 
+#include <errno.h>
 #include <string.h>
 
 #include "bpf/records.h"
@@ -248,18 +249,27 @@ struct bpfrefs_ref *scan_add_held(struct scan *scan, struct bpfrefs_key target, 
 	return result;
 }
 
+/* Returns whether this process lacked something: the next scan may read all. */
+static bool is_shortage(int error)
+{
+	return error == ENOMEM || error == EMFILE || error == ENFILE;
+}
+
 void scan_gap(struct scan *scan, uint32_t count, const char *what, int error)
 {
 	struct bpfrefs_class_status *status = status_of(scan);
 
 	if (status->coverage == BPFREFS_COVERAGE_UNAVAILABLE)
 		return;
-	if (status->coverage == BPFREFS_COVERAGE_COMPLETE) {
+	if (status->coverage == BPFREFS_COVERAGE_COMPLETE ||
+	    (is_shortage(error) && !is_shortage(status->error))) {
+		if (g_strcmp0(status->what, what) != 0)
+			status->count = 0;
 		status->coverage = BPFREFS_COVERAGE_PARTIAL;
 		status->what = scan_str(scan, what);
 		status->error = error;
 	}
-	/* Only the first reason is shown, so only items of the same kind are counted. */
+	/* Only one reason is shown, so only items of the same kind are counted. */
 	if (g_strcmp0(status->what, what) == 0)
 		status->count += count;
 }

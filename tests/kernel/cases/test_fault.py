@@ -7,6 +7,7 @@ is tried once (faulty.py). So is each while it starts: it says why it does not, 
 mounted, or it starts and answers."""
 import errno
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -48,6 +49,42 @@ def test_changes(env):
 
 def test_changes_by_procfs(env):
     change_faults(env, "--source=proc")
+
+
+def few_descriptors(env, *options):
+    """The daemon may open so few files that it cannot read all: a directory has all that is there, or
+    reading it fails."""
+    group, helper = env.cgroup(), env.helper()
+    obj, daemon = helper.make("map", "hash"), env.daemon(*options)
+    pid = daemon.process.pid
+    (group / "cgroup.procs").write_text(str(helper.pid))
+    places = {daemon.tree / "pid": str(helper.pid), daemon.tree / f"pid/{helper.pid}/fd": str(obj.fd),
+              daemon.tree / "cgroup": group.name}
+    usual, refused = resource.prlimit(pid, resource.RLIMIT_NOFILE), 0
+    env.cleanup((group.parent / "cgroup.procs").write_text, str(helper.pid))
+    for more in (0, 1, 4):
+        used = {int(x) for x in os.listdir(f"/proc/{pid}/fd")}
+        limit = more + min(set(range(len(used) + 1)) - used)
+        for place, name in places.items():
+            time.sleep(1.1)  # what a snapshot of the last second has needs none
+            resource.prlimit(pid, resource.RLIMIT_NOFILE, (limit, usual[1]))
+            try:
+                check(name in os.listdir(place), f"{place}, {more} more: {name} is missing")
+            except OSError as error:
+                equal(error.errno, errno.EMFILE, f"{place}, {more} more")
+                refused += 1
+            finally:
+                resource.prlimit(pid, resource.RLIMIT_NOFILE, usual)
+            check(name in os.listdir(place), f"{place} afterwards: {name} is missing")
+    check(refused, "the daemon always had enough")
+
+
+def test_few_descriptors(env):
+    few_descriptors(env)
+
+
+def test_few_descriptors_by_procfs(env):
+    few_descriptors(env, "--source=proc")
 
 
 # So that a place has the same address each time that it starts.
