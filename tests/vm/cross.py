@@ -50,7 +50,7 @@ cpu = '{cpu}'
 endian = '{endian}'
 
 [built-in options]
-# not the default on riscv64: test_fault tells places apart by backtraces
+# not the default on riscv64: test_fault knows places by backtraces
 c_args = ['-fasynchronous-unwind-tables']
 c_link_args = ['-L{root}/usr/lib/{triplet}']
 """
