@@ -227,7 +227,8 @@ TEST(files_get_tokens)
 }
 
 /*
- * The first reason is shown with the count of its kind, and a class that is unavailable stays so.
+ * The first reason is shown with the count of its kind, unless this process lacked something later. A
+ * class that is unavailable stays so.
  */
 TEST(gaps_add_up)
 {
@@ -237,8 +238,13 @@ TEST(gaps_add_up)
 
 	set_class(scan, "fd");
 	scan_gap(scan, 2, "processes", EACCES);
-	scan_gap(scan, 5, "tables", ENOMEM);
+	scan_gap(scan, 5, "tables", EPERM);
 	scan_gap(scan, 1, "processes", ESRCH);
+	set_class(scan, "perf");
+	scan_gap(scan, 2, "processes", EACCES);
+	scan_gap(scan, 5, "tables", ENOMEM);
+	scan_gap(scan, 1, "tables", EMFILE);
+	scan_gap(scan, 1, "processes", EMFILE);
 	set_class(scan, "pin");
 	scan_unavailable(scan, "no bpffs", ENODEV);
 	scan_gap(scan, 1, "mounts", EIO);
@@ -249,6 +255,10 @@ TEST(gaps_add_up)
 			g_assert_cmpuint(status->count, ==, 3);
 			g_assert_cmpstr(status->what, ==, "processes");
 			g_assert_cmpint(status->error, ==, EACCES);
+		} else if (strcmp(status->class_->name, "perf") == 0) {
+			g_assert_cmpuint(status->count, ==, 6);
+			g_assert_cmpstr(status->what, ==, "tables");
+			g_assert_cmpint(status->error, ==, ENOMEM);
 		} else if (strcmp(status->class_->name, "pin") == 0) {
 			g_assert_cmpint(status->coverage, ==, BPFREFS_COVERAGE_UNAVAILABLE);
 			g_assert_cmpstr(status->what, ==, "no bpffs");
