@@ -596,7 +596,8 @@ struct proc_mounts {
 } __pai;
 
 struct file_system_type {
-	struct file_system_type *next;
+	struct file_system_type *next; /* 6.18 and older */
+	struct hlist_node list;	       /* 7.2 */
 	struct hlist_head fs_supers;
 } __pai;
 
@@ -619,7 +620,8 @@ struct vfsmount {
 } __pai;
 
 struct mnt_pcp {
-	int mnt_count;
+	int mnt_count;		  /* 6.18 and older */
+	__u32 mnt_gets, mnt_puts; /* 7.2 */
 } __pai;
 
 struct mount {

@@ -119,7 +119,12 @@ static int cpu_step(__u32 cpu, struct counting *counting)
 	bpf_probe_read_kernel(&base, sizeof(base),
 			      (void *)array + bpf_core_field_offset(struct bpf_array, pptrs));
 	here = (struct mnt_pcp *)((__u64)BPF_CORE_READ(mount, mnt_pcp) + walk_owner_number - base);
-	counting->count += BPF_CORE_READ(here, mnt_count);
+	/* a reference may be dropped on another processor than the one where it was taken */
+	if (bpf_core_field_exists(here->mnt_count))
+		counting->count += BPF_CORE_READ(here, mnt_count);
+	else
+		counting->count +=
+			(__s32)(BPF_CORE_READ(here, mnt_gets) - BPF_CORE_READ(here, mnt_puts));
 	return 0;
 }
 

@@ -176,6 +176,16 @@ static int device_step(__u32 index, struct supers *supers)
 	return 1;
 }
 
+static __always_inline __u64 type_after(struct file_system_type *type)
+{
+	__u64 node;
+
+	if (bpf_core_field_exists(type->next))
+		return (__u64)BPF_CORE_READ(type, next);
+	node = (__u64)BPF_CORE_READ(type, list.next);
+	return node ? node - bpf_core_field_offset(struct file_system_type, list) : 0;
+}
+
 static int type_step(__u32 index, __u64 *address)
 {
 	struct file_system_type *type = (void *)*address;
@@ -185,7 +195,7 @@ static int type_step(__u32 index, __u64 *address)
 		return 1;
 	supers.next = (__u64)BPF_CORE_READ(type, fs_supers.first);
 	bpf_loop(SUPERS_MAX, device_step, &supers, 0);
-	*address = (__u64)BPF_CORE_READ(type, next);
+	*address = type_after(type);
 	return 0;
 }
 
