@@ -149,6 +149,8 @@ int view_recent(struct view *view, struct bpfrefs_snapshot **snap);
  * daemon may not read is missing, as procfs leaves it out; .bpf/status says so.
  */
 int view_shortage(const struct bpfrefs_snapshot *snap);
+/* Returns the error for what a new snapshot does not have: that of view_shortage(), else -ENOENT. */
+int view_missing(const struct bpfrefs_snapshot *snap);
 /* Called after a control: older snapshots are not used any more. */
 void view_invalidate(struct view *view);
 /*

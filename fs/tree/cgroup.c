@@ -185,9 +185,9 @@ int cgroup_exists(struct fs *fs, uint64_t cgroup)
 	if (err)
 		return err;
 	fresh = cgroup_path(fs, snap, cgroup);
-	err = fresh ? 0 : view_shortage(snap);
+	err = fresh ? 0 : view_missing(snap);
 	bpfrefs_snapshot_unref(snap);
-	return fresh || err ? err : -ENOENT;
+	return err;
 }
 
 /* ------------------------------------------------------------- listing --- */

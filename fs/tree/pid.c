@@ -38,7 +38,7 @@ bool pid_is_shown(uint32_t pid, int64_t fd)
 int pid_holds(struct fs *fs, uint32_t pid, int64_t fd, struct bpfrefs_key *target)
 {
 	struct bpfrefs_snapshot *snap;
-	int shortage, err = view_recent(fs->view, &snap);
+	int err = view_recent(fs->view, &snap);
 
 	if (err)
 		return err;
@@ -50,9 +50,10 @@ int pid_holds(struct fs *fs, uint32_t pid, int64_t fd, struct bpfrefs_key *targe
 	if (err)
 		return err;
 	err = snapshot_holds(snap, pid, fd, target);
-	shortage = err == -ENOENT ? view_shortage(snap) : 0;
+	if (err == -ENOENT)
+		err = view_missing(snap);
 	bpfrefs_snapshot_unref(snap);
-	return shortage ? shortage : err;
+	return err;
 }
 
 /* Returns whether a symlink below /proc/PID/fd is of a descriptor that .bpf/pid/PID/fd lists. */

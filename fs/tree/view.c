@@ -429,3 +429,10 @@ int view_shortage(const struct bpfrefs_snapshot *snap)
 			err = -status->error;
 	return err;
 }
+
+int view_missing(const struct bpfrefs_snapshot *snap)
+{
+	int err = view_shortage(snap);
+
+	return err ? err : -ENOENT;
+}
